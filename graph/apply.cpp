@@ -1,0 +1,136 @@
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <utility>
+#include <vector>
+
+#include <tapegrad/graph/errors.h>
+#include <tapegrad/graph/tape.h>
+#include <tapegrad/graph/values.h>
+
+#include <fmt/format.h>
+
+namespace tapegrad::detail {
+
+std::int64_t first_non_finite(const Tensor& t) noexcept {
+  if (!is_floating(t.dtype())) return -1;
+  return visit_floating(t.dtype(), [&]<class T>() -> std::int64_t {
+    const T* x = TensorAccess::data_as<T>(t);
+    for (std::int64_t i = 0; i < t.size(); ++i)
+      if (!std::isfinite(x[i])) return i;
+    return -1;
+  });
+}
+
+double value_at(const Tensor& t, std::int64_t flat) noexcept {
+  return visit_floating(t.dtype(),
+                        [&]<class T> { return static_cast<double>(TensorAccess::data_as<T>(t)[flat]); });
+}
+
+std::string index_text(std::int64_t flat, const Shape& shape) {
+  std::array<std::int64_t, Shape::kMaxRank> index{};
+  for (std::size_t i = shape.rank(); i-- > 0;) {
+    index[i] = flat % shape[i];
+    flat /= shape[i];
+  }
+  return fmt::format(
+      "[{}]", fmt::join(index.begin(), index.begin() + static_cast<std::ptrdiff_t>(shape.rank()), ", "));
+}
+
+/// Shields the thread's tape from what a composed operation runs: under Pause, so that it may open a tape of
+/// its own, and with the nodes held fast that the caller has resolved.
+class Shield {
+ public:
+  explicit Shield(Tape* tape) : tape_(tape), busy_(tape && std::exchange(tape->busy_, true)) {}
+  ~Shield() {
+    if (tape_) tape_->busy_ = busy_;
+  }
+  Shield(const Shield&) = delete;
+  Shield& operator=(const Shield&) = delete;
+
+ private:
+  const Pause pause_;
+  Tape* tape_;
+  bool busy_;
+};
+
+namespace {
+
+constexpr std::size_t kInline = 4;  // operations of more inputs take their lists from the pool
+
+void check_result(const OpTable& op, const Tensor& out, const Tensor* const* inputs, std::size_t count) {
+  const std::int64_t at = first_non_finite(out);
+  if (at < 0) return;
+  std::string shapes;
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::int64_t bad = first_non_finite(*inputs[i]);
+    shapes += fmt::format(
+        "{}{}{}", i ? ", " : "", to_string(inputs[i]->shape()),
+        bad < 0 ? "" : fmt::format(" (itself not finite at {})", index_text(bad, inputs[i]->shape())));
+  }
+  throw NonFinite(fmt::format("{}: forward produced {} at {} of its result {} from inputs {}",
+                              op_label(op.name), value_at(out, at), index_text(at, out.shape()),
+                              to_string(out.shape()), shapes));
+}
+
+// A composed operation computes on plain values.
+Tensor forward_composed(const OpTable& op, const void* attributes, const Tensor* const* inputs,
+                        std::size_t count, Tape* tape) {
+  const bool tagged =
+      std::any_of(inputs, inputs + count, [](const Tensor* t) { return TensorAccess::tag(*t).epoch != 0; });
+  if (!tape && !tagged) return op.forward(attributes, inputs, count);
+  const Shield shield(tape);
+  std::array<Tensor, kInline> plain;
+  std::array<const Tensor*, kInline> handles;
+  std::vector<Tensor, PoolAllocator<Tensor>> many_plain;
+  std::vector<const Tensor*, PoolAllocator<const Tensor*>> many_handles;
+  Tensor* t = plain.data();
+  const Tensor** h = handles.data();
+  if (count > kInline) {
+    many_plain.resize(count);
+    many_handles.resize(count);
+    t = many_plain.data();
+    h = many_handles.data();
+  }
+  for (std::size_t i = 0; i < count; ++i) {
+    t[i] = inputs[i]->detach();
+    h[i] = &t[i];
+  }
+  return op.forward(attributes, h, count);
+}
+
+}  // namespace
+
+Tensor apply(const OpTable& op, const void* attributes, const Tensor* const* inputs, std::size_t count) {
+  for (std::size_t i = 0; i < count; ++i)
+    if (!inputs[i]->defined()) [[unlikely]]
+      throw ArgumentError(fmt::format("{}: input {} is an undefined tensor", op_label(op.name), i));
+
+  const ThreadState* thread = current_thread;
+  Tape* tape = thread ? thread->active : nullptr;
+  bool recorded = false;
+  Node* inline_nodes[kInline];
+  std::vector<Node*, PoolAllocator<Node*>> many_nodes;
+  Node** nodes = inline_nodes;
+  if (tape && op.max_order > 0) {
+    if (count > kInline) {
+      many_nodes.resize(count);
+      nodes = many_nodes.data();
+    }
+    for (std::size_t i = 0; i < count; ++i) {
+      nodes[i] = tape->resolve(*inputs[i], op.name);
+      recorded |= nodes[i] != nullptr;
+    }
+  }
+  Tensor out = op.composed ? forward_composed(op, attributes, inputs, count, tape)
+                           : op.forward(attributes, inputs, count);
+  if (!out.defined()) [[unlikely]]
+    throw Error(fmt::format("{}: its value is an undefined tensor", op_label(op.name)));
+  TensorAccess::set_tag(out, {});
+  if (tape && tape->checks_finite()) [[unlikely]]
+    check_result(op, out, inputs, count);
+  if (recorded && is_floating(out.dtype())) tape->record(out, op, attributes, inputs, nodes, count);
+  return out;
+}
+
+}  // namespace tapegrad::detail

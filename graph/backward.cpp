@@ -1,0 +1,251 @@
+#include <algorithm>
+
+#include <tapegrad/graph/errors.h>
+#include <tapegrad/graph/tape.h>
+#include <tapegrad/graph/vjp.h>
+
+#include <fmt/format.h>
+
+namespace tapegrad {
+namespace detail {
+
+/// One pass in reverse: a loop over the nodes from y back to the first, since a node's inputs are older than
+/// the node. A node's gradient is complete when the loop arrives there; its rule then adds to the gradients
+/// of its inputs.
+class Backward {
+ public:
+  Backward(Tape& tape, const char* what, const Tensor& y) : tape_(tape), what_(what), y_(y) {
+    tape.require_thread(what);
+    tape.require_idle(what);
+    if (tape.spent_)
+      throw TapeSpent(
+          fmt::format("{}: the tape is spent: an earlier backward released what it saved. Record again after "
+                      "reset(), or ask that backward to keep it (Keep::yes)",
+                      what));
+    if (!y.defined()) throw ArgumentError(fmt::format("{}: the tensor to differentiate is undefined", what));
+    require_floating(y.dtype(), "the tensor to differentiate");
+    if (TensorAccess::tag(y).epoch) {
+      tape.require_live(y, what);
+      root_ = TensorAccess::tag(y).node;
+    }
+  }
+
+  /// Gradients of all leaves.
+  Gradients all_leaves(const Tensor& given_seed, bool keep) {
+    if (!root_)
+      throw NotTracked(
+          fmt::format("{}: the loss of shape {} depends on no parameter and no watched tensor of this tape; "
+                      "compute it while the tape is active, and detach() nothing on the way",
+                      what_, to_string(y_.shape())));
+    Tensor seed = seed_or_one(given_seed);
+    Guard guard(tape_, !keep);
+    {
+      const Pause pause;
+      root_->put_gradient(std::move(seed));
+      if (!keep)
+        for (Node* n = tape_.last_; n != root_; n = n->prev) n->drop_saved();
+      for (Node* n = root_; n; n = n->prev) {
+        if (n->has_gradient() && !n->leaf) differentiate(*n, false, true);
+        if (!keep) n->drop_saved();
+      }
+    }
+    Gradients gradients = take_leaves();
+    guard.finish();  // every gradient was consumed on the way
+    return gradients;
+  }
+
+  /// Gradients of some tensors; only what lies between them and y is differentiated.
+  std::vector<Tensor> some(std::span<const Tensor> xs, const GradOptions& options) {
+    const bool record = options.record == Record::yes;
+    if (record && !tape_.active())
+      throw Error(fmt::format("{}: Record::yes needs the tape active: innermost and not paused", what_));
+    PoolVector<Node*> targets;
+    for (const Tensor& x : xs) targets.push_back(target(x));
+    Tensor seed = seed_or_one(options.seed);
+    Node* const seed_node = record ? tape_.resolve(seed, what_) : nullptr;
+    std::vector<Tensor> gradients(xs.size());
+    if (root_) {
+      Guard guard(tape_, false);
+      mark_wanted(targets);
+      if (root_->wanted) {
+        root_->put_gradient(std::move(seed), seed_node);
+        if (record) {
+          sweep(true);
+        } else {
+          const Pause pause;
+          sweep(false);
+        }
+      }
+      for (std::size_t i = 0; i < xs.size(); ++i)
+        if (targets[i]->has_gradient())
+          gradients[i] = targets[i]->copy_gradient(tape_.tag_of(targets[i]->gradient_node));
+      for (Node* n : between_) clear_marks(*n);
+      for (Node* n : targets) clear_marks(*n);
+      guard.finish();
+    }
+    for (std::size_t i = 0; i < xs.size(); ++i) {
+      if (!gradients[i].defined()) gradients[i] = Tensor::zeros(xs[i].shape(), xs[i].dtype());
+      if (!record) make_own(gradients[i]);
+    }
+    return gradients;
+  }
+
+ private:
+  template <class T>
+  using PoolVector = std::vector<T, PoolAllocator<T>>;
+
+  /// However the pass ends, the tape is left in order: where a rule throws, no gradient stays behind on a
+  /// node.
+  class Guard {
+   public:
+    Guard(Tape& tape, bool spend) : tape_(tape), spend_(spend) { tape_.busy_ = true; }
+    ~Guard() {
+      if (!finished_)
+        for (Node* n = tape_.last_; n; n = n->prev) {
+          clear_marks(*n);
+          if (spend_) n->drop_saved();
+        }
+      tape_.busy_ = false;
+      tape_.rule_ = nullptr;
+      if (spend_) {
+        tape_.spent_ = true;
+        Tape::choose_active(*tape_.thread_);
+      }
+    }
+    Guard(const Guard&) = delete;
+    Guard& operator=(const Guard&) = delete;
+    void finish() noexcept { finished_ = true; }
+
+   private:
+    Tape& tape_;
+    bool spend_;
+    bool finished_ = false;
+  };
+
+  static void clear_marks(Node& n) noexcept {
+    n.drop_gradient();
+    n.wanted = n.target = false;
+  }
+
+  /// Rules hand one tensor on to several inputs, and the seed is the user's: gradients that leave the tape
+  /// are copied where elements would be shared, so that each may be changed in place.
+  static void make_own(Tensor& gradient) {
+    if (!is_unique(TensorAccess::storage(gradient))) gradient = gradient.copy();
+  }
+
+  void require_floating(Dtype dtype, const char* tensor) const {
+    if (!is_floating(dtype))
+      throw DtypeError(
+          fmt::format("{}: {} is of i64 and has no gradient; compute in f32 or f64", what_, tensor));
+  }
+
+  /// The gradient that enters at y: the seed, or one for a single element.
+  Tensor seed_or_one(const Tensor& given) const {
+    if (!given.defined()) {
+      if (y_.size() != 1)
+        throw ShapeError(
+            fmt::format("{}: y has shape {}; reduce it to one element, for example with sum or mean, or give "
+                        "a seed of that shape",
+                        what_, to_string(y_.shape())));
+      return Tensor::ones(y_.shape(), y_.dtype());
+    }
+    if (given.shape() != y_.shape())
+      throw ShapeError(fmt::format("{}: the seed has shape {}, y has {}; they must be equal", what_,
+                                   to_string(given.shape()), to_string(y_.shape())));
+    if (given.dtype() != y_.dtype())
+      throw DtypeError(fmt::format("{}: the seed is {}, y is {}; cast the seed", what_,
+                                   name_of(given.dtype()), name_of(y_.dtype())));
+    return given;
+  }
+
+  Gradients take_leaves() {
+    PoolVector<Node*> leaves;
+    for (Node* n = tape_.last_leaf_; n; n = n->as_leaf().previous) leaves.push_back(n);
+    Gradients gradients;
+    for (auto it = leaves.rbegin(); it != leaves.rend();
+         ++it) {  // oldest first: most are then in order already
+      Node& n = **it;
+      const Leaf& leaf = n.as_leaf();
+      Tensor value = n.has_gradient() ? n.take_gradient() : Tensor::zeros(n.shape->shape(), n.shape->dtype);
+      make_own(value);
+      gradients.insert(
+          leaf.parameter ? Gradients::Key{leaf.parameter, {}} : Gradients::Key{0, {leaf.epoch, &n}},
+          std::move(value));
+    }
+    return gradients;
+  }
+
+  Node* target(const Tensor& x) const {
+    if (!x.defined()) throw ArgumentError(fmt::format("{}: an x is an undefined tensor", what_));
+    require_floating(x.dtype(), "an x");
+    const Tag& tag = TensorAccess::tag(x);
+    if (!tag.epoch)
+      throw NotTracked(fmt::format(
+          "{}: an x of shape {} is not on the tape; watch it, or make it a Parameter, before y is "
+          "computed",
+          what_, to_string(x.shape())));
+    tape_.require_live(x, what_);
+    return tag.node;
+  }
+
+  void mark_wanted(const PoolVector<Node*>& targets) {
+    const Node* oldest = *std::ranges::min_element(targets, {}, &Node::index);
+    // Nodes link backward only, so the stretch between is listed once and walked forward.
+    for (Node* n = root_; n && n->index > oldest->index; n = n->prev) between_.push_back(n);
+    for (Node* t : targets) t->target = t->wanted = true;
+    for (auto n = between_.rbegin(); n != between_.rend(); ++n)
+      (*n)->wanted = (*n)->wanted || feeds_wanted(**n);
+  }
+
+  static bool feeds_wanted(const Node& n) {
+    return std::any_of(n.edges(), n.edges() + n.inputs,
+                       [](const Edge& e) { return e.node && e.node->wanted; });
+  }
+
+  void sweep(bool recording) {
+    for (Node* n : between_)
+      if (n->has_gradient() && !n->leaf && feeds_wanted(*n)) differentiate(*n, recording, false);
+  }
+
+  void differentiate(Node& n, bool recording, bool all_wanted) {
+    if (recording) {
+      if (n.order < 2)
+        throw NotDifferentiable(
+            fmt::format("{}: {} is differentiable once more only, and its gradient was asked to be "
+                        "recorded for a further derivative; use Record::no",
+                        what_, label_of(n)));
+      tape_.rule_ = &n;
+    }
+    VjpContext context(tape_, n, recording, all_wanted);
+    n.op->vjp(context);
+    tape_.rule_ = nullptr;
+  }
+
+  Tape& tape_;
+  const char* what_;
+  const Tensor& y_;
+  Node* root_ = nullptr;
+  PoolVector<Node*> between_;  ///< the nodes from y back to the oldest target, that one excluded
+};
+
+}  // namespace detail
+
+Gradients Tape::backward(const Tensor& loss, Keep keep) {
+  return detail::Backward(*this, "backward", loss).all_leaves({}, keep == Keep::yes);
+}
+
+Gradients Tape::backward(const Tensor& y, const Tensor& seed, Keep keep) {
+  if (!seed.defined()) throw ArgumentError("backward: the seed is an undefined tensor");
+  return detail::Backward(*this, "backward", y).all_leaves(seed, keep == Keep::yes);
+}
+
+std::vector<Tensor> Tape::grad(const Tensor& y, std::span<const Tensor> xs, const GradOptions& options) {
+  if (xs.empty()) return {};
+  return detail::Backward(*this, "grad", y).some(xs, options);
+}
+
+Tensor Tape::grad(const Tensor& y, const Tensor& x, const GradOptions& options) {
+  return grad(y, std::span(&x, 1), options)[0];
+}
+
+}  // namespace tapegrad

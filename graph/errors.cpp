@@ -1,0 +1,27 @@
+#include <tapegrad/graph/errors.h>
+#include <tapegrad/graph/scope.h>
+
+#include <fmt/format.h>
+
+namespace tapegrad {
+
+// Defined here so that each type's identity lives in the library, whoever throws or catches it.
+Error::~Error() = default;
+ShapeError::~ShapeError() = default;
+DtypeError::~DtypeError() = default;
+ArgumentError::~ArgumentError() = default;
+StaleTensor::~StaleTensor() = default;
+ForeignTape::~ForeignTape() = default;
+TapeSpent::~TapeSpent() = default;
+MutatedSaved::~MutatedSaved() = default;
+NotDifferentiable::~NotDifferentiable() = default;
+NotTracked::~NotTracked() = default;
+NonFinite::~NonFinite() = default;
+FileError::~FileError() = default;
+
+std::string op_label(std::string_view op) {
+  const std::string path = Scope::path();
+  return path.empty() ? std::string(op) : fmt::format("{} '{}'", op, path);
+}
+
+}  // namespace tapegrad

@@ -1,0 +1,54 @@
+#pragma once
+
+#include <stdexcept>
+#include <string>
+#include <string_view>
+
+#include <tapegrad/graph/export.h>
+
+namespace tapegrad {
+
+/// Base of everything this library throws on purpose. The message says what was asked, what was given and
+/// what to do.
+class TAPEGRAD_API Error : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+  ~Error() override;
+};
+
+#define TAPEGRAD_DECLARE_ERROR(Name)   \
+  class TAPEGRAD_API Name : public Error { \
+   public:                             \
+    using Error::Error;                \
+    ~Name() override;                  \
+  }
+
+/// Shapes that do not fit each other or the operation.
+TAPEGRAD_DECLARE_ERROR(ShapeError);
+/// Element types that are mixed, or that the operation does not take (a gradient of integers, for one).
+TAPEGRAD_DECLARE_ERROR(DtypeError);
+/// An argument outside its domain: an axis, an index, a probability, a batch size.
+TAPEGRAD_DECLARE_ERROR(ArgumentError);
+/// A tensor of a tape that was reset, rewound or destroyed was used in a recorded operation.
+TAPEGRAD_DECLARE_ERROR(StaleTensor);
+/// A tensor recorded by another thread's tape or by an outer tape was used in a recorded operation.
+TAPEGRAD_DECLARE_ERROR(ForeignTape);
+/// A second backward on a tape that has released what it saved.
+TAPEGRAD_DECLARE_ERROR(TapeSpent);
+/// A value that backward needs was changed after it was recorded.
+TAPEGRAD_DECLARE_ERROR(MutatedSaved);
+/// A derivative was asked of an operation, or at an order, that has none.
+TAPEGRAD_DECLARE_ERROR(NotDifferentiable);
+/// A gradient was asked of, or for, a tensor that no tape tracks.
+TAPEGRAD_DECLARE_ERROR(NotTracked);
+/// Tape::check_finite() found a NaN or an infinity.
+TAPEGRAD_DECLARE_ERROR(NonFinite);
+/// A file that is missing, damaged or cannot be written.
+TAPEGRAD_DECLARE_ERROR(FileError);
+
+#undef TAPEGRAD_DECLARE_ERROR
+
+/// "affine 'fc2'" inside the scope of a module named fc2, else "affine": the start of an operation's message.
+TAPEGRAD_API std::string op_label(std::string_view op);
+
+}  // namespace tapegrad

@@ -1,0 +1,128 @@
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string_view>
+#include <utility>
+
+#include <tapegrad/graph/op_table.h>
+#include <tapegrad/graph/tensor.h>
+
+/// What a tape consists of. All of it lies in the tape's arena, is trivially destructible and of variable
+/// size: the struct is the head, and what belongs to it follows in memory.
+namespace tapegrad::detail {
+
+/// A shape, followed by as many extents as it has.
+struct alignas(std::int64_t) PackedShape {
+  std::uint8_t rank;
+  Dtype dtype;
+
+  std::span<const std::int64_t> dims() const {
+    return {reinterpret_cast<const std::int64_t*>(this + 1), rank};
+  }
+  Shape shape() const { return rank == 0 ? Shape() : Shape(dims()); }
+  bool describes(const Tensor& t) const {
+    return t.dtype() == dtype && t.rank() == rank && std::ranges::equal(dims(), t.shape().dims());
+  }
+
+  static std::size_t bytes(const Shape& s) { return sizeof(PackedShape) + s.rank() * sizeof(std::int64_t); }
+  static const PackedShape* write(void* memory, const Shape& s, Dtype dtype) {
+    auto* p = new (memory) PackedShape{static_cast<std::uint8_t>(s.rank()), dtype};
+    std::ranges::copy(s.dims(), reinterpret_cast<std::int64_t*>(p + 1));
+    return p;
+  }
+};
+
+/// The path of a module, "net.fc2", followed by its characters.
+struct ScopePath {
+  std::size_t length;
+
+  std::string_view text() const { return {reinterpret_cast<const char*>(this + 1), length}; }
+
+  static std::size_t bytes(std::string_view path) { return sizeof(ScopePath) + path.size(); }
+  static const ScopePath* write(void* memory, std::string_view path) {
+    auto* p = new (memory) ScopePath{path.size()};
+    std::ranges::copy(path, reinterpret_cast<char*>(p + 1));
+    return p;
+  }
+};
+
+/// An input of a node: the node it came from (null: a constant) and its shape.
+struct Edge {
+  Node* node;
+  const PackedShape* shape;
+};
+
+/// A value that backward reads: one reference on its storage, and the version it had.
+struct Saved {
+  Storage* storage;
+  std::byte* data;
+  std::uint32_t version;
+};
+
+/// What a parameter or watched tensor adds to its node.
+struct Leaf {
+  Node* previous;           ///< the leaf before it
+  std::uint64_t parameter;  ///< its id; 0 for a watched tensor
+  std::uint64_t epoch;      ///< that the tag of its tensor carries
+};
+
+/// One recorded operation, followed by its edges and its saved values.
+struct Node {
+  const OpTable* op;
+  Node* prev;  ///< recorded just before
+  // The gradient while a backward pass runs, one reference; in recorded mode with the node that computed it.
+  Storage* gradient;
+  std::byte* gradient_data;
+  Node* gradient_node;
+  const ScopePath* scope;
+  const PackedShape* shape;
+  const void* attributes;
+  std::uint32_t index;    ///< position on the tape
+  std::uint32_t version;  ///< of its value's storage, when it was recorded
+  std::uint32_t inputs;
+  std::uint8_t order;  ///< how many more derivatives this node admits
+  KeepMask kept;       ///< which values it still holds; those kept stand in order of their bits
+  bool leaf : 1;       ///< a parameter or a watched tensor; its attributes are a Leaf
+  bool wanted : 1;     ///< leads to a tensor whose gradient is asked
+  bool target : 1;     ///< its gradient is itself asked
+
+  Edge* edges() { return reinterpret_cast<Edge*>(this + 1); }
+  const Edge* edges() const { return reinterpret_cast<const Edge*>(this + 1); }
+  Saved* saved() { return reinterpret_cast<Saved*>(edges() + inputs); }
+  const Leaf& as_leaf() const { return *static_cast<const Leaf*>(attributes); }
+
+  bool has_gradient() const { return gradient != nullptr; }
+  void put_gradient(Tensor g, Node* computed_by = nullptr) {
+    gradient_data = TensorAccess::data(g);
+    gradient_node = computed_by;
+    gradient = TensorAccess::disown(g);
+  }
+  Tensor take_gradient(const Tag& tag = {}) {
+    return TensorAccess::adopt(std::exchange(gradient, nullptr), gradient_data, shape->shape(), shape->dtype,
+                               tag);
+  }
+  Tensor copy_gradient(const Tag& tag = {}) const {
+    retain(gradient);
+    return TensorAccess::adopt(gradient, gradient_data, shape->shape(), shape->dtype, tag);
+  }
+  void drop_gradient() noexcept {
+    if (gradient) release(std::exchange(gradient, nullptr));
+  }
+  void drop_saved() noexcept {
+    const Saved* s = saved();
+    for (KeepMask m = std::exchange(kept, KeepMask{0}); m; m = without_lowest(m)) release((s++)->storage);
+  }
+
+  static KeepMask without_lowest(KeepMask m) { return static_cast<KeepMask>(m & (m - 1)); }
+  static std::size_t count(KeepMask m) {  // a loop of few rounds: not every target has the instruction
+    std::size_t n = 0;
+    for (; m; m = without_lowest(m)) ++n;
+    return n;
+  }
+};
+static_assert(sizeof(Node) == 80 && sizeof(Node) % alignof(Edge) == 0 && sizeof(Edge) % alignof(Saved) == 0);
+
+}  // namespace tapegrad::detail

@@ -1,0 +1,37 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include <tapegrad/graph/tensor.h>
+
+namespace tapegrad::detail {
+
+class VjpContext;
+
+/// Which values a rule reads: bit i is input i, bit kOutputBit the output.
+using KeepMask = std::uint8_t;
+inline constexpr unsigned kOutputBit = 7;
+inline constexpr std::uint8_t kAnyOrder = 255;
+
+/// What the engine knows of an operation: constant, shared by all its nodes, plain functions.
+struct OpTable {
+  const char* name;
+  /// Highest order of derivative: 0 not differentiable, kAnyOrder without limit.
+  std::uint8_t max_order;
+  /// True where `forward` runs other operations; the engine then shields it from the tape.
+  bool composed;
+  std::uint16_t attribute_bytes;
+  std::uint16_t attribute_align;
+  /// keep[i]: what the gradient of input i reads. Inputs beyond the second-to-last entry share the last.
+  KeepMask keep[4];
+  Tensor (*forward)(const void* attributes, const Tensor* const* inputs, std::size_t count);
+  void (*vjp)(VjpContext&);
+  /// The sum of two gradients, as an operation; and the same in place.
+  Tensor (*add)(const Tensor&, const Tensor&);
+  void (*add_into)(Tensor& sum, const Tensor& term);
+
+  KeepMask keep_for(std::size_t input) const { return keep[input < 4 ? input : 3]; }
+};
+
+}  // namespace tapegrad::detail

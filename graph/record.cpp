@@ -1,0 +1,188 @@
+#include <algorithm>
+#include <bit>
+#include <cstring>
+
+#include <tapegrad/graph/errors.h>
+#include <tapegrad/graph/tape.h>
+
+#include <fmt/format.h>
+
+namespace tapegrad {
+
+using detail::Edge;
+using detail::KeepMask;
+using detail::Leaf;
+using detail::Node;
+using detail::PackedShape;
+using detail::Saved;
+using detail::Storage;
+using detail::TensorAccess;
+
+// ---- operations ----
+
+const PackedShape* Tape::pack(const Shape& shape, Dtype dtype) {
+  return PackedShape::write(arena_.allocate(PackedShape::bytes(shape)), shape, dtype);
+}
+
+const detail::ScopePath* Tape::scope_path() {
+  if (rule_) return rule_->scope;  // a gradient belongs to the module of what it differentiates
+  Scope* s = thread_->scope;
+  if (!s) return nullptr;
+  if (s->epoch_ != epoch_) {
+    detail::PoolString path;
+    s->append_to(path);
+    s->interned_ = detail::ScopePath::write(arena_.allocate(detail::ScopePath::bytes(path)), path);
+    s->epoch_ = epoch_;
+  }
+  return s->interned_;
+}
+
+Node* Tape::append(const detail::OpTable& op, std::size_t inputs, std::size_t saved) {
+  if (std::max(count_, inputs) >= UINT32_MAX)
+    throw Error("tape: more than 4,294,967,295 nodes or inputs of a node");
+  const detail::ScopePath* scope = scope_path();
+  void* memory = arena_.allocate(sizeof(Node) + inputs * sizeof(Edge) + saved * sizeof(Saved));
+  Node* n = new (memory) Node{};
+  n->op = &op;
+  n->scope = scope;
+  n->index = static_cast<std::uint32_t>(count_);
+  n->inputs = static_cast<std::uint32_t>(inputs);
+  n->order = op.max_order;
+  // What the rule of a node computes is differentiable once less than the node.
+  if (rule_ && rule_->order != detail::kAnyOrder)
+    n->order = std::min(n->order, static_cast<std::uint8_t>(rule_->order - 1));
+  return n;
+}
+
+void Tape::record(Tensor& out, const detail::OpTable& op, const void* attributes, const Tensor* const* inputs,
+                  Node* const* nodes, std::size_t count) {
+  KeepMask kept = 0;
+  for (std::size_t i = 0; i < count; ++i)
+    if (nodes[i]) kept |= op.keep_for(i);
+  const KeepMask kept_inputs = kept & ((1u << detail::kOutputBit) - 1u);
+  if (static_cast<std::size_t>(std::bit_width(kept_inputs)) > count) [[unlikely]]
+    throw Error(fmt::format("{}: it declares to keep input {} and was given {} inputs", op_label(op.name),
+                            std::bit_width(kept_inputs) - 1, count));
+  Node* n = append(op, count, Node::count(kept));
+  n->shape = pack(out.shape(), out.dtype());
+  n->version = out.version();
+  Edge* edges = n->edges();
+  for (std::size_t i = 0; i < count; ++i)
+    edges[i] = {nodes[i], nodes[i] ? nodes[i]->shape : pack(inputs[i]->shape(), inputs[i]->dtype())};
+  if (op.attribute_bytes) {
+    void* copy = arena_.allocate(op.attribute_bytes, op.attribute_align);
+    std::memcpy(copy, attributes, op.attribute_bytes);
+    n->attributes = copy;
+  }
+  // Nothing below throws, so references are taken only for a node that the tape owns.
+  Saved* saved = n->saved();
+  for (KeepMask m = kept; m; m = Node::without_lowest(m)) {
+    const auto bit = static_cast<unsigned>(std::countr_zero(m));
+    const Tensor& t = bit == detail::kOutputBit ? out : *inputs[bit];
+    Storage* s = TensorAccess::storage(t);
+    detail::retain(s);
+    *saved++ = {s, TensorAccess::data(t), t.version()};
+  }
+  n->kept = kept;
+  n->prev = last_;
+  last_ = n;
+  ++count_;
+  TensorAccess::set_tag(out, {epoch_, n});
+}
+
+// ---- leaves ----
+
+namespace {
+constexpr detail::OpTable kLeaf{.name = "leaf",
+                                .max_order = detail::kAnyOrder,
+                                .composed = false,
+                                .attribute_bytes = sizeof(Leaf),
+                                .attribute_align = alignof(Leaf),
+                                .keep = {},
+                                .forward = nullptr,
+                                .vjp = nullptr,
+                                .add = nullptr,
+                                .add_into = nullptr};
+}  // namespace
+
+Tensor Tape::add_leaf(const Tensor& value, std::uint64_t parameter) {
+  Node* n = append(kLeaf, 0, 0);
+  n->shape = pack(value.shape(), value.dtype());
+  n->version = value.version();
+  n->leaf = true;
+  n->attributes = new (arena_.allocate(sizeof(Leaf), alignof(Leaf))) Leaf{last_leaf_, parameter, epoch_};
+  if (parameter) index_parameter(n);
+  n->prev = last_;
+  last_ = last_leaf_ = n;
+  ++count_;
+  Tensor t = value;
+  TensorAccess::set_tag(t, {epoch_, n});
+  return t;
+}
+
+Tensor Tape::watch(const Tensor& x) {
+  require_thread("watch");
+  if (!x.defined()) throw ArgumentError("watch: the tensor is undefined");
+  if (!is_floating(x.dtype()))
+    throw DtypeError("watch: a tensor of i64 has no gradient; cast it to f32 or f64 first");
+  if (spent_) throw TapeSpent("watch: the tape is spent; reset it first");
+  if (thread_->innermost != this)
+    throw ForeignTape(
+        "watch: another tape was opened inside this one and is innermost; watch under that one");
+  const detail::Tag& tag = TensorAccess::tag(x);
+  if (tag.epoch && live_not_foreign(x, "watch")) {
+    if (tag.node->leaf) return x;
+    throw ArgumentError(
+        fmt::format("watch: this tape has computed the tensor of shape {}; ask Tape::grad for its gradient, "
+                    "or watch its detach()",
+                    to_string(x.shape())));
+  }
+  return add_leaf(x, 0);
+}
+
+Tensor Tape::track(const Tensor& value, std::uint64_t parameter) {
+  Node* leaf = find_parameter(parameter);
+  if (!leaf) return add_leaf(value, parameter);
+  Tensor t = value;
+  TensorAccess::set_tag(t, {leaf->as_leaf().epoch, leaf});
+  if (leaf->version != value.version()) throw_mutated(leaf, t, "parameter");
+  return t;
+}
+
+// ---- the table of parameters ----
+
+namespace {
+std::size_t slot_of(std::uint64_t id, std::size_t mask) {
+  return static_cast<std::size_t>((id * 0x9E3779B97F4A7C15u) >> 32) &
+         mask;  // Fibonacci hashing: ids are consecutive
+}
+}  // namespace
+
+Node* Tape::find_parameter(std::uint64_t id) const noexcept {
+  if (parameters_.empty()) return nullptr;
+  const std::size_t mask = parameters_.size() - 1;
+  for (std::size_t i = slot_of(id, mask);; i = (i + 1) & mask)
+    if (!parameters_[i] || parameters_[i]->as_leaf().parameter == id) return parameters_[i];
+}
+
+void Tape::index_parameter(Node* leaf) {
+  if (2 * (parameter_count_ + 1) > parameters_.size()) {
+    PoolVector<Node*> old(std::max<std::size_t>(16, 2 * parameters_.size()), nullptr);
+    old.swap(parameters_);
+    parameter_count_ = 0;
+    for (Node* n : old)
+      if (n) index_parameter(n);
+  }
+  const std::size_t mask = parameters_.size() - 1;
+  std::size_t i = slot_of(leaf->as_leaf().parameter, mask);
+  while (parameters_[i]) i = (i + 1) & mask;
+  parameters_[i] = leaf;
+  ++parameter_count_;
+}
+
+void Tape::forget_parameters() noexcept {
+  std::fill(parameters_.begin(), parameters_.end(), nullptr);
+  parameter_count_ = 0;
+}
+
+}  // namespace tapegrad

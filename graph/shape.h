@@ -1,0 +1,63 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <initializer_list>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include <tapegrad/graph/export.h>
+
+namespace tapegrad {
+
+/// Extents of a row-major tensor, at most kMaxRank of them, stored inline. The empty shape is a scalar of size 1.
+class TAPEGRAD_API Shape {
+ public:
+  static constexpr std::size_t kMaxRank = 8;
+
+  Shape() noexcept = default;
+  /// Throws ShapeError for a negative extent, a rank above kMaxRank or a size that overflows.
+  Shape(std::initializer_list<std::int64_t> dims) : Shape(std::span(dims.begin(), dims.size())) {}
+  explicit Shape(std::span<const std::int64_t> dims);
+
+  std::size_t rank() const noexcept { return rank_; }
+  /// Number of elements: the product of the extents.
+  std::int64_t size() const noexcept { return size_; }
+  std::int64_t operator[](std::size_t axis) const noexcept { return dims_[axis]; }
+  /// Extent of an axis; a negative one counts from the end. Throws ArgumentError if there is no such axis.
+  std::int64_t dim(std::int64_t axis) const;
+  std::span<const std::int64_t> dims() const noexcept { return {dims_.data(), rank_}; }
+
+  /// The same shape with one extent replaced, inserted or removed.
+  Shape with(std::size_t axis, std::int64_t extent) const;
+  Shape inserted(std::size_t axis, std::int64_t extent) const;
+  Shape removed(std::size_t axis) const;
+
+  friend bool operator==(const Shape& a, const Shape& b) noexcept {
+    if (a.rank_ != b.rank_) return false;
+    for (std::size_t i = 0; i < a.rank_; ++i)
+      if (a.dims_[i] != b.dims_[i]) return false;
+    return true;
+  }
+
+ private:
+  std::array<std::int64_t, kMaxRank> dims_{};
+  std::int64_t size_ = 1;
+  std::size_t rank_ = 0;
+};
+
+/// "[2, 3]"; "[]" for a scalar.
+TAPEGRAD_API std::string to_string(const Shape& shape);
+
+/// The shape two operands broadcast to, aligned at the last axis; an extent of 1 stretches.
+/// Throws ShapeError naming `op` where they do not fit.
+TAPEGRAD_API Shape broadcast(const Shape& a, const Shape& b, std::string_view op);
+/// True where `from` stretches to `to` by the same rules.
+TAPEGRAD_API bool broadcasts_to(const Shape& from, const Shape& to) noexcept;
+
+/// An axis in [-rank, rank) as one in [0, rank); throws ArgumentError naming `op` otherwise.
+TAPEGRAD_API std::size_t normalize_axis(std::int64_t axis, std::size_t rank, std::string_view op);
+
+}  // namespace tapegrad

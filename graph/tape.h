@@ -1,0 +1,209 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include <tapegrad/graph/arena.h>
+#include <tapegrad/graph/export.h>
+#include <tapegrad/graph/gradients.h>
+#include <tapegrad/graph/node.h>
+#include <tapegrad/graph/parameter.h>
+#include <tapegrad/graph/scope.h>
+#include <tapegrad/graph/storage.h>
+#include <tapegrad/graph/tensor.h>
+
+namespace tapegrad {
+
+namespace detail {
+class Backward;
+class Shield;
+class VjpContext;
+}  // namespace detail
+
+/// Whether backward keeps what the tape saved, so that it may run again.
+enum class Keep : bool { no, yes };
+/// Whether a gradient is itself recorded, so that it can be differentiated.
+enum class Record : bool { no, yes };
+
+struct GradOptions {
+  /// The gradient of what is wanted with respect to y; undefined: ones, for a y of one element.
+  Tensor seed{};
+  Record record = Record::no;
+};
+
+/// A place on a tape to return to; see Tape::mark.
+class Mark {
+  friend class Tape;
+  std::uint64_t epoch_ = 0;
+  std::size_t depth_ = 0;
+};
+
+/// Records operations on tracked tensors while it is this thread's innermost tape, and differentiates them in
+/// reverse.
+///
+///     Tape tape;                                   // from here on, what depends on a Parameter is recorded
+///     Tensor loss = softmax_with_loss(net(x), t);
+///     Gradients g = tape.backward(loss);           // the tape is spent: from here on, operations are plain
+///     optimizer.step(g);
+///
+/// Tapes of one thread nest, last in, first out. A tape is *active* while it is the innermost, not spent and
+/// not paused; without an active tape operations compute values and record nothing. A tape belongs to its
+/// thread.
+class TAPEGRAD_API Tape {
+ public:
+  /// Throws Error inside a rule that is being recorded: what it computed could not be differentiated again.
+  Tape();
+  ~Tape();
+  Tape(const Tape&) = delete;
+  Tape& operator=(const Tape&) = delete;
+  static void* operator new(std::size_t) = delete;
+  static void* operator new[](std::size_t) = delete;
+
+  /// The same values as a leaf of this tape: its gradient is asked. Throws DtypeError for integers,
+  /// TapeSpent, ForeignTape, and ArgumentError for a tensor that this tape has computed (use grad for those).
+  Tensor watch(const Tensor& x);
+
+  /// Gradients of a one-element loss for all leaves; no two share elements. Releases what was saved as it
+  /// goes and leaves the tape spent, unless it is kept. Throws NotTracked where the loss does not depend on
+  /// any leaf, ShapeError for a loss of several elements without a seed, TapeSpent, StaleTensor, ForeignTape
+  /// and MutatedSaved.
+  Gradients backward(const Tensor& loss, Keep keep = Keep::no);
+  /// The product of `seed`, of y's shape, with the Jacobian of y.
+  Gradients backward(const Tensor& y, const Tensor& seed, Keep keep = Keep::no);
+
+  /// Gradients of y for tensors on this tape, leaves or intermediate ones. Does not spend the tape. Zeros
+  /// for an x that y does not depend on. With Record::yes the gradients are tracked: derivatives of any
+  /// order.
+  std::vector<Tensor> grad(const Tensor& y, std::span<const Tensor> xs, const GradOptions& options = {});
+  std::vector<Tensor> grad(const Tensor& y, std::initializer_list<Tensor> xs,
+                           const GradOptions& options = {}) {
+    return grad(y, std::span(xs.begin(), xs.size()), options);
+  }
+  Tensor grad(const Tensor& y, const Tensor& x, const GradOptions& options = {});
+
+  /// Forgets everything recorded; the tape is active again. Tensors it recorded become stale.
+  void reset();
+  /// A place to come back to: rewind(mark) forgets what was recorded after it, as often as wanted.
+  /// Differentiate in between with grad, or with backward and Keep::yes, which leave the tape unspent.
+  Mark mark();
+  /// Throws ArgumentError for a mark of another tape, from before a reset, or one that was rewound past.
+  void rewind(const Mark& mark);
+
+  /// From here on, every result and every gradient is examined; the first NaN or infinity throws NonFinite
+  /// with the operation, the module, the shapes and the index.
+  void check_finite(bool on = true) noexcept { check_finite_ = on; }
+
+  bool active() const noexcept;
+  bool spent() const noexcept { return spent_; }
+  /// Number of recorded nodes, leaves included.
+  std::size_t size() const noexcept { return count_; }
+  /// Bytes of the nodes; the values they hold are not counted.
+  std::size_t node_bytes() const noexcept { return arena_.capacity(); }
+  /// The nodes in the order of recording, oldest first, for tools that draw or examine the tape.
+  std::vector<const detail::Node*> nodes() const;
+
+  /// This thread's active tape, or null.
+  static Tape* current() noexcept {
+    const detail::ThreadState* t = detail::current_thread;
+    return t ? t->active : nullptr;
+  }
+
+  // Below: the engine's side, used by operations and parameters.
+
+  /// True where tensors tagged with this epoch belong to what is recorded here.
+  bool is_live(std::uint64_t epoch) const noexcept {
+    return epoch == epoch_ || (segments_.size() > 1 && is_live_slow(epoch));
+  }
+  /// The node of an input of `op`, null for a constant. Throws StaleTensor, ForeignTape or MutatedSaved.
+  detail::Node* resolve(const Tensor& input, const char* op) {
+    const detail::Tag& tag = detail::TensorAccess::tag(input);
+    if (tag.epoch == 0) return nullptr;
+    if (tag.epoch != epoch_) [[unlikely]]
+      require_live(input, op);
+    if (tag.node->version != input.version()) [[unlikely]]
+      throw_mutated(tag.node, input, op);
+    return tag.node;
+  }
+  /// Appends a node for `out`, which the operation has just computed, and tags it.
+  void record(Tensor& out, const detail::OpTable& op, const void* attributes, const Tensor* const* inputs,
+              detail::Node* const* nodes, std::size_t count);
+  /// The tracked value of a parameter.
+  Tensor track(const Tensor& value, std::uint64_t parameter);
+  /// True where results are to be examined; those of a rule are, as the gradient they amount to.
+  bool checks_finite() const noexcept { return check_finite_ && !rule_; }
+
+ private:
+  friend class Pause;
+  friend class detail::Backward;
+  friend class detail::Shield;
+  friend class detail::VjpContext;
+
+  /// What was recorded since a mark has an epoch of its own, so that rewinding makes it stale.
+  struct Segment {
+    std::uint64_t epoch;
+    detail::Arena::Position start;
+    detail::Node* last;
+    std::size_t count;
+    detail::Node* last_leaf;
+  };
+  template <class T>
+  using PoolVector = std::vector<T, detail::PoolAllocator<T>>;
+
+  bool is_live_slow(std::uint64_t epoch) const noexcept;
+  bool live_not_foreign(const Tensor& t, const char* op) const;
+  void require_live(const Tensor& t, const char* op) const;
+  [[noreturn]] void throw_mutated(const detail::Node* node, const Tensor& input, const char* op) const;
+  void require_thread(const char* what) const;
+  void require_idle(const char* what) const;
+  detail::Tag tag_of(detail::Node* node) const noexcept;
+  detail::Node* append(const detail::OpTable& op, std::size_t inputs, std::size_t saved);
+  const detail::PackedShape* pack(const Shape& shape, Dtype dtype);
+  const detail::ScopePath* scope_path();
+  Tensor add_leaf(const Tensor& value, std::uint64_t parameter);
+  detail::Node* find_parameter(std::uint64_t id) const noexcept;
+  void index_parameter(detail::Node* leaf);
+  void forget_parameters() noexcept;
+  void release_back_to(detail::Node* last) noexcept;
+  void open_segment();
+  void clear() noexcept;
+  static void choose_active(detail::ThreadState& t) noexcept;
+
+  detail::ThreadState* thread_;
+  Tape* outer_;
+  std::uint64_t epoch_ = 0;
+  detail::Node* last_ = nullptr;
+  detail::Node* last_leaf_ = nullptr;
+  std::size_t count_ = 0;
+  const detail::Node* rule_ = nullptr;  ///< whose rule is being recorded now
+  std::uint32_t paused_ = 0;
+  bool spent_ = false;
+  bool busy_ = false;  ///< a backward pass or a composed operation holds pointers to nodes
+  bool check_finite_ = false;
+  detail::Arena arena_;
+  PoolVector<Segment> segments_;          ///< at least one, in order of their epochs
+  PoolVector<detail::Node*> parameters_;  ///< open addressing by parameter id, a power of two in size
+  std::size_t parameter_count_ = 0;
+};
+
+/// While it lives, this thread's innermost tape records nothing. A tape opened inside is not affected.
+class TAPEGRAD_API Pause {
+ public:
+  Pause() noexcept;
+  ~Pause();
+  Pause(const Pause&) = delete;
+  Pause& operator=(const Pause&) = delete;
+
+ private:
+  Tape* tape_;
+};
+
+namespace detail {
+/// Runs an operation on its inputs by the tape's rules, and records it where an input is tracked.
+TAPEGRAD_API Tensor apply(const OpTable& op, const void* attributes, const Tensor* const* inputs,
+                          std::size_t count);
+}  // namespace detail
+
+}  // namespace tapegrad

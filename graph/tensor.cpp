@@ -1,0 +1,151 @@
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <type_traits>
+
+#include <tapegrad/graph/errors.h>
+#include <tapegrad/graph/node.h>
+#include <tapegrad/graph/tape.h>
+#include <tapegrad/graph/tensor.h>
+
+#include <fmt/format.h>
+
+namespace tapegrad {
+
+using detail::TensorAccess;
+
+namespace {
+
+/// A literal as an element; integers are not made of other numbers.
+template <class T>
+T element(double value, const char* op) {
+  if constexpr (!std::is_floating_point_v<T>) {
+    if (!(value >= -0x1p63 && value < 0x1p63) || value != std::trunc(value))
+      throw ArgumentError(fmt::format("{}: {} is no value of i64; give integers, or ask for f32 or f64", op, value));
+  }
+  return static_cast<T>(value);
+}
+
+}  // namespace
+
+Tensor Tensor::empty(const Shape& shape, Dtype dtype) {
+  const std::size_t bytes = static_cast<std::size_t>(shape.size()) * size_of(dtype);
+  detail::Storage* s = detail::allocate(bytes);
+  return TensorAccess::adopt(s, s->data(bytes), shape, dtype);
+}
+
+Tensor Tensor::zeros(const Shape& shape, Dtype dtype) {
+  Tensor t = empty(shape, dtype);
+  std::memset(t.data_, 0, static_cast<std::size_t>(shape.size()) * size_of(dtype));
+  return t;
+}
+
+Tensor Tensor::ones(const Shape& shape, Dtype dtype) { return full(shape, 1, dtype); }
+
+Tensor Tensor::full(const Shape& shape, double value, Dtype dtype) {
+  Tensor t = empty(shape, dtype);
+  visit_dtype(dtype, [&]<class T> {
+    std::fill_n(TensorAccess::data_as<T>(t), static_cast<std::size_t>(shape.size()), element<T>(value, "full"));
+  });
+  return t;
+}
+
+Tensor Tensor::arange(double start, double stop, double step, Dtype dtype) {
+  if (!(std::isfinite(start) && std::isfinite(stop) && std::isfinite(step)) || step == 0 || (stop - start) / step < 0)
+    throw ArgumentError(fmt::format("arange: no way from {} to {} in steps of {}", start, stop, step));
+  const double count = std::ceil((stop - start) / step);
+  if (count > 9e15) throw ArgumentError(fmt::format("arange: {} elements are too many", count));
+  Tensor t = empty({static_cast<std::int64_t>(count)}, dtype);
+  visit_dtype(dtype, [&]<class T> {
+    T* out = TensorAccess::data_as<T>(t);
+    // start + i * step, not repeated addition: the error does not accumulate.
+    for (std::int64_t i = 0; i < t.size(); ++i) out[i] = element<T>(start + static_cast<double>(i) * step, "arange");
+  });
+  return t;
+}
+
+Tensor Tensor::eye(std::int64_t n, Dtype dtype) {
+  Tensor t = zeros({n, n}, dtype);
+  visit_dtype(dtype, [&]<class T> {
+    T* out = TensorAccess::data_as<T>(t);
+    for (std::int64_t i = 0; i < n; ++i) out[i * (n + 1)] = T{1};
+  });
+  return t;
+}
+
+Tensor Tensor::from(std::initializer_list<double> values, Dtype dtype) {
+  return from(values, Shape{static_cast<std::int64_t>(values.size())}, dtype);
+}
+
+Tensor Tensor::from(std::initializer_list<std::initializer_list<double>> rows, Dtype dtype) {
+  const std::size_t columns = rows.size() ? rows.begin()->size() : 0;
+  Tensor t = empty({static_cast<std::int64_t>(rows.size()), static_cast<std::int64_t>(columns)}, dtype);
+  visit_dtype(dtype, [&]<class T> {
+    T* out = TensorAccess::data_as<T>(t);
+    for (const auto& row : rows) {
+      if (row.size() != columns)
+        throw ShapeError(fmt::format("from: rows of {} and {} values; all rows must be equally long", columns, row.size()));
+      for (const double v : row) *out++ = element<T>(v, "from");
+    }
+  });
+  return t;
+}
+
+Tensor Tensor::from(std::initializer_list<double> values, const Shape& shape, Dtype dtype) {
+  const Tensor wide = copy_of(values.begin(), values.size(), shape, f64);
+  if (dtype == f64) return wide;
+  Tensor t = empty(shape, dtype);
+  visit_dtype(dtype, [&]<class T> {
+    std::transform(values.begin(), values.end(), TensorAccess::data_as<T>(t), [](double v) { return element<T>(v, "from"); });
+  });
+  return t;
+}
+
+Tensor Tensor::copy_of(const void* values, std::size_t count, const Shape& shape, Dtype dtype) {
+  if (static_cast<std::int64_t>(count) != shape.size())
+    throw ShapeError(fmt::format("from: {} values given, shape {} holds {}", count, to_string(shape), shape.size()));
+  Tensor t = empty(shape, dtype);
+  if (count) std::memcpy(t.data_, values, count * size_of(dtype));
+  return t;
+}
+
+double Tensor::item() const {
+  if (!storage_) throw ArgumentError("item: the tensor is undefined");
+  if (size() != 1)
+    throw ShapeError(fmt::format("item: a tensor of shape {} has {} elements, not one", to_string(shape_), size()));
+  return visit_dtype(dtype_, [&]<class T> { return static_cast<double>(*reinterpret_cast<const T*>(data_)); });
+}
+
+Tensor Tensor::detach() const noexcept {
+  Tensor t(*this);
+  t.tag_ = {};
+  return t;
+}
+
+Tensor Tensor::copy() const {
+  if (!storage_) return {};
+  return copy_of(data_, static_cast<std::size_t>(size()), shape_, dtype_);
+}
+
+void Tensor::require_dtype(Dtype dtype) const {
+  if (!storage_) throw ArgumentError("the tensor is undefined: it has no elements");
+  if (dtype != dtype_)
+    throw DtypeError(fmt::format("the elements of a tensor of {} were asked as {}; use cast to convert them",
+                                 name_of(dtype_), name_of(dtype)));
+}
+
+bool Tensor::tracked() const noexcept {
+  const detail::ThreadState* thread = detail::current_thread;
+  return thread && thread->active && tag_.epoch != 0 && thread->active->is_live(tag_.epoch);
+}
+
+std::byte* Tensor::mutate() {
+  if (tracked() && !tag_.node->leaf)
+    throw MutatedSaved(fmt::format("a value of shape {} that the active tape recorded as the result of '{}' cannot be "
+                                   "changed; change a copy(), or change it after backward",
+                                   to_string(shape_), tag_.node->op->name));
+  storage_->version.fetch_add(1, std::memory_order_relaxed);
+  return data_;
+}
+
+}  // namespace tapegrad

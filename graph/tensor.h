@@ -1,0 +1,175 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <initializer_list>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include <tapegrad/graph/dtype.h>
+#include <tapegrad/graph/export.h>
+#include <tapegrad/graph/shape.h>
+#include <tapegrad/graph/storage.h>
+
+namespace tapegrad {
+
+namespace detail {
+struct Node;
+
+/// Ties a tensor to the tape that recorded it. Epoch 0: not recorded. The node is read only after the epoch was
+/// found live.
+struct Tag {
+  std::uint64_t epoch = 0;
+  Node* node = nullptr;
+};
+struct TensorAccess;
+}  // namespace detail
+
+/// A cheap handle on reference-counted elements: always contiguous, row major. Copies share the elements.
+/// A default-constructed tensor is undefined: it has no elements and only `defined`, assignment and
+/// destruction are valid on it; everything else throws.
+class TAPEGRAD_API Tensor {
+ public:
+  Tensor() noexcept = default;
+  Tensor(const Tensor& o) noexcept
+      : storage_(o.storage_), data_(o.data_), tag_(o.tag_), shape_(o.shape_), dtype_(o.dtype_) {
+    if (storage_) detail::retain(storage_);
+  }
+  Tensor(Tensor&& o) noexcept
+      : storage_(std::exchange(o.storage_, nullptr)), data_(o.data_), tag_(o.tag_), shape_(o.shape_), dtype_(o.dtype_) {}
+  Tensor& operator=(const Tensor& o) noexcept { return *this = Tensor(o); }
+  Tensor& operator=(Tensor&& o) noexcept {
+    detail::Storage* old = std::exchange(storage_, std::exchange(o.storage_, nullptr));
+    data_ = o.data_;
+    tag_ = o.tag_;
+    shape_ = o.shape_;
+    dtype_ = o.dtype_;
+    if (old) detail::release(old);
+    return *this;
+  }
+  ~Tensor() {
+    if (storage_) detail::release(storage_);
+  }
+
+  /// Elements undefined.
+  static Tensor empty(const Shape& shape, Dtype dtype = f32);
+  static Tensor zeros(const Shape& shape, Dtype dtype = f32);
+  static Tensor ones(const Shape& shape, Dtype dtype = f32);
+  static Tensor full(const Shape& shape, double value, Dtype dtype = f32);
+  static Tensor scalar(double value, Dtype dtype = f32) { return full({}, value, dtype); }
+  /// start, start + step, ... before stop. Throws ArgumentError for a step of 0 or one that leads away from stop.
+  static Tensor arange(double start, double stop, double step = 1, Dtype dtype = f32);
+  static Tensor arange(std::int64_t count) { return arange(0, static_cast<double>(count), 1, i64); }
+  /// The identity matrix [n, n].
+  static Tensor eye(std::int64_t n, Dtype dtype = f32);
+
+  /// A vector, a matrix, or any shape from literal values: from({1, 2, 3}), from({{1, 2}, {3, 4}}).
+  static Tensor from(std::initializer_list<double> values, Dtype dtype = f32);
+  static Tensor from(std::initializer_list<std::initializer_list<double>> rows, Dtype dtype = f32);
+  static Tensor from(std::initializer_list<double> values, const Shape& shape, Dtype dtype = f32);
+  /// A copy of the values, with the dtype of T. Throws ShapeError where their number does not fill the shape.
+  template <class T>
+    requires is_element_type<T>
+  static Tensor from(std::span<const T> values, const Shape& shape) {
+    return copy_of(values.data(), values.size(), shape, dtype_of<T>);
+  }
+  template <class T>
+    requires is_element_type<T>
+  static Tensor from(const std::vector<T>& values, const Shape& shape) {
+    return copy_of(values.data(), values.size(), shape, dtype_of<T>);
+  }
+  template <class T>
+    requires is_element_type<T>
+  static Tensor from(const std::vector<T>& values) {
+    return from(values, Shape{static_cast<std::int64_t>(values.size())});
+  }
+
+  bool defined() const noexcept { return storage_ != nullptr; }
+  const Shape& shape() const noexcept { return shape_; }
+  std::size_t rank() const noexcept { return shape_.rank(); }
+  std::int64_t size() const noexcept { return shape_.size(); }
+  /// Extent of an axis; a negative one counts from the end.
+  std::int64_t dim(std::int64_t axis) const { return shape_.dim(axis); }
+  Dtype dtype() const noexcept { return dtype_; }
+
+  /// The elements. Throws DtypeError where T is not the tensor's dtype.
+  template <class T>
+    requires is_element_type<T>
+  std::span<const T> values() const {
+    require_dtype(dtype_of<T>);
+    return {reinterpret_cast<const T*>(data_), static_cast<std::size_t>(shape_.size())};
+  }
+  /// The elements for writing: every tensor that shares them sees the change. Counts as a mutation: a backward
+  /// that needs the old values throws MutatedSaved, and so does this call on a value (not a leaf) that the
+  /// active tape has recorded.
+  template <class T>
+    requires is_element_type<T>
+  std::span<T> mutable_values() {
+    require_dtype(dtype_of<T>);
+    return {reinterpret_cast<T*>(mutate()), static_cast<std::size_t>(shape_.size())};
+  }
+  template <class T>
+    requires is_element_type<T>
+  std::vector<T> to_vector() const {
+    const std::span<const T> v = values<T>();
+    return std::vector<T>(v.begin(), v.end());
+  }
+  /// The value of a one-element tensor. Throws ShapeError for any other size.
+  double item() const;
+
+  /// The same elements without the history.
+  Tensor detach() const noexcept;
+  /// A copy of the elements, without the history.
+  Tensor copy() const;
+  /// True where the thread's active tape records what is computed from this tensor.
+  bool tracked() const noexcept;
+  /// How often the elements were opened for writing.
+  std::uint32_t version() const noexcept { return storage_ ? storage_->version.load(std::memory_order_relaxed) : 0; }
+
+ private:
+  friend struct detail::TensorAccess;
+  static Tensor copy_of(const void* values, std::size_t count, const Shape& shape, Dtype dtype);
+  void require_dtype(Dtype dtype) const;
+  std::byte* mutate();
+
+  detail::Storage* storage_ = nullptr;
+  std::byte* data_ = nullptr;
+  detail::Tag tag_;
+  Shape shape_;
+  Dtype dtype_ = f32;
+};
+
+namespace detail {
+
+/// What the engine and the kernels may do with a tensor that users may not.
+struct TensorAccess {
+  static const Tag& tag(const Tensor& t) noexcept { return t.tag_; }
+  static void set_tag(Tensor& t, Tag tag) noexcept { t.tag_ = tag; }
+  static Storage* storage(const Tensor& t) noexcept { return t.storage_; }
+  static std::byte* data(const Tensor& t) noexcept { return t.data_; }
+  /// Takes over one reference on `storage`.
+  static Tensor adopt(Storage* storage, std::byte* data, const Shape& shape, Dtype dtype, Tag tag = {}) noexcept {
+    Tensor t;
+    t.storage_ = storage;
+    t.data_ = data;
+    t.tag_ = tag;
+    t.shape_ = shape;
+    t.dtype_ = dtype;
+    return t;
+  }
+  /// Hands the reference to the caller and leaves the tensor undefined.
+  static Storage* disown(Tensor& t) noexcept { return std::exchange(t.storage_, nullptr); }
+  /// Elements [offset, offset + shape.size()) under another shape, untracked, sharing storage.
+  static Tensor view(const Tensor& t, std::int64_t offset, const Shape& shape) noexcept {
+    retain(t.storage_);
+    return adopt(t.storage_, t.data_ + static_cast<std::size_t>(offset) * size_of(t.dtype_), shape, t.dtype_);
+  }
+  template <class T>
+  static T* data_as(const Tensor& t) noexcept {
+    return reinterpret_cast<T*>(t.data_);
+  }
+};
+
+}  // namespace detail
+}  // namespace tapegrad

@@ -1,0 +1,113 @@
+#include <tapegrad/graph/errors.h>
+#include <tapegrad/graph/values.h>
+#include <tapegrad/graph/vjp.h>
+
+#include <fmt/format.h>
+
+namespace tapegrad::detail {
+
+std::string label_of(const Node& n) {
+  return n.scope ? fmt::format("{} '{}'", n.op->name, n.scope->text()) : std::string(n.op->name);
+}
+
+VjpContext::VjpContext(Tape& tape, Node& node, bool recording, bool all_wanted)
+    : tape_(tape), node_(node), recording_(recording), all_wanted_(all_wanted) {
+  const Tag tag = recording ? tape.tag_of(node.gradient_node) : Tag{};
+  gy_ = node.target ? node.copy_gradient(tag) : node.take_gradient(tag);
+}
+
+void VjpContext::throw_no_input(std::size_t i) const {
+  throw Error(fmt::format("{}: its rule speaks of input {}; it has {}, of which the first {} can be kept",
+                          label_of(node_), i, node_.inputs, kOutputBit));
+}
+
+void VjpContext::require_fit(std::size_t i, const Tensor& g) const {
+  const PackedShape& shape = *node_.edges()[i].shape;
+  if (g.defined() && shape.describes(g)) return;
+  throw Error(fmt::format("{}: its rule gave input {} {}, the input is {} of {}", label_of(node_), i,
+                          g.defined()
+                              ? fmt::format("a gradient {} of {}", to_string(g.shape()), name_of(g.dtype()))
+                              : "an undefined gradient",
+                          to_string(shape.shape()), name_of(shape.dtype)));
+}
+
+Tensor VjpContext::input(std::size_t i) const {
+  if (i >= kOutputBit) throw_no_input(i);
+  return saved(static_cast<unsigned>(i));
+}
+
+Tensor VjpContext::saved(unsigned bit) const {
+  if (!(node_.kept >> bit & 1u))
+    throw Error(fmt::format("{}: its rule reads a value that it did not declare to keep", label_of(node_)));
+  const Saved& s = node_.saved()[Node::count(static_cast<KeepMask>(node_.kept & ((1u << bit) - 1u)))];
+  const bool is_output = bit == kOutputBit;
+  Node* from = is_output ? &node_ : node_.edges()[bit].node;
+  const PackedShape& shape = is_output ? *node_.shape : *node_.edges()[bit].shape;
+  const std::uint32_t version = s.storage->version.load(std::memory_order_relaxed);
+  if (version != s.version) [[unlikely]]
+    throw MutatedSaved(
+        fmt::format("backward of {}: {} of shape {} was changed after it was recorded (version {} then, {} "
+                    "now); change a copy(), or "
+                    "change it after backward",
+                    label_of(node_), is_output ? "its result" : fmt::format("input {}", bit),
+                    to_string(shape.shape()), s.version, version));
+  retain(s.storage);
+  return TensorAccess::adopt(s.storage, s.data, shape.shape(), shape.dtype,
+                             recording_ ? tape_.tag_of(from) : Tag{});
+}
+
+void VjpContext::check_finite(std::size_t i, const Tensor& gradient) const {
+  const std::int64_t at = first_non_finite(gradient);
+  if (at < 0) return;
+  throw NonFinite(
+      fmt::format("{}: backward produced {} at {} of the gradient {} of input {}; its result has shape {}",
+                  label_of(node_), value_at(gradient, at), index_text(at, gradient.shape()),
+                  to_string(gradient.shape()), i, to_string(output_shape())));
+}
+
+void VjpContext::add(std::size_t i, Tensor g) {
+  require_input(i);
+  if (!wants(i)) return;
+  require_fit(i, g);
+  if (tape_.check_finite_) [[unlikely]]
+    check_finite(i, g);
+  if (!recording_) TensorAccess::set_tag(g, {});  // a rule may have computed it under a tape of its own
+  Node& to = *node_.edges()[i].node;
+  if (to.has_gradient()) {
+    Tensor sum = to.take_gradient(recording_ ? tape_.tag_of(to.gradient_node) : Tag{});
+    if (recording_) {
+      sum = node_.op->add(sum, g);
+      // No part of the rule: where the rule's operation cannot be differentiated again, the other term may.
+      if (Node* n = TensorAccess::tag(sum).node) n->order = n->op->max_order;
+    } else if (is_unique(TensorAccess::storage(sum))) {
+      node_.op->add_into(sum, g);
+    } else {
+      sum = node_.op->add(sum, g);
+    }
+    if (tape_.check_finite_) [[unlikely]]
+      check_finite(i, sum);
+    g = std::move(sum);
+  }
+  Node* computed_by = recording_ ? tape_.resolve(g, node_.op->name) : nullptr;
+  to.put_gradient(std::move(g), computed_by);
+}
+
+Tensor VjpContext::take_destination(std::size_t i, bool& adds) {
+  if (recording_)
+    throw Error(fmt::format("{}: its rule writes a gradient in place while it is recorded", label_of(node_)));
+  Node& to = *node_.edges()[i].node;
+  adds = to.has_gradient();
+  if (!adds) return Tensor::empty(to.shape->shape(), to.shape->dtype);
+  Tensor sum = to.take_gradient();
+  if (!is_unique(TensorAccess::storage(sum))) sum = sum.copy();
+  return sum;
+}
+
+void VjpContext::put_destination(std::size_t i, Tensor destination) {
+  require_fit(i, destination);
+  if (tape_.check_finite_) [[unlikely]]
+    check_finite(i, destination);
+  node_.edges()[i].node->put_gradient(std::move(destination));
+}
+
+}  // namespace tapegrad::detail

@@ -1,0 +1,77 @@
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <utility>
+
+#include <tapegrad/graph/node.h>
+#include <tapegrad/graph/tape.h>
+#include <tapegrad/graph/tensor.h>
+
+namespace tapegrad::detail {
+
+/// What a rule sees of the node it differentiates. In first-order mode its tensors are plain values and
+/// nothing is recorded; in recorded mode they are tracked, and what the rule computes becomes nodes. Their
+/// elements may be shared (two inputs of a sum receive one and the same gradient), so a rule never writes to
+/// them.
+class TAPEGRAD_API VjpContext {
+ public:
+  VjpContext(Tape& tape, Node& node, bool recording, bool all_wanted);
+
+  std::size_t inputs() const { return node_.inputs; }
+  /// True where the gradient of input i is asked; a rule need not compute any other.
+  bool wants(std::size_t i) const {
+    const Node* from = i < node_.inputs ? node_.edges()[i].node : nullptr;
+    return from && (all_wanted_ || from->wanted);
+  }
+  bool recording() const { return recording_; }
+  /// Gradient with respect to the output.
+  const Tensor& gy() const { return gy_; }
+  Shape input_shape(std::size_t i) const { return node_.edges()[i].shape->shape(); }
+  Dtype input_dtype(std::size_t i) const { return node_.edges()[i].shape->dtype; }
+  Shape output_shape() const { return node_.shape->shape(); }
+  const void* attributes() const { return node_.attributes; }
+
+  /// A kept value. Throws MutatedSaved where it was changed since.
+  Tensor input(std::size_t i) const;
+  Tensor output() const { return saved(kOutputBit); }
+
+  /// Adds to the gradient of input i, whose shape and dtype it must have. The first is taken over, without a
+  /// copy. A gradient that nobody wants is dropped.
+  void add(std::size_t i, Tensor gradient);
+
+  /// First-order mode only: f(Tensor& destination, bool add) writes the gradient of input i in place, or adds
+  /// it to what is there, so that a product can accumulate.
+  template <class F>
+  void accumulate(std::size_t i, F&& f) {
+    require_input(i);
+    if (!wants(i)) return;
+    bool adds = false;
+    Tensor destination = take_destination(i, adds);
+    f(destination, adds);
+    put_destination(i, std::move(destination));
+  }
+
+ private:
+  void require_input(std::size_t i) const {
+    if (i >= node_.inputs) [[unlikely]]
+      throw_no_input(i);
+  }
+  [[noreturn]] void throw_no_input(std::size_t i) const;
+  void require_fit(std::size_t i, const Tensor& gradient) const;
+  Tensor saved(unsigned bit) const;
+  Tensor take_destination(std::size_t i, bool& adds);
+  void put_destination(std::size_t i, Tensor destination);
+  void check_finite(std::size_t i, const Tensor& gradient) const;
+
+  Tape& tape_;
+  Node& node_;
+  bool recording_;
+  bool all_wanted_;
+  Tensor gy_;
+};
+
+/// "affine 'net.fc2'", as messages call a node.
+std::string label_of(const Node& node);
+
+}  // namespace tapegrad::detail

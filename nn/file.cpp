@@ -1,0 +1,55 @@
+#include <atomic>
+#include <cerrno>
+#include <cstdio>
+#include <system_error>
+#include <utility>
+
+#include <tapegrad/graph/errors.h>
+#include <tapegrad/nn/file.h>
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+namespace tapegrad::nn {
+
+AtomicFile::AtomicFile(std::string path) : path_(std::move(path)) {
+  static std::atomic<unsigned> count{0};
+  do {
+    temporary_ =
+        fmt::format("{}.{}-{}.tmp", path_, ::getpid(), count.fetch_add(1, std::memory_order_relaxed));
+    descriptor_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+  } while (descriptor_ < 0 && errno == EEXIST);
+  if (descriptor_ < 0) fail("cannot be created in its folder");
+}
+
+AtomicFile::~AtomicFile() {
+  if (descriptor_ >= 0) ::close(descriptor_);
+  if (!temporary_.empty()) ::unlink(temporary_.c_str());
+}
+
+void AtomicFile::write(const void* data, std::size_t bytes) {
+  const auto* from = static_cast<const char*>(data);
+  while (bytes > 0) {
+    const ssize_t n = ::write(descriptor_, from, bytes);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) fail("cannot be written");
+    from += n;
+    bytes -= static_cast<std::size_t>(n);
+  }
+}
+
+void AtomicFile::commit() {
+  if (::fsync(descriptor_) != 0) fail("cannot be written");
+  // Some file systems report a full disk only here.
+  if (::close(std::exchange(descriptor_, -1)) != 0) fail("cannot be written");
+  if (::rename(temporary_.c_str(), path_.c_str()) != 0) fail("cannot be put in place");
+  temporary_.clear();
+}
+
+void AtomicFile::fail(const char* what) const {
+  const int error = errno;
+  throw FileError(fmt::format("'{}' {}: {}", path_, what, std::generic_category().message(error)));
+}
+
+}  // namespace tapegrad::nn

@@ -1,0 +1,25 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include <tapegrad/graph/export.h>
+#include <tapegrad/graph/shape.h>
+
+namespace tapegrad::nn {
+
+/// The content of an IDX file of unsigned bytes, row major.
+struct IdxArray {
+  Shape shape;
+  std::vector<std::uint8_t> bytes;
+};
+
+/// Reads an IDX file of unsigned bytes with one to four axes, plain or compressed by gzip, which is told by
+/// its content. The format: the bytes 0, 0, 8, RANK; RANK extents as big-endian 32-bit integers; the elements
+/// (LeCun, Cortes, Burges: The MNIST Database). Memory is taken only for data that is there, whatever the
+/// header says. Throws FileError for a file that is missing, of another kind, truncated, corrupt, or longer
+/// than announced.
+TAPEGRAD_API IdxArray read_idx(const std::string& path);
+
+}  // namespace tapegrad::nn

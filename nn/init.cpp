@@ -1,0 +1,105 @@
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <iterator>
+#include <optional>
+
+#include <tapegrad/graph/errors.h>
+#include <tapegrad/nn/init.h>
+
+#include <fmt/format.h>
+
+namespace tapegrad::nn {
+
+struct Init::Form {
+  std::string_view name;
+  Kind kind;
+  std::string_view number;          ///< what the number is
+  std::optional<double> otherwise;  ///< it, where none is given
+};
+
+constexpr Init::Form Init::kForms[] = {
+    {"std", Kind::normal, "deviation", {}},        {"uniform", Kind::uniform, "bound", {}},
+    {"constant", Kind::constant, "value", {}},     {"xavier", Kind::xavier, "gain", 1},
+    {"xavier-uniform", Kind::xavier_uniform, "gain", 1}, {"he", Kind::he, "slope", 0},
+    {"he-uniform", Kind::he_uniform, "slope", 0},
+};
+
+Init::Init(Kind kind, double number) : kind_(kind), number_(number) {
+  if (std::isfinite(number) && (number >= 0 || kind == Kind::constant)) return;
+  const Form& form = *std::ranges::find(kForms, kind, &Form::kind);
+  throw ArgumentError(fmt::format("init: {} {} for '{}'; it must be finite{}", form.number, number, form.name,
+                                  kind == Kind::constant ? "" : " and not negative"));
+}
+
+Init Init::constant(double value) { return {Kind::constant, value}; }
+Init Init::normal(double deviation) { return {Kind::normal, deviation}; }
+Init Init::uniform(double bound) { return {Kind::uniform, bound}; }
+Init Init::xavier(double gain) { return {Kind::xavier, gain}; }
+Init Init::xavier_uniform(double gain) { return {Kind::xavier_uniform, gain}; }
+Init Init::he(double slope) { return {Kind::he, slope}; }
+Init Init::he_uniform(double slope) { return {Kind::he_uniform, slope}; }
+
+Init Init::parse(std::string_view text) {
+  const std::size_t colon = text.find(':');
+  const std::string_view name = text.substr(0, colon);
+  const auto form = std::ranges::find(kForms, name, &Form::name);
+  if (form == std::end(kForms)) {
+    std::string known;
+    for (const Form& f : kForms)
+      known += fmt::format("{}{}{}{}{}", known.empty() ? "" : ", ", f.name, f.otherwise ? "[:" : ":", f.number,
+                           f.otherwise ? "]" : "");
+    throw ArgumentError(fmt::format("init: '{}' is not known; there are {}", text, known));
+  }
+  if (colon == std::string_view::npos) {
+    if (form->otherwise) return {form->kind, *form->otherwise};
+    throw ArgumentError(fmt::format("init: '{}' needs its {}, as in {}:0.01", text, form->number, name));
+  }
+  double number = 0;
+  const char* const end = text.data() + text.size();
+  const auto [rest, error] = std::from_chars(text.data() + colon + 1, end, number);
+  if (error != std::errc{} || rest != end)
+    throw ArgumentError(fmt::format("init: the {} in '{}' is not a number; write it as in {}:0.01", form->number, text, name));
+  return {form->kind, number};
+}
+
+std::string Init::text() const {
+  const Form& form = *std::ranges::find(kForms, kind_, &Form::kind);
+  if (form.otherwise == number_) return std::string(form.name);
+  return fmt::format("{}:{}", form.name, number_);
+}
+
+Tensor Init::operator()(const Shape& shape, Generator& generator, Dtype dtype) const {
+  const auto fan = [&](bool both) {
+    if (shape.rank() != 2)
+      throw ShapeError(fmt::format("init: '{}' needs a weight [in, out], asked is {}; give such a tensor a deviation of its "
+                                   "own (std:0.01)",
+                                   text(), to_string(shape)));
+    return static_cast<double>(both ? shape[0] + shape[1] : shape[0]);
+  };
+  const auto draw_normal = [&](double deviation) { return randn(shape, generator, dtype, 0, deviation); };
+  const auto draw_uniform = [&](double bound) {
+    return bound > 0 ? tapegrad::uniform(shape, generator, -bound, bound, dtype) : Tensor::zeros(shape, dtype);
+  };
+  const auto gain = [&] { return std::sqrt(2 / (1 + number_ * number_)); };
+  if (shape.size() == 0) return Tensor::zeros(shape, dtype);
+  switch (kind_) {
+    case Kind::constant:
+      return Tensor::full(shape, number_, dtype);
+    case Kind::normal:
+      return draw_normal(number_);
+    case Kind::uniform:
+      return draw_uniform(number_);
+    case Kind::xavier:
+      return draw_normal(number_ * std::sqrt(2 / fan(true)));
+    case Kind::xavier_uniform:
+      return draw_uniform(number_ * std::sqrt(6 / fan(true)));
+    case Kind::he:
+      return draw_normal(gain() / std::sqrt(fan(false)));
+    case Kind::he_uniform:
+      return draw_uniform(gain() * std::sqrt(3 / fan(false)));
+  }
+  throw Error("init: unreachable");
+}
+
+}  // namespace tapegrad::nn

@@ -1,0 +1,163 @@
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cerrno>
+#include <cstdio>
+#include <memory>
+#include <set>
+#include <string_view>
+#include <system_error>
+#include <utility>
+
+#include <tapegrad/graph/errors.h>
+#include <tapegrad/nn/file.h>
+#include <tapegrad/nn/safetensors.h>
+#include <tapegrad/nn/serialize.h>
+
+#include <fmt/format.h>
+#include <sys/stat.h>
+
+namespace tapegrad::nn {
+
+using tapegrad::detail::TensorAccess;
+
+static_assert(std::endian::native == std::endian::little, "elements are stored in little-endian order");
+
+namespace {
+
+std::size_t bytes_of(const Tensor& t) { return static_cast<std::size_t>(t.size()) * size_of(t.dtype()); }
+
+void require_saveable(const State& state) {
+  std::set<std::string_view> names;
+  for (const auto& [name, tensor] : state) {
+    if (!tensor.defined()) throw ArgumentError(fmt::format("save_state: '{}' is an undefined tensor", name));
+    if (name == safetensors::kMetadata)
+      throw ArgumentError(fmt::format("save_state: the name '{}' is reserved by the file format", name));
+    if (!names.insert(name).second)
+      throw ArgumentError(fmt::format("save_state: the name '{}' is given twice", name));
+  }
+}
+
+/// A file open for reading, and what is known of it.
+class Input {
+ public:
+  explicit Input(const std::string& path) : path_(path), file_(std::fopen(path.c_str(), "rb")) {
+    struct stat status {};
+    if (!file_ || ::fstat(::fileno(file_.get()), &status) != 0) fail_errno("cannot be opened");
+    if (!S_ISREG(status.st_mode)) fail("is no regular file");
+    size_ = static_cast<std::uint64_t>(status.st_size);
+  }
+  std::uint64_t size() const { return size_; }
+  void read(void* out, std::size_t bytes) {
+    if (std::fread(out, 1, bytes, file_.get()) == bytes) return;
+    if (std::ferror(file_.get())) fail_errno("cannot be read");
+    fail("became shorter while it was read");
+  }
+  [[noreturn]] void fail(const std::string& what) const {
+    throw FileError(fmt::format("'{}' {}", path_, what));
+  }
+  [[noreturn]] void fail_errno(const char* what) const {
+    fail(fmt::format("{}: {}", what, std::generic_category().message(errno)));
+  }
+
+ private:
+  struct Close {
+    void operator()(std::FILE* f) const { std::fclose(f); }
+  };
+  std::string path_;
+  std::unique_ptr<std::FILE, Close> file_;
+  std::uint64_t size_ = 0;
+};
+
+std::string read_header(Input& file) {
+  std::uint64_t length = 0;
+  if (file.size() < sizeof length)
+    file.fail(fmt::format("is no safetensors file: {} bytes are fewer than the 8 of its header's length",
+                          file.size()));
+  file.read(&length, sizeof length);
+  // The format's own limit keeps a damaged length from taking all memory.
+  constexpr std::uint64_t kLongest = 100'000'000;
+  if (length > kLongest || length > file.size() - sizeof length)
+    file.fail(
+        fmt::format("is no safetensors file or is truncated: it announces a header of {} bytes, {} follow",
+                    length, file.size() - sizeof length));
+  std::string header(length, '\0');
+  file.read(header.data(), header.size());
+  return header;
+}
+
+/// The entries in the order of their data, which must fill [0, size) without a gap.
+std::vector<const safetensors::Entry*> in_file_order(const Input& file, const safetensors::Header& header,
+                                                     std::uint64_t size) {
+  std::vector<const safetensors::Entry*> entries;
+  for (const safetensors::Entry& e : header.entries) entries.push_back(&e);
+  std::stable_sort(entries.begin(), entries.end(), [](const auto* a, const auto* b) {
+    return std::pair(a->begin, a->end) < std::pair(b->begin, b->end);
+  });
+  std::uint64_t end = 0;
+  for (const safetensors::Entry* e : entries) {
+    if (e->end > size)
+      file.fail(fmt::format("is truncated or damaged: tensor '{}' lies at [{}, {}] of {} bytes of data",
+                            e->name, e->begin, e->end, size));
+    if (e->begin != end)
+      file.fail(fmt::format("is damaged: tensor '{}' starts at {}, expected {} where the one before it ends",
+                            e->name, e->begin, end));
+    end = e->end;
+  }
+  if (end != size) file.fail(fmt::format("is damaged: {} bytes of data follow the last tensor", size - end));
+  return entries;
+}
+
+}  // namespace
+
+void save_state(const std::string& path, const State& state, const Metadata& metadata) {
+  require_saveable(state);
+  // Elements of 8 bytes first, so that every tensor of the file is aligned.
+  std::vector<std::size_t> order(state.size());
+  for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
+  std::stable_partition(order.begin(), order.end(),
+                        [&](std::size_t i) { return size_of(state[i].second.dtype()) == 8; });
+
+  safetensors::Header header{.entries = std::vector<safetensors::Entry>(state.size()), .metadata = metadata};
+  std::uint64_t end = 0;
+  for (const std::size_t i : order) {
+    const auto& [name, tensor] = state[i];
+    header.entries[i] = {name, tensor.dtype(), tensor.shape(), end, end + bytes_of(tensor)};
+    end += bytes_of(tensor);
+  }
+  std::string text = safetensors::write_header(header);
+  text.append((8 - text.size() % 8) % 8, ' ');
+  const std::uint64_t length = text.size();
+
+  AtomicFile file(path);
+  file.write(&length, sizeof length);
+  file.write(text);
+  for (const std::size_t i : order)
+    file.write(TensorAccess::data(state[i].second), bytes_of(state[i].second));
+  file.commit();
+}
+
+SavedState load_state_file(const std::string& path) {
+  Input file(path);
+  const std::string text = read_header(file);
+  safetensors::Header header;
+  try {
+    header = safetensors::read_header(text);
+  } catch (const FileError& e) {
+    file.fail(fmt::format("is damaged or no safetensors file: {}", e.what()));
+  }
+  const std::uint64_t size = file.size() - sizeof(std::uint64_t) - text.size();
+  const std::vector<const safetensors::Entry*> order = in_file_order(file, header, size);
+
+  SavedState saved;
+  saved.tensors.resize(header.entries.size());
+  for (const safetensors::Entry* e : order) {
+    Tensor t = Tensor::empty(e->shape, e->dtype);
+    file.read(TensorAccess::data(t), bytes_of(t));
+    saved.tensors[static_cast<std::size_t>(e - header.entries.data())] = {e->name, std::move(t)};
+  }
+  saved.metadata = std::move(header.metadata);
+  return saved;
+}
+
+}  // namespace tapegrad::nn

@@ -1,0 +1,50 @@
+#pragma once
+
+#include <array>
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <initializer_list>
+#include <span>
+#include <string_view>
+
+#include <tapegrad/graph/export.h>
+#include <tapegrad/graph/tensor.h>
+
+namespace tapegrad {
+
+/// Bit i stands for axis i.
+using AxisMask = std::uint8_t;
+static_assert(Shape::kMaxRank <= 8);
+
+/// The axes an operation works along: one number, or several as in {0, -1}; negative ones count from the end.
+/// Their order does not matter. An empty list names no axis.
+class TAPEGRAD_API Axes {
+ public:
+  template <std::integral I>
+  requires(!std::same_as<I, bool>) Axes(I axis) : axes_{static_cast<std::int64_t>(axis)}, count_(1) {}
+  Axes(std::initializer_list<std::int64_t> axes) : Axes(std::span(axes.begin(), axes.size())) {}
+  explicit Axes(std::span<const std::int64_t> axes);
+  /// Every axis of the tensor, whatever its rank.
+  static Axes all() {
+    Axes axes{};
+    axes.all_ = true;
+    return axes;
+  }
+
+  /// Throws ArgumentError naming `op` for an axis that does not exist or is named twice.
+  AxisMask mask(std::size_t rank, std::string_view op) const;
+
+ private:
+  std::array<std::int64_t, Shape::kMaxRank> axes_{};
+  std::size_t count_ = 0;
+  bool all_ = false;
+};
+
+namespace detail {
+/// An axis of x in [0, rank); throws ArgumentError naming `op` otherwise, or where x is undefined.
+TAPEGRAD_API std::size_t axis_of(const Tensor& x, std::int64_t axis, std::string_view op);
+TAPEGRAD_API AxisMask axes_of(const Tensor& x, const Axes& axes, std::string_view op);
+}  // namespace detail
+
+}  // namespace tapegrad

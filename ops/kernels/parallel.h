@@ -1,0 +1,44 @@
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <memory>
+#include <type_traits>
+
+#include <tapegrad/graph/export.h>
+
+/// Work shared among threads. The blocks are laid out by the caller from shapes alone, never from the number of
+/// threads: who runs a block, and when, then cannot change a result.
+namespace tapegrad::detail {
+
+using BlockFunction = void (*)(void* context, std::int64_t block);
+
+/// Calls run(context, b) once for each b in [0, blocks), on this thread and on those of the pool, and returns when
+/// all are done. Where the pool is busy (with another thread's blocks, or because this is called from a block) or cannot
+/// help, this thread runs them all. Of the exceptions that blocks throw, that of the lowest block is thrown here.
+TAPEGRAD_API void run_blocks(std::int64_t blocks, BlockFunction run, void* context);
+
+/// f(b) for each b in [0, blocks).
+template <class F>
+void parallel_for(std::int64_t blocks, F&& f) {
+  if (blocks == 1) {
+    f(std::int64_t{0});
+    return;
+  }
+  using Function = std::remove_reference_t<F>;
+  run_blocks(
+      blocks, [](void* context, std::int64_t block) { (*static_cast<Function*>(context))(block); },
+      const_cast<void*>(static_cast<const void*>(std::addressof(f))));
+}
+
+/// Number of blocks of `length` that cover [0, n), the last one perhaps shorter.
+constexpr std::int64_t blocks_of(std::int64_t n, std::int64_t length) { return (n + length - 1) / length; }
+
+/// f(begin, end) for each block of `length` elements of [0, n).
+template <class F>
+void parallel_ranges(std::int64_t n, std::int64_t length, F&& f) {
+  parallel_for(blocks_of(n, length),
+               [&](std::int64_t block) { f(block * length, std::min(n, (block + 1) * length)); });
+}
+
+}  // namespace tapegrad::detail

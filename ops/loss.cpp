@@ -1,0 +1,335 @@
+#include <algorithm>
+#include <cmath>
+
+#include <tapegrad/graph/errors.h>
+#include <tapegrad/graph/values.h>
+#include <tapegrad/ops/define.h>
+#include <tapegrad/ops/index.h>
+#include <tapegrad/ops/kernels/rows.h>
+#include <tapegrad/ops/kernels/softmax.h>
+#include <tapegrad/ops/loss_ops.h>
+#include <tapegrad/ops/reduce.h>
+
+#include <fmt/format.h>
+
+namespace tapegrad {
+
+using detail::parallel_ranges;
+using detail::Real;
+using detail::TensorAccess;
+
+namespace {
+
+void require_floating(const char* op, const char* what, const Tensor& x) {
+  if (!is_floating(x.dtype()))
+    throw DtypeError(
+        fmt::format("{}: {} of i64; this operation takes f32 and f64, cast them first", op_label(op), what));
+}
+
+void require_same_dtype(const char* op, const char* what, const Tensor& x, const Tensor& t) {
+  if (x.dtype() != t.dtype())
+    throw DtypeError(fmt::format("{}: {} of {} and targets of {}; cast one of them", op_label(op), what, name_of(x.dtype()),
+                                 name_of(t.dtype())));
+}
+
+}  // namespace
+
+// ---- pairs ----
+
+template <class Op>
+Tensor PairLoss<Op>::f(const Tensor& y, const Tensor& t) const {
+  const Op& op = static_cast<const Op&>(*this);
+  require_floating(Op::name, "predictions", y);
+  require_same_dtype(Op::name, "predictions", y, t);
+  if (y.shape() != t.shape())
+    throw ShapeError(fmt::format("{}: predictions {} and targets {} must have the same shape (they are not broadcast)",
+                                 op_label(Op::name), to_string(y.shape()), to_string(t.shape())));
+  if (Op::is_mean && y.size() == 0)
+    throw ArgumentError(fmt::format("{}: predictions {} have no elements; their mean is not defined", op_label(Op::name),
+                                    to_string(y.shape())));
+  return visit_floating(y.dtype(), [&]<class T> {
+    const T* a = TensorAccess::data_as<T>(y);
+    const T* b = TensorAccess::data_as<T>(t);
+    const double total =
+        detail::sum_terms<T>(y.size(), [&](std::int64_t i) { return op.loss(Real<T>{a[i]}, Real<T>{b[i]}).v; });
+    return Tensor::scalar(Op::is_mean ? total / static_cast<double>(y.size()) : total, y.dtype());
+  });
+}
+
+template <class Op>
+void PairLoss<Op>::vjp(Vjp<Op>& m) {
+  const auto size = static_cast<double>(m.in_shape(0).size());
+  const Tensor g = Op::is_mean ? m.gy() / size : m.gy();
+  const auto t = [&] {
+    if constexpr (Op::keep[1] & kIn1) return m.template in<1>();
+    else return detail::NotKept{};
+  };
+  if (m.wants(0)) m.add(0, g * m.op().dy(m.template in<0>(), m.template in<1>()));
+  if (m.wants(1)) m.add(1, g * m.op().dt(m.template in<0>(), t()));
+}
+
+template <class Op>
+void PairLoss<Op>::vjp_fused(Vjp<Op>& m) {
+  visit_floating(m.gy().dtype(), [&]<class T> {
+    const std::int64_t n = m.in_shape(0).size();
+    const T g = *TensorAccess::data_as<T>(m.gy());
+    const Real<T> scale{Op::is_mean ? g / static_cast<T>(n) : g};
+    const auto write = [&](std::size_t i, auto&& derivative) {
+      m.accumulate(i, [&](Tensor& destination, bool add) {
+        T* to = TensorAccess::data_as<T>(destination);
+        parallel_ranges(n, detail::kRangeLength, [&](std::int64_t from, std::int64_t end) {
+          if (add)
+            for (std::int64_t j = from; j < end; ++j) to[j] += (scale * derivative(j)).v;
+          else
+            for (std::int64_t j = from; j < end; ++j) to[j] = (scale * derivative(j)).v;
+        });
+      });
+    };
+    const Tensor y = m.template in<0>();
+    const T* a = TensorAccess::data_as<T>(y);
+    if (m.wants(0)) {
+      const Tensor t = m.template in<1>();
+      const T* b = TensorAccess::data_as<T>(t);
+      write(0, [&](std::int64_t j) { return m.op().dy(Real<T>{a[j]}, Real<T>{b[j]}); });
+    }
+    if (m.wants(1)) {
+      if constexpr (Op::keep[1] & kIn1) {
+        const Tensor t = m.template in<1>();
+        const T* b = TensorAccess::data_as<T>(t);
+        write(1, [&](std::int64_t j) { return m.op().dt(Real<T>{a[j]}, Real<T>{b[j]}); });
+      } else {
+        write(1, [&](std::int64_t j) { return m.op().dt(Real<T>{a[j]}, detail::NotKept{}); });
+      }
+    }
+  });
+}
+
+Tensor mse_loss(const Tensor& y, const Tensor& t) { return apply(MseLoss{}, y, t); }
+Tensor half_sum_squared_error(const Tensor& y, const Tensor& t) { return apply(HalfSumSquaredError{}, y, t); }
+Tensor huber_loss(const Tensor& y, const Tensor& t, double delta) {
+  if (!(delta > 0 && std::isfinite(delta)))
+    throw ArgumentError(
+        fmt::format("{}: delta is {}; it must be positive and finite", op_label(HuberLoss::name), delta));
+  return apply(HuberLoss(delta), y, t);
+}
+Tensor binary_cross_entropy_with_logits(const Tensor& x, const Tensor& t) {
+  return apply(BinaryCrossEntropyWithLogits{}, x, t);
+}
+
+// ---- classes ----
+
+namespace {
+
+/// Scores [..., C] and their targets: indices [...], or a weight for each class [..., C].
+struct Classes {
+  std::int64_t rows;
+  std::int64_t count;
+  bool indices;
+
+  Classes(const Shape& scores, Dtype target_dtype)
+      : rows(scores.removed(scores.rank() - 1).size()), count(scores.dim(-1)), indices(target_dtype == i64) {}
+
+  static Classes checked(const char* op, const char* what, const Tensor& x, const Tensor& t);
+  /// Rows of a block.
+  std::int64_t together() const { return std::max<std::int64_t>(1, detail::kRangeLength / count); }
+};
+
+Classes Classes::checked(const char* op, const char* what, const Tensor& x, const Tensor& t) {
+  require_floating(op, what, x);
+  if (x.rank() == 0)
+    throw ShapeError(fmt::format("{}: {} are a scalar; their last axis must be the classes", op_label(op), what));
+  const Classes classes(x.shape(), t.dtype());
+  const Shape of_indices = x.shape().removed(x.rank() - 1);
+  if (!classes.indices && t.shape() == of_indices && t.shape() != x.shape())
+    throw DtypeError(fmt::format("{}: targets {} of {} for {} {}: class indices must be i64, cast them", op_label(op),
+                                 to_string(t.shape()), name_of(t.dtype()), what, to_string(x.shape())));
+  if (!classes.indices) require_same_dtype(op, what, x, t);
+  if (const Shape& expected = classes.indices ? of_indices : x.shape(); t.shape() != expected)
+    throw ShapeError(fmt::format("{}: targets {} of {} do not fit {} {}, which expect {}{}", op_label(op),
+                                 to_string(t.shape()), name_of(t.dtype()), what, to_string(x.shape()), to_string(expected),
+                                 t.shape() == x.shape() ? " of i64; cast one-hot targets to the dtype of the former" : ""));
+  if (classes.count == 0 || classes.rows == 0)
+    throw ArgumentError(fmt::format("{}: {} {} have no {}", op_label(op), what, to_string(x.shape()),
+                                    classes.count == 0 ? "classes" : "rows; the mean over the batch is not defined"));
+  if (classes.indices) {
+    const auto* label = TensorAccess::data_as<std::int64_t>(t);
+    for (std::int64_t i = 0; i < classes.rows; ++i)
+      if (label[i] < 0 || label[i] >= classes.count)
+        throw ArgumentError(fmt::format("{}: target {} at {} is not a class; {} {} have classes 0 to {}", op_label(op),
+                                        label[i], detail::index_text(i, t.shape()), what, to_string(x.shape()),
+                                        classes.count - 1));
+  }
+  return classes;
+}
+
+/// The targets of one row, for a loop over its classes: an index (then weights is null), or a weight for each.
+template <class T>
+class Targets {
+ public:
+  Targets(const Tensor& t, const Classes& classes)
+      : index_(classes.indices ? TensorAccess::data_as<std::int64_t>(t) : nullptr),
+        weights_(classes.indices ? nullptr : TensorAccess::data_as<T>(t)),
+        count_(classes.count) {}
+
+  bool indices() const { return index_ != nullptr; }
+  std::int64_t index(std::int64_t row) const { return index_[row]; }
+  const T* weights(std::int64_t row) const { return weights_ + row * count_; }
+
+  /// sum_c t_c * value(c), where a t_c of zero adds nothing whatever the value.
+  template <class F>
+  double weigh(std::int64_t row, F&& value) const {
+    if (index_) return static_cast<double>(value(index_[row]));
+    const T* w = weights(row);
+    return detail::sum_terms<T>(count_, [&](std::int64_t c) { return w[c] == T{0} ? T{0} : w[c] * value(c); });
+  }
+
+ private:
+  const std::int64_t* index_;
+  const T* weights_;
+  std::int64_t count_;
+};
+
+/// The mean over rows of row_loss(row).
+template <class F>
+double mean_over(const Classes& classes, F&& row_loss) {
+  const double total = detail::sum_ranges(classes.rows, classes.together(), [&](std::int64_t from, std::int64_t to) {
+    double sum = 0;
+    for (std::int64_t r = from; r < to; ++r) sum += row_loss(r);
+    return sum;
+  });
+  return total / static_cast<double>(classes.rows);
+}
+
+/// Writes a gradient of the shape of the scores: f(row, out) for each row.
+template <class T, class Op, class F>
+void write_rows(Vjp<Op>& m, std::size_t input, const Classes& classes, F&& f) {
+  const detail::RowLayout rows({classes.rows, classes.count}, 1);
+  m.accumulate(input, [&](Tensor& to, bool add) {
+    detail::for_each_row<T, 0>(rows, {}, TensorAccess::data_as<T>(to), add,
+                               [&](std::int64_t row, const auto&, T* out) { f(row, out); });
+  });
+}
+
+/// The gradient of the loss for one row: that of the mean, shared out.
+template <class Op>
+Tensor row_gradient(const Vjp<Op>& m, const Classes& classes) {
+  return m.gy() / static_cast<double>(classes.rows);
+}
+
+/// Index targets as weights.
+Tensor as_weights(const Tensor& t, const Classes& classes, Dtype dtype) {
+  return classes.indices ? one_hot(t, classes.count, dtype) : t;
+}
+
+}  // namespace
+
+Tensor CrossEntropy::f(const Tensor& y, const Tensor& t) const {
+  const Classes classes = Classes::checked(name, "probabilities", y, t);
+  return visit_floating(y.dtype(), [&]<class T> {
+    const T* p = TensorAccess::data_as<T>(y);
+    const Targets<T> targets(t, classes);
+    const double mean = mean_over(classes, [&](std::int64_t r) {
+      const T* row = p + r * classes.count;
+      return targets.weigh(r, [&](std::int64_t c) { return log(Real<T>{row[c]} + kOffset).v; });
+    });
+    return Tensor::scalar(-mean, y.dtype());
+  });
+}
+
+void CrossEntropy::vjp(Vjp<CrossEntropy>& m) {
+  const Classes classes(m.in_shape(0), m.in_dtype(1));
+  const Tensor g = -row_gradient(m, classes);
+  if (m.wants(0)) m.add(0, g * as_weights(m.in<1>(), classes, m.in_dtype(0)) / (m.in<0>() + kOffset));
+  if (m.wants(1)) m.add(1, g * log(m.in<0>() + kOffset));
+}
+
+void CrossEntropy::vjp_fused(Vjp<CrossEntropy>& m) {
+  const Classes classes(m.in_shape(0), m.in_dtype(1));
+  visit_floating(m.gy().dtype(), [&]<class T> {
+    const T scale = -*TensorAccess::data_as<T>(m.gy()) / static_cast<T>(classes.rows);
+    const Tensor y = m.in<0>();
+    const T* p = TensorAccess::data_as<T>(y);
+    if (m.wants(0)) {
+      const Tensor t = m.in<1>();
+      const Targets<T> targets(t, classes);
+      write_rows<T>(m, 0, classes, [&](std::int64_t r, T* out) {
+        const T* row = p + r * classes.count;
+        const auto slope = [&](std::int64_t c) { return scale / (Real<T>{row[c]} + kOffset).v; };
+        if (targets.indices()) {
+          std::fill_n(out, classes.count, T{0});
+          out[targets.index(r)] = slope(targets.index(r));
+        } else {
+          for (std::int64_t c = 0; c < classes.count; ++c) out[c] = targets.weights(r)[c] * slope(c);
+        }
+      });
+    }
+    if (m.wants(1))
+      write_rows<T>(m, 1, classes, [&](std::int64_t r, T* out) {
+        const T* row = p + r * classes.count;
+        for (std::int64_t c = 0; c < classes.count; ++c) out[c] = scale * log(Real<T>{row[c]} + kOffset).v;
+      });
+  });
+}
+
+Tensor cross_entropy(const Tensor& y, const Tensor& t) { return apply(CrossEntropy{}, y, t); }
+
+Tensor SoftmaxWithLoss::f(const Tensor& x, const Tensor& t) const {
+  const Classes classes = Classes::checked(name, "logits", x, t);
+  return visit_floating(x.dtype(), [&]<class T> {
+    const T* scores = TensorAccess::data_as<T>(x);
+    const Targets<T> targets(t, classes);
+    const double mean = mean_over(classes, [&](std::int64_t r) {
+      const T* row = scores + r * classes.count;
+      const detail::LogSumExpOfRow<T> log_sum(row, classes.count);
+      return targets.weigh(r, [&](std::int64_t c) { return log_sum.log_softmax(row[c]); });
+    });
+    return Tensor::scalar(-mean, x.dtype());
+  });
+}
+
+void SoftmaxWithLoss::vjp(Vjp<SoftmaxWithLoss>& m) {
+  const Classes classes(m.in_shape(0), m.in_dtype(1));
+  const Tensor g = row_gradient(m, classes);
+  const Tensor x = m.in<0>();
+  if (m.wants(0)) {
+    const Tensor t = as_weights(m.in<1>(), classes, m.in_dtype(0));
+    const Tensor p = classes.indices ? softmax(x) : softmax(x) * sum(t, -1, KeepDims::yes);
+    m.add(0, g * (p - t));
+  }
+  if (m.wants(1)) m.add(1, -g * log_softmax(x));
+}
+
+void SoftmaxWithLoss::vjp_fused(Vjp<SoftmaxWithLoss>& m) {
+  const Classes classes(m.in_shape(0), m.in_dtype(1));
+  visit_floating(m.gy().dtype(), [&]<class T> {
+    const T scale = *TensorAccess::data_as<T>(m.gy()) / static_cast<T>(classes.rows);
+    const Tensor x = m.in<0>();
+    const T* scores = TensorAccess::data_as<T>(x);
+    const std::int64_t n = classes.count;
+    if (m.wants(0)) {
+      const Tensor t = m.in<1>();
+      const Targets<T> targets(t, classes);
+      write_rows<T>(m, 0, classes, [&](std::int64_t r, T* out) {
+        const T factor = scale / detail::shifted_exp(scores + r * n, n, out);
+        if (targets.indices()) {
+          for (std::int64_t c = 0; c < n; ++c) out[c] *= factor;
+          out[targets.index(r)] -= scale;
+        } else {
+          const T* w = targets.weights(r);
+          const T total = factor * detail::fold_row<detail::SumFold>(w, n);
+          for (std::int64_t c = 0; c < n; ++c) out[c] = out[c] * total - scale * w[c];
+        }
+      });
+    }
+    if (m.wants(1))
+      write_rows<T>(m, 1, classes, [&](std::int64_t r, T* out) {
+        const T* row = scores + r * n;
+        const detail::LogSumExpOfRow<T> log_sum(row, n);
+        for (std::int64_t c = 0; c < n; ++c) out[c] = -scale * log_sum.log_softmax(row[c]);
+      });
+  });
+}
+
+Tensor softmax_with_loss(const Tensor& x, const Tensor& t) { return apply(SoftmaxWithLoss{}, x, t); }
+
+}  // namespace tapegrad

@@ -1,0 +1,26 @@
+#pragma once
+
+#include <tapegrad/ops/activation_ops.h>
+#include <tapegrad/ops/index_ops.h>
+#include <tapegrad/ops/layout_ops.h>
+#include <tapegrad/ops/math_ops.h>
+#include <tapegrad/ops/reduce_ops.h>
+
+namespace tapegrad {
+
+/// Every op of the library, in the order of its headers: what the checker walks.
+using AllOps = TypeList<
+    // math_ops.h
+    Add, Sub, Mul, Div, Neg, AddScalar, ScalarSub, MulScalar, DivScalar, ScalarDiv, Pow, PowScalar, Square,
+    Sqrt, Rsqrt, Exp, Expm1, Log, Log1p, Abs, Sign, Maximum, Minimum, Clamp, Sin, Cos, Tan, Asin, Acos, Atan,
+    Sinh, Cosh, Erf, Erfc, Where, Equal, NotEqual, Less, LessEqual, Greater, GreaterEqual, Cast,
+    // activation_ops.h
+    Relu, LeakyRelu, Elu, Sigmoid, Tanh, Softplus, Gelu, Silu, Step,
+    // reduce_ops.h
+    Sum, Mean, Prod, Max, Min, ArgMax, ArgMin, Var, Std, LogSumExp, Norm, CumSum,
+    // layout_ops.h
+    Reshape, Permute, Flip, Slice, Unslice, Concat, Pad, BroadcastTo,
+    // index_ops.h
+    Gather, ScatterAdd, IndexSelect, IndexAdd, OneHot>;
+
+}  // namespace tapegrad

@@ -1,0 +1,9 @@
+#pragma once
+
+/// All operations.
+#include <tapegrad/ops/activation.h>
+#include <tapegrad/ops/axes.h>
+#include <tapegrad/ops/index.h>
+#include <tapegrad/ops/layout.h>
+#include <tapegrad/ops/math.h>
+#include <tapegrad/ops/reduce.h>

@@ -1,0 +1,196 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include <tapegrad/ops/reduce.h>
+#include <tapegrad/ops/samples.h>
+
+/// The structs behind <tapegrad/ops/reduce.h>; <tapegrad/ops/op.h> explains the pattern. In the formulas n is
+/// the number of elements behind one output, and an output beside x stands for its value at x's place.
+namespace tapegrad {
+
+/// The attributes of a reduction.
+struct Reduction {
+  AxisMask axes = 0;
+  bool keepdims = false;
+};
+
+namespace detail {
+/// Every kind of axes a reduction may meet, over sizes beyond a block of its loops.
+template <class Op>
+void reduction_samples(Samples& s, Op op, SampleInput (*input)(const Shape&)) {
+  const auto add = [&](AxisMask axes, bool keepdims, const Shape& shape) {
+    op.axes = axes;
+    op.keepdims = keepdims;
+    s.add(op, {input(shape)});
+  };
+  add(0b1, false, {7});          // everything
+  add(0b1, true, {1031});        // more than a block
+  add(0b11, false, {3, 5});      // everything, of two axes
+  add(0b10, false, {3, 5});      // a run
+  add(0b01, true, {5, 3});       // narrow rows
+  add(0b01, false, {300, 2});    // the same, many
+  add(0b01, false, {67, 35});    // rows
+  add(0b010, false, {2, 5, 3});  // the middle
+  add(0b101, true, {3, 4, 5});   // all but the middle
+  add(0b1010, false, {2, 3, 2, 3});
+}
+}  // namespace detail
+
+struct Sum : Reduction {  // dy/dx = 1
+  static constexpr auto name = "sum";
+  static constexpr auto keep = keeps(kNone);
+  static constexpr bool composed = false;
+  Tensor f(const Tensor& x) const;
+  static void vjp(Vjp<Sum>& m);
+  static void vjp_fused(Vjp<Sum>& m);
+  static void samples(Samples& s) {
+    s.add(Sum{}, {Shape{}});
+    detail::reduction_samples(s, Sum{}, [](const Shape& x) { return SampleInput(x); });
+  }
+};
+
+struct Mean : Reduction {  // dy/dx = 1 / n
+  static constexpr auto name = "mean";
+  static constexpr auto keep = keeps(kNone);
+  static constexpr bool composed = false;
+  Tensor f(const Tensor& x) const;
+  static void vjp(Vjp<Mean>& m);
+  static void vjp_fused(Vjp<Mean>& m);
+  static void samples(Samples& s) {
+    s.add(Mean{}, {Shape{}});
+    detail::reduction_samples(s, Mean{}, [](const Shape& x) { return SampleInput(x); });
+  }
+};
+
+/// dy/dx is the product of all others: computed as such, so that zeros do no harm.
+struct Prod : Reduction {
+  static constexpr auto name = "prod";
+  static constexpr auto keep = keeps(kIn0);
+  static constexpr bool composed = false;
+  Tensor f(const Tensor& x) const;
+  static void vjp(Vjp<Prod>& m);
+  static void samples(Samples& s) {
+    // Near 1, so that the product of a thousand stays a number of ordinary size.
+    detail::reduction_samples(s, Prod{}, [](const Shape& x) { return SampleInput(x, {0.95, 1.05}); });
+    s.add(Prod{{0b1, false}}, {SampleInput::of(Tensor::from({2, 0, -3, 0.5}, f64))}, "one zero");
+    s.add(Prod{{0b10, false}}, {SampleInput::of(Tensor::from({{2, 0, 3}, {0, 1, 0}}, f64))}, "two zeros");
+  }
+};
+
+struct Max : Reduction {  // dy/dx = (x == y) / how many are
+  static constexpr auto name = "max";
+  static constexpr auto keep = keeps(kIn0 | kOut);
+  static constexpr bool composed = false;
+  Tensor f(const Tensor& x) const;
+  static void vjp(Vjp<Max>& m);
+  static void vjp_fused(Vjp<Max>& m);
+  static void samples(Samples& s) {
+    detail::reduction_samples(s, Max{}, [](const Shape& x) { return SampleInput::distinct(x); });
+  }
+};
+
+struct Min : Reduction {
+  static constexpr auto name = "min";
+  static constexpr auto keep = keeps(kIn0 | kOut);
+  static constexpr bool composed = false;
+  Tensor f(const Tensor& x) const;
+  static void vjp(Vjp<Min>& m);
+  static void vjp_fused(Vjp<Min>& m);
+  static void samples(Samples& s) {
+    detail::reduction_samples(s, Min{}, [](const Shape& x) { return SampleInput::distinct(x); });
+  }
+};
+
+struct ArgMax : Reduction {
+  static constexpr auto name = "argmax";
+  static constexpr std::uint8_t max_order = 0;
+  static constexpr bool composed = false;
+  Tensor f(const Tensor& x) const;
+  static void samples(Samples& s) {
+    detail::reduction_samples(s, ArgMax{}, [](const Shape& x) { return SampleInput::distinct(x); });
+  }
+};
+
+struct ArgMin : Reduction {
+  static constexpr auto name = "argmin";
+  static constexpr std::uint8_t max_order = 0;
+  static constexpr bool composed = false;
+  Tensor f(const Tensor& x) const;
+  static void samples(Samples& s) {
+    detail::reduction_samples(s, ArgMin{}, [](const Shape& x) { return SampleInput::distinct(x); });
+  }
+};
+
+struct Var : Reduction {  // dy/dx = 2 (x - mean) / (n - ddof)
+  static constexpr auto name = "var";
+  static constexpr auto keep = keeps(kIn0);
+  static constexpr bool composed = false;
+  std::int64_t ddof = 0;
+  Tensor f(const Tensor& x) const;
+  static void vjp(Vjp<Var>& m);
+  static void vjp_fused(Vjp<Var>& m);
+  static void samples(Samples& s) {
+    detail::reduction_samples(s, Var{}, [](const Shape& x) { return SampleInput(x); });
+    detail::reduction_samples(s, Var{{}, 1}, [](const Shape& x) { return SampleInput(x); });
+  }
+};
+
+struct Std : Reduction {  // dy/dx = (x - mean) / ((n - ddof) y)
+  static constexpr auto name = "std";
+  static constexpr auto keep = keeps(kIn0 | kOut);
+  static constexpr bool composed = false;
+  std::int64_t ddof = 0;
+  Tensor f(const Tensor& x) const;
+  static void vjp(Vjp<Std>& m);
+  static void vjp_fused(Vjp<Std>& m);
+  static void samples(Samples& s) {
+    detail::reduction_samples(s, Std{}, [](const Shape& x) { return SampleInput(x); });
+    detail::reduction_samples(s, Std{{}, 1}, [](const Shape& x) { return SampleInput(x); });
+  }
+};
+
+struct LogSumExp : Reduction {  // dy/dx = e^(x - y)
+  static constexpr auto name = "logsumexp";
+  static constexpr auto keep = keeps(kIn0 | kOut);
+  static constexpr bool composed = false;
+  Tensor f(const Tensor& x) const;
+  static void vjp(Vjp<LogSumExp>& m);
+  static void vjp_fused(Vjp<LogSumExp>& m);
+  static void samples(Samples& s) {
+    detail::reduction_samples(s, LogSumExp{}, [](const Shape& x) { return SampleInput(x); });
+    s.add(LogSumExp{{0b1, false}}, {SampleInput::of(Tensor::from({1e4, 1e4 - 1, -1e4}, f64))}, "large");
+  }
+};
+
+struct Norm : Reduction {  // dy/dx = x / y
+  static constexpr auto name = "norm";
+  static constexpr auto keep = keeps(kIn0 | kOut);
+  static constexpr bool composed = false;
+  Tensor f(const Tensor& x) const;
+  static void vjp(Vjp<Norm>& m);
+  static void samples(Samples& s) {
+    s.add(Norm{}, {SampleInput(Shape{}, {0.5, 2})});
+    detail::reduction_samples(s, Norm{}, [](const Shape& x) { return SampleInput(x); });
+  }
+};
+
+struct CumSum {  // the gradient is the running sum from the other end
+  static constexpr auto name = "cumsum";
+  static constexpr auto keep = keeps(kNone);
+  static constexpr bool composed = false;
+  std::uint8_t axis = 0;
+  bool reverse = false;
+  Tensor f(const Tensor& x) const;
+  static void vjp(Vjp<CumSum>& m);
+  static void samples(Samples& s) {
+    s.add(CumSum{}, {Shape{1}});
+    s.add(CumSum{}, {Shape{601}});
+    s.add(CumSum{}, {Shape{5, 3}});
+    s.add(CumSum{.axis = 1, .reverse = true}, {Shape{3, 5}});
+    s.add(CumSum{.axis = 1}, {Shape{2, 3, 5}});
+  }
+};
+
+}  // namespace tapegrad

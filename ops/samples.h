@@ -1,0 +1,114 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <initializer_list>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <vector>
+
+#include <tapegrad/ops/op.h>
+
+namespace tapegrad {
+
+/// Where the elements of a sampled input are drawn from.
+struct Domain {
+  double lo = -2;
+  double hi = 2;
+  /// Points the derivative jumps at, or does not exist: elements keep a distance from them.
+  std::vector<double> kinks{};
+};
+
+/// One input of a sample: random elements of a domain, or given values.
+struct SampleInput {
+  enum class Kind : std::uint8_t {
+    random,    ///< drawn from the domain; differentiated
+    distinct,  ///< as random, but no two elements close to each other (so that max and sorting have no ties)
+    values,    ///< the given tensor; differentiated where it is floating
+    constant,  ///< the given tensor, f32/f64 or i64; not differentiated
+  };
+  Kind kind = Kind::random;
+  Shape shape{};
+  Domain domain{};
+  Tensor values{};
+
+  SampleInput(const Shape& s, Domain d = {}) : shape(s), domain(std::move(d)) {}
+  static SampleInput distinct(const Shape& s, Domain d = {}) {
+    SampleInput in(s, std::move(d));
+    in.kind = Kind::distinct;
+    return in;
+  }
+  static SampleInput of(const Tensor& v) {
+    SampleInput in(v.shape());
+    in.kind = Kind::values;
+    in.values = v;
+    return in;
+  }
+  static SampleInput constant(const Tensor& v) {
+    SampleInput in = of(v);
+    in.kind = Kind::constant;
+    return in;
+  }
+};
+
+/// Collects the points at which the checker tries an op. An op without one that has a non-zero Jacobian does
+/// not pass.
+class Samples {
+ public:
+  using Function = Tensor (*)(const void* attributes, const Tensor* const* inputs, std::size_t count);
+  struct Sample {
+    std::string label;
+    std::vector<std::byte> attributes;
+    Function function;
+    std::vector<SampleInput> inputs;
+  };
+
+  /// An op with its attributes on these inputs.
+  template <class Op>
+  void add(const Op& op, std::vector<SampleInput> inputs, std::string_view label = {}) {
+    static_assert(std::is_trivially_copyable_v<Op>);
+    const auto* bytes = reinterpret_cast<const std::byte*>(&op);
+    append({std::string(label), std::vector<std::byte>(bytes, bytes + sizeof(Op)), &call<Op>,
+            std::move(inputs)});
+  }
+  /// An elementwise op over shapes from a scalar to several blocks of a loop; for two and three inputs also
+  /// every broadcasting pattern. `special`: values each input takes besides (tiny, large, conventions).
+  template <class Op>
+  void unary(const Op& op, const Domain& x, const std::vector<double>& special = {}) {
+    elementwise(op, {x}, special);
+  }
+  template <class Op>
+  void binary(const Op& op, const Domain& a, const Domain& b, const std::vector<double>& special = {}) {
+    elementwise(op, {a, b}, special);
+  }
+  template <class Op>
+  void elementwise(const Op& op, const std::vector<Domain>& domains,
+                   const std::vector<double>& special = {}) {
+    const std::size_t first = all_.size();
+    add_elementwise(domains, special);
+    const auto* bytes = reinterpret_cast<const std::byte*>(&op);
+    for (std::size_t i = first; i < all_.size(); ++i) {
+      all_[i].attributes.assign(bytes, bytes + sizeof(Op));
+      all_[i].function = &call<Op>;
+    }
+  }
+
+  const std::vector<Sample>& all() const { return all_; }
+
+ private:
+  template <class Op>
+  static Tensor call(const void* attributes, const Tensor* const* inputs, std::size_t count) {
+    const Op& op = *static_cast<const Op*>(attributes);
+    if constexpr (requires { Op::is_composite; })
+      return op.f(std::span<const Tensor* const>(inputs, count));
+    else
+      return apply(op, std::span<const Tensor* const>(inputs, count));
+  }
+  void append(Sample sample);
+  void add_elementwise(const std::vector<Domain>& domains, const std::vector<double>& special);
+
+  std::vector<Sample> all_;
+};
+
+}  // namespace tapegrad

@@ -1,0 +1,113 @@
+#include <limits>
+#include <set>
+
+#include <tapegrad/graph/errors.h>
+#include <tapegrad/optim/optimizer.h>
+
+#include <fmt/format.h>
+
+namespace tapegrad::optim {
+
+namespace {
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+}
+
+ParameterList::ParameterList(const std::vector<Parameter>& parameters) {
+  for (const Parameter& p : parameters) named_.emplace_back(std::to_string(named_.size()), p);
+}
+
+double Optimizer::require(std::string_view setting, double value, double lo, double hi) const {
+  if (value >= lo && value < hi) return value;
+  throw ArgumentError(fmt::format("{}: {} is {}; it must be at least {} and {}", name_, setting, value, lo,
+                                  hi == kInfinity ? "finite" : fmt::format("less than {}", hi)));
+}
+
+Optimizer::Optimizer(std::string_view name, const ParameterGroups& groups, double lr,
+                     std::initializer_list<std::string_view> moments)
+    : name_(name), moments_(moments) {
+  if (moments.size() > kMaxMoments)
+    throw ArgumentError(fmt::format("{}: {} moments; at most {} can be kept", name_, moments.size(), kMaxMoments));
+  set_lr(lr);
+  std::set<std::uint64_t> ids;
+  std::set<std::string> names;
+  std::size_t number = 0;
+  for (const Group& group : groups) {
+    const std::string prefix = groups.size() > 1 ? fmt::format("{}.", number++) : "";
+    require("lr_scale", group.lr_scale, 0, kInfinity);
+    require("weight_decay", group.weight_decay, 0, kInfinity);
+    for (const auto& [given, parameter] : group.parameters) {
+      const std::string full = prefix + given;
+      if (!parameter.defined()) throw ArgumentError(fmt::format("{}: the parameter '{}' is undefined", name_, full));
+      if (!ids.insert(parameter.id()).second)
+        throw ArgumentError(
+            fmt::format("{}: the parameter '{}' is listed twice; it would be updated twice a step", name_, full));
+      if (!names.insert(full).second)
+        throw ArgumentError(fmt::format("{}: two parameters are called '{}'; put them in groups of their own", name_, full));
+      Slot slot{full, parameter, group.lr_scale, group.weight_decay, {}};
+      for (std::size_t m = 0; m < moments_.size(); ++m)
+        slot.moments[m] = Tensor::zeros(parameter.shape(), parameter.dtype());
+      slots_.push_back(std::move(slot));
+    }
+  }
+  if (slots_.empty()) throw ArgumentError(fmt::format("{}: there are no parameters to update", name_));
+}
+
+Optimizer::~Optimizer() = default;
+void Optimizer::begin_step(std::int64_t) {}
+
+void Optimizer::set_lr(double lr) { lr_ = require("the learning rate", lr, 0, kInfinity); }
+
+void Optimizer::step(const Gradients& gradients) {
+  // Looked at before anything is changed, so that an error leaves no half update.
+  bool any = false;
+  for (const Slot& s : slots_) {
+    const Tensor* g = gradients.find(s.parameter);
+    if (!g || s.parameter.frozen()) continue;
+    any = true;
+    if (g->shape() != s.parameter.shape())
+      throw ShapeError(fmt::format("{}: the gradient of '{}' is {}, the parameter {}", name_, s.name, to_string(g->shape()),
+                                   to_string(s.parameter.shape())));
+    if (g->dtype() != s.parameter.dtype())
+      throw DtypeError(fmt::format("{}: the gradient of '{}' is {}, the parameter {}", name_, s.name, name_of(g->dtype()),
+                                   name_of(s.parameter.dtype())));
+  }
+  if (!any)
+    throw Error(fmt::format("{}: none of the {} parameters ('{}', ...) has a gradient among the {} given; the loss was "
+                            "computed from other parameters, or these are frozen",
+                            name_, slots_.size(), slots_.front().name, gradients.size()));
+  begin_step(++steps_);
+  for (Slot& s : slots_)
+    if (const Tensor* g = gradients.find(s.parameter); g && !s.parameter.frozen())
+      update(s.parameter, *g, std::span(s.moments.data(), moments_.size()), lr_ * s.lr_scale, s.weight_decay);
+}
+
+State Optimizer::view() const {
+  State state;
+  state.emplace_back("step", Tensor::from(std::vector<std::int64_t>{steps_}, Shape{}));
+  state.emplace_back("lr", Tensor::scalar(lr_, f64));
+  for (const Slot& s : slots_)
+    for (std::size_t m = 0; m < moments_.size(); ++m)
+      state.emplace_back(fmt::format("{}.{}", s.name, moments_[m]), s.moments[m]);
+  return state;
+}
+
+State Optimizer::state() const {
+  State state = view();
+  for (auto& [name, tensor] : state) tensor = tensor.copy();
+  return state;
+}
+
+void Optimizer::load_state(const State& state) {
+  std::vector<Tensor> loaded = match_state(fmt::format("{}: load_state", name_), view(), state);
+  const std::int64_t steps = loaded[0].values<std::int64_t>()[0];
+  if (steps < 0) throw ArgumentError(fmt::format("{}: load_state: 'step' is {}; it cannot be negative", name_, steps));
+  for (Tensor& t : loaded) t = t.copy();
+
+  set_lr(loaded[1].item());
+  steps_ = steps;
+  auto next = loaded.begin() + 2;
+  for (Slot& s : slots_)
+    for (std::size_t m = 0; m < moments_.size(); ++m) s.moments[m] = std::move(*next++);
+}
+
+}  // namespace tapegrad::optim

@@ -1,0 +1,66 @@
+#pragma once
+
+#include <concepts>
+#include <initializer_list>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <tapegrad/graph/export.h>
+#include <tapegrad/graph/parameter.h>
+
+namespace tapegrad::optim {
+
+/// Parameters and their names, from whatever holds them.
+class TAPEGRAD_API ParameterList {
+ public:
+  using Named = std::vector<std::pair<std::string, Parameter>>;
+
+  ParameterList(Named named) : named_(std::move(named)) {}
+  /// Called "0", "1", ... by their position.
+  ParameterList(const std::vector<Parameter>& parameters);
+  ParameterList(std::initializer_list<Parameter> parameters) : ParameterList(std::vector<Parameter>(parameters)) {}
+  /// Those of a module.
+  template <class M>
+    requires requires(const M& m) {
+      { m.parameters() } -> std::convertible_to<Named>;
+    }
+  ParameterList(const M& module) : ParameterList(Named(module.parameters())) {}
+
+  auto begin() const noexcept { return named_.begin(); }
+  auto end() const noexcept { return named_.end(); }
+
+ private:
+  Named named_;
+};
+
+/// Parameters that are updated alike.
+struct Group {
+  ParameterList parameters;
+  /// The learning rate of this group is the optimizer's times this, so that a schedule moves all groups.
+  double lr_scale = 1;
+  /// Adds weight_decay * W to the gradient: the gradient of weight_decay / 2 * sum(W^2) in the loss.
+  double weight_decay = 0;
+};
+
+/// What an optimizer updates: a module, a list of parameters, or groups of either.
+///
+///     SGD(net, 0.1)      SGD({w, b}, 0.1)      SGD({{.parameters = net, .weight_decay = 1e-4}}, 0.1)
+class TAPEGRAD_API ParameterGroups {
+ public:
+  ParameterGroups(std::vector<Group> groups) : groups_(std::move(groups)) {}
+  ParameterGroups(std::initializer_list<Group> groups) : groups_(groups) {}
+  ParameterGroups(std::initializer_list<Parameter> parameters) : groups_{Group{.parameters = parameters}} {}
+  template <class P>
+    requires std::convertible_to<const P&, ParameterList>
+  ParameterGroups(const P& parameters) : groups_{Group{.parameters = parameters}} {}
+
+  std::size_t size() const noexcept { return groups_.size(); }
+  auto begin() const noexcept { return groups_.begin(); }
+  auto end() const noexcept { return groups_.end(); }
+
+ private:
+  std::vector<Group> groups_;
+};
+
+}  // namespace tapegrad::optim

@@ -1,0 +1,108 @@
+#!/usr/bin/env bash
+# Builds a user's project against this library in every way there is: the installed package, static and shared,
+# after it was moved to another folder; pkg-config and a plain compiler call; add_subdirectory; FetchContent.
+# usage: tests/consumer/run.sh BUILD_DIR      a finished build of the static libraries
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+source=$(cd "$here/../.." && pwd)
+static_build=$(cd "$1" && pwd)
+cxx=${CXX:-c++}
+strict=(-Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror)
+max_seconds=10
+max_bytes=3000000
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+# One of add_subdirectory and FetchContent can take the other's objects where ccache is installed.
+export CCACHE_BASEDIR=$work CCACHE_NOHASHDIR=1
+
+step() { printf '\n-- %s\n' "$*"; }
+fail() {
+  echo "FAILED: $*" >&2
+  exit 1
+}
+
+# build NAME CMAKE_ARGUMENT...: builds and runs this folder's project as $work/NAME.
+build() {
+  local name=$1
+  shift
+  cmake -S "$here" -B "$work/$name" -G Ninja -DCMAKE_EXPORT_COMPILE_COMMANDS=ON "$@" >/dev/null
+  cmake --build "$work/$name" >"$work/log" || { cat "$work/log"; fail "$name does not build"; }
+  "$work/$name/consumer" || fail "$name: the program's result is wrong"
+  # Only our own compile commands may carry our warnings and visibility.
+  if grep "$here/main.cpp" "$work/$name/compile_commands.json" | grep -E -- ' -(W|f(no-)?sanitize|fvisibility)'; then
+    fail "$name: the user's compile line carries flags of ours"
+  fi
+}
+
+# install BUILD_DIR NAME: installs into one folder and moves the tree to $work/NAME.
+install() {
+  cmake --install "$1" --prefix "$work/first" >/dev/null
+  mv "$work/first" "$work/$2"
+  if grep -rIl -e "$work/first" -e "$source" -e "$1" "$work/$2"; then
+    fail "the installed files above name folders of the machine that built them"
+  fi
+}
+
+# package PREFIX OPTION...: sets flags to what pkg-config says of the library installed there.
+package() {
+  local prefix=$1
+  shift
+  read -ra flags < <(PKG_CONFIG_PATH=$prefix/lib/pkgconfig pkg-config "$@" tapegrad)
+}
+
+# plain PREFIX FLAG...: a strict compiler call with those flags.
+plain() {
+  package "$1" --cflags --libs
+  shift
+  "$cxx" -std=c++20 -O2 "${strict[@]}" "$here/main.cpp" -o "$work/plain" "${flags[@]}" "$@"
+  "$work/plain" || fail "pkg-config: the program's result is wrong"
+}
+
+step "static: find_package in the moved tree"
+install "$static_build" static_prefix
+build static -DCONSUME=find_package -DCMAKE_PREFIX_PATH="$work/static_prefix"
+
+step "static: pkg-config and a plain compiler call"
+TIMEFORMAT=%U
+seconds=$({ time plain "$work/static_prefix" 1>&2 2>"$work/log"; } 2>&1) || { cat "$work/log"; fail "it does not build"; }
+echo "the ten-line program: $seconds s to compile and link (limit: $max_seconds)"
+[ "${seconds%.*}" -lt "$max_seconds" ] || fail "too slow"
+
+step "every installed header compiles on its own"
+package "$work/static_prefix" --cflags
+find "$work/static_prefix/include" -name '*.h' -printf '#include <%P>\n' | while read -r include; do
+  "$cxx" -std=c++20 -fsyntax-only "${strict[@]}" "${flags[@]}" -x c++ - <<<"$include" || fail "$include"
+done
+
+step "shared: build, find_package in the moved tree, the installed command"
+cmake -S "$source" -B "$work/shared_build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DBUILD_SHARED_LIBS=ON \
+  -DTAPEGRAD_BUILD_TESTS=OFF >/dev/null
+cmake --build "$work/shared_build" >"$work/log" || { cat "$work/log"; fail "it does not build"; }
+install "$work/shared_build" shared_prefix
+rm -r "$work/shared_build"
+build shared -DCONSUME=find_package -DCMAKE_PREFIX_PATH="$work/shared_prefix"
+"$work/shared_prefix/bin/tapegrad" --help >/dev/null || fail "the installed command does not start"
+plain "$work/shared_prefix" -Wl,-rpath,"$work/shared_prefix/lib"
+
+step "shared: size and exported symbols"
+for library in tapegrad tapegrad_gradcheck; do
+  file=$work/shared_prefix/lib/lib$library.so
+  nm -D --defined-only --format=posix "$file" | cut -d ' ' -f 1 >"$work/symbols"
+  [ -s "$work/symbols" ] || fail "$library exports nothing"
+  if grep -vE '^_Z[A-Z]*8tapegrad' "$work/symbols" | c++filt; then
+    fail "$library exports the symbols above"
+  fi
+  strip "$file" -o "$work/stripped"
+  bytes=$(stat --format=%s "$work/stripped")
+  echo "lib$library.so: $bytes bytes stripped, $(wc -l <"$work/symbols") symbols (limit: $max_bytes)"
+  [ "$bytes" -lt "$max_bytes" ] || fail "too large"
+done
+
+for way in add_subdirectory FetchContent; do
+  step "$way"
+  build "$way" -DCONSUME="$way" -DTAPEGRAD_SOURCE="$source"
+done
+
+printf '\nEvery way of using the library works.\n'

@@ -1,0 +1,54 @@
+#include <memory>
+
+#include <tapegrad/graph/dot.h>
+#include <tapegrad/tapegrad.h>
+
+#include <fmt/format.h>
+
+#include "commands.h"
+#include "model_options.h"
+
+namespace tapegrad::cli {
+
+namespace {
+
+struct GraphOptions {
+  ModelOptions model;
+  std::int64_t inputs = 784;
+  std::int64_t classes = 10;
+  std::int64_t batch = 100;
+  std::string out;
+};
+
+int draw(const GraphOptions& o) {
+  Generator generator(0);
+  nn::Sequential net = o.model.build(o.inputs, o.classes, generator);
+  DotOptions names;
+  for (const auto& [name, parameter] : net.parameters()) names.parameter_names.emplace_back(parameter.id(), name);
+
+  Tape tape;
+  const Tensor scores = net(uniform({o.batch, o.inputs}, generator));
+  nn::SoftmaxWithLoss()(scores, Tensor::zeros({o.batch}, i64));
+  nn::AtomicFile file(o.out);
+  file.write(to_dot(tape, names));
+  file.commit();
+  fmt::print("{}: {} nodes of {}; draw it with: dot -Tsvg -O {}\n", o.out, tape.size(),
+             o.model.describe(o.inputs, o.classes), o.out);
+  return 0;
+}
+
+}  // namespace
+
+void add_graph_command(CLI::App& app, int& exit_code) {
+  auto options = std::make_shared<GraphOptions>();
+  GraphOptions& o = *options;
+  CLI::App& c = *app.add_subcommand("graph", "Write the recorded tape of a model's training step as Graphviz DOT");
+  o.model.add_to(c);
+  c.add_option("--inputs", o.inputs, "Width of the input")->check(CLI::PositiveNumber)->capture_default_str();
+  c.add_option("--classes", o.classes, "Width of the output")->check(CLI::PositiveNumber)->capture_default_str();
+  c.add_option("--batch", o.batch, "Rows of the input")->check(CLI::PositiveNumber)->capture_default_str();
+  c.add_option("--out", o.out, "File to write")->required();
+  c.callback([options, &exit_code] { exit_code = draw(*options); });
+}
+
+}  // namespace tapegrad::cli

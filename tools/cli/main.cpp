@@ -1,0 +1,44 @@
+#include <cstdio>
+#include <exception>
+#include <string>
+
+#include <tapegrad/graph/errors.h>
+
+#include <fmt/format.h>
+
+#include "commands.h"
+
+namespace {
+
+// One line, whatever the parser had to say.
+int usage_error(std::string message) {
+  for (char& c : message)
+    if (c == '\n') c = ' ';
+  fmt::print(stderr, "tapegrad: {}; see tapegrad --help\n", message);
+  return 2;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  int exit_code = 0;
+  CLI::App app("Trains networks, checks gradients and draws graphs with the tapegrad library.", "tapegrad");
+  app.set_version_flag("--version", std::string("tapegrad ") + TAPEGRAD_VERSION);
+  app.require_subcommand(1);
+  tapegrad::cli::add_train_command(app, exit_code);
+  tapegrad::cli::add_gradcheck_command(app, exit_code);
+  tapegrad::cli::add_graph_command(app, exit_code);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& e) {
+    return app.exit(e);  // --help or --version
+  } catch (const CLI::ParseError& e) {
+    return usage_error(e.what());
+  } catch (const tapegrad::ArgumentError& e) {
+    return usage_error(e.what());
+  } catch (const std::exception& e) {
+    fmt::print(stderr, "tapegrad: {}\n", e.what());
+    return 1;
+  }
+  return exit_code;
+}

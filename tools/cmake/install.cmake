@@ -1,0 +1,45 @@
+include(CMakePackageConfigHelpers)
+
+set(config_dir ${CMAKE_INSTALL_LIBDIR}/cmake/tapegrad)
+set(header_dir ${CMAKE_INSTALL_INCLUDEDIR}/tapegrad)
+
+install(TARGETS tapegrad tapegrad_gradcheck EXPORT tapegradTargets)
+install(
+  EXPORT tapegradTargets
+  NAMESPACE tapegrad::
+  DESTINATION ${config_dir})
+
+install(
+  DIRECTORY graph ops nn optim tools/gradcheck
+  DESTINATION ${header_dir}
+  FILES_MATCHING
+  PATTERN *.h
+  PATTERN tapegrad.h EXCLUDE)
+install(FILES nn/tapegrad.h DESTINATION ${header_dir})
+
+configure_package_config_file(tools/cmake/tapegradConfig.cmake.in tapegradConfig.cmake
+                              INSTALL_DESTINATION ${config_dir} NO_SET_AND_CHECK_MACRO)
+write_basic_package_version_file(tapegradConfigVersion.cmake COMPATIBILITY SameMinorVersion)
+install(
+  FILES ${PROJECT_BINARY_DIR}/tapegradConfig.cmake ${PROJECT_BINARY_DIR}/tapegradConfigVersion.cmake
+        tools/cmake/openblas.cmake
+  DESTINATION ${config_dir})
+
+# Everything in the .pc file is relative to itself, so the installed tree can be moved.
+file(RELATIVE_PATH pc_prefix ${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig ${CMAKE_INSTALL_PREFIX})
+file(RELATIVE_PATH pc_includedir ${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig ${CMAKE_INSTALL_FULL_INCLUDEDIR})
+if(BUILD_SHARED_LIBS)
+  set(pc_requires "Requires: fmt\nRequires.private: openblas zlib")
+else()
+  # Not Requires.private: `pkg-config --static` would also ask for OpenBLAS's own static dependencies.
+  set(pc_requires "Requires: fmt openblas zlib")
+  set(pc_cflags " -DTAPEGRAD_STATIC")
+endif()
+configure_file(tools/cmake/tapegrad.pc.in tapegrad.pc @ONLY)
+install(FILES ${PROJECT_BINARY_DIR}/tapegrad.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+
+if(TAPEGRAD_BUILD_TOOLS)
+  file(RELATIVE_PATH libdir_of_bin ${CMAKE_INSTALL_FULL_BINDIR} ${CMAKE_INSTALL_FULL_LIBDIR})
+  set_target_properties(tapegrad_cli PROPERTIES INSTALL_RPATH $ORIGIN/${libdir_of_bin})
+  install(TARGETS tapegrad_cli)
+endif()

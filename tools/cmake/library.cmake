@@ -1,0 +1,55 @@
+# What our own targets are built with. It is linked privately and never exported: users get none of it.
+add_library(tapegrad_flags INTERFACE)
+target_compile_options(
+  tapegrad_flags
+  INTERFACE -Wall
+            -Wextra
+            -Wpedantic
+            -Wconversion
+            -Wshadow
+            # Clang's -Wconversion asks for more than GCC's.
+            $<$<CXX_COMPILER_ID:Clang,AppleClang>:-Wno-sign-conversion>
+            # GCC 12 takes std::string's operator+ for an overlapping copy (its bug 105651).
+            $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>
+            $<$<BOOL:${TAPEGRAD_WERROR}>:-Werror>)
+
+set(sanitizers_address address,undefined)
+set(sanitizers_thread thread)
+if(TAPEGRAD_SANITIZE)
+  if(NOT DEFINED sanitizers_${TAPEGRAD_SANITIZE})
+    message(FATAL_ERROR "TAPEGRAD_SANITIZE is '${TAPEGRAD_SANITIZE}'; it can be address, thread or empty")
+  endif()
+  set(sanitize -fsanitize=${sanitizers_${TAPEGRAD_SANITIZE}})
+  target_compile_options(tapegrad_flags INTERFACE ${sanitize} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  target_compile_definitions(tapegrad_flags INTERFACE _GLIBCXX_ASSERTIONS)
+  target_link_options(tapegrad_flags INTERFACE ${sanitize})
+endif()
+
+# tapegrad_add_library(NAME SOURCE...): a library of this project, static or shared as BUILD_SHARED_LIBS says.
+function(tapegrad_add_library name)
+  if(NOT ARGN) # FILLING
+    file(TOUCH ${PROJECT_BINARY_DIR}/empty.cpp)
+    set(ARGN ${PROJECT_BINARY_DIR}/empty.cpp)
+  endif()
+  add_library(${name} ${ARGN})
+  set_target_properties(
+    ${name}
+    PROPERTIES VERSION ${PROJECT_VERSION}
+               SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR}
+               POSITION_INDEPENDENT_CODE ON
+               CXX_EXTENSIONS OFF
+               CXX_VISIBILITY_PRESET hidden
+               VISIBILITY_INLINES_HIDDEN ON)
+  target_compile_features(${name} PUBLIC cxx_std_20)
+  target_include_directories(${name} PUBLIC $<BUILD_INTERFACE:${tapegrad_include_dir}>
+                                            $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
+  target_link_libraries(${name} PRIVATE $<BUILD_INTERFACE:tapegrad_flags>)
+  if(BUILD_SHARED_LIBS)
+    # The standard library's templates are visible whatever the preset says; the map keeps ours alone.
+    set(map ${PROJECT_SOURCE_DIR}/tools/cmake/exports.map)
+    target_link_options(${name} PRIVATE LINKER:--version-script=${map})
+    set_target_properties(${name} PROPERTIES LINK_DEPENDS ${map} INSTALL_RPATH $ORIGIN)
+  else()
+    target_compile_definitions(${name} PUBLIC TAPEGRAD_STATIC)
+  endif()
+endfunction()

@@ -1,0 +1,178 @@
+#include <algorithm>
+#include <array>
+#include <exception>
+
+#include <tapegrad/gradcheck/catalog.h>
+#include <tapegrad/gradcheck/derivatives.h>
+#include <tapegrad/gradcheck/module_problem.h>
+#include <tapegrad/gradcheck/modules.h>
+#include <tapegrad/gradcheck/samples.h>
+#include <tapegrad/ops/op_list.h>
+
+#include <fmt/format.h>
+
+namespace tapegrad::gradcheck {
+
+std::string_view name_of(Subject::Standing s) noexcept {
+  constexpr std::array<std::string_view, 5> kNames{"PASS", "not differentiable", "UNPROVEN", "INCONCLUSIVE", "FAIL"};
+  return kNames[static_cast<std::size_t>(s)];
+}
+
+const Catalog& library_catalog() {
+  static const Catalog catalog = [] {
+    Catalog c;
+    c.add_ops(AllOps{});
+    detail::add_library_modules(c);
+    return c;
+  }();
+  return catalog;
+}
+
+namespace {
+
+/// A seed that depends on what is checked alone, so that one sample can be repeated by itself (FNV-1a).
+std::uint64_t seed_of(std::string_view name, std::size_t sample, std::uint64_t seed) {
+  std::uint64_t h = 14695981039346656037u ^ seed;
+  for (const char c : name) h = (h ^ static_cast<unsigned char>(c)) * 1099511628211u;
+  return (h ^ sample) * 1099511628211u;
+}
+
+// A result that an op declares to have no derivative: nothing may be recorded for it, and running it twice gives the same.
+void check_not_recorded(const detail::Problem& problem, Report& report) {
+  const auto fail = [&](const char* what, const char* message) {
+    report.add({.verdict = Verdict::fail, .what = what, .input = "result", .message = message});
+  };
+  std::vector<Tensor> at;
+  for (const Tensor& t : problem.values()) at.push_back(t.copy());
+  Tape tape;
+  for (const std::size_t i : problem.wanted()) at[i] = tape.watch(at[i]);
+  const std::size_t nodes = tape.size();
+  const std::vector<Tensor> first = problem.evaluate(at), second = problem.evaluate(at);
+  if (tape.size() != nodes || first[0].tracked())
+    fail("not differentiable", "it is recorded on the tape, although the op declares max_order 0");
+  if (detail::to_doubles(first) != detail::to_doubles(second))
+    fail("repeated", "a second run gives other values");
+  for (std::size_t i = 0; i < at.size(); ++i)
+    if (detail::to_doubles(at[i]) != detail::to_doubles(problem.inputs()[i].value))
+      fail("nothing is changed", "it wrote to an input");
+}
+
+// Of an op that is differentiable once: asking to record its gradient must say so.
+void check_refuses_to_record(const detail::Problem& problem, Report& report) {
+  detail::Recording recording(problem, problem.values(), problem.wanted());
+  std::vector<Tensor> ones;
+  for (const Tensor& r : recording.results()) ones.push_back(Tensor::ones(r.shape(), r.dtype()));
+  try {
+    recording.vjp(ones, detail::Rule::recorded);
+  } catch (const NotDifferentiable&) {
+    return;
+  }
+  report.add({.verdict = Verdict::fail,
+              .order = 2,
+              .what = "differentiable once",
+              .input = "result",
+              .message = "its gradient was recorded, although the op declares max_order 1"});
+}
+
+struct Expectation {
+  int order = 1;
+  bool differentiable = true;
+  unsigned flat = 0;
+};
+
+void conclude(Subject& s, const Expectation& e) {
+  Report all;
+  for (const Subject::Sample& sample : s.samples) all.merge(sample.report);
+  s.order = e.order;
+  using Standing = Subject::Standing;
+  if (all.count(Verdict::fail) > 0) {
+    s.standing = Standing::fail;
+    return;
+  }
+  if (!e.differentiable) {
+    s.standing = Standing::not_differentiable;
+    return;
+  }
+  if (all.count(Verdict::inconclusive) > 0) {
+    s.standing = Standing::inconclusive;
+    return;
+  }
+  // At order 1 every input, at higher ones the op as a whole, must have shown a derivative that is not zero.
+  for (int order = 1; order <= e.order; ++order) {
+    bool any = false;
+    std::vector<std::string> missing;
+    for (const InputTally& t : all.tallies()) {
+      if (t.order != order) continue;
+      any |= t.pass > 0;
+      bool flat = false;
+      for (unsigned i = 0; i < 32; ++i) flat |= (e.flat >> i & 1u) && t.name == fmt::format("input {}", i);
+      if (t.pass == 0 && !flat) missing.push_back(t.name);
+    }
+    if (!any)
+      s.unproven.push_back(fmt::format("order {}: no derivative other than zero in any sample", order));
+    else if (order == 1)
+      for (const std::string& name : missing)
+        s.unproven.push_back(fmt::format("order 1, {}: no derivative other than zero in any sample", name));
+  }
+  s.standing = s.unproven.empty() ? Standing::pass : Standing::unproven;
+}
+
+template <class Check>
+void add_sample(Subject& s, std::string label, Check&& check) {
+  Subject::Sample& sample = s.samples.emplace_back(Subject::Sample{std::move(label), {}});
+  try {
+    check(sample.report);
+  } catch (const std::exception& e) {
+    sample.report.add({.verdict = Verdict::fail, .what = "sample", .input = "threw", .message = e.what()});
+  }
+}
+
+}  // namespace
+
+Subject check_op(const Catalog::Op& op, const Options& options) {
+  detail::validate(options);
+  Subject s{.name = op.name, .samples = {}, .unproven = {}};
+  Samples samples;
+  op.samples(samples);
+  Options each = options;
+  each.order = std::min<int>(options.order, op.max_order);
+  for (std::size_t i = 0; i < samples.all().size(); ++i) {
+    const Samples::Sample& sample = samples.all()[i];
+    add_sample(s, detail::label_of(sample), [&](Report& report) {
+      each.seed = seed_of(op.name, i, options.seed);
+      Generator generator(each.seed, 1);
+      const detail::SampleProblem problem(sample, generator);
+      if (op.max_order == 0) return check_not_recorded(problem, report);
+      detail::check_problem(problem, each, report);
+      if (op.max_order < options.order) check_refuses_to_record(problem, report);
+    });
+  }
+  conclude(s, {.order = std::max(1, each.order), .differentiable = op.max_order > 0, .flat = op.flat});
+  return s;
+}
+
+Subject check_module_samples(const Catalog::Module& module, const Options& options) {
+  detail::validate(options);
+  Subject s{.name = module.name, .samples = {}, .unproven = {}};
+  Generator generator(seed_of(module.name, 0, options.seed), 1);
+  std::vector<ModuleSample> samples = module.samples(generator);
+  for (std::size_t i = 0; i < samples.size(); ++i) {
+    ModuleSample& sample = samples[i];
+    std::string label = sample.label;
+    for (const SampleInput& in : sample.inputs) label += (label.empty() ? "" : " ") + to_string(in.shape);
+    add_sample(s, std::move(label), [&](Report& report) {
+      Options each = options;
+      each.seed = seed_of(module.name, i + 1, options.seed);
+      std::vector<detail::Input> inputs;
+      for (std::size_t k = 0; k < sample.inputs.size(); ++k)
+        inputs.push_back(detail::drawn(sample.inputs[k], fmt::format("input {}", k), generator));
+      const auto run = [&](std::span<const Tensor> in) { return sample.function(*sample.module, in); };
+      const detail::ModuleProblem problem(*sample.module, run, std::move(inputs), options.in_double);
+      detail::check_problem(problem, each, report);
+    });
+  }
+  conclude(s, {.order = options.order});
+  return s;
+}
+
+}  // namespace tapegrad::gradcheck

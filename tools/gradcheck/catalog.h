@@ -1,0 +1,102 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <tapegrad/gradcheck/check.h>
+#include <tapegrad/nn/module.h>
+#include <tapegrad/ops/op.h>
+#include <tapegrad/ops/samples.h>
+
+namespace tapegrad::gradcheck {
+
+/// A module to check: one in the state it is to be checked in, with inputs, and a function that runs it on them.
+struct ModuleSample {
+  using Function = Tensor (*)(nn::Module& module, std::span<const Tensor> inputs);
+
+  std::string label;
+  std::unique_ptr<nn::Module> module;
+  std::vector<SampleInput> inputs;
+  Function function = [](nn::Module& m, std::span<const Tensor> in) { return m(in[0]); };
+};
+
+/// Makes the samples of a kind of module; numbers are to come from the generator.
+using ModuleSamples = std::vector<ModuleSample> (*)(Generator& generator);
+
+/// What the checking command walks: ops with their samples, and modules.
+class TAPEGRAD_API Catalog {
+ public:
+  struct Op {
+    std::string name;
+    std::uint8_t max_order;
+    unsigned flat;  ///< bit i: the gradient of input i is zero by definition
+    void (*samples)(Samples&);
+  };
+  struct Module {
+    std::string name;
+    ModuleSamples samples;
+  };
+
+  template <class... T>
+  void add_ops(TypeList<T...>) {
+    (ops_.push_back({T::name, max_order_of<T>(), flat_of<T>(), &T::samples}), ...);
+  }
+  /// By custom a module's name is that of its class after "nn.".
+  void add_module(std::string name, ModuleSamples samples) { modules_.push_back({std::move(name), samples}); }
+
+  const std::vector<Op>& ops() const { return ops_; }
+  const std::vector<Module>& modules() const { return modules_; }
+
+ private:
+  template <class T>
+  static constexpr std::uint8_t max_order_of() {
+    if constexpr (requires { T::max_order; }) return T::max_order;
+    return tapegrad::detail::kAnyOrder;
+  }
+  template <class T>
+  static constexpr unsigned flat_of() {
+    if constexpr (requires { T::flat; }) return T::flat;
+    return 0;
+  }
+
+  std::vector<Op> ops_;
+  std::vector<Module> modules_;
+};
+
+/// All ops and modules of the library.
+TAPEGRAD_API const Catalog& library_catalog();
+
+/// What the checks of one op or module have shown.
+struct Subject {
+  enum class Standing : std::uint8_t {
+    pass,
+    not_differentiable,  ///< declared so, and indeed never recorded
+    unproven,            ///< nothing wrong, but for some input no derivative other than zero was seen
+    inconclusive,
+    fail,
+  };
+  struct Sample {
+    std::string label;
+    Report report;
+  };
+  std::string name;
+  Standing standing = Standing::pass;
+  int order = 1;  ///< the highest order that was checked
+  std::vector<Sample> samples;
+  /// Where it is unproven: which inputs, at which order.
+  std::vector<std::string> unproven;
+};
+
+TAPEGRAD_API std::string_view name_of(Subject::Standing s) noexcept;
+
+/// Checks an op at all its samples, or a module. Elements are drawn by the options' seed and the name, whatever else is
+/// checked.
+TAPEGRAD_API Subject check_op(const Catalog::Op& op, const Options& options);
+TAPEGRAD_API Subject check_module_samples(const Catalog::Module& module, const Options& options);
+
+}  // namespace tapegrad::gradcheck

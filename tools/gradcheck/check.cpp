@@ -1,0 +1,73 @@
+#include <algorithm>
+#include <cmath>
+#include <exception>
+
+#include <tapegrad/gradcheck/derivatives.h>
+
+#include <fmt/format.h>
+
+namespace tapegrad::gradcheck {
+
+namespace detail {
+
+void validate(const Options& o) {
+  if (!(o.rtol > 0 && o.rtol < 1))
+    throw ArgumentError(fmt::format("gradcheck: rtol {} is not between 0 and 1", o.rtol));
+  if (o.order < 1 || o.order > 2) throw ArgumentError(fmt::format("gradcheck: order {}; it can be 1 or 2", o.order));
+  if (o.elements < 1 || o.directions < 1)
+    throw ArgumentError(fmt::format("gradcheck: {} elements and {} directions; there must be at least one of each",
+                                    o.elements, o.directions));
+}
+
+std::vector<Input> given_inputs(const std::vector<Tensor>& inputs, const Options& options) {
+  std::vector<Input> at;
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    if (!inputs[i].defined()) throw ArgumentError(fmt::format("gradcheck: input {} is an undefined tensor", i));
+    const bool constant = std::ranges::find(options.constants, i) != options.constants.end();
+    at.push_back({.name = i < options.names.size() ? options.names[i] : fmt::format("input {}", i),
+                  .value = options.in_double ? converted(inputs[i], f64) : inputs[i].copy(),
+                  .differentiate = is_floating(inputs[i].dtype()) && !constant});
+  }
+  return at;
+}
+
+namespace {
+
+// What the function or a rule throws is what the check has found.
+template <class F>
+void guarded(Session& s, int order, const char* what, F&& f) {
+  try {
+    f();
+  } catch (const std::exception& e) {
+    s.fail(order, what, "threw", e.what());
+  }
+}
+
+}  // namespace
+
+void check_problem(const Problem& problem, const Options& options, Report& report) {
+  Session s{options, report, Generator(options.seed)};
+  if (options.properties) {
+    guarded(s, 1, "properties", [&] { check_properties(s, problem); });
+    if (options.in_double) guarded(s, 1, "f32 against f64", [&] { check_single_precision(s, problem); });
+  }
+  constexpr Rule kRules[] = {Rule::usual, Rule::general, Rule::recorded};
+  guarded(s, 1, "gradient", [&] { check_derivatives(s, problem, 1, kRules); });
+  if (options.order >= 2) guarded(s, 2, "second derivatives", [&] { check_second_order(s, problem); });
+}
+
+}  // namespace detail
+
+Report check(Function f, const std::vector<Tensor>& inputs, const Options& options) {
+  detail::validate(options);
+  const detail::FunctionProblem problem(f, detail::given_inputs(inputs, options));
+  if (problem.wanted().empty())
+    throw DtypeError(
+        "gradcheck: no input to differentiate: integers have no gradient, and the others are held constant; give a "
+        "tensor of f32 or f64");
+  Report report;
+  detail::check_problem(problem, options, report);
+  return report;
+}
+
+}  // namespace tapegrad::gradcheck

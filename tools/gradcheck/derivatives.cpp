@@ -1,0 +1,279 @@
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numeric>
+
+#include <tapegrad/gradcheck/derivatives.h>
+#include <tapegrad/gradcheck/judge.h>
+#include <tapegrad/graph/values.h>
+
+#include <fmt/format.h>
+
+namespace tapegrad::gradcheck::detail {
+
+Place place_of(std::size_t flat, std::span<const Tensor> tensors) {
+  std::size_t t = 0;
+  while (flat >= static_cast<std::size_t>(tensors[t].size())) flat -= static_cast<std::size_t>(tensors[t++].size());
+  return {t, flat};
+}
+
+namespace {
+
+std::size_t total_size(std::span<const Tensor> tensors) {
+  std::size_t n = 0;
+  for (const Tensor& t : tensors) n += static_cast<std::size_t>(t.size());
+  return n;
+}
+
+std::string_view describe(Rule rule) {
+  switch (rule) {
+    case Rule::usual: return "gradient";
+    case Rule::general: return "gradient by the general rule";
+    default: return "gradient as recorded";
+  }
+}
+
+/// The derivatives of one problem.
+class Derivatives {
+ public:
+  Derivatives(Session& s, const Problem& problem, int order, std::span<const Rule> rules)
+      : session_(s), problem_(problem), order_(order), rules_(rules), wanted_(problem.wanted()), at_(problem.values()) {
+    for (const std::size_t i : wanted_) s.report.tally(problem.inputs()[i].name, order);
+    for (Tensor& t : at_) t = t.copy();  // elements are moved in place, and a faulty rule may write to them
+    std::vector<Tensor> constants = problem.values();
+    for (std::size_t i = 0; i < constants.size(); ++i) constants[i] = problem.constant(i, constants[i]);
+    {
+      const Pause pause;
+      results_ = problem.evaluate(constants);
+    }
+    base_ = to_doubles(results_);
+    for (const Tensor& r : results_)
+      epsilon_.insert(epsilon_.end(), static_cast<std::size_t>(r.size()), r.dtype() == f32 ? 0x1p-23 : 0x1p-52);
+  }
+
+  void run() {
+    std::size_t elements = 0;
+    for (const std::size_t i : wanted_) elements += static_cast<std::size_t>(at_[i].size());
+    full_ = elements * base_.size() <= static_cast<std::size_t>(session_.options.full_size);
+    choose_rows();
+    slopes_.resize(rules_.size());
+    for (std::size_t r = 0; r < rules_.size(); ++r) analyse(rules_[r], slopes_[r]);
+    const Pause pause;
+    for (std::size_t k = 0; k < wanted_.size(); ++k) check_elements(k);
+    if (!full_ && elements > 0)
+      for (int d = 0; d < session_.options.directions; ++d) {
+        if (wanted_.size() > 1)
+          for (std::size_t k = 0; k < wanted_.size(); ++k) check_direction(k, k + 1);
+        check_direction(0, wanted_.size());
+      }
+  }
+
+  bool full() const { return full_; }
+  /// [rule][row][wanted input]: the analytic gradients.
+  using Gradients = std::vector<std::vector<double>>;
+  const std::vector<Gradients>& slopes() const { return slopes_[0]; }
+  const std::vector<Row>& rows() const { return rows_; }
+
+ private:
+  void choose_rows() {
+    if (full_) {
+      for (std::size_t j = 0; j < base_.size(); ++j) rows_.push_back({.element = static_cast<std::ptrdiff_t>(j)});
+      return;
+    }
+    for (int d = 0; d < session_.options.directions; ++d) {
+      Row row;
+      for (const Tensor& r : results_) {
+        const std::vector<double> w = to_doubles(random_weights(r.shape(), f64, session_.generator));
+        row.weights.insert(row.weights.end(), w.begin(), w.end());
+      }
+      rows_.push_back(std::move(row));
+    }
+  }
+
+  std::vector<Tensor> weights_of(const Row& row) const {
+    std::vector<Tensor> weights(results_.size());
+    if (row.element >= 0) {
+      const Place p = place_of(static_cast<std::size_t>(row.element), results_);
+      const Tensor& r = results_[p.tensor];
+      std::vector<double> one(static_cast<std::size_t>(r.size()));
+      one[p.element] = 1;
+      weights[p.tensor] = from_doubles(one, r.shape(), r.dtype());
+      return weights;
+    }
+    std::size_t from = 0;
+    for (std::size_t k = 0; k < results_.size(); ++k) {
+      const auto n = static_cast<std::size_t>(results_[k].size());
+      weights[k] = from_doubles(std::span(row.weights).subspan(from, n), results_[k].shape(), results_[k].dtype());
+      from += n;
+    }
+    return weights;
+  }
+
+  void analyse(Rule rule, std::vector<Gradients>& slopes) {
+    Recording recording(problem_, at_, wanted_);
+    for (const Row& row : rows_) {
+      const std::vector<Tensor> g = recording.vjp(weights_of(row), rule);
+      Gradients& all = slopes.emplace_back();
+      for (std::size_t k = 0; k < g.size(); ++k) {
+        const Tensor& x = at_[wanted_[k]];
+        if (g[k].shape() != x.shape() || g[k].dtype() != x.dtype())
+          throw Error(fmt::format("the gradient is {} of {}, the input {} of {}", to_string(g[k].shape()),
+                                  name_of(g[k].dtype()), to_string(x.shape()), name_of(x.dtype())));
+        all.push_back(to_doubles(g[k]));
+      }
+    }
+  }
+
+  void check_elements(std::size_t k) {
+    const std::size_t input = wanted_[k];
+    const std::vector<double> x = to_doubles(at_[input]);
+    std::vector<std::size_t> elements(x.size());
+    std::iota(elements.begin(), elements.end(), std::size_t{0});
+    const auto most = static_cast<std::size_t>(session_.options.elements);
+    if (!full_ && elements.size() > most) {
+      // The ends, where loops go wrong, and a random rest.
+      for (std::size_t i = 1; i + 1 < most; ++i)
+        std::swap(elements[i], elements[i + session_.generator.below(elements.size() - 1 - i)]);
+      if (most >= 2) elements[most - 1] = x.size() - 1;
+      elements.resize(most);
+    }
+    for (const std::size_t e : elements) {
+      Line line(problem_, at_, base_, epsilon_, {{input, e, natural_step(x[e], problem_.inputs()[input].reach)}});
+      for (std::size_t row = 0; row < rows_.size(); ++row)
+        for (std::size_t r = 0; r < rules_.size(); ++r) {
+          const double slope = slopes_[r][row][k][e];
+          record(judge(line, rows_[row], std::span(&slope, 1), session_.options.rtol), rules_[r],
+                 problem_.inputs()[input].name, [&] { return element_text(at_[input], e, rows_[row]); });
+        }
+    }
+  }
+
+  /// All elements of wanted inputs [first, last) at once, each by its own random multiple of its natural step.
+  void check_direction(std::size_t first, std::size_t last) {
+    std::vector<Line::Move> moves;
+    std::string name;
+    for (std::size_t k = first; k < last; ++k) {
+      const Input& in = problem_.inputs()[wanted_[k]];
+      name = last - first > 1 ? "all inputs" : in.name;
+      const std::vector<double> x = to_doubles(at_[wanted_[k]]);
+      const std::vector<double> w = to_doubles(random_weights(at_[wanted_[k]].shape(), f64, session_.generator));
+      for (std::size_t e = 0; e < x.size(); ++e)
+        moves.push_back({wanted_[k], e, 0.5 * w[e] * natural_step(x[e], in.reach)});
+    }
+    if (moves.empty()) return;
+    Line line(problem_, at_, base_, epsilon_, std::move(moves));
+    for (std::size_t row = 0; row < rows_.size(); ++row)
+      for (std::size_t r = 0; r < rules_.size(); ++r) {
+        std::vector<double> slopes;
+        for (std::size_t k = first; k < last; ++k)
+          slopes.insert(slopes.end(), slopes_[r][row][k].begin(), slopes_[r][row][k].end());
+        record(judge(line, rows_[row], slopes, session_.options.rtol), rules_[r], name,
+               [] { return std::string(", random direction"); });
+      }
+  }
+
+  std::string element_text(const Tensor& x, std::size_t e, const Row& row) const {
+    std::string text = tapegrad::detail::index_text(static_cast<std::int64_t>(e), x.shape());
+    if (row.element < 0) return text + " of a weighted sum";
+    const Place p = place_of(static_cast<std::size_t>(row.element), results_);
+    text += " of result " + (results_.size() > 1 ? std::to_string(p.tensor) : std::string());
+    return text + tapegrad::detail::index_text(static_cast<std::int64_t>(p.element), results_[p.tensor].shape());
+  }
+
+  template <class Text>
+  void record(const Judgement& j, Rule rule, const std::string& input, Text&& text) {
+    Finding f{.verdict = j.verdict,
+              .order = order_,
+              .what = {},
+              .input = {},
+              .index = {},
+              .analytic = j.analytic,
+              .numeric = j.numeric,
+              .uncertainty = j.uncertainty,
+              .step = j.step};
+    if (!session_.report.keeps(j.verdict, f.relative_error())) {
+      Report::count_in(session_.report.tally(input, order_), j.verdict);
+      return;
+    }
+    f.what = describe(rule);
+    f.input = input;
+    f.index = text();
+    session_.report.add(std::move(f));
+  }
+
+  Session& session_;
+  const Problem& problem_;
+  int order_;
+  std::span<const Rule> rules_;
+  std::vector<std::size_t> wanted_;
+  std::vector<Tensor> at_;
+  std::vector<Tensor> results_;
+  std::vector<double> base_;
+  std::vector<double> epsilon_;
+  bool full_ = true;
+  std::vector<Row> rows_;
+  std::vector<std::vector<Gradients>> slopes_;
+};
+
+/// Second derivatives do not depend on the order of differentiation. `gradients` are rows of results, each differentiated
+/// for the inputs again; results and inputs are the same elements in the same order.
+void check_symmetry(Session& s, const Derivatives& d, std::size_t inputs) {
+  const auto flat = [&](std::size_t row) {
+    std::vector<double> all;
+    for (std::size_t k = 0; k < inputs; ++k) all.insert(all.end(), d.slopes()[row][k].begin(), d.slopes()[row][k].end());
+    return all;
+  };
+  const auto compare = [&](double a, double b, double size, const auto& where) {
+    if (std::abs(a - b) <= 1e-10 * size || (std::isnan(a) && std::isnan(b))) return;
+    s.report.add({.verdict = Verdict::fail,
+                  .order = 2,
+                  .what = "symmetry of second derivatives",
+                  .input = "inputs",
+                  .index = where(),
+                  .analytic = a,
+                  .numeric = b});
+  };
+  std::vector<std::vector<double>> h;
+  for (std::size_t row = 0; row < d.rows().size(); ++row) h.push_back(flat(row));
+  if (d.full()) {
+    double largest = 0;
+    for (const auto& row : h)
+      for (const double x : row) largest = std::max(largest, std::abs(x));
+    for (std::size_t i = 0; i < h.size(); ++i)
+      for (std::size_t j = 0; j < i && j < h[i].size(); ++j)
+        compare(h[i][j], h[j][i], std::max(std::abs(h[i][j]), 1e-3 * largest),
+                [&] { return fmt::format(", elements {} and {}", i, j); });
+    return;
+  }
+  for (std::size_t i = 0; i + 1 < h.size(); ++i) {
+    double a = 0, b = 0, size = 0;
+    for (std::size_t e = 0; e < h[i].size(); ++e) {
+      a += d.rows()[i + 1].weights[e] * h[i][e];
+      b += d.rows()[i].weights[e] * h[i + 1][e];
+      size += std::abs(d.rows()[i].weights[e] * h[i + 1][e]);
+    }
+    compare(a, b, size, [] { return std::string(", random directions"); });
+  }
+}
+
+}  // namespace
+
+void check_derivatives(Session& s, const Problem& problem, int order, std::span<const Rule> rules) {
+  Derivatives(s, problem, order, rules).run();
+}
+
+void check_second_order(Session& s, const Problem& problem) {
+  std::vector<Tensor> weights;
+  {
+    const Pause pause;
+    for (const Tensor& r : problem.evaluate(problem.values()))
+      weights.push_back(is_floating(r.dtype()) ? random_weights(r.shape(), r.dtype(), s.generator) : r);
+  }
+  const GradientProblem gradients(problem, weights);
+  constexpr Rule kRules[] = {Rule::usual};
+  Derivatives d(s, gradients, 2, kRules);
+  d.run();
+  check_symmetry(s, d, problem.wanted().size());
+}
+
+}  // namespace tapegrad::gradcheck::detail

@@ -1,0 +1,143 @@
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <optional>
+
+#include <tapegrad/gradcheck/judge.h>
+
+namespace tapegrad::gradcheck::detail {
+
+namespace {
+
+/// How the analytic value compares with one window.
+enum class View {
+  agrees,   ///< within the tolerance, and the numerical value is certain to it
+  differs,  ///< by more than the tolerance and what the numerical value is uncertain by
+  zero,     ///< both vanish within round-off
+  kinked,
+  rough,  ///< the function is not smooth at this step, or not finite: a smaller one may tell
+  noisy,  ///< round-off hides the answer: a larger step may tell
+};
+
+// Round-off inside a function may exceed that of its result by this factor before it is taken for something else.
+constexpr double kInnerRounding = 4096;
+
+View view_of(double a, const Estimate& e, double rtol) {
+  if (!e.finite) return View::rough;
+  if (!e.smooth) return e.kinked ? View::kinked : View::rough;
+  if (!std::isfinite(a)) return View::differs;
+  const double size = std::max(std::abs(a), std::abs(e.value));
+  const double error = std::abs(a - e.value);
+  const double tolerance = rtol * size;
+  if (size == 0) return View::zero;
+  if (error <= tolerance && e.uncertainty <= tolerance) return View::agrees;
+  if (size <= 4 * e.uncertainty && e.uncertainty <= kInnerRounding * e.noise) return View::zero;
+  if (error > tolerance + 4 * (e.uncertainty + e.hidden)) return View::differs;
+  return e.uncertainty <= 16 * e.noise || e.noise + e.hidden > tolerance ? View::noisy : View::rough;
+}
+
+class Judge {
+ public:
+  Judge(Line& line, const Row& row, std::span<const double> slopes, double rtol)
+      : line_(line), row_(row), slopes_(slopes), rtol_(rtol) {}
+
+  // Each window's steps are 32 times smaller than the last one's.
+  static constexpr int kSmaller = -5, kSmallest = -40;
+
+  Judgement run() {
+    int differing = 0, kinks = 0;
+    for (int scale = 0; scale >= kSmallest; scale += kSmaller) {
+      const View v = look(scale);
+      // Two windows that differ could still lie both above what the function does; no smaller one may then agree.
+      if (differing >= 2 && v != View::agrees) return result(Verdict::fail);
+      if (v == View::agrees) return result(Verdict::pass);
+      if (v == View::zero && size_ == 0) return result(Verdict::zero);
+      if (v == View::zero || v == View::noisy)
+        return differing ? settle(scale) : kinks >= 3 ? kink() : look_wider(v);
+      differing = v == View::differs ? differing + 1 : 0;
+      if (differing == 1) differs_ = seen_;
+      kinks = v == View::kinked ? kinks + 1 : 0;
+      if (kinks == 1) kink_ = line_.estimate(row_, kink_scale_ = scale);
+    }
+    if (kinks >= 3) return kink();
+    return look_wider(View::rough);
+  }
+
+ private:
+  View look(int scale) {
+    const Estimate e = line_.estimate(row_, scale);
+    const std::vector<double>& moved = line_.moved(scale);
+    double a = 0;
+    for (std::size_t k = 0; k < moved.size(); ++k) a += slopes_[k] * moved[k];
+    const View v = view_of(a, e, rtol_);
+    // Reported per unit of the element, or of the direction.
+    const double unit = moved.size() == 1 ? moved[0] : std::ldexp(1, scale);
+    const double step = moved.size() == 1 ? std::abs(moved[0]) : unit;
+    seen_ = {Verdict::inconclusive, a / unit, e.value / unit, std::abs(e.uncertainty / unit), step};
+    if (!e.finite) seen_.numeric = std::numeric_limits<double>::quiet_NaN();
+    size_ = std::max(std::abs(a), std::abs(e.value));
+    return v;
+  }
+
+  Judgement result(Verdict v) const {
+    Judgement j = v == Verdict::fail && differs_ ? *differs_ : seen_;
+    j.verdict = v;
+    return j;
+  }
+
+  /// A difference at larger steps that round-off hides at this one.
+  Judgement settle(int scale) {
+    const View closer = look(scale + 3);
+    if (closer == View::agrees) return result(Verdict::pass);
+    if (closer == View::differs) return result(Verdict::fail);
+    return result(Verdict::inconclusive);
+  }
+
+  Judgement look_wider(View before) {
+    const Judgement narrow = seen_;
+    int differing = 0;
+    for (const int scale : {4, 7, 10}) {
+      const View v = look(scale);
+      if (v == View::agrees) return result(Verdict::pass);
+      if (v != View::differs) {
+        if (v != View::noisy && v != View::zero) break;
+        continue;
+      }
+      if (++differing == 1) differs_ = seen_;
+      if (differing == 2) return result(Verdict::fail);
+    }
+    seen_ = narrow;
+    return result(before == View::zero && differing == 0 ? Verdict::zero : Verdict::inconclusive);
+  }
+
+  Judgement kink() {
+    const std::vector<double>& moved = line_.moved(kink_scale_);
+    double a = 0;
+    for (std::size_t k = 0; k < moved.size(); ++k) a += slopes_[k] * moved[k];
+    const auto [lo, hi] = std::minmax(kink_.left, kink_.right);
+    const double slack = 1e-4 * (hi - lo);
+    const double unit = moved.size() == 1 ? moved[0] : std::ldexp(1, kink_scale_);
+    const bool between = lo - slack <= a && a <= hi + slack;
+    const double nearest = std::clamp(a, lo, hi);
+    return {between ? Verdict::kink : Verdict::fail, a / unit, (between ? kink_.value : nearest) / unit,
+            std::abs((hi - lo) / unit), std::abs(unit)};
+  }
+
+  Line& line_;
+  const Row& row_;
+  std::span<const double> slopes_;
+  double rtol_;
+  Judgement seen_;
+  double size_ = 0;
+  std::optional<Judgement> differs_;
+  Estimate kink_;
+  int kink_scale_ = 0;
+};
+
+}  // namespace
+
+Judgement judge(Line& line, const Row& row, std::span<const double> slopes, double rtol) {
+  return Judge(line, row, slopes, rtol).run();
+}
+
+}  // namespace tapegrad::gradcheck::detail

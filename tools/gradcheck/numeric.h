@@ -1,0 +1,77 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <map>
+#include <span>
+#include <vector>
+
+#include <tapegrad/gradcheck/problem.h>
+
+/// Numerical derivatives along one direction: differences at shrinking steps, extrapolated to step 0.
+namespace tapegrad::gradcheck::detail {
+
+/// A number made of the results, to be differentiated: one element of them, or all of them weighted.
+struct Row {
+  std::ptrdiff_t element = -1;
+  std::vector<double> weights{};  ///< where element is -1
+};
+
+/// What the differences of one window of steps say about one row. In units of the direction's first step.
+struct Estimate {
+  bool finite = false;
+  /// The second difference falls with the step as that of a smooth function does. Where it does not, a kink or a
+  /// pole lies within the window, or the function turns too fast for it.
+  bool smooth = false;
+  /// The one-sided derivatives differ, by the same amount at each step.
+  bool kinked = false;
+  double value = 0;
+  double uncertainty = 0;
+  double noise = 0;   ///< the part of the uncertainty that is round-off
+  double hidden = 0;  ///< what results that did not change at all could hide
+  double left = 0, right = 0;
+};
+
+/// The function along a line through the point: x + t * direction, in windows of three steps each, evaluated when asked
+/// for. Moves are made exactly representable, so that the step divided by is the step taken.
+class Line {
+ public:
+  struct Move {
+    std::size_t input;
+    std::size_t element;
+    double by;  ///< first step at scale 0, times its weight in a random direction
+  };
+
+  /// `at` are the values of the problem's inputs, `base` the results there. Elements of `at` are moved and put back.
+  Line(const Problem& problem, std::vector<Tensor>& at, std::span<const double> base, std::span<const double> epsilon,
+       std::vector<Move> moves);
+
+  /// `scale`: the first step is 2^scale times the natural one.
+  Estimate estimate(const Row& row, int scale);
+  /// The moves made at a scale, as they were rounded.
+  const std::vector<double>& moved(int scale) { return window(scale).by; }
+  std::span<const Move> moves() const { return moves_; }
+  /// 2^-k for the last step of a window.
+  static constexpr int kSteps = 3;
+
+ private:
+  struct Window {
+    std::vector<double> by;
+    std::array<std::vector<double>, kSteps> plus, minus;
+  };
+  const Window& window(int scale);
+  std::vector<double> results_at(const std::vector<double>& by, double t);
+
+  const Problem& problem_;
+  std::vector<Tensor>& at_;
+  std::span<const double> base_;
+  std::span<const double> epsilon_;  ///< of each result's dtype
+  std::vector<Move> moves_;
+  std::vector<double> from_;
+  std::map<int, Window> windows_;
+};
+
+/// The first step of an element, before scaling: a small part of its magnitude, or of one.
+double natural_step(double x, double reach);
+
+}  // namespace tapegrad::gradcheck::detail

@@ -1,0 +1,104 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <span>
+#include <string>
+#include <vector>
+
+#include <tapegrad/graph/random.h>
+#include <tapegrad/graph/tape.h>
+#include <tapegrad/gradcheck/check.h>
+
+/// The checker's own view of what it checks.
+namespace tapegrad::gradcheck::detail {
+
+struct Input {
+  std::string name;
+  Tensor value;
+  bool differentiate = true;
+  /// False where only one tensor can stand here: a parameter of a module.
+  bool free = true;
+  /// First steps stay below: the distance to a kink that the sample was drawn to avoid.
+  double reach = std::numeric_limits<double>::infinity();
+};
+
+/// A function of tensors with several results, at a point.
+class Problem {
+ public:
+  Problem() = default;
+  explicit Problem(std::vector<Input> at) : inputs_(std::move(at)) {}
+  virtual ~Problem() = default;
+  Problem(const Problem&) = delete;
+  Problem& operator=(const Problem&) = delete;
+
+  /// The results at `in`; recorded where these are leaves of the active tape.
+  virtual std::vector<Tensor> evaluate(std::span<const Tensor> in) const = 0;
+  /// Input i with this value as a leaf of the tape, which is innermost; or as a constant.
+  virtual Tensor leaf(Tape& tape, std::size_t i, const Tensor& value) const;
+  virtual Tensor constant(std::size_t i, const Tensor& value) const;
+
+  const std::vector<Input>& inputs() const { return inputs_; }
+  /// Positions of the inputs that are differentiated.
+  std::vector<std::size_t> wanted() const;
+  std::vector<Tensor> values() const;
+
+ protected:
+  std::vector<Input> inputs_;
+};
+
+class FunctionProblem final : public Problem {
+ public:
+  FunctionProblem(Function f, std::vector<Input> at) : Problem(std::move(at)), f_(f) {}
+  std::vector<Tensor> evaluate(std::span<const Tensor> in) const override { return {f_(in)}; }
+
+ private:
+  Function f_;
+};
+
+/// The gradients of a problem, as a problem of their own: its inputs are the inputs and the weights w of the results, its
+/// results the gradients of sum(w * result) for each wanted input. Under a tape it records the backward pass.
+class GradientProblem final : public Problem {
+ public:
+  GradientProblem(const Problem& of, std::span<const Tensor> weights);
+  std::vector<Tensor> evaluate(std::span<const Tensor> in) const override;
+  Tensor leaf(Tape& tape, std::size_t i, const Tensor& value) const override;
+  Tensor constant(std::size_t i, const Tensor& value) const override;
+
+ private:
+  const Problem& of_;
+  std::vector<std::size_t> wanted_;
+};
+
+/// Which of an operation's rules a backward pass uses.
+enum class Rule : std::uint8_t { usual, general, recorded };
+
+/// A problem on a tape of its own, with leaves for some of its inputs.
+class Recording {
+ public:
+  /// `track`: which inputs; in the order of the problem.
+  Recording(const Problem& problem, std::span<const Tensor> at, std::span<const std::size_t> track);
+
+  const std::vector<Tensor>& leaves() const { return leaves_; }
+  const std::vector<Tensor>& results() const { return results_; }
+  /// Gradients of sum over k of sum(weights[k] * results[k]) for the tracked inputs, in order.
+  std::vector<Tensor> vjp(std::span<const Tensor> weights, Rule rule = Rule::usual);
+  Tape& tape() { return tape_; }
+
+ private:
+  Tape tape_;
+  std::vector<Tensor> leaves_;
+  std::vector<Tensor> results_;
+};
+
+/// Any floating elements as doubles.
+std::vector<double> to_doubles(const Tensor& t);
+std::vector<double> to_doubles(std::span<const Tensor> all);
+Tensor from_doubles(std::span<const double> values, const Shape& shape, Dtype dtype);
+/// Floating tensors in another precision, without history; integers as they are.
+Tensor converted(const Tensor& t, Dtype dtype);
+/// Random sign times uniform in [1, 2): no two elements alike, so that errors which cancel in a plain sum do not here.
+Tensor random_weights(const Shape& shape, Dtype dtype, Generator& generator);
+
+}  // namespace tapegrad::gradcheck::detail

@@ -1,0 +1,91 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <tapegrad/graph/export.h>
+
+namespace tapegrad::gradcheck {
+
+/// What comparing an analytic derivative with a numerical one has shown.
+enum class Verdict : std::uint8_t {
+  zero,          ///< both are zero within the uncertainty: not wrong, and proves nothing
+  kink,          ///< the one-sided derivatives differ, and the analytic value lies between them
+  pass,          ///< they agree, the value is not zero, and the uncertainty is below the tolerance
+  inconclusive,  ///< the numerical derivative is not certain enough to decide
+  fail,          ///< they differ by more than tolerance and uncertainty, at two step sizes
+};
+
+/// "PASS", "FAIL", "INCONCLUSIVE", "KINK", "ZERO".
+TAPEGRAD_API std::string_view name_of(Verdict v) noexcept;
+
+/// One comparison: of a derivative with its numerical value, or of two ways to the same gradient.
+struct Finding {
+  Verdict verdict = Verdict::zero;
+  int order = 1;
+  /// What was compared: "gradient", "gradient, general rule", "same input twice", ...
+  std::string what{};
+  /// Which input, by name, and where in it: "[1, 2]", or "random direction".
+  std::string input{};
+  std::string index{};
+  double analytic = 0;
+  double numeric = 0;
+  double uncertainty = 0;  ///< of `numeric`
+  double step = 0;         ///< half the distance of the two points differenced
+  /// For what is not a pair of numbers, such as an exception or an input that was changed.
+  std::string message{};
+
+  double relative_error() const noexcept;
+};
+
+/// How the elements of one input fared at one order.
+struct InputTally {
+  std::string name;
+  int order = 1;
+  std::size_t zero = 0, kink = 0, pass = 0, inconclusive = 0, fail = 0;
+};
+
+/// All that one check has found.
+class TAPEGRAD_API Report {
+ public:
+  /// FAIL if anything failed, else INCONCLUSIVE if anything was, else PASS where at least one derivative that is not
+  /// zero agreed, else KINK or ZERO, which prove nothing.
+  Verdict verdict() const noexcept;
+  /// True for PASS alone.
+  bool ok() const noexcept { return verdict() == Verdict::pass; }
+  explicit operator bool() const noexcept { return ok(); }
+
+  /// The comparison with the largest relative error among those that failed, else among those that did not.
+  const Finding& worst() const noexcept { return worst_; }
+  /// Those that failed or were inconclusive, the first kMaxListed of them; the tallies count all.
+  static constexpr std::size_t kMaxListed = 12;
+  const std::vector<Finding>& listed() const noexcept { return listed_; }
+  const std::vector<InputTally>& tallies() const noexcept { return tallies_; }
+  std::size_t count(Verdict v) const noexcept;
+
+  /// One line, and one more for each failed or inconclusive comparison.
+  std::string text() const;
+
+  // For those who check:
+  /// The tally of an input at an order, made where it is new.
+  InputTally& tally(std::string_view input, int order);
+  /// Adds a finding to its tally, and keeps it where it is listed or the worst so far.
+  void add(Finding finding);
+  /// False where add() would do no more than count: the details need not be worked out.
+  bool keeps(Verdict verdict, double relative_error) const noexcept;
+  static void count_in(InputTally& tally, Verdict verdict) noexcept;
+  void merge(const Report& other);
+
+ private:
+  Finding worst_;
+  std::vector<Finding> listed_;
+  std::vector<InputTally> tallies_;
+};
+
+/// The same line that text() has for a finding.
+TAPEGRAD_API std::string to_string(const Finding& finding);
+
+}  // namespace tapegrad::gradcheck

@@ -1,0 +1,47 @@
+#!/usr/bin/env bash
+# Installs what is missing, builds the release, brings MNIST and trains the two-layer network on it.
+# usage: tools/train_mnist.sh [OPTION...]     options of `tapegrad train`; they replace the ones below
+set -euo pipefail
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+
+train=(--model two-layer --hidden 50 --activation relu --init std:0.01 --optimizer sgd --lr 0.1
+  --batch 100 --iterations 10000 --seed 0 --out "$root/build/mnist")
+
+# given OPTION: whether the caller chose this one.
+options=("$@")
+given() {
+  local option
+  for option in "${options[@]}"; do
+    [[ $option == "$1" || $option == "$1="* ]] && return 0
+  done
+  return 1
+}
+
+"$root/tools/setup.sh"
+(
+  cd "$root"
+  cmake --preset release >/dev/null
+  cmake --build --preset release --target tapegrad_cli
+)
+
+if ! given --data; then
+  data=$root/build/data/mnist
+  if ! "$root/tools/fetch_mnist.sh" "$data"; then
+    data=$root/tools/data/mnist
+    cat >&2 <<-MESSAGE
+
+	*** The full MNIST could not be fetched. Training on the embedded SUBSET instead: 6,000 + 1,000 images.
+	*** Accuracies are lower than those of the full data set.
+
+	MESSAGE
+  fi
+  set -- --data "$data" "$@"
+fi
+
+for ((i = 0; i < ${#train[@]}; i += 2)); do
+  option=${train[i]}
+  if ! given "$option" && ! { [ "$option" = --iterations ] && given --epochs; }; then
+    set -- "$@" "$option" "${train[i + 1]}"
+  fi
+done
+exec "$root/build/release/bin/tapegrad" train "$@"

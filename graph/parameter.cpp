@@ -20,7 +20,7 @@ Parameter::Parameter(const Tensor& initial) {
   if (!initial.defined()) throw ArgumentError("parameter: the initial value is an undefined tensor");
   if (!is_floating(initial.dtype()))
     throw DtypeError("parameter: i64 values have no gradient; cast them to f32 or f64 first");
-  cell_ = std::make_shared<Cell>(initial.copy(), next_id(), false);
+  cell_ = std::make_shared<Cell>(Cell{initial.copy(), next_id(), false});
 }
 
 Parameter::Cell& Parameter::cell() const {

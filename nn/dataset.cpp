@@ -44,6 +44,13 @@ void convert(const std::uint8_t* in, float* out, std::size_t count, bool normali
   }
 }
 
+/// Items that were shuffled lie anywhere in memory: the next one is fetched while this one is converted.
+void prefetch(const std::byte* item, std::size_t bytes) {
+  constexpr std::size_t kLine = 64;
+  constexpr std::size_t kMost = 4096;  // from there on the processor follows by itself
+  for (std::size_t at = 0; at < std::min(bytes, kMost); at += kLine) __builtin_prefetch(item + at);
+}
+
 void require_labels_below(std::span<const std::uint8_t> labels, std::int64_t classes) {
   const auto bad = std::find_if(labels.begin(), labels.end(), [&](std::uint8_t c) { return c >= classes; });
   if (bad != labels.end())
@@ -173,15 +180,19 @@ Batch Dataset::collect(std::int64_t count, IndexOf index_of) const {
   const std::size_t x_bytes = bytes_of(items.input_shape, input_dtype);
   const std::size_t t_bytes = bytes_of(items.target_shape, target_dtype);
 
+  const std::byte* inputs = items.bytes() ? reinterpret_cast<const std::byte*>(items.pixels.data())
+                                          : TensorAccess::data(items.inputs);
+  const std::size_t stride = items.bytes() ? static_cast<std::size_t>(items.input_shape.size()) : x_bytes;
+
   for (std::int64_t i = 0; i < count; ++i, x += x_bytes, t += t_bytes) {
     const std::size_t from = row(i);
+    if (i + 1 < count) prefetch(inputs + row(i + 1) * stride, stride);
     if (!items.bytes()) {
-      std::memcpy(x, TensorAccess::data(items.inputs) + from * x_bytes, x_bytes);
+      std::memcpy(x, inputs + from * stride, stride);
       std::memcpy(t, TensorAccess::data(items.targets) + from * t_bytes, t_bytes);
       continue;
     }
-    const auto pixels = static_cast<std::size_t>(items.input_shape.size());
-    convert(items.pixels.data() + from * pixels, reinterpret_cast<float*>(x), pixels, items.normalize);
+    convert(items.pixels.data() + from * stride, reinterpret_cast<float*>(x), stride, items.normalize);
     if (one_hot) {
       auto* hot = reinterpret_cast<float*>(t);
       std::fill_n(hot, static_cast<std::size_t>(items.classes), 0.0F);

@@ -19,9 +19,12 @@ struct Init::Form {
 };
 
 constexpr Init::Form Init::kForms[] = {
-    {"std", Kind::normal, "deviation", {}},        {"uniform", Kind::uniform, "bound", {}},
-    {"constant", Kind::constant, "value", {}},     {"xavier", Kind::xavier, "gain", 1},
-    {"xavier-uniform", Kind::xavier_uniform, "gain", 1}, {"he", Kind::he, "slope", 0},
+    {"std", Kind::normal, "deviation", {}},
+    {"uniform", Kind::uniform, "bound", {}},
+    {"constant", Kind::constant, "value", {}},
+    {"xavier", Kind::xavier, "gain", 1},
+    {"xavier-uniform", Kind::xavier_uniform, "gain", 1},
+    {"he", Kind::he, "slope", 0},
     {"he-uniform", Kind::he_uniform, "slope", 0},
 };
 
@@ -47,8 +50,8 @@ Init Init::parse(std::string_view text) {
   if (form == std::end(kForms)) {
     std::string known;
     for (const Form& f : kForms)
-      known += fmt::format("{}{}{}{}{}", known.empty() ? "" : ", ", f.name, f.otherwise ? "[:" : ":", f.number,
-                           f.otherwise ? "]" : "");
+      known += fmt::format("{}{}{}{}{}", known.empty() ? "" : ", ", f.name, f.otherwise ? "[:" : ":",
+                           f.number, f.otherwise ? "]" : "");
     throw ArgumentError(fmt::format("init: '{}' is not known; there are {}", text, known));
   }
   if (colon == std::string_view::npos) {
@@ -59,7 +62,8 @@ Init Init::parse(std::string_view text) {
   const char* const end = text.data() + text.size();
   const auto [rest, error] = std::from_chars(text.data() + colon + 1, end, number);
   if (error != std::errc{} || rest != end)
-    throw ArgumentError(fmt::format("init: the {} in '{}' is not a number; write it as in {}:0.01", form->number, text, name));
+    throw ArgumentError(fmt::format("init: the {} in '{}' is not a number; write it as in {}:0.01",
+                                    form->number, text, name));
   return {form->kind, number};
 }
 
@@ -72,14 +76,16 @@ std::string Init::text() const {
 Tensor Init::operator()(const Shape& shape, Generator& generator, Dtype dtype) const {
   const auto fan = [&](bool both) {
     if (shape.rank() != 2)
-      throw ShapeError(fmt::format("init: '{}' needs a weight [in, out], asked is {}; give such a tensor a deviation of its "
-                                   "own (std:0.01)",
-                                   text(), to_string(shape)));
+      throw ShapeError(fmt::format(
+          "init: '{}' needs a weight [in, out], asked is {}; give such a tensor a deviation of its "
+          "own (std:0.01)",
+          text(), to_string(shape)));
     return static_cast<double>(both ? shape[0] + shape[1] : shape[0]);
   };
   const auto draw_normal = [&](double deviation) { return randn(shape, generator, dtype, 0, deviation); };
   const auto draw_uniform = [&](double bound) {
-    return bound > 0 ? tapegrad::uniform(shape, generator, -bound, bound, dtype) : Tensor::zeros(shape, dtype);
+    return bound > 0 ? tapegrad::uniform(shape, generator, -bound, bound, dtype)
+                     : Tensor::zeros(shape, dtype);
   };
   const auto gain = [&] { return std::sqrt(2 / (1 + number_ * number_)); };
   if (shape.size() == 0) return Tensor::zeros(shape, dtype);

@@ -15,21 +15,23 @@ namespace tapegrad::nn {
 
 Affine::Affine(std::int64_t in, std::int64_t out, Generator& generator, const AffineOptions& options) {
   if (in < 1 || out < 1)
-    throw ArgumentError(fmt::format("affine: {} inputs and {} outputs; there must be at least one of each", in, out));
+    throw ArgumentError(
+        fmt::format("affine: {} inputs and {} outputs; there must be at least one of each", in, out));
   weight_ = Parameter(options.init({in, out}, generator, options.dtype));
   if (options.bias) bias_ = Parameter(Tensor::zeros({out}, options.dtype));
 }
 
 Affine::Affine(Parameter weight, Parameter bias) : weight_(std::move(weight)), bias_(std::move(bias)) {
   if (weight_.shape().rank() != 2)
-    throw ShapeError(fmt::format("affine: the weight is {}; it must be [in, out]", to_string(weight_.shape())));
+    throw ShapeError(
+        fmt::format("affine: the weight is {}; it must be [in, out]", to_string(weight_.shape())));
   if (!bias_.defined()) return;
   if (bias_.shape() != Shape{out()})
     throw ShapeError(fmt::format("affine: the bias is {}, the weight {}; they must be [out] and [in, out]",
                                  to_string(bias_.shape()), to_string(weight_.shape())));
   if (bias_.dtype() != weight_.dtype())
-    throw DtypeError(fmt::format("affine: the bias is {}, the weight {}; cast one of them", name_of(bias_.dtype()),
-                                 name_of(weight_.dtype())));
+    throw DtypeError(fmt::format("affine: the bias is {}, the weight {}; cast one of them",
+                                 name_of(bias_.dtype()), name_of(weight_.dtype())));
 }
 
 void Affine::visit(Visitor& v) {
@@ -37,15 +39,18 @@ void Affine::visit(Visitor& v) {
   v("bias", bias_);
 }
 
-Tensor Affine::forward(const Tensor& x) { return bias_.defined() ? affine(x, weight_, bias_) : matmul(x, weight_); }
+Tensor Affine::forward(const Tensor& x) {
+  return bias_.defined() ? affine(x, weight_, bias_) : matmul(x, weight_);
+}
 
 std::unique_ptr<Module> Affine::blank() const { return std::unique_ptr<Affine>(new Affine); }
 
 // ---- functions ----
 
 Tensor functions::FlattenItems::operator()(const Tensor& x) const {
-  if (x.rank() == 0) throw ShapeError(fmt::format("{}: a scalar has no items to flatten", op_label("flatten")));
-  return flatten(x, 1);
+  if (x.rank() == 0)
+    throw ShapeError(fmt::format("{}: a scalar has no items to flatten", op_label("flatten")));
+  return x.rank() == 1 ? unsqueeze(x, 1) : flatten(x, 1);
 }
 
 template class Function<functions::Plain<relu>>;
@@ -61,8 +66,10 @@ template class Function<functions::FlattenItems>;
 
 // ---- BatchNorm ----
 
-BatchNorm::BatchNorm(std::int64_t features, const BatchNormOptions& options) : features_(features), options_(options) {
-  if (features < 1) throw ArgumentError(fmt::format("batch_norm: {} features; there must be at least one", features));
+BatchNorm::BatchNorm(std::int64_t features, const BatchNormOptions& options)
+    : features_(features), options_(options) {
+  if (features < 1)
+    throw ArgumentError(fmt::format("batch_norm: {} features; there must be at least one", features));
   if (!(options.momentum >= 0 && options.momentum <= 1))
     throw ArgumentError(fmt::format("batch_norm: momentum is {}; it must be in [0, 1]", options.momentum));
   if (!(options.eps > 0 && std::isfinite(options.eps)))
@@ -82,14 +89,16 @@ void BatchNorm::visit(Visitor& v) {
 
 Tensor BatchNorm::forward(const Tensor& x) {
   if (x.rank() != 2 || x.dim(1) != features_)
-    throw ShapeError(fmt::format("{}: input {}; it must be [n, {}]", op_label("batch_norm"), to_string(x.shape()), features_));
+    throw ShapeError(fmt::format("{}: input {}; it must be [n, {}]", op_label("batch_norm"),
+                                 to_string(x.shape()), features_));
   if (!training()) return (x - running_mean_) * rsqrt(running_var_ + options_.eps) * gamma_ + beta_;
 
   const auto n = static_cast<double>(x.dim(0));
   if (n < 2)
-    throw ArgumentError(fmt::format("{}: a batch of {} in training; the variance needs at least 2 (leave out a last batch that "
-                                    "is not full, or call eval() to use the running statistics)",
-                                    op_label("batch_norm"), n));
+    throw ArgumentError(fmt::format(
+        "{}: a batch of {} in training; the variance needs at least 2 (leave out a last batch that "
+        "is not full, or call eval() to use the running statistics)",
+        op_label("batch_norm"), n));
   const Tensor mu = mean(x, 0);
   const Tensor variance = var(x, 0);
   const Tensor y = (x - mu) * rsqrt(variance + options_.eps) * gamma_ + beta_;
@@ -104,7 +113,8 @@ std::unique_ptr<Module> BatchNorm::blank() const { return std::make_unique<Batch
 // ---- Dropout ----
 
 Dropout::Dropout(double ratio, std::uint64_t seed) : ratio_(ratio), generator_(seed) {
-  if (!(ratio >= 0 && ratio < 1)) throw ArgumentError(fmt::format("dropout: ratio is {}; it must be in [0, 1)", ratio));
+  if (!(ratio >= 0 && ratio < 1))
+    throw ArgumentError(fmt::format("dropout: ratio is {}; it must be in [0, 1)", ratio));
 }
 
 void Dropout::visit(Visitor& v) { v("generator", generator_); }
@@ -115,6 +125,8 @@ Tensor Dropout::forward(const Tensor& x) {
   return x * (mask * (1 / (1 - ratio_)));
 }
 
-std::unique_ptr<Module> Dropout::blank() const { return std::make_unique<Dropout>(ratio_, generator_.state().seed); }
+std::unique_ptr<Module> Dropout::blank() const {
+  return std::make_unique<Dropout>(ratio_, generator_.state().seed);
+}
 
 }  // namespace tapegrad::nn

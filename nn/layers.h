@@ -25,8 +25,8 @@ class TAPEGRAD_API Affine final : public Module {
  public:
   /// Draws the weight from the generator. Throws ArgumentError for an extent below 1, DtypeError for i64.
   Affine(std::int64_t in, std::int64_t out, Generator& generator, const AffineOptions& options = {});
-  /// With these parameters, which may be shared with other layers; without a bias where it is undefined. Throws ShapeError
-  /// or DtypeError where they do not fit.
+  /// With these parameters, which may be shared with other layers; without a bias where it is undefined.
+  /// Throws ShapeError or DtypeError where they do not fit.
   explicit Affine(Parameter weight, Parameter bias = {});
 
   std::int64_t in() const { return weight_.shape()[0]; }
@@ -74,14 +74,15 @@ struct WithNumber {
   Tensor operator()(const Tensor& x) const { return f(x, number); }
   double number;
 };
-/// [n, a, b, ...] as [n, a * b * ...].
+/// [n, a, b, ...] as [n, a * b * ...]; [n] as [n, 1].
 struct FlattenItems {
   TAPEGRAD_API Tensor operator()(const Tensor& x) const;
 };
 
 }  // namespace functions
 
-/// The activations of <tapegrad/ops/activation.h> as modules. LeakyRelu takes a slope, Elu its alpha: LeakyRelu(0.2).
+/// The activations of <tapegrad/ops/activation.h> as modules. LeakyRelu takes a slope, Elu its alpha:
+/// LeakyRelu(0.2).
 using Relu = Function<functions::Plain<relu>>;
 using LeakyRelu = Function<functions::WithNumber<leaky_relu, 1>>;
 using Elu = Function<functions::WithNumber<elu, 100>>;
@@ -106,19 +107,20 @@ extern template class TAPEGRAD_API Function<functions::Plain<identity>>;
 extern template class TAPEGRAD_API Function<functions::FlattenItems>;
 
 struct BatchNormOptions {
-  /// How much of the running statistics an update keeps: running = momentum * running + (1 - momentum) * batch, as in
-  /// "Deep Learning from Scratch". (PyTorch's momentum is 1 minus this.)
+  /// How much of the running statistics an update keeps: running = momentum * running + (1 - momentum) *
+  /// batch, as in "Deep Learning from Scratch". (PyTorch's momentum is 1 minus this.)
   double momentum = 0.9;
   double eps = 1e-5;  ///< is added to the variance
   Dtype dtype = f32;
 };
 
-/// Ioffe, Szegedy: Batch Normalization, ICML 2015: y = gamma (x - mean) / sqrt(var + eps) + beta for each feature of x
-/// [n, features]. Parameters "gamma", at first 1, and "beta", 0; buffers "running_mean", 0, and "running_var", 1.
+/// Ioffe, Szegedy: Batch Normalization, ICML 2015: y = gamma (x - mean) / sqrt(var + eps) + beta for each
+/// feature of x [n, features]. Parameters "gamma", at first 1, and "beta", 0; buffers "running_mean", 0, and
+/// "running_var", 1.
 ///
-/// In training the mean and variance are those of the batch, and the running ones are updated by them; the variance that
-/// normalises is the biased one, sum (x - mean)^2 / n, that in the running average the unbiased one, / (n - 1), as in
-/// PyTorch. In evaluation the running ones are used.
+/// In training the mean and variance are those of the batch, and the running ones are updated by them; the
+/// variance that normalises is the biased one, sum (x - mean)^2 / n, that in the running average the unbiased
+/// one, / (n - 1), as in PyTorch. In evaluation the running ones are used.
 class TAPEGRAD_API BatchNorm final : public Module {
  public:
   /// Throws ArgumentError for no features, a momentum outside [0, 1], an eps that is not positive and finite.
@@ -143,13 +145,13 @@ class TAPEGRAD_API BatchNorm final : public Module {
   Buffer running_var_;
 };
 
-/// Srivastava et al.: Dropout, JMLR 15, 2014, in the inverted form: in training each element is 0 with probability
-/// `ratio`, and otherwise divided by 1 - ratio, so that its mean stays and evaluation changes nothing. (The book's form
-/// scales by 1 - ratio in evaluation instead; the trained network is the same.)
+/// Srivastava et al.: Dropout, JMLR 15, 2014, in the inverted form: in training each element is 0 with
+/// probability `ratio`, and otherwise divided by 1 - ratio, so that its mean stays and evaluation changes
+/// nothing. (The book's form scales by 1 - ratio in evaluation instead; the trained network is the same.)
 class TAPEGRAD_API Dropout final : public Module {
  public:
-  /// With random numbers of its own, from this seed or from a seed drawn here. Throws ArgumentError for a ratio outside
-  /// [0, 1).
+  /// With random numbers of its own, from this seed or from a seed drawn here. Throws ArgumentError for a
+  /// ratio outside [0, 1).
   Dropout(double ratio, std::uint64_t seed);
   Dropout(double ratio, Generator& generator) : Dropout(ratio, generator()) {}
 

@@ -3,7 +3,8 @@
 #include <tapegrad/graph/tensor.h>
 #include <tapegrad/ops/loss.h>
 
-/// Losses as objects, to be chosen at run time or stored: loss(y, t) calls the function of <tapegrad/ops/loss.h>.
+/// Losses as objects, to be chosen at run time or stored: loss(y, t) calls the function of
+/// <tapegrad/ops/loss.h>.
 namespace tapegrad::nn {
 
 /// softmax_with_loss: the mean over the batch of the cross entropy between softmax(y) and t.

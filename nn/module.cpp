@@ -29,12 +29,13 @@ namespace {
 
 std::string class_of(const Module& m) {
   int status = 0;
-  const std::unique_ptr<char, void (*)(void*)> name(abi::__cxa_demangle(typeid(m).name(), nullptr, nullptr, &status),
-                                                    std::free);
+  const std::unique_ptr<char, void (*)(void*)> name(
+      abi::__cxa_demangle(typeid(m).name(), nullptr, nullptr, &status), std::free);
   return name ? name.get() : typeid(m).name();
 }
 
-/// All that visit reaches, parameters and buffers in the order of visiting. A module reached twice counts once.
+/// All that visit reaches, parameters and buffers in the order of visiting. A module reached twice counts
+/// once.
 struct Members final : Visitor {
   template <class T>
   using Named = std::vector<std::pair<std::string, T*>>;
@@ -79,7 +80,9 @@ struct Members final : Visitor {
     entries.push_back({true, buffers.size()});
     buffers.emplace_back(unique_path(name), &b);
   }
-  void generator(std::string_view name, Generator& g) override { generators.emplace_back(unique_path(name), &g); }
+  void generator(std::string_view name, Generator& g) override {
+    generators.emplace_back(unique_path(name), &g);
+  }
   void module(std::string_view name, Module& m) override { walk(name, m); }
 
   std::string prefix_;
@@ -87,8 +90,8 @@ struct Members final : Visitor {
   std::set<std::string> names_;
 };
 
-/// Calls f(name, tensor, parameter or null, buffer or null) for what a state holds: a shared parameter once, and
-/// nothing undefined, such as the bias of a layer without one.
+/// Calls f(name, tensor, parameter or null, buffer or null) for what a state holds: a shared parameter once,
+/// and nothing undefined, such as the bias of a layer without one.
 template <class F>
 void for_each_value(const Members& members, F&& f) {
   std::set<std::uint64_t> seen;
@@ -112,7 +115,8 @@ namespace {
 
 /// Looks for a module among the members of another, and below them where `deep`.
 struct NameFinder final : Visitor {
-  NameFinder(const Module* wanted, detail::PoolString& out, bool search_below) : target(wanted), name(out), deep(search_below) {}
+  NameFinder(const Module* wanted, detail::PoolString& out, bool search_below)
+      : target(wanted), name(out), deep(search_below) {}
 
   void module(std::string_view n, Module& m) override {
     if (found) return;
@@ -153,12 +157,14 @@ Module::~Module() = default;
 void Module::visit(Visitor&) {}
 
 Tensor Module::forward(const Tensor&) {
-  throw Error(fmt::format("{}: it does not override forward(const Tensor&), so it cannot be called", class_of(*this)));
+  throw Error(fmt::format("{}: it does not override forward(const Tensor&), so it cannot be called",
+                          class_of(*this)));
 }
 
 std::unique_ptr<Module> Module::blank() const {
-  throw Error(fmt::format("clone: {} cannot be cloned; override blank() to return a new {} of the same structure",
-                          class_of(*this), class_of(*this)));
+  throw Error(
+      fmt::format("clone: {} cannot be cloned; override blank() to return a new {} of the same structure",
+                  class_of(*this), class_of(*this)));
 }
 
 std::vector<std::pair<std::string, Parameter>> Module::parameters() const {
@@ -225,7 +231,8 @@ template <class T>
 void require_same_names(const Module& m, const Members::Named<T>& from, const Members::Named<T>& to) {
   const auto same = [](const auto& a, const auto& b) { return a.first == b.first; };
   if (!std::equal(from.begin(), from.end(), to.begin(), to.end(), same))
-    throw Error(fmt::format("clone: blank() of {} gave a module with other members than its own", class_of(m)));
+    throw Error(
+        fmt::format("clone: blank() of {} gave a module with other members than its own", class_of(m)));
 }
 
 }  // namespace
@@ -240,7 +247,8 @@ std::unique_ptr<Module> Module::clone() const {
     const Module& original = *from.modules[i].second;
     const Module& twin = *to.modules[i].second;
     if (typeid(original) != typeid(twin))
-      throw Error(fmt::format("clone: blank() of {} gave {}; override it in that class too", class_of(original), class_of(twin)));
+      throw Error(fmt::format("clone: blank() of {} gave {}; override it in that class too",
+                              class_of(original), class_of(twin)));
   }
   require_same_names(*this, from.parameters, to.parameters);
   require_same_names(*this, from.buffers, to.buffers);
@@ -256,8 +264,10 @@ std::unique_ptr<Module> Module::clone() const {
     else
       *to.parameters[i].second = copies.emplace(p.id(), p.clone()).first->second;
   }
-  for (std::size_t i = 0; i < from.buffers.size(); ++i) *to.buffers[i].second = from.buffers[i].second->copy();
-  for (std::size_t i = 0; i < from.generators.size(); ++i) *to.generators[i].second = *from.generators[i].second;
+  for (std::size_t i = 0; i < from.buffers.size(); ++i)
+    *to.buffers[i].second = from.buffers[i].second->copy();
+  for (std::size_t i = 0; i < from.generators.size(); ++i)
+    *to.generators[i].second = *from.generators[i].second;
   for (std::size_t i = 0; i < from.modules.size(); ++i)
     to.modules[i].second->training_ = from.modules[i].second->training_;
   return copy;

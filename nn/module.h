@@ -16,8 +16,8 @@
 
 namespace tapegrad::nn {
 
-/// A part of a network, or all of it: parameters, buffers and further modules, with a function of one tensor. One of
-/// your own:
+/// A part of a network, or all of it: parameters, buffers and further modules, with a function of one tensor.
+/// One of your own:
 ///
 ///     class TwoLayer : public nn::Module {
 ///      public:
@@ -30,18 +30,19 @@ namespace tapegrad::nn {
 ///       nn::Affine fc1_, fc2_;
 ///     };
 ///
-/// All that the library knows of it comes from visit, when it is needed: nothing is registered, so a module may be
-/// moved at any time. It is copied by clone() only, never by accident.
+/// All that the library knows of it comes from visit, when it is needed: nothing is registered, so a module
+/// may be moved at any time. It is copied by clone() only, never by accident.
 ///
-/// Threads may evaluate one module at once; training it changes buffers and generators, which is for one thread.
+/// Threads may evaluate one module at once; training it changes buffers and generators, which is for one
+/// thread.
 class TAPEGRAD_API Module {
  public:
   virtual ~Module();
   Module(const Module&) = delete;
   Module& operator=(const Module&) = delete;
 
-  /// Names each Parameter, Buffer, Generator and Module that is a member, always the same ones in the same order, and
-  /// does nothing else: it is called often, also by several threads at once.
+  /// Names each Parameter, Buffer, Generator and Module that is a member, always the same ones in the same
+  /// order, and does nothing else: it is called often, also by several threads at once.
   virtual void visit(Visitor& v);
 
   /// The function itself; call the module to run it. Throws Error unless overridden.
@@ -51,16 +52,16 @@ class TAPEGRAD_API Module {
     const Scope inside = scope();
     return forward(x);
   }
-  /// A scope in which messages speak of this module: `affine 'net.fc2'`. The name is the one under which the module whose
-  /// scope is open around this one visits it; a module that is called by itself has none. For functions other than
-  /// forward, which open it themselves: `const Scope inside = scope();`
+  /// A scope in which messages speak of this module: `affine 'net.fc2'`. The name is the one under which the
+  /// module whose scope is open around this one visits it; a module that is called by itself has none. For
+  /// functions other than forward, which open it themselves: `const Scope inside = scope();`
   Scope scope() const { return Scope({}, this, &find_name); }
 
-  /// Trainable tensors with their path, as in "fc1.weight"; a shared parameter once, under its first name. Throws
-  /// ArgumentError where visit gives one name twice; so do all functions below that walk the module.
+  /// Trainable tensors with their path, as in "fc1.weight"; a shared parameter once, under its first name.
+  /// Throws ArgumentError where visit gives one name twice; so do all functions below that walk the module.
   std::vector<std::pair<std::string, Parameter>> parameters() const;
   std::vector<std::pair<std::string, Tensor>> buffers() const;
-  /// Number of trainable numbers.
+  /// How many numbers the parameters hold, frozen or not.
   std::int64_t parameter_count() const;
 
   /// Training mode, or evaluation: what BatchNorm and Dropout do. A new module is in training mode.
@@ -70,14 +71,15 @@ class TAPEGRAD_API Module {
   /// Makes all parameters constants, or trainable again.
   void freeze(bool frozen = true);
 
-  /// Copies of the parameters and buffers with their paths, in the order of visiting; a shared parameter once.
+  /// Copies of the parameters and buffers with their paths, in the order of visiting; a shared parameter
+  /// once.
   State state() const;
-  /// Copies those values in. Throws ArgumentError for names that are missing or unexpected, listing them, ShapeError or
-  /// DtypeError for a tensor that does not fit; the module is then unchanged.
+  /// Copies those values in. Throws ArgumentError for names that are missing or unexpected, listing them,
+  /// ShapeError or DtypeError for a tensor that does not fit; the module is then unchanged.
   void load_state(const State& state);
 
-  /// An independent module with the same values, modes, buffers and generators. Parameters that are shared within this
-  /// module are shared within the clone. Throws Error where a module does not override blank().
+  /// An independent module with the same values, modes, buffers and generators. Parameters that are shared
+  /// within this module are shared within the clone. Throws Error where a module does not override blank().
   std::unique_ptr<Module> clone() const;
   /// A module of the same class and structure, with any values, for clone() to fill in:
   ///
@@ -91,7 +93,9 @@ class TAPEGRAD_API Module {
   Module(Module&&) noexcept = default;
   Module& operator=(Module&&) noexcept = default;
   /// For a module that knows under which name it calls another: the other's scope() without the search.
-  static Scope scope_of(const Module& module, std::string_view name) { return Scope(name, &module, &find_name); }
+  static Scope scope_of(const Module& module, std::string_view name) {
+    return Scope(name, &module, &find_name);
+  }
 
  private:
   static void find_name(const void* module, const void* outer, detail::PoolString& name);

@@ -10,7 +10,8 @@ namespace tapegrad::nn {
 void Sequential::add(std::string name, std::unique_ptr<Module> module) {
   if (!module) throw ArgumentError(fmt::format("sequential: the layer '{}' is a null pointer", name));
   if (name.empty() || name.find('.') != std::string::npos)
-    throw ArgumentError(fmt::format("sequential: '{}' cannot name a layer; a name is not empty and has no dot", name));
+    throw ArgumentError(
+        fmt::format("sequential: '{}' cannot name a layer; a name is not empty and has no dot", name));
   if (std::ranges::find(layers_, name, &Layer::name) != layers_.end())
     throw ArgumentError(fmt::format("sequential: there is a layer '{}' already", name));
   layers_.push_back({std::move(name), std::move(module)});
@@ -27,7 +28,8 @@ Module& Sequential::operator[](std::string_view name) const {
   if (layer == layers_.end()) {
     std::string names;
     for (const Layer& l : layers_) names += fmt::format("{}'{}'", names.empty() ? "" : ", ", l.name);
-    throw ArgumentError(fmt::format("sequential: no layer '{}'; there are {}", name, names.empty() ? "none" : names));
+    throw ArgumentError(
+        fmt::format("sequential: no layer '{}'; there are {}", name, names.empty() ? "none" : names));
   }
   return *layer->module;
 }

@@ -23,8 +23,7 @@ struct Named {
   L layer;
 };
 template <class L>
-  requires(!std::is_lvalue_reference_v<L>)
-Named<L> named(std::string name, L&& layer) {
+requires(!std::is_lvalue_reference_v<L>) Named<L> named(std::string name, L&& layer) {
   return {std::move(name), std::move(layer)};
 }
 
@@ -33,20 +32,21 @@ Named<L> named(std::string name, L&& layer) {
 ///     Generator rng(0);
 ///     nn::Sequential net{nn::Affine(784, 50, rng), nn::Relu(), nn::Affine(50, 10, rng)};
 ///
-/// A layer is a module, moved in, also another Sequential; a unique_ptr to one; or a function of a tensor, such as a
-/// lambda. They are called "0", "1", ... by their position, unless named. Braces, as above, make C++ evaluate the layers in
-/// this order, so that each gets the same random numbers with any compiler; with parentheses the order is the compiler's.
+/// A layer is a module, moved in, also another Sequential; a unique_ptr to one; or a function of a tensor,
+/// such as a lambda. They are called "0", "1", ... by their position, unless named. Braces, as above, make
+/// C++ evaluate the layers in this order, so that each gets the same random numbers with any compiler; with
+/// parentheses the order is the compiler's.
 class TAPEGRAD_API Sequential final : public Module {
  public:
   Sequential() = default;
   template <class... L>
-    requires(sizeof...(L) > 0 && !(sizeof...(L) == 1 && (std::is_same_v<std::remove_cvref_t<L>, Sequential> && ...)))
-  explicit Sequential(L&&... layers) {
+  requires(sizeof...(L) > 0 && !(sizeof...(L) == 1 && (std::is_same_v<std::remove_cvref_t<L>, Sequential> &&
+                                                       ...))) explicit Sequential(L&&... layers) {
     (append(std::forward<L>(layers)), ...);
   }
 
-  /// Adds a layer at the end. Throws ArgumentError for a name that is empty, has a dot, or is taken, and for a null
-  /// pointer.
+  /// Adds a layer at the end. Throws ArgumentError for a name that is empty, has a dot, or is taken, and for
+  /// a null pointer.
   template <class L>
   Sequential& append(L&& layer) {
     return append(std::to_string(size()), std::forward<L>(layer));

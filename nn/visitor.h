@@ -16,16 +16,16 @@ namespace tapegrad::nn {
 
 class Module;
 
-/// A tensor that belongs to a module and is not trained, such as a running mean. Whatever is assigned to it loses its
-/// history, so that it never holds on to a tape nor becomes stale.
+/// A tensor that belongs to a module and is not trained, such as a running mean. Whatever is assigned to it
+/// loses its history, so that it never holds on to a tape nor becomes stale.
 class Buffer : public Tensor {
  public:
   Buffer() noexcept = default;
   Buffer(const Tensor& value) noexcept : Tensor(value.detach()) {}
 };
 
-/// What Module::visit hands a module's members to, each with its name. It is for the library to implement, and for
-/// tools that walk modules.
+/// What Module::visit hands a module's members to, each with its name. It is for the library to implement,
+/// and for tools that walk modules.
 class TAPEGRAD_API Visitor {
  public:
   virtual ~Visitor();

@@ -2,7 +2,7 @@
 #include <type_traits>
 
 #include <tapegrad/ops/define.h>
-#include <tapegrad/ops/kernels/real.h>
+#include <tapegrad/ops/kernels/rows.h>
 #include <tapegrad/ops/reduce_ops.h>
 
 namespace tapegrad {
@@ -32,13 +32,13 @@ void running_sums(const T* in, T* out, std::int64_t length, std::int64_t width, 
 Tensor CumSum::f(const Tensor& x) const {
   Tensor y = Tensor::empty(x.shape(), x.dtype());
   if (x.size() == 0) return y;
-  const std::int64_t length = x.shape()[axis];
-  std::int64_t width = 1;
-  for (std::size_t i = axis + 1u; i < x.rank(); ++i) width *= x.shape()[i];
+  const detail::RowLayout rows(x.shape(), axis);
   visit_dtype(x.dtype(), [&]<class T> {
-    for (std::int64_t o = 0; o < x.size(); o += length * width)
-      running_sums(static_cast<const T*>(TensorAccess::data_as<T>(x)) + o, TensorAccess::data_as<T>(y) + o,
-                   length, width, reverse ? -1 : 1);
+    const T* in = TensorAccess::data_as<T>(x);
+    T* out = TensorAccess::data_as<T>(y);
+    const std::int64_t block = rows.extent * rows.inner;
+    for (std::int64_t o = 0; o < x.size(); o += block)
+      running_sums(in + o, out + o, rows.extent, rows.inner, reverse ? -1 : 1);
   });
   return y;
 }

@@ -35,11 +35,13 @@ void transform(Gradients& g, F&& f) {
 
 void require_fit(const Tensor& sum, const Tensor& term) {
   if (sum.shape() != term.shape())
-    throw ShapeError(fmt::format("gradients: {} and {} cannot be added; they are of one parameter and must have its shape",
-                                 to_string(sum.shape()), to_string(term.shape())));
+    throw ShapeError(
+        fmt::format("gradients: {} and {} cannot be added; they are of one parameter and must have its shape",
+                    to_string(sum.shape()), to_string(term.shape())));
   if (sum.dtype() != term.dtype())
-    throw DtypeError(fmt::format("gradients: {} and {} cannot be added; they are of one parameter and must have its dtype",
-                                 name_of(sum.dtype()), name_of(term.dtype())));
+    throw DtypeError(
+        fmt::format("gradients: {} and {} cannot be added; they are of one parameter and must have its dtype",
+                    name_of(sum.dtype()), name_of(term.dtype())));
 }
 
 Tensor* find(Gradients& g, const Gradients::Key& key) {
@@ -53,7 +55,8 @@ double total(const Gradients& g, F&& term) {
   for (const Gradients::Entry& e : g)
     sum += visit_floating(e.value.dtype(), [&]<class T> {
       const T* x = TensorAccess::data_as<T>(e.value);
-      return detail::sum_terms<double>(e.value.size(), [&](std::int64_t i) { return term(static_cast<double>(x[i])); });
+      return detail::sum_terms<double>(e.value.size(),
+                                       [&](std::int64_t i) { return term(static_cast<double>(x[i])); });
     });
   return sum;
 }
@@ -119,24 +122,27 @@ Gradients average(std::span<const Gradients> workers) {
 double global_norm(const Gradients& g) {
   const double squares = total(g, [](double x) { return x * x; });
   if (std::isfinite(squares) && squares > 1e-280) return std::sqrt(squares);
-  // Squares that f64 cannot hold, unless the elements themselves are to blame: scaled by the largest they fit.
+  // Squares that f64 cannot hold, unless the elements themselves are to blame: scaled by the largest they
+  // fit.
   const double scale = largest(g);
   if (std::isnan(squares) || scale == 0 || std::isinf(scale)) return std::sqrt(squares);
   return scale * std::sqrt(total(g, [scale](double x) { return (x / scale) * (x / scale); }));
 }
 
 double clip_global_norm(Gradients& g, double max_norm) {
-  if (!(max_norm > 0)) throw ArgumentError(fmt::format("clip_global_norm: max_norm is {}; it must be positive", max_norm));
+  if (!(max_norm > 0))
+    throw ArgumentError(fmt::format("clip_global_norm: max_norm is {}; it must be positive", max_norm));
   const double norm = global_norm(g);
   if (!std::isfinite(norm)) {
     std::size_t entry = 0;
     for (const Gradients::Entry& e : g) {
       const std::int64_t at = detail::first_non_finite(e.value);
       if (at >= 0)
-        throw NonFinite(fmt::format("clip_global_norm: gradient {} of {}, of shape {}, holds {} at {}; find its origin with "
-                                    "Tape::check_finite, or skip this step",
-                                    entry, g.size(), to_string(e.value.shape()), detail::value_at(e.value, at),
-                                    detail::index_text(at, e.value.shape())));
+        throw NonFinite(fmt::format(
+            "clip_global_norm: gradient {} of {}, of shape {}, holds {} at {}; find its origin with "
+            "Tape::check_finite, or skip this step",
+            entry, g.size(), to_string(e.value.shape()), detail::value_at(e.value, at),
+            detail::index_text(at, e.value.shape())));
       ++entry;
     }
   }
@@ -145,7 +151,8 @@ double clip_global_norm(Gradients& g, double max_norm) {
 }
 
 void clip_value(Gradients& g, double limit) {
-  if (!(limit > 0)) throw ArgumentError(fmt::format("clip_value: the limit is {}; it must be positive", limit));
+  if (!(limit > 0))
+    throw ArgumentError(fmt::format("clip_value: the limit is {}; it must be positive", limit));
   transform(g, [limit]<class T>(T x) {
     const T most = static_cast<T>(limit);
     return x > most ? most : x < -most ? -most : x;

@@ -6,7 +6,7 @@
 #include <tapegrad/ops/axes.h>
 #include <tapegrad/ops/define.h>
 #include <tapegrad/ops/index_ops.h>
-#include <tapegrad/ops/kernels/real.h>
+#include <tapegrad/ops/kernels/rows.h>
 
 #include <fmt/format.h>
 
@@ -41,17 +41,10 @@ void require_same_dtype(const Tensor& x, const Tensor& src, const char* op) {
                                  name_of(src.dtype())));
 }
 
-/// What an index tensor picks: [outer, extent, inner] of x, `count` for each outer.
-struct Picks {
-  std::int64_t outer = 1;
-  std::int64_t extent = 1;
-  std::int64_t count = 1;
-  std::int64_t inner = 1;
-
-  Picks(const Shape& x, std::size_t axis, std::int64_t picked) : extent(x[axis]), count(picked) {
-    for (std::size_t i = 0; i < axis; ++i) outer *= x[i];
-    for (std::size_t i = axis + 1; i < x.rank(); ++i) inner *= x[i];
-  }
+/// What an index tensor picks of x along an axis: `count` for each outer.
+struct Picks : detail::RowLayout {
+  std::int64_t count;
+  Picks(const Shape& x, std::size_t axis, std::int64_t picked) : RowLayout(x, axis), count(picked) {}
 };
 
 /// An index for each element: f(offset in x, offset in the picked).

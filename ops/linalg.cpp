@@ -28,10 +28,11 @@ void require_floating(const char* op, std::span<const Tensor* const> operands) {
   for (const Tensor* t : operands)
     if (t->dtype() != dtype)
       throw DtypeError(
-          fmt::format("{}: operands of {} and {}; cast one of them (tensors are not converted silently)", op_label(op),
-                      name_of(dtype), name_of(t->dtype())));
+          fmt::format("{}: operands of {} and {}; cast one of them (tensors are not converted silently)",
+                      op_label(op), name_of(dtype), name_of(t->dtype())));
   if (!is_floating(dtype))
-    throw DtypeError(fmt::format("{}: operands of i64; this operation takes f32 and f64, cast them first", op_label(op)));
+    throw DtypeError(
+        fmt::format("{}: operands of i64; this operation takes f32 and f64, cast them first", op_label(op)));
 }
 
 /// The axes in front of the last two; none for a vector.
@@ -60,7 +61,9 @@ struct Plan {
     require_matrix("b", b, options.transpose_b);
     if (row) a = {1, a[0]};
     if (column) b = {b[0], 1};
-    const auto extent = [](const Shape& s, bool transposed, int axis) { return s.dim(transposed ? -3 - axis : axis); };
+    const auto extent = [](const Shape& s, bool transposed, int axis) {
+      return s.dim(transposed ? -3 - axis : axis);
+    };
     product = {.m = extent(a, options.transpose_a, -2),
                .n = extent(b, options.transpose_b, -1),
                .k = extent(a, options.transpose_a, -1),
@@ -98,10 +101,11 @@ struct Plan {
  private:
   static void require_matrix(const char* which, const Shape& s, bool transposed) {
     if (s.rank() == 0)
-      throw ShapeError(fmt::format("{}: {} is a scalar; multiply by it with *", op_label(Matmul::name), which));
+      throw ShapeError(
+          fmt::format("{}: {} is a scalar; multiply by it with *", op_label(Matmul::name), which));
     if (s.rank() == 1 && transposed)
-      throw ArgumentError(fmt::format("{}: transpose_{} asks for a matrix, {} has shape {}", op_label(Matmul::name),
-                                      which, which, to_string(s)));
+      throw ArgumentError(fmt::format("{}: transpose_{} asks for a matrix, {} has shape {}",
+                                      op_label(Matmul::name), which, which, to_string(s)));
   }
 };
 
@@ -111,22 +115,24 @@ Places places(const Shape& operand_batch, const Shape& batch) {
   Places at(static_cast<std::size_t>(batch.size()));
   if (at.empty()) return at;
   auto to = at.begin();
-  BroadcastLayout(operand_batch, batch).walk(0, batch.size(), [&](std::int64_t offset, std::int64_t run, std::int64_t step) {
-    for (std::int64_t i = 0; i < run; ++i) *to++ = offset + i * step;
-  });
+  BroadcastLayout(operand_batch, batch)
+      .walk(0, batch.size(), [&](std::int64_t offset, std::int64_t run, std::int64_t step) {
+        for (std::int64_t i = 0; i < run; ++i) *to++ = offset + i * step;
+      });
   return at;
 }
 
-/// The gradient of an operand, `shape` products of x and y: a batch that was stretched is summed in its order.
+/// The gradient of an operand, `shape` products of x and y: a batch that was stretched is summed in its
+/// order.
 template <class T>
-void accumulate_products(const GemmShape& shape, const Shape& batch, const Shape& x_batch, const T* x, const Shape& y_batch,
-                         const T* y, const Shape& to_batch, T* to, bool add) {
+void accumulate_products(const GemmShape& shape, const Shape& batch, const Shape& x_batch, const T* x,
+                         const Shape& y_batch, const T* y, const Shape& to_batch, T* to, bool add) {
   const Places x_at = places(x_batch, batch);
   const Places y_at = places(y_batch, batch);
   const Places to_at = places(to_batch, batch);
   if (to_batch.size() == batch.size()) {
-    gemm_batch(shape, batch.size(), T{1}, x, x_at.data(), y, y_at.data(), GemmStart<T>{static_cast<T>(add)}, to,
-               to_at.data());
+    gemm_batch(shape, batch.size(), T{1}, x, x_at.data(), y, y_at.data(), GemmStart<T>{static_cast<T>(add)},
+               to, to_at.data());
     return;
   }
   if (!add) std::fill_n(to, to_batch.size() * shape.m * shape.n, T{0});
@@ -139,7 +145,7 @@ void accumulate_products(const GemmShape& shape, const Shape& batch, const Shape
 template <class T>
 void sum_rows(const T* g, std::int64_t rows, std::int64_t columns, T* to, bool add) {
   const BroadcastLayout layout({columns}, {rows, columns});
-  if (rows == 0) {
+  if (rows == 0 || columns == 0) {
     if (!add) std::fill_n(to, columns, T{0});
   } else if (!add) {
     detail::reduce<detail::SumFold, T>(layout, g, nullptr, to);
@@ -218,12 +224,16 @@ void Matmul::vjp_fused(Vjp<Matmul>& m) {
           accumulate_products(shape, plan.batch, plan.batch, g, other_batch, x, to_batch, sum, add);
       });
     };
-    if (m.wants(0)) gradient(0, plan.for_a(), plan.product.transpose_a, m.in<1>(), plan.b_batch, plan.a_batch);
-    if (m.wants(1)) gradient(1, plan.for_b(), !plan.product.transpose_b, m.in<0>(), plan.a_batch, plan.b_batch);
+    if (m.wants(0))
+      gradient(0, plan.for_a(), plan.product.transpose_a, m.in<1>(), plan.b_batch, plan.a_batch);
+    if (m.wants(1))
+      gradient(1, plan.for_b(), !plan.product.transpose_b, m.in<0>(), plan.a_batch, plan.b_batch);
   });
 }
 
-Tensor matmul(const Tensor& a, const Tensor& b, MatmulOptions options) { return apply(Matmul{options}, a, b); }
+Tensor matmul(const Tensor& a, const Tensor& b, MatmulOptions options) {
+  return apply(Matmul{options}, a, b);
+}
 
 Tensor dot(const Tensor& a, const Tensor& b) {
   if (a.defined() && b.defined() && (a.rank() != 1 || b.rank() != 1 || a.size() != b.size()))
@@ -235,8 +245,8 @@ Tensor dot(const Tensor& a, const Tensor& b) {
 Tensor outer(const Tensor& a, const Tensor& b) {
   if (!a.defined() || !b.defined()) return matmul(a, b);  // which refuses them
   if (a.rank() != 1 || b.rank() != 1)
-    throw ShapeError(fmt::format("{}: a {} and b {}; it takes two vectors", op_label("outer"), to_string(a.shape()),
-                                 to_string(b.shape())));
+    throw ShapeError(fmt::format("{}: a {} and b {}; it takes two vectors", op_label("outer"),
+                                 to_string(a.shape()), to_string(b.shape())));
   return matmul(unsqueeze(a, 1), unsqueeze(b, 0));
 }
 
@@ -246,22 +256,24 @@ Tensor Affine::f(const Tensor& x, const Tensor& weight, const Tensor& bias) cons
   const Tensor* const operands[] = {&x, &weight, &bias};
   require_floating(name, operands);
   if (weight.rank() != 2)
-    throw ShapeError(fmt::format("{}: weight {} must be a matrix [in, out]", op_label(name), to_string(weight.shape())));
+    throw ShapeError(
+        fmt::format("{}: weight {} must be a matrix [in, out]", op_label(name), to_string(weight.shape())));
   const std::int64_t in = weight.shape()[0];
   const std::int64_t out = weight.shape()[1];
   if (bias.shape() != Shape{out})
     throw ShapeError(fmt::format("{}: bias {} does not fit weight {}, which expects [{}]", op_label(name),
                                  to_string(bias.shape()), to_string(weight.shape()), out));
   if (x.rank() == 0)
-    throw ShapeError(fmt::format("{}: input is a scalar, weight {} expects a last dimension of {}", op_label(name),
-                                 to_string(weight.shape()), in));
+    throw ShapeError(fmt::format("{}: input is a scalar, weight {} expects a last dimension of {}",
+                                 op_label(name), to_string(weight.shape()), in));
   if (x.dim(-1) != in)
     throw ShapeError(fmt::format("{}: input {} has last dimension {}, weight {} expects {}", op_label(name),
                                  to_string(x.shape()), x.dim(-1), to_string(weight.shape()), in));
   Tensor y = Tensor::empty(x.shape().with(x.rank() - 1, out), x.dtype());
   visit_floating(x.dtype(), [&]<class T> {
-    gemm({.m = rows_of(x.shape()), .n = out, .k = in}, T{1}, TensorAccess::data_as<T>(x), TensorAccess::data_as<T>(weight),
-         GemmStart<T>{.bias = TensorAccess::data_as<T>(bias)}, TensorAccess::data_as<T>(y));
+    gemm({.m = rows_of(x.shape()), .n = out, .k = in}, T{1}, TensorAccess::data_as<T>(x),
+         TensorAccess::data_as<T>(weight), GemmStart<T>{.bias = TensorAccess::data_as<T>(bias)},
+         TensorAccess::data_as<T>(y));
   });
   return y;
 }
@@ -287,22 +299,25 @@ void Affine::vjp_fused(Vjp<Affine>& m) {
     if (m.wants(0)) {
       const Tensor weight = m.in<1>();
       m.accumulate(0, [&](Tensor& to, bool add) {
-        gemm({.m = rows, .n = in, .k = out, .transpose_b = true}, T{1}, g, TensorAccess::data_as<T>(weight), start(add),
-             TensorAccess::data_as<T>(to));
+        gemm({.m = rows, .n = in, .k = out, .transpose_b = true}, T{1}, g, TensorAccess::data_as<T>(weight),
+             start(add), TensorAccess::data_as<T>(to));
       });
     }
     if (m.wants(1)) {
       const Tensor x = m.in<0>();
       m.accumulate(1, [&](Tensor& to, bool add) {
-        gemm({.m = in, .n = out, .k = rows, .transpose_a = true}, T{1}, TensorAccess::data_as<T>(x), g, start(add),
-             TensorAccess::data_as<T>(to));
+        gemm({.m = in, .n = out, .k = rows, .transpose_a = true}, T{1}, TensorAccess::data_as<T>(x), g,
+             start(add), TensorAccess::data_as<T>(to));
       });
     }
     if (m.wants(2))
-      m.accumulate(2, [&](Tensor& to, bool add) { sum_rows(g, rows, out, TensorAccess::data_as<T>(to), add); });
+      m.accumulate(2,
+                   [&](Tensor& to, bool add) { sum_rows(g, rows, out, TensorAccess::data_as<T>(to), add); });
   });
 }
 
-Tensor affine(const Tensor& x, const Tensor& weight, const Tensor& bias) { return apply(Affine{}, x, weight, bias); }
+Tensor affine(const Tensor& x, const Tensor& weight, const Tensor& bias) {
+  return apply(Affine{}, x, weight, bias);
+}
 
 }  // namespace tapegrad

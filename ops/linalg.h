@@ -13,10 +13,10 @@ struct MatmulOptions {
   bool transpose_b = false;
 };
 
-/// The matrix product, as in NumPy and PyTorch: [m, k] x [k, n] -> [m, n]. Axes in front of the last two are a
-/// batch and broadcast: [5, 1, m, k] x [3, k, n] -> [5, 3, m, n]. A vector counts as a row on the left and as a
-/// column on the right, and that axis is dropped: [k] x [k, n] -> [n], [m, k] x [k] -> [m], [k] x [k] -> [].
-/// A product over k = 0 is zero. Throws ArgumentError where a vector is to be transposed.
+/// The matrix product, as in NumPy and PyTorch: [m, k] x [k, n] -> [m, n]. Axes in front of the last two are
+/// a batch and broadcast: [5, 1, m, k] x [3, k, n] -> [5, 3, m, n]. A vector counts as a row on the left and
+/// as a column on the right, and that axis is dropped: [k] x [k, n] -> [n], [m, k] x [k] -> [m], [k] x [k] ->
+/// []. A product over k = 0 is zero. Throws ArgumentError where a vector is to be transposed.
 TAPEGRAD_API Tensor matmul(const Tensor& a, const Tensor& b, MatmulOptions options = {});
 /// The scalar product of two vectors, [k] x [k] -> [].
 TAPEGRAD_API Tensor dot(const Tensor& a, const Tensor& b);

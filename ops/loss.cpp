@@ -28,8 +28,8 @@ void require_floating(const char* op, const char* what, const Tensor& x) {
 
 void require_same_dtype(const char* op, const char* what, const Tensor& x, const Tensor& t) {
   if (x.dtype() != t.dtype())
-    throw DtypeError(fmt::format("{}: {} of {} and targets of {}; cast one of them", op_label(op), what, name_of(x.dtype()),
-                                 name_of(t.dtype())));
+    throw DtypeError(fmt::format("{}: {} of {} and targets of {}; cast one of them", op_label(op), what,
+                                 name_of(x.dtype()), name_of(t.dtype())));
 }
 
 }  // namespace
@@ -42,16 +42,17 @@ Tensor PairLoss<Op>::f(const Tensor& y, const Tensor& t) const {
   require_floating(Op::name, "predictions", y);
   require_same_dtype(Op::name, "predictions", y, t);
   if (y.shape() != t.shape())
-    throw ShapeError(fmt::format("{}: predictions {} and targets {} must have the same shape (they are not broadcast)",
-                                 op_label(Op::name), to_string(y.shape()), to_string(t.shape())));
+    throw ShapeError(
+        fmt::format("{}: predictions {} and targets {} must have the same shape (they are not broadcast)",
+                    op_label(Op::name), to_string(y.shape()), to_string(t.shape())));
   if (Op::is_mean && y.size() == 0)
-    throw ArgumentError(fmt::format("{}: predictions {} have no elements; their mean is not defined", op_label(Op::name),
-                                    to_string(y.shape())));
+    throw ArgumentError(fmt::format("{}: predictions {} have no elements; their mean is not defined",
+                                    op_label(Op::name), to_string(y.shape())));
   return visit_floating(y.dtype(), [&]<class T> {
     const T* a = TensorAccess::data_as<T>(y);
     const T* b = TensorAccess::data_as<T>(t);
-    const double total =
-        detail::sum_terms<T>(y.size(), [&](std::int64_t i) { return op.loss(Real<T>{a[i]}, Real<T>{b[i]}).v; });
+    const double total = detail::sum_terms<T>(
+        y.size(), [&](std::int64_t i) { return op.loss(Real<T>{a[i]}, Real<T>{b[i]}).v; });
     return Tensor::scalar(Op::is_mean ? total / static_cast<double>(y.size()) : total, y.dtype());
   });
 }
@@ -61,8 +62,10 @@ void PairLoss<Op>::vjp(Vjp<Op>& m) {
   const auto size = static_cast<double>(m.in_shape(0).size());
   const Tensor g = Op::is_mean ? m.gy() / size : m.gy();
   const auto t = [&] {
-    if constexpr (Op::keep[1] & kIn1) return m.template in<1>();
-    else return detail::NotKept{};
+    if constexpr (Op::keep[1] & kIn1)
+      return m.template in<1>();
+    else
+      return detail::NotKept{};
   };
   if (m.wants(0)) m.add(0, g * m.op().dy(m.template in<0>(), m.template in<1>()));
   if (m.wants(1)) m.add(1, g * m.op().dt(m.template in<0>(), t()));
@@ -137,32 +140,37 @@ struct Classes {
 Classes Classes::checked(const char* op, const char* what, const Tensor& x, const Tensor& t) {
   require_floating(op, what, x);
   if (x.rank() == 0)
-    throw ShapeError(fmt::format("{}: {} are a scalar; their last axis must be the classes", op_label(op), what));
+    throw ShapeError(
+        fmt::format("{}: {} are a scalar; their last axis must be the classes", op_label(op), what));
   const Classes classes(x.shape(), t.dtype());
   const Shape of_indices = x.shape().removed(x.rank() - 1);
   if (!classes.indices && t.shape() == of_indices && t.shape() != x.shape())
-    throw DtypeError(fmt::format("{}: targets {} of {} for {} {}: class indices must be i64, cast them", op_label(op),
-                                 to_string(t.shape()), name_of(t.dtype()), what, to_string(x.shape())));
+    throw DtypeError(fmt::format("{}: targets {} of {} for {} {}: class indices must be i64, cast them",
+                                 op_label(op), to_string(t.shape()), name_of(t.dtype()), what,
+                                 to_string(x.shape())));
   if (!classes.indices) require_same_dtype(op, what, x, t);
   if (const Shape& expected = classes.indices ? of_indices : x.shape(); t.shape() != expected)
-    throw ShapeError(fmt::format("{}: targets {} of {} do not fit {} {}, which expect {}{}", op_label(op),
-                                 to_string(t.shape()), name_of(t.dtype()), what, to_string(x.shape()), to_string(expected),
-                                 t.shape() == x.shape() ? " of i64; cast one-hot targets to the dtype of the former" : ""));
+    throw ShapeError(fmt::format(
+        "{}: targets {} of {} do not fit {} {}, which expect {}{}", op_label(op), to_string(t.shape()),
+        name_of(t.dtype()), what, to_string(x.shape()), to_string(expected),
+        t.shape() == x.shape() ? " of i64; cast one-hot targets to the dtype of the former" : ""));
   if (classes.count == 0 || classes.rows == 0)
-    throw ArgumentError(fmt::format("{}: {} {} have no {}", op_label(op), what, to_string(x.shape()),
-                                    classes.count == 0 ? "classes" : "rows; the mean over the batch is not defined"));
+    throw ArgumentError(
+        fmt::format("{}: {} {} have no {}", op_label(op), what, to_string(x.shape()),
+                    classes.count == 0 ? "classes" : "rows; the mean over the batch is not defined"));
   if (classes.indices) {
     const auto* label = TensorAccess::data_as<std::int64_t>(t);
     for (std::int64_t i = 0; i < classes.rows; ++i)
       if (label[i] < 0 || label[i] >= classes.count)
-        throw ArgumentError(fmt::format("{}: target {} at {} is not a class; {} {} have classes 0 to {}", op_label(op),
-                                        label[i], detail::index_text(i, t.shape()), what, to_string(x.shape()),
-                                        classes.count - 1));
+        throw ArgumentError(fmt::format("{}: target {} at {} is not a class; {} {} have classes 0 to {}",
+                                        op_label(op), label[i], detail::index_text(i, t.shape()), what,
+                                        to_string(x.shape()), classes.count - 1));
   }
   return classes;
 }
 
-/// The targets of one row, for a loop over its classes: an index (then weights is null), or a weight for each.
+/// The targets of one row, for a loop over its classes: an index (then weights is null), or a weight for
+/// each.
 template <class T>
 class Targets {
  public:
@@ -180,7 +188,8 @@ class Targets {
   double weigh(std::int64_t row, F&& value) const {
     if (index_) return static_cast<double>(value(index_[row]));
     const T* w = weights(row);
-    return detail::sum_terms<T>(count_, [&](std::int64_t c) { return w[c] == T{0} ? T{0} : w[c] * value(c); });
+    return detail::sum_terms<T>(count_,
+                                [&](std::int64_t c) { return w[c] == T{0} ? T{0} : w[c] * value(c); });
   }
 
  private:
@@ -192,11 +201,12 @@ class Targets {
 /// The mean over rows of row_loss(row).
 template <class F>
 double mean_over(const Classes& classes, F&& row_loss) {
-  const double total = detail::sum_ranges(classes.rows, classes.together(), [&](std::int64_t from, std::int64_t to) {
-    double sum = 0;
-    for (std::int64_t r = from; r < to; ++r) sum += row_loss(r);
-    return sum;
-  });
+  const double total =
+      detail::sum_ranges(classes.rows, classes.together(), [&](std::int64_t from, std::int64_t to) {
+        double sum = 0;
+        for (std::int64_t r = from; r < to; ++r) sum += row_loss(r);
+        return sum;
+      });
   return total / static_cast<double>(classes.rows);
 }
 

@@ -5,9 +5,10 @@
 #include <tapegrad/graph/export.h>
 #include <tapegrad/graph/tensor.h>
 
-/// Losses, each a scalar, and the functions that turn scores into probabilities. All take f32 or f64 (DtypeError
-/// otherwise, and for mixed dtypes), all are differentiable in both arguments (targets too, where these are not
-/// class indices) and to any order. Sums are taken in f64 and in an order that depends on the shape alone.
+/// Losses, each a scalar, and the functions that turn scores into probabilities. All take f32 or f64
+/// (DtypeError otherwise, and for mixed dtypes), all are differentiable in both arguments (targets too, where
+/// these are not class indices) and to any order. Sums are taken in f64 and in an order that depends on the
+/// shape alone.
 namespace tapegrad {
 
 /// e^x_i / sum_j e^x_j along an axis, without overflow. Throws ArgumentError where the axis is empty.
@@ -19,25 +20,26 @@ TAPEGRAD_API Tensor log_softmax(const Tensor& x, std::int64_t axis = -1);
 
 /// The mean of (y - t)^2 over all elements. Throws ArgumentError where there are none; so do the other means.
 TAPEGRAD_API Tensor mse_loss(const Tensor& y, const Tensor& t);
-/// 1/2 sum (y - t)^2 over all elements: a sum, not averaged over a batch either. `sum_squared_error` in Saito:
-/// Deep Learning from Scratch, 2016, chapter 4.
+/// 1/2 sum (y - t)^2 over all elements: a sum, not averaged over a batch either. `sum_squared_error` in
+/// Saito: Deep Learning from Scratch, 2016, chapter 4.
 TAPEGRAD_API Tensor half_sum_squared_error(const Tensor& y, const Tensor& t);
-/// The mean of d^2 / 2 where |d| = |y - t| <= delta, and delta (|d| - delta / 2) beyond. delta must be positive and
-/// finite (ArgumentError). Huber, Annals of Mathematical Statistics 35, 1964.
+/// The mean of d^2 / 2 where |d| = |y - t| <= delta, and delta (|d| - delta / 2) beyond. delta must be
+/// positive and finite (ArgumentError). Huber, Annals of Mathematical Statistics 35, 1964.
 TAPEGRAD_API Tensor huber_loss(const Tensor& y, const Tensor& t, double delta = 1);
 /// The mean of -t ln s(x) - (1 - t) ln(1 - s(x)), s the sigmoid, for logits x of any size.
 TAPEGRAD_API Tensor binary_cross_entropy_with_logits(const Tensor& x, const Tensor& t);
 
 // ---- losses of classes: the last axis of the first argument; averaged over all axes before it ----
 //
-// The targets of [..., C] are class indices, i64 [...]; or a probability for each class (one-hot, for example), of the
-// dtype and shape of the first argument. A single sample [C] takes a scalar index or a vector [C]. Throws ShapeError
-// where they do not fit; ArgumentError for an index outside 0 ... C - 1, an empty batch or no classes.
+// The targets of [..., C] are class indices, i64 [...]; or a probability for each class (one-hot, for
+// example), of the dtype and shape of the first argument. A single sample [C] takes a scalar index or a
+// vector [C]. Throws ShapeError where they do not fit; ArgumentError for an index outside 0 ... C - 1, an
+// empty batch or no classes.
 
 /// -sum_c t_c ln(y_c + 1e-7) of probabilities y, as in the same book. A target of zero adds nothing.
 TAPEGRAD_API Tensor cross_entropy(const Tensor& y, const Tensor& t);
-/// -sum_c t_c ln softmax(x)_c of logits x, stable for logits of any size. A target of zero adds nothing, also for
-/// a logit of -infinity.
+/// -sum_c t_c ln softmax(x)_c of logits x, stable for logits of any size. A target of zero adds nothing, also
+/// for a logit of -infinity.
 TAPEGRAD_API Tensor softmax_with_loss(const Tensor& x, const Tensor& t);
 
 }  // namespace tapegrad

@@ -47,8 +47,9 @@ struct LogSoftmax {  // dL/dx = g - e^y sum g
 
 // ---- pairs ----
 
-/// A loss that is a sum or a mean over pairs of elements, given by formulas over a generic number: loss(y, t), and its
-/// derivatives dy(y, t) and dt(y, t). Instantiated for plain numbers they are the loops, for tensors the rule.
+/// A loss that is a sum or a mean over pairs of elements, given by formulas over a generic number: loss(y,
+/// t), and its derivatives dy(y, t) and dt(y, t). Instantiated for plain numbers they are the loops, for
+/// tensors the rule.
 template <class Op>
 struct PairLoss {
   static constexpr auto keep = keeps(kIn0 | kIn1);
@@ -96,11 +97,15 @@ struct HuberLoss : PairLoss<HuberLoss> {
   auto dt(auto y, auto t) const { return minimum(maximum(t - y, -delta), delta); }
   static void samples(Samples& s) {
     // No difference of two elements comes near +-delta, where the second derivative jumps.
-    s.add(HuberLoss(0.5), {SampleInput(Shape{4, 3}, {0.2, 1}), SampleInput(Shape{4, 3}, {-2, -0.8})}, "beyond delta");
-    s.add(HuberLoss(0.5), {SampleInput(Shape{4, 3}, {-2, -0.8}), SampleInput(Shape{4, 3}, {0.2, 1})}, "beyond -delta");
+    s.add(HuberLoss(0.5), {SampleInput(Shape{4, 3}, {0.2, 1}), SampleInput(Shape{4, 3}, {-2, -0.8})},
+          "beyond delta");
+    s.add(HuberLoss(0.5), {SampleInput(Shape{4, 3}, {-2, -0.8}), SampleInput(Shape{4, 3}, {0.2, 1})},
+          "beyond -delta");
     s.add(HuberLoss(4.5), {Shape{4, 3}, Shape{4, 3}}, "within delta");
-    s.add(HuberLoss(1), {SampleInput::of(Tensor::from({-3, -0.5, 0, 0.7, 2}, f64)), SampleInput::of(Tensor::zeros({5}, f64))},
-          "both");
+    s.add(
+        HuberLoss(1),
+        {SampleInput::of(Tensor::from({-3, -0.5, 0, 0.7, 2}, f64)), SampleInput::of(Tensor::zeros({5}, f64))},
+        "both");
   }
 };
 
@@ -115,7 +120,8 @@ struct BinaryCrossEntropyWithLogits : PairLoss<BinaryCrossEntropyWithLogits> {
     s.add(BinaryCrossEntropyWithLogits{}, {Shape{}, SampleInput(Shape{}, probability)});
     s.add(BinaryCrossEntropyWithLogits{}, {Shape{4, 3}, SampleInput(Shape{4, 3}, probability)});
     s.add(BinaryCrossEntropyWithLogits{},
-          {SampleInput::of(Tensor::from({-40, -1, 0, 1, 40}, f64)), SampleInput::of(Tensor::from({0, 1, 0.5, 0, 1}, f64))},
+          {SampleInput::of(Tensor::from({-40, -1, 0, 1, 40}, f64)),
+           SampleInput::of(Tensor::from({0, 1, 0.5, 0, 1}, f64))},
           "large logits");
   }
 };
@@ -134,9 +140,11 @@ struct CrossEntropy {
   static void samples(Samples& s) {
     const Domain probability{0.1, 0.9};
     const auto indices = SampleInput::constant(Tensor::from({2, 0, 1, 2}, i64));
-    s.add(CrossEntropy{}, {SampleInput(Shape{4, 3}, probability), SampleInput(Shape{4, 3}, probability)}, "soft targets");
+    s.add(CrossEntropy{}, {SampleInput(Shape{4, 3}, probability), SampleInput(Shape{4, 3}, probability)},
+          "soft targets");
     s.add(CrossEntropy{}, {SampleInput(Shape{4, 3}, probability), indices}, "indices");
-    s.add(CrossEntropy{}, {SampleInput(Shape{3}, probability), SampleInput::constant(Tensor::scalar(1, i64))}, "one sample");
+    s.add(CrossEntropy{}, {SampleInput(Shape{3}, probability), SampleInput::constant(Tensor::scalar(1, i64))},
+          "one sample");
     s.add(CrossEntropy{}, {SampleInput(Shape{3}, probability), SampleInput(Shape{3}, probability)});
   }
 };
@@ -158,7 +166,9 @@ struct SoftmaxWithLoss {
           "batch of two axes");
     s.add(SoftmaxWithLoss{}, {Shape{3}, SampleInput::constant(Tensor::scalar(1, i64))}, "one sample");
     s.add(SoftmaxWithLoss{}, {Shape{3}, SampleInput(Shape{3}, probability)});
-    s.add(SoftmaxWithLoss{}, {SampleInput::of(Tensor::from({{1e4, 1e4 - 1, -1e4}}, f64)), SampleInput::constant(Tensor::from({1}, i64))},
+    s.add(SoftmaxWithLoss{},
+          {SampleInput::of(Tensor::from({{1e4, 1e4 - 1, -1e4}}, f64)),
+           SampleInput::constant(Tensor::from({1}, i64))},
           "large logits");
   }
 };

@@ -379,7 +379,11 @@ struct Where {
   auto vjp0(auto g, auto, auto, auto, auto) const { return 0 * g; }  // a condition has no slope
   auto vjp1(auto g, auto c, auto, auto, auto) const { return where(mask(c), g, 0); }
   auto vjp2(auto g, auto c, auto, auto, auto) const { return where(mask(c), 0, g); }
-  static void samples(Samples& s) { s.elementwise(Where{}, {{-1, 1, {0}}, {-2, 2}, {-2, 2}}); }
+  static constexpr unsigned flat = 0b001;
+  static void samples(Samples& s) {
+    s.elementwise(Where{}, {{.only = {0, 1}}, {-2, 2}, {-2, 2}});
+    s.add(Where{}, {SampleInput({2, 3}, {-1, 1, {0}}), Shape{3}, Shape{2, 3}});
+  }
 };
 
 struct Equal {

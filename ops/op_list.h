@@ -3,6 +3,8 @@
 #include <tapegrad/ops/activation_ops.h>
 #include <tapegrad/ops/index_ops.h>
 #include <tapegrad/ops/layout_ops.h>
+#include <tapegrad/ops/linalg_ops.h>
+#include <tapegrad/ops/loss_ops.h>
 #include <tapegrad/ops/math_ops.h>
 #include <tapegrad/ops/reduce_ops.h>
 
@@ -21,6 +23,11 @@ using AllOps = TypeList<
     // layout_ops.h
     Reshape, Permute, Flip, Slice, Unslice, Concat, Pad, BroadcastTo,
     // index_ops.h
-    Gather, ScatterAdd, IndexSelect, IndexAdd, OneHot>;
+    Gather, ScatterAdd, IndexSelect, IndexAdd, OneHot,
+    // linalg_ops.h
+    Matmul, Affine,
+    // loss_ops.h
+    Softmax, LogSoftmax, MseLoss, HalfSumSquaredError, HuberLoss, BinaryCrossEntropyWithLogits, CrossEntropy,
+    SoftmaxWithLoss>;
 
 }  // namespace tapegrad

@@ -3,7 +3,11 @@
 /// All operations.
 #include <tapegrad/ops/activation.h>
 #include <tapegrad/ops/axes.h>
+#include <tapegrad/ops/gradients.h>
 #include <tapegrad/ops/index.h>
 #include <tapegrad/ops/layout.h>
+#include <tapegrad/ops/linalg.h>
+#include <tapegrad/ops/loss.h>
 #include <tapegrad/ops/math.h>
 #include <tapegrad/ops/reduce.h>
+#include <tapegrad/ops/threads.h>

@@ -4,6 +4,7 @@
 
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/ops/define.h>
+#include <tapegrad/ops/kernels/rows.h>
 #include <tapegrad/ops/kernels/strided.h>
 #include <tapegrad/ops/layout_ops.h>
 #include <tapegrad/ops/math.h>
@@ -13,30 +14,15 @@
 /// Taking tensors apart and joining them.
 namespace tapegrad {
 
+using detail::RowLayout;
 using detail::StridedPlan;
 using detail::TensorAccess;
-
-namespace {
-
-/// The extents around an axis: x seen as [outer, extent, inner].
-struct Around {
-  std::int64_t outer = 1;
-  std::int64_t extent = 1;
-  std::int64_t inner = 1;
-
-  Around(const Shape& shape, std::size_t axis) : extent(shape[axis]) {
-    for (std::size_t i = 0; i < axis; ++i) outer *= shape[i];
-    for (std::size_t i = axis + 1; i < shape.rank(); ++i) inner *= shape[i];
-  }
-};
-
-}  // namespace
 
 // ---- slice ----
 
 namespace {
 /// A slice of x beside an array of its own shape: how the gradient goes back.
-StridedPlan slice_plan(const Around& x, std::int64_t count, std::int64_t step, bool into_x) {
+StridedPlan slice_plan(const RowLayout& x, std::int64_t count, std::int64_t step, bool into_x) {
   StridedPlan plan;
   const auto axis = [&](std::int64_t extent, std::int64_t part, std::int64_t whole) {
     plan.axis(extent, into_x ? whole : part, into_x ? part : whole);
@@ -49,7 +35,7 @@ StridedPlan slice_plan(const Around& x, std::int64_t count, std::int64_t step, b
 }  // namespace
 
 Tensor Slice::f(const Tensor& x) const {
-  const Around around(x.shape(), axis);
+  const RowLayout around(x.shape(), axis);
   const Shape shape = x.shape().with(axis, count);
   if (around.outer == 1 && step == 1) return TensorAccess::view(x, begin * around.inner, shape);
   Tensor y = Tensor::empty(shape, x.dtype());
@@ -62,7 +48,7 @@ void Slice::vjp(Vjp<Slice>& m) {
 }
 void Slice::vjp_fused(Vjp<Slice>& m) {
   const Slice& op = m.op();
-  const Around around(m.in_shape(0), op.axis);
+  const RowLayout around(m.in_shape(0), op.axis);
   m.accumulate(0, [&](Tensor& gx, bool add) {
     if (!add)
       std::memset(TensorAccess::data(gx), 0, static_cast<std::size_t>(gx.size()) * size_of(gx.dtype()));
@@ -72,7 +58,7 @@ void Slice::vjp_fused(Vjp<Slice>& m) {
 
 Tensor Unslice::f(const Tensor& x) const {
   Tensor y = Tensor::zeros(x.shape().with(axis, extent), x.dtype());
-  const Around around(y.shape(), axis);
+  const RowLayout around(y.shape(), axis);
   copy_strided(slice_plan(around, x.shape()[axis], step, true), y, begin * around.inner, x);
   return y;
 }
@@ -160,7 +146,7 @@ Tensor Concat::f(std::span<const Tensor* const> parts) const {
     extent += part.shape()[axis];
   }
   Tensor y = Tensor::empty(first.shape().with(axis, extent), first.dtype());
-  const Around whole(y.shape(), axis);
+  const RowLayout whole(y.shape(), axis);
   std::int64_t offset = 0;
   for (const Tensor* part : parts) {
     const std::int64_t run = part->shape()[axis] * whole.inner;

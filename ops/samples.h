@@ -18,6 +18,8 @@ struct Domain {
   double hi = 2;
   /// Points the derivative jumps at, or does not exist: elements keep a distance from them.
   std::vector<double> kinks{};
+  /// Where given, elements are these values alone, and the input is not differentiated.
+  std::vector<double> only{};
 };
 
 /// One input of a sample: random elements of a domain, or given values.

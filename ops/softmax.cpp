@@ -20,8 +20,8 @@ namespace {
 
 void require_rows(const char* op, const Tensor& x, std::size_t axis) {
   if (!is_floating(x.dtype()))
-    throw DtypeError(
-        fmt::format("{}: an input of i64; this operation takes f32 and f64, cast the input first", op_label(op)));
+    throw DtypeError(fmt::format(
+        "{}: an input of i64; this operation takes f32 and f64, cast the input first", op_label(op)));
   if (x.shape()[axis] == 0)
     throw ArgumentError(fmt::format("{}: axis {} of an input of shape {} is empty; the result is not defined",
                                     op_label(op), axis, to_string(x.shape())));

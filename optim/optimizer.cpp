@@ -26,7 +26,8 @@ Optimizer::Optimizer(std::string_view name, const ParameterGroups& groups, doubl
                      std::initializer_list<std::string_view> moments)
     : name_(name), moments_(moments) {
   if (moments.size() > kMaxMoments)
-    throw ArgumentError(fmt::format("{}: {} moments; at most {} can be kept", name_, moments.size(), kMaxMoments));
+    throw ArgumentError(
+        fmt::format("{}: {} moments; at most {} can be kept", name_, moments.size(), kMaxMoments));
   set_lr(lr);
   std::set<std::uint64_t> ids;
   std::set<std::string> names;
@@ -37,12 +38,14 @@ Optimizer::Optimizer(std::string_view name, const ParameterGroups& groups, doubl
     require("weight_decay", group.weight_decay, 0, kInfinity);
     for (const auto& [given, parameter] : group.parameters) {
       const std::string full = prefix + given;
-      if (!parameter.defined()) throw ArgumentError(fmt::format("{}: the parameter '{}' is undefined", name_, full));
+      if (!parameter.defined())
+        throw ArgumentError(fmt::format("{}: the parameter '{}' is undefined", name_, full));
       if (!ids.insert(parameter.id()).second)
-        throw ArgumentError(
-            fmt::format("{}: the parameter '{}' is listed twice; it would be updated twice a step", name_, full));
+        throw ArgumentError(fmt::format(
+            "{}: the parameter '{}' is listed twice; it would be updated twice a step", name_, full));
       if (!names.insert(full).second)
-        throw ArgumentError(fmt::format("{}: two parameters are called '{}'; put them in groups of their own", name_, full));
+        throw ArgumentError(
+            fmt::format("{}: two parameters are called '{}'; put them in groups of their own", name_, full));
       Slot slot{full, parameter, group.lr_scale, group.weight_decay, {}};
       for (std::size_t m = 0; m < moments_.size(); ++m)
         slot.moments[m] = Tensor::zeros(parameter.shape(), parameter.dtype());
@@ -65,16 +68,17 @@ void Optimizer::step(const Gradients& gradients) {
     if (!g || s.parameter.frozen()) continue;
     any = true;
     if (g->shape() != s.parameter.shape())
-      throw ShapeError(fmt::format("{}: the gradient of '{}' is {}, the parameter {}", name_, s.name, to_string(g->shape()),
-                                   to_string(s.parameter.shape())));
+      throw ShapeError(fmt::format("{}: the gradient of '{}' is {}, the parameter {}", name_, s.name,
+                                   to_string(g->shape()), to_string(s.parameter.shape())));
     if (g->dtype() != s.parameter.dtype())
-      throw DtypeError(fmt::format("{}: the gradient of '{}' is {}, the parameter {}", name_, s.name, name_of(g->dtype()),
-                                   name_of(s.parameter.dtype())));
+      throw DtypeError(fmt::format("{}: the gradient of '{}' is {}, the parameter {}", name_, s.name,
+                                   name_of(g->dtype()), name_of(s.parameter.dtype())));
   }
   if (!any)
-    throw Error(fmt::format("{}: none of the {} parameters ('{}', ...) has a gradient among the {} given; the loss was "
-                            "computed from other parameters, or these are frozen",
-                            name_, slots_.size(), slots_.front().name, gradients.size()));
+    throw Error(fmt::format(
+        "{}: none of the {} parameters ('{}', ...) has a gradient among the {} given; the loss was "
+        "computed from other parameters, or these are frozen",
+        name_, slots_.size(), slots_.front().name, gradients.size()));
   begin_step(++steps_);
   for (Slot& s : slots_)
     if (const Tensor* g = gradients.find(s.parameter); g && !s.parameter.frozen())
@@ -100,7 +104,8 @@ State Optimizer::state() const {
 void Optimizer::load_state(const State& state) {
   std::vector<Tensor> loaded = match_state(fmt::format("{}: load_state", name_), view(), state);
   const std::int64_t steps = loaded[0].values<std::int64_t>()[0];
-  if (steps < 0) throw ArgumentError(fmt::format("{}: load_state: 'step' is {}; it cannot be negative", name_, steps));
+  if (steps < 0)
+    throw ArgumentError(fmt::format("{}: load_state: 'step' is {}; it cannot be negative", name_, steps));
   for (Tensor& t : loaded) t = t.copy();
 
   set_lr(loaded[1].item());

@@ -18,16 +18,17 @@
 
 namespace tapegrad::optim {
 
-/// Changes parameters by their gradients. The rules are in <tapegrad/optim/rules.h>; one of your own overrides update().
+/// Changes parameters by their gradients. The rules are in <tapegrad/optim/rules.h>; one of your own
+/// overrides update().
 class TAPEGRAD_API Optimizer {
  public:
   virtual ~Optimizer();
   Optimizer(const Optimizer&) = delete;
   Optimizer& operator=(const Optimizer&) = delete;
 
-  /// One update of all parameters that have a gradient, in place; those that have none, or are frozen, stay. Records
-  /// nothing, under any tape. Throws Error where no parameter has a gradient, ShapeError or DtypeError where one does
-  /// not fit its parameter; nothing is changed then.
+  /// One update of all parameters that have a gradient, in place; those that have none, or are frozen, stay.
+  /// Records nothing, under any tape. Throws Error where no parameter has a gradient, ShapeError or
+  /// DtypeError where one does not fit its parameter; nothing is changed then.
   void step(const Gradients& gradients);
 
   /// The learning rate. Throws ArgumentError for one that is negative or not finite.
@@ -38,19 +39,19 @@ class TAPEGRAD_API Optimizer {
   /// The name that make_optimizer knows it by.
   std::string_view name() const noexcept { return name_; }
 
-  /// Copies of all that the next update depends on, beside parameters and settings: "step", "lr", and for each
-  /// parameter its moments, as in "fc1.weight.v". With several groups a parameter's name starts with the group's number, as
-  /// in "0.fc1.weight.v".
+  /// Copies of all that the next update depends on, beside parameters and settings: "step", "lr", and for
+  /// each parameter its moments, as in "fc1.weight.v". With several groups a parameter's name starts with the
+  /// group's number, as in "0.fc1.weight.v".
   State state() const;
-  /// Continues from there, bit for bit. Throws ArgumentError for names that are missing or unexpected, listing them,
-  /// and for a step or rate that cannot be, ShapeError or DtypeError for a tensor that does not fit; nothing is changed
-  /// then.
+  /// Continues from there, bit for bit. Throws ArgumentError for names that are missing or unexpected,
+  /// listing them, and for a step or rate that cannot be, ShapeError or DtypeError for a tensor that does not
+  /// fit; nothing is changed then.
   void load_state(const State& state);
 
  protected:
   /// `moments` names what is kept for each parameter, of its shape, zero at first; at most kMaxMoments.
-  /// Throws ArgumentError for no parameters, an undefined one, one that is listed twice, two of one name, and for a
-  /// rate, scale or decay that is negative or not finite.
+  /// Throws ArgumentError for no parameters, an undefined one, one that is listed twice, two of one name, and
+  /// for a rate, scale or decay that is negative or not finite.
   Optimizer(std::string_view name, const ParameterGroups& groups, double lr,
             std::initializer_list<std::string_view> moments = {});
   static constexpr std::size_t kMaxMoments = 2;

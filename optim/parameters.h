@@ -19,12 +19,13 @@ class TAPEGRAD_API ParameterList {
   ParameterList(Named named) : named_(std::move(named)) {}
   /// Called "0", "1", ... by their position.
   ParameterList(const std::vector<Parameter>& parameters);
-  ParameterList(std::initializer_list<Parameter> parameters) : ParameterList(std::vector<Parameter>(parameters)) {}
+  ParameterList(std::initializer_list<Parameter> parameters)
+      : ParameterList(std::vector<Parameter>(parameters)) {}
   /// Those of a module.
   template <class M>
-    requires requires(const M& m) {
-      { m.parameters() } -> std::convertible_to<Named>;
-    }
+  requires requires(const M& m) {
+    { m.parameters() } -> std::convertible_to<Named>;
+  }
   ParameterList(const M& module) : ParameterList(Named(module.parameters())) {}
 
   auto begin() const noexcept { return named_.begin(); }
@@ -52,8 +53,8 @@ class TAPEGRAD_API ParameterGroups {
   ParameterGroups(std::initializer_list<Group> groups) : groups_(groups) {}
   ParameterGroups(std::initializer_list<Parameter> parameters) : groups_{Group{.parameters = parameters}} {}
   template <class P>
-    requires std::convertible_to<const P&, ParameterList>
-  ParameterGroups(const P& parameters) : groups_{Group{.parameters = parameters}} {}
+  requires std::convertible_to<const P&, ParameterList> ParameterGroups(const P& parameters)
+      : groups_{Group{.parameters = parameters}} {}
 
   std::size_t size() const noexcept { return groups_.size(); }
   auto begin() const noexcept { return groups_.begin(); }

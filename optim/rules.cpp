@@ -20,8 +20,8 @@ void sweep(std::size_t n, T* w, const T* g, T weight_decay, const Rule& rule, M*
     for (std::size_t i = 0; i < n; ++i) rule(w[i], g[i] + weight_decay * w[i], moments[i]...);
 }
 
-/// One pass over a parameter: make_rule(T{}) gives the update of one element, rule(w, g, moment...), in numbers of type
-/// T, the dtype of the parameter.
+/// One pass over a parameter: make_rule(T{}) gives the update of one element, rule(w, g, moment...), in
+/// numbers of type T, the dtype of the parameter.
 template <std::size_t Moments, class MakeRule>
 void for_each_element(Parameter& w, const Tensor& g, std::span<Tensor> moments, double weight_decay,
                       const MakeRule& make_rule) {
@@ -50,7 +50,8 @@ void SGD::update(Parameter& w, const Tensor& g, std::span<Tensor> moments, doubl
 Momentum::Momentum(const ParameterGroups& parameters, double lr, double momentum)
     : Optimizer("momentum", parameters, lr, {"v"}), momentum_(require("momentum", momentum, 0, 1)) {}
 
-void Momentum::update(Parameter& w, const Tensor& g, std::span<Tensor> moments, double lr, double weight_decay) {
+void Momentum::update(Parameter& w, const Tensor& g, std::span<Tensor> moments, double lr,
+                      double weight_decay) {
   for_each_element<1>(w, g, moments, weight_decay, [=, this]<class T>(T) {
     return [rate = static_cast<T>(lr), momentum = static_cast<T>(momentum_)](T& w_i, T g_i, T& v) {
       v = momentum * v - rate * g_i;
@@ -59,9 +60,11 @@ void Momentum::update(Parameter& w, const Tensor& g, std::span<Tensor> moments, 
   });
 }
 
-AdaGrad::AdaGrad(const ParameterGroups& parameters, double lr) : Optimizer("adagrad", parameters, lr, {"h"}) {}
+AdaGrad::AdaGrad(const ParameterGroups& parameters, double lr)
+    : Optimizer("adagrad", parameters, lr, {"h"}) {}
 
-void AdaGrad::update(Parameter& w, const Tensor& g, std::span<Tensor> moments, double lr, double weight_decay) {
+void AdaGrad::update(Parameter& w, const Tensor& g, std::span<Tensor> moments, double lr,
+                     double weight_decay) {
   for_each_element<1>(w, g, moments, weight_decay, [=]<class T>(T) {
     return [rate = static_cast<T>(lr), small = static_cast<T>(kSmall)](T& w_i, T g_i, T& h) {
       h += g_i * g_i;
@@ -82,12 +85,13 @@ void Adam::begin_step(std::int64_t step) {
 
 void Adam::update(Parameter& w, const Tensor& g, std::span<Tensor> moments, double lr, double weight_decay) {
   for_each_element<2>(w, g, moments, weight_decay, [=, this]<class T>(T) {
-    return [rate = static_cast<T>(lr * correction_), small = static_cast<T>(kSmall),
-            rest1 = static_cast<T>(1 - beta1_), rest2 = static_cast<T>(1 - beta2_)](T& w_i, T g_i, T& m, T& v) {
-      m += rest1 * (g_i - m);
-      v += rest2 * (g_i * g_i - v);
-      w_i -= rate * m / (std::sqrt(v) + small);
-    };
+    return
+        [rate = static_cast<T>(lr * correction_), small = static_cast<T>(kSmall),
+         rest1 = static_cast<T>(1 - beta1_), rest2 = static_cast<T>(1 - beta2_)](T& w_i, T g_i, T& m, T& v) {
+          m += rest1 * (g_i - m);
+          v += rest2 * (g_i * g_i - v);
+          w_i -= rate * m / (std::sqrt(v) + small);
+        };
   });
 }
 
@@ -101,11 +105,13 @@ std::unique_ptr<Optimizer> make(const ParameterGroups& parameters, double lr) {
 constexpr struct {
   std::string_view name;
   std::unique_ptr<Optimizer> (*make)(const ParameterGroups&, double);
-} kOptimizers[] = {{"sgd", make<SGD>}, {"momentum", make<Momentum>}, {"adagrad", make<AdaGrad>}, {"adam", make<Adam>}};
+} kOptimizers[] = {
+    {"sgd", make<SGD>}, {"momentum", make<Momentum>}, {"adagrad", make<AdaGrad>}, {"adam", make<Adam>}};
 
 }  // namespace
 
-std::unique_ptr<Optimizer> make_optimizer(std::string_view name, const ParameterGroups& parameters, double lr) {
+std::unique_ptr<Optimizer> make_optimizer(std::string_view name, const ParameterGroups& parameters,
+                                          double lr) {
   std::string known;
   for (const auto& o : kOptimizers) {
     if (o.name == name) return o.make(parameters, lr);

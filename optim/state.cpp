@@ -31,16 +31,18 @@ std::vector<Tensor> match_state(std::string_view what, const State& expected, co
     if (t.shape() == tensor.shape() && t.dtype() == tensor.dtype()) continue;
     shapes_differ |= t.shape() != tensor.shape();
     misfits += fmt::format("{}'{}' is {} of {}, expected is {} of {}", misfits.empty() ? "" : "; ", name,
-                           to_string(t.shape()), name_of(t.dtype()), to_string(tensor.shape()), name_of(tensor.dtype()));
+                           to_string(t.shape()), name_of(t.dtype()), to_string(tensor.shape()),
+                           name_of(tensor.dtype()));
   }
   std::vector<std::string_view> unexpected;
   for (const auto& [name, tensor] : given)
     if (by_name.contains(name)) unexpected.push_back(name);
 
   if (!missing.empty() || !unexpected.empty())
-    throw ArgumentError(fmt::format("{}: the names do not match{}{}", what,
-                                    missing.empty() ? "" : fmt::format("; missing: {}", fmt::join(missing, ", ")),
-                                    unexpected.empty() ? "" : fmt::format("; unexpected: {}", fmt::join(unexpected, ", "))));
+    throw ArgumentError(
+        fmt::format("{}: the names do not match{}{}", what,
+                    missing.empty() ? "" : fmt::format("; missing: {}", fmt::join(missing, ", ")),
+                    unexpected.empty() ? "" : fmt::format("; unexpected: {}", fmt::join(unexpected, ", "))));
   if (shapes_differ) throw ShapeError(fmt::format("{}: {}", what, misfits));
   if (!misfits.empty()) throw DtypeError(fmt::format("{}: {}; cast them first", what, misfits));
   return matched;

@@ -45,7 +45,8 @@ Moments drawn(const Init& init) {
   return moments_of(init({kIn, kOut}, generator, f64));
 }
 
-// Of 60,000 values the deviation of the mean is s / 245, that of the deviation below s / 340: five of them are allowed.
+// Of 60,000 values the deviation of the mean is s / 245, that of the deviation below s / 340: five of them
+// are allowed.
 void check_normal(const Init& init, double deviation) {
   const Moments m = drawn(init);
   BOOST_TEST(std::abs(m.mean) < 5 * deviation / 245);
@@ -111,8 +112,8 @@ BOOST_AUTO_TEST_CASE(text_gives_the_same_as_the_function) {
   BOOST_CHECK(Init::parse("he") == Init::he());
   BOOST_CHECK(Init::parse("he-uniform:0.01") == Init::he_uniform(0.01));
   BOOST_CHECK(!(Init::he() == Init::xavier()));
-  for (const char* text : {"std:0.01", "uniform:0.25", "constant:0", "xavier", "xavier:1.5", "xavier-uniform", "he",
-                           "he:0.01", "he-uniform"})
+  for (const char* text : {"std:0.01", "uniform:0.25", "constant:0", "xavier", "xavier:1.5", "xavier-uniform",
+                           "he", "he:0.01", "he-uniform"})
     BOOST_TEST(Init::parse(text).text() == text);
 }
 
@@ -129,7 +130,8 @@ BOOST_AUTO_TEST_CASE(bad_text_is_refused_with_what_there_is) {
 BOOST_AUTO_TEST_CASE(a_fan_is_asked_of_matrices_only) {
   Generator g;
   BOOST_CHECK_EXCEPTION(Init::he()({5}, g), ShapeError, mentions("'he'", "[in, out]", "[5]"));
-  BOOST_CHECK_EXCEPTION(Init::xavier_uniform()({5, 2, 3}, g), ShapeError, mentions("xavier-uniform", "[5, 2, 3]"));
+  BOOST_CHECK_EXCEPTION(Init::xavier_uniform()({5, 2, 3}, g), ShapeError,
+                        mentions("xavier-uniform", "[5, 2, 3]"));
   BOOST_TEST(Init::normal(0.1)({5, 2, 3}, g).size() == 30);
   BOOST_TEST(Init::he()({0, 3}, g).size() == 0);
   BOOST_TEST(Init::uniform(0)({2, 2}, g).to_vector<float>() == std::vector<float>(4, 0.0f));

@@ -81,7 +81,7 @@ BOOST_AUTO_TEST_CASE(an_affine_that_cannot_be_is_refused) {
   BOOST_CHECK_EXCEPTION(nn::Affine(Parameter(Tensor::ones({2}))), ShapeError, mentions("[2]", "[in, out]"));
   BOOST_CHECK_EXCEPTION(nn::Affine(w, Parameter(Tensor::ones({2}))), ShapeError, mentions("[2]", "[2, 3]"));
   BOOST_CHECK_EXCEPTION(nn::Affine(w, Parameter(Tensor::ones({3}, f64))), DtypeError, mentions("f64", "f32"));
-  BOOST_CHECK_THROW(nn::Affine(Parameter()), ArgumentError);
+  BOOST_CHECK_THROW(nn::Affine(Parameter{}), ArgumentError);
 }
 
 // ---- functions ----
@@ -108,8 +108,8 @@ BOOST_AUTO_TEST_CASE(activations_are_their_functions) {
 }
 
 BOOST_AUTO_TEST_CASE(flatten_keeps_the_items) {
-  const Tensor y = nn::Flatten()(Tensor::arange(24).copy());
-  BOOST_TEST(to_string(y.shape()) == "[24, 1]");
+  BOOST_TEST(to_string(nn::Flatten()(Tensor::ones({24})).shape()) == "[24, 1]");
+  BOOST_TEST(to_string(nn::Flatten()(Tensor::ones({0, 3, 4})).shape()) == "[0, 12]");
   const Tensor x = Tensor::from(std::vector<double>(24, 1.5), {2, 3, 4});
   BOOST_TEST(to_string(nn::Flatten()(x).shape()) == "[2, 12]");
   BOOST_CHECK_THROW(nn::Flatten()(Tensor::scalar(1)), ShapeError);
@@ -145,7 +145,8 @@ BOOST_AUTO_TEST_CASE(sequential_takes_modules_pointers_functions_and_names) {
   BOOST_TEST(net.size() == 7);
   std::vector<std::string> names;
   for (const auto& [name, p] : net.parameters()) names.push_back(name);
-  BOOST_TEST(names == std::vector<std::string>({"fc.weight", "fc.bias", "last.weight", "last.bias", "6.weight", "6.bias"}));
+  BOOST_TEST(names == std::vector<std::string>(
+                          {"fc.weight", "fc.bias", "last.weight", "last.bias", "6.weight", "6.bias"}));
   const Tensor x = normal({3, 2}, 1);
   auto& fc = net.get<nn::Affine>("fc");
   auto& last = net.get<nn::Affine>("last");
@@ -216,7 +217,8 @@ BOOST_AUTO_TEST_CASE(batch_norm_normalises_by_the_batch_and_keeps_running_statis
   const std::vector<double> v = doubles(x);
   const double gamma[] = {2, -1, 0.5};
   const double beta[] = {0.1, 0.2, 0.3};
-  for (std::size_t j = 0; j < 3; ++j) y.push_back(gamma[j] * (v[j] - mean[j]) / std::sqrt(variance[j] + 1e-5) + beta[j]);
+  for (std::size_t j = 0; j < 3; ++j)
+    y.push_back(gamma[j] * (v[j] - mean[j]) / std::sqrt(variance[j] + 1e-5) + beta[j]);
   check_close(layer(x), y);
   Tape tape;
   tape.backward(sum(layer(x)));
@@ -254,9 +256,11 @@ BOOST_AUTO_TEST_CASE(batch_norm_gradients_agree_with_differences) {
 
 BOOST_AUTO_TEST_CASE(batch_norm_refuses_what_it_cannot_do) {
   nn::Sequential net{nn::named("bn", nn::BatchNorm(3))};
-  BOOST_CHECK_EXCEPTION(net(Tensor::ones({1, 3})), ArgumentError, mentions("batch_norm 'bn': ", "batch of 1", "eval()"));
+  BOOST_CHECK_EXCEPTION(net(Tensor::ones({1, 3})), ArgumentError,
+                        mentions("batch_norm 'bn': ", "batch of 1", "eval()"));
   BOOST_CHECK_EXCEPTION(net(Tensor::ones({0, 3})), ArgumentError, mentions("batch of 0"));
-  BOOST_CHECK_EXCEPTION(net(Tensor::ones({4, 2})), ShapeError, mentions("batch_norm 'bn': ", "[4, 2]", "[n, 3]"));
+  BOOST_CHECK_EXCEPTION(net(Tensor::ones({4, 2})), ShapeError,
+                        mentions("batch_norm 'bn': ", "[4, 2]", "[n, 3]"));
   BOOST_CHECK_EXCEPTION(net(Tensor::ones({3})), ShapeError, mentions("[3]"));
   BOOST_TEST(floats(net.get<nn::BatchNorm>("bn").running_mean()) == std::vector<float>(3, 0));
   net.eval();

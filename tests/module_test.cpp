@@ -1,14 +1,11 @@
 #include <cmath>
 #include <cstdint>
-#include <limits>
 #include <memory>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/graph/format.h>
-#include <tapegrad/graph/scope.h>
 #include <tapegrad/graph/tape.h>
 #include <tapegrad/nn/layers.h>
 #include <tapegrad/nn/module.h>
@@ -20,35 +17,18 @@
 
 #include <boost/test/unit_test.hpp>
 
+#include "module_support.h"
 #include "support.h"
 
 using namespace tapegrad;
+using test::floats;
+using test::kX;
 using test::mentions;
+using test::TwoLayer;
 
 BOOST_AUTO_TEST_SUITE(module)
 
 namespace {
-
-/// A module of one's own.
-class TwoLayer : public nn::Module {
- public:
-  TwoLayer(std::int64_t in, std::int64_t hidden, std::int64_t out, Generator rng)
-      : fc1_(in, hidden, rng), fc2_(hidden, out, rng) {}
-  void visit(nn::Visitor& v) override {
-    v("fc1", fc1_);
-    v("fc2", fc2_);
-  }
-  Tensor forward(const Tensor& x) override { return fc2_(relu(fc1_(x))); }
-  std::unique_ptr<Module> blank() const override {
-    return std::make_unique<TwoLayer>(fc1_.in(), fc1_.out(), fc2_.out(), Generator());
-  }
-
-  nn::Affine& fc1() { return fc1_; }
-  nn::Affine& fc2() { return fc2_; }
-
- private:
-  nn::Affine fc1_, fc2_;
-};
 
 /// One of everything that a module can have.
 class Everything : public nn::Module {
@@ -102,10 +82,6 @@ std::vector<std::string> names_of(const List& list) {
   return names;
 }
 
-std::vector<float> floats(const Tensor& t) { return t.to_vector<float>(); }
-
-const Tensor kX = Tensor::from({{1, -2, 0.5}, {0, 1, -1}});
-
 }  // namespace
 
 // ---- what a module enumerates ----
@@ -122,13 +98,14 @@ BOOST_AUTO_TEST_CASE(a_module_lists_its_members_by_path) {
   all.many.emplace_back(1, 1, all.rng);
   all.many.emplace_back(1, 2, all.rng, nn::AffineOptions{.bias = false});
   BOOST_TEST(names_of(all.parameters()) ==
-             std::vector<std::string>({"scale", "present.weight", "present.bias", "shared.gamma", "shared.beta",
-                                       "many.0.weight", "many.0.bias", "many.1.weight"}));
-  BOOST_TEST(names_of(all.buffers()) == std::vector<std::string>({"count", "shared.running_mean", "shared.running_var"}));
+             std::vector<std::string>({"scale", "present.weight", "present.bias", "shared.gamma",
+                                       "shared.beta", "many.0.weight", "many.0.bias", "many.1.weight"}));
+  BOOST_TEST(names_of(all.buffers()) ==
+             std::vector<std::string>({"count", "shared.running_mean", "shared.running_var"}));
   BOOST_TEST(names_of(all.state()) ==
-             std::vector<std::string>({"scale", "count", "present.weight", "present.bias", "shared.gamma", "shared.beta",
-                                       "shared.running_mean", "shared.running_var", "many.0.weight", "many.0.bias",
-                                       "many.1.weight"}));
+             std::vector<std::string>({"scale", "count", "present.weight", "present.bias", "shared.gamma",
+                                       "shared.beta", "shared.running_mean", "shared.running_var",
+                                       "many.0.weight", "many.0.bias", "many.1.weight"}));
 }
 
 BOOST_AUTO_TEST_CASE(a_shared_parameter_is_listed_and_trained_once) {
@@ -211,142 +188,6 @@ BOOST_AUTO_TEST_CASE(a_buffer_forgets_the_history_of_what_it_is_given) {
   BOOST_TEST(floats(b) == std::vector<float>({3, 3}));
 }
 
-// ---- names in messages ----
-
-namespace {
-
-std::string message_of(nn::Module& m, const Tensor& x) {
-  try {
-    m(x);
-  } catch (const ShapeError& e) {
-    return e.what();
-  }
-  return "nothing was thrown";
-}
-bool starts(const std::string& message, std::string_view start) { return message.starts_with(start); }
-
-}  // namespace
-
-BOOST_AUTO_TEST_CASE(errors_name_the_module) {
-  TwoLayer net(3, 4, 2, Generator(1));
-  const Tensor wrong = Tensor::ones({2, 5});
-  BOOST_TEST_CONTEXT(message_of(net, wrong)) { BOOST_TEST(starts(message_of(net, wrong), "affine 'fc1': ")); }
-  {
-    const Scope scope("net");
-    BOOST_TEST(starts(message_of(net, wrong), "affine 'net.fc1': "));
-  }
-  BOOST_TEST(starts(message_of(net.fc1(), wrong), "affine: "));
-
-  net.fc2() = nn::Affine(Parameter(Tensor::ones({7, 2})));
-  const Scope scope("net");
-  BOOST_TEST(starts(message_of(net, kX), "matmul 'net.fc2': "));
-}
-
-BOOST_AUTO_TEST_CASE(names_follow_modules_that_move) {
-  const Tensor wrong = Tensor::ones({2, 5});
-  TwoLayer net(3, 4, 2, Generator(1));
-  BOOST_TEST(starts(message_of(net, wrong), "affine 'fc1': "));
-  TwoLayer moved(std::move(net));
-  BOOST_TEST(starts(message_of(moved, wrong), "affine 'fc1': "));
-
-  struct Stack : nn::Module {
-    std::vector<nn::Affine> layers;
-    void visit(nn::Visitor& v) override { v("layers", layers); }
-    Tensor forward(const Tensor& x) override {
-      Tensor y = x;
-      for (nn::Affine& l : layers) y = l(y);
-      return y;
-    }
-  } stack;
-  Generator rng(1);
-  stack.layers.emplace_back(3, 3, rng);
-  BOOST_TEST(starts(message_of(stack, wrong), "affine 'layers.0': "));
-  for (int i = 0; i < 9; ++i) stack.layers.emplace_back(3, 3, rng);  // the first have moved
-  stack.layers[7] = nn::Affine(5, 3, rng);
-  BOOST_TEST(starts(message_of(stack, kX), "affine 'layers.7': "));
-
-  nn::Sequential seq{std::move(moved), nn::Relu()};
-  BOOST_TEST(starts(message_of(seq, wrong), "affine '0.fc1': "));
-  nn::Sequential outer{nn::Identity(), nn::named("body", std::move(seq))};
-  BOOST_TEST(starts(message_of(outer, wrong), "affine 'body.0.fc1': "));
-}
-
-BOOST_AUTO_TEST_CASE(a_module_called_past_its_parent_has_its_whole_path) {
-  struct Outer : nn::Module {
-    TwoLayer body{3, 4, 2, Generator(1)};
-    void visit(nn::Visitor& v) override { v("body", body); }
-    Tensor forward(const Tensor& x) override { return body.fc2()(x); }
-  } outer;
-  BOOST_TEST(starts(message_of(outer, kX), "affine 'body.fc2': "));
-
-  struct Stranger : nn::Module {
-    nn::Affine* elsewhere;
-    Tensor forward(const Tensor& x) override { return (*elsewhere)(x); }
-  } stranger;
-  stranger.elsewhere = &outer.body.fc2();
-  BOOST_TEST(starts(message_of(stranger, kX), "affine: "));
-}
-
-BOOST_AUTO_TEST_CASE(functions_beside_forward_open_the_scope_themselves) {
-  struct Pair : nn::Module {
-    nn::Affine fc;
-    explicit Pair(Generator rng) : fc(3, 2, rng) {}
-    void visit(nn::Visitor& v) override { v("fc", fc); }
-    Tensor both(const Tensor& a, const Tensor& b) {
-      const Scope inside = scope();
-      return fc(a) + fc(b);
-    }
-  };
-  struct Top : nn::Module {
-    Pair pair{Generator(1)};
-    void visit(nn::Visitor& v) override { v("pair", pair); }
-    Tensor forward(const Tensor& x) override { return pair.both(kX, x); }
-  } top;
-  BOOST_TEST(starts(message_of(top, Tensor::ones({2, 5})), "affine 'pair.fc': "));
-}
-
-BOOST_AUTO_TEST_CASE(check_finite_names_the_module) {
-  TwoLayer net(3, 4, 2, Generator(1));
-  const Scope scope("net");
-  net.fc2().weight().mutable_values<float>()[3] = std::numeric_limits<float>::infinity();
-  Tape tape;
-  tape.check_finite();
-  BOOST_CHECK_EXCEPTION(net(Tensor::ones({2, 3})), NonFinite, mentions("affine 'net.fc2': "));
-}
-
-BOOST_AUTO_TEST_CASE(backward_errors_name_the_module_even_when_it_is_gone) {
-  auto net = std::make_unique<TwoLayer>(3, 4, 2, Generator(1));
-  Tape tape;
-  Tensor x = tape.watch(kX.copy());
-  const Tensor loss = sum((*net)(x));
-  net.reset();
-  x.mutable_values<float>()[0] = 5;
-  BOOST_CHECK_EXCEPTION(tape.backward(loss), MutatedSaved, mentions("affine 'fc1'"));
-}
-
-BOOST_AUTO_TEST_CASE(two_threads_use_one_module_at_once) {
-  TwoLayer net(3, 4, 2, Generator(1));
-  const Tensor x = Tensor::from({{1, -2, 0.5}});
-  std::vector<float> expected;
-  {
-    Tape tape;
-    expected = floats(tape.backward(sum(square(net(x))))[net.fc1().weight()]);
-  }
-  std::vector<std::thread> threads;
-  std::vector<int> right(2);
-  for (std::size_t i = 0; i < right.size(); ++i)
-    threads.emplace_back([&, i] {
-      for (int round = 0; round < 50; ++round) {
-        Tape tape;
-        const Gradients g = tape.backward(sum(square(net(x))));
-        right[i] += floats(g[net.fc1().weight()]) == expected;
-        right[i] += starts(message_of(net, Tensor::ones({1, 4})), "affine 'fc1': ");
-      }
-    });
-  for (std::thread& t : threads) t.join();
-  BOOST_TEST(right == std::vector<int>({100, 100}));
-}
-
 // ---- state ----
 
 BOOST_AUTO_TEST_CASE(state_is_a_copy_and_comes_back) {
@@ -407,7 +248,8 @@ BOOST_AUTO_TEST_CASE(a_state_that_does_not_fit_changes_nothing) {
   BOOST_CHECK_EXCEPTION(net.load_state(twice), ArgumentError, mentions("'fc.weight' is given twice"));
   nn::State undefined = zeros;
   undefined[0].second = Tensor();
-  BOOST_CHECK_EXCEPTION(net.load_state(undefined), ArgumentError, mentions("'fc.weight' is an undefined tensor"));
+  BOOST_CHECK_EXCEPTION(net.load_state(undefined), ArgumentError,
+                        mentions("'fc.weight' is an undefined tensor"));
 
   const nn::State after = net.state();
   for (std::size_t i = 0; i < good.size(); ++i) BOOST_TEST(floats(after[i].second) == floats(good[i].second));
@@ -448,7 +290,8 @@ BOOST_AUTO_TEST_CASE(a_clone_is_equal_and_independent) {
 }
 
 BOOST_AUTO_TEST_CASE(shared_parameters_stay_shared_in_a_clone) {
-  const auto check = [](nn::Module& net, const Parameter& original, const Parameter& first, const Parameter& second) {
+  const auto check = [](nn::Module& net, const Parameter& original, const Parameter& first,
+                        const Parameter& second) {
     BOOST_CHECK(first == second);
     BOOST_CHECK(!(first == original));
     BOOST_TEST(floats(first.data()) == floats(original.data()));
@@ -464,7 +307,8 @@ BOOST_AUTO_TEST_CASE(shared_parameters_stay_shared_in_a_clone) {
   const Parameter w = a.weight();
   nn::Sequential seq{std::move(a), nn::Relu(), nn::Sequential{nn::Tanh(), nn::Affine(w)}};
   const auto twin = nn::clone(seq);
-  check(*twin, w, twin->get<nn::Affine>(0).weight(), twin->get<nn::Sequential>(2).get<nn::Affine>(1).weight());
+  check(*twin, w, twin->get<nn::Affine>(0).weight(),
+        twin->get<nn::Sequential>(2).get<nn::Affine>(1).weight());
 }
 
 BOOST_AUTO_TEST_CASE(a_module_that_cannot_be_cloned_says_so) {
@@ -490,7 +334,8 @@ BOOST_AUTO_TEST_CASE(a_module_that_cannot_be_cloned_says_so) {
 
 BOOST_AUTO_TEST_CASE(modules_move_and_never_copy) {
   static_assert(!std::is_copy_constructible_v<TwoLayer> && !std::is_copy_assignable_v<TwoLayer>);
-  static_assert(std::is_nothrow_move_constructible_v<nn::Affine> && std::is_nothrow_move_assignable_v<nn::Sequential>);
+  static_assert(std::is_nothrow_move_constructible_v<nn::Affine> &&
+                std::is_nothrow_move_assignable_v<nn::Sequential>);
   static_assert(!std::is_constructible_v<nn::Module>);
   TwoLayer net(3, 4, 2, Generator(1));
   net.eval();

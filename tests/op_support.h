@@ -53,8 +53,8 @@ inline void check_tensor(const Tensor& t, const Shape& shape, const std::vector<
   BOOST_TEST_REQUIRE(v.size() == expected.size());
   if (tolerance < 0) tolerance = tolerance_of(t.dtype());
   for (std::size_t i = 0; i < v.size(); ++i)
-    BOOST_TEST(near(v[i], expected[i], tolerance),
-               "element " << i << ": " << v[i] << ", not " << expected[i]);
+    if (!near(v[i], expected[i], tolerance))
+      BOOST_ERROR("element " << i << ": " << v[i] << ", not " << expected[i]);
 }
 
 /// The index of each element of `out` in an operand that broadcasts to it, found by counting.

@@ -98,7 +98,8 @@ const Values kU = {-3, 0.125, 7};
 Parameter parameter(const Values& values, Dtype dtype) {
   Tensor t = Tensor::empty({static_cast<std::int64_t>(values.size())}, dtype);
   visit_floating(dtype, [&]<class T> {
-    std::transform(values.begin(), values.end(), t.mutable_values<T>().begin(), [](double v) { return static_cast<T>(v); });
+    std::transform(values.begin(), values.end(), t.mutable_values<T>().begin(),
+                   [](double v) { return static_cast<T>(v); });
   });
   return Parameter(t);
 }
@@ -109,12 +110,11 @@ BOOST_AUTO_TEST_CASE(each_rule_follows_its_formula_step_by_step) {
   constexpr double kScale = 0.25;
   constexpr double kDecay = 0.3;
   for (const Rule& rule : rules())
-    for (const Dtype dtype : {f64, f32})
-      BOOST_TEST_CONTEXT(rule.name << " in " << name_of(dtype)) {
+    for (const Dtype dtype : {f64, f32}) BOOST_TEST_CONTEXT(rule.name << " in " << name_of(dtype)) {
         const Parameter w = parameter(kW, dtype);
         const Parameter u = parameter(kU, dtype);
-        const auto optimizer =
-            rule.make({{.parameters = {w}}, {.parameters = {u}, .lr_scale = kScale, .weight_decay = kDecay}}, 0.05);
+        const auto optimizer = rule.make(
+            {{.parameters = {w}}, {.parameters = {u}, .lr_scale = kScale, .weight_decay = kDecay}}, 0.05);
         BOOST_TEST(optimizer->name() == rule.name);
         std::vector<Element> we(kW.size());
         std::vector<Element> ue(kU.size());
@@ -168,8 +168,7 @@ BOOST_AUTO_TEST_CASE(gradient_descent_of_the_book) {
 }
 
 BOOST_AUTO_TEST_CASE(a_parameter_without_a_gradient_stays) {
-  for (const Rule& rule : rules())
-    BOOST_TEST_CONTEXT(rule.name) {
+  for (const Rule& rule : rules()) BOOST_TEST_CONTEXT(rule.name) {
       const Parameter w = parameter(kW, f64);
       Parameter u = parameter(kU, f64);
       const auto optimizer = rule.make({w, u}, 0.1);
@@ -241,10 +240,10 @@ BOOST_AUTO_TEST_CASE(a_step_is_plain_under_any_tape) {
 
 BOOST_AUTO_TEST_CASE(a_restored_optimizer_continues_bit_for_bit) {
   for (const Rule& rule : rules())
-    for (const Dtype dtype : {f64, f32})
-      BOOST_TEST_CONTEXT(rule.name << " in " << name_of(dtype)) {
+    for (const Dtype dtype : {f64, f32}) BOOST_TEST_CONTEXT(rule.name << " in " << name_of(dtype)) {
         const auto groups = [](const Parameter& w, const Parameter& u) {
-          return ParameterGroups{{.parameters = {w}}, {.parameters = {u}, .lr_scale = 0.5, .weight_decay = 0.1}};
+          return ParameterGroups{{.parameters = {w}},
+                                 {.parameters = {u}, .lr_scale = 0.5, .weight_decay = 0.1}};
         };
         const Parameter w = parameter(kW, dtype);
         const Parameter u = parameter(kU, dtype);
@@ -304,11 +303,15 @@ BOOST_AUTO_TEST_CASE(a_state_that_does_not_fit_changes_nothing) {
   twice.push_back(good[2]);
   BOOST_CHECK_EXCEPTION(adam.load_state(twice), ArgumentError, mentions("'w.m' is given twice"));
   BOOST_CHECK_EXCEPTION(adam.load_state(with(3, Tensor())), ArgumentError, mentions("'w.v'", "undefined"));
-  BOOST_CHECK_EXCEPTION(adam.load_state(with(5, Tensor::ones({4}, f64))), ShapeError, mentions("'u.v'", "[4]", "[3]"));
-  BOOST_CHECK_EXCEPTION(adam.load_state(with(5, Tensor::ones({3}))), DtypeError, mentions("'u.v'", "f32", "f64"));
+  BOOST_CHECK_EXCEPTION(adam.load_state(with(5, Tensor::ones({4}, f64))), ShapeError,
+                        mentions("'u.v'", "[4]", "[3]"));
+  BOOST_CHECK_EXCEPTION(adam.load_state(with(5, Tensor::ones({3}))), DtypeError,
+                        mentions("'u.v'", "f32", "f64"));
   BOOST_CHECK_THROW(adam.load_state(with(0, Tensor::scalar(1, f64))), DtypeError);
-  BOOST_CHECK_EXCEPTION(adam.load_state(with(0, Tensor::scalar(-1, i64))), ArgumentError, mentions("'step' is -1"));
-  BOOST_CHECK_EXCEPTION(adam.load_state(with(1, Tensor::scalar(-1, f64))), ArgumentError, mentions("learning rate is -1"));
+  BOOST_CHECK_EXCEPTION(adam.load_state(with(0, Tensor::scalar(-1, i64))), ArgumentError,
+                        mentions("'step' is -1"));
+  BOOST_CHECK_EXCEPTION(adam.load_state(with(1, Tensor::scalar(-1, f64))), ArgumentError,
+                        mentions("learning rate is -1"));
 
   const State after = adam.state();
   BOOST_TEST(adam.steps() == 2);
@@ -333,8 +336,10 @@ BOOST_AUTO_TEST_CASE(what_an_optimizer_takes_is_checked) {
     SGD sgd({w}, 0.1);
     BOOST_CHECK_THROW(sgd.set_lr(lr), ArgumentError);
     BOOST_TEST(sgd.lr() == 0.1);
-    BOOST_CHECK_EXCEPTION(SGD({{.parameters = {w}, .lr_scale = lr}}, 0.1), ArgumentError, mentions("lr_scale"));
-    BOOST_CHECK_EXCEPTION(SGD({{.parameters = {w}, .weight_decay = lr}}, 0.1), ArgumentError, mentions("weight_decay"));
+    BOOST_CHECK_EXCEPTION(SGD({{.parameters = {w}, .lr_scale = lr}}, 0.1), ArgumentError,
+                          mentions("lr_scale"));
+    BOOST_CHECK_EXCEPTION(SGD({{.parameters = {w}, .weight_decay = lr}}, 0.1), ArgumentError,
+                          mentions("weight_decay"));
   }
   for (const double momentum : {-0.1, 1.0, kNaN})
     BOOST_CHECK_EXCEPTION(Momentum({w}, 0.1, momentum), ArgumentError, mentions("momentum", "less than 1"));
@@ -343,8 +348,7 @@ BOOST_AUTO_TEST_CASE(what_an_optimizer_takes_is_checked) {
 }
 
 BOOST_AUTO_TEST_CASE(the_factory_knows_every_rule_by_name) {
-  for (const Rule& rule : rules())
-    BOOST_TEST_CONTEXT(rule.name) {
+  for (const Rule& rule : rules()) BOOST_TEST_CONTEXT(rule.name) {
       const Parameter a = parameter(kW, f64);
       const Parameter b = parameter(kW, f64);
       const auto made = make_optimizer(rule.name, {a}, 0.05);

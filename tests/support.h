@@ -50,6 +50,8 @@ class TemporaryFolder {
 };
 
 inline void write_file(const std::string& path, std::string_view bytes) {
+  // A file system may flush a file that is truncated and written again, which takes milliseconds.
+  std::filesystem::remove(path);
   std::ofstream file(path, std::ios::binary);
   file.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
   BOOST_REQUIRE(file.flush());

@@ -206,7 +206,7 @@ BOOST_AUTO_TEST_CASE(clause_2_a_frozen_parameter_is_a_constant) {
 BOOST_AUTO_TEST_CASE(clause_2_integers_are_constants) {
   const Parameter w = Parameter(Tensor::from({1.5, 2.5}, f64));
   BOOST_CHECK_EXCEPTION(Parameter(Tensor::arange(3)), DtypeError, mentions("parameter", "i64"));
-  BOOST_CHECK_EXCEPTION(Parameter(Tensor()), ArgumentError, mentions("parameter", "undefined"));
+  BOOST_CHECK_EXCEPTION(Parameter{Tensor()}, ArgumentError, mentions("parameter", "undefined"));
   Tape tape;
   const Tensor whole = cast(w, i64);
   BOOST_TEST(!whole.tracked());

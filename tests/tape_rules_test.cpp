@@ -41,7 +41,7 @@ struct Limited {
   static constexpr std::uint8_t max_order = Order;
   static constexpr auto keep = keeps(kIn0);
   Tensor f(const Tensor& x) const { return square(x); }
-  static void vjp(Vjp<Limited>& m) { m.add(0, m.gy() * m.in<0>() * 2.0); }
+  static void vjp(Vjp<Limited>& m) { m.add(0, m.gy() * m.template in<0>() * 2.0); }
   static void samples(Samples& s) { s.add(Limited{}, {SampleInput({2})}); }
 };
 
@@ -253,7 +253,7 @@ BOOST_AUTO_TEST_CASE(clause_8_a_node_may_have_any_number_of_inputs) {
   const Tensor c = scalar(1);
   std::vector<const Tensor*> inputs(n, &c);
   inputs[0] = inputs[n / 2] = inputs[n - 1] = &x;
-  const Tensor y = apply(Total{}, std::span<const Tensor* const>(inputs));
+  const Tensor y = tapegrad::apply(Total{}, std::span<const Tensor* const>(inputs));
   BOOST_TEST(y.item() == 6 + static_cast<double>(n - 3));
   const Tensor g = tape.grad(y, x, kRecord);  // its rule adds to inputs that nobody asked for
   check_equal(g, {3});

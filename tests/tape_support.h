@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include <tapegrad/graph/errors.h>
 #include <tapegrad/graph/tape.h>
 #include <tapegrad/ops/math.h>
 

@@ -28,7 +28,8 @@ class ProcessSetting {
  public:
   static ProcessSetting& instance() {
     static ProcessSetting setting;
-    [[maybe_unused]] static const int registered = pthread_atfork(nullptr, nullptr, [] { setting.after_fork(); });
+    [[maybe_unused]] static const int registered =
+        pthread_atfork(nullptr, nullptr, [] { setting.after_fork(); });
     return setting;
   }
   /// `each`: every thread that enters has to ask, not only the first.
@@ -46,7 +47,8 @@ class ProcessSetting {
   }
 
  private:
-  // Who was inside at the fork does not exist in the child; what was saved is put back by the next that leaves.
+  // Who was inside at the fork does not exist in the child; what was saved is put back by the next that
+  // leaves.
   void after_fork() {
     new (&mutex_) std::mutex;
     inside_ = 0;
@@ -110,9 +112,10 @@ blasint as_blasint(std::int64_t n) { return static_cast<blasint>(n); }
 void require_countable(const GemmShape& s) {
   constexpr std::int64_t kMost = std::numeric_limits<blasint>::max();
   if (std::max({s.m, s.n, s.k}) > kMost)
-    throw ArgumentError(fmt::format("{}: a product of [{}, {}] and [{}, {}] has a dimension above {}, the most that the "
-                                    "BLAS can count; split it",
-                                    op_label("matmul"), s.m, s.k, s.k, s.n, kMost));
+    throw ArgumentError(
+        fmt::format("{}: a product of [{}, {}] and [{}, {}] has a dimension above {}, the most that the "
+                    "BLAS can count; split it",
+                    op_label("matmul"), s.m, s.k, s.k, s.n, kMost));
 }
 
 // Below so many multiply-adds the preparations for a call of the BLAS cost more than a plain loop.
@@ -154,8 +157,8 @@ class Piece {
     const auto ta = s_.transpose_a ? CblasTrans : CblasNoTrans;
     const auto tb = s_.transpose_b ? CblasTrans : CblasNoTrans;
     const auto call = [&](auto* blas) {
-      blas(CblasRowMajor, ta, tb, as_blasint(m_), as_blasint(n_), as_blasint(s_.k), alpha_, a_, as_blasint(lda_), b_,
-           as_blasint(ldb_), start_.beta, c_, as_blasint(s_.n));
+      blas(CblasRowMajor, ta, tb, as_blasint(m_), as_blasint(n_), as_blasint(s_.k), alpha_, a_,
+           as_blasint(lda_), b_, as_blasint(ldb_), start_.beta, c_, as_blasint(s_.n));
     };
     if constexpr (std::is_same_v<T, float>)
       call(&cblas_sgemm);
@@ -191,7 +194,8 @@ class Piece {
       const std::int64_t width = std::min(kWidth, n_ - j0);
       for (std::int64_t p = 0; p < s_.k; ++p) {
         const T* from = b_ + p * b_along_k + j0 * b_along_row;
-        for (std::int64_t j = 0; j < kWidth; ++j) columns[p * kWidth + j] = j < width ? from[j * b_along_row] : T{0};
+        for (std::int64_t j = 0; j < kWidth; ++j)
+          columns[p * kWidth + j] = j < width ? from[j * b_along_row] : T{0};
       }
       for (std::int64_t i = 0; i < m_; ++i) {
         T* const to = c_ + i * s_.n + j0;
@@ -224,8 +228,8 @@ class Piece {
     const bool by_rows = column ? !s_.transpose_a : s_.transpose_b;
     const SingleThreaded guard;
     const auto call = [&](auto* blas) {
-      blas(CblasRowMajor, by_rows ? CblasNoTrans : CblasTrans, by_rows ? length : k, by_rows ? k : length, alpha_, matrix,
-           ld, vector, 1, T{1}, c_, 1);
+      blas(CblasRowMajor, by_rows ? CblasNoTrans : CblasTrans, by_rows ? length : k, by_rows ? k : length,
+           alpha_, matrix, ld, vector, 1, T{1}, c_, 1);
     };
     if constexpr (std::is_same_v<T, float>)
       call(&cblas_sgemv);
@@ -245,8 +249,8 @@ class Piece {
 
 // ---- the pieces ----
 
-// Multiply-adds of a piece, about. OpenBLAS has kernels of their own for products below 100^3, whose results differ:
-// no piece may come near that.
+// Multiply-adds of a piece, about. OpenBLAS has kernels of their own for products below 100^3, whose results
+// differ: no piece may come near that.
 constexpr double kPieceWork = 2 * 1024 * 1024;
 // Kernels compute tiles of c; a piece that cuts one in two wastes part of it.
 constexpr std::int64_t kTile = 16;
@@ -258,14 +262,16 @@ double work_of(const GemmShape& s) {
 
 template <class T>
 std::int64_t most_pieces(const GemmShape& s) {
-  return gemm_pieces_equal_whole<T>() && !is_vector(s) ? std::min<std::int64_t>(threads(), kMostPieces) : kMostPieces;
+  return gemm_pieces_equal_whole<T>() && !is_vector(s) ? std::min<std::int64_t>(threads(), kMostPieces)
+                                                       : kMostPieces;
 }
 
 }  // namespace
 
 GemmPieces::GemmPieces(const GemmShape& s, std::int64_t most) : rows(s.m > s.n), extent(std::max(s.m, s.n)) {
   const double wanted = std::min(std::round(work_of(s) / kPieceWork), static_cast<double>(most));
-  count = std::clamp(std::min(static_cast<std::int64_t>(wanted), extent / kTile), std::int64_t{1}, kMostPieces);
+  count =
+      std::clamp(std::min(static_cast<std::int64_t>(wanted), extent / kTile), std::int64_t{1}, kMostPieces);
 }
 
 std::int64_t GemmPieces::bound(std::int64_t i) const {
@@ -294,11 +300,12 @@ void gemm(const GemmShape& shape, T alpha, const T* a, const T* b, GemmStart<T> 
 }
 
 template <class T>
-void gemm_batch(const GemmShape& shape, std::int64_t count, T alpha, const T* a, const std::int64_t* a_at, const T* b,
-                const std::int64_t* b_at, GemmStart<T> start, T* c, const std::int64_t* c_at) {
+void gemm_batch(const GemmShape& shape, std::int64_t count, T alpha, const T* a, const std::int64_t* a_at,
+                const T* b, const std::int64_t* b_at, GemmStart<T> start, T* c, const std::int64_t* c_at) {
   if (count == 0 || shape.m == 0 || shape.n == 0) return;
   require_countable(shape);
-  const auto product = [&](std::int64_t i, std::int64_t i0, std::int64_t i1, std::int64_t j0, std::int64_t j1) {
+  const auto product = [&](std::int64_t i, std::int64_t i0, std::int64_t i1, std::int64_t j0,
+                           std::int64_t j1) {
     Piece<T>(shape, alpha, a + a_at[i] * shape.m * shape.k, b + b_at[i] * shape.k * shape.n, start,
              c + c_at[i] * shape.m * shape.n, i0, i1, j0, j1)
         .run();
@@ -322,11 +329,12 @@ void gemm_batch(const GemmShape& shape, std::int64_t count, T alpha, const T* a,
   });
 }
 
-#define TAPEGRAD_INSTANTIATE(T)                                                                                      \
-  template TAPEGRAD_API bool gemm_pieces_equal_whole<T>() noexcept;                                                  \
-  template TAPEGRAD_API void gemm<T>(const GemmShape&, T, const T*, const T*, GemmStart<T>, T*);                     \
-  template TAPEGRAD_API void gemm_batch<T>(const GemmShape&, std::int64_t, T, const T*, const std::int64_t*,         \
-                                           const T*, const std::int64_t*, GemmStart<T>, T*, const std::int64_t*)
+#define TAPEGRAD_INSTANTIATE(T)                                                                              \
+  template TAPEGRAD_API bool gemm_pieces_equal_whole<T>() noexcept;                                          \
+  template TAPEGRAD_API void gemm<T>(const GemmShape&, T, const T*, const T*, GemmStart<T>, T*);             \
+  template TAPEGRAD_API void gemm_batch<T>(const GemmShape&, std::int64_t, T, const T*, const std::int64_t*, \
+                                           const T*, const std::int64_t*, GemmStart<T>, T*,                  \
+                                           const std::int64_t*)
 TAPEGRAD_INSTANTIATE(float);
 TAPEGRAD_INSTANTIATE(double);
 #undef TAPEGRAD_INSTANTIATE

@@ -6,15 +6,15 @@
 
 /// Matrix products. blas.cpp alone knows the BLAS.
 ///
-/// Each result is a function of shapes and values, whatever the number of threads: the BLAS computes single-threaded
-/// (its own splitting changes the order of sums), and large products are cut by us, over rows or columns of the result
-/// and never over k. The program's own setting of the BLAS's threads is put back after each call; while one
-/// runs, a BLAS call of another thread may find one thread instead of its own setting (not with OpenBLAS's OpenMP build,
-/// where the setting belongs to the calling thread).
+/// Each result is a function of shapes and values, whatever the number of threads: the BLAS computes
+/// single-threaded (its own splitting changes the order of sums), and large products are cut by us, over rows
+/// or columns of the result and never over k. The program's own setting of the BLAS's threads is put back
+/// after each call; while one runs, a BLAS call of another thread may find one thread instead of its own
+/// setting (not with OpenBLAS's OpenMP build, where the setting belongs to the calling thread).
 namespace tapegrad::detail {
 
-/// c [m, n] from op(a) [m, k] and op(b) [k, n], all row major without gaps; op(a) is a, or the transpose of an a that
-/// is stored [k, m], and so on.
+/// c [m, n] from op(a) [m, k] and op(b) [k, n], all row major without gaps; op(a) is a, or the transpose of
+/// an a that is stored [k, m], and so on.
 struct GemmShape {
   std::int64_t m = 0;
   std::int64_t n = 0;
@@ -38,11 +38,12 @@ TAPEGRAD_API void gemm(const GemmShape& shape, T alpha, const T* a, const T* b, 
 /// `count` products of one shape; number i reads the matrices at a + a_at[i] * m * k, and so on.
 /// No two may have the same c.
 template <class T>
-TAPEGRAD_API void gemm_batch(const GemmShape& shape, std::int64_t count, T alpha, const T* a, const std::int64_t* a_at,
-                             const T* b, const std::int64_t* b_at, GemmStart<T> start, T* c,
-                             const std::int64_t* c_at);
+TAPEGRAD_API void gemm_batch(const GemmShape& shape, std::int64_t count, T alpha, const T* a,
+                             const std::int64_t* a_at, const T* b, const std::int64_t* b_at,
+                             GemmStart<T> start, T* c, const std::int64_t* c_at);
 
-/// How a product is cut into pieces: piece i covers [bound(i), bound(i + 1)) of the rows, or of the columns, of c.
+/// How a product is cut into pieces: piece i covers [bound(i), bound(i + 1)) of the rows, or of the columns,
+/// of c.
 struct GemmPieces {
   bool rows = false;
   std::int64_t extent = 0;
@@ -53,8 +54,9 @@ struct GemmPieces {
   std::int64_t bound(std::int64_t i) const;
 };
 
-/// True where the pieces of a product are known to equal the whole, bit for bit, on the kernels that the BLAS has
-/// chosen. Then one thread computes it whole, and n threads cut it n times; elsewhere the cut depends on the shape alone.
+/// True where the pieces of a product are known to equal the whole, bit for bit, on the kernels that the BLAS
+/// has chosen. Then one thread computes it whole, and n threads cut it n times; elsewhere the cut depends on
+/// the shape alone.
 template <class T>
 TAPEGRAD_API bool gemm_pieces_equal_whole() noexcept;
 

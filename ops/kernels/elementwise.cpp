@@ -5,6 +5,7 @@
 #include <tapegrad/ops/define.h>
 #include <tapegrad/ops/kernels/broadcast.h>
 #include <tapegrad/ops/kernels/elementwise.h>
+#include <tapegrad/ops/kernels/reduce.h>
 
 #include <fmt/format.h>
 
@@ -78,13 +79,18 @@ void reduce_block(const BroadcastLayout& layout, std::int64_t start, std::int64_
     if (step) {
       for (std::int64_t j = 0; j < run; ++j) sum[offset + j] += block[j];
     } else {
-      T total{0};
-      for (std::int64_t j = 0; j < run; ++j) total += block[j];
-      sum[offset] += total;
+      sum[offset] += fold_block<SumFold<T>>(block, run, T{});
     }
     block += run;
   });
 }
+
+struct GradientSum {
+  static Tensor combine(Tensor a, const Tensor& b) {
+    add_gradient_into(a, b);
+    return a;
+  }
+};
 
 }  // namespace
 
@@ -152,7 +158,6 @@ class BackwardPass {
           i, [&](Tensor& destination, bool add) { whole(i, TensorAccess::data_as<T>(destination), add); });
       return;
     }
-    // An outer stretch alone: whole rows are added, and the kernel of sum does that best.
     if (passes) return context_.add(i, sum_to_shape(context_.gy(), to));
     const BroadcastLayout layout(to, shape_);
     context_.accumulate(i, [&](Tensor& destination, bool add) {
@@ -161,26 +166,13 @@ class BackwardPass {
       // digits. A partial sum takes long enough for the additions of whole tensors not to matter.
       const std::int64_t period = std::max(4 * kBlock, (16 * to.size() + kBlock - 1) / kBlock * kBlock);
       if (n_ <= period) return reduce_blocks(layout, i, 0, n_, destination);
-      std::vector<Tensor, PoolAllocator<Tensor>> partial;
-      const auto merge = [&](Tensor last) {
-        add_gradient_into(partial.back(), last);
-        last = std::move(partial.back());
-        partial.pop_back();
-        return last;
-      };
-      std::uint64_t done = 0;
+      PairwiseFold<GradientSum, Tensor> fold;
       for (std::int64_t start = 0; start < n_; start += period) {
         Tensor sum = Tensor::zeros(to, destination.dtype());
         reduce_blocks(layout, i, start, std::min(n_, start + period), sum);
-        for (std::uint64_t c = done++; c & 1; c >>= 1) sum = merge(std::move(sum));
-        partial.push_back(std::move(sum));
+        fold.push(std::move(sum));
       }
-      partial.insert(partial.begin(), destination);
-      while (partial.size() > 1) {
-        Tensor last = std::move(partial.back());
-        partial.pop_back();
-        add_gradient_into(partial.back(), last);
-      }
+      add_gradient_into(destination, fold.result());
     });
   }
 

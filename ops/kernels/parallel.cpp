@@ -21,9 +21,9 @@ namespace {
 
 constexpr int kMaxThreads = 256;
 
-// How long a thread that waits keeps its core before it sleeps. Operations of a training step follow each other
-// within microseconds, and waking a sleeper takes tens of them; but a core that another process could use, or that
-// the awaited thread itself needs, must not be held for longer than that.
+// How long a thread that waits keeps its core before it sleeps. Operations of a training step follow each
+// other within microseconds, and waking a sleeper takes tens of them; but a core that another process could
+// use, or that the awaited thread itself needs, must not be held for longer than that.
 constexpr std::chrono::microseconds kSpin{20};
 
 void relax() noexcept {
@@ -57,7 +57,8 @@ class Pool {
 
  private:
   struct alignas(64) Worker {
-    std::atomic<std::uint32_t> signal{0};  ///< the epoch, an odd number, of the job it was last called for; or kStop
+    std::atomic<std::uint32_t> signal{
+        0};  ///< the epoch, an odd number, of the job it was last called for; or kStop
     std::thread thread;
   };
   static constexpr std::uint32_t kStop = 2;
@@ -67,9 +68,9 @@ class Pool {
   void run_open_job() noexcept;
   void keep_failure(std::int64_t block) noexcept;
 
-  // The job. A worker enters (inside_), and only then looks whether the job it was called for is still open; the
-  // caller closes it (epoch_ becomes even), and only then looks whether somebody is inside. One of the two sees
-  // the other, so no worker reads a job that is gone.
+  // The job. A worker enters (inside_), and only then looks whether the job it was called for is still open;
+  // the caller closes it (epoch_ becomes even), and only then looks whether somebody is inside. One of the
+  // two sees the other, so no worker reads a job that is gone.
   alignas(64) std::atomic<bool> busy_{false};
   std::atomic<std::uint32_t> epoch_{0};  ///< odd while a job is open
   BlockFunction function_ = nullptr;
@@ -86,14 +87,16 @@ class Pool {
   std::array<Worker*, kMaxThreads> workers_{};
   std::atomic<std::int64_t> started_{0};
   std::atomic<bool> stopping_{false};
-  [[maybe_unused]] Pool* abandoned_;  ///< the parent's, after a fork: only remembered, its threads do not exist here
+  [[maybe_unused]] Pool*
+      abandoned_;  ///< the parent's, after a fork: only remembered, its threads do not exist here
 };
 
 constinit std::atomic<Pool*> current_pool{nullptr};
 Pool* abandoned_pool = nullptr;
 constinit std::atomic<int> thread_setting{0};
 
-// In the child of a fork no worker exists, and locks may be held by threads that do not exist either: it starts over.
+// In the child of a fork no worker exists, and locks may be held by threads that do not exist either: it
+// starts over.
 void after_fork_in_child() noexcept {
   if (Pool* p = current_pool.exchange(nullptr)) abandoned_pool = p;
 }
@@ -232,7 +235,8 @@ void run_blocks(std::int64_t blocks, BlockFunction run, void* context) {
 
 void set_threads(int count) {
   if (count < 1 || count > detail::kMaxThreads)
-    throw ArgumentError(fmt::format("set_threads: {} threads asked; it can be 1 to {}", count, detail::kMaxThreads));
+    throw ArgumentError(
+        fmt::format("set_threads: {} threads asked; it can be 1 to {}", count, detail::kMaxThreads));
   detail::thread_setting.store(count, std::memory_order_relaxed);
 }
 
@@ -243,7 +247,8 @@ int threads() noexcept {
     count = static_cast<int>(std::clamp(processors, 1u, static_cast<unsigned>(detail::kMaxThreads)));
     // Another thread may just have called set_threads: what it set stands.
     int unset = 0;
-    if (!detail::thread_setting.compare_exchange_strong(unset, count, std::memory_order_relaxed)) count = unset;
+    if (!detail::thread_setting.compare_exchange_strong(unset, count, std::memory_order_relaxed))
+      count = unset;
   }
   return count;
 }

@@ -7,15 +7,16 @@
 
 #include <tapegrad/graph/export.h>
 
-/// Work shared among threads. The blocks are laid out by the caller from shapes alone, never from the number of
-/// threads: who runs a block, and when, then cannot change a result.
+/// Work shared among threads. The blocks are laid out by the caller from shapes alone, never from the number
+/// of threads: who runs a block, and when, then cannot change a result.
 namespace tapegrad::detail {
 
 using BlockFunction = void (*)(void* context, std::int64_t block);
 
-/// Calls run(context, b) once for each b in [0, blocks), on this thread and on those of the pool, and returns when
-/// all are done. Where the pool is busy (with another thread's blocks, or because this is called from a block) or cannot
-/// help, this thread runs them all. Of the exceptions that blocks throw, that of the lowest block is thrown here.
+/// Calls run(context, b) once for each b in [0, blocks), on this thread and on those of the pool, and returns
+/// when all are done. Where the pool is busy (with another thread's blocks, or because this is called from a
+/// block) or cannot help, this thread runs them all. Of the exceptions that blocks throw, that of the lowest
+/// block is thrown here.
 TAPEGRAD_API void run_blocks(std::int64_t blocks, BlockFunction run, void* context);
 
 /// f(b) for each b in [0, blocks).

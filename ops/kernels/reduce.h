@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <utility>
 
 #include <tapegrad/ops/kernels/broadcast.h>
 #include <tapegrad/ops/kernels/real.h>
@@ -137,16 +138,17 @@ template <class F, class T>
 class PairwiseFold {
  public:
   void push(T v) {
-    for (std::uint64_t c = pushed_++; c & 1; c >>= 1) v = F::combine(level_[--top_], v);
-    level_[top_++] = v;
+    for (std::uint64_t c = pushed_++; c & 1; c >>= 1) v = F::combine(std::move(level_[--top_]), v);
+    level_[top_++] = std::move(v);
   }
   T result() {
-    if (top_ == 0) return F::kIdentity;
+    if constexpr (requires { F::kIdentity; })
+      if (top_ == 0) return F::kIdentity;
     while (top_ > 1) {
       --top_;
-      level_[top_ - 1] = F::combine(level_[top_ - 1], level_[top_]);
+      level_[top_ - 1] = F::combine(std::move(level_[top_ - 1]), level_[top_]);
     }
-    return level_[0];
+    return std::move(level_[0]);
   }
 
  private:
@@ -226,10 +228,7 @@ void fold_rows(const T* in, Odometer& rows, std::int64_t width, const T* paramet
     for (std::uint64_t c = pushed++; c & 1; c >>= 1) merge();
   }
   while (top > 1) merge();
-  if (top == 0)
-    std::fill_n(out, width, F::kIdentity);
-  else
-    std::copy_n(level[0], width, out);
+  std::copy_n(level[0], width, out);
 }
 
 /// The same for rows of a few elements that follow each other in memory: many of them are folded as one.
@@ -251,8 +250,8 @@ void fold_narrow_rows(const T* in, std::int64_t count, std::int64_t width, T* ou
   }
 }
 
-/// Folds `in` to `out`, whose layout stretches to it. `parameter` has a value for each output, where the fold
-/// takes one.
+/// Folds `in`, which is not empty, to `out`, whose layout stretches to it. `parameter` has a value for each
+/// output, where the fold takes one.
 template <template <class> class Fold, class T>
 void reduce(const BroadcastLayout& layout, const T* in, const T* parameter, T* out) {
   using F = Fold<T>;

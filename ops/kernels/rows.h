@@ -11,8 +11,8 @@
 #include <tapegrad/ops/kernels/parallel.h>
 #include <tapegrad/ops/kernels/reduce.h>
 
-/// Work on the rows of a tensor along one axis, and sums of many terms. Both run in blocks laid out from the shape
-/// alone, which the threads share.
+/// Work on the rows of a tensor along one axis, and sums of many terms. Both run in blocks laid out from the
+/// shape alone, which the threads share.
 namespace tapegrad::detail {
 
 /// Elements of a block: enough to be worth waking a thread.
@@ -31,11 +31,13 @@ struct RowLayout {
   std::int64_t rows() const { return outer * inner; }
   std::int64_t start(std::int64_t row) const { return row / inner * extent * inner + row % inner; }
   /// Rows of a block.
-  std::int64_t together() const { return std::max<std::int64_t>(1, kRangeLength / std::max<std::int64_t>(1, extent)); }
+  std::int64_t together() const {
+    return std::max<std::int64_t>(1, kRangeLength / std::max<std::int64_t>(1, extent));
+  }
 };
 
-/// f(number, rows of the inputs, row of the output) for each row; all are contiguous for f. `add`: what f writes is
-/// added to the output.
+/// f(number, rows of the inputs, row of the output) for each row; all are contiguous for f. `add`: what f
+/// writes is added to the output.
 template <class T, std::size_t N, class F>
 void for_each_row(const RowLayout& layout, const std::array<const T*, N>& in, T* out, bool add, F&& f) {
   parallel_ranges(layout.rows(), layout.together(), [&](std::int64_t from, std::int64_t to) {

@@ -2,6 +2,8 @@
 #include <cstdio>
 #include <filesystem>
 
+#include <tapegrad/nn/file.h>
+#include <tapegrad/ops/threads.h>
 #include <tapegrad/tapegrad.h>
 
 #include <fmt/format.h>
@@ -23,7 +25,7 @@ struct TrainOptions {
   std::int64_t epochs = 17;
   std::int64_t iterations = 0;  ///< 0: as many as the epochs hold
   std::uint64_t seed = 0;
-  std::size_t threads = 1;
+  int threads = 1;
   std::string out;
 };
 

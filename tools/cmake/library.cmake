@@ -27,10 +27,6 @@ endif()
 
 # tapegrad_add_library(NAME SOURCE...): a library of this project, static or shared as BUILD_SHARED_LIBS says.
 function(tapegrad_add_library name)
-  if(NOT ARGN) # FILLING
-    file(TOUCH ${PROJECT_BINARY_DIR}/empty.cpp)
-    set(ARGN ${PROJECT_BINARY_DIR}/empty.cpp)
-  endif()
   add_library(${name} ${ARGN})
   set_target_properties(
     ${name}

@@ -10,7 +10,7 @@ namespace tapegrad::gradcheck {
 inline void add_options(CLI::App& app, CommandOptions& o) {
   app.add_option("--op", o.patterns, "Check only what matches this glob; may be given several times")
       ->type_name("GLOB")
-      ->expected(1);
+      ->allow_extra_args(false);
   app.add_option("--order", o.order, "Highest order of derivative")->check(CLI::Range(1, 2))->capture_default_str();
   app.add_option("--seed", o.seed, "Of the elements and weights that are drawn")->capture_default_str();
   app.add_option("--rtol", o.rtol, "Largest relative error that passes")->capture_default_str();

@@ -19,12 +19,6 @@ Place place_of(std::size_t flat, std::span<const Tensor> tensors) {
 
 namespace {
 
-std::size_t total_size(std::span<const Tensor> tensors) {
-  std::size_t n = 0;
-  for (const Tensor& t : tensors) n += static_cast<std::size_t>(t.size());
-  return n;
-}
-
 std::string_view describe(Rule rule) {
   switch (rule) {
     case Rule::usual: return "gradient";
@@ -46,25 +40,24 @@ class Derivatives {
       const Pause pause;
       results_ = problem.evaluate(constants);
     }
-    base_ = to_doubles(results_);
-    for (const Tensor& r : results_)
-      epsilon_.insert(epsilon_.end(), static_cast<std::size_t>(r.size()), r.dtype() == f32 ? 0x1p-23 : 0x1p-52);
+    base_ = Base(results_);
   }
 
   void run() {
     std::size_t elements = 0;
     for (const std::size_t i : wanted_) elements += static_cast<std::size_t>(at_[i].size());
-    full_ = elements * base_.size() <= static_cast<std::size_t>(session_.options.full_size);
+    full_ = elements * base_.values.size() <= static_cast<std::size_t>(session_.options.full_size);
     choose_rows();
     slopes_.resize(rules_.size());
     for (std::size_t r = 0; r < rules_.size(); ++r) analyse(rules_[r], slopes_[r]);
+    find_largest();
     const Pause pause;
     for (std::size_t k = 0; k < wanted_.size(); ++k) check_elements(k);
     if (!full_ && elements > 0)
-      for (int d = 0; d < session_.options.directions; ++d) {
+      for (std::size_t d = 0; d < rows_.size(); ++d) {
         if (wanted_.size() > 1)
-          for (std::size_t k = 0; k < wanted_.size(); ++k) check_direction(k, k + 1);
-        check_direction(0, wanted_.size());
+          for (std::size_t k = 0; k < wanted_.size(); ++k) check_direction(rows_.size() - 1 - d, k, k + 1);
+        check_direction(d, 0, wanted_.size());
       }
   }
 
@@ -77,7 +70,7 @@ class Derivatives {
  private:
   void choose_rows() {
     if (full_) {
-      for (std::size_t j = 0; j < base_.size(); ++j) rows_.push_back({.element = static_cast<std::ptrdiff_t>(j)});
+      for (std::size_t j = 0; j < base_.values.size(); ++j) rows_.push_back({.element = static_cast<std::ptrdiff_t>(j)});
       return;
     }
     for (int d = 0; d < session_.options.directions; ++d) {
@@ -138,39 +131,63 @@ class Derivatives {
       elements.resize(most);
     }
     for (const std::size_t e : elements) {
-      Line line(problem_, at_, base_, epsilon_, {{input, e, natural_step(x[e], problem_.inputs()[input].reach)}});
+      const double step = natural_step(x[e], problem_.inputs()[input].reach);
+      Line line(problem_, at_, base_, {{input, e, step}});
       for (std::size_t row = 0; row < rows_.size(); ++row)
         for (std::size_t r = 0; r < rules_.size(); ++r) {
           const double slope = slopes_[r][row][k][e];
-          record(judge(line, rows_[row], std::span(&slope, 1), session_.options.rtol), rules_[r],
-                 problem_.inputs()[input].name, [&] { return element_text(at_[input], e, rows_[row]); });
+          Judgement j = judge(line, rows_[row], std::span(&slope, 1), session_.options.rtol);
+          if (j.verdict == Verdict::inconclusive && is_negligible(j, step, largest_[row])) j.verdict = Verdict::zero;
+          record(j, rules_[r], problem_.inputs()[input].name, [&] { return element_text(at_[input], e, rows_[row]); });
         }
     }
   }
 
-  /// All elements of wanted inputs [first, last) at once, each by its own random multiple of its natural step.
-  void check_direction(std::size_t first, std::size_t last) {
+  // No double can show more of a derivative that is this small beside the others of its result.
+  bool is_negligible(const Judgement& j, double step, double largest) const {
+    const double rtol = session_.options.rtol;
+    const double size = std::max(std::abs(j.analytic), std::abs(j.numeric));
+    return std::abs(j.analytic - j.numeric) <= rtol * size + 4 * j.uncertainty &&
+           j.uncertainty * step <= rtol * largest;
+  }
+
+  /// How much each row changes at most with the natural step of one element.
+  void find_largest() {
+    for (const Gradients& g : slopes_[0]) {
+      double& largest = largest_.emplace_back(0);
+      for (std::size_t k = 0; k < wanted_.size(); ++k) {
+        const std::vector<double> x = to_doubles(at_[wanted_[k]]);
+        for (std::size_t e = 0; e < x.size(); ++e)
+          largest = std::max(largest, std::abs(g[k][e]) * natural_step(x[e], problem_.inputs()[wanted_[k]].reach));
+      }
+    }
+  }
+
+  /// All elements of wanted inputs [first, last) at once, each by its own random multiple of its natural step; upward or
+  /// downward as the gradient of the row points, so that the parts of the derivative do not cancel.
+  void check_direction(std::size_t row, std::size_t first, std::size_t last) {
     std::vector<Line::Move> moves;
-    std::string name;
+    std::vector<std::vector<double>> slopes(rules_.size());
     for (std::size_t k = first; k < last; ++k) {
       const Input& in = problem_.inputs()[wanted_[k]];
-      name = last - first > 1 ? "all inputs" : in.name;
       const std::vector<double> x = to_doubles(at_[wanted_[k]]);
       const std::vector<double> w = to_doubles(random_weights(at_[wanted_[k]].shape(), f64, session_.generator));
-      for (std::size_t e = 0; e < x.size(); ++e)
-        moves.push_back({wanted_[k], e, 0.5 * w[e] * natural_step(x[e], in.reach)});
+      const std::vector<double>& g = slopes_[0][row][k];
+      for (std::size_t e = 0; e < x.size(); ++e) {
+        const double sign = g[e] > 0 ? 1 : g[e] < 0 ? -1 : w[e];
+        moves.push_back({wanted_[k], e, 0.5 * std::copysign(w[e], sign) * natural_step(x[e], in.reach)});
+      }
+      for (std::size_t r = 0; r < rules_.size(); ++r)
+        slopes[r].insert(slopes[r].end(), slopes_[r][row][k].begin(), slopes_[r][row][k].end());
     }
     if (moves.empty()) return;
-    Line line(problem_, at_, base_, epsilon_, std::move(moves));
-    for (std::size_t row = 0; row < rows_.size(); ++row)
-      for (std::size_t r = 0; r < rules_.size(); ++r) {
-        std::vector<double> slopes;
-        for (std::size_t k = first; k < last; ++k)
-          slopes.insert(slopes.end(), slopes_[r][row][k].begin(), slopes_[r][row][k].end());
-        record(judge(line, rows_[row], slopes, session_.options.rtol), rules_[r], name,
-               [] { return std::string(", random direction"); });
-      }
+    const std::string& name = last - first > 1 ? kAll : problem_.inputs()[wanted_[first]].name;
+    Line line(problem_, at_, base_, std::move(moves));
+    for (std::size_t r = 0; r < rules_.size(); ++r)
+      record(judge(line, rows_[row], slopes[r], session_.options.rtol), rules_[r], name,
+             [] { return std::string(", random direction"); });
   }
+  static inline const std::string kAll = "all inputs";
 
   std::string element_text(const Tensor& x, std::size_t e, const Row& row) const {
     std::string text = tapegrad::detail::index_text(static_cast<std::int64_t>(e), x.shape());
@@ -208,11 +225,11 @@ class Derivatives {
   std::vector<std::size_t> wanted_;
   std::vector<Tensor> at_;
   std::vector<Tensor> results_;
-  std::vector<double> base_;
-  std::vector<double> epsilon_;
+  Base base_{{}};
   bool full_ = true;
   std::vector<Row> rows_;
   std::vector<std::vector<Gradients>> slopes_;
+  std::vector<double> largest_;
 };
 
 /// Second derivatives do not depend on the order of differentiation. `gradients` are rows of results, each differentiated

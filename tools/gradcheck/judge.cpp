@@ -19,9 +19,6 @@ enum class View {
   noisy,  ///< round-off hides the answer: a larger step may tell
 };
 
-// Round-off inside a function may exceed that of its result by this factor before it is taken for something else.
-constexpr double kInnerRounding = 4096;
-
 View view_of(double a, const Estimate& e, double rtol) {
   if (!e.finite) return View::rough;
   if (!e.smooth) return e.kinked ? View::kinked : View::rough;
@@ -31,7 +28,7 @@ View view_of(double a, const Estimate& e, double rtol) {
   const double tolerance = rtol * size;
   if (size == 0) return View::zero;
   if (error <= tolerance && e.uncertainty <= tolerance) return View::agrees;
-  if (size <= 4 * e.uncertainty && e.uncertainty <= kInnerRounding * e.noise) return View::zero;
+  if (size <= 4 * (e.uncertainty + e.hidden) && e.uncertainty <= kInnerRounding * e.noise) return View::zero;
   if (error > tolerance + 4 * (e.uncertainty + e.hidden)) return View::differs;
   return e.uncertainty <= 16 * e.noise || e.noise + e.hidden > tolerance ? View::noisy : View::rough;
 }
@@ -48,19 +45,26 @@ class Judge {
     int differing = 0, kinks = 0;
     for (int scale = 0; scale >= kSmallest; scale += kSmaller) {
       const View v = look(scale);
-      // Two windows that differ could still lie both above what the function does; no smaller one may then agree.
-      if (differing >= 2 && v != View::agrees) return result(Verdict::fail);
       if (v == View::agrees) return result(Verdict::pass);
+      // Two windows that differ could still both lie above what the function does; no smaller one may then agree.
+      if (differing >= 2) return result(Verdict::fail);
       if (v == View::zero && size_ == 0) return result(Verdict::zero);
-      if (v == View::zero || v == View::noisy)
-        return differing ? settle(scale) : kinks >= 3 ? kink() : look_wider(v);
+      if (v == View::zero || v == View::noisy) {
+        if (kinks >= 3) return kink();
+        if (scale < 0)
+          for (const int between : {scale + 2, scale + 3}) {
+            const View w = look(between);
+            if (w == View::agrees) return result(Verdict::pass);
+            if (w == View::differs && differing) return result(Verdict::fail);
+          }
+        return look_wider(v);
+      }
       differing = v == View::differs ? differing + 1 : 0;
       if (differing == 1) differs_ = seen_;
       kinks = v == View::kinked ? kinks + 1 : 0;
       if (kinks == 1) kink_ = line_.estimate(row_, kink_scale_ = scale);
     }
-    if (kinks >= 3) return kink();
-    return look_wider(View::rough);
+    return kinks >= 3 ? kink() : look_wider(View::rough);
   }
 
  private:
@@ -75,28 +79,20 @@ class Judge {
     const double step = moved.size() == 1 ? std::abs(moved[0]) : unit;
     seen_ = {Verdict::inconclusive, a / unit, e.value / unit, std::abs(e.uncertainty / unit), step};
     if (!e.finite) seen_.numeric = std::numeric_limits<double>::quiet_NaN();
+    if (e.smooth && (!best_ || seen_.uncertainty < best_->uncertainty)) best_ = seen_;
     size_ = std::max(std::abs(a), std::abs(e.value));
     return v;
   }
 
   Judgement result(Verdict v) const {
-    Judgement j = v == Verdict::fail && differs_ ? *differs_ : seen_;
+    Judgement j = v == Verdict::fail && differs_ ? *differs_ : v == Verdict::inconclusive && best_ ? *best_ : seen_;
     j.verdict = v;
     return j;
   }
 
-  /// A difference at larger steps that round-off hides at this one.
-  Judgement settle(int scale) {
-    const View closer = look(scale + 3);
-    if (closer == View::agrees) return result(Verdict::pass);
-    if (closer == View::differs) return result(Verdict::fail);
-    return result(Verdict::inconclusive);
-  }
-
   Judgement look_wider(View before) {
-    const Judgement narrow = seen_;
     int differing = 0;
-    for (const int scale : {4, 7, 10}) {
+    for (const int scale : {3, 6, 9, 12}) {
       const View v = look(scale);
       if (v == View::agrees) return result(Verdict::pass);
       if (v != View::differs) {
@@ -106,7 +102,6 @@ class Judge {
       if (++differing == 1) differs_ = seen_;
       if (differing == 2) return result(Verdict::fail);
     }
-    seen_ = narrow;
     return result(before == View::zero && differing == 0 ? Verdict::zero : Verdict::inconclusive);
   }
 
@@ -129,7 +124,8 @@ class Judge {
   double rtol_;
   Judgement seen_;
   double size_ = 0;
-  std::optional<Judgement> differs_;
+  std::optional<Judgement> differs_;  ///< the first window that did
+  std::optional<Judgement> best_;     ///< the most certain window
   Estimate kink_;
   int kink_scale_ = 0;
 };

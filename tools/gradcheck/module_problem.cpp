@@ -11,20 +11,16 @@
 namespace tapegrad::gradcheck::detail {
 
 struct ModuleState::Collector final : nn::Visitor {
-  Collector(ModuleState& to, bool convert) : state(to), in_double(convert) {}
+  explicit Collector(ModuleState& to) : state(to) {}
 
   void parameter(std::string_view name, Parameter& p) override {
     if (!p.defined()) return;
-    auto [known, fresh] = replacements.try_emplace(p.id());
-    if (fresh) {
-      known->second = Parameter(in_double ? converted(p.data(), f64) : p.data());
-      known->second.freeze(p.frozen());
-      state.parameters_.emplace_back(prefix + std::string(name), known->second);
-    }
+    const auto [known, fresh] = positions.try_emplace(p.id(), state.parameters_.size());
+    if (fresh) state.parameters_.emplace_back(prefix + std::string(name), p.clone());
     state.held_parameters_.push_back({&p, p, known->second});
   }
   void buffer(std::string_view, nn::Buffer& b) override {
-    if (b.defined()) state.buffers_.push_back({&b, b, in_double ? converted(b, f64) : b.copy()});
+    if (b.defined()) state.buffers_.push_back({&b, b});
   }
   void generator(std::string_view, Generator& g) override { state.generators_.emplace_back(&g, g); }
   void module(std::string_view name, nn::Module& m) override {
@@ -36,18 +32,16 @@ struct ModuleState::Collector final : nn::Visitor {
   }
 
   ModuleState& state;
-  bool in_double;
   std::string prefix;
   std::set<const nn::Module*> seen;
-  std::map<std::uint64_t, Parameter> replacements;
+  std::map<std::uint64_t, std::size_t> positions;
 };
 
-ModuleState::ModuleState(nn::Module& module, bool in_double) {
-  Collector all(*this, in_double);
+ModuleState::ModuleState(nn::Module& module) {
+  Collector all(*this);
   module.visit(all);
   // Only now: a module that is visited must look the same throughout.
-  for (const auto& held : held_parameters_) *held.member = held.replaced;
-  rewind();
+  for (const auto& held : held_parameters_) *held.member = parameters_[held.parameter].second;
 }
 
 ModuleState::~ModuleState() {
@@ -56,17 +50,34 @@ ModuleState::~ModuleState() {
   for (const auto& [member, original] : generators_) *member = original;
 }
 
-void ModuleState::rewind() const {
-  for (const auto& held : buffers_) *held.member = held.replaced.copy();
+void ModuleState::set(std::size_t parameter, const Tensor& value) {
+  Parameter& p = parameters_[parameter].second;
+  if (p.dtype() != value.dtype()) {
+    const bool frozen = p.frozen();
+    p = Parameter(value);
+    p.freeze(frozen);
+    for (const auto& held : held_parameters_)
+      if (held.parameter == parameter) *held.member = p;
+  } else if (to_doubles(p.data()) != to_doubles(value)) {
+    p.assign(value);  // only then, as a tape that has recorded it would refuse to go on
+  }
+}
+
+void ModuleState::rewind(Dtype dtype) {
+  for (const auto& held : buffers_)
+    *held.member = is_floating(held.original.dtype()) ? converted(held.original, dtype) : held.original.copy();
   for (const auto& [member, original] : generators_) *member = original;
 }
 
 namespace {
 
-std::vector<Input> inputs_of(const ModuleState& state, std::vector<Input> rest) {
+std::vector<Input> inputs_of(const ModuleState& state, std::vector<Input> rest, bool in_double) {
   std::vector<Input> all;
   for (const auto& [name, p] : state.parameters())
-    all.push_back({.name = name, .value = p.data().copy(), .differentiate = !p.frozen(), .free = false});
+    all.push_back({.name = name,
+                   .value = in_double ? converted(p.data(), f64) : p.data().copy(),
+                   .differentiate = !p.frozen(),
+                   .free = false});
   for (Input& in : rest) all.push_back(std::move(in));
   return all;
 }
@@ -74,33 +85,33 @@ std::vector<Input> inputs_of(const ModuleState& state, std::vector<Input> rest) 
 }  // namespace
 
 ModuleProblem::ModuleProblem(nn::Module& module, Function f, std::vector<Input> inputs, bool in_double)
-    : state_(module, in_double), f_(f) {
-  inputs_ = inputs_of(state_, std::move(inputs));
+    : state_(module), f_(f) {
+  inputs_ = inputs_of(state_, std::move(inputs), in_double);
 }
 
 std::vector<Tensor> ModuleProblem::evaluate(std::span<const Tensor> in) const {
-  for (std::size_t i = 0; i < parameters(); ++i)
-    if (!in[i].tracked()) {
-      Parameter p = state_.parameters()[i].second;
-      p.assign(in[i]);
-    }
-  state_.rewind();
+  Dtype dtype = f64;
+  for (std::size_t i = in.size(); i-- > 0;) {
+    if (is_floating(in[i].dtype())) dtype = in[i].dtype();
+    if (i < parameters() && !in[i].tracked()) state_.set(i, in[i]);
+  }
+  state_.rewind(dtype);
   return {f_(in.subspan(parameters()))};
 }
 
 Tensor ModuleProblem::leaf(Tape& tape, std::size_t i, const Tensor& value) const {
   if (i >= parameters()) return tape.watch(value);
+  state_.set(i, value);
   Parameter p = state_.parameters()[i].second;
   p.freeze(false);
-  p.assign(value);
   return p.value();
 }
 
 Tensor ModuleProblem::constant(std::size_t i, const Tensor& value) const {
   if (i >= parameters()) return value;
+  state_.set(i, value);
   Parameter p = state_.parameters()[i].second;
   p.freeze();
-  p.assign(value);
   return p.data();
 }
 

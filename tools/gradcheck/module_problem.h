@@ -10,25 +10,27 @@
 
 namespace tapegrad::gradcheck::detail {
 
-/// What a module holds, each with its path, exchanged for copies in f64 as long as this lives.
+/// What a module holds, each with its path, exchanged for copies as long as this lives.
 class ModuleState {
  public:
-  ModuleState(nn::Module& module, bool in_double);
+  explicit ModuleState(nn::Module& module);
   ~ModuleState();
   ModuleState(const ModuleState&) = delete;
   ModuleState& operator=(const ModuleState&) = delete;
 
   /// Parameters, a shared one once.
   const std::vector<std::pair<std::string, Parameter>>& parameters() const { return parameters_; }
-  /// Puts buffers and generators back to where they were.
-  void rewind() const;
+  /// Gives a parameter these values, in their dtype.
+  void set(std::size_t parameter, const Tensor& value);
+  /// Puts buffers and generators back to where they were, buffers in this dtype.
+  void rewind(Dtype dtype);
 
  private:
   template <class T>
   struct Held {
     T* member;
     T original;
-    T replaced;
+    std::size_t parameter = 0;  ///< position in parameters()
   };
   struct Collector;
 
@@ -49,7 +51,7 @@ class ModuleProblem final : public Problem {
  private:
   std::size_t parameters() const { return state_.parameters().size(); }
 
-  ModuleState state_;
+  mutable ModuleState state_;  // an evaluation leaves it changed, and the next one starts over
   Function f_;
 };
 

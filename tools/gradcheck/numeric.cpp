@@ -8,9 +8,19 @@ namespace tapegrad::gradcheck::detail {
 
 double natural_step(double x, double reach) { return std::min(0x1p-7 * std::max(std::abs(x), 0.5), 0.25 * reach); }
 
-Line::Line(const Problem& problem, std::vector<Tensor>& at, std::span<const double> base,
-           std::span<const double> epsilon, std::vector<Move> moves)
-    : problem_(problem), at_(at), base_(base), epsilon_(epsilon), moves_(std::move(moves)) {
+Base::Base(std::span<const Tensor> results) : values(to_doubles(results)) {
+  for (const Tensor& r : results) {
+    const auto n = static_cast<std::size_t>(r.size());
+    const double ulp = r.dtype() == f32 ? 0x1p-23 : 0x1p-52;
+    double largest = 0;
+    for (const double x : to_doubles(r)) largest = std::max(largest, std::isfinite(x) ? std::abs(x) : 0);
+    epsilon.insert(epsilon.end(), n, ulp);
+    grain.insert(grain.end(), n, ulp * largest);
+  }
+}
+
+Line::Line(const Problem& problem, std::vector<Tensor>& at, const Base& base, std::vector<Move> moves)
+    : problem_(problem), at_(at), base_(base), moves_(std::move(moves)) {
   for (const Move& m : moves_)
     from_.push_back(visit_floating(at_[m.input].dtype(),
                                    [&]<class T> { return static_cast<double>(at_[m.input].values<T>()[m.element]); }));
@@ -18,14 +28,14 @@ Line::Line(const Problem& problem, std::vector<Tensor>& at, std::span<const doub
 
 namespace {
 
-/// The move rounded so that x plus and minus it, its half and its quarter are exact in the tensor's precision.
+/// The move rounded so that x plus and minus it, its half, its quarter, ... are exact in the tensor's precision.
 double exact_move(double x, double by, Dtype dtype) {
   const double reach = std::max(std::abs(x), std::abs(by)) * 2;
   const double ulp = dtype == Dtype::f64
                          ? std::nextafter(reach, std::numeric_limits<double>::infinity()) - reach
                          : std::nextafterf(static_cast<float>(reach), std::numeric_limits<float>::infinity()) -
                                static_cast<float>(reach);
-  const double grid = ulp * (1 << (Line::kSteps - 1));
+  const double grid = ulp * (1 << (Line::kWideSteps - 1));
   const double rounded = std::round(by / grid) * grid;
   return rounded != 0 ? rounded : std::copysign(grid, by);
 }
@@ -63,21 +73,21 @@ const Line::Window& Line::window(int scale) {
   for (std::size_t k = 0; k < moves_.size(); ++k)
     w.by.push_back(exact_move(from_[k], std::ldexp(moves_[k].by, scale), at_[moves_[k].input].dtype()));
   double t = 1;
-  for (std::size_t l = 0; l < kSteps; ++l, t /= 2) {
-    w.plus[l] = results_at(w.by, t);
-    w.minus[l] = results_at(w.by, -t);
+  for (std::size_t l = 0; l < (scale > 0 ? kWideSteps : kSteps); ++l, t /= 2) {
+    w.plus.push_back(results_at(w.by, t));
+    w.minus.push_back(results_at(w.by, -t));
   }
   return w;
 }
 
 namespace {
 
-/// Differences of one row at one step.
-struct Difference {
-  double central = 0, second = 0, right = 0, left = 0, noise = 0, hidden = 0;
+/// Differences of one row at each step of a window.
+struct Differences {
+  using Steps = std::array<double, Line::kWideSteps>;
+  std::size_t count = 0;
+  Steps central{}, second{}, right{}, left{}, noise{}, hidden{};
 };
-
-constexpr std::size_t kSteps = Line::kSteps;
 
 struct Extrapolated {
   double value;
@@ -86,17 +96,16 @@ struct Extrapolated {
 
 /// Richardson's extrapolation to step 0 from steps halved each time, where the error is a series in h^first,
 /// h^(first + stride), ... Ridders' error estimate: how far an entry lies from those it was made of.
-Extrapolated extrapolate(const std::array<double, kSteps>& d, const std::array<double, kSteps>& noise, int first,
-                         int stride) {
-  std::array<std::array<double, kSteps>, kSteps> t{};
-  Extrapolated best{d[kSteps - 1], std::numeric_limits<double>::infinity()};
-  for (std::size_t l = 0; l < kSteps; ++l) {
+Extrapolated extrapolate(const Differences& from, const Differences::Steps& d, int first, int stride) {
+  std::array<Differences::Steps, Line::kWideSteps> t{};
+  Extrapolated best{d[from.count - 1], std::numeric_limits<double>::infinity()};
+  for (std::size_t l = 0; l < from.count; ++l) {
     t[l][0] = d[l];
     for (std::size_t k = 1; k <= l; ++k) {
       const double factor = std::ldexp(1, first + stride * static_cast<int>(k - 1));
       t[l][k] = t[l][k - 1] + (t[l][k - 1] - t[l - 1][k - 1]) / (factor - 1);
       const double error =
-          std::max(std::abs(t[l][k] - t[l][k - 1]), std::abs(t[l][k] - t[l - 1][k - 1])) + 2 * noise[l];
+          std::max(std::abs(t[l][k] - t[l][k - 1]), std::abs(t[l][k] - t[l - 1][k - 1])) + 2 * from.noise[l];
       if (error <= best.error) best = {t[l][k], error};
     }
   }
@@ -107,56 +116,57 @@ Extrapolated extrapolate(const std::array<double, kSteps>& d, const std::array<d
 
 Estimate Line::estimate(const Row& row, int scale) {
   const Window& w = window(scale);
-  std::array<Difference, kSteps> d;
-  double h = 1;
-  for (std::size_t l = 0; l < kSteps; ++l, h /= 2) {
-    const auto include = [&](std::size_t j, double weight) {
-      const double p = w.plus[l][j], m = w.minus[l][j], b = base_[j];
-      if (p == m && p == b) {
-        d[l].hidden += std::abs(weight * b) * epsilon_[j] / h;
-        return;
+  Differences d;
+  d.count = w.plus.size();
+  const auto include = [&](std::size_t j, double weight) {
+    const double b = base_.values[j];
+    bool changes = false;
+    for (std::size_t l = 0; l < d.count; ++l) changes |= !(w.plus[l][j] == b && w.minus[l][j] == b);
+    double h = 1;
+    for (std::size_t l = 0; l < d.count; ++l, h /= 2) {
+      if (!changes) {
+        d.hidden[l] += std::abs(weight) * base_.grain[j] / h;
+        continue;
       }
-      d[l].central += weight * (p - m) / (2 * h);
-      d[l].right += weight * (p - b) / h;
-      d[l].left += weight * (b - m) / h;
-      d[l].noise += std::abs(weight) * (std::abs(p) + std::abs(m)) * epsilon_[j] / (2 * h);
-    };
-    if (row.element >= 0)
-      include(static_cast<std::size_t>(row.element), 1);
-    else
-      for (std::size_t j = 0; j < base_.size(); ++j) include(j, row.weights[j]);
-    d[l].second = d[l].right - d[l].left;
-    if (!std::isfinite(d[l].central) || !std::isfinite(d[l].second)) return {};
+      const double p = w.plus[l][j], m = w.minus[l][j];
+      d.central[l] += weight * (p - m) / (2 * h);
+      d.right[l] += weight * (p - b) / h;
+      d.left[l] += weight * (b - m) / h;
+      const double ulps = weight * base_.epsilon[j] * (std::abs(p) + std::abs(m)) / (2 * h);
+      d.noise[l] += ulps * ulps;  // the results' errors are independent
+    }
+  };
+  if (row.element >= 0)
+    include(static_cast<std::size_t>(row.element), 1);
+  else
+    for (std::size_t j = 0; j < base_.values.size(); ++j) include(j, row.weights[j]);
+  for (std::size_t l = 0; l < d.count; ++l) {
+    d.noise[l] = (row.element >= 0 ? 1 : 2) * std::sqrt(d.noise[l]);
+    d.second[l] = d.right[l] - d.left[l];
+    if (!std::isfinite(d.central[l]) || !std::isfinite(d.second[l])) return {};
   }
 
-  const auto pick = [&](double Difference::*member) {
-    std::array<double, kSteps> a;
-    for (std::size_t l = 0; l < kSteps; ++l) a[l] = d[l].*member;
-    return a;
-  };
-  const std::array<double, kSteps> central = pick(&Difference::central), noise = pick(&Difference::noise);
-  Extrapolated best = extrapolate(central, noise, 2, 2);
+  Extrapolated best = extrapolate(d, d.central, 2, 2);
   // Where only the second derivative jumps, the error is a series in all powers.
-  if (const Extrapolated all = extrapolate(central, noise, 1, 1); all.error < best.error) best = all;
+  if (const Extrapolated all = extrapolate(d, d.central, 1, 1); all.error < best.error) best = all;
 
   Estimate e;
   e.finite = true;
   e.value = best.value;
   e.uncertainty = best.error;
-  e.noise = 2 * d[kSteps - 1].noise;
-  e.hidden = d[kSteps - 1].hidden;
-  e.right = extrapolate(pick(&Difference::right), noise, 1, 1).value;
-  e.left = extrapolate(pick(&Difference::left), noise, 1, 1).value;
+  e.noise = 2 * d.noise[d.count - 1];
+  e.hidden = d.hidden[d.count - 1];
+  e.right = extrapolate(d, d.right, 1, 1).value;
+  e.left = extrapolate(d, d.left, 1, 1).value;
 
   // A smooth function's second difference halves with the step; a kink's stays, a pole's or a wave's does as it likes.
   // Rounding inside the function may be well above that of its result.
   e.smooth = true;
   e.kinked = true;
-  for (std::size_t l = 0; l + 1 < kSteps; ++l) {
-    const double s = d[l].second, next = d[l + 1].second;
-    const double rounding = 4096 * d[l + 1].noise;
-    e.smooth &= std::abs(next - s / 2) <= 0.1 * std::abs(s) + rounding;
-    e.kinked &= std::abs(next - s) <= 0.1 * std::abs(s) && std::abs(s) > 8 * d[l + 1].noise;
+  for (std::size_t l = d.count - kSteps; l + 1 < d.count; ++l) {
+    const double s = d.second[l], next = d.second[l + 1];
+    e.smooth &= std::abs(next - s / 2) <= 0.1 * std::abs(s) + kInnerRounding * d.noise[l + 1];
+    e.kinked &= std::abs(next - s) <= 0.1 * std::abs(s) && std::abs(s) > 8 * d.noise[l + 1];
   }
   return e;
 }

@@ -17,6 +17,9 @@ struct Row {
   std::vector<double> weights{};  ///< where element is -1
 };
 
+/// Round-off inside a function may exceed that of its result by this factor before it is taken for something else.
+inline constexpr double kInnerRounding = 4096;
+
 /// What the differences of one window of steps say about one row. In units of the direction's first step.
 struct Estimate {
   bool finite = false;
@@ -28,12 +31,22 @@ struct Estimate {
   double value = 0;
   double uncertainty = 0;
   double noise = 0;   ///< the part of the uncertainty that is round-off
-  double hidden = 0;  ///< what results that did not change at all could hide
+  double hidden = 0;  ///< what results that did not change at all may hide
   double left = 0, right = 0;
 };
 
-/// The function along a line through the point: x + t * direction, in windows of three steps each, evaluated when asked
-/// for. Moves are made exactly representable, so that the step divided by is the step taken.
+/// The results at the point, and how coarsely a double or float can show that they change.
+struct Base {
+  explicit Base(std::span<const Tensor> results);
+  std::vector<double> values;
+  std::vector<double> epsilon;  ///< of each result's dtype
+  /// What a change of a result that shows no change at all may have been lost in: the last digit of the largest number in
+  /// its tensor, as terms of that size may have cancelled on the way to it.
+  std::vector<double> grain;
+};
+
+/// The function along a line through the point: x + t * direction, in windows of a few steps, each half the one before,
+/// evaluated when asked for. Moves are made exactly representable, so that the step divided by is the step taken.
 class Line {
  public:
   struct Move {
@@ -43,29 +56,27 @@ class Line {
   };
 
   /// `at` are the values of the problem's inputs, `base` the results there. Elements of `at` are moved and put back.
-  Line(const Problem& problem, std::vector<Tensor>& at, std::span<const double> base, std::span<const double> epsilon,
-       std::vector<Move> moves);
+  Line(const Problem& problem, std::vector<Tensor>& at, const Base& base, std::vector<Move> moves);
 
   /// `scale`: the first step is 2^scale times the natural one.
   Estimate estimate(const Row& row, int scale);
   /// The moves made at a scale, as they were rounded.
   const std::vector<double>& moved(int scale) { return window(scale).by; }
   std::span<const Move> moves() const { return moves_; }
-  /// 2^-k for the last step of a window.
-  static constexpr int kSteps = 3;
+  /// Steps of a window; more where they start large, as a larger part of the function's curvature must be removed.
+  static constexpr std::size_t kSteps = 3, kWideSteps = 6;
 
  private:
   struct Window {
     std::vector<double> by;
-    std::array<std::vector<double>, kSteps> plus, minus;
+    std::vector<std::vector<double>> plus, minus;
   };
   const Window& window(int scale);
   std::vector<double> results_at(const std::vector<double>& by, double t);
 
   const Problem& problem_;
   std::vector<Tensor>& at_;
-  std::span<const double> base_;
-  std::span<const double> epsilon_;  ///< of each result's dtype
+  const Base& base_;
   std::vector<Move> moves_;
   std::vector<double> from_;
   std::map<int, Window> windows_;

@@ -12,7 +12,8 @@ namespace tapegrad::gradcheck {
 
 /// What comparing an analytic derivative with a numerical one has shown.
 enum class Verdict : std::uint8_t {
-  zero,          ///< both are zero within the uncertainty: not wrong, and proves nothing
+  zero,          ///< both are zero within the uncertainty, or too small beside the result's other derivatives to tell
+                 ///< more: not wrong, and proves nothing
   kink,          ///< the one-sided derivatives differ, and the analytic value lies between them
   pass,          ///< they agree, the value is not zero, and the uncertainty is below the tolerance
   inconclusive,  ///< the numerical derivative is not certain enough to decide

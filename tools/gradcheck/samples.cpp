@@ -112,7 +112,10 @@ Input drawn(const SampleInput& from, std::string name, Generator& g) {
   const Domain& d = from.domain;
   if (!(d.lo < d.hi)) throw ArgumentError(fmt::format("gradcheck: a sample's domain [{}, {}) is empty", d.lo, d.hi));
   std::vector<double> x(static_cast<std::size_t>(from.shape.size()));
-  if (from.kind == Kind::distinct) {
+  if (!d.only.empty()) {
+    for (double& v : x) v = d.only[g.below(d.only.size())];
+    in.differentiate = false;
+  } else if (from.kind == Kind::distinct) {
     // One element in the middle half of each of n equal intervals.
     const double interval = (d.hi - d.lo) / static_cast<double>(std::max<std::size_t>(x.size(), 1));
     const Tensor order = permutation(from.shape.size(), g);

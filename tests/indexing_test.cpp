@@ -1,0 +1,117 @@
+#include "op_support.h"
+
+using namespace tapegrad;
+using namespace tapegrad::test;
+
+BOOST_AUTO_TEST_SUITE(indexing)
+
+BOOST_AUTO_TEST_CASE(gather_picks_elements) {
+  const Tensor x = Tensor::from({{1, 2, 3}, {4, 5, 6}}, f64);
+  const Tensor columns = Tensor::from({{2, 2, 0, 1}, {0, 0, 0, 1}}, i64);
+  check_tensor(gather(x, 1, columns), {2, 4}, {3, 3, 1, 2, 4, 4, 4, 5});
+  check_tensor(gather(x, 0, Tensor::from({{1, 0, 1}}, i64)), {1, 3}, {4, 2, 6});
+  check_tensor(gather(cast(x, i64), -1, columns), {2, 4}, {3, 3, 1, 2, 4, 4, 4, 5});
+  check_tensor(gather(x, 1, Tensor::zeros({2, 0}, i64)), {2, 0}, {});
+  const auto f = [&](const Tensor& t) { return gather(t, 1, columns); };
+  check_tensor(derivative(f, x), {2, 3}, {1, 1, 2, 3, 1, 0});
+  check_tensor(derivative([&](const Tensor& t) { return square(f(t)); }, x, 2), {2, 3}, {2, 2, 4, 6, 2, 0});
+  check_tensor(derivative([&](const Tensor& t) { return f(t) + f(t); }, cast(x, f32)), {2, 3},
+               {2, 2, 4, 6, 2, 0});
+}
+
+BOOST_AUTO_TEST_CASE(scatter_add_adds_equal_indices_up) {
+  const Tensor x = Tensor::from({{1, 2, 3}, {4, 5, 6}}, f64), src = Tensor::from({{10, 20}, {30, 40}}, f64);
+  const Tensor columns = Tensor::from({{2, 2}, {0, 1}}, i64);
+  check_tensor(scatter_add(x, 1, columns, src), {2, 3}, {1, 2, 33, 34, 45, 6});
+  check_tensor(scatter_add(cast(x, i64), 1, columns, cast(src, i64)), {2, 3}, {1, 2, 33, 34, 45, 6});
+  check_tensor(x, {2, 3}, {1, 2, 3, 4, 5, 6});
+  check_tensor(derivative([&](const Tensor& t) { return square(scatter_add(t, 1, columns, src)); }, x),
+               {2, 3}, {2, 4, 66, 68, 90, 12});
+  const auto in_src = [&](const Tensor& t) { return square(scatter_add(x, 1, columns, t)); };
+  check_tensor(derivative(in_src, src), {2, 2}, {66, 66, 68, 90});
+  check_tensor(derivative(in_src, src, 2), {2, 2}, {4, 4, 2, 2});
+}
+
+BOOST_AUTO_TEST_CASE(index_select_picks_entries) {
+  const Tensor x = random({3, 4, 5}, f64);
+  const Tensor picked = Tensor::from({2, 0, 2}, i64);
+  for (const std::int64_t axis : {0, 1, 2, -1}) {
+    const Tensor y = index_select(x, axis, picked);
+    check_tensor(y, y.shape(),
+                 numbers(concat({slice(x, axis, 2, 3), slice(x, axis, 0, 1), slice(x, axis, 2, 3)}, axis)));
+    const auto f = [&](const Tensor& t) { return square(index_select(t, axis, picked)); };
+    const auto g = [&](const Tensor& t) {
+      return square(slice(t, axis, 0, 1)) + 2 * square(slice(t, axis, 2, 3));
+    };
+    for (const int order : {1, 2})
+      check_tensor(derivative(f, x, order), {3, 4, 5}, numbers(derivative(g, x, order)));
+  }
+  check_tensor(index_select(Tensor::from({7, 8, 9}, i64), 0, picked), {3}, {9, 7, 9});
+  check_tensor(index_select(x, 0, Tensor::zeros({0}, i64)), {0, 4, 5}, {});
+  check_tensor(index_select(Tensor::zeros({3, 0}), 0, picked), {3, 0}, {});
+}
+
+BOOST_AUTO_TEST_CASE(index_add_adds_entries) {
+  const Tensor x = Tensor::from({{1, 2}, {3, 4}, {5, 6}}, f64), src = Tensor::from({{10, 20}, {30, 40}}, f64);
+  const Tensor rows = Tensor::from({2, 2}, i64);
+  check_tensor(index_add(x, 0, rows, src), {3, 2}, {1, 2, 3, 4, 45, 66});
+  check_tensor(index_add(transpose(x), -1, rows, transpose(src)), {2, 3}, {1, 3, 45, 2, 4, 66});
+  check_tensor(derivative([&](const Tensor& t) { return square(index_add(x, 0, rows, t)); }, src), {2, 2},
+               {90, 132, 90, 132});
+  check_tensor(derivative([&](const Tensor& t) { return square(index_add(t, 0, rows, src)); }, x, 2), {3, 2},
+               {2, 2, 2, 2, 2, 2});
+}
+
+BOOST_AUTO_TEST_CASE(one_hot_marks_labels) {
+  check_tensor(one_hot(Tensor::from({2, 0}, i64), 3), {2, 3}, {0, 0, 1, 1, 0, 0});
+  check_tensor(one_hot(Tensor::from({1, 0}, {2, 1}, i64), 2, i64), {2, 1, 2}, {0, 1, 1, 0});
+  check_tensor(one_hot(Tensor::scalar(1, i64), 2, f64), {2}, {0, 1});
+  check_tensor(one_hot(Tensor::zeros({0}, i64), 4), {0, 4}, {});
+  BOOST_CHECK_EXCEPTION(one_hot(Tensor::from({0, 3}, i64), 3), ArgumentError,
+                        mentions("one_hot", "index 3", "[1]", "[0, 3)"));
+  BOOST_CHECK_EXCEPTION(one_hot(Tensor::from({-1}, i64), 3), ArgumentError, mentions("one_hot", "-1"));
+  BOOST_CHECK_EXCEPTION(one_hot(Tensor::from({1}), 3), DtypeError, mentions("one_hot", "f32", "i64"));
+  BOOST_CHECK_THROW(one_hot(Tensor::from({1}, i64), -3), ArgumentError);
+  BOOST_CHECK_THROW(one_hot(Tensor::from({0}, i64), std::numeric_limits<std::int64_t>::max()), Error);
+}
+
+BOOST_AUTO_TEST_CASE(indices_outside_are_named) {
+  const Tensor x = Tensor::zeros({2, 3}), src = Tensor::zeros({2, 1});
+  const Tensor high = Tensor::from({0, 3}, {2, 1}, i64), negative = Tensor::from({0, -1}, {2, 1}, i64);
+  BOOST_CHECK_EXCEPTION(gather(x, 1, high), ArgumentError, mentions("gather", "index 3", "[1, 0]", "[0, 3)"));
+  BOOST_CHECK_EXCEPTION(gather(x, 1, negative), ArgumentError, mentions("gather", "index -1", "[0, 3)"));
+  BOOST_CHECK_EXCEPTION(scatter_add(x, 1, high, src), ArgumentError,
+                        mentions("scatter_add", "index 3", "[0, 3)"));
+  BOOST_CHECK_EXCEPTION(index_select(x, 0, Tensor::from({1, 2}, i64)), ArgumentError,
+                        mentions("index_select", "index 2", "[1]", "[0, 2)"));
+  BOOST_CHECK_EXCEPTION(index_add(x, 0, Tensor::from({2}, i64), Tensor::zeros({1, 3})), ArgumentError,
+                        mentions("index_add", "index 2"));
+}
+
+BOOST_AUTO_TEST_CASE(indices_changed_behind_the_tape_are_not_read_out_of_bounds) {
+  Tensor picked = Tensor::from({1, 0}, i64);
+  const auto writable = picked.mutable_values<std::int64_t>();
+  Tape tape;
+  const Tensor x = tape.watch(Tensor::zeros({2, 3}));
+  const Tensor y = index_select(x, 0, picked);
+  writable[0] = 1'000'000'000;
+  BOOST_CHECK_EXCEPTION(tape.grad(sum(y), x), ArgumentError, mentions("index_select", "1000000000"));
+}
+
+BOOST_AUTO_TEST_CASE(shapes_and_dtypes_must_fit) {
+  const Tensor x = Tensor::zeros({2, 3}), index = Tensor::zeros({2, 4}, i64);
+  BOOST_CHECK_EXCEPTION(gather(x, 0, index), ShapeError, mentions("gather", "[2, 4]", "[2, 3]", "axis 0"));
+  BOOST_CHECK_EXCEPTION(gather(x, 1, Tensor::zeros({2}, i64)), ShapeError,
+                        mentions("gather", "[2]", "[2, 3]"));
+  BOOST_CHECK_EXCEPTION(gather(x, 1, x), DtypeError, mentions("gather", "f32", "i64"));
+  BOOST_CHECK_EXCEPTION(scatter_add(x, 1, index, x), ShapeError, mentions("scatter_add", "[2, 4]", "[2, 3]"));
+  BOOST_CHECK_EXCEPTION(scatter_add(x, 1, index, Tensor::zeros({2, 4}, f64)), DtypeError,
+                        mentions("scatter_add", "f32", "f64"));
+  BOOST_CHECK_EXCEPTION(index_select(x, 0, index), ShapeError, mentions("index_select", "[2, 4]", "vector"));
+  BOOST_CHECK_EXCEPTION(index_add(x, 0, Tensor::zeros({4}, i64), x), ShapeError,
+                        mentions("index_add", "[2, 3]", "[4, 3]"));
+  BOOST_CHECK_EXCEPTION(gather(x, 2, index), ArgumentError, mentions("gather", "axis 2"));
+  BOOST_CHECK_EXCEPTION(gather(Tensor::scalar(1), 0, index), ArgumentError, mentions("gather", "scalar"));
+}
+
+BOOST_AUTO_TEST_SUITE_END()

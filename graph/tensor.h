@@ -31,7 +31,8 @@ struct TensorAccess;
 /// destruction are valid on it; everything else throws.
 class TAPEGRAD_API Tensor {
  public:
-  Tensor() noexcept = default;
+  // Not defaulted: GCC would clear the whole object at once, with an instruction that takes longer than all the rest.
+  Tensor() noexcept {}
   Tensor(const Tensor& o) noexcept
       : storage_(o.storage_), data_(o.data_), tag_(o.tag_), shape_(o.shape_), dtype_(o.dtype_) {
     if (storage_) detail::retain(storage_);
@@ -129,6 +130,8 @@ class TAPEGRAD_API Tensor {
 
  private:
   friend struct detail::TensorAccess;
+  Tensor(detail::Storage* storage, std::byte* data, const detail::Tag& tag, const Shape& shape, Dtype dtype) noexcept
+      : storage_(storage), data_(data), tag_(tag), shape_(shape), dtype_(dtype) {}
   static Tensor copy_of(const void* values, std::size_t count, const Shape& shape, Dtype dtype);
   void require_dtype(Dtype dtype) const;
   std::byte* mutate();
@@ -149,14 +152,8 @@ struct TensorAccess {
   static Storage* storage(const Tensor& t) noexcept { return t.storage_; }
   static std::byte* data(const Tensor& t) noexcept { return t.data_; }
   /// Takes over one reference on `storage`.
-  static Tensor adopt(Storage* storage, std::byte* data, const Shape& shape, Dtype dtype, Tag tag = {}) noexcept {
-    Tensor t;
-    t.storage_ = storage;
-    t.data_ = data;
-    t.tag_ = tag;
-    t.shape_ = shape;
-    t.dtype_ = dtype;
-    return t;
+  static Tensor adopt(Storage* storage, std::byte* data, const Shape& shape, Dtype dtype, const Tag& tag = {}) noexcept {
+    return Tensor(storage, data, tag, shape, dtype);
   }
   /// Hands the reference to the caller and leaves the tensor undefined.
   static Storage* disown(Tensor& t) noexcept { return std::exchange(t.storage_, nullptr); }

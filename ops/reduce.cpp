@@ -139,8 +139,8 @@ Tensor beside_input(const Vjp<Op>& m, const Tensor& t) {
 template <class Op, class F>
 void spread_gradient(Vjp<Op>& m, F&& f) {
   const Shape shape = m.in_shape(0);
+  if (shape.size() == 0) return m.add(0, Tensor::zeros(shape, m.in_dtype(0)));
   m.accumulate(0, [&](Tensor& gx, bool add) {
-    if (shape.size() == 0) return;
     visit_floating(gx.dtype(), [&]<class T> {
       detail::spread(layout_of(shape, m.op().axes), shape.size(), TensorAccess::data_as<T>(gx), add,
                      f.template operator()<T>());
@@ -248,9 +248,9 @@ void Mean::vjp_fused(Vjp<Mean>& m) {
 
 Tensor Prod::f(const Tensor& x) const { return fold<detail::ProductFold>(x, *this); }
 
-// A tree of products, halves times halves. Going down again, each half's gradient is the parent's times the
-// other half: no division, so zeros do no harm, and every step is an op, so that the rule itself has
-// derivatives.
+// In general, a tree of products: halves times halves. Going down again, each half's gradient is the parent's
+// times the other half: no division, so zeros do no harm, and every step is an op, so that the rule itself
+// has derivatives.
 void Prod::vjp(Vjp<Prod>& m) {
   const AxisMask axes = m.op().axes;
   const Shape shape = m.in_shape(0);
@@ -280,6 +280,39 @@ void Prod::vjp(Vjp<Prod>& m) {
   Tensor g = reshape(m.gy(), Shape{1, width});
   for (auto level = tree.rbegin(); level != tree.rend(); ++level) g = concat({g * level->b, g * level->a}, 0);
   m.add(0, permute(reshape(slice(g, 0, 0, n), front.shape()), back));
+}
+
+// The product of the elements before and of those behind; the second walk is the first in a mirror.
+void Prod::vjp_fused(Vjp<Prod>& m) {
+  const Tensor x = m.in<0>();
+  Tensor gx = Tensor::empty(x.shape(), x.dtype());
+  Tensor before = m.gy().copy();
+  Tensor behind = Tensor::ones(before.shape(), x.dtype());
+  const std::int64_t n = x.size();
+  if (n > 0)
+    visit_floating(x.dtype(), [&]<class T> {
+      const BroadcastLayout layout = layout_of(x.shape(), m.op().axes);
+      const T* v = elements<T>(x);
+      T* g = TensorAccess::data_as<T>(gx);
+      T* b = TensorAccess::data_as<T>(before);
+      std::int64_t i = 0;
+      layout.walk(0, n, [&](std::int64_t o, std::int64_t run, std::int64_t step) {
+        for (const std::int64_t end = i + run; i < end; ++i, o += step) {
+          g[i] = b[o];
+          b[o] *= v[i];
+        }
+      });
+      b = TensorAccess::data_as<T>(behind);
+      const std::int64_t last = behind.size() - 1;
+      layout.walk(0, n, [&](std::int64_t o, std::int64_t run, std::int64_t step) {
+        for (const std::int64_t end = i - run; i > end; o += step) {
+          --i;
+          g[i] *= b[last - o];
+          b[last - o] *= v[i];
+        }
+      });
+    });
+  m.add(0, gx);
 }
 
 // ---- max, min ----

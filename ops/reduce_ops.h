@@ -71,6 +71,7 @@ struct Prod : Reduction {
   static constexpr bool composed = false;
   Tensor f(const Tensor& x) const;
   static void vjp(Vjp<Prod>& m);
+  static void vjp_fused(Vjp<Prod>& m);
   static void samples(Samples& s) {
     // Near 1, so that the product of a thousand stays a number of ordinary size.
     detail::reduction_samples(s, Prod{}, [](const Shape& x) { return SampleInput(x, {0.95, 1.05}); });

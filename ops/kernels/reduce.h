@@ -2,18 +2,14 @@
 
 #include <algorithm>
 #include <array>
-#include <bit>
-#include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <limits>
-#include <utility>
+#include <vector>
 
 #include <tapegrad/ops/kernels/broadcast.h>
-#include <tapegrad/ops/kernels/real.h>
+#include <tapegrad/ops/kernels/fold.h>
 
-/// Reductions over any set of axes. Elements are folded in blocks that depend on the shape alone, and the
-/// blocks in pairs, so that the error of a sum grows with the logarithm of their number.
+/// Reductions over any set of axes, in blocks that depend on the shape alone and that the threads share.
 namespace tapegrad::detail {
 
 /// Steps through the offsets of the elements along a few axes, the last fastest; after the last comes the
@@ -35,9 +31,13 @@ class Odometer {
       index_[d] = 0;
     }
   }
-  void restart() {
+  /// To the element that `position` steps from the first lead to.
+  void seek(std::int64_t position) {
     offset_ = 0;
-    index_ = {};
+    for (std::size_t d = rank_; d-- > 0; position /= extent_[d]) {
+      index_[d] = position % extent_[d];
+      offset_ += index_[d] * stride_[d];
+    }
   }
   std::size_t rank() const { return rank_; }
   std::int64_t stride(std::size_t d) const { return stride_[d]; }
@@ -72,122 +72,17 @@ struct ReductionAxes {
   }
 };
 
-// ---- what is folded: map(element, parameter of its output), then combine ----
-
-template <class T>
-struct SumFold {
-  static constexpr T kIdentity{0};
-  static constexpr bool kParameter = false;
-  static T map(T x, T) { return x; }
-  static T combine(T a, T b) { return wrapping_add(a, b); }
-};
-
-template <class T>
-struct ProductFold {
-  static constexpr T kIdentity{1};
-  static constexpr bool kParameter = false;
-  static T map(T x, T) { return x; }
-  static T combine(T a, T b) { return wrapping_mul(a, b); }
-};
-
-/// A NaN is passed on.
-template <class T>
-struct MaximumFold {
-  using Limits = std::numeric_limits<T>;
-  static constexpr T kIdentity = Limits::has_infinity ? -Limits::infinity() : Limits::lowest();
-  static constexpr bool kParameter = false;
-  static T map(T x, T) { return x; }
-  static T combine(T a, T b) { return b > a || b != b ? b : a; }
-};
-template <class T>
-struct MinimumFold {
-  using Limits = std::numeric_limits<T>;
-  static constexpr T kIdentity = Limits::has_infinity ? Limits::infinity() : Limits::max();
-  static constexpr bool kParameter = false;
-  static T map(T x, T) { return x; }
-  static T combine(T a, T b) { return b < a || b != b ? b : a; }
-};
-
-template <class T>
-struct SquaresFold : SumFold<T> {
-  static T map(T x, T) { return x * x; }
-};
-/// Squares of the distance from the parameter, a mean.
-template <class T>
-struct DeviationsFold : SumFold<T> {
-  static constexpr bool kParameter = true;
-  static T map(T x, T mean) { return (x - mean) * (x - mean); }
-};
-/// e^(x - parameter), with the maximum as the parameter.
-template <class T>
-struct ExponentialsFold : SumFold<T> {
-  static constexpr bool kParameter = true;
-  static T map(T x, T largest) { return exp(Real<T>{x - largest}).v; }
-};
-/// How many elements equal the parameter.
-template <class T>
-struct EqualsFold : SumFold<T> {
-  static constexpr bool kParameter = true;
-  static T map(T x, T value) { return static_cast<T>(x == value); }
-};
-
-// ---- along a run ----
-
-/// Folds partial results in pairs: of equally many elements each, as far as their number allows.
-template <class F, class T>
-class PairwiseFold {
- public:
-  void push(T v) {
-    for (std::uint64_t c = pushed_++; c & 1; c >>= 1) v = F::combine(std::move(level_[--top_]), v);
-    level_[top_++] = std::move(v);
-  }
-  T result() {
-    if constexpr (requires { F::kIdentity; })
-      if (top_ == 0) return F::kIdentity;
-    while (top_ > 1) {
-      --top_;
-      level_[top_ - 1] = F::combine(std::move(level_[top_ - 1]), level_[top_]);
-    }
-    return std::move(level_[0]);
-  }
-
- private:
-  std::uint64_t pushed_ = 0;
-  std::size_t top_ = 0;
-  T level_[64];
-};
-
-inline constexpr std::int64_t kFoldBlock = 1024;
-
-/// At most kFoldBlock elements, in lanes that the compiler turns into vectors.
-template <class F, class T>
-T fold_block(const T* x, std::int64_t n, T parameter) {
-  constexpr std::int64_t kLanes = 128 / sizeof(T);
-  if (n < kLanes) {
-    T all = F::kIdentity;
-    for (std::int64_t i = 0; i < n; ++i) all = F::combine(all, F::map(x[i], parameter));
-    return all;
-  }
-  T lane[kLanes];
-  for (std::int64_t j = 0; j < kLanes; ++j) lane[j] = F::map(x[j], parameter);
-  std::int64_t i = kLanes;
-  for (; i + kLanes <= n; i += kLanes)
-    for (std::int64_t j = 0; j < kLanes; ++j) lane[j] = F::combine(lane[j], F::map(x[i + j], parameter));
-  for (std::int64_t j = 0; i + j < n; ++j) lane[j] = F::combine(lane[j], F::map(x[i + j], parameter));
-  for (std::int64_t width = kLanes / 2; width > 0; width /= 2)
-    for (std::int64_t j = 0; j < width; ++j) lane[j] = F::combine(lane[j], lane[j + width]);
-  return lane[0];
-}
-
 // ---- across rows ----
 
 inline constexpr std::int64_t kRowBlock = 32;
 template <class T>
 inline constexpr std::int64_t kColumnBlock = 1024 / sizeof(T);
 
-/// out[j] = the fold of in[offset + j] over the offsets of `rows`, for j < width <= kColumnBlock.
+/// out[j] = the fold of in[offset + j] over the next `count` offsets of `rows`, for j < width <=
+/// kColumnBlock.
 template <class F, class T>
-void fold_rows(const T* in, Odometer& rows, std::int64_t width, const T* parameter, T* out) {
+void fold_rows(const T* in, Odometer& rows, std::int64_t count, std::int64_t width, const T* parameter,
+               T* out) {
   constexpr std::int64_t kWidth = kColumnBlock<T>;
   alignas(64) T level[60][kWidth];
   std::size_t top = 0;
@@ -202,7 +97,7 @@ void fold_rows(const T* in, Odometer& rows, std::int64_t width, const T* paramet
     --top;
     for (std::int64_t j = 0; j < width; ++j) level[top - 1][j] = F::combine(level[top - 1][j], level[top][j]);
   };
-  for (std::int64_t left = rows.count(); left > 0;) {
+  for (std::int64_t left = count; left > 0;) {
     T* const sum = level[top++];
     std::int64_t block = std::min(left, kRowBlock);
     left -= block;
@@ -239,7 +134,7 @@ void fold_narrow_rows(const T* in, std::int64_t count, std::int64_t width, T* ou
   T partial[kColumnBlock<T>];
   Odometer rows;
   rows.axis(count / together, wide);
-  fold_rows<F>(in, rows, wide, static_cast<const T*>(nullptr), partial);
+  fold_rows<F>(in, rows, rows.count(), wide, static_cast<const T*>(nullptr), partial);
   const T* rest = in + count / together * wide;
   const std::int64_t rest_size = count % together * width;
   for (std::int64_t j = 0; j < rest_size; ++j) partial[j] = F::combine(partial[j], F::map(rest[j], T{}));
@@ -250,41 +145,90 @@ void fold_narrow_rows(const T* in, std::int64_t count, std::int64_t width, T* ou
   }
 }
 
+/// Outputs [begin, end) of a reduction along runs.
+template <class F, class T>
+void reduce_runs(ReductionAxes axes, const T* in, const T* parameter, std::int64_t begin, std::int64_t end,
+                 T* out) {
+  axes.kept.seek(begin);
+  for (std::int64_t o = begin; o < end; ++o, axes.kept.next()) {
+    const T* from = in + axes.kept.offset();
+    const T p = F::kParameter ? parameter[o] : T{};
+    if (axes.reduced.count() == 1) {
+      out[o] = axes.run <= kFoldBlock  ? fold_block<F>(from, axes.run, p)
+               : axes.run > kFoldRange ? fold_long_run<F>(from, axes.run, p)
+                                       : fold_run<F>(from, axes.run, p);
+      continue;
+    }
+    PairwiseFold<F, T> fold;
+    for (std::int64_t r = 0; r < axes.reduced.count(); ++r, axes.reduced.next())
+      fold.push(fold_run<F>(from + axes.reduced.offset(), axes.run, p));
+    out[o] = fold.result();
+  }
+}
+
+/// Rows [begin, end) of a reduction across rows, all columns.
+template <class F, class T>
+void reduce_rows(ReductionAxes axes, const T* in, const T* parameter, std::int64_t begin, std::int64_t end,
+                 T* out) {
+  const std::int64_t count = end - begin;
+  axes.reduced.seek(begin);
+  if constexpr (!F::kParameter) {
+    const bool adjacent = axes.reduced.rank() == 1 && axes.reduced.stride(0) == axes.run;
+    if (adjacent && axes.run <= kColumnBlock<T> / 8 && count >= kColumnBlock<T> / axes.run)
+      return fold_narrow_rows<F>(in + axes.reduced.offset(), count, axes.run, out);
+  }
+  const std::int64_t columns = kColumnBlock<T>;
+  parallel_ranges(blocks_of(axes.run, columns), std::max<std::int64_t>(1, kFoldRange / (columns * count)),
+                  [&](std::int64_t first, std::int64_t last) {
+                    Odometer rows = axes.reduced;
+                    for (std::int64_t j = first * columns; j < std::min(axes.run, last * columns);
+                         j += columns) {
+                      rows.seek(begin);
+                      fold_rows<F>(in + j, rows, count, std::min(columns, axes.run - j),
+                                   F::kParameter ? parameter + j : nullptr, out + j);
+                    }
+                  });
+}
+
+/// The same for many rows: the threads share them, in ranges whose results are folded again.
+template <class F, class T>
+void reduce_many_rows(const ReductionAxes& axes, const T* in, const T* parameter, T* out) {
+  const std::int64_t count = axes.reduced.count();
+  const std::int64_t together = std::max(kRowBlock, kFoldRange / axes.run);
+  if (count < 2 * together) return reduce_rows<F>(axes, in, parameter, 0, count, out);
+  const std::int64_t ranges = blocks_of(count, together);
+  std::vector<T, PoolAllocator<T>> partial(static_cast<std::size_t>(ranges * axes.run));
+  parallel_ranges(count, together, [&](std::int64_t begin, std::int64_t end) {
+    reduce_rows<F>(axes, in, parameter, begin, end, partial.data() + begin / together * axes.run);
+  });
+  ReductionAxes again = axes;
+  again.reduced = Odometer();
+  again.reduced.axis(ranges, axes.run);
+  reduce_rows<FoldAgain<F, T>>(again, static_cast<const T*>(partial.data()), parameter, 0, ranges, out);
+}
+
 /// Folds `in`, which is not empty, to `out`, whose layout stretches to it. `parameter` has a value for each
 /// output, where the fold takes one.
 template <template <class> class Fold, class T>
 void reduce(const BroadcastLayout& layout, const T* in, const T* parameter, T* out) {
   using F = Fold<T>;
-  ReductionAxes axes(layout);
-  const auto p = [&](std::int64_t o) { return F::kParameter ? parameter[o] : T{}; };
+  const ReductionAxes axes(layout);
+  const std::int64_t outputs = axes.kept.count();
+  const std::int64_t each = axes.reduced.count() * axes.run;
+  const std::int64_t together = std::max<std::int64_t>(1, kFoldRange / each);
   if (axes.run_is_reduced) {
-    for (std::int64_t o = 0; o < axes.kept.count(); ++o, axes.kept.next()) {
-      const T* from = in + axes.kept.offset();
-      if (axes.reduced.count() == 1 && axes.run <= kFoldBlock) {
-        out[o] = fold_block<F>(from, axes.run, p(o));
-        continue;
-      }
-      PairwiseFold<F, T> fold;
-      for (std::int64_t r = 0; r < axes.reduced.count(); ++r, axes.reduced.next())
-        for (std::int64_t i = 0; i < axes.run; i += kFoldBlock)
-          fold.push(
-              fold_block<F>(from + axes.reduced.offset() + i, std::min(kFoldBlock, axes.run - i), p(o)));
-      out[o] = fold.result();
-    }
+    parallel_ranges(outputs, together, [&](std::int64_t begin, std::int64_t end) {
+      reduce_runs<F>(axes, in, parameter, begin, end, out);
+    });
     return;
   }
-  const bool adjacent = axes.reduced.rank() == 1 && axes.reduced.stride(0) == axes.run;
-  for (std::int64_t o = 0; o < axes.kept.count(); ++o, axes.kept.next(), out += axes.run) {
-    const T* from = in + axes.kept.offset();
-    if constexpr (!F::kParameter)
-      if (adjacent && axes.run <= kColumnBlock<T> / 8 && axes.reduced.count() >= kColumnBlock<T> / axes.run) {
-        fold_narrow_rows<F>(from, axes.reduced.count(), axes.run, out);
-        continue;
-      }
-    for (std::int64_t j = 0; j < axes.run; j += kColumnBlock<T>)
-      fold_rows<F>(from + j, axes.reduced, std::min(kColumnBlock<T>, axes.run - j),
-                   F::kParameter ? parameter + o * axes.run + j : nullptr, out + j);
-  }
+  parallel_ranges(outputs, together, [&](std::int64_t begin, std::int64_t end) {
+    Odometer kept = axes.kept;
+    kept.seek(begin);
+    for (std::int64_t o = begin; o < end; ++o, kept.next())
+      reduce_many_rows<F>(axes, in + kept.offset(), F::kParameter ? parameter + o * axes.run : nullptr,
+                          out + o * axes.run);
+  });
 }
 
 /// For each output, where the first element equal to `value` is, counted along the reduced axes in row-major
@@ -296,7 +240,7 @@ void find_first(const BroadcastLayout& layout, const T* in, const T* value, std:
   if (axes.run_is_reduced) {
     for (std::int64_t o = 0; o < axes.kept.count(); ++o, axes.kept.next()) {
       std::int64_t before = 0;
-      axes.reduced.restart();
+      axes.reduced.seek(0);
       for (std::int64_t r = 0; r < axes.reduced.count(); ++r, axes.reduced.next()) {
         const T* from = in + axes.kept.offset() + axes.reduced.offset();
         const T* at = std::find_if(from, from + axes.run, [&](T x) { return found(x, value[o]); });
@@ -320,20 +264,21 @@ void find_first(const BroadcastLayout& layout, const T* in, const T* value, std:
 /// to[i] = f(i, o), or to[i] += f(i, o), for each of `size` elements and the output o that it is reduced to.
 template <class T, class F>
 void spread(const BroadcastLayout& layout, std::int64_t size, T* __restrict to, bool add, F&& f) {
-  if (size == 0) return;
-  std::int64_t i = 0;
-  layout.walk(0, size, [&](std::int64_t o, std::int64_t run, std::int64_t step) {
-    const auto store = [&](auto&& value) {
-      if (add)
-        for (std::int64_t j = 0; j < run; ++j) to[i + j] += value(j);
+  parallel_ranges(size, kFoldRange, [&](std::int64_t begin, std::int64_t end) {
+    std::int64_t i = begin;
+    layout.walk(begin, end - begin, [&](std::int64_t o, std::int64_t run, std::int64_t step) {
+      const auto store = [&](auto&& value) {
+        if (add)
+          for (std::int64_t j = 0; j < run; ++j) to[i + j] += value(j);
+        else
+          for (std::int64_t j = 0; j < run; ++j) to[i + j] = value(j);
+      };
+      if (step)
+        store([&](std::int64_t j) { return f(i + j, o + j); });
       else
-        for (std::int64_t j = 0; j < run; ++j) to[i + j] = value(j);
-    };
-    if (step)
-      store([&](std::int64_t j) { return f(i + j, o + j); });
-    else
-      store([&](std::int64_t j) { return f(i + j, o); });
-    i += run;
+        store([&](std::int64_t j) { return f(i + j, o); });
+      i += run;
+    });
   });
 }
 

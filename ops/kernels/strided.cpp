@@ -2,6 +2,8 @@
 #include <cstring>
 #include <type_traits>
 
+#include <tapegrad/ops/kernels/parallel.h>
+#include <tapegrad/ops/kernels/real.h>
 #include <tapegrad/ops/kernels/strided.h>
 
 namespace tapegrad::detail {
@@ -39,7 +41,7 @@ struct Store {
 struct Add {
   template <class T>
   void operator()(T& to, T from) const {
-    to += from;
+    to = wrapping_add(to, from);
   }
 };
 
@@ -73,12 +75,12 @@ void transpose(const Axis& outer, const Axis& inner, T* to, const T* from, Put p
   }
 }
 
+/// The first `extent` elements of the outermost axis.
 template <class T, class Put>
-void walk(const StridedPlan& plan, T* to, T* from, Put put) {
-  if (plan.empty()) return;
-  if (plan.rank() == 0) return put(*to, *from);
+void walk(const StridedPlan& plan, std::int64_t extent, T* to, const T* from, Put put) {
   std::array<Axis, Shape::kMaxRank> axes{};
   for (std::size_t i = 0; i < plan.rank(); ++i) axes[i] = plan[i];
+  axes[0].extent = extent;
   std::size_t outer = plan.rank() - 1;
   const Axis inner = axes[outer];
   // The axis along which the source is contiguous, where that is not the innermost, moves next to it.
@@ -114,21 +116,35 @@ void walk(const StridedPlan& plan, T* to, T* from, Put put) {
   }
 }
 
+// Shared among the threads along the outermost axis; no element is written twice.
+template <class Put>
+void walk_shared(const StridedPlan& plan, Tensor& to, std::int64_t to_offset, const Tensor& from,
+                 std::int64_t from_offset, Put put) {
+  visit_dtype(to.dtype(), [&]<class T> {
+    T* const out = TensorAccess::data_as<T>(to) + to_offset;
+    const T* const in = TensorAccess::data_as<T>(from) + from_offset;
+    if (plan.empty()) return;
+    if (plan.rank() == 0) return put(*out, *in);
+    constexpr std::int64_t kTogether = 32 * 1024;
+    std::int64_t inner = 1;
+    for (std::size_t i = 1; i < plan.rank(); ++i) inner *= plan[i].extent;
+    parallel_ranges(plan[0].extent, std::max<std::int64_t>(1, kTogether / inner),
+                    [&](std::int64_t begin, std::int64_t end) {
+                      walk(plan, end - begin, out + begin * plan[0].to, in + begin * plan[0].from, put);
+                    });
+  });
+}
+
 }  // namespace
 
 void copy_strided(const StridedPlan& plan, Tensor& to, std::int64_t to_offset, const Tensor& from,
                   std::int64_t from_offset) {
-  visit_dtype(to.dtype(), [&]<class T> {
-    walk(plan, TensorAccess::data_as<T>(to) + to_offset, TensorAccess::data_as<T>(from) + from_offset,
-         Store{});
-  });
+  walk_shared(plan, to, to_offset, from, from_offset, Store{});
 }
 
 void add_strided(const StridedPlan& plan, Tensor& to, std::int64_t to_offset, const Tensor& from,
                  std::int64_t from_offset) {
-  visit_floating(to.dtype(), [&]<class T> {
-    walk(plan, TensorAccess::data_as<T>(to) + to_offset, TensorAccess::data_as<T>(from) + from_offset, Add{});
-  });
+  walk_shared(plan, to, to_offset, from, from_offset, Add{});
 }
 
 }  // namespace tapegrad::detail

@@ -37,7 +37,7 @@ std::array<std::int64_t, Shape::kMaxRank> row_major_strides(const Shape& shape);
 /// Writes the elements of `from`, beginning at one offset, to those of `to`, beginning at another.
 void copy_strided(const StridedPlan& plan, Tensor& to, std::int64_t to_offset, const Tensor& from,
                   std::int64_t from_offset = 0);
-/// Adds them instead; floating dtypes alone.
+/// Adds them instead.
 void add_strided(const StridedPlan& plan, Tensor& to, std::int64_t to_offset, const Tensor& from,
                  std::int64_t from_offset = 0);
 

@@ -77,7 +77,7 @@ class Judge {
     // Reported per unit of the element, or of the direction.
     const double unit = moved.size() == 1 ? moved[0] : std::ldexp(1, scale);
     const double step = moved.size() == 1 ? std::abs(moved[0]) : unit;
-    seen_ = {Verdict::inconclusive, a / unit, e.value / unit, std::abs(e.uncertainty / unit), step};
+    seen_ = {Verdict::inconclusive, a / unit, e.value / unit, std::abs((e.uncertainty + e.hidden) / unit), step};
     if (!e.finite) seen_.numeric = std::numeric_limits<double>::quiet_NaN();
     if (e.smooth && (!best_ || seen_.uncertainty < best_->uncertainty)) best_ = seen_;
     size_ = std::max(std::abs(a), std::abs(e.value));
@@ -102,7 +102,7 @@ class Judge {
       if (++differing == 1) differs_ = seen_;
       if (differing == 2) return result(Verdict::fail);
     }
-    return result(before == View::zero && differing == 0 ? Verdict::zero : Verdict::inconclusive);
+    return result(before == View::zero ? Verdict::zero : Verdict::inconclusive);
   }
 
   Judgement kink() {

@@ -1,0 +1,111 @@
+#!/usr/bin/env bash
+# Uses the tapegrad command as a user would, right and wrong: what it prints, what it writes, how it exits.
+# usage: tests/command/run.sh TAPEGRAD_COMMAND MNIST_FOLDER
+set -uo pipefail
+
+tapegrad=$1
+mnist=$2
+work=$(mktemp -d)
+trap 'chmod -R u+w "$work"; rm -rf "$work"' EXIT
+failures=0
+
+# expect EXIT_CODE TEXT ARGUMENT...: the command exits so, and TEXT (a regular expression) is in what it prints; an
+# error is one line on standard error and nothing on standard output.
+expect() {
+  local code=$1 text=$2
+  shift 2
+  "$tapegrad" "$@" >"$work/out" 2>"$work/err"
+  local got=$?
+  local problem=
+  [ "$got" -eq "$code" ] || problem="exit code $got, expected $code"
+  grep -qE -- "$text" "$work/out" "$work/err" || problem+="; '$text' is not in its output"
+  if [ "$code" -eq 2 ]; then
+    [ "$(wc -l <"$work/err")" -eq 1 ] && [ ! -s "$work/out" ] || problem+="; an error is not one line on standard error"
+  fi
+  if [ -n "$problem" ]; then
+    echo "FAILED: tapegrad $*: ${problem#; }"
+    head -5 "$work/out" "$work/err"
+    failures=$((failures + 1))
+  fi
+}
+
+check() {
+  local what=$1
+  shift
+  "$@" || { echo "FAILED: $what"; failures=$((failures + 1)); }
+}
+
+train=(train --data "$mnist" --out "$work/run")
+
+# ---- what works ----
+expect 0 'train.*gradcheck.*graph|gradcheck' --help
+expect 0 '^tapegrad [0-9]+\.[0-9]+\.[0-9]+$' --version
+for command in train gradcheck graph; do expect 0 "Usage: tapegrad $command" "$command" --help; done
+
+expect 0 'epoch +3  iteration +150 ' "${train[@]}" --iterations 150 --lr 0.2
+check "no control characters where the output is no terminal" bash -c "! grep -q $'[\r\x1b]' '$work/out'"
+check "a line for each epoch" [ "$(wc -l <"$work/run/history.csv")" -eq 4 ]
+check "a header in the history" grep -q '^epoch,iteration,train_loss,train_accuracy,test_loss,test_accuracy$' "$work/run/history.csv"
+check "parameters" [ -s "$work/run/parameters.safetensors" ]
+check "it learns" awk -F, 'END { exit !($6 > 0.6) }' "$work/run/history.csv"
+cp "$work/run/parameters.safetensors" "$work/one-thread"
+expect 0 'epoch' "${train[@]}" --iterations 150 --lr 0.2 --threads 2
+check "the same weights with two threads" cmp "$work/one-thread" "$work/run/parameters.safetensors"
+expect 0 'epoch +1 ' "${train[@]}" --model multi-layer --hidden 30,20 --activation tanh --init xavier --optimizer adam \
+  --lr 0.001 --epochs 1 --batch 500
+expect 0 'epoch +1 ' "${train[@]}" --activation sigmoid --init he --optimizer adagrad --lr 0.01 --epochs 1
+expect 0 'epoch +1 ' "${train[@]}" --optimizer momentum --lr 0.01 --epochs 1
+
+"$tapegrad" "${train[@]}" --epochs 100000 >"$work/out" 2>&1 &
+pid=$!
+for _ in $(seq 200); do grep -q '^epoch' "$work/out" && break; sleep 0.1; done
+kill -INT "$pid"
+wait "$pid"
+check "Ctrl-C exits with 130" [ $? -eq 130 ]
+check "Ctrl-C says what is kept" grep -q 'interrupted after [0-9]* iterations' "$work/out"
+check "Ctrl-C leaves the parameters" [ -s "$work/run/parameters.safetensors" ]
+
+expect 0 'nodes of 784-50-10' graph --out "$work/net.dot"
+check "a graph with shapes" grep -q 'affine\\n\[100, 50\]' "$work/net.dot"
+expect 0 'tanh' gradcheck --op 'tan?' --op tan --order 2
+expect 0 'matmul' gradcheck --list
+
+# ---- what does not ----
+expect 2 'command' 
+expect 2 "no command 'fit'" fit
+expect 2 '--data' train --out "$work/run"
+expect 2 '--out' train --data "$mnist"
+expect 2 'sgdd' "${train[@]}" --optimizer sgdd
+expect 2 'three-layer' "${train[@]}" --model three-layer
+expect 2 'softsign' "${train[@]}" --activation softsign
+expect 2 'zero' "${train[@]}" --init zero
+expect 2 'two-layer' "${train[@]}" --hidden 50,100
+expect 2 'width' "${train[@]}" --hidden 0
+expect 2 '--batch 0' "${train[@]}" --batch 0
+expect 2 '6001' "${train[@]}" --batch 6001
+expect 2 '--lr' "${train[@]}" --lr 0
+expect 2 '--lr' "${train[@]}" --lr fast
+expect 2 '--epochs' "${train[@]}" --epochs 0
+expect 2 'xcludes' "${train[@]}" --epochs 1 --iterations 1
+expect 2 '--threads' "${train[@]}" --threads 0
+expect 2 '--frob' "${train[@]}" --frob 1
+expect 1 'nowhere' train --data "$work/nowhere" --out "$work/run"
+touch "$work/file"
+expect 1 'file' "${train[@]/$work\/run/$work/file}" --iterations 1
+expect 1 'missing' graph --out "$work/missing/net.dot"
+expect 2 'no_such_op' gradcheck --op no_such_op
+expect 2 '--order' gradcheck --order 7
+
+mkdir "$work/damaged"
+cp "$mnist"/*.gz "$work/damaged"
+images=$work/damaged/train-images-idx3-ubyte.gz
+head -c 100000 "$mnist/${images##*/}" >"$images"
+expect 1 'train-images-idx3-ubyte.gz' train --data "$work/damaged" --out "$work/run"
+head -c 1000 /dev/zero >"$images"
+expect 1 'train-images-idx3-ubyte.gz' train --data "$work/damaged" --out "$work/run"
+cp "$mnist/train-labels-idx1-ubyte.gz" "$images"
+expect 1 'train-images-idx3-ubyte.gz' train --data "$work/damaged" --out "$work/run"
+check "what was saved before is still there" [ -s "$work/run/parameters.safetensors" ]
+
+[ "$failures" -eq 0 ] && echo "The command does what it should."
+exit $((failures > 0))

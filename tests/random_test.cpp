@@ -108,6 +108,26 @@ BOOST_AUTO_TEST_CASE(integers_permutations_and_coins_match_another_implementatio
              (std::vector<std::int64_t>{0, 1, 1, 0, 1, 0, 0, 0, 0, 1, 1, 1, 0, 0, 0, 0}));
 }
 
+// For this count every second draw is rejected; five of these eight are.
+BOOST_AUTO_TEST_CASE(rejected_draws_are_repeated_as_in_another_implementation) {
+  const std::vector<std::uint64_t> expected{0x07a82f9f71b1f32a, 0x4c5a779509fc376e, 0x534e6ff6c51656f8,
+                                            0x78971dea860de9bb, 0x12d9e969d1581c4a, 0x3535f41b5cf76513,
+                                            0x6a27cd3a3bf4f009, 0x41d9ab6b6acbef07};
+  Generator g(kSeed, kStream);
+  for (const std::uint64_t v : expected) BOOST_TEST(g.below((std::uint64_t{1} << 63) + 1) == v);
+}
+
+BOOST_AUTO_TEST_CASE(pairs_of_words_start_at_even_positions) {
+  Generator odd(Generator::State{kSeed, kStream, 7});
+  Generator even(Generator::State{kSeed, kStream, 8});
+  BOOST_TEST(randn({3}, odd).to_vector<float>() == randn({3}, even).to_vector<float>());
+  BOOST_TEST((odd.state() == even.state()));
+  odd = Generator(Generator::State{kSeed, kStream, 7});
+  even = Generator(Generator::State{kSeed, kStream, 8});
+  BOOST_TEST(odd() == even());
+  BOOST_TEST((odd.state() == even.state()));
+}
+
 BOOST_AUTO_TEST_CASE(normal_values_have_the_moments_of_a_normal_distribution) {
   Generator g(1);
   const Tensor t = randn(kMany, g, f64);

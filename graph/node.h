@@ -27,6 +27,18 @@ struct alignas(std::int64_t) PackedShape {
     return t.dtype() == dtype && t.rank() == rank && std::ranges::equal(dims(), t.shape().dims());
   }
 
+  /// A tensor of this shape. Takes over one reference on `storage`.
+  Tensor tensor(Storage* storage, std::byte* data, const Tag& tag = {}) const {
+    return TensorAccess::adopt_as(storage, data, dtype, tag, [this] { return shape(); });
+  }
+  Tensor empty_tensor() const {
+    std::int64_t size = 1;
+    for (const std::int64_t d : dims()) size *= d;
+    const std::size_t total = static_cast<std::size_t>(size) * size_of(dtype);
+    Storage* s = allocate(total);
+    return tensor(s, s->data(total));
+  }
+
   static std::size_t bytes(const Shape& s) { return sizeof(PackedShape) + s.rank() * sizeof(std::int64_t); }
   static const PackedShape* write(void* memory, const Shape& s, Dtype dtype) {
     auto* p = new (memory) PackedShape{static_cast<std::uint8_t>(s.rank()), dtype};
@@ -95,18 +107,17 @@ struct Node {
   const Leaf& as_leaf() const { return *static_cast<const Leaf*>(attributes); }
 
   bool has_gradient() const { return gradient != nullptr; }
-  void put_gradient(Tensor g, Node* computed_by = nullptr) {
+  void put_gradient(Tensor&& g, Node* computed_by = nullptr) {
     gradient_data = TensorAccess::data(g);
     gradient_node = computed_by;
     gradient = TensorAccess::disown(g);
   }
   Tensor take_gradient(const Tag& tag = {}) {
-    return TensorAccess::adopt(std::exchange(gradient, nullptr), gradient_data, shape->shape(), shape->dtype,
-                               tag);
+    return shape->tensor(std::exchange(gradient, nullptr), gradient_data, tag);
   }
   Tensor copy_gradient(const Tag& tag = {}) const {
     retain(gradient);
-    return TensorAccess::adopt(gradient, gradient_data, shape->shape(), shape->dtype, tag);
+    return shape->tensor(gradient, gradient_data, tag);
   }
   void drop_gradient() noexcept {
     if (gradient) release(std::exchange(gradient, nullptr));

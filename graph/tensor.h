@@ -17,8 +17,8 @@ namespace tapegrad {
 namespace detail {
 struct Node;
 
-/// Ties a tensor to the tape that recorded it. Epoch 0: not recorded. The node is read only after the epoch was
-/// found live.
+/// Ties a tensor to the tape that recorded it. Epoch 0: not recorded. The node is read only after the epoch
+/// was found live.
 struct Tag {
   std::uint64_t epoch = 0;
   Node* node = nullptr;
@@ -31,14 +31,19 @@ struct TensorAccess;
 /// destruction are valid on it; everything else throws.
 class TAPEGRAD_API Tensor {
  public:
-  // Not defaulted: GCC would clear the whole object at once, with an instruction that takes longer than all the rest.
+  // Not defaulted: GCC would clear the whole object at once, with an instruction that takes longer than all
+  // the rest.
   Tensor() noexcept {}
   Tensor(const Tensor& o) noexcept
       : storage_(o.storage_), data_(o.data_), tag_(o.tag_), shape_(o.shape_), dtype_(o.dtype_) {
     if (storage_) detail::retain(storage_);
   }
   Tensor(Tensor&& o) noexcept
-      : storage_(std::exchange(o.storage_, nullptr)), data_(o.data_), tag_(o.tag_), shape_(o.shape_), dtype_(o.dtype_) {}
+      : storage_(std::exchange(o.storage_, nullptr)),
+        data_(o.data_),
+        tag_(o.tag_),
+        shape_(o.shape_),
+        dtype_(o.dtype_) {}
   Tensor& operator=(const Tensor& o) noexcept { return *this = Tensor(o); }
   Tensor& operator=(Tensor&& o) noexcept {
     detail::Storage* old = std::exchange(storage_, std::exchange(o.storage_, nullptr));
@@ -59,7 +64,8 @@ class TAPEGRAD_API Tensor {
   static Tensor ones(const Shape& shape, Dtype dtype = f32);
   static Tensor full(const Shape& shape, double value, Dtype dtype = f32);
   static Tensor scalar(double value, Dtype dtype = f32) { return full({}, value, dtype); }
-  /// start, start + step, ... before stop. Throws ArgumentError for a step of 0 or one that leads away from stop.
+  /// start, start + step, ... before stop. Throws ArgumentError for a step of 0 or one that leads away from
+  /// stop.
   static Tensor arange(double start, double stop, double step = 1, Dtype dtype = f32);
   static Tensor arange(std::int64_t count) { return arange(0, static_cast<double>(count), 1, i64); }
   /// The identity matrix [n, n].
@@ -71,17 +77,17 @@ class TAPEGRAD_API Tensor {
   static Tensor from(std::initializer_list<double> values, const Shape& shape, Dtype dtype = f32);
   /// A copy of the values, with the dtype of T. Throws ShapeError where their number does not fill the shape.
   template <class T>
-    requires is_element_type<T>
+  requires is_element_type<T>
   static Tensor from(std::span<const T> values, const Shape& shape) {
     return copy_of(values.data(), values.size(), shape, dtype_of<T>);
   }
   template <class T>
-    requires is_element_type<T>
+  requires is_element_type<T>
   static Tensor from(const std::vector<T>& values, const Shape& shape) {
     return copy_of(values.data(), values.size(), shape, dtype_of<T>);
   }
   template <class T>
-    requires is_element_type<T>
+  requires is_element_type<T>
   static Tensor from(const std::vector<T>& values) {
     return from(values, Shape{static_cast<std::int64_t>(values.size())});
   }
@@ -96,23 +102,22 @@ class TAPEGRAD_API Tensor {
 
   /// The elements. Throws DtypeError where T is not the tensor's dtype.
   template <class T>
-    requires is_element_type<T>
-  std::span<const T> values() const {
+  requires is_element_type<T> std::span<const T> values()
+  const {
     require_dtype(dtype_of<T>);
     return {reinterpret_cast<const T*>(data_), static_cast<std::size_t>(shape_.size())};
   }
-  /// The elements for writing: every tensor that shares them sees the change. Counts as a mutation: a backward
-  /// that needs the old values throws MutatedSaved, and so does this call on a value (not a leaf) that the
-  /// active tape has recorded.
+  /// The elements for writing: every tensor that shares them sees the change. Counts as a mutation: a
+  /// backward that needs the old values throws MutatedSaved, and so does this call on a value (not a leaf)
+  /// that the active tape has recorded.
   template <class T>
-    requires is_element_type<T>
-  std::span<T> mutable_values() {
+  requires is_element_type<T> std::span<T> mutable_values() {
     require_dtype(dtype_of<T>);
     return {reinterpret_cast<T*>(mutate()), static_cast<std::size_t>(shape_.size())};
   }
   template <class T>
-    requires is_element_type<T>
-  std::vector<T> to_vector() const {
+  requires is_element_type<T> std::vector<T> to_vector()
+  const {
     const std::span<const T> v = values<T>();
     return std::vector<T>(v.begin(), v.end());
   }
@@ -126,12 +131,15 @@ class TAPEGRAD_API Tensor {
   /// True where the thread's active tape records what is computed from this tensor.
   bool tracked() const noexcept;
   /// How often the elements were opened for writing.
-  std::uint32_t version() const noexcept { return storage_ ? storage_->version.load(std::memory_order_relaxed) : 0; }
+  std::uint32_t version() const noexcept {
+    return storage_ ? storage_->version.load(std::memory_order_relaxed) : 0;
+  }
 
  private:
   friend struct detail::TensorAccess;
-  Tensor(detail::Storage* storage, std::byte* data, const detail::Tag& tag, const Shape& shape, Dtype dtype) noexcept
-      : storage_(storage), data_(data), tag_(tag), shape_(shape), dtype_(dtype) {}
+  template <class MakeShape>
+  Tensor(detail::Storage* storage, std::byte* data, const detail::Tag& tag, Dtype dtype, MakeShape&& shape)
+      : storage_(storage), data_(data), tag_(tag), shape_(shape()), dtype_(dtype) {}
   static Tensor copy_of(const void* values, std::size_t count, const Shape& shape, Dtype dtype);
   void require_dtype(Dtype dtype) const;
   std::byte* mutate();
@@ -152,8 +160,14 @@ struct TensorAccess {
   static Storage* storage(const Tensor& t) noexcept { return t.storage_; }
   static std::byte* data(const Tensor& t) noexcept { return t.data_; }
   /// Takes over one reference on `storage`.
-  static Tensor adopt(Storage* storage, std::byte* data, const Shape& shape, Dtype dtype, const Tag& tag = {}) noexcept {
-    return Tensor(storage, data, tag, shape, dtype);
+  static Tensor adopt(Storage* storage, std::byte* data, const Shape& shape, Dtype dtype,
+                      const Tag& tag = {}) noexcept {
+    return Tensor(storage, data, tag, dtype, [&]() -> const Shape& { return shape; });
+  }
+  /// The same with a shape that is made in place: copying one just written stalls on every core.
+  template <class MakeShape>
+  static Tensor adopt_as(Storage* storage, std::byte* data, Dtype dtype, const Tag& tag, MakeShape&& shape) {
+    return Tensor(storage, data, tag, dtype, shape);
   }
   /// Hands the reference to the caller and leaves the tensor undefined.
   static Storage* disown(Tensor& t) noexcept { return std::exchange(t.storage_, nullptr); }

@@ -10,11 +10,15 @@ std::string label_of(const Node& n) {
   return n.scope ? fmt::format("{} '{}'", n.op->name, n.scope->text()) : std::string(n.op->name);
 }
 
+Tag VjpContext::tag_of(Node* node) const { return recording_ ? tape_.tag_of(node) : Tag{}; }
+
 VjpContext::VjpContext(Tape& tape, Node& node, bool recording, bool all_wanted)
-    : tape_(tape), node_(node), recording_(recording), all_wanted_(all_wanted) {
-  const Tag tag = recording ? tape.tag_of(node.gradient_node) : Tag{};
-  gy_ = node.target ? node.copy_gradient(tag) : node.take_gradient(tag);
-}
+    : tape_(tape),
+      node_(node),
+      recording_(recording),
+      all_wanted_(all_wanted),
+      gy_(node.target ? node.copy_gradient(tag_of(node.gradient_node))
+                      : node.take_gradient(tag_of(node.gradient_node))) {}
 
 void VjpContext::throw_no_input(std::size_t i) const {
   throw Error(fmt::format("{}: its rule speaks of input {}; it has {}, of which the first {} can be kept",
@@ -47,13 +51,12 @@ Tensor VjpContext::saved(unsigned bit) const {
   if (version != s.version) [[unlikely]]
     throw MutatedSaved(
         fmt::format("backward of {}: {} of shape {} was changed after it was recorded (version {} then, {} "
-                    "now); change a copy(), or "
-                    "change it after backward",
+                    "now); change a "
+                    "copy(), or change it after backward",
                     label_of(node_), is_output ? "its result" : fmt::format("input {}", bit),
                     to_string(shape.shape()), s.version, version));
   retain(s.storage);
-  return TensorAccess::adopt(s.storage, s.data, shape.shape(), shape.dtype,
-                             recording_ ? tape_.tag_of(from) : Tag{});
+  return shape.tensor(s.storage, s.data, tag_of(from));
 }
 
 void VjpContext::check_finite(std::size_t i, const Tensor& gradient) const {
@@ -74,7 +77,7 @@ void VjpContext::add(std::size_t i, Tensor g) {
   if (!recording_) TensorAccess::set_tag(g, {});  // a rule may have computed it under a tape of its own
   Node& to = *node_.edges()[i].node;
   if (to.has_gradient()) {
-    Tensor sum = to.take_gradient(recording_ ? tape_.tag_of(to.gradient_node) : Tag{});
+    Tensor sum = to.take_gradient(tag_of(to.gradient_node));
     if (recording_) {
       sum = node_.op->add(sum, g);
       // No part of the rule: where the rule's operation cannot be differentiated again, the other term may.
@@ -96,14 +99,14 @@ Tensor VjpContext::take_destination(std::size_t i, bool& adds) {
   if (recording_)
     throw Error(fmt::format("{}: its rule writes a gradient in place while it is recorded", label_of(node_)));
   Node& to = *node_.edges()[i].node;
-  adds = to.has_gradient();
-  if (!adds) return Tensor::empty(to.shape->shape(), to.shape->dtype);
-  Tensor sum = to.take_gradient();
-  if (!is_unique(TensorAccess::storage(sum))) sum = sum.copy();
-  return sum;
+  Storage* const sum = std::exchange(to.gradient, nullptr);
+  adds = sum != nullptr;
+  if (!adds) return to.shape->empty_tensor();
+  if (is_unique(sum)) return to.shape->tensor(sum, to.gradient_data);
+  return to.shape->tensor(sum, to.gradient_data).copy();
 }
 
-void VjpContext::put_destination(std::size_t i, Tensor destination) {
+void VjpContext::put_destination(std::size_t i, Tensor&& destination) {
   require_fit(i, destination);
   if (tape_.check_finite_) [[unlikely]]
     check_finite(i, destination);

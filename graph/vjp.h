@@ -59,9 +59,10 @@ class TAPEGRAD_API VjpContext {
   }
   [[noreturn]] void throw_no_input(std::size_t i) const;
   void require_fit(std::size_t i, const Tensor& gradient) const;
+  Tag tag_of(Node* node) const;
   Tensor saved(unsigned bit) const;
   Tensor take_destination(std::size_t i, bool& adds);
-  void put_destination(std::size_t i, Tensor destination);
+  void put_destination(std::size_t i, Tensor&& destination);
   void check_finite(std::size_t i, const Tensor& gradient) const;
 
   Tape& tape_;

@@ -257,12 +257,13 @@ std::unique_ptr<Module> Module::clone() const {
   std::map<std::uint64_t, Parameter> copies;
   for (std::size_t i = 0; i < from.parameters.size(); ++i) {
     const Parameter& p = *from.parameters[i].second;
-    if (!p.defined())
+    if (!p.defined()) {
       *to.parameters[i].second = Parameter();
-    else if (const auto known = copies.find(p.id()); known != copies.end())
-      *to.parameters[i].second = known->second;
-    else
-      *to.parameters[i].second = copies.emplace(p.id(), p.clone()).first->second;
+      continue;
+    }
+    const auto [known, first] = copies.try_emplace(p.id());
+    if (first) known->second = p.clone();
+    *to.parameters[i].second = known->second;
   }
   for (std::size_t i = 0; i < from.buffers.size(); ++i)
     *to.buffers[i].second = from.buffers[i].second->copy();

@@ -77,7 +77,8 @@ BOOST_AUTO_TEST_CASE(watched_tensors_have_entries_too) {
 }
 
 BOOST_AUTO_TEST_CASE(average_of_workers) {
-  const std::vector<Gradients> workers{gradients_of({{kA, {1, 2, 3}}}), gradients_of({{kA, {3, 2, 1}}, {kC, {8}}}),
+  const std::vector<Gradients> workers{gradients_of({{kA, {1, 2, 3}}}),
+                                       gradients_of({{kA, {3, 2, 1}}, {kC, {8}}}),
                                        gradients_of({{kA, {2, 2, 5}}}), gradients_of({{kA, {0, 0, 1}}})};
   const Gradients mean = average(workers);
   check_tensor(mean[kA], {3}, {1.5, 1.5, 2.5});

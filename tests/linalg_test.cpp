@@ -70,7 +70,8 @@ const std::vector<Case> kCases{
     {{3, 20, 30}, {30, 10}},
 };
 
-// The product as its terms: element `out` of the result has a term a[ia] * b[ib] for each call f(out, ia, ib).
+// The product as its terms: element `out` of the result has a term a[ia] * b[ib] for each call f(out, ia,
+// ib).
 struct Terms {
   Shape out;
   std::int64_t m, n, k;
@@ -96,7 +97,8 @@ struct Terms {
 
   template <class F>
   void each(F&& f) const {
-    const auto at = [](std::size_t batch, std::int64_t rows, std::int64_t columns, std::int64_t i, std::int64_t j) {
+    const auto at = [](std::size_t batch, std::int64_t rows, std::int64_t columns, std::int64_t i,
+                       std::int64_t j) {
       return batch * static_cast<std::size_t>(rows * columns) + static_cast<std::size_t>(i * columns + j);
     };
     for (std::size_t s = 0; s < a_batch.size(); ++s)
@@ -135,8 +137,7 @@ BOOST_AUTO_TEST_SUITE(linalg)
 
 BOOST_AUTO_TEST_CASE(matmul_values_and_gradients) {
   for (const Dtype dtype : {f32, f64})
-    for (const Case& c : kCases)
-      BOOST_TEST_CONTEXT(text(c, dtype)) {
+    for (const Case& c : kCases) BOOST_TEST_CONTEXT(text(c, dtype)) {
         const Terms terms(c);
         const MatmulOptions options{c.transpose_a, c.transpose_b};
         const Tensor a = random(c.a, dtype, -2, 2, 1);
@@ -165,8 +166,7 @@ BOOST_AUTO_TEST_CASE(matmul_values_and_gradients) {
 
 // With L = <g, A B>: <v, dL/dA> = sum g b v, whose derivatives for b and g are known sums again.
 BOOST_AUTO_TEST_CASE(matmul_second_order) {
-  for (const Case& c : kCases)
-    BOOST_TEST_CONTEXT(text(c, f64)) {
+  for (const Case& c : kCases) BOOST_TEST_CONTEXT(text(c, f64)) {
       const Terms terms(c);
       Tape tape;
       const Tensor a = tape.watch(random(c.a, f64, -2, 2, 1));
@@ -206,14 +206,15 @@ BOOST_AUTO_TEST_CASE(gradients_are_added_in_place) {
     const Tensor w = tape.watch(b);
     const Tensor y = matmul(x, w);
     // Each operand is used several times, plain, transposed and as one matrix of a batch.
-    const Tensor loss = sum(y * y) + sum(matmul(w, x, {true, true})) + sum(square(matmul(batch, x))) +
-                        sum(matmul(x, w) * 3);
+    const Tensor loss =
+        sum(y * y) + sum(matmul(w, x, {true, true})) + sum(square(matmul(batch, x))) + sum(matmul(x, w) * 3);
     const Gradients g = tape.backward(loss);
     for (const Tensor& t : {g[x], g[w]}) results.push_back(numbers(t));
   });
   for (int i : {0, 1})
     for (std::size_t j = 0; j < results[static_cast<std::size_t>(i)].size(); ++j)
-      BOOST_TEST(near(results[static_cast<std::size_t>(i)][j], results[static_cast<std::size_t>(i + 2)][j], 1e-12));
+      BOOST_TEST(
+          near(results[static_cast<std::size_t>(i)][j], results[static_cast<std::size_t>(i + 2)][j], 1e-12));
 }
 
 BOOST_AUTO_TEST_CASE(nan_in_old_memory_is_not_read) {
@@ -222,7 +223,8 @@ BOOST_AUTO_TEST_CASE(nan_in_old_memory_is_not_read) {
     const Tensor y = matmul(Tensor::ones({40, 0}), Tensor::ones({0, 50}));
     for (const double v : numbers(y)) BOOST_TEST_REQUIRE(v == 0);
     { const Tensor poison = Tensor::full({40, 50}, kNan, f32); }
-    for (const double v : numbers(matmul(Tensor::ones({40, 60}), Tensor::ones({60, 50})))) BOOST_TEST_REQUIRE(v == 60);
+    for (const double v : numbers(matmul(Tensor::ones({40, 60}), Tensor::ones({60, 50}))))
+      BOOST_TEST_REQUIRE(v == 60);
   }
 }
 
@@ -244,8 +246,8 @@ BOOST_AUTO_TEST_CASE(affine_values_and_gradients) {
     Shape x;
     std::int64_t out;
   };
-  const std::vector<Layer> layers{{{4, 3}, 2},  {{3}, 2},     {{2, 5, 3}, 4}, {{1, 1}, 1},  {{30, 40}, 20},
-                                  {{0, 3}, 2},  {{4, 0}, 3},  {{4, 3}, 0},    {{70, 9}, 1}, {{1, 50}, 60}};
+  const std::vector<Layer> layers{{{4, 3}, 2}, {{3}, 2},    {{2, 5, 3}, 4}, {{1, 1}, 1},  {{30, 40}, 20},
+                                  {{0, 3}, 2}, {{4, 0}, 3}, {{4, 3}, 0},    {{70, 9}, 1}, {{1, 50}, 60}};
   for (const Dtype dtype : {f32, f64})
     for (const Layer& layer : layers)
       BOOST_TEST_CONTEXT(to_string(layer.x) << " to " << layer.out << " of " << name_of(dtype)) {
@@ -316,8 +318,8 @@ BOOST_AUTO_TEST_CASE(affine_is_matmul_and_add_to_any_order) {
   for (std::size_t i = 0; i < of_parts.size(); ++i) BOOST_TEST(near(of_affine[i], of_parts[i], 1e-11));
 }
 
-// The gradient of the weight reads the input, that of the input reads the weight, that of the bias neither: what is not
-// read is not kept, and may change.
+// The gradient of the weight reads the input, that of the input reads the weight, that of the bias neither:
+// what is not read is not kept, and may change.
 BOOST_AUTO_TEST_CASE(only_what_a_wanted_gradient_reads_is_kept) {
   Tensor x = random({4, 3}, f64);
   Tensor w = random({3, 2}, f64);
@@ -384,12 +386,18 @@ BOOST_AUTO_TEST_CASE(errors_name_operands_and_shapes) {
   }
   BOOST_CHECK_EXCEPTION(affine(zeros({4, 3}), zeros({3, 2}), zeros({3})), ShapeError,
                         mentions("bias [3]", "weight [3, 2]", "expects [2]"));
-  BOOST_CHECK_EXCEPTION(affine(zeros({4, 3}), zeros({3, 2}), zeros({1, 2})), ShapeError, mentions("bias [1, 2]"));
-  BOOST_CHECK_EXCEPTION(affine(zeros({4, 3}), zeros({3}), zeros({3})), ShapeError, mentions("weight [3]", "matrix"));
-  BOOST_CHECK_EXCEPTION(affine(zeros({}), zeros({3, 2}), zeros({2})), ShapeError, mentions("input is a scalar"));
-  BOOST_CHECK_EXCEPTION(affine(zeros({4, 3}), zeros({3, 2}, f64), zeros({2})), DtypeError, mentions("f32", "f64"));
-  BOOST_CHECK_EXCEPTION(affine(zeros({4, 3}, i64), zeros({3, 2}, i64), zeros({2}, i64)), DtypeError, mentions("i64", "cast"));
-  BOOST_CHECK_EXCEPTION(affine(zeros({4, 3}), zeros({3, 2}), Tensor()), ArgumentError, mentions("input 2", "undefined"));
+  BOOST_CHECK_EXCEPTION(affine(zeros({4, 3}), zeros({3, 2}), zeros({1, 2})), ShapeError,
+                        mentions("bias [1, 2]"));
+  BOOST_CHECK_EXCEPTION(affine(zeros({4, 3}), zeros({3}), zeros({3})), ShapeError,
+                        mentions("weight [3]", "matrix"));
+  BOOST_CHECK_EXCEPTION(affine(zeros({}), zeros({3, 2}), zeros({2})), ShapeError,
+                        mentions("input is a scalar"));
+  BOOST_CHECK_EXCEPTION(affine(zeros({4, 3}), zeros({3, 2}, f64), zeros({2})), DtypeError,
+                        mentions("f32", "f64"));
+  BOOST_CHECK_EXCEPTION(affine(zeros({4, 3}, i64), zeros({3, 2}, i64), zeros({2}, i64)), DtypeError,
+                        mentions("i64", "cast"));
+  BOOST_CHECK_EXCEPTION(affine(zeros({4, 3}), zeros({3, 2}), Tensor()), ArgumentError,
+                        mentions("input 2", "undefined"));
 
   BOOST_CHECK_EXCEPTION(matmul(zeros({2, 3}), zeros({4, 5})), ShapeError,
                         mentions("matmul: a [2, 3] has 3 columns, b [4, 5] has 4 rows"));
@@ -400,9 +408,12 @@ BOOST_AUTO_TEST_CASE(errors_name_operands_and_shapes) {
   BOOST_CHECK_EXCEPTION(matmul(zeros({4}), zeros({})), ShapeError, mentions("b is a scalar"));
   BOOST_CHECK_EXCEPTION(matmul(zeros({3}), zeros({3, 2}), {.transpose_a = true}), ArgumentError,
                         mentions("transpose_a", "[3]"));
-  BOOST_CHECK_EXCEPTION(matmul(zeros({2, 3}), zeros({3}), {.transpose_b = true}), ArgumentError, mentions("transpose_b"));
-  BOOST_CHECK_EXCEPTION(matmul(zeros({2, 2, 3}), zeros({3, 3, 2})), ShapeError, mentions("matmul", "[2]", "[3]"));
-  BOOST_CHECK_EXCEPTION(matmul(zeros({2, 3}), zeros({3, 2}, f64)), DtypeError, mentions("f32", "f64", "cast"));
+  BOOST_CHECK_EXCEPTION(matmul(zeros({2, 3}), zeros({3}), {.transpose_b = true}), ArgumentError,
+                        mentions("transpose_b"));
+  BOOST_CHECK_EXCEPTION(matmul(zeros({2, 2, 3}), zeros({3, 3, 2})), ShapeError,
+                        mentions("matmul", "[2]", "[3]"));
+  BOOST_CHECK_EXCEPTION(matmul(zeros({2, 3}), zeros({3, 2}, f64)), DtypeError,
+                        mentions("f32", "f64", "cast"));
   BOOST_CHECK_EXCEPTION(matmul(zeros({2, 3}, i64), zeros({3, 2}, i64)), DtypeError, mentions("i64"));
   BOOST_CHECK_EXCEPTION(matmul(Tensor(), zeros({3, 2})), ArgumentError, mentions("matmul", "input 0"));
   BOOST_CHECK_EXCEPTION(dot(zeros({3}), zeros({4})), ShapeError, mentions("dot", "[3]", "[4]"));

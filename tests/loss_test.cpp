@@ -67,9 +67,10 @@ struct AlongAxis {
   Shape shape;
   std::size_t axis;
 };
-const std::vector<AlongAxis> kAlongAxis{{{1}, 0},       {{5}, 0},          {{3, 5}, 1},      {{3, 5}, 0},   {{2, 3, 4}, 0},
-                                        {{2, 3, 4}, 1}, {{2, 3, 4}, 2},    {{7, 1}, 1},      {{1, 7}, 0},   {{1700, 10}, 1},
-                                        {{40, 450}, 0}, {{1, 17000}, 1},   {{0, 3}, 1},      {{2, 3, 0}, 1}};
+const std::vector<AlongAxis> kAlongAxis{{{1}, 0},       {{5}, 0},        {{3, 5}, 1},    {{3, 5}, 0},
+                                        {{2, 3, 4}, 0}, {{2, 3, 4}, 1},  {{2, 3, 4}, 2}, {{7, 1}, 1},
+                                        {{1, 7}, 0},    {{1700, 10}, 1}, {{40, 450}, 0}, {{1, 17000}, 1},
+                                        {{0, 3}, 1},    {{2, 3, 0}, 1}};
 
 /// One of class targets: what they are for the loss, and the weights they stand for.
 struct ClassTargets {
@@ -138,9 +139,11 @@ BOOST_AUTO_TEST_CASE(softmax_known_values) {
   check_tensor(softmax(Tensor::from({0.3, 2.9, 4.0}, f64)), {3}, {0.01821127, 0.24519181, 0.73659691}, 1e-8);
   const Tensor large = softmax(Tensor::from({1010, 1000, 990}, f64));
   check_tensor(large, {3}, {9.99954600070331e-01, 4.53978686e-05, 2.06106005e-09}, 1e-12);
-  check_tensor(softmax(Tensor::from({1010, 1000, 990}, f32)), {3}, {9.999546e-01, 4.53978686e-05, 2.06106005e-09});
+  check_tensor(softmax(Tensor::from({1010, 1000, 990}, f32)), {3},
+               {9.999546e-01, 4.53978686e-05, 2.06106005e-09});
   check_tensor(softmax(Tensor::from({1e4, -1e4}, f32)), {2}, {1, 0});
-  check_tensor(log_softmax(Tensor::from({1e4, -1e4, 1e4}, f32)), {3}, {-std::log(2), -2e4 - std::log(2), -std::log(2)});
+  check_tensor(log_softmax(Tensor::from({1e4, -1e4, 1e4}, f32)), {3},
+               {-std::log(2), -2e4 - std::log(2), -std::log(2)});
   check_tensor(softmax(Tensor::from({-kInf, 0, 0}, f64)), {3}, {0, 0.5, 0.5});
   for (const double v : numbers(softmax(Tensor::from({kNan, 0, 1}, f64)))) BOOST_TEST(std::isnan(v));
 }
@@ -173,7 +176,8 @@ BOOST_AUTO_TEST_CASE(softmax_values_and_gradients) {
         const double tolerance = dtype == f32 ? 2e-5 : 1e-12;
         const auto axis = static_cast<std::int64_t>(c.axis);
         check_tensor(softmax(x, axis), c.shape, rounded(y), tolerance);
-        check_tensor(log_softmax(x, axis - static_cast<std::int64_t>(c.shape.rank())), c.shape, rounded(l), tolerance);
+        check_tensor(log_softmax(x, axis - static_cast<std::int64_t>(c.shape.rank())), c.shape, rounded(l),
+                     tolerance);
         with_both_rules([&] {
           Tape tape;
           const Tensor leaf = tape.watch(x);  // used twice: the second gradient is added to the first
@@ -218,7 +222,8 @@ BOOST_AUTO_TEST_CASE(softmax_second_order) {
 }
 
 BOOST_AUTO_TEST_CASE(softmax_errors) {
-  BOOST_CHECK_EXCEPTION(softmax(Tensor::zeros({3, 0})), ArgumentError, mentions("softmax", "axis 1", "[3, 0]", "empty"));
+  BOOST_CHECK_EXCEPTION(softmax(Tensor::zeros({3, 0})), ArgumentError,
+                        mentions("softmax", "axis 1", "[3, 0]", "empty"));
   BOOST_CHECK_EXCEPTION(log_softmax(Tensor::zeros({0})), ArgumentError, mentions("log_softmax", "empty"));
   BOOST_CHECK_EXCEPTION(softmax(Tensor::zeros({3}), 1), ArgumentError, mentions("softmax", "axis 1"));
   BOOST_CHECK_EXCEPTION(softmax(Tensor::zeros({})), ArgumentError, mentions("softmax", "scalar"));
@@ -237,7 +242,8 @@ BOOST_AUTO_TEST_CASE(squared_error_known_values) {
   check_tensor(mse_loss(right, t), {}, {0.0195});
   check_tensor(mse_loss(Tensor::from({{1, 2}, {3, 4}}), Tensor::from({{1, 0}, {0, 4}})), {}, {13.0 / 4});
   check_tensor(half_sum_squared_error(Tensor::zeros({0}), Tensor::zeros({0})), {}, {0});
-  check_tensor(huber_loss(Tensor::from({0, 1, 3, -4}, f64), Tensor::zeros({4}, f64), 2), {}, {(0.5 + 4 + 6) / 4});
+  check_tensor(huber_loss(Tensor::from({0, 1, 3, -4}, f64), Tensor::zeros({4}, f64), 2), {},
+               {(0.5 + 4 + 6) / 4});
 }
 
 BOOST_AUTO_TEST_CASE(pair_losses_values_and_gradients) {
@@ -251,8 +257,8 @@ BOOST_AUTO_TEST_CASE(pair_losses_values_and_gradients) {
   };
   using Real = long double;
   const std::vector<Pair> pairs{
-      {"mse", mse_loss, true, [](Real y, Real t) { return (y - t) * (y - t); }, [](Real y, Real t) { return 2 * (y - t); },
-       [](Real y, Real t) { return 2 * (t - y); }},
+      {"mse", mse_loss, true, [](Real y, Real t) { return (y - t) * (y - t); },
+       [](Real y, Real t) { return 2 * (y - t); }, [](Real y, Real t) { return 2 * (t - y); }},
       {"half_sum", half_sum_squared_error, false, [](Real y, Real t) { return (y - t) * (y - t) / 2; },
        [](Real y, Real t) { return y - t; }, [](Real y, Real t) { return t - y; }},
       {"huber", [](const Tensor& y, const Tensor& t) { return huber_loss(y, t, 0.75); }, true,
@@ -263,7 +269,9 @@ BOOST_AUTO_TEST_CASE(pair_losses_values_and_gradients) {
        [](Real y, Real t) { return std::clamp(y - t, -0.75L, 0.75L); },
        [](Real y, Real t) { return std::clamp(t - y, -0.75L, 0.75L); }},
       {"bce", binary_cross_entropy_with_logits, true,
-       [](Real x, Real t) { return -t * std::log(1 / (1 + std::exp(-x))) - (1 - t) * std::log(1 / (1 + std::exp(x))); },
+       [](Real x, Real t) {
+         return -t * std::log(1 / (1 + std::exp(-x))) - (1 - t) * std::log(1 / (1 + std::exp(x)));
+       },
        [](Real x, Real t) { return 1 / (1 + std::exp(-x)) - t; }, [](Real x, Real) { return -x; }},
   };
   const std::vector<Shape> shapes{{}, {1}, {7}, {3, 5}, {2, 3, 4}, {515}, {17000}};
@@ -308,7 +316,8 @@ BOOST_AUTO_TEST_CASE(pair_losses_second_order) {
   };
   const Tensor y = Tensor::from({-3, -0.5, 0.25, 2}, f64);
   const Tensor t = Tensor::from({0, 0.5, 0, 0.75}, f64);
-  BOOST_TEST((second(mse_loss, y, t) == std::vector<Numbers>{{0.5, 0.5, 0.5, 0.5}, {-0.5, -0.5, -0.5, -0.5}}));
+  BOOST_TEST(
+      (second(mse_loss, y, t) == std::vector<Numbers>{{0.5, 0.5, 0.5, 0.5}, {-0.5, -0.5, -0.5, -0.5}}));
   BOOST_TEST((second(half_sum_squared_error, y, t) == std::vector<Numbers>{{1, 1, 1, 1}, {-1, -1, -1, -1}}));
   const auto huber = [](const Tensor& a, const Tensor& b) { return huber_loss(a, b, 1.1); };
   BOOST_TEST((second(huber, y, t) == std::vector<Numbers>{{0, 0.25, 0.25, 0}, {0, -0.25, -0.25, 0}}));
@@ -341,12 +350,16 @@ BOOST_AUTO_TEST_CASE(pair_losses_errors) {
   const Tensor y = Tensor::zeros({4, 3});
   BOOST_CHECK_EXCEPTION(mse_loss(y, Tensor::zeros({4})), ShapeError,
                         mentions("mse_loss", "[4, 3]", "[4]", "not broadcast"));
-  BOOST_CHECK_EXCEPTION(half_sum_squared_error(y, Tensor::zeros({4, 1})), ShapeError, mentions("half_sum_squared_error"));
+  BOOST_CHECK_EXCEPTION(half_sum_squared_error(y, Tensor::zeros({4, 1})), ShapeError,
+                        mentions("half_sum_squared_error"));
   BOOST_CHECK_EXCEPTION(huber_loss(y, Tensor::zeros({3, 4})), ShapeError, mentions("huber_loss"));
   BOOST_CHECK_EXCEPTION(mse_loss(y, Tensor::zeros({4, 3}, f64)), DtypeError, mentions("f32", "f64"));
-  BOOST_CHECK_EXCEPTION(mse_loss(Tensor::zeros({4}, i64), Tensor::zeros({4}, i64)), DtypeError, mentions("i64"));
-  BOOST_CHECK_EXCEPTION(binary_cross_entropy_with_logits(y, Tensor::zeros({4, 3}, i64)), DtypeError, mentions("i64"));
-  BOOST_CHECK_EXCEPTION(mse_loss(Tensor::zeros({0, 3}), Tensor::zeros({0, 3})), ArgumentError, mentions("[0, 3]"));
+  BOOST_CHECK_EXCEPTION(mse_loss(Tensor::zeros({4}, i64), Tensor::zeros({4}, i64)), DtypeError,
+                        mentions("i64"));
+  BOOST_CHECK_EXCEPTION(binary_cross_entropy_with_logits(y, Tensor::zeros({4, 3}, i64)), DtypeError,
+                        mentions("i64"));
+  BOOST_CHECK_EXCEPTION(mse_loss(Tensor::zeros({0, 3}), Tensor::zeros({0, 3})), ArgumentError,
+                        mentions("[0, 3]"));
   for (const double delta : {0.0, -1.0, kNan, kInf})
     BOOST_CHECK_EXCEPTION(huber_loss(y, y, delta), ArgumentError, mentions("huber_loss", "delta"));
 }
@@ -399,8 +412,7 @@ BOOST_AUTO_TEST_CASE(softmax_with_loss_second_order) {
   const Numbers vv = numbers(v);
   long double pv = 0;
   for (std::size_t i = 0; i < 5; ++i) pv += p[i] * vv[i];
-  for (const ClassTargets& targets : class_targets({5}, f64))
-    BOOST_TEST_CONTEXT(targets.name) {
+  for (const ClassTargets& targets : class_targets({5}, f64)) BOOST_TEST_CONTEXT(targets.name) {
       const long double total = std::accumulate(targets.weights.begin(), targets.weights.end(), 0.0L);
       Numbers by_x, by_t;
       for (std::size_t i = 0; i < 5; ++i) {
@@ -435,20 +447,28 @@ BOOST_AUTO_TEST_CASE(class_losses_errors) {
     const Tensor x = Tensor::zeros({4, 3});
     BOOST_CHECK_EXCEPTION(loss(x, Tensor::from({0, 1, 3, 2}, i64)), ArgumentError,
                           mentions(name, "target 3 at [2]", "classes 0 to 2"));
-    BOOST_CHECK_EXCEPTION(loss(x, Tensor::from({0, -1, 0, 2}, i64)), ArgumentError, mentions("target -1 at [1]"));
-    BOOST_CHECK_EXCEPTION(loss(Tensor::zeros({3}), Tensor::scalar(3, i64)), ArgumentError, mentions("target 3 at []"));
-    BOOST_CHECK_EXCEPTION(loss(Tensor::zeros({2, 2, 3}), Tensor::from({0, 1, 2, 9}, {2, 2}, i64)), ArgumentError,
-                          mentions("target 9 at [1, 1]"));
-    BOOST_CHECK_EXCEPTION(loss(x, Tensor::from({0, 1, 2}, i64)), ShapeError, mentions(name, "targets [3]", "[4, 3]", "expect [4]"));
+    BOOST_CHECK_EXCEPTION(loss(x, Tensor::from({0, -1, 0, 2}, i64)), ArgumentError,
+                          mentions("target -1 at [1]"));
+    BOOST_CHECK_EXCEPTION(loss(Tensor::zeros({3}), Tensor::scalar(3, i64)), ArgumentError,
+                          mentions("target 3 at []"));
+    BOOST_CHECK_EXCEPTION(loss(Tensor::zeros({2, 2, 3}), Tensor::from({0, 1, 2, 9}, {2, 2}, i64)),
+                          ArgumentError, mentions("target 9 at [1, 1]"));
+    BOOST_CHECK_EXCEPTION(loss(x, Tensor::from({0, 1, 2}, i64)), ShapeError,
+                          mentions(name, "targets [3]", "[4, 3]", "expect [4]"));
     BOOST_CHECK_EXCEPTION(loss(x, Tensor::zeros({4, 1}, i64)), ShapeError, mentions("[4, 1]", "expect [4]"));
     BOOST_CHECK_EXCEPTION(loss(x, Tensor::zeros({4, 3}, i64)), ShapeError, mentions("one-hot", "cast"));
-    BOOST_CHECK_EXCEPTION(loss(x, Tensor::zeros({4})), DtypeError, mentions("[4]", "f32", "class indices must be i64"));
-    BOOST_CHECK_EXCEPTION(loss(x, Tensor::zeros({4, 2})), ShapeError, mentions("targets [4, 2]", "expect [4, 3]"));
+    BOOST_CHECK_EXCEPTION(loss(x, Tensor::zeros({4})), DtypeError,
+                          mentions("[4]", "f32", "class indices must be i64"));
+    BOOST_CHECK_EXCEPTION(loss(x, Tensor::zeros({4, 2})), ShapeError,
+                          mentions("targets [4, 2]", "expect [4, 3]"));
     BOOST_CHECK_EXCEPTION(loss(x, Tensor::zeros({4, 3}, f64)), DtypeError, mentions("f32", "f64"));
-    BOOST_CHECK_EXCEPTION(loss(Tensor::zeros({4, 3}, i64), Tensor::zeros({4}, i64)), DtypeError, mentions("i64", "cast"));
+    BOOST_CHECK_EXCEPTION(loss(Tensor::zeros({4, 3}, i64), Tensor::zeros({4}, i64)), DtypeError,
+                          mentions("i64", "cast"));
     BOOST_CHECK_EXCEPTION(loss(Tensor::zeros({}), Tensor::zeros({}, i64)), ShapeError, mentions("scalar"));
-    BOOST_CHECK_EXCEPTION(loss(Tensor::zeros({4, 0}), Tensor::zeros({4}, i64)), ArgumentError, mentions("no classes"));
-    BOOST_CHECK_EXCEPTION(loss(Tensor::zeros({0, 3}), Tensor::zeros({0}, i64)), ArgumentError, mentions("no rows"));
+    BOOST_CHECK_EXCEPTION(loss(Tensor::zeros({4, 0}), Tensor::zeros({4}, i64)), ArgumentError,
+                          mentions("no classes"));
+    BOOST_CHECK_EXCEPTION(loss(Tensor::zeros({0, 3}), Tensor::zeros({0}, i64)), ArgumentError,
+                          mentions("no rows"));
     BOOST_CHECK_EXCEPTION(loss(x, Tensor()), ArgumentError, mentions(name, "input 1"));
   }
 }

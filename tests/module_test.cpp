@@ -287,6 +287,8 @@ BOOST_AUTO_TEST_CASE(a_clone_is_equal_and_independent) {
   BOOST_TEST(floats(all.drop(Tensor::ones({50}))) == floats(twin->drop(Tensor::ones({50}))));
   twin->shared->forward(Tensor::from({{1, 2}, {3, 5}}));
   BOOST_TEST(floats(twin->shared->running_mean()) != floats(all.shared->running_mean()));
+  twin->count.mutable_values<std::int64_t>()[0] = 8;
+  BOOST_TEST(all.count.item() == 7);
 }
 
 BOOST_AUTO_TEST_CASE(shared_parameters_stay_shared_in_a_clone) {

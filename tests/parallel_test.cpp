@@ -45,7 +45,9 @@ struct Threads {
 
 std::vector<int> counts_after(std::int64_t blocks) {
   std::vector<std::atomic<int>> count(static_cast<std::size_t>(blocks));
-  parallel_for(blocks, [&](std::int64_t b) { count[static_cast<std::size_t>(b)].fetch_add(1, std::memory_order_relaxed); });
+  parallel_for(blocks, [&](std::int64_t b) {
+    count[static_cast<std::size_t>(b)].fetch_add(1, std::memory_order_relaxed);
+  });
   return {count.begin(), count.end()};
 }
 
@@ -63,9 +65,9 @@ void meet(int wanted) {
 }
 
 bool same_bits(const Tensor& a, const Tensor& b) {
-  return a.shape() == b.shape() && a.dtype() == b.dtype() &&
-         visit_dtype(a.dtype(), [&]<class T> {
-           return a.size() == 0 || std::memcmp(a.values<T>().data(), b.values<T>().data(), a.values<T>().size_bytes()) == 0;
+  return a.shape() == b.shape() && a.dtype() == b.dtype() && visit_dtype(a.dtype(), [&]<class T> {
+           return a.size() == 0 ||
+                  std::memcmp(a.values<T>().data(), b.values<T>().data(), a.values<T>().size_bytes()) == 0;
          });
 }
 
@@ -90,7 +92,8 @@ BOOST_AUTO_TEST_CASE(number_of_threads) {
   const Threads before(3);
   BOOST_TEST(threads() == 3);
   for (const int bad : {0, -1, 257})
-    BOOST_CHECK_EXCEPTION(set_threads(bad), ArgumentError, mentions("set_threads", std::to_string(bad), "1 to 256"));
+    BOOST_CHECK_EXCEPTION(set_threads(bad), ArgumentError,
+                          mentions("set_threads", std::to_string(bad), "1 to 256"));
   BOOST_TEST(threads() == 3);
 }
 
@@ -154,7 +157,8 @@ BOOST_AUTO_TEST_CASE(the_exception_of_the_lowest_block_arrives) {
           if (b % 10 == 3) throw std::runtime_error("block " + std::to_string(b));
         });
       };
-      BOOST_CHECK_EXCEPTION(run(), std::runtime_error, [](const auto& e) { return std::string(e.what()) == "block 3"; });
+      BOOST_CHECK_EXCEPTION(run(), std::runtime_error,
+                            [](const auto& e) { return std::string(e.what()) == "block 3"; });
       BOOST_TEST_REQUIRE(all_once(counts_after(10)));  // the pool is as good as before
     }
   }
@@ -189,17 +193,26 @@ BOOST_AUTO_TEST_CASE(products_have_the_same_bits) {
     std::int64_t m, n, k;
     bool transpose_a = false, transpose_b = false;
   };
-  const std::vector<Product> products{
-      // cut into pieces by rows and by columns, evenly and not
-      {300, 200, 70}, {200, 331, 64, true, false}, {1000, 17, 300, false, true}, {33, 1200, 130, true, true},
-      {130, 170, 160}, {145, 257, 400, false, true}, {500, 60, 145, true, false},
-      // too small to be cut; vectors; outer products
-      {50, 40, 30}, {2100, 1, 1600}, {2100, 1, 1600, true, false}, {1, 2100, 1600}, {1, 2100, 1600, false, true},
-      {2100, 1600, 1}};
+  const std::vector<Product> products{// cut into pieces by rows and by columns, evenly and not
+                                      {300, 200, 70},
+                                      {200, 331, 64, true, false},
+                                      {1000, 17, 300, false, true},
+                                      {33, 1200, 130, true, true},
+                                      {130, 170, 160},
+                                      {145, 257, 400, false, true},
+                                      {500, 60, 145, true, false},
+                                      // too small to be cut; vectors; outer products
+                                      {50, 40, 30},
+                                      {2100, 1, 1600},
+                                      {2100, 1, 1600, true, false},
+                                      {1, 2100, 1600},
+                                      {1, 2100, 1600, false, true},
+                                      {2100, 1600, 1}};
   for (const Dtype dtype : {f32, f64}) {
     const Tensor elements = random({2100 * 1600}, dtype, -1, 1);
     const auto matrix = [&](std::int64_t rows, std::int64_t columns, bool transposed) {
-      return reshape(slice(elements, 0, 0, rows * columns), transposed ? Shape{columns, rows} : Shape{rows, columns});
+      return reshape(slice(elements, 0, 0, rows * columns),
+                     transposed ? Shape{columns, rows} : Shape{rows, columns});
     };
     for (const auto& [m, n, k, ta, tb] : products)
       BOOST_TEST_CONTEXT(m << " x " << n << " x " << k << " of " << name_of(dtype)) {
@@ -221,7 +234,8 @@ BOOST_AUTO_TEST_CASE(training_has_the_same_bits) {
     Tape tape;
     const Tensor y = affine(relu(affine(x, w1, b1)), w2, b2);
     const Tensor products = matmul(batch, batch, {.transpose_b = true});
-    const Tensor loss = softmax_with_loss(y, labels) + mse_loss(products, products * 0.5) + mean(log_softmax(y, 0));
+    const Tensor loss =
+        softmax_with_loss(y, labels) + mse_loss(products, products * 0.5) + mean(log_softmax(y, 0));
     const Tensor value = loss.detach();
     Gradients g = tape.backward(loss);
     const double norm = clip_global_norm(g, 1e-3);
@@ -263,10 +277,12 @@ BOOST_AUTO_TEST_CASE(pieces_tile_the_product) {
 }
 
 BOOST_AUTO_TEST_CASE(dimensions_beyond_the_blas) {
-  for (const GemmShape& shape : {GemmShape{3'000'000'000, 1, 1}, GemmShape{1, 3'000'000'000, 2}, GemmShape{1, 1, 3'000'000'000}})
+  for (const GemmShape& shape :
+       {GemmShape{3'000'000'000, 1, 1}, GemmShape{1, 3'000'000'000, 2}, GemmShape{1, 1, 3'000'000'000}})
     BOOST_CHECK_EXCEPTION(detail::gemm<float>(shape, 1, nullptr, nullptr, {}, nullptr), ArgumentError,
                           mentions("3000000000", "2147483647"));
-  BOOST_CHECK_NO_THROW(detail::gemm<float>({3'000'000'000, 0, 1}, 1, nullptr, nullptr, {}, nullptr));  // of no elements
+  BOOST_CHECK_NO_THROW(
+      detail::gemm<float>({3'000'000'000, 0, 1}, 1, nullptr, nullptr, {}, nullptr));  // of no elements
 }
 
 BOOST_AUTO_TEST_CASE(alpha_and_beta) {
@@ -333,7 +349,8 @@ BOOST_AUTO_TEST_CASE(a_forked_child_computes) {
     const pid_t child = ::fork();
     if (child == 0) {
       ::alarm(20);
-      const bool right = all_once(counts_after(50)) && same_bits(matmul(a, a, {.transpose_b = true}), expected);
+      const bool right =
+          all_once(counts_after(50)) && same_bits(matmul(a, a, {.transpose_b = true}), expected);
       meet(2);  // its own threads
       ::_exit(right ? 0 : 1);
     }

@@ -3,6 +3,8 @@
 #include <functional>
 #include <numeric>
 
+#include <tapegrad/ops/threads.h>
+
 #include "op_support.h"
 
 using namespace tapegrad;
@@ -314,6 +316,25 @@ BOOST_AUTO_TEST_CASE(long_sums_in_f32_keep_their_digits) {
     BOOST_TEST(near(var(t).item() / variance, 1, 1e-6));
   }
   BOOST_TEST(near(cumsum(x, 0).values<float>()[n - 1] / exact, 1, 1e-7));
+}
+
+BOOST_AUTO_TEST_CASE(bits_do_not_depend_on_the_number_of_threads) {
+  const int before = threads();
+  const Tensor x = random({1 << 18}, f32);
+  for (const Shape& shape :
+       {Shape{1 << 18}, Shape{1 << 16, 4}, Shape{4, 1 << 16}, Shape{512, 512}, Shape{8, 64, 512}})
+    for (const std::int64_t axis : {0, -1}) {
+      const auto run = [&](const Tensor& t) {
+        return concat({flatten(sum(t, axis)), flatten(stddev(t, axis)), flatten(t)});
+      };
+      set_threads(1);
+      const Values alone = numbers(run(reshape(x, shape)));
+      const Values slope = numbers(derivative(run, reshape(x, shape)));
+      set_threads(4);
+      BOOST_TEST((alone == numbers(run(reshape(x, shape)))));
+      BOOST_TEST((slope == numbers(derivative(run, reshape(x, shape)))));
+    }
+  set_threads(before);
 }
 
 BOOST_AUTO_TEST_CASE(cumsum_along_each_axis) {

@@ -48,7 +48,7 @@ class Judge {
       if (v == View::agrees) return result(Verdict::pass);
       // Two windows that differ could still both lie above what the function does; no smaller one may then agree.
       if (differing >= 2) return result(Verdict::fail);
-      if (v == View::zero && size_ == 0) return result(Verdict::zero);
+      if (v == View::zero && size_ == 0 && line_.proportional_scale() == 0) return result(Verdict::zero);
       if (v == View::zero || v == View::noisy) {
         if (kinks >= 3) return kink();
         if (scale < 0)
@@ -92,6 +92,15 @@ class Judge {
 
   Judgement look_wider(View before) {
     int differing = 0;
+    // What a step of ordinary size hides near 0, one in proportion to the element may show.
+    if (const int scale = line_.proportional_scale(); scale < 0)
+      for (const int closer : {scale, scale - 3}) {
+        const View v = look(closer);
+        if (v == View::agrees) return result(Verdict::pass);
+        if (v == View::differs && ++differing == 2) return result(Verdict::fail);
+        if (v != View::differs) break;
+      }
+    differing = 0;
     for (const int scale : {3, 6, 9, 12}) {
       const View v = look(scale);
       if (v == View::agrees) return result(Verdict::pass);

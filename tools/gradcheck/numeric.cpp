@@ -6,7 +6,11 @@
 
 namespace tapegrad::gradcheck::detail {
 
-double natural_step(double x, double reach) { return std::min(0x1p-7 * std::max(std::abs(x), 0.5), 0.25 * reach); }
+constexpr double kRelativeStep = 0x1p-7;
+
+double natural_step(double x, double reach) {
+  return std::min(kRelativeStep * std::max(std::abs(x), 0.5), 0.25 * reach);
+}
 
 Base::Base(std::span<const Tensor> results) : values(to_doubles(results)) {
   for (const Tensor& r : results) {
@@ -24,6 +28,11 @@ Line::Line(const Problem& problem, std::vector<Tensor>& at, const Base& base, st
   for (const Move& m : moves_)
     from_.push_back(visit_floating(at_[m.input].dtype(),
                                    [&]<class T> { return static_cast<double>(at_[m.input].values<T>()[m.element]); }));
+}
+
+int Line::proportional_scale() const {
+  if (moves_.size() != 1 || from_[0] == 0) return 0;
+  return std::min(0, static_cast<int>(std::floor(std::log2(std::abs(kRelativeStep * from_[0] / moves_[0].by)))));
 }
 
 namespace {

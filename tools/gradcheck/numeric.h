@@ -62,7 +62,8 @@ class Line {
   Estimate estimate(const Row& row, int scale);
   /// The moves made at a scale, as they were rounded.
   const std::vector<double>& moved(int scale) { return window(scale).by; }
-  std::span<const Move> moves() const { return moves_; }
+  /// Scale at which one element moves in proportion to itself; 0 where it does so already, and for several elements.
+  int proportional_scale() const;
   /// Steps of a window; more where they start large, as a larger part of the function's curvature must be removed.
   static constexpr std::size_t kSteps = 3, kWideSteps = 6;
 

@@ -1,0 +1,395 @@
+// Wrong gradients that the checker must reject.
+
+#include <cmath>
+
+#include <tapegrad/gradcheck/catalog.h>
+#include <tapegrad/gradcheck/check.h>
+#include <tapegrad/ops/define.h>
+#include <tapegrad/ops/layout.h>
+#include <tapegrad/ops/loss.h>
+#include <tapegrad/ops/math.h>
+#include <tapegrad/ops/reduce.h>
+
+#include <boost/test/unit_test.hpp>
+
+using namespace tapegrad;
+using gradcheck::Options;
+using gradcheck::Report;
+using gradcheck::Verdict;
+
+namespace {
+
+// ---- faulty operations, elementwise ----
+
+struct Faulty {
+  static constexpr auto keep = keeps(kIn0 | kOut);
+  static void samples(Samples&) {}
+};
+struct Unary : Faulty {
+  static constexpr std::size_t arity = 1;
+};
+
+struct ZeroBackward : Unary {
+  static constexpr auto name = "zero_backward";
+  double scale = 1;
+  auto f(auto x) const { return scale * sin(x); }
+  auto vjp(auto g, auto, auto) const { return 0 * g; }
+};
+struct SquareZeroBackward : Unary {
+  static constexpr auto name = "square_zero_backward";
+  auto f(auto x) const { return x * x; }
+  auto vjp(auto g, auto, auto) const { return 0 * g; }
+};
+struct AbsZeroBackward : Unary {
+  static constexpr auto name = "abs_zero_backward";
+  auto f(auto x) const { return abs(x); }
+  auto vjp(auto g, auto, auto) const { return 0 * g; }
+};
+struct Doubled : Unary {
+  static constexpr auto name = "doubled";
+  auto f(auto x) const { return x * x; }
+  auto vjp(auto g, auto x, auto) const { return 4 * g * x; }
+};
+struct SlightlyScaled : Unary {
+  static constexpr auto name = "slightly_scaled";
+  double error = 0;
+  auto f(auto x) const { return exp(x); }
+  auto vjp(auto g, auto, auto y) const { return (1 + error) * g * y; }
+};
+struct WrongFormulaOnTensors : Unary {  // right in the loops, wrong where it is recorded
+  static constexpr auto name = "wrong_formula_on_tensors";
+  auto f(auto x) const { return x * x; }
+  auto vjp(auto g, auto x, auto) const { return 2 * g * x; }
+  Tensor vjp(Tensor g, Tensor x, Tensor) const { return 2.001 * g * x; }
+};
+struct WrongInSinglePrecision : Unary {
+  static constexpr auto name = "wrong_in_single_precision";
+  auto f(auto x) const { return x * x; }
+  auto vjp(auto g, auto x, auto) const { return 2 * g * x; }
+  auto vjp(detail::Real<float> g, detail::Real<float> x, detail::Real<float>) const { return 2.0001 * g * x; }
+};
+struct WrongForLargeGradients : Unary {
+  static constexpr auto name = "wrong_for_large_gradients";
+  auto f(auto x) const { return 3 * x; }
+  auto vjp(auto g, auto, auto) const { return 3 * maximum(minimum(g, 100), -100); }
+};
+
+// ---- on tensors ----
+
+// What follows computes right gradients by operations, then spoils them.
+void spoil(Tensor& g, auto&& f) {
+  Tensor copy = g.copy();
+  f(copy.mutable_values<double>());
+  g = copy;
+}
+
+struct SquareBase : Faulty {
+  static Tensor f(const Tensor& x) { return mul(x, x); }
+};
+template <class Op>
+Tensor right_gradient(Vjp<Op>& m) {
+  return mul(mul(m.gy(), m.template in<0>()), 2);
+}
+
+struct OneElementWrong : SquareBase {
+  static constexpr auto name = "one_element_wrong";
+  static void vjp(Vjp<OneElementWrong>& m) {
+    Tensor g = right_gradient(m);
+    if (g.dtype() == f64) spoil(g, [](auto v) { v[v.size() / 3] = 0; });
+    m.add(0, g);
+  }
+};
+struct AntisymmetricPair : SquareBase {
+  static constexpr auto name = "antisymmetric_pair";
+  static void vjp(Vjp<AntisymmetricPair>& m) {
+    Tensor g = right_gradient(m);
+    if (g.dtype() == f64) spoil(g, [](auto v) { v[1] += 0.5, v[v.size() - 1] -= 0.5; });
+    m.add(0, g);
+  }
+};
+struct SignInTail : Faulty {  // of a softmax
+  static constexpr auto name = "sign_in_tail";
+  static Tensor f(const Tensor& x) { return softmax(x); }
+  static void vjp(Vjp<SignInTail>& m) {
+    const Tensor y = m.out();
+    const Tensor g = mul(y, sub(m.gy(), sum(mul(m.gy(), y), {-1}, KeepDims::yes)));
+    m.add(0, where(less(y, Tensor::scalar(1e-6, y.dtype())), neg(g), g));
+  }
+};
+struct OnlyForUniformGradients : SquareBase {
+  static constexpr auto name = "only_for_uniform_gradients";
+  static void vjp(Vjp<OnlyForUniformGradients>& m) { m.add(0, mul(mul(mean(m.gy()), m.in<0>()), 2)); }
+};
+struct WrongBesideZeros : SquareBase {  // takes a gradient with a zero in it for no gradient at all
+  static constexpr auto name = "wrong_beside_zeros";
+  static void vjp(Vjp<WrongBesideZeros>& m) {
+    const Tensor any_zero = max(equal(m.gy(), Tensor::scalar(0, m.gy().dtype())));
+    m.add(0, mul(right_gradient(m), sub(1, any_zero)));
+  }
+};
+struct MutatesIncoming : SquareBase {
+  static constexpr auto name = "mutates_incoming";
+  static void vjp(Vjp<MutatesIncoming>& m) {
+    m.add(0, right_gradient(m));
+    Tensor g = m.gy();
+    // Through the back door, where no version is counted.
+    if (!m.recording() && g.dtype() == f64 && g.size() > 0) detail::TensorAccess::data_as<double>(g)[0] *= 2;
+  }
+};
+struct MutatesSaved : SquareBase {
+  static constexpr auto name = "mutates_saved";
+  static void vjp(Vjp<MutatesSaved>& m) {
+    m.add(0, right_gradient(m));
+    Tensor x = m.in<0>();
+    if (!m.recording() && x.dtype() == f64 && x.size() > 0) detail::TensorAccess::data_as<double>(x)[0] *= 2;
+  }
+};
+struct SecondOrderMissing : SquareBase {  // the right value, which does not depend on x as it should
+  static constexpr auto name = "second_order_missing";
+  static void vjp(Vjp<SecondOrderMissing>& m) { m.add(0, mul(mul(m.gy(), m.in<0>().detach()), 2)); }
+};
+struct WrongForSameInput : Faulty {
+  static constexpr auto name = "wrong_for_same_input";
+  static constexpr auto keep = keeps(kIn0 | kIn1);
+  static Tensor f(const Tensor& a, const Tensor& b) { return mul(a, b); }
+  static void vjp(Vjp<WrongForSameInput>& m) {
+    const Tensor a = m.in<0>(), b = m.in<1>();
+    const bool same = detail::TensorAccess::data(a) == detail::TensorAccess::data(b) && a.size() > 0;
+    if (m.wants(0)) m.add(0, mul(m.gy(), b));
+    if (m.wants(1) && !same) m.add(1, mul(m.gy(), a));
+  }
+};
+struct WrongWithBroadcasting : Faulty {  // averages where it should sum
+  static constexpr auto name = "wrong_with_broadcasting";
+  static constexpr auto keep = keeps(kNone);
+  static Tensor f(const Tensor& a, const Tensor& b) { return add(a, b); }
+  static void vjp(Vjp<WrongWithBroadcasting>& m) {
+    for (std::size_t i = 0; i < 2; ++i) {
+      if (!m.wants(i)) continue;
+      const double stretched = static_cast<double>(m.out_shape().size()) /
+                               static_cast<double>(std::max<std::int64_t>(m.in_shape(i).size(), 1));
+      m.add(i, mul(detail::sum_to_shape(m.gy(), m.in_shape(i)), 1 / std::max(stretched, 1.0)));
+    }
+  }
+  static void samples(Samples& s);
+};
+struct WrongWhenUsedTwice : SquareBase {  // takes a gradient that nobody else holds for its own
+  static constexpr auto name = "wrong_when_used_twice";
+  static void vjp(Vjp<WrongWhenUsedTwice>& m) {
+    // The engine holds one reference; one more handle tells whether the caller does.
+    const bool alone = detail::is_unique(detail::TensorAccess::storage(m.gy()));
+    m.add(0, mul(right_gradient(m), alone && !m.recording() ? 2 : 1));
+  }
+};
+struct Overwrites : SquareBase {
+  static constexpr auto name = "overwrites";
+  static void vjp(Vjp<Overwrites>& m) { m.add(0, right_gradient(m)); }
+  static void vjp_fused(Vjp<Overwrites>& m) {
+    const Tensor g = right_gradient(m);
+    m.accumulate(0, [&](Tensor& to, bool) {
+      visit_floating(to.dtype(), [&]<class T> { std::ranges::copy(g.values<T>(), to.mutable_values<T>().begin()); });
+    });
+  }
+};
+struct WrongShape : SquareBase {
+  static constexpr auto name = "wrong_shape";
+  static void vjp(Vjp<WrongShape>& m) { m.add(0, sum(right_gradient(m))); }
+};
+struct WrongDtype : SquareBase {
+  static constexpr auto name = "wrong_dtype";
+  static void vjp(Vjp<WrongDtype>& m) { m.add(0, cast(right_gradient(m), m.in_dtype(0) == f32 ? f64 : f32)); }
+};
+struct FusedWrong : SquareBase {
+  static constexpr auto name = "fused_wrong";
+  static void vjp(Vjp<FusedWrong>& m) { m.add(0, right_gradient(m)); }
+  static void vjp_fused(Vjp<FusedWrong>& m) { m.add(0, mul(right_gradient(m), 1 + 1e-6)); }
+};
+struct GeneralWrong : SquareBase {
+  static constexpr auto name = "general_wrong";
+  static void vjp(Vjp<GeneralWrong>& m) { m.add(0, mul(right_gradient(m), 1 + 1e-6)); }
+  static void vjp_fused(Vjp<GeneralWrong>& m) { m.add(0, right_gradient(m)); }
+};
+struct Irreproducible : SquareBase {
+  static constexpr auto name = "irreproducible";
+  static void vjp(Vjp<Irreproducible>& m) {
+    static double drift = 1;
+    m.add(0, mul(right_gradient(m), drift = drift == 1 ? 1 + 1e-15 : 1));
+  }
+};
+struct SwapsSubset : Faulty {  // wrong where only the second input is tracked
+  static constexpr auto name = "swaps_subset";
+  static constexpr auto keep = keeps(kIn0 | kIn1);
+  static Tensor f(const Tensor& a, const Tensor& b) { return mul(a, b); }
+  static void vjp(Vjp<SwapsSubset>& m) {
+    if (m.wants(0)) m.add(0, mul(m.gy(), m.in<1>()));
+    if (m.wants(1)) m.add(1, mul(m.gy(), m.wants(0) ? m.in<0>() : m.in<1>()));
+  }
+};
+
+void WrongWithBroadcasting::samples(Samples& s) {
+  for (const auto& [a, b] : {std::pair<Shape, Shape>{{2, 3}, {2, 3}}, {{2, 3}, {3}}})
+    s.add(WrongWithBroadcasting{}, {a, b});
+}
+
+template <class Op>
+Report run(const std::vector<Tensor>& in, const Options& options = {}, const Op& op = {}) {
+  return gradcheck::check(
+      [&](std::span<const Tensor> x) {
+        std::vector<const Tensor*> handles;
+        for (const Tensor& t : x) handles.push_back(&t);
+        return apply(op, std::span<const Tensor* const>(handles));
+      },
+      in, options);
+}
+
+Tensor some(const Shape& shape, double lo = -2, double hi = 2) {
+  Generator g(7);
+  return uniform(shape, g, lo, hi, f64);
+}
+
+// Derivatives alone: the other checks are not to help.
+constexpr Options kDerivatives{.properties = false};
+
+#define CHECK_REJECTED(report)                                               \
+  do {                                                                       \
+    const Report r = (report);                                               \
+    BOOST_TEST(gradcheck::name_of(r.verdict()) == "FAIL", r.text());         \
+    BOOST_TEST_MESSAGE(r.text());                                            \
+  } while (false)
+
+bool mentions(const Report& r, std::string_view text) { return r.text().find(text) != std::string::npos; }
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(gradcheck_faults)
+
+BOOST_AUTO_TEST_CASE(zero_backward_of_small_gradients) {
+  CHECK_REJECTED(run(std::vector{some({2, 3})}, kDerivatives, ZeroBackward{{}, 1e-6}));
+  CHECK_REJECTED(run(std::vector{some({101, 100})}, kDerivatives, ZeroBackward{{}, 1e-6}));
+  CHECK_REJECTED(run(std::vector{some({2, 3})}, kDerivatives, ZeroBackward{{}, 1e-200}));
+}
+
+BOOST_AUTO_TEST_CASE(factor_two_at_tiny_values) {
+  CHECK_REJECTED(run<Doubled>({some({4}, 4e-6, 6e-6)}, kDerivatives));
+  CHECK_REJECTED(run<Doubled>({some({4}, 1e-30, 2e-30)}, kDerivatives));
+}
+
+BOOST_AUTO_TEST_CASE(wrong_sign_in_a_tail) {
+  CHECK_REJECTED(run<SignInTail>({Tensor::from({1, 0.5, -20, 2}, f64)}, kDerivatives));
+}
+
+BOOST_AUTO_TEST_CASE(small_scale_errors) {
+  for (const double error : {5e-4, -1e-6, 3e-8})
+    for (const Shape& shape : {Shape{}, Shape{2, 3}, Shape{101, 100}})
+      CHECK_REJECTED(run(std::vector{some(shape)}, kDerivatives, SlightlyScaled{{}, error}));
+}
+
+BOOST_AUTO_TEST_CASE(square_near_zero) {
+  CHECK_REJECTED(run<SquareZeroBackward>({Tensor::from({1e-8, -1e-8}, f64)}, kDerivatives));
+}
+
+BOOST_AUTO_TEST_CASE(one_element_of_many) {
+  for (std::uint64_t seed = 0; seed < 5; ++seed) {
+    CHECK_REJECTED(run<OneElementWrong>({some({100, 100})}, {.seed = seed, .properties = false}));
+    CHECK_REJECTED(run<OneElementWrong>({some({6})}, {.seed = seed, .properties = false}));
+  }
+}
+
+BOOST_AUTO_TEST_CASE(antisymmetric_pair) {
+  for (std::uint64_t seed = 0; seed < 5; ++seed) {
+    CHECK_REJECTED(run<AntisymmetricPair>({some({100, 100})}, {.seed = seed, .properties = false}));
+    CHECK_REJECTED(run<AntisymmetricPair>({some({6})}, {.seed = seed, .properties = false}));
+  }
+}
+
+BOOST_AUTO_TEST_CASE(patterns_of_the_incoming_gradient) {
+  CHECK_REJECTED(run<OnlyForUniformGradients>({some({2, 3})}, kDerivatives));
+  CHECK_REJECTED(run<OnlyForUniformGradients>({some({100, 100})}, kDerivatives));
+  CHECK_REJECTED(run<WrongForLargeGradients>({some({2, 3})}));
+  // Above the size of a full Jacobian the weights have no zeros; that all patterns agree shows it.
+  CHECK_REJECTED(run<WrongBesideZeros>({some({100, 100})}));
+  CHECK_REJECTED(run<WrongBesideZeros>({some({2, 3})}, kDerivatives));
+}
+
+BOOST_AUTO_TEST_CASE(mutation) {
+  const Report incoming = run<MutatesIncoming>({some({2, 3})});
+  CHECK_REJECTED(incoming);
+  BOOST_TEST(mentions(incoming, "nothing is changed, incoming gradient"));
+  const Report saved = run<MutatesSaved>({some({2, 3})});
+  CHECK_REJECTED(saved);
+  BOOST_TEST(mentions(saved, "nothing is changed, input 0"));
+}
+
+BOOST_AUTO_TEST_CASE(abs_sampled_only_near_zero) {
+  CHECK_REJECTED(run<AbsZeroBackward>({Tensor::from({1e-9, -3e-10}, f64)}, kDerivatives));
+  // At 0 itself a zero is the convention; a sample that shows nothing else does not pass.
+  const Report at_kink = run<AbsZeroBackward>({Tensor::from({0, 0}, f64)}, kDerivatives);
+  BOOST_TEST(!at_kink.ok());
+  BOOST_TEST(gradcheck::name_of(at_kink.verdict()) == "KINK", at_kink.text());
+}
+
+BOOST_AUTO_TEST_CASE(right_at_first_order_wrong_at_second) {
+  BOOST_TEST(run<SecondOrderMissing>({some({2, 3})}, kDerivatives).ok());
+  const Report report = run<SecondOrderMissing>({some({2, 3})}, {.order = 2, .properties = false});
+  CHECK_REJECTED(report);
+  for (const gradcheck::Finding& f : report.listed()) BOOST_TEST(f.order == 2);
+  CHECK_REJECTED(run<SecondOrderMissing>({some({100, 100})}, {.order = 2, .properties = false}));
+}
+
+BOOST_AUTO_TEST_CASE(wrong_for_one_tensor_in_two_places) {
+  BOOST_TEST(run<WrongForSameInput>({some({2, 3}), some({2, 3})}, kDerivatives).ok());
+  const Report report = run<WrongForSameInput>({some({2, 3}), some({2, 3}, 1, 3)});
+  CHECK_REJECTED(report);
+  BOOST_TEST(mentions(report, "same tensor as input 0 and input 1"));
+}
+
+BOOST_AUTO_TEST_CASE(wrong_with_broadcasting_only) {
+  BOOST_TEST(run<WrongWithBroadcasting>({some({2, 3}), some({2, 3})}).ok());
+  CHECK_REJECTED(run<WrongWithBroadcasting>({some({2, 3}), some({3})}));
+  gradcheck::Catalog catalog;
+  catalog.add_ops(TypeList<WrongWithBroadcasting>{});
+  const gradcheck::Subject subject = gradcheck::check_op(catalog.ops()[0], {});
+  BOOST_TEST(gradcheck::name_of(subject.standing) == "FAIL");
+  BOOST_TEST(subject.samples[0].report.ok());
+  BOOST_TEST(!subject.samples[1].report.ok());
+}
+
+BOOST_AUTO_TEST_CASE(wrong_when_the_result_is_used_twice) {
+  const Report report = run<WrongWhenUsedTwice>({some({2, 3})});
+  CHECK_REJECTED(report);
+  BOOST_TEST(mentions(report, "result used twice"));
+}
+
+BOOST_AUTO_TEST_CASE(overwrites_instead_of_adding) {
+  BOOST_TEST(run<Overwrites>({some({2, 3})}, kDerivatives).ok());
+  const Report report = run<Overwrites>({some({2, 3})});
+  CHECK_REJECTED(report);
+  BOOST_TEST(mentions(report, "input used elsewhere too"));
+}
+
+BOOST_AUTO_TEST_CASE(wrong_shape_or_dtype) {
+  CHECK_REJECTED(run<WrongShape>({some({2, 3})}, kDerivatives));
+  CHECK_REJECTED(run<WrongDtype>({some({2, 3})}, kDerivatives));
+}
+
+BOOST_AUTO_TEST_CASE(one_of_the_rules_wrong) {
+  CHECK_REJECTED(run<FusedWrong>({some({2, 3})}, kDerivatives));
+  const Report general = run<GeneralWrong>({some({2, 3})}, kDerivatives);
+  CHECK_REJECTED(general);
+  BOOST_TEST(mentions(general, "general rule"));
+  CHECK_REJECTED(run<WrongFormulaOnTensors>({some({2, 3})}, kDerivatives));
+  const Report single = run<WrongInSinglePrecision>({some({2, 3})});
+  CHECK_REJECTED(single);
+  BOOST_TEST(mentions(single, "f32 against f64"));
+}
+
+BOOST_AUTO_TEST_CASE(irreproducible) { CHECK_REJECTED(run<Irreproducible>({some({2, 3})})); }
+
+BOOST_AUTO_TEST_CASE(wrong_for_a_subset_of_tracked_inputs) {
+  BOOST_TEST(run<SwapsSubset>({some({2, 3}), some({2, 3}, 1, 3)}, kDerivatives).ok());
+  const Report report = run<SwapsSubset>({some({2, 3}), some({2, 3}, 1, 3)});
+  CHECK_REJECTED(report);
+  BOOST_TEST(mentions(report, "only some inputs tracked"));
+}
+
+BOOST_AUTO_TEST_SUITE_END()

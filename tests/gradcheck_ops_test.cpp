@@ -1,0 +1,39 @@
+// Every op and module of the library against finite differences.
+
+#include <tapegrad/gradcheck/catalog.h>
+
+#include <boost/test/unit_test.hpp>
+
+using namespace tapegrad;
+using gradcheck::Subject;
+
+namespace {
+
+void require_pass(const Subject& s, bool differentiable) {
+  BOOST_TEST_CONTEXT(s.name) {
+    for (const Subject::Sample& sample : s.samples) {
+      BOOST_TEST_CONTEXT(sample.label) {
+        for (const auto& f : sample.report.listed()) BOOST_ERROR(to_string(f));
+      }
+    }
+    for (const std::string& line : s.unproven) BOOST_ERROR(line);
+    BOOST_TEST(!s.samples.empty());
+    BOOST_TEST((s.standing == (differentiable ? Subject::Standing::pass : Subject::Standing::not_differentiable)));
+  }
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(gradcheck_ops)
+
+BOOST_AUTO_TEST_CASE(every_op_at_orders_1_and_2) {
+  for (const auto& op : gradcheck::library_catalog().ops())
+    require_pass(gradcheck::check_op(op, {.order = 2}), op.max_order > 0);
+}
+
+BOOST_AUTO_TEST_CASE(every_module_at_orders_1_and_2) {
+  for (const auto& module : gradcheck::library_catalog().modules())
+    require_pass(gradcheck::check_module_samples(module, {.order = 2}), true);
+}
+
+BOOST_AUTO_TEST_SUITE_END()

@@ -56,18 +56,20 @@ std::string to_dot(const Tape& tape, const DotOptions& options) {
       if (e.node) {
         edges += fmt::format("  n{} -> n{};\n", e.node->index, n->index);
       } else {
-        edges += fmt::format("  c{}_{} [shape=note, fontsize=10, label=\"{}\"];\n  c{}_{} -> n{} [style=dashed];\n", n->index,
-                             i, type_text(*e.shape), n->index, i, n->index);
+        edges += fmt::format(
+            "  c{}_{} [shape=note, fontsize=10, label=\"{}\"];\n  c{}_{} -> n{} [style=dashed];\n", n->index,
+            i, type_text(*e.shape), n->index, i, n->index);
       }
     }
   }
   std::string frames;
   std::size_t count = 0;
   for (const auto& [path, lines] : modules)
-    frames += fmt::format("  subgraph cluster_{} {{\n  label=\"{}\"; color=\"#999999\"; fontname=Helvetica;\n{}  }}\n",
-                          count++, escape(path), lines);
-  return fmt::format(
-      "digraph tape {{\n  rankdir=LR;\n  node [fontname=Helvetica, fontsize=11];\n{}{}{}}}\n", nodes, frames, edges);
+    frames += fmt::format(
+        "  subgraph cluster_{} {{\n  label=\"{}\"; color=\"#999999\"; fontname=Helvetica;\n{}  }}\n", count++,
+        escape(path), lines);
+  return fmt::format("digraph tape {{\n  rankdir=LR;\n  node [fontname=Helvetica, fontsize=11];\n{}{}{}}}\n",
+                     nodes, frames, edges);
 }
 
 }  // namespace tapegrad

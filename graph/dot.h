@@ -15,8 +15,9 @@ struct DotOptions {
   std::vector<std::pair<std::uint64_t, std::string>> parameter_names{};
 };
 
-/// What a live tape has recorded, in the DOT language of Graphviz: leaves as boxes, operations as ellipses with the shape
-/// of their result, inputs that are constants as notes, operations of one module framed together.
+/// What a live tape has recorded, in the DOT language of Graphviz: leaves as boxes, operations as ellipses
+/// with the shape of their result, inputs that are constants as notes, operations of one module framed
+/// together.
 TAPEGRAD_API std::string to_dot(const Tape& tape, const DotOptions& options = {});
 
 }  // namespace tapegrad

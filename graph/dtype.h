@@ -30,7 +30,7 @@ inline constexpr bool is_element_type<std::int64_t> = true;
 
 /// The Dtype of a C++ element type: float, double or std::int64_t.
 template <class T>
-  requires is_element_type<T>
+requires is_element_type<T>
 inline constexpr Dtype dtype_of = Dtype::i64;
 template <>
 inline constexpr Dtype dtype_of<float> = Dtype::f32;

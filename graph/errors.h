@@ -16,11 +16,11 @@ class TAPEGRAD_API Error : public std::runtime_error {
   ~Error() override;
 };
 
-#define TAPEGRAD_DECLARE_ERROR(Name)   \
+#define TAPEGRAD_DECLARE_ERROR(Name)       \
   class TAPEGRAD_API Name : public Error { \
-   public:                             \
-    using Error::Error;                \
-    ~Name() override;                  \
+   public:                                 \
+    using Error::Error;                    \
+    ~Name() override;                      \
   }
 
 /// Shapes that do not fit each other or the operation.

@@ -38,19 +38,22 @@ const Tensor* Gradients::find(const Tensor& watched) const noexcept {
 
 const Tensor& Gradients::operator[](const Parameter& parameter) const {
   if (const Tensor* g = find(parameter)) return *g;
-  throw NotTracked(fmt::format(
-      "gradients: none for a parameter of shape {}: the tape did not read it, or it is frozen", to_string(parameter.shape())));
+  throw NotTracked(
+      fmt::format("gradients: none for a parameter of shape {}: the tape did not read it, or it is frozen",
+                  to_string(parameter.shape())));
 }
 
 const Tensor& Gradients::operator[](const Tensor& watched) const {
   if (const Tensor* g = find(watched)) return *g;
-  throw NotTracked(fmt::format("gradients: none for a tensor of shape {}: it is not what Tape::watch returned on the tape "
-                               "that ran backward; ask Tape::grad for intermediate values",
-                               to_string(watched.shape())));
+  throw NotTracked(
+      fmt::format("gradients: none for a tensor of shape {}: it is not what Tape::watch returned on the tape "
+                  "that ran backward; ask Tape::grad for intermediate values",
+                  to_string(watched.shape())));
 }
 
 void Gradients::insert(const Key& key, Tensor value) {
-  const auto at = key.parameter ? std::lower_bound(entries_.begin(), entries_.end(), key.parameter, before) : entries_.end();
+  const auto at = key.parameter ? std::lower_bound(entries_.begin(), entries_.end(), key.parameter, before)
+                                : entries_.end();
   entries_.insert(at, Entry{key, std::move(value)});
 }
 

@@ -10,8 +10,8 @@
 
 namespace tapegrad {
 
-/// What Tape::backward returns: a gradient for each parameter and watched tensor that the tape has seen, zeros where
-/// the loss does not depend on it. A value: there is no hidden state to clear. Arithmetic on it
+/// What Tape::backward returns: a gradient for each parameter and watched tensor that the tape has seen,
+/// zeros where the loss does not depend on it. A value: there is no hidden state to clear. Arithmetic on it
 /// (sums, scaling, clipping) is in <tapegrad/ops/gradients.h>.
 class TAPEGRAD_API Gradients {
  public:
@@ -20,7 +20,8 @@ class TAPEGRAD_API Gradients {
     std::uint64_t parameter = 0;
     detail::Tag watched{};
     friend bool operator==(const Key& a, const Key& b) noexcept {
-      return a.parameter == b.parameter && a.watched.epoch == b.watched.epoch && a.watched.node == b.watched.node;
+      return a.parameter == b.parameter && a.watched.epoch == b.watched.epoch &&
+             a.watched.node == b.watched.node;
     }
   };
   struct Entry {
@@ -38,7 +39,8 @@ class TAPEGRAD_API Gradients {
 
   std::size_t size() const noexcept { return entries_.size(); }
   bool empty() const noexcept { return entries_.empty(); }
-  /// Parameters in the order of their ids, that is of their creation; then watched tensors in the order of watching.
+  /// Parameters in the order of their ids, that is of their creation; then watched tensors in the order of
+  /// watching.
   auto begin() const noexcept { return entries_.begin(); }
   auto end() const noexcept { return entries_.end(); }
   auto begin() noexcept { return entries_.begin(); }

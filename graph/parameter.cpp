@@ -40,11 +40,11 @@ void Parameter::assign(const Tensor& value) {
   Cell& c = cell();
   if (!value.defined()) throw ArgumentError("assign: the value is an undefined tensor");
   if (value.shape() != c.value.shape())
-    throw ShapeError(fmt::format("assign: a value of shape {} for a parameter of shape {}", to_string(value.shape()),
-                                 to_string(c.value.shape())));
+    throw ShapeError(fmt::format("assign: a value of shape {} for a parameter of shape {}",
+                                 to_string(value.shape()), to_string(c.value.shape())));
   if (value.dtype() != c.value.dtype())
-    throw DtypeError(fmt::format("assign: a value of {} for a parameter of {}; cast it first", name_of(value.dtype()),
-                                 name_of(c.value.dtype())));
+    throw DtypeError(fmt::format("assign: a value of {} for a parameter of {}; cast it first",
+                                 name_of(value.dtype()), name_of(c.value.dtype())));
   visit_floating(c.value.dtype(), [&]<class T> {
     const std::span<const T> from = value.values<T>();
     std::memmove(c.value.mutable_values<T>().data(), from.data(), from.size_bytes());

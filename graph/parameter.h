@@ -8,8 +8,9 @@
 
 namespace tapegrad {
 
-/// A trainable tensor: a counted cell with an id that is never reused. Copies of the handle share the cell, which is
-/// how weights are tied. Nothing of a tape is written to it, so tapes of several threads may read one parameter.
+/// A trainable tensor: a counted cell with an id that is never reused. Copies of the handle share the cell,
+/// which is how weights are tied. Nothing of a tape is written to it, so tapes of several threads may read
+/// one parameter.
 class TAPEGRAD_API Parameter {
  public:
   Parameter() noexcept = default;

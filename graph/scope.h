@@ -19,11 +19,11 @@ using PoolString = std::basic_string<char, std::char_traits<char>, PoolAllocator
 class TAPEGRAD_API Scope {
  public:
   explicit Scope(std::string_view name) : Scope(name, nullptr, nullptr) {}
-  /// Appends the name of `subject` as seen from `outer`: the subject of the nearest scope around that has the same
-  /// function, or null.
+  /// Appends the name of `subject` as seen from `outer`: the subject of the nearest scope around that has the
+  /// same function, or null.
   using FindName = void (*)(const void* subject, const void* outer, detail::PoolString& name);
-  /// A scope about an object. Where `name` is empty, `find` is asked when the name is needed: for a message, and when
-  /// a tape first records inside.
+  /// A scope about an object. Where `name` is empty, `find` is asked when the name is needed: for a message,
+  /// and when a tape first records inside.
   Scope(std::string_view name, const void* subject, FindName find);
   ~Scope();
   Scope(const Scope&) = delete;

@@ -63,10 +63,11 @@ Shape broadcast(const Shape& a, const Shape& b, std::string_view op) {
     if (dims[i] == 1) {
       dims[i] = other;
     } else if (other != 1 && other != dims[i]) {
-      throw ShapeError(fmt::format("{}: shapes {} and {} do not broadcast: axis {} counted from the end has "
-                                   "{} and {}; they must be equal or 1",
-                                   op_label(op), to_string(a), to_string(b), longer.rank() - i, a.rank() >= b.rank() ? dims[i] : other,
-                                   a.rank() >= b.rank() ? other : dims[i]));
+      throw ShapeError(
+          fmt::format("{}: shapes {} and {} do not broadcast: axis {} counted from the end has "
+                      "{} and {}; they must be equal or 1",
+                      op_label(op), to_string(a), to_string(b), longer.rank() - i,
+                      a.rank() >= b.rank() ? dims[i] : other, a.rank() >= b.rank() ? other : dims[i]));
     }
   }
   return Shape(std::span<const std::int64_t>(dims.data(), longer.rank()));
@@ -83,9 +84,10 @@ bool broadcasts_to(const Shape& from, const Shape& to) noexcept {
 std::size_t normalize_axis(std::int64_t axis, std::size_t rank, std::string_view op) {
   const auto n = static_cast<std::int64_t>(rank);
   if (axis < -n || axis >= n) {
-    throw ArgumentError(rank == 0 ? fmt::format("{}: axis {} given, but a scalar has no axes", op_label(op), axis)
-                                  : fmt::format("{}: axis {} is outside [{}, {}] of a tensor of rank {}",
-                                                op_label(op), axis, -n, n - 1, rank));
+    throw ArgumentError(rank == 0
+                            ? fmt::format("{}: axis {} given, but a scalar has no axes", op_label(op), axis)
+                            : fmt::format("{}: axis {} is outside [{}, {}] of a tensor of rank {}",
+                                          op_label(op), axis, -n, n - 1, rank));
   }
   return static_cast<std::size_t>(axis < 0 ? axis + n : axis);
 }

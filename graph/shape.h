@@ -12,7 +12,8 @@
 
 namespace tapegrad {
 
-/// Extents of a row-major tensor, at most kMaxRank of them, stored inline. The empty shape is a scalar of size 1.
+/// Extents of a row-major tensor, at most kMaxRank of them, stored inline. The empty shape is a scalar of
+/// size 1.
 class TAPEGRAD_API Shape {
  public:
   static constexpr std::size_t kMaxRank = 8;

@@ -37,7 +37,8 @@ std::mutex& registry_mutex() {
 ThreadState* orphans = nullptr;
 constinit std::atomic<std::uint64_t> thread_numbers{0};
 
-// Eight classes a doubling: class c holds (8 + c % 8) << (c / 8) units of 8 bytes, the smallest one cache line.
+// Eight classes a doubling: class c holds (8 + c % 8) << (c / 8) units of 8 bytes, the smallest one cache
+// line.
 constexpr std::size_t kUnit = 8;
 
 constexpr std::uint32_t class_of(std::size_t bytes) {
@@ -89,8 +90,8 @@ void free_all_blocks(ThreadState& t) noexcept {
 
 std::int64_t count(std::int64_t shared) { return shared >> 2; }
 
-// Settles the queue of blocks that other threads returned. The caller owns `t`: it is this thread's record, or an
-// orphan under the registry's lock.
+// Settles the queue of blocks that other threads returned. The caller owns `t`: it is this thread's record,
+// or an orphan under the registry's lock.
 void settle_returned(ThreadState& t) noexcept {
   Storage* s = t.returned.exchange(nullptr, std::memory_order_acq_rel);
   while (s) {
@@ -126,7 +127,9 @@ struct ThreadExit {
 
 }  // namespace
 
-std::uint64_t new_thread_number() noexcept { return thread_numbers.fetch_add(1, std::memory_order_relaxed) + 1; }
+std::uint64_t new_thread_number() noexcept {
+  return thread_numbers.fetch_add(1, std::memory_order_relaxed) + 1;
+}
 
 ThreadState* attach_thread() {
   // Thread-local tensors may outlive the exit hook below; they then count atomically and skip the pool.
@@ -191,7 +194,8 @@ void release_shared(Storage* s) noexcept {
     const std::int64_t wanted = (seen - Storage::kOne) | (owed ? Storage::kQueued : 0);
     // Owed, the block stays alive and owned until its owner settles it, so the owner is read before.
     ThreadState* owner = s->owner.load(std::memory_order_relaxed);
-    if (!s->shared.compare_exchange_weak(seen, wanted, std::memory_order_acq_rel, std::memory_order_relaxed)) continue;
+    if (!s->shared.compare_exchange_weak(seen, wanted, std::memory_order_acq_rel, std::memory_order_relaxed))
+      continue;
     if (owed) {
       Storage* head = owner->returned.load(std::memory_order_relaxed);
       do {
@@ -210,7 +214,8 @@ void release_shared(Storage* s) noexcept {
   }
 }
 
-// Counted like the elements of a tensor, so that a container that is freed on another thread comes back to its owner.
+// Counted like the elements of a tensor, so that a container that is freed on another thread comes back to
+// its owner.
 void* pool_allocate(std::size_t bytes) {
   const std::size_t past_scalars = std::max<std::size_t>(bytes, 17);  // these lie 64 bytes behind the head
   return allocate(past_scalars)->data(past_scalars);

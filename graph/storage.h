@@ -16,14 +16,14 @@ namespace detail {
 
 struct Storage;
 
-/// What the library keeps for each thread. A thread that ends leaves its record behind; the next new thread adopts
-/// it, with the blocks it still owns, so that records do not accumulate.
+/// What the library keeps for each thread. A thread that ends leaves its record behind; the next new thread
+/// adopts it, with the blocks it still owns, so that records do not accumulate.
 struct ThreadState {
-  Tape* innermost = nullptr;  ///< top of this thread's stack of tapes
-  Tape* active = nullptr;     ///< the innermost tape where it records: neither spent nor paused
-  Scope* scope = nullptr;     ///< innermost named scope, for messages
-  std::uint64_t number = 0;   ///< never reused
-  std::uint64_t epochs = 0;   ///< epochs handed out by this thread
+  Tape* innermost = nullptr;                ///< top of this thread's stack of tapes
+  Tape* active = nullptr;                   ///< the innermost tape where it records: neither spent nor paused
+  Scope* scope = nullptr;                   ///< innermost named scope, for messages
+  std::uint64_t number = 0;                 ///< never reused
+  std::uint64_t epochs = 0;                 ///< epochs handed out by this thread
   std::atomic<Storage*> returned{nullptr};  ///< blocks whose owned references other threads gave back
   std::atomic<bool> orphaned{false};        ///< the thread has ended and nobody has adopted the record yet
   ThreadState* next_orphan = nullptr;
@@ -49,11 +49,11 @@ inline ThreadState* this_thread() {
 
 /// The head of a pooled block; the elements follow it.
 ///
-/// Reference counts are biased (Choi, Shull, Torrellas: Biased Reference Counting, PACT 2018): the thread that
-/// allocated a block counts in the plain `local`, every other thread in the atomic `shared`, so that a tape that stays
-/// on its thread pays for no atomic operation. `shared` may owe references that `local` still counts; the block is
-/// then queued for its owner, who settles the account. A block is free once it is merged (the owner's count is
-/// used up), not queued, and its shared count is zero.
+/// Reference counts are biased (Choi, Shull, Torrellas: Biased Reference Counting, PACT 2018): the thread
+/// that allocated a block counts in the plain `local`, every other thread in the atomic `shared`, so that a
+/// tape that stays on its thread pays for no atomic operation. `shared` may owe references that `local` still
+/// counts; the block is then queued for its owner, who settles the account. A block is free once it is merged
+/// (the owner's count is used up), not queued, and its shared count is zero.
 struct alignas(16) Storage {
   std::atomic<ThreadState*> owner;
   std::uint32_t local;

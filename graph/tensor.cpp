@@ -21,7 +21,8 @@ template <class T>
 T element(double value, const char* op) {
   if constexpr (!std::is_floating_point_v<T>) {
     if (!(value >= -0x1p63 && value < 0x1p63) || value != std::trunc(value))
-      throw ArgumentError(fmt::format("{}: {} is no value of i64; give integers, or ask for f32 or f64", op, value));
+      throw ArgumentError(
+          fmt::format("{}: {} is no value of i64; give integers, or ask for f32 or f64", op, value));
   }
   return static_cast<T>(value);
 }
@@ -45,13 +46,15 @@ Tensor Tensor::ones(const Shape& shape, Dtype dtype) { return full(shape, 1, dty
 Tensor Tensor::full(const Shape& shape, double value, Dtype dtype) {
   Tensor t = empty(shape, dtype);
   visit_dtype(dtype, [&]<class T> {
-    std::fill_n(TensorAccess::data_as<T>(t), static_cast<std::size_t>(shape.size()), element<T>(value, "full"));
+    std::fill_n(TensorAccess::data_as<T>(t), static_cast<std::size_t>(shape.size()),
+                element<T>(value, "full"));
   });
   return t;
 }
 
 Tensor Tensor::arange(double start, double stop, double step, Dtype dtype) {
-  if (!(std::isfinite(start) && std::isfinite(stop) && std::isfinite(step)) || step == 0 || (stop - start) / step < 0)
+  if (!(std::isfinite(start) && std::isfinite(stop) && std::isfinite(step)) || step == 0 ||
+      (stop - start) / step < 0)
     throw ArgumentError(fmt::format("arange: no way from {} to {} in steps of {}", start, stop, step));
   const double count = std::ceil((stop - start) / step);
   if (count > 9e15) throw ArgumentError(fmt::format("arange: {} elements are too many", count));
@@ -59,7 +62,8 @@ Tensor Tensor::arange(double start, double stop, double step, Dtype dtype) {
   visit_dtype(dtype, [&]<class T> {
     T* out = TensorAccess::data_as<T>(t);
     // start + i * step, not repeated addition: the error does not accumulate.
-    for (std::int64_t i = 0; i < t.size(); ++i) out[i] = element<T>(start + static_cast<double>(i) * step, "arange");
+    for (std::int64_t i = 0; i < t.size(); ++i)
+      out[i] = element<T>(start + static_cast<double>(i) * step, "arange");
   });
   return t;
 }
@@ -84,7 +88,8 @@ Tensor Tensor::from(std::initializer_list<std::initializer_list<double>> rows, D
     T* out = TensorAccess::data_as<T>(t);
     for (const auto& row : rows) {
       if (row.size() != columns)
-        throw ShapeError(fmt::format("from: rows of {} and {} values; all rows must be equally long", columns, row.size()));
+        throw ShapeError(fmt::format("from: rows of {} and {} values; all rows must be equally long", columns,
+                                     row.size()));
       for (const double v : row) *out++ = element<T>(v, "from");
     }
   });
@@ -96,14 +101,16 @@ Tensor Tensor::from(std::initializer_list<double> values, const Shape& shape, Dt
   if (dtype == f64) return wide;
   Tensor t = empty(shape, dtype);
   visit_dtype(dtype, [&]<class T> {
-    std::transform(values.begin(), values.end(), TensorAccess::data_as<T>(t), [](double v) { return element<T>(v, "from"); });
+    std::transform(values.begin(), values.end(), TensorAccess::data_as<T>(t),
+                   [](double v) { return element<T>(v, "from"); });
   });
   return t;
 }
 
 Tensor Tensor::copy_of(const void* values, std::size_t count, const Shape& shape, Dtype dtype) {
   if (static_cast<std::int64_t>(count) != shape.size())
-    throw ShapeError(fmt::format("from: {} values given, shape {} holds {}", count, to_string(shape), shape.size()));
+    throw ShapeError(
+        fmt::format("from: {} values given, shape {} holds {}", count, to_string(shape), shape.size()));
   Tensor t = empty(shape, dtype);
   if (count) std::memcpy(t.data_, values, count * size_of(dtype));
   return t;
@@ -112,8 +119,10 @@ Tensor Tensor::copy_of(const void* values, std::size_t count, const Shape& shape
 double Tensor::item() const {
   if (!storage_) throw ArgumentError("item: the tensor is undefined");
   if (size() != 1)
-    throw ShapeError(fmt::format("item: a tensor of shape {} has {} elements, not one", to_string(shape_), size()));
-  return visit_dtype(dtype_, [&]<class T> { return static_cast<double>(*reinterpret_cast<const T*>(data_)); });
+    throw ShapeError(
+        fmt::format("item: a tensor of shape {} has {} elements, not one", to_string(shape_), size()));
+  return visit_dtype(dtype_,
+                     [&]<class T> { return static_cast<double>(*reinterpret_cast<const T*>(data_)); });
 }
 
 Tensor Tensor::detach() const noexcept {
@@ -141,9 +150,10 @@ bool Tensor::tracked() const noexcept {
 
 std::byte* Tensor::mutate() {
   if (tracked() && !tag_.node->leaf)
-    throw MutatedSaved(fmt::format("a value of shape {} that the active tape recorded as the result of '{}' cannot be "
-                                   "changed; change a copy(), or change it after backward",
-                                   to_string(shape_), tag_.node->op->name));
+    throw MutatedSaved(
+        fmt::format("a value of shape {} that the active tape recorded as the result of '{}' cannot be "
+                    "changed; change a copy(), or change it after backward",
+                    to_string(shape_), tag_.node->op->name));
   storage_->version.fetch_add(1, std::memory_order_relaxed);
   return data_;
 }

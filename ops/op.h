@@ -30,10 +30,10 @@
 /// Data members are the op's attributes; they must be trivially copyable. Optional members:
 ///     max_order   highest order of derivative, 0 for none; default: any
 ///     integers    elementwise: also takes i64 (default false)
-///     flat        bit i set where the gradient of input i is zero by definition: the checker asks for no other
-///     passes      elementwise: bit i set where the gradient of input i is g itself
-///     vjp_fused   others: a faster first-order rule; the checker compares it with vjp
-///     composed    others: false where f runs no other operation (default true)
+///     flat        bit i set where the gradient of input i is zero by definition: the checker asks for no
+///     other passes      elementwise: bit i set where the gradient of input i is g itself vjp_fused   others:
+///     a faster first-order rule; the checker compares it with vjp composed    others: false where f runs no
+///     other operation (default true)
 namespace tapegrad {
 
 using detail::KeepMask;

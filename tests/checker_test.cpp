@@ -33,10 +33,10 @@ Tensor some(const Shape& shape, double lo = -2, double hi = 2, std::uint64_t see
   return uniform(shape, g, lo, hi, f64);
 }
 
-#define CHECK_VERDICT(report, expected)                                          \
-  do {                                                                           \
-    const Report checked_report = (report);                                                   \
-    BOOST_TEST(gradcheck::name_of(checked_report.verdict()) == (expected), checked_report.text());         \
+#define CHECK_VERDICT(report, expected)                                                            \
+  do {                                                                                             \
+    const Report checked_report = (report);                                                        \
+    BOOST_TEST(gradcheck::name_of(checked_report.verdict()) == (expected), checked_report.text()); \
   } while (false)
 
 struct WrongTwice {
@@ -138,7 +138,8 @@ BOOST_AUTO_TEST_CASE(large_and_small_values) {
 }
 
 BOOST_AUTO_TEST_CASE(sine_far_out_is_not_called_wrong) {
-  const Report r = check([](const Tensor& x) { return sin(x); }, {values({1e10, -3e10, 7e9})}, {.properties = false});
+  const Report r =
+      check([](const Tensor& x) { return sin(x); }, {values({1e10, -3e10, 7e9})}, {.properties = false});
   BOOST_TEST(r.count(Verdict::fail) == 0u, r.text());
 }
 
@@ -152,10 +153,12 @@ BOOST_AUTO_TEST_CASE(kinks) {
   CHECK_VERDICT(check([](const Tensor& x) { return max(x); }, {values({3, 3, 1, 3, 3})}), "KINK");
   CHECK_VERDICT(check([](const Tensor& x) { return clamp(x, -1, 1); }, {values({-1, 1, 0.5})}), "PASS");
   // Where only the second derivative jumps, the first is as certain as anywhere.
-  CHECK_VERDICT(check([](const Tensor& y, const Tensor& t) { return huber_loss(y, t); }, {values({1, 2}), values({0, 0.5})}),
+  CHECK_VERDICT(check([](const Tensor& y, const Tensor& t) { return huber_loss(y, t); },
+                      {values({1, 2}), values({0, 0.5})}),
                 "PASS");
   // A zero is a convention at a kink, a two is not.
-  CHECK_VERDICT(check([](const Tensor& x) { return abs(x) + 2 * x - (2 * x).detach(); }, {values({0})}), "FAIL");
+  CHECK_VERDICT(check([](const Tensor& x) { return abs(x) + 2 * x - (2 * x).detach(); }, {values({0})}),
+                "FAIL");
 }
 
 BOOST_AUTO_TEST_CASE(sizes) {
@@ -287,23 +290,28 @@ BOOST_AUTO_TEST_CASE(elementwise_samples) {
 
 BOOST_AUTO_TEST_CASE(modules) {
   Generator g(1);
-  nn::Sequential net{nn::Affine(4, 5, g), nn::Relu(), nn::BatchNorm(5), nn::Dropout(0.3, g), nn::Affine(5, 3, g)};
+  nn::Sequential net{nn::Affine(4, 5, g), nn::Relu(), nn::BatchNorm(5), nn::Dropout(0.3, g),
+                     nn::Affine(5, 3, g)};
   const auto before = net.state();
   const Tensor x = some({6, 4}), t = Tensor::from({0, 1, 2, 2, 1, 0}, i64);
-  const auto loss = [&](const Tensor& in, const Tensor& labels) { return softmax_with_loss(net(in), labels); };
+  const auto loss = [&](const Tensor& in, const Tensor& labels) {
+    return softmax_with_loss(net(in), labels);
+  };
   const Report r = check_module(net, loss, {x, t}, {.order = 2});
   CHECK_VERDICT(r, "PASS");
   std::vector<std::string> names;
   for (const auto& tally : r.tallies())
     if (tally.order == 1) names.push_back(tally.name);
-  BOOST_TEST(names == (std::vector<std::string>{"0.weight", "0.bias", "2.gamma", "2.beta", "4.weight", "4.bias", "input 0"}),
+  BOOST_TEST(names == (std::vector<std::string>{"0.weight", "0.bias", "2.gamma", "2.beta", "4.weight",
+                                                "4.bias", "input 0"}),
              boost::test_tools::per_element());
   // All is as before: values, buffers, dtypes.
   const auto after = net.state();
   BOOST_REQUIRE(after.size() == before.size());
   for (std::size_t i = 0; i < after.size(); ++i) {
     BOOST_TEST(after[i].first == before[i].first);
-    BOOST_TEST(after[i].second.to_vector<float>() == before[i].second.to_vector<float>(), boost::test_tools::per_element());
+    BOOST_TEST(after[i].second.to_vector<float>() == before[i].second.to_vector<float>(),
+               boost::test_tools::per_element());
   }
   for (const auto& [name, p] : net.parameters()) BOOST_TEST(!p.frozen(), name);
 }
@@ -324,8 +332,9 @@ BOOST_AUTO_TEST_CASE(wrong_modules) {
   BOOST_TEST(r.text().find("weight[") != std::string::npos, r.text());
   for (auto& [name, p] : forgetful.parameters()) p.freeze();
   CHECK_VERDICT(check_module(forgetful, some({4, 3})), "PASS");  // a constant now, and not checked
-  BOOST_CHECK_THROW(check_module(forgetful, [&](const Tensor& in) { return forgetful(in); }, {Tensor::from({1}, i64)}),
-                    DtypeError);
+  BOOST_CHECK_THROW(
+      check_module(forgetful, [&](const Tensor& in) { return forgetful(in); }, {Tensor::from({1}, i64)}),
+      DtypeError);
 }
 
 BOOST_AUTO_TEST_CASE(shared_parameters) {
@@ -344,7 +353,9 @@ BOOST_AUTO_TEST_CASE(the_two_layer_network) {
   Generator g(42);
   nn::Sequential net{nn::Affine(784, 50, g), nn::Relu(), nn::Affine(50, 10, g)};
   const Tensor x = uniform({10, 784}, g, 0, 1), t = integers({10}, g, 0, 10);
-  const auto loss = [&](const Tensor& in, const Tensor& labels) { return softmax_with_loss(net(in), labels); };
+  const auto loss = [&](const Tensor& in, const Tensor& labels) {
+    return softmax_with_loss(net(in), labels);
+  };
   const Options options{.rtol = 1e-7, .elements = 300, .constants = {0}, .properties = false};
   const Report r = check_module(net, loss, {x, t}, options);
   CHECK_VERDICT(r, "PASS");
@@ -365,9 +376,15 @@ BOOST_AUTO_TEST_CASE(exit_codes) {
   BOOST_TEST(run(bad, {"--list"}) == 0);
   BOOST_TEST(run(catalog_of<OnlyAtZero>(), {}) == 1);
   BOOST_TEST(run(good, {"--help"}) == 0);
-  for (const std::vector<const char*>& wrong : std::vector<std::vector<const char*>>{
-           {"--op", "nothing"}, {"--op", "twice", "--op", "nothing"}, {"--order", "3"}, {"--order", "two"}, {"--rtol", "-1"},
-           {"--seed"}, {"--unknown"}, {"stray"}})
+  for (const std::vector<const char*>& wrong :
+       std::vector<std::vector<const char*>>{{"--op", "nothing"},
+                                             {"--op", "twice", "--op", "nothing"},
+                                             {"--order", "3"},
+                                             {"--order", "two"},
+                                             {"--rtol", "-1"},
+                                             {"--seed"},
+                                             {"--unknown"},
+                                             {"stray"}})
     BOOST_TEST(run(good, wrong) == 2, wrong[0]);
 }
 

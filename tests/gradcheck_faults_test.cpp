@@ -187,7 +187,8 @@ struct Overwrites : SquareBase {
   static void vjp_fused(Vjp<Overwrites>& m) {
     const Tensor g = right_gradient(m);
     m.accumulate(0, [&](Tensor& to, bool) {
-      visit_floating(to.dtype(), [&]<class T> { std::ranges::copy(g.values<T>(), to.mutable_values<T>().begin()); });
+      visit_floating(to.dtype(),
+                     [&]<class T> { std::ranges::copy(g.values<T>(), to.mutable_values<T>().begin()); });
     });
   }
 };
@@ -250,11 +251,11 @@ Tensor some(const Shape& shape, double lo = -2, double hi = 2) {
 // Derivatives alone: the other checks are not to help.
 constexpr Options kDerivatives{.properties = false};
 
-#define CHECK_REJECTED(report)                                               \
-  do {                                                                       \
-    const Report r = (report);                                               \
-    BOOST_TEST(gradcheck::name_of(r.verdict()) == "FAIL", r.text());         \
-    BOOST_TEST_MESSAGE(r.text());                                            \
+#define CHECK_REJECTED(report)                                       \
+  do {                                                               \
+    const Report r = (report);                                       \
+    BOOST_TEST(gradcheck::name_of(r.verdict()) == "FAIL", r.text()); \
+    BOOST_TEST_MESSAGE(r.text());                                    \
   } while (false)
 
 bool mentions(const Report& r, std::string_view text) { return r.text().find(text) != std::string::npos; }

@@ -18,7 +18,8 @@ void require_pass(const Subject& s, bool differentiable) {
     }
     for (const std::string& line : s.unproven) BOOST_ERROR(line);
     BOOST_TEST(!s.samples.empty());
-    BOOST_TEST((s.standing == (differentiable ? Subject::Standing::pass : Subject::Standing::not_differentiable)));
+    BOOST_TEST(
+        (s.standing == (differentiable ? Subject::Standing::pass : Subject::Standing::not_differentiable)));
   }
 }
 

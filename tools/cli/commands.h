@@ -2,8 +2,8 @@
 
 #include <CLI/CLI.hpp>
 
-/// The subcommands of `tapegrad`. Each adds itself to the application and leaves its exit code where `exit_code` points
-/// once it has run: 0 done, 1 failed, 2 wrong usage.
+/// The subcommands of `tapegrad`. Each adds itself to the application and leaves its exit code where
+/// `exit_code` points once it has run: 0 done, 1 failed, 2 wrong usage.
 namespace tapegrad::cli {
 
 void add_train_command(CLI::App& app, int& exit_code);

@@ -25,7 +25,8 @@ int draw(const GraphOptions& o) {
   Generator generator(0);
   nn::Sequential net = o.model.build(o.inputs, o.classes, generator);
   DotOptions names;
-  for (const auto& [name, parameter] : net.parameters()) names.parameter_names.emplace_back(parameter.id(), name);
+  for (const auto& [name, parameter] : net.parameters())
+    names.parameter_names.emplace_back(parameter.id(), name);
 
   Tape tape;
   const Tensor scores = net(uniform({o.batch, o.inputs}, generator));
@@ -43,10 +44,13 @@ int draw(const GraphOptions& o) {
 void add_graph_command(CLI::App& app, int& exit_code) {
   auto options = std::make_shared<GraphOptions>();
   GraphOptions& o = *options;
-  CLI::App& c = *app.add_subcommand("graph", "Write the recorded tape of a model's training step as Graphviz DOT");
+  CLI::App& c =
+      *app.add_subcommand("graph", "Write the recorded tape of a model's training step as Graphviz DOT");
   o.model.add_to(c);
   c.add_option("--inputs", o.inputs, "Width of the input")->check(CLI::PositiveNumber)->capture_default_str();
-  c.add_option("--classes", o.classes, "Width of the output")->check(CLI::PositiveNumber)->capture_default_str();
+  c.add_option("--classes", o.classes, "Width of the output")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
   c.add_option("--batch", o.batch, "Rows of the input")->check(CLI::PositiveNumber)->capture_default_str();
   c.add_option("--out", o.out, "File to write")->required();
   c.callback([options, &exit_code] { exit_code = draw(*options); });

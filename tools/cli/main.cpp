@@ -31,7 +31,8 @@ int main(int argc, char** argv) {
   // The parser would only say that a command is missing.
   const auto is_command = [&](CLI::App* c) { return c->get_name() == argv[1]; };
   if (argc > 1 && argv[1][0] != '-' && app.get_subcommands(is_command).empty())
-    return usage_error(fmt::format("there is no command '{}'; there are train, gradcheck and graph", argv[1]));
+    return usage_error(
+        fmt::format("there is no command '{}'; there are train, gradcheck and graph", argv[1]));
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& e) {

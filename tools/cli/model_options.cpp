@@ -11,7 +11,8 @@ void ModelOptions::add_to(CLI::App& command) {
   command.add_option("--model", model, "two-layer has one hidden layer, multi-layer any number")
       ->check(CLI::IsMember({"two-layer", "multi-layer"}))
       ->capture_default_str();
-  command.add_option("--hidden", hidden, "Widths of the hidden layers; default 50, multi-layer 100,100")->delimiter(',');
+  command.add_option("--hidden", hidden, "Widths of the hidden layers; default 50, multi-layer 100,100")
+      ->delimiter(',');
   command.add_option("--activation", activation, "Of the hidden layers")
       ->check(CLI::IsMember({"relu", "sigmoid", "tanh"}))
       ->capture_default_str();
@@ -19,12 +20,15 @@ void ModelOptions::add_to(CLI::App& command) {
 }
 
 std::vector<std::int64_t> ModelOptions::hidden_widths() const {
-  if (hidden.empty()) return model == "two-layer" ? std::vector<std::int64_t>{50} : std::vector<std::int64_t>{100, 100};
+  if (hidden.empty())
+    return model == "two-layer" ? std::vector<std::int64_t>{50} : std::vector<std::int64_t>{100, 100};
   if (model == "two-layer" && hidden.size() != 1)
-    throw ArgumentError(fmt::format("--hidden {}: a two-layer model has one hidden layer; use --model multi-layer for {}",
-                                    fmt::join(hidden, ","), hidden.size()));
+    throw ArgumentError(
+        fmt::format("--hidden {}: a two-layer model has one hidden layer; use --model multi-layer for {}",
+                    fmt::join(hidden, ","), hidden.size()));
   for (const std::int64_t width : hidden)
-    if (width < 1) throw ArgumentError(fmt::format("--hidden {}: a width must be at least 1", fmt::join(hidden, ",")));
+    if (width < 1)
+      throw ArgumentError(fmt::format("--hidden {}: a width must be at least 1", fmt::join(hidden, ",")));
   return hidden;
 }
 

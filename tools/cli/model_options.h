@@ -19,8 +19,8 @@ struct ModelOptions {
   std::string init = "std:0.01";
 
   void add_to(CLI::App& command);
-  /// Affine layers of the hidden widths with the activation between them. Throws ArgumentError where the options
-  /// contradict each other.
+  /// Affine layers of the hidden widths with the activation between them. Throws ArgumentError where the
+  /// options contradict each other.
   nn::Sequential build(std::int64_t inputs, std::int64_t classes, Generator& generator) const;
   /// "784-50-10 relu std:0.01".
   std::string describe(std::int64_t inputs, std::int64_t classes) const;

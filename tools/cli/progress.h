@@ -5,8 +5,8 @@
 
 namespace tapegrad::cli {
 
-/// One line on a terminal that is rewritten in place, at most ten times a second. Where the output is a file or a pipe
-/// nothing is rewritten and only whole lines appear.
+/// One line on a terminal that is rewritten in place, at most ten times a second. Where the output is a file
+/// or a pipe nothing is rewritten and only whole lines appear.
 class Progress {
  public:
   Progress();

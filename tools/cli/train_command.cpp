@@ -66,7 +66,8 @@ Score evaluate(nn::Sequential& net, const nn::Dataset& data) {
   return {s.loss / total, s.accuracy / total};
 }
 
-/// Where a run leaves its history and its parameters. Whether the folder can be written is found out before training.
+/// Where a run leaves its history and its parameters. Whether the folder can be written is found out before
+/// training.
 class RunFolder {
  public:
   explicit RunFolder(const std::string& path) : path_(path) {
@@ -76,8 +77,8 @@ class RunFolder {
     write_history();
   }
   void add(std::int64_t epoch, std::int64_t iteration, const Score& train, const Score& test) {
-    history_ += fmt::format("{},{},{:.6f},{:.6f},{:.6f},{:.6f}\n", epoch, iteration, train.loss, train.accuracy, test.loss,
-                            test.accuracy);
+    history_ += fmt::format("{},{},{:.6f},{:.6f},{:.6f},{:.6f}\n", epoch, iteration, train.loss,
+                            train.accuracy, test.loss, test.accuracy);
     write_history();
   }
   void save(nn::Module& net, const std::string& description) {
@@ -117,9 +118,9 @@ int train(const TrainOptions& o) {
   const std::string description = o.model.describe(inputs, classes);
 
   Progress progress;
-  progress.line(fmt::format("{}, {} parameters, {} lr {}, batch {}, {} iterations, {} training and {} test images",
-                            description, net.parameter_count(), o.optimizer, o.lr, o.batch, last, data.train.size(),
-                            data.test.size()));
+  progress.line(fmt::format(
+      "{}, {} parameters, {} lr {}, batch {}, {} iterations, {} training and {} test images", description,
+      net.parameter_count(), o.optimizer, o.lr, o.batch, last, data.train.size(), data.test.size()));
   const nn::SoftmaxWithLoss loss;
   const InterruptHandler handler;
   const auto start = std::chrono::steady_clock::now();
@@ -130,9 +131,10 @@ int train(const TrainOptions& o) {
     const Score test = evaluate(net, data.test);
     net.train();
     const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
-    progress.line(fmt::format("epoch {:3}  iteration {:6}  train loss {:.4f} accuracy {:.4f}  test loss {:.4f} accuracy "
-                              "{:.4f}  {:.1f} s",
-                              epoch, iteration, train.loss, train.accuracy, test.loss, test.accuracy, seconds.count()));
+    progress.line(fmt::format(
+        "epoch {:3}  iteration {:6}  train loss {:.4f} accuracy {:.4f}  test loss {:.4f} accuracy "
+        "{:.4f}  {:.1f} s",
+        epoch, iteration, train.loss, train.accuracy, test.loss, test.accuracy, seconds.count()));
     folder.add(epoch, iteration, train, test);
     folder.save(net, description);
   };
@@ -142,14 +144,15 @@ int train(const TrainOptions& o) {
       const Tensor y = loss(net(b.x), b.t);
       optimizer->step(tape.backward(y));
       ++iteration;
-      progress.show(fmt::format("epoch {:3}  iteration {:6} of {}  batch loss {:.4f}", epoch, iteration, last, y.item()));
+      progress.show(fmt::format("epoch {:3}  iteration {:6} of {}  batch loss {:.4f}", epoch, iteration, last,
+                                y.item()));
       if (iteration == last || interrupted) break;
     }
     report(epoch);
   }
   if (interrupted) {
-    progress.line(fmt::format("interrupted after {} iterations; parameters and history so far are in {}", iteration,
-                              folder.name()));
+    progress.line(fmt::format("interrupted after {} iterations; parameters and history so far are in {}",
+                              iteration, folder.name()));
     return 130;  // what a shell reports for a program ended by Ctrl-C
   }
   progress.line(fmt::format("parameters and history are in {}", folder.name()));
@@ -161,7 +164,8 @@ int train(const TrainOptions& o) {
 void add_train_command(CLI::App& app, int& exit_code) {
   auto options = std::make_shared<TrainOptions>();
   TrainOptions& o = *options;
-  CLI::App& c = *app.add_subcommand("train", "Train a classifier on images in MNIST's format (IDX, plain or gzip)");
+  CLI::App& c =
+      *app.add_subcommand("train", "Train a classifier on images in MNIST's format (IDX, plain or gzip)");
   c.add_option("--data", o.data, "Folder of the four IDX files")->required();
   o.model.add_to(c);
   c.add_option("--optimizer", o.optimizer, "Update rule")
@@ -169,7 +173,8 @@ void add_train_command(CLI::App& app, int& exit_code) {
       ->capture_default_str();
   c.add_option("--lr", o.lr, "Learning rate")->capture_default_str();
   c.add_option("--batch", o.batch, "Images in a batch")->capture_default_str();
-  CLI::Option* epochs = c.add_option("--epochs", o.epochs, "Passes over the training images")->capture_default_str();
+  CLI::Option* epochs =
+      c.add_option("--epochs", o.epochs, "Passes over the training images")->capture_default_str();
   c.add_option("--iterations", o.iterations, "Batches in all, in place of --epochs")
       ->check(CLI::PositiveNumber)
       ->excludes(epochs);

@@ -14,7 +14,8 @@
 namespace tapegrad::gradcheck {
 
 std::string_view name_of(Subject::Standing s) noexcept {
-  constexpr std::array<std::string_view, 5> kNames{"PASS", "not differentiable", "UNPROVEN", "INCONCLUSIVE", "FAIL"};
+  constexpr std::array<std::string_view, 5> kNames{"PASS", "not differentiable", "UNPROVEN", "INCONCLUSIVE",
+                                                   "FAIL"};
   return kNames[static_cast<std::size_t>(s)];
 }
 
@@ -37,7 +38,8 @@ std::uint64_t seed_of(std::string_view name, std::size_t sample, std::uint64_t s
   return (h ^ sample) * 1099511628211u;
 }
 
-// A result that an op declares to have no derivative: nothing may be recorded for it, and running it twice gives the same.
+// A result that an op declares to have no derivative: nothing may be recorded for it, and running it twice
+// gives the same.
 void check_not_recorded(const detail::Problem& problem, Report& report) {
   const auto fail = [&](const char* what, const char* message) {
     report.add({.verdict = Verdict::fail, .what = what, .input = "result", .message = message});
@@ -136,6 +138,7 @@ Subject check_op(const Catalog::Op& op, const Options& options) {
   op.samples(samples);
   Options each = options;
   each.order = std::min<int>(options.order, op.max_order);
+  each.recorded = options.recorded && op.max_order > 1;
   for (std::size_t i = 0; i < samples.all().size(); ++i) {
     const Samples::Sample& sample = samples.all()[i];
     add_sample(s, detail::label_of(sample), [&](Report& report) {

@@ -15,7 +15,8 @@
 
 namespace tapegrad::gradcheck {
 
-/// A module to check: one in the state it is to be checked in, with inputs, and a function that runs it on them.
+/// A module to check: one in the state it is to be checked in, with inputs, and a function that runs it on
+/// them.
 struct ModuleSample {
   using Function = Tensor (*)(nn::Module& module, std::span<const Tensor> inputs);
 
@@ -94,8 +95,8 @@ struct Subject {
 
 TAPEGRAD_API std::string_view name_of(Subject::Standing s) noexcept;
 
-/// Checks an op at all its samples, or a module. Elements are drawn by the options' seed and the name, whatever else is
-/// checked.
+/// Checks an op at all its samples, or a module. Elements are drawn by the options' seed and the name,
+/// whatever else is checked.
 TAPEGRAD_API Subject check_op(const Catalog::Op& op, const Options& options);
 TAPEGRAD_API Subject check_module_samples(const Catalog::Module& module, const Options& options);
 

@@ -13,16 +13,19 @@ namespace detail {
 void validate(const Options& o) {
   if (!(o.rtol > 0 && o.rtol < 1))
     throw ArgumentError(fmt::format("gradcheck: rtol {} is not between 0 and 1", o.rtol));
-  if (o.order < 1 || o.order > 2) throw ArgumentError(fmt::format("gradcheck: order {}; it can be 1 or 2", o.order));
+  if (o.order < 1 || o.order > 2)
+    throw ArgumentError(fmt::format("gradcheck: order {}; it can be 1 or 2", o.order));
   if (o.elements < 1 || o.directions < 1)
-    throw ArgumentError(fmt::format("gradcheck: {} elements and {} directions; there must be at least one of each",
-                                    o.elements, o.directions));
+    throw ArgumentError(
+        fmt::format("gradcheck: {} elements and {} directions; there must be at least one of each",
+                    o.elements, o.directions));
 }
 
 std::vector<Input> given_inputs(const std::vector<Tensor>& inputs, const Options& options) {
   std::vector<Input> at;
   for (std::size_t i = 0; i < inputs.size(); ++i) {
-    if (!inputs[i].defined()) throw ArgumentError(fmt::format("gradcheck: input {} is an undefined tensor", i));
+    if (!inputs[i].defined())
+      throw ArgumentError(fmt::format("gradcheck: input {} is an undefined tensor", i));
     const bool constant = std::ranges::find(options.constants, i) != options.constants.end();
     at.push_back({.name = i < options.names.size() ? options.names[i] : fmt::format("input {}", i),
                   .value = options.in_double ? converted(inputs[i], f64) : inputs[i].copy(),
@@ -45,14 +48,18 @@ void guarded(Session& s, int order, const char* what, F&& f) {
 
 }  // namespace
 
+std::span<const Rule> rules_of(const Options& options) {
+  static constexpr Rule kRules[] = {Rule::usual, Rule::general, Rule::recorded};
+  return std::span(kRules).first(options.recorded ? 3 : 2);
+}
+
 void check_problem(const Problem& problem, const Options& options, Report& report) {
   Session s{options, report, Generator(options.seed)};
   if (options.properties) {
     guarded(s, 1, "properties", [&] { check_properties(s, problem); });
     if (options.in_double) guarded(s, 1, "f32 against f64", [&] { check_single_precision(s, problem); });
   }
-  constexpr Rule kRules[] = {Rule::usual, Rule::general, Rule::recorded};
-  guarded(s, 1, "gradient", [&] { check_derivatives(s, problem, 1, kRules); });
+  guarded(s, 1, "gradient", [&] { check_derivatives(s, problem, 1, rules_of(options)); });
   if (options.order >= 2) guarded(s, 2, "second derivatives", [&] { check_second_order(s, problem); });
 }
 
@@ -63,7 +70,8 @@ Report check(Function f, const std::vector<Tensor>& inputs, const Options& optio
   const detail::FunctionProblem problem(f, detail::given_inputs(inputs, options));
   if (problem.wanted().empty())
     throw DtypeError(
-        "gradcheck: no input to differentiate: integers have no gradient, and the others are held constant; give a "
+        "gradcheck: no input to differentiate: integers have no gradient, and the others are held constant; "
+        "give a "
         "tensor of f32 or f64");
   Report report;
   detail::check_problem(problem, options, report);

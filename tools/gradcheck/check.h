@@ -8,20 +8,20 @@
 #include <utility>
 #include <vector>
 
+#include <tapegrad/gradcheck/report.h>
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/graph/export.h>
 #include <tapegrad/graph/tensor.h>
-#include <tapegrad/gradcheck/report.h>
 
 /// Checks gradients against finite differences. In a test:
 ///
-///     const auto report = gradcheck::check([](const Tensor& x, const Tensor& w) { return tanh(matmul(x, w)); }, {x, w});
-///     BOOST_TEST(report.ok(), report.text());
+///     const auto report = gradcheck::check([](const Tensor& x, const Tensor& w) { return tanh(matmul(x, w));
+///     }, {x, w}); BOOST_TEST(report.ok(), report.text());
 ///
-/// The numerical derivative is a central difference in double, extrapolated to step 0 (Ridders: Accurate computation of
-/// F'(x) and F'(x)F''(x), Advances in Engineering Software 4, 1982), with an error estimate that never falls below
-/// round-off. An analytic value passes where it agrees to a *relative* tolerance and the numerical value is certain to that
-/// tolerance; nothing absolute lets a small wrong gradient pass.
+/// The numerical derivative is a central difference in double, extrapolated to step 0 (Ridders: Accurate
+/// computation of F'(x) and F'(x)F''(x), Advances in Engineering Software 4, 1982), with an error estimate
+/// that never falls below round-off. An analytic value passes where it agrees to a *relative* tolerance and
+/// the numerical value is certain to that tolerance; nothing absolute lets a small wrong gradient pass.
 namespace tapegrad::gradcheck {
 
 struct Options {
@@ -31,8 +31,8 @@ struct Options {
   int order = 1;
   /// Of the weights, directions and subsets that are drawn.
   std::uint64_t seed = 0;
-  /// Jacobians of up to this many elements are checked whole; larger ones through random weights of the result, a random
-  /// subset of each input's elements, and random directions that move every element.
+  /// Jacobians of up to this many elements are checked whole; larger ones through random weights of the
+  /// result, a random subset of each input's elements, and random directions that move every element.
   std::int64_t full_size = 4096;
   /// Elements of each input in that subset, and random directions for each input and for all at once.
   int elements = 24;
@@ -41,21 +41,25 @@ struct Options {
   std::vector<std::size_t> constants{};
   /// Names of the inputs in the report; "input 0", ... where there are none.
   std::vector<std::string> names{};
-  /// Compute in f64, whatever the inputs are. Without it f32 inputs are differenced as they are; few of their derivatives
-  /// are certain enough to pass.
+  /// Compute in f64, whatever the inputs are. Without it f32 inputs are differenced as they are; few of their
+  /// derivatives are certain enough to pass.
   bool in_double = true;
-  /// Beside the derivatives, check what every gradient must satisfy: shape and dtype; the same with any subset of the inputs
-  /// tracked, with one tensor given as several inputs, with the result used twice; linear in the incoming gradient; bit
-  /// for bit reproducible; f32 like f64; and no input, saved value or incoming gradient changed.
+  /// Beside the derivatives, check what every gradient must satisfy: shape and dtype; the same with any
+  /// subset of the inputs tracked, with one tensor given as several inputs, with the result used twice;
+  /// linear in the incoming gradient; bit for bit reproducible; f32 like f64; and no input, saved value or
+  /// incoming gradient changed.
   bool properties = true;
+  /// Also check the gradient as Record::yes records it. Not for what is differentiable only once.
+  bool recorded = true;
 };
 
-/// A function of tensors: of their span, or of one to six of them. Refers to the callable, which must outlive it.
+/// A function of tensors: of their span, or of one to six of them. Refers to the callable, which must outlive
+/// it.
 class Function {
  public:
   template <class F>
-    requires(!std::is_same_v<std::remove_cvref_t<F>, Function>)
-  Function(const F& f) : object_(&f), call_(&call<F>) {}
+  requires(!std::is_same_v<std::remove_cvref_t<F>, Function>) Function(const F& f)
+      : object_(&f), call_(&call<F>) {}
   Tensor operator()(std::span<const Tensor> inputs) const { return call_(object_, inputs); }
 
  private:
@@ -93,8 +97,8 @@ class Function {
   Tensor (*call_)(const void*, std::span<const Tensor>);
 };
 
-/// Checks the gradients of f at these inputs. Throws DtypeError where no input is floating (integers have no gradient),
-/// ArgumentError for options that make no sense. What f or its rules throw is a finding.
+/// Checks the gradients of f at these inputs. Throws DtypeError where no input is floating (integers have no
+/// gradient), ArgumentError for options that make no sense. What f or its rules throw is a finding.
 TAPEGRAD_API Report check(Function f, const std::vector<Tensor>& inputs, const Options& options = {});
 
 }  // namespace tapegrad::gradcheck

@@ -14,15 +14,17 @@ namespace {
 /// The table, printed row by row as results come.
 class Table {
  public:
-  Table(std::size_t name_width, bool verbose) : name_(std::max<std::size_t>(name_width, 6)), verbose_(verbose) {
-    fmt::print("{:<{}}  {:>5}  {:>7}  {:<44}  {:>14}  {:>14}  {:>9}  verdict\n", "op", name_, "order", "samples", "worst at",
-               "analytic", "numeric", "rel.error");
+  Table(std::size_t name_width, bool verbose)
+      : name_(std::max<std::size_t>(name_width, 6)), verbose_(verbose) {
+    fmt::print("{:<{}}  {:>5}  {:>7}  {:<44}  {:>14}  {:>14}  {:>9}  verdict\n", "op", name_, "order",
+               "samples", "worst at", "analytic", "numeric", "rel.error");
   }
 
   void add(const Subject& s) {
     const Subject::Sample* worst = worst_of(s);
     fmt::print("{:<{}}  {:>5}  {:>7}  ", s.name, name_,
-               s.standing == Subject::Standing::not_differentiable ? "-" : std::to_string(s.order), s.samples.size());
+               s.standing == Subject::Standing::not_differentiable ? "-" : std::to_string(s.order),
+               s.samples.size());
     numbers(worst ? &worst->report.worst() : nullptr, worst ? worst->label : "");
     fmt::print("  {}\n", name_of(s.standing));
     for (const Subject::Sample& sample : s.samples) {
@@ -68,8 +70,9 @@ class Table {
 };
 
 bool matches(const std::string& name, const std::vector<std::string>& patterns) {
-  return patterns.empty() ||
-         std::ranges::any_of(patterns, [&](const std::string& p) { return fnmatch(p.c_str(), name.c_str(), 0) == 0; });
+  return patterns.empty() || std::ranges::any_of(patterns, [&](const std::string& p) {
+           return fnmatch(p.c_str(), name.c_str(), 0) == 0;
+         });
 }
 
 template <class List>
@@ -112,7 +115,8 @@ int run_command(const Catalog& catalog, const CommandOptions& options) {
     table.add(s);
     samples += s.samples.size();
     for (const Subject::Sample& sample : s.samples)
-      for (const Verdict v : {Verdict::zero, Verdict::kink, Verdict::pass, Verdict::inconclusive, Verdict::fail})
+      for (const Verdict v :
+           {Verdict::zero, Verdict::kink, Verdict::pass, Verdict::inconclusive, Verdict::fail})
         derivatives += sample.report.count(v);
     using Standing = Subject::Standing;
     ++(s.standing == Standing::pass ? passed : s.standing == Standing::not_differentiable ? none : bad);
@@ -120,8 +124,10 @@ int run_command(const Catalog& catalog, const CommandOptions& options) {
   for (const auto& op : ops) add(check_op(op, each));
   for (const auto& m : modules) add(check_module_samples(m, each));
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  fmt::print("{} ops and modules: {} pass, {} are not differentiable, {} do not pass; {} derivatives at {} samples in {:.1f} s\n",
-             passed + none + bad, passed, none, bad, derivatives, samples, seconds);
+  fmt::print(
+      "{} ops and modules: {} pass, {} are not differentiable, {} do not pass; {} derivatives at {} samples "
+      "in {:.1f} s\n",
+      passed + none + bad, passed, none, bad, derivatives, samples, seconds);
   return bad == 0 ? 0 : 1;
 }
 

@@ -10,7 +10,8 @@ namespace tapegrad::gradcheck {
 
 /// The options of the checking command.
 struct CommandOptions {
-  std::vector<std::string> patterns{};  ///< shell globs; an op or module is checked where one matches; all where none is given
+  std::vector<std::string>
+      patterns{};  ///< shell globs; an op or module is checked where one matches; all where none is given
   int order = 1;
   std::uint64_t seed = 0;
   double rtol = Options{}.rtol;
@@ -22,13 +23,14 @@ struct CommandOptions {
 /// ArgumentError where nothing matches, or for options that make no sense.
 TAPEGRAD_API int run_command(const Catalog& catalog, const CommandOptions& options);
 
-/// The whole of a checking program, from its arguments to its exit code: 0 all pass, 1 something does not, 2 wrong usage or
-/// nothing matches.
+/// The whole of a checking program, from its arguments to its exit code: 0 all pass, 1 something does not, 2
+/// wrong usage or nothing matches.
 TAPEGRAD_API int run_program(const Catalog& catalog, int argc, const char* const* argv);
 
 /// The command for ops of your own, with what it says about each:
 ///
-///     int main(int argc, char** argv) { return tapegrad::gradcheck::gradcheck_main<TypeList<MyOp, MyOther>>(argc, argv); }
+///     int main(int argc, char** argv) { return tapegrad::gradcheck::gradcheck_main<TypeList<MyOp,
+///     MyOther>>(argc, argv); }
 ///
 template <class Ops>
 int gradcheck_main(int argc, const char* const* argv, std::vector<Catalog::Module> modules = {}) {

@@ -13,7 +13,8 @@ namespace tapegrad::gradcheck::detail {
 
 Place place_of(std::size_t flat, std::span<const Tensor> tensors) {
   std::size_t t = 0;
-  while (flat >= static_cast<std::size_t>(tensors[t].size())) flat -= static_cast<std::size_t>(tensors[t++].size());
+  while (flat >= static_cast<std::size_t>(tensors[t].size()))
+    flat -= static_cast<std::size_t>(tensors[t++].size());
   return {t, flat};
 }
 
@@ -21,9 +22,12 @@ namespace {
 
 std::string_view describe(Rule rule) {
   switch (rule) {
-    case Rule::usual: return "gradient";
-    case Rule::general: return "gradient by the general rule";
-    default: return "gradient as recorded";
+    case Rule::usual:
+      return "gradient";
+    case Rule::general:
+      return "gradient by the general rule";
+    default:
+      return "gradient as recorded";
   }
 }
 
@@ -31,7 +35,12 @@ std::string_view describe(Rule rule) {
 class Derivatives {
  public:
   Derivatives(Session& s, const Problem& problem, int order, std::span<const Rule> rules)
-      : session_(s), problem_(problem), order_(order), rules_(rules), wanted_(problem.wanted()), at_(problem.values()) {
+      : session_(s),
+        problem_(problem),
+        order_(order),
+        rules_(rules),
+        wanted_(problem.wanted()),
+        at_(problem.values()) {
     for (const std::size_t i : wanted_) s.report.tally(problem.inputs()[i].name, order);
     for (Tensor& t : at_) t = t.copy();  // elements are moved in place, and a faulty rule may write to them
     std::vector<Tensor> constants = problem.values();
@@ -70,7 +79,8 @@ class Derivatives {
  private:
   void choose_rows() {
     if (full_) {
-      for (std::size_t j = 0; j < base_.values.size(); ++j) rows_.push_back({.element = static_cast<std::ptrdiff_t>(j)});
+      for (std::size_t j = 0; j < base_.values.size(); ++j)
+        rows_.push_back({.element = static_cast<std::ptrdiff_t>(j)});
       return;
     }
     for (int d = 0; d < session_.options.directions; ++d) {
@@ -96,7 +106,8 @@ class Derivatives {
     std::size_t from = 0;
     for (std::size_t k = 0; k < results_.size(); ++k) {
       const auto n = static_cast<std::size_t>(results_[k].size());
-      weights[k] = from_doubles(std::span(row.weights).subspan(from, n), results_[k].shape(), results_[k].dtype());
+      weights[k] =
+          from_doubles(std::span(row.weights).subspan(from, n), results_[k].shape(), results_[k].dtype());
       from += n;
     }
     return weights;
@@ -137,8 +148,10 @@ class Derivatives {
         for (std::size_t r = 0; r < rules_.size(); ++r) {
           const double slope = slopes_[r][row][k][e];
           Judgement j = judge(line, rows_[row], std::span(&slope, 1), session_.options.rtol);
-          if (j.verdict == Verdict::inconclusive && is_negligible(j, step, largest_[row])) j.verdict = Verdict::zero;
-          record(j, rules_[r], problem_.inputs()[input].name, [&] { return element_text(at_[input], e, rows_[row]); });
+          if (j.verdict == Verdict::inconclusive && is_negligible(j, step, largest_[row]))
+            j.verdict = Verdict::zero;
+          record(j, rules_[r], problem_.inputs()[input].name,
+                 [&] { return element_text(at_[input], e, rows_[row]); });
         }
     }
   }
@@ -158,20 +171,23 @@ class Derivatives {
       for (std::size_t k = 0; k < wanted_.size(); ++k) {
         const std::vector<double> x = to_doubles(at_[wanted_[k]]);
         for (std::size_t e = 0; e < x.size(); ++e)
-          largest = std::max(largest, std::abs(g[k][e]) * natural_step(x[e], problem_.inputs()[wanted_[k]].reach));
+          largest =
+              std::max(largest, std::abs(g[k][e]) * natural_step(x[e], problem_.inputs()[wanted_[k]].reach));
       }
     }
   }
 
-  /// All elements of wanted inputs [first, last) at once, each by its own random multiple of its natural step; upward or
-  /// downward as the gradient of the row points, so that the parts of the derivative do not cancel.
+  /// All elements of wanted inputs [first, last) at once, each by its own random multiple of its natural
+  /// step; upward or downward as the gradient of the row points, so that the parts of the derivative do not
+  /// cancel.
   void check_direction(std::size_t row, std::size_t first, std::size_t last) {
     std::vector<Line::Move> moves;
     std::vector<std::vector<double>> slopes(rules_.size());
     for (std::size_t k = first; k < last; ++k) {
       const Input& in = problem_.inputs()[wanted_[k]];
       const std::vector<double> x = to_doubles(at_[wanted_[k]]);
-      const std::vector<double> w = to_doubles(random_weights(at_[wanted_[k]].shape(), f64, session_.generator));
+      const std::vector<double> w =
+          to_doubles(random_weights(at_[wanted_[k]].shape(), f64, session_.generator));
       const std::vector<double>& g = slopes_[0][row][k];
       for (std::size_t e = 0; e < x.size(); ++e) {
         const double sign = g[e] > 0 ? 1 : g[e] < 0 ? -1 : w[e];
@@ -194,7 +210,8 @@ class Derivatives {
     if (row.element < 0) return text + " of a weighted sum";
     const Place p = place_of(static_cast<std::size_t>(row.element), results_);
     text += " of result " + (results_.size() > 1 ? std::to_string(p.tensor) : std::string());
-    return text + tapegrad::detail::index_text(static_cast<std::int64_t>(p.element), results_[p.tensor].shape());
+    return text +
+           tapegrad::detail::index_text(static_cast<std::int64_t>(p.element), results_[p.tensor].shape());
   }
 
   template <class Text>
@@ -232,12 +249,13 @@ class Derivatives {
   std::vector<double> largest_;
 };
 
-/// Second derivatives do not depend on the order of differentiation. `gradients` are rows of results, each differentiated
-/// for the inputs again; results and inputs are the same elements in the same order.
+/// Second derivatives do not depend on the order of differentiation. `gradients` are rows of results, each
+/// differentiated for the inputs again; results and inputs are the same elements in the same order.
 void check_symmetry(Session& s, const Derivatives& d, std::size_t inputs) {
   const auto flat = [&](std::size_t row) {
     std::vector<double> all;
-    for (std::size_t k = 0; k < inputs; ++k) all.insert(all.end(), d.slopes()[row][k].begin(), d.slopes()[row][k].end());
+    for (std::size_t k = 0; k < inputs; ++k)
+      all.insert(all.end(), d.slopes()[row][k].begin(), d.slopes()[row][k].end());
     return all;
   };
   const auto compare = [&](double a, double b, double size, const auto& where) {

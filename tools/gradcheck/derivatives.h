@@ -24,6 +24,9 @@ struct Session {
   }
 };
 
+/// The rules that the options ask for, the one that a user gets first.
+std::span<const Rule> rules_of(const Options& options);
+
 /// Compares the derivatives of all results for all wanted inputs with numerical ones; by each of the rules.
 void check_derivatives(Session& s, const Problem& problem, int order, std::span<const Rule> rules);
 

@@ -21,6 +21,8 @@ enum class View {
 
 View view_of(double a, const Estimate& e, double rtol) {
   if (!e.finite) return View::rough;
+  // Where round-off is as large as the jump of a kink would be, either may be true.
+  if (e.smooth && e.kinked) return View::noisy;
   if (!e.smooth) return e.kinked ? View::kinked : View::rough;
   if (!std::isfinite(a)) return View::differs;
   const double size = std::max(std::abs(a), std::abs(e.value));
@@ -46,7 +48,8 @@ class Judge {
     for (int scale = 0; scale >= kSmallest; scale += kSmaller) {
       const View v = look(scale);
       if (v == View::agrees) return result(Verdict::pass);
-      // Two windows that differ could still both lie above what the function does; no smaller one may then agree.
+      // Two windows that differ could still both lie above what the function does; no smaller one may then
+      // agree.
       if (differing >= 2) return result(Verdict::fail);
       if (v == View::zero && size_ == 0 && line_.proportional_scale() == 0) return result(Verdict::zero);
       if (v == View::zero || v == View::noisy) {
@@ -77,7 +80,8 @@ class Judge {
     // Reported per unit of the element, or of the direction.
     const double unit = moved.size() == 1 ? moved[0] : std::ldexp(1, scale);
     const double step = moved.size() == 1 ? std::abs(moved[0]) : unit;
-    seen_ = {Verdict::inconclusive, a / unit, e.value / unit, std::abs((e.uncertainty + e.hidden) / unit), step};
+    seen_ = {Verdict::inconclusive, a / unit, e.value / unit, std::abs((e.uncertainty + e.hidden) / unit),
+             step};
     if (!e.finite) seen_.numeric = std::numeric_limits<double>::quiet_NaN();
     if (e.smooth && (!best_ || seen_.uncertainty < best_->uncertainty)) best_ = seen_;
     size_ = std::max(std::abs(a), std::abs(e.value));
@@ -85,7 +89,9 @@ class Judge {
   }
 
   Judgement result(Verdict v) const {
-    Judgement j = v == Verdict::fail && differs_ ? *differs_ : v == Verdict::inconclusive && best_ ? *best_ : seen_;
+    Judgement j = v == Verdict::fail && differs_        ? *differs_
+                  : v == Verdict::inconclusive && best_ ? *best_
+                                                        : seen_;
     j.verdict = v;
     return j;
   }

@@ -9,11 +9,12 @@ namespace tapegrad::gradcheck {
 
 /// Checks f, which runs the module on the inputs, for every parameter of the module and every floating input:
 ///
-///     gradcheck::check_module(net, [&](const Tensor& x, const Tensor& t) { return softmax_with_loss(net(x), t); }, {x, t})
+///     gradcheck::check_module(net, [&](const Tensor& x, const Tensor& t) { return softmax_with_loss(net(x),
+///     t); }, {x, t})
 ///
-/// Parameters appear in the report under their paths, frozen ones as constants. While it runs, parameters and buffers
-/// are f64 (unless Options::in_double is false), and buffers and generators start from the same state in each evaluation;
-/// all are as before when it returns or throws.
+/// Parameters appear in the report under their paths, frozen ones as constants. While it runs, parameters and
+/// buffers are f64 (unless Options::in_double is false), and buffers and generators start from the same state
+/// in each evaluation; all are as before when it returns or throws.
 TAPEGRAD_API Report check_module(nn::Module& module, Function f, const std::vector<Tensor>& inputs,
                                  const Options& options = {});
 /// The same for module(x).

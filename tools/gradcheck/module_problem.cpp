@@ -65,7 +65,8 @@ void ModuleState::set(std::size_t parameter, const Tensor& value) {
 
 void ModuleState::rewind(Dtype dtype) {
   for (const auto& held : buffers_)
-    *held.member = is_floating(held.original.dtype()) ? converted(held.original, dtype) : held.original.copy();
+    *held.member =
+        is_floating(held.original.dtype()) ? converted(held.original, dtype) : held.original.copy();
   for (const auto& [member, original] : generators_) *member = original;
 }
 
@@ -119,12 +120,14 @@ Tensor ModuleProblem::constant(std::size_t i, const Tensor& value) const {
 
 namespace tapegrad::gradcheck {
 
-Report check_module(nn::Module& module, Function f, const std::vector<Tensor>& inputs, const Options& options) {
+Report check_module(nn::Module& module, Function f, const std::vector<Tensor>& inputs,
+                    const Options& options) {
   detail::validate(options);
   detail::ModuleProblem problem(module, f, detail::given_inputs(inputs, options), options.in_double);
   if (problem.wanted().empty())
     throw DtypeError(
-        "gradcheck: nothing to differentiate: the module has no parameters that are not frozen, and no input is "
+        "gradcheck: nothing to differentiate: the module has no parameters that are not frozen, and no input "
+        "is "
         "floating");
   Report report;
   detail::check_problem(problem, options, report);

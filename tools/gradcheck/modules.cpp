@@ -54,9 +54,9 @@ std::vector<ModuleSample> dropout(Generator& g) {
 std::vector<ModuleSample> sequential(Generator& g) {
   std::vector<ModuleSample> all;
   all.push_back({"a network",
-                 std::make_unique<nn::Sequential>(nn::Sequential{
-                     nn::Affine(4, 6, g), nn::Tanh(), nn::BatchNorm(6), nn::Dropout(0.3, g),
-                     nn::Sequential{nn::Affine(6, 5, g), nn::Sigmoid()}, nn::Affine(5, 3, g)}),
+                 std::make_unique<nn::Sequential>(
+                     nn::Sequential{nn::Affine(4, 6, g), nn::Tanh(), nn::BatchNorm(6), nn::Dropout(0.3, g),
+                                    nn::Sequential{nn::Affine(6, 5, g), nn::Sigmoid()}, nn::Affine(5, 3, g)}),
                  {Shape{6, 4}}});
   return all;
 }

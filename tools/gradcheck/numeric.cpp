@@ -26,24 +26,28 @@ Base::Base(std::span<const Tensor> results) : values(to_doubles(results)) {
 Line::Line(const Problem& problem, std::vector<Tensor>& at, const Base& base, std::vector<Move> moves)
     : problem_(problem), at_(at), base_(base), moves_(std::move(moves)) {
   for (const Move& m : moves_)
-    from_.push_back(visit_floating(at_[m.input].dtype(),
-                                   [&]<class T> { return static_cast<double>(at_[m.input].values<T>()[m.element]); }));
+    from_.push_back(visit_floating(at_[m.input].dtype(), [&]<class T> {
+      return static_cast<double>(at_[m.input].values<T>()[m.element]);
+    }));
 }
 
 int Line::proportional_scale() const {
   if (moves_.size() != 1 || from_[0] == 0) return 0;
-  return std::min(0, static_cast<int>(std::floor(std::log2(std::abs(kRelativeStep * from_[0] / moves_[0].by)))));
+  return std::min(0,
+                  static_cast<int>(std::floor(std::log2(std::abs(kRelativeStep * from_[0] / moves_[0].by)))));
 }
 
 namespace {
 
-/// The move rounded so that x plus and minus it, its half, its quarter, ... are exact in the tensor's precision.
+/// The move rounded so that x plus and minus it, its half, its quarter, ... are exact in the tensor's
+/// precision.
 double exact_move(double x, double by, Dtype dtype) {
   const double reach = std::max(std::abs(x), std::abs(by)) * 2;
-  const double ulp = dtype == Dtype::f64
-                         ? std::nextafter(reach, std::numeric_limits<double>::infinity()) - reach
-                         : std::nextafterf(static_cast<float>(reach), std::numeric_limits<float>::infinity()) -
-                               static_cast<float>(reach);
+  const double ulp =
+      dtype == Dtype::f64
+          ? std::nextafter(reach, std::numeric_limits<double>::infinity()) - reach
+          : std::nextafterf(static_cast<float>(reach), std::numeric_limits<float>::infinity()) -
+                static_cast<float>(reach);
   const double grid = ulp * (1 << (Line::kWideSteps - 1));
   const double rounded = std::round(by / grid) * grid;
   return rounded != 0 ? rounded : std::copysign(grid, by);
@@ -168,8 +172,8 @@ Estimate Line::estimate(const Row& row, int scale) {
   e.right = extrapolate(d, d.right, 1, 1).value;
   e.left = extrapolate(d, d.left, 1, 1).value;
 
-  // A smooth function's second difference halves with the step; a kink's stays, a pole's or a wave's does as it likes.
-  // Rounding inside the function may be well above that of its result.
+  // A smooth function's second difference halves with the step; a kink's stays, a pole's or a wave's does as
+  // it likes. Rounding inside the function may be well above that of its result.
   e.smooth = true;
   e.kinked = true;
   for (std::size_t l = d.count - kSteps; l + 1 < d.count; ++l) {

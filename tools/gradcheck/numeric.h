@@ -17,14 +17,15 @@ struct Row {
   std::vector<double> weights{};  ///< where element is -1
 };
 
-/// Round-off inside a function may exceed that of its result by this factor before it is taken for something else.
+/// Round-off inside a function may exceed that of its result by this factor before it is taken for something
+/// else.
 inline constexpr double kInnerRounding = 4096;
 
 /// What the differences of one window of steps say about one row. In units of the direction's first step.
 struct Estimate {
   bool finite = false;
-  /// The second difference falls with the step as that of a smooth function does. Where it does not, a kink or a
-  /// pole lies within the window, or the function turns too fast for it.
+  /// The second difference falls with the step as that of a smooth function does. Where it does not, a kink
+  /// or a pole lies within the window, or the function turns too fast for it.
   bool smooth = false;
   /// The one-sided derivatives differ, by the same amount at each step.
   bool kinked = false;
@@ -40,13 +41,14 @@ struct Base {
   explicit Base(std::span<const Tensor> results);
   std::vector<double> values;
   std::vector<double> epsilon;  ///< of each result's dtype
-  /// What a change of a result that shows no change at all may have been lost in: the last digit of the largest number in
-  /// its tensor, as terms of that size may have cancelled on the way to it.
+  /// What a change of a result that shows no change at all may have been lost in: the last digit of the
+  /// largest number in its tensor, as terms of that size may have cancelled on the way to it.
   std::vector<double> grain;
 };
 
-/// The function along a line through the point: x + t * direction, in windows of a few steps, each half the one before,
-/// evaluated when asked for. Moves are made exactly representable, so that the step divided by is the step taken.
+/// The function along a line through the point: x + t * direction, in windows of a few steps, each half the
+/// one before, evaluated when asked for. Moves are made exactly representable, so that the step divided by is
+/// the step taken.
 class Line {
  public:
   struct Move {
@@ -55,16 +57,19 @@ class Line {
     double by;  ///< first step at scale 0, times its weight in a random direction
   };
 
-  /// `at` are the values of the problem's inputs, `base` the results there. Elements of `at` are moved and put back.
+  /// `at` are the values of the problem's inputs, `base` the results there. Elements of `at` are moved and
+  /// put back.
   Line(const Problem& problem, std::vector<Tensor>& at, const Base& base, std::vector<Move> moves);
 
   /// `scale`: the first step is 2^scale times the natural one.
   Estimate estimate(const Row& row, int scale);
   /// The moves made at a scale, as they were rounded.
   const std::vector<double>& moved(int scale) { return window(scale).by; }
-  /// Scale at which one element moves in proportion to itself; 0 where it does so already, and for several elements.
+  /// Scale at which one element moves in proportion to itself; 0 where it does so already, and for several
+  /// elements.
   int proportional_scale() const;
-  /// Steps of a window; more where they start large, as a larger part of the function's curvature must be removed.
+  /// Steps of a window; more where they start large, as a larger part of the function's curvature must be
+  /// removed.
   static constexpr std::size_t kSteps = 3, kWideSteps = 6;
 
  private:

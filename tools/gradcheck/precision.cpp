@@ -67,13 +67,14 @@ double largest_of(const Tensors& list) {
   return largest;
 }
 
-void compare(Session& s, std::string_view what, std::string_view name, const Tensor& single, const Tensor& exact,
-             const std::vector<double>& moves, double largest) {
+void compare(Session& s, std::string_view what, std::string_view name, const Tensor& single,
+             const Tensor& exact, const std::vector<double>& moves, double largest) {
   const std::vector<double> got = to_doubles(single), expected = to_doubles(exact);
   for (std::size_t e = 0; e < got.size(); ++e) {
-    if (!std::isfinite(expected[e]) || std::abs(expected[e]) > 0.25 * std::numeric_limits<float>::max()) continue;
-    const double tolerance = kUlp * (32 * std::abs(expected[e]) + 4 * largest) + 16 * moves[e] +
-                             std::numeric_limits<float>::min();
+    if (!std::isfinite(expected[e]) || std::abs(expected[e]) > 0.25 * std::numeric_limits<float>::max())
+      continue;
+    const double tolerance =
+        kUlp * (32 * std::abs(expected[e]) + 4 * largest) + 16 * moves[e] + std::numeric_limits<float>::min();
     if (std::abs(got[e] - expected[e]) <= tolerance) continue;
     s.report.add({.verdict = Verdict::fail,
                   .what = std::string(what),
@@ -94,12 +95,15 @@ void check_single_precision(Session& s, const Problem& problem) {
   Tensors weights;
   {
     const Pause pause;
-    for (const Tensor& r : problem.evaluate(exact)) weights.push_back(random_weights(r.shape(), f32, s.generator));
+    for (const Tensor& r : problem.evaluate(exact))
+      weights.push_back(random_weights(r.shape(), f32, s.generator));
   }
-  const Outcome a = outcome_of(problem, single, wanted, weights), b = outcome_of(problem, exact, wanted, weights);
+  const Outcome a = outcome_of(problem, single, wanted, weights),
+                b = outcome_of(problem, exact, wanted, weights);
   std::vector<std::vector<double>> results, gradients;
   for (int i = 0; i < 4; ++i) {
-    const Outcome c = outcome_of(problem, moved(exact, s.generator, i == 0), wanted, moved(weights, s.generator, i == 1));
+    const Outcome c =
+        outcome_of(problem, moved(exact, s.generator, i == 0), wanted, moved(weights, s.generator, i == 1));
     widen(results, c.results, b.results);
     widen(gradients, c.gradients, b.gradients);
   }
@@ -107,7 +111,8 @@ void check_single_precision(Session& s, const Problem& problem) {
     compare(s, "f32 against f64", "result", a.results[k], b.results[k], results[k], largest_of(b.results));
   for (std::size_t k = 0; k < wanted.size(); ++k) {
     const std::string& name = problem.inputs()[wanted[k]].name;
-    if (a.gradients[k].dtype() != f32) s.fail(1, "f32 against f64", name, "the gradient of an f32 input is not f32");
+    if (a.gradients[k].dtype() != f32)
+      s.fail(1, "f32 against f64", name, "the gradient of an f32 input is not f32");
     compare(s, "f32 against f64: gradient", name, a.gradients[k], b.gradients[k], gradients[k],
             largest_of(b.gradients));
   }

@@ -27,8 +27,9 @@ std::vector<Tensor> Problem::values() const {
 namespace {
 
 /// Sum over k of the gradients of sum(weights[k] * results[k]).
-std::vector<Tensor> weighted_gradients(Tape& tape, std::span<const Tensor> results, std::span<const Tensor> weights,
-                                       std::span<const Tensor> xs, Record record) {
+std::vector<Tensor> weighted_gradients(Tape& tape, std::span<const Tensor> results,
+                                       std::span<const Tensor> weights, std::span<const Tensor> xs,
+                                       Record record) {
   std::vector<Tensor> sum;
   for (std::size_t k = 0; k < results.size(); ++k) {
     if (!weights[k].defined()) continue;
@@ -46,9 +47,10 @@ std::vector<Tensor> weighted_gradients(Tape& tape, std::span<const Tensor> resul
 std::vector<Input> with_weights(const Problem& of, std::span<const Tensor> weights) {
   std::vector<Input> all = of.inputs();
   for (std::size_t k = 0; k < weights.size(); ++k)
-    all.push_back({.name = weights.size() == 1 ? "incoming gradient" : "incoming gradient " + std::to_string(k),
-                   .value = weights[k],
-                   .differentiate = is_floating(weights[k].dtype())});
+    all.push_back(
+        {.name = weights.size() == 1 ? "incoming gradient" : "incoming gradient " + std::to_string(k),
+         .value = weights[k],
+         .differentiate = is_floating(weights[k].dtype())});
   return all;
 }
 
@@ -115,7 +117,8 @@ Recording::Recording(const Problem& problem, std::span<const Tensor> at, std::sp
 
 std::vector<Tensor> Recording::vjp(std::span<const Tensor> weights, Rule rule) {
   const GeneralRules rules(rule == Rule::general);
-  return weighted_gradients(tape_, results_, weights, leaves_, rule == Rule::recorded ? Record::yes : Record::no);
+  return weighted_gradients(tape_, results_, weights, leaves_,
+                            rule == Rule::recorded ? Record::yes : Record::no);
 }
 
 // ---- numbers ----

@@ -7,9 +7,9 @@
 #include <string>
 #include <vector>
 
+#include <tapegrad/gradcheck/check.h>
 #include <tapegrad/graph/random.h>
 #include <tapegrad/graph/tape.h>
-#include <tapegrad/gradcheck/check.h>
 
 /// The checker's own view of what it checks.
 namespace tapegrad::gradcheck::detail {
@@ -57,8 +57,9 @@ class FunctionProblem final : public Problem {
   Function f_;
 };
 
-/// The gradients of a problem, as a problem of their own: its inputs are the inputs and the weights w of the results, its
-/// results the gradients of sum(w * result) for each wanted input. Under a tape it records the backward pass.
+/// The gradients of a problem, as a problem of their own: its inputs are the inputs and the weights w of the
+/// results, its results the gradients of sum(w * result) for each wanted input. Under a tape it records the
+/// backward pass.
 class GradientProblem final : public Problem {
  public:
   GradientProblem(const Problem& of, std::span<const Tensor> weights);
@@ -98,7 +99,8 @@ std::vector<double> to_doubles(std::span<const Tensor> all);
 Tensor from_doubles(std::span<const double> values, const Shape& shape, Dtype dtype);
 /// Floating tensors in another precision, without history; integers as they are.
 Tensor converted(const Tensor& t, Dtype dtype);
-/// Random sign times uniform in [1, 2): no two elements alike, so that errors which cancel in a plain sum do not here.
+/// Random sign times uniform in [1, 2): no two elements alike, so that errors which cancel in a plain sum do
+/// not here.
 Tensor random_weights(const Shape& shape, Dtype dtype, Generator& generator);
 
 }  // namespace tapegrad::gradcheck::detail

@@ -28,8 +28,7 @@ class Witness {
     return -1;
   }
   static bool same_bits(const Tensor& a, const Tensor& b) {
-    return a.shape() == b.shape() && a.dtype() == b.dtype() &&
-           visit_dtype(a.dtype(), [&]<class T> {
+    return a.shape() == b.shape() && a.dtype() == b.dtype() && visit_dtype(a.dtype(), [&]<class T> {
              const std::span<const T> x = a.values<T>(), y = b.values<T>();
              return x.empty() || std::memcmp(x.data(), y.data(), x.size_bytes()) == 0;
            });
@@ -76,10 +75,11 @@ class Properties {
                          .numeric = expected});
   }
 
-  /// Two ways to one gradient: equal up to rounding. `size` is what the terms that were summed measure, per element; the
-  /// largest gradient of any input stands for rounding on the way, where larger terms have cancelled.
-  void compare(std::string_view what, std::size_t k, const std::vector<double>& got, const std::vector<double>& expected,
-               const std::vector<double>& size, double scale = 1) {
+  /// Two ways to one gradient: equal up to rounding. `size` is what the terms that were summed measure, per
+  /// element; the largest gradient of any input stands for rounding on the way, where larger terms have
+  /// cancelled.
+  void compare(std::string_view what, std::size_t k, const std::vector<double>& got,
+               const std::vector<double>& expected, const std::vector<double>& size, double scale = 1) {
     double largest = 0;
     for (const double x : size) largest = std::max(largest, std::isfinite(x) ? std::abs(x) : 0);
     largest = std::max(largest, scale * largest_);
@@ -102,14 +102,15 @@ class Properties {
     const Pause pause;
     const Tensors results = problem_.evaluate(plain);
     for (std::size_t k = 0; k < results.size(); ++k) {
-      if (results[k].tracked()) session_.fail(1, "no tape", "result", "it is tracked although no tape records");
+      if (results[k].tracked())
+        session_.fail(1, "no tape", "result", "it is tracked although no tape records");
       if (!Witness::same_bits(results[k], reference.results()[k]))
         session_.fail(1, "no tape", "result", "its bits differ from those computed under a tape");
     }
   }
 
   void check_nothing_changes() {
-    for (const Rule rule : {Rule::usual, Rule::general, Rule::recorded}) {
+    for (const Rule rule : rules_of(session_.options)) {
       // Storage of its own for everything that could be written to.
       Tensors at, weights;
       for (const Tensor& t : at_) at.push_back(t.copy());
@@ -140,7 +141,8 @@ class Properties {
     const Tensors g = again.vjp(weights_);
     for (std::size_t k = 0; k < g.size(); ++k)
       if (!Witness::same_bits(g[k], gradient_[k]))
-        session_.fail(1, "repeated", name(k), "a second run gives other bits; freeze what is random by a seed");
+        session_.fail(1, "repeated", name(k),
+                      "a second run gives other bits; freeze what is random by a seed");
     // backward() wants all leaves at once and frees as it goes; one of several results is enough.
     if (again.results().size() != 1 || !again.results()[0].tracked()) return;
     const tapegrad::Gradients all = again.tape().backward(again.results()[0], weights_[0]);
@@ -185,8 +187,8 @@ class Properties {
       for (std::size_t k = 0; k < g.size(); ++k) {
         std::vector<double> expected = to_doubles(gradient_[k]);
         for (double& x : expected) x *= c;
-        compare(c < 0 ? "linear in the incoming gradient, large" : "linear in the incoming gradient, tiny", k, g[k],
-                expected, std::abs(c));
+        compare(c < 0 ? "linear in the incoming gradient, large" : "linear in the incoming gradient, tiny", k,
+                g[k], expected, std::abs(c));
       }
     }
     const Tensors nothing = vjp([](std::size_t, double) { return 0.0; });
@@ -209,7 +211,8 @@ class Properties {
     if (n <= 3) {
       for (std::size_t m = 1; m < all; ++m) masks.push_back(m);
     } else {
-      for (std::size_t k = 0; k < n; ++k) masks.insert(masks.end(), {std::size_t{1} << k, all ^ (std::size_t{1} << k)});
+      for (std::size_t k = 0; k < n; ++k)
+        masks.insert(masks.end(), {std::size_t{1} << k, all ^ (std::size_t{1} << k)});
     }
     for (const std::size_t mask : masks) {
       std::vector<std::size_t> track, which;
@@ -255,7 +258,8 @@ class Properties {
     return g;
   }
 
-  // The incoming gradient is then a sum, which nobody else holds; and the inputs' gradients arrive in two parts.
+  // The incoming gradient is then a sum, which nobody else holds; and the inputs' gradients arrive in two
+  // parts.
   void check_result_used_twice() {
     Tensors g = on_tape([&](const Tensors& in, Tensors& total) {
       for (const Tensor& y : problem_.evaluate(in)) total.push_back(add(y, y));

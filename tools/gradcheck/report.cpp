@@ -24,11 +24,16 @@ namespace {
 
 std::size_t& slot(InputTally& t, Verdict v) {
   switch (v) {
-    case Verdict::zero: return t.zero;
-    case Verdict::kink: return t.kink;
-    case Verdict::pass: return t.pass;
-    case Verdict::inconclusive: return t.inconclusive;
-    default: return t.fail;
+    case Verdict::zero:
+      return t.zero;
+    case Verdict::kink:
+      return t.kink;
+    case Verdict::pass:
+      return t.pass;
+    case Verdict::inconclusive:
+      return t.inconclusive;
+    default:
+      return t.fail;
   }
 }
 
@@ -99,7 +104,8 @@ void Report::merge(const Report& other) {
 }
 
 std::string to_string(const Finding& f) {
-  std::string line = fmt::format("{}: order {}, {}, {}{}", name_of(f.verdict), f.order, f.what, f.input, f.index);
+  std::string line =
+      fmt::format("{}: order {}, {}, {}{}", name_of(f.verdict), f.order, f.what, f.input, f.index);
   if (!f.message.empty()) return line + ": " + f.message;
   line += fmt::format(": analytic {:.12g}, numeric {:.12g}", f.analytic, f.numeric);
   if (f.step > 0) line += fmt::format(" +- {:.1e}, step {:.1e}", f.uncertainty, f.step);

@@ -12,10 +12,10 @@ namespace tapegrad::gradcheck {
 
 /// What comparing an analytic derivative with a numerical one has shown.
 enum class Verdict : std::uint8_t {
-  zero,          ///< both are zero within the uncertainty, or too small beside the result's other derivatives to tell
-                 ///< more: not wrong, and proves nothing
-  kink,          ///< the one-sided derivatives differ, and the analytic value lies between them
-  pass,          ///< they agree, the value is not zero, and the uncertainty is below the tolerance
+  zero,  ///< both are zero within the uncertainty, or too small beside the result's other derivatives to tell
+         ///< more: not wrong, and proves nothing
+  kink,  ///< the one-sided derivatives differ, and the analytic value lies between them
+  pass,  ///< they agree, the value is not zero, and the uncertainty is below the tolerance
   inconclusive,  ///< the numerical derivative is not certain enough to decide
   fail,          ///< they differ by more than tolerance and uncertainty, at two step sizes
 };
@@ -52,8 +52,8 @@ struct InputTally {
 /// All that one check has found.
 class TAPEGRAD_API Report {
  public:
-  /// FAIL if anything failed, else INCONCLUSIVE if anything was, else PASS where at least one derivative that is not
-  /// zero agreed, else KINK or ZERO, which prove nothing.
+  /// FAIL if anything failed, else INCONCLUSIVE if anything was, else PASS where at least one derivative that
+  /// is not zero agreed, else KINK or ZERO, which prove nothing.
   Verdict verdict() const noexcept;
   /// True for PASS alone.
   bool ok() const noexcept { return verdict() == Verdict::pass; }

@@ -28,22 +28,28 @@ std::vector<std::vector<Shape>> tuples(const std::vector<Shape>& shapes, std::si
   return all;
 }
 
-/// Shapes of operands that differ: each axis stretched or missing in each of them, within a block of the loops and
-/// across several.
+/// Shapes of operands that differ: each axis stretched or missing in each of them, within a block of the
+/// loops and across several.
 std::vector<std::vector<Shape>> broadcast_shapes(std::size_t operands) {
   if (operands == 1) return {};
-  std::vector<std::vector<Shape>> all =
-      operands == 2 ? tuples({{2, 3}, {1, 3}, {2, 1}, {1, 1}, {3}, {1}, {}}, 2) : tuples({{2, 3}, {1, 3}, {2, 1}, {}}, operands);
+  std::vector<std::vector<Shape>> all = operands == 2
+                                            ? tuples({{2, 3}, {1, 3}, {2, 1}, {1, 1}, {3}, {1}, {}}, 2)
+                                            : tuples({{2, 3}, {1, 3}, {2, 1}, {}}, operands);
   std::erase_if(all, [](const std::vector<Shape>& t) {
     return std::ranges::all_of(t, [&](const Shape& s) { return s == t[0]; });
   });
   const std::vector<std::vector<Shape>> large =
-      operands == 2
-          ? std::vector<std::vector<Shape>>{{{5, 131}, {131}}, {{131}, {5, 131}}, {{5, 131}, {5, 1}}, {{5, 1}, {1, 131}},
-                                            {{}, {601}},       {{601}, {1}},      {{2, 1, 4}, {3, 1}}, {{2, 1, 4}, {2, 3, 1}},
-                                            {{0, 3}, {3}},     {{1}, {0}},        {{2, 1}, {2, 0}}}
-          : std::vector<std::vector<Shape>>{{{5, 131}, {131}, {5, 1}}, {{131}, {5, 131}, {}},    {{5, 1}, {1, 131}, {5, 131}},
-                                            {{2, 1, 4}, {3, 1}, {4}},  {{0, 3}, {3}, {1, 1}}};
+      operands == 2 ? std::vector<std::vector<Shape>>{{{5, 131}, {131}},   {{131}, {5, 131}},
+                                                      {{5, 131}, {5, 1}},  {{5, 1}, {1, 131}},
+                                                      {{}, {601}},         {{601}, {1}},
+                                                      {{2, 1, 4}, {3, 1}}, {{2, 1, 4}, {2, 3, 1}},
+                                                      {{0, 3}, {3}},       {{1}, {0}},
+                                                      {{2, 1}, {2, 0}}}
+                    : std::vector<std::vector<Shape>>{{{5, 131}, {131}, {5, 1}},
+                                                      {{131}, {5, 131}, {}},
+                                                      {{5, 1}, {1, 131}, {5, 131}},
+                                                      {{2, 1, 4}, {3, 1}, {4}},
+                                                      {{0, 3}, {3}, {1, 1}}};
   if (operands <= 3) all.insert(all.end(), large.begin(), large.end());
   return all;
 }
@@ -57,19 +63,22 @@ void Samples::add_elementwise(const std::vector<Domain>& domains, const std::vec
     for (std::size_t i = 0; i < n; ++i) s.inputs.emplace_back(shapes[i], domains[i]);
     append(std::move(s));
   };
-  for (const Shape& shape : {Shape{}, Shape{1}, Shape{7}, Shape{2, 3}, Shape{5, 131}, Shape{1031}, Shape{0}, Shape{0, 3}})
+  for (const Shape& shape :
+       {Shape{}, Shape{1}, Shape{7}, Shape{2, 3}, Shape{5, 131}, Shape{1031}, Shape{0}, Shape{0, 3}})
     random(std::vector<Shape>(n, shape));
   for (const std::vector<Shape>& shapes : broadcast_shapes(n)) random(shapes);
   if (special.empty()) return;
 
-  // Each operand takes the special values while the others are random; then all take them, in every combination.
+  // Each operand takes the special values while the others are random; then all take them, in every
+  // combination.
   const auto count = static_cast<std::int64_t>(special.size());
   const auto given = [](const std::vector<double>& v) {
     return SampleInput::of(Tensor::from(v, Shape{static_cast<std::int64_t>(v.size())}));
   };
   for (std::size_t k = 0; k < n; ++k) {
     Sample s{n == 1 ? "special values" : fmt::format("special values of input {}", k), {}, nullptr, {}};
-    for (std::size_t i = 0; i < n; ++i) s.inputs.push_back(i == k ? given(special) : SampleInput({count}, domains[i]));
+    for (std::size_t i = 0; i < n; ++i)
+      s.inputs.push_back(i == k ? given(special) : SampleInput({count}, domains[i]));
     append(std::move(s));
   }
   if (n == 1) return;
@@ -94,9 +103,11 @@ double draw(const Domain& d, Generator& g) {
   const double width = d.hi - d.lo;
   for (int attempt = 0; attempt < 10000; ++attempt) {
     const double x = d.lo + width * g.uniform();
-    if (std::ranges::none_of(d.kinks, [&](double k) { return std::abs(x - k) < kKinkDistance * width; })) return x;
+    if (std::ranges::none_of(d.kinks, [&](double k) { return std::abs(x - k) < kKinkDistance * width; }))
+      return x;
   }
-  throw ArgumentError(fmt::format("gradcheck: the kinks of a sample leave no room in its domain [{}, {})", d.lo, d.hi));
+  throw ArgumentError(
+      fmt::format("gradcheck: the kinks of a sample leave no room in its domain [{}, {})", d.lo, d.hi));
 }
 
 }  // namespace
@@ -110,7 +121,8 @@ Input drawn(const SampleInput& from, std::string name, Generator& g) {
     return in;
   }
   const Domain& d = from.domain;
-  if (!(d.lo < d.hi)) throw ArgumentError(fmt::format("gradcheck: a sample's domain [{}, {}) is empty", d.lo, d.hi));
+  if (!(d.lo < d.hi))
+    throw ArgumentError(fmt::format("gradcheck: a sample's domain [{}, {}) is empty", d.lo, d.hi));
   std::vector<double> x(static_cast<std::size_t>(from.shape.size()));
   if (!d.only.empty()) {
     for (double& v : x) v = d.only[g.below(d.only.size())];
@@ -120,7 +132,8 @@ Input drawn(const SampleInput& from, std::string name, Generator& g) {
     const double interval = (d.hi - d.lo) / static_cast<double>(std::max<std::size_t>(x.size(), 1));
     const Tensor order = permutation(from.shape.size(), g);
     for (std::size_t i = 0; i < x.size(); ++i)
-      x[i] = d.lo + interval * (static_cast<double>(order.values<std::int64_t>()[i]) + 0.25 + 0.5 * g.uniform());
+      x[i] =
+          d.lo + interval * (static_cast<double>(order.values<std::int64_t>()[i]) + 0.25 + 0.5 * g.uniform());
     in.reach = 0.5 * interval;
   } else {
     for (double& v : x) v = draw(d, g);

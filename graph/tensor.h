@@ -72,6 +72,7 @@ class TAPEGRAD_API Tensor {
   static Tensor eye(std::int64_t n, Dtype dtype = f32);
 
   /// A vector, a matrix, or any shape from literal values: from({1, 2, 3}), from({{1, 2}, {3, 4}}).
+  /// A matrix of one column has to name its shape, from({1, 2}, Shape{2, 1}): C++ cannot tell {{1}, {2}} from a vector.
   static Tensor from(std::initializer_list<double> values, Dtype dtype = f32);
   static Tensor from(std::initializer_list<std::initializer_list<double>> rows, Dtype dtype = f32);
   static Tensor from(std::initializer_list<double> values, const Shape& shape, Dtype dtype = f32);

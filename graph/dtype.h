@@ -28,9 +28,12 @@ inline constexpr bool is_element_type<double> = true;
 template <>
 inline constexpr bool is_element_type<std::int64_t> = true;
 
-/// The Dtype of a C++ element type: float, double or std::int64_t.
+/// float, double or std::int64_t.
 template <class T>
-requires is_element_type<T>
+concept ElementType = is_element_type<T>;
+
+/// The Dtype of a C++ element type: float, double or std::int64_t.
+template <ElementType T>
 inline constexpr Dtype dtype_of = Dtype::i64;
 template <>
 inline constexpr Dtype dtype_of<float> = Dtype::f32;

@@ -72,23 +72,21 @@ class TAPEGRAD_API Tensor {
   static Tensor eye(std::int64_t n, Dtype dtype = f32);
 
   /// A vector, a matrix, or any shape from literal values: from({1, 2, 3}), from({{1, 2}, {3, 4}}).
-  /// A matrix of one column has to name its shape, from({1, 2}, Shape{2, 1}): C++ cannot tell {{1}, {2}} from a vector.
+  /// A matrix of one column has to name its shape, from({1, 2}, Shape{2, 1}): C++ cannot tell {{1}, {2}} from
+  /// a vector.
   static Tensor from(std::initializer_list<double> values, Dtype dtype = f32);
   static Tensor from(std::initializer_list<std::initializer_list<double>> rows, Dtype dtype = f32);
   static Tensor from(std::initializer_list<double> values, const Shape& shape, Dtype dtype = f32);
   /// A copy of the values, with the dtype of T. Throws ShapeError where their number does not fill the shape.
-  template <class T>
-  requires is_element_type<T>
+  template <ElementType T>
   static Tensor from(std::span<const T> values, const Shape& shape) {
     return copy_of(values.data(), values.size(), shape, dtype_of<T>);
   }
-  template <class T>
-  requires is_element_type<T>
+  template <ElementType T>
   static Tensor from(const std::vector<T>& values, const Shape& shape) {
     return copy_of(values.data(), values.size(), shape, dtype_of<T>);
   }
-  template <class T>
-  requires is_element_type<T>
+  template <ElementType T>
   static Tensor from(const std::vector<T>& values) {
     return from(values, Shape{static_cast<std::int64_t>(values.size())});
   }
@@ -102,23 +100,21 @@ class TAPEGRAD_API Tensor {
   Dtype dtype() const noexcept { return dtype_; }
 
   /// The elements. Throws DtypeError where T is not the tensor's dtype.
-  template <class T>
-  requires is_element_type<T> std::span<const T> values()
-  const {
+  template <ElementType T>
+  std::span<const T> values() const {
     require_dtype(dtype_of<T>);
     return {reinterpret_cast<const T*>(data_), static_cast<std::size_t>(shape_.size())};
   }
   /// The elements for writing: every tensor that shares them sees the change. Counts as a mutation: a
   /// backward that needs the old values throws MutatedSaved, and so does this call on a value (not a leaf)
   /// that the active tape has recorded.
-  template <class T>
-  requires is_element_type<T> std::span<T> mutable_values() {
+  template <ElementType T>
+  std::span<T> mutable_values() {
     require_dtype(dtype_of<T>);
     return {reinterpret_cast<T*>(mutate()), static_cast<std::size_t>(shape_.size())};
   }
-  template <class T>
-  requires is_element_type<T> std::vector<T> to_vector()
-  const {
+  template <ElementType T>
+  std::vector<T> to_vector() const {
     const std::span<const T> v = values<T>();
     return std::vector<T>(v.begin(), v.end());
   }

@@ -3,14 +3,14 @@
 
 namespace tapegrad {
 
-Tensor relu(const Tensor& x) { return apply(Relu{}, x); }
-Tensor leaky_relu(const Tensor& x, double slope) { return apply(LeakyRelu{.slope = slope}, x); }
-Tensor elu(const Tensor& x, double alpha) { return apply(Elu{.alpha = alpha}, x); }
-Tensor sigmoid(const Tensor& x) { return apply(Sigmoid{}, x); }
-Tensor tanh(const Tensor& x) { return apply(Tanh{}, x); }
-Tensor softplus(const Tensor& x) { return apply(Softplus{}, x); }
-Tensor gelu(const Tensor& x) { return apply(Gelu{}, x); }
-Tensor silu(const Tensor& x) { return apply(Silu{}, x); }
-Tensor step(const Tensor& x) { return apply(Step{}, x); }
+Tensor relu(const Tensor& x) { return apply_op(Relu{}, x); }
+Tensor leaky_relu(const Tensor& x, double slope) { return apply_op(LeakyRelu{.slope = slope}, x); }
+Tensor elu(const Tensor& x, double alpha) { return apply_op(Elu{.alpha = alpha}, x); }
+Tensor sigmoid(const Tensor& x) { return apply_op(Sigmoid{}, x); }
+Tensor tanh(const Tensor& x) { return apply_op(Tanh{}, x); }
+Tensor softplus(const Tensor& x) { return apply_op(Softplus{}, x); }
+Tensor gelu(const Tensor& x) { return apply_op(Gelu{}, x); }
+Tensor silu(const Tensor& x) { return apply_op(Silu{}, x); }
+Tensor step(const Tensor& x) { return apply_op(Step{}, x); }
 
 }  // namespace tapegrad

@@ -43,11 +43,11 @@ Tensor CumSum::f(const Tensor& x) const {
   return y;
 }
 void CumSum::vjp(Vjp<CumSum>& m) {
-  m.add(0, apply(CumSum{.axis = m.op().axis, .reverse = !m.op().reverse}, m.gy()));
+  m.add(0, apply_op(CumSum{.axis = m.op().axis, .reverse = !m.op().reverse}, m.gy()));
 }
 
 Tensor cumsum(const Tensor& x, std::int64_t axis) {
-  return apply(CumSum{.axis = static_cast<std::uint8_t>(detail::axis_of(x, axis, CumSum::name))}, x);
+  return apply_op(CumSum{.axis = static_cast<std::uint8_t>(detail::axis_of(x, axis, CumSum::name))}, x);
 }
 
 }  // namespace tapegrad

@@ -215,21 +215,21 @@ std::uint8_t small_axis(const Tensor& x, std::int64_t axis, const char* op) {
 }  // namespace
 
 Tensor gather(const Tensor& x, std::int64_t axis, const Tensor& index) {
-  return apply(Gather{.axis = small_axis(x, axis, Gather::name)}, x, index);
+  return apply_op(Gather{.axis = small_axis(x, axis, Gather::name)}, x, index);
 }
 Tensor index_select(const Tensor& x, std::int64_t axis, const Tensor& indices) {
-  return apply(IndexSelect{.axis = small_axis(x, axis, IndexSelect::name)}, x, indices);
+  return apply_op(IndexSelect{.axis = small_axis(x, axis, IndexSelect::name)}, x, indices);
 }
 Tensor scatter_add(const Tensor& x, std::int64_t axis, const Tensor& index, const Tensor& src) {
-  return apply(ScatterAdd{.axis = small_axis(x, axis, ScatterAdd::name)}, x, index, src);
+  return apply_op(ScatterAdd{.axis = small_axis(x, axis, ScatterAdd::name)}, x, index, src);
 }
 Tensor index_add(const Tensor& x, std::int64_t axis, const Tensor& indices, const Tensor& src) {
-  return apply(IndexAdd{.axis = small_axis(x, axis, IndexAdd::name)}, x, indices, src);
+  return apply_op(IndexAdd{.axis = small_axis(x, axis, IndexAdd::name)}, x, indices, src);
 }
 
 Tensor one_hot(const Tensor& labels, std::int64_t classes, Dtype dtype) {
   if (classes < 0) throw ArgumentError(fmt::format("{}: {} classes", op_label(OneHot::name), classes));
-  return apply(OneHot{.classes = classes, .dtype = dtype}, labels);
+  return apply_op(OneHot{.classes = classes, .dtype = dtype}, labels);
 }
 
 }  // namespace tapegrad

@@ -36,7 +36,7 @@ Tensor Reshape::f(const Tensor& x) const {
 }
 void Reshape::vjp(Vjp<Reshape>& m) { m.add(0, reshape(m.gy(), m.in_shape(0))); }
 
-Tensor reshape(const Tensor& x, const Shape& shape) { return apply(Reshape{.shape = shape}, x); }
+Tensor reshape(const Tensor& x, const Shape& shape) { return apply_op(Reshape{.shape = shape}, x); }
 
 Tensor reshape(const Tensor& x, std::initializer_list<std::int64_t> extents) {
   const auto open = std::find(extents.begin(), extents.end(), -1);
@@ -111,7 +111,7 @@ void Permute::vjp(Vjp<Permute>& m) {
   Permute back;
   for (std::size_t i = 0; i < m.in_shape(0).rank(); ++i)
     back.order[m.op().order[i]] = static_cast<std::uint8_t>(i);
-  m.add(0, apply(back, m.gy()));
+  m.add(0, apply_op(back, m.gy()));
 }
 
 Tensor permute(const Tensor& x, std::span<const std::int64_t> order) {
@@ -125,7 +125,7 @@ Tensor permute(const Tensor& x, std::span<const std::int64_t> order) {
   if (order.size() != x.rank() || seen != static_cast<AxisMask>((1u << x.rank()) - 1u))
     throw ArgumentError(fmt::format("{}: the order [{}] must name each axis of {} once",
                                     op_label(Permute::name), fmt::join(order, ", "), to_string(x.shape())));
-  return apply(op, x);
+  return apply_op(op, x);
 }
 Tensor permute(const Tensor& x, std::initializer_list<std::int64_t> order) {
   return permute(x, std::span(order.begin(), order.size()));
@@ -141,7 +141,7 @@ Tensor transpose(const Tensor& x, std::int64_t a, std::int64_t b) {
   Permute op;
   for (std::size_t i = 0; i < op.order.size(); ++i) op.order[i] = static_cast<std::uint8_t>(i);
   std::swap(op.order[detail::axis_of(x, a, "transpose")], op.order[detail::axis_of(x, b, "transpose")]);
-  return apply(op, x);
+  return apply_op(op, x);
 }
 
 Tensor Flip::f(const Tensor& x) const {
@@ -157,10 +157,10 @@ Tensor Flip::f(const Tensor& x) const {
   copy_strided(plan, y, 0, x, last);
   return y;
 }
-void Flip::vjp(Vjp<Flip>& m) { m.add(0, apply(m.op(), m.gy())); }
+void Flip::vjp(Vjp<Flip>& m) { m.add(0, apply_op(m.op(), m.gy())); }
 
 Tensor flip(const Tensor& x, const Axes& axes) {
-  return apply(Flip{.axes = detail::axes_of(x, axes, Flip::name)}, x);
+  return apply_op(Flip{.axes = detail::axes_of(x, axes, Flip::name)}, x);
 }
 
 // ---- broadcast_to ----
@@ -182,6 +182,6 @@ Tensor BroadcastTo::f(const Tensor& x) const {
 }
 void BroadcastTo::vjp(Vjp<BroadcastTo>& m) { m.add(0, detail::sum_to_shape(m.gy(), m.in_shape(0))); }
 
-Tensor broadcast_to(const Tensor& x, const Shape& shape) { return apply(BroadcastTo{.shape = shape}, x); }
+Tensor broadcast_to(const Tensor& x, const Shape& shape) { return apply_op(BroadcastTo{.shape = shape}, x); }
 
 }  // namespace tapegrad

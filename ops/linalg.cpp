@@ -232,7 +232,7 @@ void Matmul::vjp_fused(Vjp<Matmul>& m) {
 }
 
 Tensor matmul(const Tensor& a, const Tensor& b, MatmulOptions options) {
-  return apply(Matmul{options}, a, b);
+  return apply_op(Matmul{options}, a, b);
 }
 
 Tensor dot(const Tensor& a, const Tensor& b) {
@@ -317,7 +317,7 @@ void Affine::vjp_fused(Vjp<Affine>& m) {
 }
 
 Tensor affine(const Tensor& x, const Tensor& weight, const Tensor& bias) {
-  return apply(Affine{}, x, weight, bias);
+  return apply_op(Affine{}, x, weight, bias);
 }
 
 }  // namespace tapegrad

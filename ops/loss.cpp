@@ -107,16 +107,18 @@ void PairLoss<Op>::vjp_fused(Vjp<Op>& m) {
   });
 }
 
-Tensor mse_loss(const Tensor& y, const Tensor& t) { return apply(MseLoss{}, y, t); }
-Tensor half_sum_squared_error(const Tensor& y, const Tensor& t) { return apply(HalfSumSquaredError{}, y, t); }
+Tensor mse_loss(const Tensor& y, const Tensor& t) { return apply_op(MseLoss{}, y, t); }
+Tensor half_sum_squared_error(const Tensor& y, const Tensor& t) {
+  return apply_op(HalfSumSquaredError{}, y, t);
+}
 Tensor huber_loss(const Tensor& y, const Tensor& t, double delta) {
   if (!(delta > 0 && std::isfinite(delta)))
     throw ArgumentError(
         fmt::format("{}: delta is {}; it must be positive and finite", op_label(HuberLoss::name), delta));
-  return apply(HuberLoss(delta), y, t);
+  return apply_op(HuberLoss(delta), y, t);
 }
 Tensor binary_cross_entropy_with_logits(const Tensor& x, const Tensor& t) {
-  return apply(BinaryCrossEntropyWithLogits{}, x, t);
+  return apply_op(BinaryCrossEntropyWithLogits{}, x, t);
 }
 
 // ---- classes ----
@@ -281,7 +283,7 @@ void CrossEntropy::vjp_fused(Vjp<CrossEntropy>& m) {
   });
 }
 
-Tensor cross_entropy(const Tensor& y, const Tensor& t) { return apply(CrossEntropy{}, y, t); }
+Tensor cross_entropy(const Tensor& y, const Tensor& t) { return apply_op(CrossEntropy{}, y, t); }
 
 Tensor SoftmaxWithLoss::f(const Tensor& x, const Tensor& t) const {
   const Classes classes = Classes::checked(name, "logits", x, t);
@@ -340,6 +342,6 @@ void SoftmaxWithLoss::vjp_fused(Vjp<SoftmaxWithLoss>& m) {
   });
 }
 
-Tensor softmax_with_loss(const Tensor& x, const Tensor& t) { return apply(SoftmaxWithLoss{}, x, t); }
+Tensor softmax_with_loss(const Tensor& x, const Tensor& t) { return apply_op(SoftmaxWithLoss{}, x, t); }
 
 }  // namespace tapegrad

@@ -21,45 +21,45 @@ void require_whole(const Tensor& x, double c, const char* op) {
 template <class Op>
 Tensor with_scalar(const Op& op, const Tensor& x) {
   require_whole(x, op.c, Op::name);
-  return apply(op, x);
+  return apply_op(op, x);
 }
 }  // namespace
 
-Tensor add(const Tensor& a, const Tensor& b) { return apply(Add{}, a, b); }
+Tensor add(const Tensor& a, const Tensor& b) { return apply_op(Add{}, a, b); }
 Tensor add(const Tensor& a, double b) { return with_scalar(AddScalar{.c = b}, a); }
-Tensor sub(const Tensor& a, const Tensor& b) { return apply(Sub{}, a, b); }
+Tensor sub(const Tensor& a, const Tensor& b) { return apply_op(Sub{}, a, b); }
 Tensor sub(double a, const Tensor& b) { return with_scalar(ScalarSub{.c = a}, b); }
-Tensor mul(const Tensor& a, const Tensor& b) { return apply(Mul{}, a, b); }
+Tensor mul(const Tensor& a, const Tensor& b) { return apply_op(Mul{}, a, b); }
 Tensor mul(const Tensor& a, double b) { return with_scalar(MulScalar{.c = b}, a); }
-Tensor div(const Tensor& a, const Tensor& b) { return apply(Div{}, a, b); }
-Tensor div(const Tensor& a, double b) { return apply(DivScalar{.c = b}, a); }
-Tensor div(double a, const Tensor& b) { return apply(ScalarDiv{.c = a}, b); }
-Tensor neg(const Tensor& x) { return apply(Neg{}, x); }
+Tensor div(const Tensor& a, const Tensor& b) { return apply_op(Div{}, a, b); }
+Tensor div(const Tensor& a, double b) { return apply_op(DivScalar{.c = b}, a); }
+Tensor div(double a, const Tensor& b) { return apply_op(ScalarDiv{.c = a}, b); }
+Tensor neg(const Tensor& x) { return apply_op(Neg{}, x); }
 
-Tensor pow(const Tensor& x, const Tensor& y) { return apply(Pow{}, x, y); }
-Tensor pow(const Tensor& x, double y) { return apply(PowScalar{.c = y}, x); }
-Tensor square(const Tensor& x) { return apply(Square{}, x); }
-Tensor sqrt(const Tensor& x) { return apply(Sqrt{}, x); }
-Tensor rsqrt(const Tensor& x) { return apply(Rsqrt{}, x); }
-Tensor exp(const Tensor& x) { return apply(Exp{}, x); }
-Tensor expm1(const Tensor& x) { return apply(Expm1{}, x); }
-Tensor log(const Tensor& x) { return apply(Log{}, x); }
-Tensor log1p(const Tensor& x) { return apply(Log1p{}, x); }
-Tensor abs(const Tensor& x) { return apply(Abs{}, x); }
-Tensor sign(const Tensor& x) { return apply(Sign{}, x); }
-Tensor sin(const Tensor& x) { return apply(Sin{}, x); }
-Tensor cos(const Tensor& x) { return apply(Cos{}, x); }
-Tensor tan(const Tensor& x) { return apply(Tan{}, x); }
-Tensor asin(const Tensor& x) { return apply(Asin{}, x); }
-Tensor acos(const Tensor& x) { return apply(Acos{}, x); }
-Tensor atan(const Tensor& x) { return apply(Atan{}, x); }
-Tensor sinh(const Tensor& x) { return apply(Sinh{}, x); }
-Tensor cosh(const Tensor& x) { return apply(Cosh{}, x); }
-Tensor erf(const Tensor& x) { return apply(Erf{}, x); }
-Tensor erfc(const Tensor& x) { return apply(Erfc{}, x); }
+Tensor pow(const Tensor& x, const Tensor& y) { return apply_op(Pow{}, x, y); }
+Tensor pow(const Tensor& x, double y) { return apply_op(PowScalar{.c = y}, x); }
+Tensor square(const Tensor& x) { return apply_op(Square{}, x); }
+Tensor sqrt(const Tensor& x) { return apply_op(Sqrt{}, x); }
+Tensor rsqrt(const Tensor& x) { return apply_op(Rsqrt{}, x); }
+Tensor exp(const Tensor& x) { return apply_op(Exp{}, x); }
+Tensor expm1(const Tensor& x) { return apply_op(Expm1{}, x); }
+Tensor log(const Tensor& x) { return apply_op(Log{}, x); }
+Tensor log1p(const Tensor& x) { return apply_op(Log1p{}, x); }
+Tensor abs(const Tensor& x) { return apply_op(Abs{}, x); }
+Tensor sign(const Tensor& x) { return apply_op(Sign{}, x); }
+Tensor sin(const Tensor& x) { return apply_op(Sin{}, x); }
+Tensor cos(const Tensor& x) { return apply_op(Cos{}, x); }
+Tensor tan(const Tensor& x) { return apply_op(Tan{}, x); }
+Tensor asin(const Tensor& x) { return apply_op(Asin{}, x); }
+Tensor acos(const Tensor& x) { return apply_op(Acos{}, x); }
+Tensor atan(const Tensor& x) { return apply_op(Atan{}, x); }
+Tensor sinh(const Tensor& x) { return apply_op(Sinh{}, x); }
+Tensor cosh(const Tensor& x) { return apply_op(Cosh{}, x); }
+Tensor erf(const Tensor& x) { return apply_op(Erf{}, x); }
+Tensor erfc(const Tensor& x) { return apply_op(Erfc{}, x); }
 
-Tensor maximum(const Tensor& a, const Tensor& b) { return apply(Maximum{}, a, b); }
-Tensor minimum(const Tensor& a, const Tensor& b) { return apply(Minimum{}, a, b); }
+Tensor maximum(const Tensor& a, const Tensor& b) { return apply_op(Maximum{}, a, b); }
+Tensor minimum(const Tensor& a, const Tensor& b) { return apply_op(Minimum{}, a, b); }
 Tensor maximum(const Tensor& a, double b) { return maximum(a, scalar_like(a, b)); }
 Tensor minimum(const Tensor& a, double b) { return minimum(a, scalar_like(a, b)); }
 
@@ -67,13 +67,13 @@ Tensor clamp(const Tensor& x, double lo, double hi) {
   if (!(lo <= hi)) throw ArgumentError(fmt::format("{}: lo {} is above hi {}", op_label("clamp"), lo, hi));
   require_whole(x, lo, "clamp");
   require_whole(x, hi, "clamp");
-  return apply(Clamp{.lo = lo, .hi = hi}, x);
+  return apply_op(Clamp{.lo = lo, .hi = hi}, x);
 }
 
 Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b) {
   const Tensor c = condition.detach();
   // Compared before it is converted: a condition of 0.5 must not become 0 beside integers.
-  return apply(Where{}, c.defined() && c.dtype() != a.dtype() ? cast(c != 0, a.dtype()) : c, a, b);
+  return apply_op(Where{}, c.defined() && c.dtype() != a.dtype() ? cast(c != 0, a.dtype()) : c, a, b);
 }
 Tensor where(const Tensor& condition, const Tensor& a, double b) {
   return where(condition, a, scalar_like(a, b));
@@ -82,12 +82,12 @@ Tensor where(const Tensor& condition, double a, const Tensor& b) {
   return where(condition, scalar_like(b, a), b);
 }
 
-Tensor equal(const Tensor& a, const Tensor& b) { return apply(Equal{}, a, b); }
-Tensor not_equal(const Tensor& a, const Tensor& b) { return apply(NotEqual{}, a, b); }
-Tensor less(const Tensor& a, const Tensor& b) { return apply(Less{}, a, b); }
-Tensor less_equal(const Tensor& a, const Tensor& b) { return apply(LessEqual{}, a, b); }
-Tensor greater(const Tensor& a, const Tensor& b) { return apply(Greater{}, a, b); }
-Tensor greater_equal(const Tensor& a, const Tensor& b) { return apply(GreaterEqual{}, a, b); }
+Tensor equal(const Tensor& a, const Tensor& b) { return apply_op(Equal{}, a, b); }
+Tensor not_equal(const Tensor& a, const Tensor& b) { return apply_op(NotEqual{}, a, b); }
+Tensor less(const Tensor& a, const Tensor& b) { return apply_op(Less{}, a, b); }
+Tensor less_equal(const Tensor& a, const Tensor& b) { return apply_op(LessEqual{}, a, b); }
+Tensor greater(const Tensor& a, const Tensor& b) { return apply_op(Greater{}, a, b); }
+Tensor greater_equal(const Tensor& a, const Tensor& b) { return apply_op(GreaterEqual{}, a, b); }
 
 Tensor Cast::f(const Tensor& x) const {
   if (x.dtype() == to) return x;
@@ -112,7 +112,7 @@ Tensor Cast::f(const Tensor& x) const {
 void Cast::vjp(Vjp<Cast>& m) { m.add(0, cast(m.gy(), m.in_dtype(0))); }
 
 Tensor cast(const Tensor& x, Dtype to) {
-  return x.defined() && x.dtype() == to ? x : apply(Cast{.to = to}, x);
+  return x.defined() && x.dtype() == to ? x : apply_op(Cast{.to = to}, x);
 }
 
 Tensor scalar_like(const Tensor& x, double value) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <array>
+#include <concepts>
 #include <cstddef>
 #include <span>
 #include <type_traits>
@@ -121,14 +122,15 @@ template <class Op>
 TAPEGRAD_API const OpTable& table_of();
 }  // namespace detail
 
-/// Runs an op, recording it where an input is tracked.
-template <class Op, class... T>
-requires(std::is_same_v<T, Tensor>&&...) Tensor apply(const Op& op, const T&... inputs) {
+/// Runs an op, recording it where an input is tracked. (An `apply` would be mistaken for std::apply beside a
+/// std::span.)
+template <class Op, std::same_as<Tensor>... T>
+Tensor apply_op(const Op& op, const T&... inputs) {
   const Tensor* list[] = {&inputs...};
   return detail::apply(detail::table_of<Op>(), &op, list, sizeof...(T));
 }
 template <class Op>
-Tensor apply(const Op& op, std::span<const Tensor* const> inputs) {
+Tensor apply_op(const Op& op, std::span<const Tensor* const> inputs) {
   return detail::apply(detail::table_of<Op>(), &op, inputs.data(), inputs.size());
 }
 

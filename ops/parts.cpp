@@ -44,7 +44,7 @@ Tensor Slice::f(const Tensor& x) const {
 }
 void Slice::vjp(Vjp<Slice>& m) {
   const Slice& op = m.op();
-  m.add(0, apply(Unslice{op.axis, op.begin, m.in_shape(0)[op.axis], op.step}, m.gy()));
+  m.add(0, apply_op(Unslice{op.axis, op.begin, m.in_shape(0)[op.axis], op.step}, m.gy()));
 }
 void Slice::vjp_fused(Vjp<Slice>& m) {
   const Slice& op = m.op();
@@ -64,7 +64,7 @@ Tensor Unslice::f(const Tensor& x) const {
 }
 void Unslice::vjp(Vjp<Unslice>& m) {
   const Unslice& op = m.op();
-  m.add(0, apply(Slice{op.axis, op.begin, m.in_shape(0)[op.axis], op.step}, m.gy()));
+  m.add(0, apply_op(Slice{op.axis, op.begin, m.in_shape(0)[op.axis], op.step}, m.gy()));
 }
 
 Tensor slice(const Tensor& x, std::int64_t axis, std::int64_t begin, std::int64_t end, std::int64_t step) {
@@ -84,7 +84,7 @@ Tensor slice(const Tensor& x, std::int64_t axis, std::int64_t begin, std::int64_
   // Where there is nothing to step over, no stride is formed from a step that may be of any size.
   if (count < 2) step = 1;
   if (count == 0) begin = 0;
-  return apply(Slice{static_cast<std::uint8_t>(a), begin, count, step}, x);
+  return apply_op(Slice{static_cast<std::uint8_t>(a), begin, count, step}, x);
 }
 
 Tensor select(const Tensor& x, std::int64_t axis, std::int64_t index) {
@@ -94,7 +94,7 @@ Tensor select(const Tensor& x, std::int64_t axis, std::int64_t index) {
     throw ArgumentError(fmt::format("{}: index {} is outside axis {} of {}", op_label("select"), index, a,
                                     to_string(x.shape())));
   const std::int64_t at = index < 0 ? index + n : index;
-  return reshape(apply(Slice{static_cast<std::uint8_t>(a), at, 1, 1}, x), x.shape().removed(a));
+  return reshape(apply_op(Slice{static_cast<std::uint8_t>(a), at, 1, 1}, x), x.shape().removed(a));
 }
 
 std::vector<Tensor> split(const Tensor& x, std::span<const std::int64_t> extents, std::int64_t axis) {
@@ -112,7 +112,7 @@ std::vector<Tensor> split(const Tensor& x, std::span<const std::int64_t> extents
   parts.reserve(extents.size());
   std::int64_t begin = 0;
   for (const std::int64_t extent : extents) {
-    parts.push_back(apply(Slice{static_cast<std::uint8_t>(a), extent ? begin : 0, extent, 1}, x));
+    parts.push_back(apply_op(Slice{static_cast<std::uint8_t>(a), extent ? begin : 0, extent, 1}, x));
     begin += extent;
   }
   return parts;
@@ -163,7 +163,7 @@ void Concat::vjp(Vjp<Concat>& m) {
   std::int64_t begin = 0;
   for (std::size_t p = 0; p < m.inputs(); ++p) {
     const std::int64_t extent = m.in_shape(p)[axis];
-    if (m.wants(p)) m.add(p, apply(Slice{axis, extent ? begin : 0, extent, 1}, m.gy()));
+    if (m.wants(p)) m.add(p, apply_op(Slice{axis, extent ? begin : 0, extent, 1}, m.gy()));
     begin += extent;
   }
 }
@@ -183,7 +183,7 @@ Tensor concat(std::span<const Tensor> parts, std::int64_t axis) {
   std::vector<const Tensor*, detail::PoolAllocator<const Tensor*>> pointers;
   pointers.reserve(parts.size());
   for (const Tensor& part : parts) pointers.push_back(&part);
-  return tapegrad::apply(Concat{.axis = a}, std::span<const Tensor* const>(pointers));  // not std::apply
+  return apply_op(Concat{.axis = a}, std::span<const Tensor* const>(pointers));
 }
 Tensor concat(std::initializer_list<Tensor> parts, std::int64_t axis) {
   return concat(std::span(parts.begin(), parts.size()), axis);
@@ -233,7 +233,7 @@ void Pad::vjp(Vjp<Pad>& m) {
     const Padding& p = m.op().padding[i];
     const std::int64_t extent = m.in_shape(0)[i];
     if (p.before || p.after)
-      g = apply(Slice{static_cast<std::uint8_t>(i), extent ? p.before : 0, extent, 1}, g);
+      g = apply_op(Slice{static_cast<std::uint8_t>(i), extent ? p.before : 0, extent, 1}, g);
   }
   m.add(0, g);
 }
@@ -254,7 +254,7 @@ Tensor pad(const Tensor& x, std::span<const Padding> padding, double value) {
                                       op_label(Pad::name), p.before, p.after, i));
     op.padding[i] = p;
   }
-  return apply(op, x);
+  return apply_op(op, x);
 }
 Tensor pad(const Tensor& x, std::initializer_list<Padding> padding, double value) {
   return pad(x, std::span(padding.begin(), padding.size()), value);

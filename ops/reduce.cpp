@@ -165,7 +165,7 @@ template <class Op>
 void share_among_equals(Vjp<Op>& m) {
   const Tensor x = m.template in<0>();
   const Tensor is_extreme = equal(x, beside_input(m, m.out()));
-  const Tensor share = beside_input(m, m.gy()) / apply(Sum{{m.op().axes, true}}, is_extreme);
+  const Tensor share = beside_input(m, m.gy()) / apply_op(Sum{{m.op().axes, true}}, is_extreme);
   m.add(0, is_extreme * share);
 }
 
@@ -186,7 +186,7 @@ void share_among_equals_fused(Vjp<Op>& m) {
 template <class Op>
 void deviation_rule(Vjp<Op>& m, const Tensor& scale) {
   const Tensor x = m.template in<0>();
-  const Tensor deviation = x - apply(Mean{{m.op().axes, true}}, x);
+  const Tensor deviation = x - apply_op(Mean{{m.op().axes, true}}, x);
   m.add(0, beside_input(m, scale) * deviation);
 }
 
@@ -386,7 +386,7 @@ void LogSumExp::vjp_fused(Vjp<LogSumExp>& m) {
 namespace {
 template <class Op, class... More>
 Tensor reduce(const Tensor& x, const Axes& axes, KeepDims keep, More... more) {
-  return apply(Op{{detail::axes_of(x, axes, Op::name), keep == KeepDims::yes}, more...}, x);
+  return apply_op(Op{{detail::axes_of(x, axes, Op::name), keep == KeepDims::yes}, more...}, x);
 }
 }  // namespace
 
@@ -419,7 +419,7 @@ Tensor sum_to_shape(const Tensor& x, const Shape& shape) {
   AxisMask axes = 0;
   for (std::size_t i = 0; i < x.rank(); ++i)
     if (i < added || shape[i - added] != x.shape()[i]) axes = static_cast<AxisMask>(axes | 1u << i);
-  const Tensor y = apply(Sum{{axes, true}}, x);
+  const Tensor y = apply_op(Sum{{axes, true}}, x);
   return added ? reshape(y, shape) : y;
 }
 

@@ -105,7 +105,7 @@ class Samples {
     if constexpr (requires { Op::is_composite; })
       return op.f(std::span<const Tensor* const>(inputs, count));
     else
-      return apply(op, std::span<const Tensor* const>(inputs, count));
+      return apply_op(op, std::span<const Tensor* const>(inputs, count));
   }
   void append(Sample sample);
   void add_elementwise(const std::vector<Domain>& domains, const std::vector<double>& special);

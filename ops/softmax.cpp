@@ -70,7 +70,7 @@ void Softmax::vjp_fused(Vjp<Softmax>& m) {
 }
 
 Tensor softmax(const Tensor& x, std::int64_t axis) {
-  return apply(Softmax{.axis = detail::axis_of(x, axis, Softmax::name)}, x);
+  return apply_op(Softmax{.axis = detail::axis_of(x, axis, Softmax::name)}, x);
 }
 
 Tensor LogSoftmax::f(const Tensor& x) const {
@@ -110,7 +110,7 @@ void LogSoftmax::vjp_fused(Vjp<LogSoftmax>& m) {
 }
 
 Tensor log_softmax(const Tensor& x, std::int64_t axis) {
-  return apply(LogSoftmax{.axis = detail::axis_of(x, axis, LogSoftmax::name)}, x);
+  return apply_op(LogSoftmax{.axis = detail::axis_of(x, axis, LogSoftmax::name)}, x);
 }
 
 }  // namespace tapegrad

@@ -238,7 +238,7 @@ Report run(const std::vector<Tensor>& in, const Options& options = {}, const Op&
       [&](std::span<const Tensor> x) {
         std::vector<const Tensor*> handles;
         for (const Tensor& t : x) handles.push_back(&t);
-        return apply(op, std::span<const Tensor* const>(handles));
+        return apply_op(op, std::span<const Tensor* const>(handles));
       },
       in, options);
 }

@@ -98,7 +98,7 @@ void check_fault(std::initializer_list<const char*> parts) {
   const Parameter p = parameter({1, 2});
   Tape tape;
   const Scope scope("net");
-  const Tensor y = apply(Faulty<F>{}, p.value(), Tensor::ones({2}, f64));
+  const Tensor y = apply_op(Faulty<F>{}, p.value(), Tensor::ones({2}, f64));
   BOOST_CHECK_EXCEPTION(tape.backward(y, Tensor::ones({2}, f64)), Error, [&](const Error& e) {
     bool all = mentions("faulty 'net'")(e);
     for (const char* part : parts) all = all && mentions(part)(e);
@@ -130,7 +130,7 @@ BOOST_AUTO_TEST_CASE(clause_8_an_exception_in_mid_backward_leaves_the_tape_in_or
     Tensor y = x;
     std::vector<Tensor> held;
     for (int i = 0; i < 3; ++i) {
-      y = apply(Failing{}, y) + exp(y);
+      y = apply_op(Failing{}, y) + exp(y);
       held.push_back(y);
     }
     const std::size_t size = tape.size();
@@ -190,7 +190,7 @@ BOOST_AUTO_TEST_CASE(clause_9_gradients_that_nobody_wants_are_dropped) {
   const Parameter p = parameter({1, 2});
   const Tensor seed = Tensor::ones({2}, f64);
   Tape tape;
-  const Tensor y = apply(Faulty<Fault::constant>{}, p.value(), Tensor::ones({2}, f64));
+  const Tensor y = apply_op(Faulty<Fault::constant>{}, p.value(), Tensor::ones({2}, f64));
   check_equal(tape.backward(y, seed, Keep::yes)[p], {1, 1});
   BOOST_TEST(unique(seed));
 }
@@ -199,7 +199,7 @@ BOOST_AUTO_TEST_CASE(clause_9_a_rule_cannot_write_in_place_while_it_is_recorded)
   const Parameter p = parameter(3);
   Tape tape;
   const Tensor x = p;
-  const Tensor y = apply(InPlace{}, x) + apply(InPlace{}, x);
+  const Tensor y = apply_op(InPlace{}, x) + apply_op(InPlace{}, x);
   BOOST_CHECK_EXCEPTION(tape.grad(y, x, kRecord), Error, mentions("in_place", "recorded"));
   check_equal(tape.grad(y, x), {2});
 }
@@ -207,8 +207,8 @@ BOOST_AUTO_TEST_CASE(clause_9_a_rule_cannot_write_in_place_while_it_is_recorded)
 BOOST_AUTO_TEST_CASE(clause_9_faulty_values_are_refused) {
   const Parameter p = parameter(3);
   Tape tape;
-  BOOST_CHECK_EXCEPTION(apply(Undefined{}, p.value()), Error, mentions("undefined"));
-  BOOST_CHECK_EXCEPTION(apply(KeepsWhatItHasNot{}, p.value()), Error,
+  BOOST_CHECK_EXCEPTION(apply_op(Undefined{}, p.value()), Error, mentions("undefined"));
+  BOOST_CHECK_EXCEPTION(apply_op(KeepsWhatItHasNot{}, p.value()), Error,
                         mentions("keeps_what_it_has_not", "input 1", "1 inputs"));
   BOOST_TEST(tape.size() == 1u);
 }
@@ -218,15 +218,15 @@ BOOST_AUTO_TEST_CASE(clause_9_an_op_cannot_pull_the_tape_from_under_itself) {
   Tape tape;
   meddled = &tape;
   const Tensor x = p;
-  BOOST_CHECK_EXCEPTION(apply(Meddler<Meddling::reset, false>{}, x), Error,
+  BOOST_CHECK_EXCEPTION(apply_op(Meddler<Meddling::reset, false>{}, x), Error,
                         mentions("reset", "in the middle"));
-  BOOST_CHECK_EXCEPTION(apply(Meddler<Meddling::rewind, false>{}, x), Error,
+  BOOST_CHECK_EXCEPTION(apply_op(Meddler<Meddling::rewind, false>{}, x), Error,
                         mentions("rewind", "in the middle"));
-  BOOST_CHECK_EXCEPTION(apply(Meddler<Meddling::backward, false>{}, x), Error,
+  BOOST_CHECK_EXCEPTION(apply_op(Meddler<Meddling::backward, false>{}, x), Error,
                         mentions("backward", "in the middle"));
-  const Tensor reset = apply(Meddler<Meddling::reset, true>{}, x);
-  const Tensor rewind = apply(Meddler<Meddling::rewind, true>{}, x);
-  const Tensor backward = apply(Meddler<Meddling::backward, true>{}, x);
+  const Tensor reset = apply_op(Meddler<Meddling::reset, true>{}, x);
+  const Tensor rewind = apply_op(Meddler<Meddling::rewind, true>{}, x);
+  const Tensor backward = apply_op(Meddler<Meddling::backward, true>{}, x);
   BOOST_CHECK_EXCEPTION(tape.grad(reset, x), Error, mentions("reset", "in the middle"));
   BOOST_CHECK_EXCEPTION(tape.grad(rewind, x), Error, mentions("rewind", "in the middle"));
   BOOST_CHECK_EXCEPTION(tape.grad(backward, x), Error, mentions("backward", "in the middle"));

@@ -89,7 +89,7 @@ BOOST_AUTO_TEST_CASE(clause_10_a_recorded_gradient_names_the_op_it_belongs_to) {
   Tensor y;
   {
     const Scope scope("decoder");
-    y = apply(Exploding{}, x);
+    y = apply_op(Exploding{}, x);
   }
   // Not the division inside its rule.
   BOOST_CHECK_EXCEPTION(tape.grad(y, x, {ones, Record::yes}), NonFinite,

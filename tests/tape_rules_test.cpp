@@ -49,7 +49,7 @@ struct Limited {
 struct Twice {
   static constexpr auto name = "twice";
   static constexpr auto keep = keeps(kIn0);
-  Tensor f(const Tensor& x) const { return apply(InnerTape{}, x) * 2.0; }
+  Tensor f(const Tensor& x) const { return apply_op(InnerTape{}, x) * 2.0; }
   static void vjp(Vjp<Twice>& m) { m.add(0, m.gy() * 6.0 * square(m.in<0>())); }
   static void samples(Samples& s) { s.add(Twice{}, {SampleInput({2})}); }
 };
@@ -59,7 +59,9 @@ struct ThroughInnerTape {
   static constexpr auto name = "through_inner_tape";
   static constexpr auto keep = keeps(kIn0);
   Tensor f(const Tensor& x) const { return square(square(x)) * 0.25; }
-  static void vjp(Vjp<ThroughInnerTape>& m) { m.add(0, m.gy() * apply(Limited<1>{}, m.in<0>()) * m.in<0>()); }
+  static void vjp(Vjp<ThroughInnerTape>& m) {
+    m.add(0, m.gy() * apply_op(Limited<1>{}, m.in<0>()) * m.in<0>());
+  }
   static void samples(Samples& s) { s.add(ThroughInnerTape{}, {SampleInput({2})}); }
 };
 
@@ -97,7 +99,7 @@ struct Rule {
   static constexpr auto name = "rule";
   static constexpr auto keep = keeps(kIn0);
   Tensor f(const Tensor& x) const { return square(square(x)) * 0.25; }
-  static void vjp(Vjp<Rule>& m) { m.add(0, m.gy() * apply(Twice{}, m.in<0>()) * 0.5); }
+  static void vjp(Vjp<Rule>& m) { m.add(0, m.gy() * apply_op(Twice{}, m.in<0>()) * 0.5); }
   static void samples(Samples&) {}
 };
 
@@ -116,7 +118,7 @@ BOOST_AUTO_TEST_CASE(clause_9_values_and_first_order_rules_may_open_a_tape) {
   const Parameter p = parameter({1, 2});
   Tape tape;
   const Tensor x = p;
-  const Tensor y = apply(InnerTape{}, x) + x;  // x receives two gradients, one from the rule with a tape
+  const Tensor y = apply_op(InnerTape{}, x) + x;  // x receives two gradients, one from the rule with a tape
   check_equal(y, {2, 10});
   BOOST_TEST(tape.size() == 3u);  // the leaf, the op and the sum: nothing from inside
   BOOST_TEST(tape.active());
@@ -129,7 +131,7 @@ BOOST_AUTO_TEST_CASE(clause_9_a_tape_in_a_recorded_rule_throws) {
   const Parameter p = parameter({1, 2});
   Tape tape;
   const Tensor x = p;
-  const Tensor y = apply(InnerTape{}, x);
+  const Tensor y = apply_op(InnerTape{}, x);
   const Tensor seed = Tensor::ones({2}, f64);
   BOOST_CHECK_EXCEPTION(tape.grad(y, x, {seed, Record::yes}), Error,
                         mentions("tape", "inner_tape", "Record::yes", "max_order 1"));
@@ -142,13 +144,13 @@ BOOST_AUTO_TEST_CASE(clause_9_values_are_plain_where_ops_run_ops_at_depth) {
   const Parameter p = parameter(2);
   Tape tape;
   const Tensor x = p;
-  const Tensor y = apply(Twice{}, x);
+  const Tensor y = apply_op(Twice{}, x);
   BOOST_TEST(tape.size() == 2u);
   check_equal(y, {16});
   // In recorded mode the value of an op may open a tape, where its rule may not.
-  const Tensor g = tape.grad(apply(Twice{}, y * 0.125), x, kRecord);
+  const Tensor g = tape.grad(apply_op(Twice{}, y * 0.125), x, kRecord);
   BOOST_TEST(g.tracked());
-  const Tensor z = apply(Twice{}, g);
+  const Tensor z = apply_op(Twice{}, g);
   BOOST_TEST(z.tracked());
 }
 
@@ -156,7 +158,7 @@ BOOST_AUTO_TEST_CASE(clause_9_the_value_of_an_op_in_a_recorded_rule_may_open_a_t
   const Parameter p = parameter(2);
   Tape tape;
   const Tensor x = p;
-  const Tensor g = tape.grad(apply(Rule{}, x), x, kRecord);
+  const Tensor g = tape.grad(apply_op(Rule{}, x), x, kRecord);
   check_equal(g, {8});
   check_equal(tape.grad(g, x, kRecord), {12});
 }
@@ -167,16 +169,16 @@ BOOST_AUTO_TEST_CASE(clause_9_an_op_without_an_active_tape_sees_plain_handles) {
     Tape gone;
     old = gone.watch(scalar(2)) * 1.0;
   }
-  BOOST_TEST(apply(InnerTape{}, old).item() == 8);  // a stale tensor is a value here, and inside as well
+  BOOST_TEST(apply_op(InnerTape{}, old).item() == 8);  // a stale tensor is a value here, and inside as well
   Tape tape;
   const Pause p;
-  BOOST_TEST(apply(InnerTape{}, old).item() == 8);
+  BOOST_TEST(apply_op(InnerTape{}, old).item() == 8);
 }
 
 BOOST_AUTO_TEST_CASE(clause_9_max_order_0_makes_constants) {
   const Parameter p = parameter(3);
   Tape tape;
-  const Tensor y = apply(Constant{}, p.value());
+  const Tensor y = apply_op(Constant{}, p.value());
   BOOST_TEST(y.item() == 9);
   BOOST_TEST(!y.tracked());
   BOOST_TEST(tape.size() == 1u);
@@ -186,15 +188,15 @@ BOOST_AUTO_TEST_CASE(clause_9_recording_beyond_max_order_throws) {
   const Parameter p = parameter(3);
   Tape tape;
   const Tensor x = p;
-  const Tensor once = apply(Limited<1>{}, x);
+  const Tensor once = apply_op(Limited<1>{}, x);
   check_equal(tape.grad(once, x), {6});
   {
     const Scope scope("net");
-    const Tensor named = apply(Limited<1>{}, x);
+    const Tensor named = apply_op(Limited<1>{}, x);
     BOOST_CHECK_EXCEPTION(tape.grad(named, x, kRecord), NotDifferentiable,
                           mentions("grad", "limited 'net'", "Record::no"));
   }
-  const Tensor twice = apply(Limited<2>{}, x);
+  const Tensor twice = apply_op(Limited<2>{}, x);
   const Tensor g = tape.grad(twice, x, kRecord);
   check_equal(g, {6});
   check_equal(tape.grad(g, x), {2});
@@ -206,7 +208,7 @@ BOOST_AUTO_TEST_CASE(clause_9_the_limit_is_inherited_through_every_op_of_the_rul
   const Parameter p = parameter(2);
   Tape tape;
   const Tensor x = p;
-  const Tensor y = apply(ThroughInnerTape{}, x);  // unlimited itself, but its rule is not
+  const Tensor y = apply_op(ThroughInnerTape{}, x);  // unlimited itself, but its rule is not
   const Tensor g = tape.grad(y, x, kRecord);
   check_equal(g, {8});
   check_equal(tape.grad(g, x), {12});
@@ -221,8 +223,8 @@ BOOST_AUTO_TEST_CASE(clause_9_a_limit_does_not_spread_to_what_it_is_added_to) {
   const Tensor b = q;
   const Tensor m = a * b;
   const Tensor y =
-      pow(m, 3.0) + apply(Limited<2>{}, m.detach() * a);  // b is not on the way to the limited op
-  for (const Tensor& sum : {y, apply(Limited<2>{}, m.detach() * a) + pow(m, 3.0)}) {
+      pow(m, 3.0) + apply_op(Limited<2>{}, m.detach() * a);  // b is not on the way to the limited op
+  for (const Tensor& sum : {y, apply_op(Limited<2>{}, m.detach() * a) + pow(m, 3.0)}) {
     const Tensor g = tape.grad(sum, a, kRecord);  // 3 a^2 b^3 + 72 a
     check_equal(g, {3 * 4 * 27 + 72 * 2});
     const Tensor gb = tape.grad(g, b, kRecord);
@@ -239,7 +241,7 @@ BOOST_AUTO_TEST_CASE(clause_8_attributes_keep_their_alignment) {
   Aligned op;
   op.factors = {0, 2, 0};
   for (int i = 0; i < 10; ++i) {
-    y = apply(op, y * 1.0);
+    y = apply_op(op, y * 1.0);
     BOOST_TEST(reinterpret_cast<std::uintptr_t>(detail::TensorAccess::tag(y).node->attributes) % 64 == 0u);
   }
   BOOST_TEST(tape.backward(y)[p].item() == 1024);
@@ -253,7 +255,7 @@ BOOST_AUTO_TEST_CASE(clause_8_a_node_may_have_any_number_of_inputs) {
   const Tensor c = scalar(1);
   std::vector<const Tensor*> inputs(n, &c);
   inputs[0] = inputs[n / 2] = inputs[n - 1] = &x;
-  const Tensor y = tapegrad::apply(Total{}, std::span<const Tensor* const>(inputs));
+  const Tensor y = apply_op(Total{}, std::span<const Tensor* const>(inputs));
   BOOST_TEST(y.item() == 6 + static_cast<double>(n - 3));
   const Tensor g = tape.grad(y, x, kRecord);  // its rule adds to inputs that nobody asked for
   check_equal(g, {3});

@@ -20,7 +20,7 @@ struct Swish {  // y = x / (1 + e^(-beta x)), with s = 1 / (1 + e^(-beta x)): dy
   static void samples(Samples& s) { s.unary(Swish{.beta = 1.5}, {-3, 3}); }
 };
 
-Tensor swish(const Tensor& x, double beta) { return apply(Swish{beta}, x); }
+Tensor swish(const Tensor& x, double beta) { return apply_op(Swish{beta}, x); }
 
 int main(int argc, char** argv) {
   Tape tape;

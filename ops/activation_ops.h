@@ -5,7 +5,7 @@
 #include <tapegrad/ops/samples.h>
 
 /// The structs behind <tapegrad/ops/activation.h>; <tapegrad/ops/op.h> explains the pattern.
-namespace tapegrad {
+namespace tapegrad TAPEGRAD_API {  // the structs are part of the names of exported templates
 
 struct Relu {  // y = max(x, 0)
   static constexpr auto name = "relu";
@@ -99,4 +99,4 @@ struct Step {
   static void samples(Samples& s) { s.unary(Step{}, {-2, 2, {0}}); }
 };
 
-}  // namespace tapegrad
+}  // namespace TAPEGRAD_API

@@ -8,7 +8,7 @@
 
 /// The structs behind <tapegrad/ops/index.h>; <tapegrad/ops/op.h> explains the pattern. Gathering and
 /// scattering are each other's gradients.
-namespace tapegrad {
+namespace tapegrad TAPEGRAD_API {  // the structs are part of the names of exported templates
 
 struct Gather {  // inputs x, index
   static constexpr auto name = "gather";
@@ -80,4 +80,4 @@ struct OneHot {
   }
 };
 
-}  // namespace tapegrad
+}  // namespace TAPEGRAD_API

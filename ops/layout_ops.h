@@ -10,7 +10,7 @@
 
 /// The structs behind <tapegrad/ops/layout.h>; <tapegrad/ops/op.h> explains the pattern. All are linear: the
 /// gradient puts each element back where it came from.
-namespace tapegrad {
+namespace tapegrad TAPEGRAD_API {  // the structs are part of the names of exported templates
 
 struct Reshape {  // also flatten, squeeze, unsqueeze
   static constexpr auto name = "reshape";
@@ -145,4 +145,4 @@ struct BroadcastTo {
   }
 };
 
-}  // namespace tapegrad
+}  // namespace TAPEGRAD_API

@@ -4,7 +4,7 @@
 #include <tapegrad/ops/samples.h>
 
 /// The structs behind <tapegrad/ops/linalg.h>; <tapegrad/ops/op.h> explains the pattern.
-namespace tapegrad {
+namespace tapegrad TAPEGRAD_API {  // the structs are part of the names of exported templates
 
 struct Matmul : MatmulOptions {  // Y = A B:  dA = dY B^T,  dB = A^T dY
   static constexpr auto name = "matmul";
@@ -53,4 +53,4 @@ struct Affine {  // Y = X W + b:  dX = dY W^T,  dW = X^T dY,  db = the sum of th
   }
 };
 
-}  // namespace tapegrad
+}  // namespace TAPEGRAD_API

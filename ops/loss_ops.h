@@ -7,7 +7,7 @@
 #include <tapegrad/ops/samples.h>
 
 /// The structs behind <tapegrad/ops/loss.h>; <tapegrad/ops/op.h> explains the pattern.
-namespace tapegrad {
+namespace tapegrad TAPEGRAD_API {  // the structs are part of the names of exported templates
 
 namespace detail {
 /// Shapes for an op along an axis: the last, the first and one between, rows short and beyond a block.
@@ -173,4 +173,4 @@ struct SoftmaxWithLoss {
   }
 };
 
-}  // namespace tapegrad
+}  // namespace TAPEGRAD_API

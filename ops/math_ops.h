@@ -4,7 +4,7 @@
 #include <tapegrad/ops/samples.h>
 
 /// The structs behind <tapegrad/ops/math.h>; <tapegrad/ops/op.h> explains the pattern.
-namespace tapegrad {
+namespace tapegrad TAPEGRAD_API {  // the structs are part of the names of exported templates
 
 /// A tensor serves as a mask as it is: not zero is true.
 inline const Tensor& mask(const Tensor& condition) { return condition; }
@@ -450,4 +450,4 @@ struct Cast {
   static void samples(Samples& s) { s.add(Cast{.to = f64}, {Shape{2, 3}}); }
 };
 
-}  // namespace tapegrad
+}  // namespace TAPEGRAD_API

@@ -8,7 +8,7 @@
 
 /// The structs behind <tapegrad/ops/reduce.h>; <tapegrad/ops/op.h> explains the pattern. In the formulas n is
 /// the number of elements behind one output, and an output beside x stands for its value at x's place.
-namespace tapegrad {
+namespace tapegrad TAPEGRAD_API {  // the structs are part of the names of exported templates
 
 /// The attributes of a reduction.
 struct Reduction {
@@ -194,4 +194,4 @@ struct CumSum {  // the gradient is the running sum from the other end
   }
 };
 
-}  // namespace tapegrad
+}  // namespace TAPEGRAD_API

@@ -107,8 +107,8 @@ class Samples {
     else
       return apply_op(op, std::span<const Tensor* const>(inputs, count));
   }
-  void append(Sample sample);
-  void add_elementwise(const std::vector<Domain>& domains, const std::vector<double>& special);
+  TAPEGRAD_API void append(Sample sample);
+  TAPEGRAD_API void add_elementwise(const std::vector<Domain>& domains, const std::vector<double>& special);
 
   std::vector<Sample> all_;
 };

@@ -12,10 +12,15 @@ Progress::Progress() : terminal_(isatty(STDOUT_FILENO) == 1) {}
 
 Progress::~Progress() { erase(); }
 
-void Progress::show(std::string_view text) {
+bool Progress::due() {
+  if (!terminal_) return false;
   const auto now = std::chrono::steady_clock::now();
-  if (!terminal_ || now - last_ < std::chrono::milliseconds(100)) return;
+  if (now - last_ < std::chrono::milliseconds(100)) return false;
   last_ = now;
+  return true;
+}
+
+void Progress::rewrite(std::string_view text) {
   shown_ = true;
   fmt::print("\r{}\x1b[K", text);
   std::fflush(stdout);

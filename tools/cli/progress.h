@@ -10,8 +10,11 @@ namespace tapegrad::cli {
 class Progress {
  public:
   Progress();
-  /// Shows a passing state; dropped where it would come too often.
-  void show(std::string_view text);
+  /// Shows a passing state, which text() gives; it is not asked where nothing would be shown.
+  template <class Text>
+  void show(Text&& text) {
+    if (due()) rewrite(text());
+  }
   /// Prints a line that stays.
   void line(std::string_view text);
   ~Progress();
@@ -19,6 +22,8 @@ class Progress {
   Progress& operator=(const Progress&) = delete;
 
  private:
+  bool due();
+  void rewrite(std::string_view text);
   void erase();
 
   bool terminal_;

@@ -144,8 +144,10 @@ int train(const TrainOptions& o) {
       const Tensor y = loss(net(b.x), b.t);
       optimizer->step(tape.backward(y));
       ++iteration;
-      progress.show(fmt::format("epoch {:3}  iteration {:6} of {}  batch loss {:.4f}", epoch, iteration, last,
-                                y.item()));
+      progress.show([&] {
+        return fmt::format("epoch {:3}  iteration {:6} of {}  batch loss {:.4f}", epoch, iteration, last,
+                           y.item());
+      });
       if (iteration == last || interrupted) break;
     }
     report(epoch);

@@ -200,15 +200,17 @@ BOOST_AUTO_TEST_CASE(a_release_elsewhere_is_ordered_before_the_reuse) {
   for (int round = 0; round < 100; ++round) {
     Tensor a = stamped(round, 10);
     std::latch copied(1);
+    bool whole = false;  // Boost's checks are not made for several threads
     std::thread reader([&] {
       Tensor copy = a;
       copied.count_down();
-      BOOST_TEST(intact(copy));
+      whole = intact(copy);
     });
     copied.wait();
     while (!unique(a)) std::this_thread::yield();
     a.mutable_values<std::int64_t>()[9] = -1;
     reader.join();
+    BOOST_TEST(whole);
   }
 }
 
@@ -243,19 +245,23 @@ BOOST_AUTO_TEST_CASE(a_block_outlives_the_last_handle_of_its_owner) {
   Tensor a = stamped(5, 1000);
   std::latch copied(1);
   std::latch dropped(1);
+  bool whole = false;
+  bool whole_copy = false;
   std::thread other([&] {
     Tensor mine = a;
     copied.count_down();
     dropped.wait();
-    BOOST_TEST(address(mine)[999] == 5);
+    whole = address(mine)[999] == 5;
     const Tensor second = mine;
     mine = {};
-    BOOST_TEST(intact(second));
+    whole_copy = intact(second);
   });
   copied.wait();
   a = {};
   dropped.count_down();
   other.join();
+  BOOST_TEST(whole);
+  BOOST_TEST(whole_copy);
 }
 
 BOOST_AUTO_TEST_CASE(thread_local_tensors_are_released_after_the_pool_of_their_thread) {
@@ -304,6 +310,7 @@ BOOST_AUTO_TEST_CASE(a_thread_that_releases_what_others_allocate_does_not_hoard)
     };
     const std::size_t before = in_use();
     std::size_t after = 0;
+    int torn = 0;
     std::thread consumer([&] {
       const Tensor own = Tensor::zeros({1});  // so that this thread has a pool
       for (int i = 1; i <= kSteps; ++i) {
@@ -311,7 +318,7 @@ BOOST_AUTO_TEST_CASE(a_thread_that_releases_what_others_allocate_does_not_hoard)
         Tensor t = by_copy ? box.copy() : box.exchange({});
         received.store(i);
         wait_for(sent, 2 * i);  // the producer has let go
-        BOOST_REQUIRE(intact(t));
+        torn += !intact(t);
       }
       after = in_use();
     });
@@ -324,6 +331,7 @@ BOOST_AUTO_TEST_CASE(a_thread_that_releases_what_others_allocate_does_not_hoard)
       sent.store(2 * i);
     }
     consumer.join();
+    BOOST_TEST(torn == 0);
     BOOST_TEST(after < before + 100 * kSize * sizeof(std::int64_t));
     if (!by_copy && pooled()) BOOST_TEST(system_allocations() < allocations + 100);
   }

@@ -23,6 +23,14 @@ struct alignas(std::int64_t) PackedShape {
     return {reinterpret_cast<const std::int64_t*>(this + 1), rank};
   }
   Shape shape() const { return rank == 0 ? Shape() : Shape(dims()); }
+  std::int64_t size() const {
+    std::int64_t n = 1;
+    for (const std::int64_t d : dims()) n *= d;
+    return n;
+  }
+  bool same_extents(const PackedShape& o) const {
+    return this == &o || (rank == o.rank && std::ranges::equal(dims(), o.dims()));
+  }
   bool describes(const Tensor& t) const {
     return t.dtype() == dtype && t.rank() == rank && std::ranges::equal(dims(), t.shape().dims());
   }
@@ -32,9 +40,7 @@ struct alignas(std::int64_t) PackedShape {
     return TensorAccess::adopt_as(storage, data, dtype, tag, [this] { return shape(); });
   }
   Tensor empty_tensor() const {
-    std::int64_t size = 1;
-    for (const std::int64_t d : dims()) size *= d;
-    const std::size_t total = static_cast<std::size_t>(size) * size_of(dtype);
+    const std::size_t total = static_cast<std::size_t>(size()) * size_of(dtype);
     Storage* s = allocate(total);
     return tensor(s, s->data(total));
   }

@@ -17,8 +17,17 @@ VjpContext::VjpContext(Tape& tape, Node& node, bool recording, bool all_wanted)
       node_(node),
       recording_(recording),
       all_wanted_(all_wanted),
-      gy_(node.target ? node.copy_gradient(tag_of(node.gradient_node))
-                      : node.take_gradient(tag_of(node.gradient_node))) {}
+      gradient_(node.gradient),
+      gradient_data_(node.gradient_data) {
+  if (node.target)
+    retain(gradient_);
+  else
+    node.gradient = nullptr;
+}
+
+void VjpContext::make_gy() const {
+  gy_ = node_.shape->tensor(std::exchange(gradient_, nullptr), gradient_data_, tag_of(node_.gradient_node));
+}
 
 void VjpContext::throw_no_input(std::size_t i) const {
   throw Error(fmt::format("{}: its rule speaks of input {}; it has {}, of which the first {} can be kept",
@@ -40,23 +49,31 @@ Tensor VjpContext::input(std::size_t i) const {
   return saved(static_cast<unsigned>(i));
 }
 
-Tensor VjpContext::saved(unsigned bit) const {
+const Saved& VjpContext::kept_value(unsigned bit) const {
   if (!(node_.kept >> bit & 1u))
     throw Error(fmt::format("{}: its rule reads a value that it did not declare to keep", label_of(node_)));
   const Saved& s = node_.saved()[Node::count(static_cast<KeepMask>(node_.kept & ((1u << bit) - 1u)))];
+  if (s.storage->version.load(std::memory_order_relaxed) != s.version) [[unlikely]]
+    throw_mutated(bit, s);
+  return s;
+}
+
+void VjpContext::throw_mutated(unsigned bit, const Saved& s) const {
   const bool is_output = bit == kOutputBit;
-  Node* from = is_output ? &node_ : node_.edges()[bit].node;
-  const PackedShape& shape = is_output ? *node_.shape : *node_.edges()[bit].shape;
-  const std::uint32_t version = s.storage->version.load(std::memory_order_relaxed);
-  if (version != s.version) [[unlikely]]
-    throw MutatedSaved(
-        fmt::format("backward of {}: {} of shape {} was changed after it was recorded (version {} then, {} "
-                    "now); change a "
-                    "copy(), or change it after backward",
-                    label_of(node_), is_output ? "its result" : fmt::format("input {}", bit),
-                    to_string(shape.shape()), s.version, version));
+  throw MutatedSaved(fmt::format(
+      "backward of {}: {} of shape {} was changed after it was recorded (version {} then, {} now); change a "
+      "copy(), or change it after backward",
+      label_of(node_), is_output ? "its result" : fmt::format("input {}", bit),
+      to_string((is_output ? node_.shape : node_.edges()[bit].shape)->shape()), s.version,
+      s.storage->version.load(std::memory_order_relaxed)));
+}
+
+Tensor VjpContext::saved(unsigned bit) const {
+  const Saved& s = kept_value(bit);
   retain(s.storage);
-  return shape.tensor(s.storage, s.data, tag_of(from));
+  if (bit == kOutputBit) return node_.shape->tensor(s.storage, s.data, tag_of(&node_));
+  const Edge& edge = node_.edges()[bit];
+  return edge.shape->tensor(s.storage, s.data, tag_of(edge.node));
 }
 
 void VjpContext::check_finite(std::size_t i, const Tensor& gradient) const {
@@ -93,6 +110,34 @@ void VjpContext::add(std::size_t i, Tensor g) {
   }
   Node* computed_by = recording_ ? tape_.resolve(g, node_.op->name) : nullptr;
   to.put_gradient(std::move(g), computed_by);
+}
+
+void VjpContext::pass(std::size_t i) {
+  require_input(i);
+  if (!wants(i)) return;
+  Node& to = *node_.edges()[i].node;
+  if (recording_ || to.has_gradient() || checks_finite() || !gradient_) return add(i, gy());
+  retain(gradient_);
+  to.gradient = gradient_;
+  to.gradient_data = gradient_data_;
+}
+
+bool VjpContext::open_destination(std::size_t i) {
+  Node& to = *node_.edges()[i].node;
+  if (!to.has_gradient()) {
+    const std::size_t bytes = static_cast<std::size_t>(to.shape->size()) * size_of(to.shape->dtype);
+    to.gradient = allocate(bytes);
+    to.gradient_data = to.gradient->data(bytes);
+    return false;
+  }
+  if (!is_unique(to.gradient)) to.put_gradient(to.take_gradient().copy());
+  return true;
+}
+
+bool VjpContext::checks_finite() const { return tape_.check_finite_; }
+
+void VjpContext::check_destination(std::size_t i) const {
+  check_finite(i, node_.edges()[i].node->copy_gradient());
 }
 
 Tensor VjpContext::take_destination(std::size_t i, bool& adds) {

@@ -12,19 +12,6 @@ std::string label_of(const Node& n) {
 
 Tag VjpContext::tag_of(Node* node) const { return recording_ ? tape_.tag_of(node) : Tag{}; }
 
-VjpContext::VjpContext(Tape& tape, Node& node, bool recording, bool all_wanted)
-    : tape_(tape),
-      node_(node),
-      recording_(recording),
-      all_wanted_(all_wanted),
-      gradient_(node.gradient),
-      gradient_data_(node.gradient_data) {
-  if (node.target)
-    retain(gradient_);
-  else
-    node.gradient = nullptr;
-}
-
 void VjpContext::make_gy() const {
   gy_ = node_.shape->tensor(std::exchange(gradient_, nullptr), gradient_data_, tag_of(node_.gradient_node));
 }
@@ -49,13 +36,8 @@ Tensor VjpContext::input(std::size_t i) const {
   return saved(static_cast<unsigned>(i));
 }
 
-const Saved& VjpContext::kept_value(unsigned bit) const {
-  if (!(node_.kept >> bit & 1u))
-    throw Error(fmt::format("{}: its rule reads a value that it did not declare to keep", label_of(node_)));
-  const Saved& s = node_.saved()[Node::count(static_cast<KeepMask>(node_.kept & ((1u << bit) - 1u)))];
-  if (s.storage->version.load(std::memory_order_relaxed) != s.version) [[unlikely]]
-    throw_mutated(bit, s);
-  return s;
+void VjpContext::throw_not_kept() const {
+  throw Error(fmt::format("{}: its rule reads a value that it did not declare to keep", label_of(node_)));
 }
 
 void VjpContext::throw_mutated(unsigned bit, const Saved& s) const {
@@ -121,20 +103,6 @@ void VjpContext::pass(std::size_t i) {
   to.gradient = gradient_;
   to.gradient_data = gradient_data_;
 }
-
-bool VjpContext::open_destination(std::size_t i) {
-  Node& to = *node_.edges()[i].node;
-  if (!to.has_gradient()) {
-    const std::size_t bytes = static_cast<std::size_t>(to.shape->size()) * size_of(to.shape->dtype);
-    to.gradient = allocate(bytes);
-    to.gradient_data = to.gradient->data(bytes);
-    return false;
-  }
-  if (!is_unique(to.gradient)) to.put_gradient(to.take_gradient().copy());
-  return true;
-}
-
-bool VjpContext::checks_finite() const { return tape_.check_finite_; }
 
 void VjpContext::check_destination(std::size_t i) const {
   check_finite(i, node_.edges()[i].node->copy_gradient());

@@ -16,7 +16,18 @@ namespace tapegrad::detail {
 /// them.
 class TAPEGRAD_API VjpContext {
  public:
-  VjpContext(Tape& tape, Node& node, bool recording, bool all_wanted);
+  VjpContext(Tape& tape, Node& node, bool recording, bool all_wanted)
+      : tape_(tape),
+        node_(node),
+        recording_(recording),
+        all_wanted_(all_wanted),
+        gradient_(node.gradient),
+        gradient_data_(node.gradient_data) {
+    if (node.target)
+      retain(gradient_);
+    else
+      node.gradient = nullptr;
+  }
   ~VjpContext() {
     if (gradient_) release(gradient_);
   }
@@ -87,13 +98,32 @@ class TAPEGRAD_API VjpContext {
       throw_no_input(i);
   }
   [[noreturn]] void throw_no_input(std::size_t i) const;
+  [[noreturn]] void throw_not_kept() const;
   [[noreturn]] void throw_mutated(unsigned bit, const Saved& s) const;
   void require_fit(std::size_t i, const Tensor& gradient) const;
   Tag tag_of(Node* node) const;
   void make_gy() const;
-  bool checks_finite() const;
-  const Saved& kept_value(unsigned bit) const;
-  bool open_destination(std::size_t i);
+  bool checks_finite() const { return tape_.check_finite_; }
+  const Saved& kept_value(unsigned bit) const {
+    if (!(node_.kept >> bit & 1u)) [[unlikely]]
+      throw_not_kept();
+    const Saved& s = node_.saved()[Node::count(static_cast<KeepMask>(node_.kept & ((1u << bit) - 1u)))];
+    if (s.storage->version.load(std::memory_order_relaxed) != s.version) [[unlikely]]
+      throw_mutated(bit, s);
+    return s;
+  }
+  /// Makes place for a gradient of input i; true where there is one already, to add to.
+  bool open_destination(std::size_t i) {
+    Node& to = *node_.edges()[i].node;
+    if (to.has_gradient()) {
+      if (!is_unique(to.gradient)) to.put_gradient(to.take_gradient().copy());
+      return true;
+    }
+    const std::size_t bytes = static_cast<std::size_t>(to.shape->size()) * size_of(to.shape->dtype);
+    to.gradient = allocate(bytes);
+    to.gradient_data = to.gradient->data(bytes);
+    return false;
+  }
   void check_destination(std::size_t i) const;
   Tensor saved(unsigned bit) const;
   Tensor take_destination(std::size_t i, bool& adds);

@@ -113,12 +113,17 @@ Tensor elementwise_forward(const ElementwiseOp& e, const void* op, const Tensor*
   }
   Tensor out = Tensor::empty(first.shape(), dtype);
   std::byte* const to = TensorAccess::data(out);
-  Pointers pointers{};
+  const void* pointers[kMaxArity];
   for (std::size_t i = 0; i < e.arity; ++i) pointers[i] = TensorAccess::data(*in[i]);
-  parallel_ranges(first.size(), kRangeLength, [&](std::int64_t begin, std::int64_t end) {
-    const Pointers from = advanced(pointers, begin, size_of(dtype));
-    chosen(loop)(op, static_cast<std::size_t>(end - begin), from.data(),
-                                          at(to, begin, size_of(dtype)));
+  const std::int64_t n = first.size();
+  if (n <= kRangeLength) {
+    chosen(loop)(op, static_cast<std::size_t>(n), pointers, to);
+    return out;
+  }
+  parallel_ranges(n, kRangeLength, [&](std::int64_t begin, std::int64_t end) {
+    const void* from[kMaxArity];
+    for (std::size_t i = 0; i < e.arity; ++i) from[i] = at(pointers[i], begin, size_of(dtype));
+    chosen(loop)(op, static_cast<std::size_t>(end - begin), from, at(to, begin, size_of(dtype)));
   });
   return out;
 }
@@ -159,6 +164,8 @@ void backward_direct(const ElementwiseOp& e, const void* op, KeepMask read, VjpC
     }
     const ElementwiseLoop& loop = e.backward[i][is_double];
     context.accumulate_data(i, [&](std::byte* to, bool add) {
+      if (!add && n <= kRangeLength)
+        return chosen(loop)(op, static_cast<std::size_t>(n), operands.data(), to);
       parallel_ranges(n, kRangeLength, [&](std::int64_t begin, std::int64_t end) {
         if (is_double)
           gradient_range(loop, op, operands, reinterpret_cast<double*>(to), add, begin, end);

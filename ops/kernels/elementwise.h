@@ -62,7 +62,7 @@ struct ForwardKernel {
  private:
   template <std::size_t... I>
   static void loop(const void* attributes, std::size_t n, const void* const* in, T* out,
-                                   std::index_sequence<I...>) {
+                   std::index_sequence<I...>) {
     const Op op = *static_cast<const Op*>(attributes);  // a local, so that attributes stay in registers
     vector_loop(
         n, out, [&](auto... x) { return number(op.f(x...)).v; }, elements<T>(in[I])...);
@@ -78,11 +78,11 @@ struct BackwardKernel {
  private:
   template <std::size_t... I>
   static void loop(const void* attributes, std::size_t n, const void* const* in, T* out,
-                                   std::index_sequence<I...>) {
+                   std::index_sequence<I...>) {
     const Op op = *static_cast<const Op*>(attributes);
     vector_loop(
-        n, out, [&](auto... a) { return elementwise_vjp<Grad>(op, a...).v; },
-        elements<T>(in[0]), kept<I>(in[1 + I])..., kept<kOutputBit>(in[kOutputOperand]));
+        n, out, [&](auto... a) { return elementwise_vjp<Grad>(op, a...).v; }, elements<T>(in[0]),
+        kept<I>(in[1 + I])..., kept<kOutputBit>(in[kOutputOperand]));
   }
   template <unsigned Bit>
   static auto kept(const void* p) {

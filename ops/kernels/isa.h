@@ -7,8 +7,9 @@
 /// One program for many processors: hot loops are compiled once for each instruction set below, and the
 /// best one that the processor has is chosen at start.
 ///
-/// The targets name features, never an architecture, and carry no `optimize` attribute: GCC inlines a function
-/// only into one whose options contain its own, and a loop whose body is not inlined is not vectorised.
+/// The targets name features, never an architecture, and carry no `optimize` attribute: GCC inlines a
+/// function only into one whose options contain its own, and a loop whose body is not inlined is not
+/// vectorised.
 namespace tapegrad::detail {
 
 enum class Isa : std::uint8_t { base, avx2, avx512 };

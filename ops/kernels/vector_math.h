@@ -29,13 +29,13 @@ template <>
 struct Format<float> {
   static constexpr int kMantissa = 23;
   static constexpr int kBias = 127;
-  static constexpr float kRound = 0x1.8p23F;     // added and taken away, it rounds to an integer
+  static constexpr float kRound = 0x1.8p23F;       // added and taken away, it rounds to an integer
   static constexpr float kLn2High = 0x1.62e4p-1F;  // few bits, so that its multiples are exact
   static constexpr float kLn2Low = 0x1.7f7d1cp-20F;
   static constexpr float kExpLowest = -104;   // exp is 0 below
   static constexpr float kExpHighest = 89;    // and infinite above
   static constexpr float kExpm1Lowest = -18;  // expm1 rounds to -1 below
-  static constexpr float kTanhOne = 10;      // tanh rounds to 1 above
+  static constexpr float kTanhOne = 10;       // tanh rounds to 1 above
 };
 template <>
 struct Format<double> {

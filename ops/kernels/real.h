@@ -80,6 +80,10 @@ struct Real {
   friend MaskOf<T> operator>=(Real a, double b) { return a >= of(b); }
   friend MaskOf<T> operator==(Real a, double b) { return a == of(b); }
   friend MaskOf<T> operator!=(Real a, double b) { return a != of(b); }
+  friend MaskOf<T> operator<(double a, Real b) { return of(a) < b; }
+  friend MaskOf<T> operator<=(double a, Real b) { return of(a) <= b; }
+  friend MaskOf<T> operator>(double a, Real b) { return of(a) > b; }
+  friend MaskOf<T> operator>=(double a, Real b) { return of(a) >= b; }
 
   friend Real where(MaskOf<T> m, Real a, Real b) {
     if constexpr (std::is_integral_v<T>)
@@ -106,6 +110,21 @@ struct Real {
   friend Real tanh(Real x) { return {vm::tanh(x.v)}; }
   friend Real erf(Real x) { return {std::erf(x.v)}; }
   friend Real erfc(Real x) { return {std::erfc(x.v)}; }
+  /// (1 + erf(x / sqrt(2))) / 2, with all digits in the left tail: there the rounding of x / sqrt(2) would be
+  /// magnified, so that float computes in double, and double adds what the product has lost.
+  friend Real normal_cdf(Real x) {
+    constexpr double kHigh = 0x1.6a09e667f3bcdp-1;  // 1 / sqrt(2)
+    constexpr double kLow = -0x1.bdd3413b26456p-55;
+    const double wide = static_cast<double>(x.v);
+    const double z = wide * -kHigh;
+    if constexpr (sizeof(T) < sizeof(double)) {
+      return {static_cast<T>(0.5 * std::erfc(z))};
+    } else {
+      const double lost = std::fma(wide, -kHigh, -z) - wide * kLow;
+      const double slope = 1.1283791670955126 * std::exp(-z * z);  // of -erfc; 0 where `lost` is no number
+      return {0.5 * (std::erfc(z) - (slope > 0 ? slope * lost : 0))};
+    }
+  }
   friend Real pow(Real x, Real y) { return {std::pow(x.v, y.v)}; }
   friend Real pow(Real x, double y) { return pow(x, of(y)); }
   friend Real sigmoid(Real x) { return {vm::sigmoid(x.v)}; }

@@ -31,10 +31,7 @@ const PackedShape* Tape::shape_like(Node* const* nodes, std::size_t count, const
   return pack(out.shape(), out.dtype());
 }
 
-const detail::ScopePath* Tape::scope_path() {
-  if (rule_) return rule_->scope;  // a gradient belongs to the module of what it differentiates
-  Scope* s = thread_->scope;
-  if (!s) return nullptr;
+const detail::ScopePath* Tape::path_of(Scope* s) {
   if (s->epoch_ != epoch_) {
     detail::PoolString path;
     s->append_to(path);
@@ -47,7 +44,8 @@ const detail::ScopePath* Tape::scope_path() {
 Node* Tape::append(const detail::OpTable& op, std::size_t inputs, std::size_t saved) {
   if (std::max(count_, inputs) >= UINT32_MAX)
     throw Error("tape: more than 4,294,967,295 nodes or inputs of a node");
-  const detail::ScopePath* scope = scope_path();
+  // A gradient belongs to the module of what it differentiates.
+  const detail::ScopePath* scope = rule_ ? rule_->scope : thread_->scope ? path_of(thread_->scope) : nullptr;
   void* memory = arena_.allocate(sizeof(Node) + inputs * sizeof(Edge) + saved * sizeof(Saved));
   Node* n = new (memory) Node{};
   n->op = &op;
@@ -61,21 +59,28 @@ Node* Tape::append(const detail::OpTable& op, std::size_t inputs, std::size_t sa
   return n;
 }
 
+static constexpr std::size_t kMostKept = detail::kOutputBit;  // of the inputs
+
 void Tape::record(Tensor& out, const detail::OpTable& op, const void* attributes, const Tensor* const* inputs,
                   Node* const* nodes, std::size_t count) {
   KeepMask kept = 0;
   for (std::size_t i = 0; i < count; ++i)
     if (nodes[i]) kept |= op.keep_for(i);
-  const KeepMask kept_inputs = kept & ((1u << detail::kOutputBit) - 1u);
-  if (static_cast<std::size_t>(std::bit_width(kept_inputs)) > count) [[unlikely]]
+  const unsigned beyond =
+      kept & ((1u << detail::kOutputBit) - 1u) & ~((1u << std::min(count, kMostKept)) - 1u);
+  if (beyond) [[unlikely]]
     throw Error(fmt::format("{}: it declares to keep input {} and was given {} inputs", op_label(op.name),
-                            std::bit_width(kept_inputs) - 1, count));
+                            std::bit_width(beyond) - 1, count));
   Node* n = append(op, count, Node::count(kept));
   n->shape = shape_like(nodes, count, out);
   n->version = out.version();
   Edge* edges = n->edges();
-  for (std::size_t i = 0; i < count; ++i)
-    edges[i] = {nodes[i], nodes[i] ? nodes[i]->shape : pack(inputs[i]->shape(), inputs[i]->dtype())};
+  for (std::size_t i = 0; i < count; ++i) {
+    const Tensor& t = *inputs[i];
+    edges[i] = {nodes[i], nodes[i]                 ? nodes[i]->shape
+                          : n->shape->describes(t) ? n->shape
+                                                   : pack(t.shape(), t.dtype())};
+  }
   if (op.attribute_bytes) {
     void* copy = arena_.allocate(op.attribute_bytes, op.attribute_align);
     std::memcpy(copy, attributes, op.attribute_bytes);

@@ -162,7 +162,7 @@ class TAPEGRAD_API Tape {
   detail::Node* append(const detail::OpTable& op, std::size_t inputs, std::size_t saved);
   const detail::PackedShape* pack(const Shape& shape, Dtype dtype);
   const detail::PackedShape* shape_like(detail::Node* const* nodes, std::size_t count, const Tensor& out);
-  const detail::ScopePath* scope_path();
+  const detail::ScopePath* path_of(Scope* scope);
   Tensor add_leaf(const Tensor& value, std::uint64_t parameter);
   detail::Node* find_parameter(std::uint64_t id) const noexcept;
   void index_parameter(detail::Node* leaf);

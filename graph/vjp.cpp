@@ -102,6 +102,7 @@ void VjpContext::pass(std::size_t i) {
   retain(gradient_);
   to.gradient = gradient_;
   to.gradient_data = gradient_data_;
+  to.gradient_node = nullptr;
 }
 
 void VjpContext::check_destination(std::size_t i) const {

@@ -122,6 +122,7 @@ class TAPEGRAD_API VjpContext {
     const std::size_t bytes = static_cast<std::size_t>(to.shape->size()) * size_of(to.shape->dtype);
     to.gradient = allocate(bytes);
     to.gradient_data = to.gradient->data(bytes);
+    to.gradient_node = nullptr;
     return false;
   }
   void check_destination(std::size_t i) const;

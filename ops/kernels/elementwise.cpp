@@ -149,7 +149,8 @@ void gradient_range(const ElementwiseLoop& loop, const void* op, const Pointers&
 }
 
 /// Where all operands have the shape of the output.
-void backward_direct(const ElementwiseOp& e, const void* op, KeepMask read, VjpContext& context) {
+void backward_direct(const ElementwiseOp& e, const void* op, unsigned wanted, KeepMask read,
+                     VjpContext& context) {
   Pointers operands{context.gy_data()};
   for (std::size_t i = 0; i < e.arity; ++i)
     if (read >> i & 1u) operands[1 + i] = context.kept_data(static_cast<unsigned>(i));
@@ -157,7 +158,7 @@ void backward_direct(const ElementwiseOp& e, const void* op, KeepMask read, VjpC
   const bool is_double = context.output_dtype() == f64;
   const std::int64_t n = context.output_size();
   for (std::size_t i = 0; i < e.arity; ++i) {
-    if (!context.wants(i)) continue;
+    if (!(wanted >> i & 1u)) continue;
     if (e.passes >> i & 1u) {
       context.pass(i);
       continue;
@@ -264,20 +265,21 @@ class StretchedBackward {
 }  // namespace
 
 void elementwise_backward(const ElementwiseOp& e, const void* op, VjpContext& context) {
+  unsigned wanted = 0;
   KeepMask read = 0;
-  bool direct = true;
   for (std::size_t i = 0; i < e.arity; ++i)
     if (context.wants(i)) {
+      wanted |= 1u << i;
       read |= e.keep[i];
-      direct &= context.has_output_shape(i);
     }
+  bool direct = true;
   for (std::size_t i = 0; i < e.arity; ++i)
-    if (read >> i & 1u) direct &= context.has_output_shape(i);
-  if (direct) return backward_direct(e, op, read, context);
+    if ((wanted | read) >> i & 1u) direct &= context.has_output_shape(i);
+  if (direct) return backward_direct(e, op, wanted, read, context);
   visit_floating(context.output_dtype(), [&]<class T> {
     StretchedBackward<T> pass(e, op, read, context);
     for (std::size_t i = 0; i < e.arity; ++i)
-      if (context.wants(i)) pass.gradient(i);
+      if (wanted >> i & 1u) pass.gradient(i);
   });
 }
 

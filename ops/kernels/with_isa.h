@@ -43,17 +43,24 @@ void with_isa(const F& f) {
   f();
 }
 
-/// f(i) for each i in [0, n), in steps whose length the compiler knows: it then needs no test and no code for
-/// a remainder to make them vectors. No f(i) may read or write what another one writes.
-template <class F>
-TAPEGRAD_INLINE inline void in_steps(std::int64_t n, const F& f) {
-  constexpr std::int64_t kStep = 16;
-  std::int64_t i = 0;
-  for (; i + kStep <= n; i += kStep) {
+/// f(i) for each i in [begin, end), in steps whose length the compiler knows: it then needs no test and no
+/// code for a remainder to make them vectors. No f(i) may read or write what another one writes. Returns
+/// where the steps end; less than one of them is left.
+template <std::int64_t kStep, class F>
+TAPEGRAD_INLINE inline std::int64_t in_whole_steps(std::int64_t i, std::int64_t end, const F& f) {
+  for (; i + kStep <= end; i += kStep) {
     TAPEGRAD_INDEPENDENT
     for (std::int64_t k = 0; k < kStep; ++k) f(i + k);
   }
-  for (; i < n; ++i) f(i);
+  return i;
+}
+
+/// The same for all of [0, n). Elements of one byte want longer steps, to fill their vectors.
+template <std::int64_t kStep = 16, class F>
+TAPEGRAD_INLINE inline void in_steps(std::int64_t n, const F& f) {
+  std::int64_t i = 0;
+  if constexpr (kStep > 16) i = in_whole_steps<kStep>(i, n, f);
+  for (i = in_whole_steps<16>(i, n, f); i < n; ++i) f(i);
 }
 
 }  // namespace tapegrad::detail

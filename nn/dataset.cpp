@@ -5,12 +5,17 @@
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/graph/random.h>
 #include <tapegrad/nn/dataset.h>
+#include <tapegrad/ops/kernels/parallel.h>
+#include <tapegrad/ops/kernels/with_isa.h>
 
 #include <fmt/format.h>
 
 namespace tapegrad::nn {
 
+using tapegrad::detail::in_steps;
+using tapegrad::detail::parallel_ranges;
 using tapegrad::detail::TensorAccess;
+using tapegrad::detail::with_isa;
 
 /// Either tensors, or bytes still to be converted.
 struct Dataset::Items {
@@ -28,23 +33,25 @@ struct Dataset::Items {
 
 namespace {
 
+constexpr std::int64_t kShare = 128 * 1024;  // elements worth waking a thread for
+
 /// out = in, or the float nearest to in / 255. That is in * (2^-8 + 2^-16), which is exact, and a small rest:
 /// the product with the float nearest to 1 / 255 would differ from the quotient for some bytes, a division
 /// costs more.
-void convert(const std::uint8_t* in, float* out, std::size_t count, bool normalize) {
+TAPEGRAD_INLINE void convert(const std::uint8_t* in, float* out, std::int64_t count, bool normalize) {
   constexpr float kHead = 0x1.01p-8F;
   constexpr float kRest = static_cast<float>(1.0 / 255 - 0x1.01p-8);
-  if (normalize) {
-    for (std::size_t i = 0; i < count; ++i) {
+  if (normalize)
+    in_steps<64>(count, [&](std::int64_t i) TAPEGRAD_INLINE_LAMBDA {
       const auto x = static_cast<float>(in[i]);
       out[i] = x * kHead + x * kRest;
-    }
-  } else {
-    for (std::size_t i = 0; i < count; ++i) out[i] = static_cast<float>(in[i]);
-  }
+    });
+  else
+    in_steps<64>(count, [&](std::int64_t i) TAPEGRAD_INLINE_LAMBDA { out[i] = static_cast<float>(in[i]); });
 }
 
-/// Items that were shuffled lie anywhere in memory: the next one is fetched while this one is converted.
+/// Items that were shuffled lie anywhere in memory: the next ones are fetched while this one is converted.
+constexpr std::int64_t kAhead = 3;
 void prefetch(const std::byte* item, std::size_t bytes) {
   constexpr std::size_t kLine = 64;
   constexpr std::size_t kMost = 4096;  // from there on the processor follows by itself
@@ -184,23 +191,34 @@ Batch Dataset::collect(std::int64_t count, IndexOf index_of) const {
                                           : TensorAccess::data(items.inputs);
   const std::size_t stride = items.bytes() ? static_cast<std::size_t>(items.input_shape.size()) : x_bytes;
 
-  for (std::int64_t i = 0; i < count; ++i, x += x_bytes, t += t_bytes) {
-    const std::size_t from = row(i);
-    if (i + 1 < count) prefetch(inputs + row(i + 1) * stride, stride);
-    if (!items.bytes()) {
-      std::memcpy(x, inputs + from * stride, stride);
-      std::memcpy(t, TensorAccess::data(items.targets) + from * t_bytes, t_bytes);
-      continue;
+  const std::int64_t together =
+      std::max<std::int64_t>(1, kShare / std::max<std::int64_t>(1, items.input_shape.size()));
+  parallel_ranges(count, together, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < std::min(begin + kAhead, end); ++i)
+      prefetch(inputs + row(i) * stride, stride);
+    for (std::int64_t i = begin; i < end; ++i) {
+      std::byte* const to = x + static_cast<std::size_t>(i) * x_bytes;
+      std::byte* const target = t + static_cast<std::size_t>(i) * t_bytes;
+      const std::size_t from = row(i);
+      if (i + kAhead < end) prefetch(inputs + row(i + kAhead) * stride, stride);
+      if (!items.bytes()) {
+        std::memcpy(to, inputs + from * stride, stride);
+        std::memcpy(target, TensorAccess::data(items.targets) + from * t_bytes, t_bytes);
+        continue;
+      }
+      with_isa([&]() TAPEGRAD_INLINE_LAMBDA {
+        convert(items.pixels.data() + from * stride, reinterpret_cast<float*>(to), items.input_shape.size(),
+                items.normalize);
+      });
+      if (one_hot) {
+        auto* hot = reinterpret_cast<float*>(target);
+        std::fill_n(hot, static_cast<std::size_t>(items.classes), 0.0F);
+        hot[items.labels[from]] = 1.0F;
+      } else {
+        *reinterpret_cast<std::int64_t*>(target) = items.labels[from];
+      }
     }
-    convert(items.pixels.data() + from * stride, reinterpret_cast<float*>(x), stride, items.normalize);
-    if (one_hot) {
-      auto* hot = reinterpret_cast<float*>(t);
-      std::fill_n(hot, static_cast<std::size_t>(items.classes), 0.0F);
-      hot[items.labels[from]] = 1.0F;
-    } else {
-      *reinterpret_cast<std::int64_t*>(t) = items.labels[from];
-    }
-  }
+  });
   return batch;
 }
 

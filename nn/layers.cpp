@@ -1,11 +1,12 @@
 #include <cmath>
+#include <span>
 
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/nn/layers.h>
 #include <tapegrad/ops/layout.h>
 #include <tapegrad/ops/linalg.h>
 #include <tapegrad/ops/math.h>
-#include <tapegrad/ops/reduce.h>
+#include <tapegrad/ops/norm.h>
 
 #include <fmt/format.h>
 
@@ -87,11 +88,26 @@ void BatchNorm::visit(Visitor& v) {
   v("running_var", running_var_);
 }
 
+namespace {
+
+/// a * of_a + b * of_b, in the dtype of a; b is f64. Neither is tracked.
+Tensor blend(const Tensor& a, double of_a, const Tensor& b, double of_b) {
+  Tensor result = Tensor::empty(a.shape(), a.dtype());
+  visit_floating(a.dtype(), [&]<class T> {
+    const std::span<T> to = result.mutable_values<T>();
+    for (std::size_t i = 0; i < to.size(); ++i)
+      to[i] = static_cast<T>(static_cast<double>(a.values<T>()[i]) * of_a + b.values<double>()[i] * of_b);
+  });
+  return result;
+}
+
+}  // namespace
+
 Tensor BatchNorm::forward(const Tensor& x) {
   if (x.rank() != 2 || x.dim(1) != features_)
     throw ShapeError(fmt::format("{}: input {}; it must be [n, {}]", op_label("batch_norm"),
                                  to_string(x.shape()), features_));
-  if (!training()) return (x - running_mean_) * rsqrt(running_var_ + options_.eps) * gamma_ + beta_;
+  if (!training()) return (x - running_mean_) * (rsqrt(running_var_ + options_.eps) * gamma_) + beta_;
 
   const auto n = static_cast<double>(x.dim(0));
   if (n < 2)
@@ -99,13 +115,11 @@ Tensor BatchNorm::forward(const Tensor& x) {
         "{}: a batch of {} in training; the variance needs at least 2 (leave out a last batch that "
         "is not full, or call eval() to use the running statistics)",
         op_label("batch_norm"), n));
-  const Tensor mu = mean(x, 0);
-  const Tensor variance = var(x, 0);
-  const Tensor y = (x - mu) * rsqrt(variance + options_.eps) * gamma_ + beta_;
+  const BatchNormalized batch = batch_norm(x, gamma_, beta_, options_.eps);
   const double keep = options_.momentum;
-  running_mean_ = running_mean_ * keep + mu.detach() * (1 - keep);
-  running_var_ = running_var_ * keep + variance.detach() * ((1 - keep) * n / (n - 1));
-  return y;
+  running_mean_ = blend(running_mean_, keep, batch.mean, 1 - keep);
+  running_var_ = blend(running_var_, keep, batch.variance, (1 - keep) * n / (n - 1));
+  return batch.y;
 }
 
 std::unique_ptr<Module> BatchNorm::blank() const { return std::make_unique<BatchNorm>(features_, options_); }

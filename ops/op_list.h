@@ -6,6 +6,7 @@
 #include <tapegrad/ops/linalg_ops.h>
 #include <tapegrad/ops/loss_ops.h>
 #include <tapegrad/ops/math_ops.h>
+#include <tapegrad/ops/norm_ops.h>
 #include <tapegrad/ops/reduce_ops.h>
 
 namespace tapegrad {
@@ -28,6 +29,8 @@ using AllOps = TypeList<
     Matmul, Affine,
     // loss_ops.h
     Softmax, LogSoftmax, MseLoss, HalfSumSquaredError, HuberLoss, BinaryCrossEntropyWithLogits, CrossEntropy,
-    SoftmaxWithLoss>;
+    SoftmaxWithLoss,
+    // norm_ops.h
+    BatchNorm>;
 
 }  // namespace tapegrad

@@ -9,5 +9,6 @@
 #include <tapegrad/ops/linalg.h>
 #include <tapegrad/ops/loss.h>
 #include <tapegrad/ops/math.h>
+#include <tapegrad/ops/norm.h>
 #include <tapegrad/ops/reduce.h>
 #include <tapegrad/ops/threads.h>

@@ -1,23 +1,34 @@
+#include <array>
 #include <cmath>
+#include <cstdint>
 #include <utility>
 
 #include <tapegrad/graph/errors.h>
+#include <tapegrad/ops/kernels/parallel.h>
+#include <tapegrad/ops/kernels/with_isa.h>
 #include <tapegrad/optim/rules.h>
 
 #include <fmt/format.h>
 
 namespace tapegrad::optim {
 
+using detail::in_steps;
+using detail::parallel_ranges;
+using detail::with_isa;
+
 namespace {
 
 constexpr double kSmall = 1e-7;  // as in the book
 
+constexpr std::int64_t kShare = 32 * 1024;  // elements worth waking a thread for
+
 template <class T, class Rule, class... M>
-void sweep(std::size_t n, T* w, const T* g, T weight_decay, const Rule& rule, M*... moments) {
+TAPEGRAD_INLINE void sweep(std::int64_t n, T* w, const T* g, T weight_decay, Rule rule, M*... moments) {
   if (weight_decay == 0)
-    for (std::size_t i = 0; i < n; ++i) rule(w[i], g[i], moments[i]...);
+    in_steps(n, [&](std::int64_t i) TAPEGRAD_INLINE_LAMBDA { rule(w[i], g[i], moments[i]...); });
   else
-    for (std::size_t i = 0; i < n; ++i) rule(w[i], g[i] + weight_decay * w[i], moments[i]...);
+    in_steps(n, [&](std::int64_t i)
+                    TAPEGRAD_INLINE_LAMBDA { rule(w[i], g[i] + weight_decay * w[i], moments[i]...); });
 }
 
 /// One pass over a parameter: make_rule(T{}) gives the update of one element, rule(w, g, moment...), in
@@ -27,11 +38,16 @@ void for_each_element(Parameter& w, const Tensor& g, std::span<Tensor> moments, 
                       const MakeRule& make_rule) {
   visit_floating(w.dtype(), [&]<class T> {
     const auto rule = make_rule(T{});
-    const std::span<T> values = w.mutable_values<T>();
-    const T* gradient = g.values<T>().data();
+    T* const values = w.mutable_values<T>().data();
+    const T* const gradient = g.values<T>().data();
     [&]<std::size_t... I>(std::index_sequence<I...>) {
-      sweep(values.size(), values.data(), gradient, static_cast<T>(weight_decay), rule,
-            moments[I].template mutable_values<T>().data()...);
+      const std::array<T*, Moments> kept{moments[I].template mutable_values<T>().data()...};
+      parallel_ranges(g.size(), kShare, [&](std::int64_t begin, std::int64_t end) {
+        with_isa([&]() TAPEGRAD_INLINE_LAMBDA {
+          sweep(end - begin, values + begin, gradient + begin, static_cast<T>(weight_decay), rule,
+                kept[I] + begin...);
+        });
+      });
     }
     (std::make_index_sequence<Moments>{});
   });
@@ -43,7 +59,7 @@ SGD::SGD(const ParameterGroups& parameters, double lr) : Optimizer("sgd", parame
 
 void SGD::update(Parameter& w, const Tensor& g, std::span<Tensor> moments, double lr, double weight_decay) {
   for_each_element<0>(w, g, moments, weight_decay, [=]<class T>(T) {
-    return [rate = static_cast<T>(lr)](T& w_i, T g_i) { w_i -= rate * g_i; };
+    return [rate = static_cast<T>(lr)](T& w_i, T g_i) TAPEGRAD_INLINE_LAMBDA { w_i -= rate * g_i; };
   });
 }
 
@@ -53,10 +69,11 @@ Momentum::Momentum(const ParameterGroups& parameters, double lr, double momentum
 void Momentum::update(Parameter& w, const Tensor& g, std::span<Tensor> moments, double lr,
                       double weight_decay) {
   for_each_element<1>(w, g, moments, weight_decay, [=, this]<class T>(T) {
-    return [rate = static_cast<T>(lr), momentum = static_cast<T>(momentum_)](T& w_i, T g_i, T& v) {
-      v = momentum * v - rate * g_i;
-      w_i += v;
-    };
+    return [rate = static_cast<T>(lr), momentum = static_cast<T>(momentum_)](T& w_i, T g_i, T& v)
+               TAPEGRAD_INLINE_LAMBDA {
+                 v = momentum * v - rate * g_i;
+                 w_i += v;
+               };
   });
 }
 
@@ -66,10 +83,11 @@ AdaGrad::AdaGrad(const ParameterGroups& parameters, double lr)
 void AdaGrad::update(Parameter& w, const Tensor& g, std::span<Tensor> moments, double lr,
                      double weight_decay) {
   for_each_element<1>(w, g, moments, weight_decay, [=]<class T>(T) {
-    return [rate = static_cast<T>(lr), small = static_cast<T>(kSmall)](T& w_i, T g_i, T& h) {
-      h += g_i * g_i;
-      w_i -= rate * g_i / (std::sqrt(h) + small);
-    };
+    return [rate = static_cast<T>(lr), small = static_cast<T>(kSmall)](T& w_i, T g_i, T& h)
+               TAPEGRAD_INLINE_LAMBDA {
+                 h += g_i * g_i;
+                 w_i -= rate * g_i / (std::sqrt(h) + small);
+               };
   });
 }
 
@@ -85,13 +103,13 @@ void Adam::begin_step(std::int64_t step) {
 
 void Adam::update(Parameter& w, const Tensor& g, std::span<Tensor> moments, double lr, double weight_decay) {
   for_each_element<2>(w, g, moments, weight_decay, [=, this]<class T>(T) {
-    return
-        [rate = static_cast<T>(lr * correction_), small = static_cast<T>(kSmall),
-         rest1 = static_cast<T>(1 - beta1_), rest2 = static_cast<T>(1 - beta2_)](T& w_i, T g_i, T& m, T& v) {
-          m += rest1 * (g_i - m);
-          v += rest2 * (g_i * g_i - v);
-          w_i -= rate * m / (std::sqrt(v) + small);
-        };
+    return [rate = static_cast<T>(lr * correction_), small = static_cast<T>(kSmall),
+            rest1 = static_cast<T>(1 - beta1_), rest2 = static_cast<T>(1 - beta2_)](T& w_i, T g_i, T& m, T& v)
+               TAPEGRAD_INLINE_LAMBDA {
+                 m += rest1 * (g_i - m);
+                 v += rest2 * (g_i * g_i - v);
+                 w_i -= rate * m / (std::sqrt(v) + small);
+               };
   });
 }
 

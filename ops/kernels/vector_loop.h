@@ -1,10 +1,9 @@
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstring>
 
-#include <tapegrad/ops/kernels/isa.h>
+#include <tapegrad/ops/kernels/with_isa.h>
 
 /// Loops over elements that become loops over vectors, also in a user's program that is compiled with -O2 and
 /// for any processor.
@@ -52,8 +51,8 @@ template <class T, class F, class... Operands>
 void vector_loop(std::size_t n, T* out, const F& f, const Operands&... operands) {
   std::size_t j = 0;
   for (; n - j >= kTrip; j += kTrip)
-#pragma GCC ivdep  // `out` may be an operand, but not overlap one otherwise
-    for (std::size_t k = 0; k < kTrip; ++k) out[j + k] = f(operands[j + k]...);
+    TAPEGRAD_INDEPENDENT  // `out` may be an operand, but not overlap one otherwise
+        for (std::size_t k = 0; k < kTrip; ++k) out[j + k] = f(operands[j + k]...);
   if (n - j > kPlain) {
     const auto trip = [&](const auto&... padded) {
       alignas(64) T result[kTrip];
@@ -64,40 +63,6 @@ void vector_loop(std::size_t n, T* out, const F& f, const Operands&... operands)
     return;
   }
   for (; j < n; ++j) out[j] = f(operands[j]...);
-}
-
-/// Kernel::run(arguments...), compiled for each instruction set.
-template <class Kernel, class... A>
-__attribute__((flatten)) void run_base(A... arguments) {
-  Kernel::run(arguments...);
-}
-#if TAPEGRAD_X86
-template <class Kernel, class... A>
-TAPEGRAD_TARGET_AVX2 __attribute__((flatten)) void run_avx2(A... arguments) {
-  Kernel::run(arguments...);
-}
-template <class Kernel, class... A>
-TAPEGRAD_TARGET_AVX512 __attribute__((flatten)) void run_avx512(A... arguments) {
-  Kernel::run(arguments...);
-}
-#endif
-
-template <class... A>
-using PerIsa = std::array<void (*)(A...), kIsas>;
-
-/// The versions of a kernel; `chosen` is the one for the set in use.
-template <class Kernel, class... A>
-constexpr PerIsa<A...> per_isa() {
-#if TAPEGRAD_X86
-  return {&run_base<Kernel, A...>, &run_avx2<Kernel, A...>, &run_avx512<Kernel, A...>};
-#else
-  return {&run_base<Kernel, A...>, &run_base<Kernel, A...>, &run_base<Kernel, A...>};
-#endif
-}
-
-template <class... A>
-auto chosen(const PerIsa<A...>& versions) {
-  return versions[static_cast<std::size_t>(isa())];
 }
 
 }  // namespace tapegrad::detail

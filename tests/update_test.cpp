@@ -1,0 +1,97 @@
+// The loops of the update rules, over parameters long enough for vectors, a rest and several threads; the
+// formulas themselves, step by step, are in optim_test.cpp.
+#include <cmath>
+#include <string>
+
+#include <tapegrad/graph/parameter.h>
+#include <tapegrad/optim/rules.h>
+
+#include "kernel_support.h"
+
+using namespace tapegrad;
+using namespace tapegrad::test;
+
+namespace {
+
+constexpr std::int64_t kLong = 70'003;
+constexpr double kRate = 0.05;
+
+/// Element by element in double: two steps with the gradient g + decay w.
+double after_two_steps(const std::string& rule, double w, double g, double decay) {
+  double a = 0, b = 0;
+  for (int t = 1; t <= 2; ++t) {
+    const double d = g + decay * w;
+    if (rule == "sgd") {
+      w -= kRate * d;
+    } else if (rule == "momentum") {
+      a = 0.9 * a - kRate * d;
+      w += a;
+    } else if (rule == "adagrad") {
+      a += d * d;
+      w -= kRate * d / (std::sqrt(a) + 1e-7);
+    } else {
+      a = 0.9 * a + 0.1 * d;
+      b = 0.999 * b + 0.001 * d * d;
+      const double rate = kRate * std::sqrt(1 - std::pow(0.999, t)) / (1 - std::pow(0.9, t));
+      w -= rate * a / (std::sqrt(b) + 1e-7);
+    }
+  }
+  return w;
+}
+
+/// Gradients larger than what the decay adds: where the two cancel, rounding alone gives an adaptive step its
+/// sign.
+struct Start {
+  Tensor w, g;
+  Start(std::int64_t n, Dtype dtype) : w(random({n}, dtype, -2, 2, 1)), g(random({n}, dtype, 0.5, 2, 2)) {
+    // No gradient at all, in places: nothing is divided by nothing.
+    visit_floating(dtype, [&]<class T> {
+      for (std::size_t i = 0; i < static_cast<std::size_t>(n); i += 7) g.mutable_values<T>()[i] = T{0};
+    });
+  }
+};
+
+/// The parameter after two steps, and all that the optimizer keeps.
+std::vector<Tensor> run(const std::string& rule, const Start& start, double decay) {
+  const Parameter w(start.w.copy());
+  const auto optimizer = optim::make_optimizer(rule, {{.parameters = {w}, .weight_decay = decay}}, kRate);
+  for (int t = 0; t < 2; ++t) {
+    Tape tape;
+    optimizer->step(tape.backward(w.value(), start.g));
+  }
+  std::vector<Tensor> all{w.data().detach()};
+  for (const auto& [name, tensor] : optimizer->state()) all.push_back(tensor);
+  return all;
+}
+
+const std::string kRules[] = {"sgd", "momentum", "adagrad", "adam"};
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(update)
+
+BOOST_AUTO_TEST_CASE(every_element_follows_the_formula) {
+  for (const Dtype dtype : {f32, f64})
+    for (const std::int64_t n : {std::int64_t{1}, std::int64_t{15}, std::int64_t{33}, kLong}) {
+      const Start start(n, dtype);
+      const std::vector<double> w = numbers(start.w), g = numbers(start.g);
+      for (const std::string& rule : kRules)
+        for (const double decay : {0.0, 0.1}) {
+          std::vector<double> expected;
+          for (std::size_t i = 0; i < w.size(); ++i)
+            expected.push_back(after_two_steps(rule, w[i], g[i], decay));
+          BOOST_TEST_CONTEXT(rule << " of " << n << " in " << name_of(dtype)) {
+            for_each_isa([&] { check_tensor(run(rule, start, decay)[0], {n}, expected); });
+          }
+        }
+    }
+}
+
+BOOST_AUTO_TEST_CASE(no_bit_depends_on_the_number_of_threads) {
+  const Start start(3 * kLong, f32);
+  for (const std::string& rule : kRules) BOOST_TEST_CONTEXT(rule) {
+      check_bits_for_threads([&] { return run(rule, start, 0.1); });
+    }
+}
+
+BOOST_AUTO_TEST_SUITE_END()

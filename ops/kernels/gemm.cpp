@@ -7,6 +7,7 @@
 #include <tapegrad/ops/kernels/gemm.h>
 #include <tapegrad/ops/kernels/gemm_kernels.h>
 #include <tapegrad/ops/kernels/parallel.h>
+#include <tapegrad/ops/threads.h>
 
 namespace tapegrad::detail {
 
@@ -28,7 +29,7 @@ const GemmKernels<T>& kernels() {
 
 // Multiply-adds of a block that is worth a thread.
 constexpr double kTaskWork = 1 << 20;
-constexpr std::int64_t kMostTasks = 16;
+constexpr std::int64_t kTasksOfThread = 3;
 
 double work_of(const GemmShape& s) {
   return static_cast<double>(s.m) * static_cast<double>(s.n) * static_cast<double>(s.k);
@@ -71,36 +72,19 @@ class Buffer {
   alignas(64) T small_[kSmall];
 };
 
-/// Calls the memory's next panel into the cache, a little at a time, while the present one is worked on: its
-/// rows are far apart, so the processor does not foresee them.
+/// What tiles call into the cache while they work: rows of the next panel, which lie far apart in memory, so
+/// that the processor does not foresee them.
 template <class T>
-class Prefetch {
- public:
-  Prefetch() = default;
-  Prefetch(const Operand<T>& from, std::int64_t width, std::int64_t depth)
-      : from_(from),
-        rows_(from.along_x ? depth : width),
-        lines_(blocks_of((from.along_x ? width : depth), kLine)) {}
-  /// Share `i` of `count`.
-  void run(std::int64_t i, std::int64_t count) const {
-    const auto [first, last] = part(Cut{rows_, count}, i);
-    for (std::int64_t row = first; row < last; ++row)
-      for (std::int64_t line = 0; line < lines_; ++line)
-        __builtin_prefetch(from_.data + row * from_.ld + line * kLine, 0, 2);
-  }
-
- private:
-  static constexpr std::int64_t kLine = 64 / sizeof(T);
-  Operand<T> from_{};
-  std::int64_t rows_ = 0;
-  std::int64_t lines_ = 1;
+struct Prefetch {
+  const T* data = nullptr;
+  std::int64_t step = 0;
+  std::int64_t rows = 0;
 };
 
-/// Tiles of rows and panels of columns, numbered; steps of k.
+/// Tiles of rows and panels of columns, numbered.
 struct Extent {
   Range tiles;
   Range panels;
-  Range steps;
 };
 
 template <class T>
@@ -130,19 +114,18 @@ class Product {
     steps_ = blocks_of(depth_, step_);
     if (panels_ <= kFewPanels || work_ < kSmallWork)
       run_in_place();
-    else if (m_ <= n_)
-      run_packed_a();
     else
-      run_packed_b();
+      run_packed();
   }
 
  private:
   static constexpr std::int64_t kTinyDepth = 64;
+  static constexpr double kVectorTaskWork = 128 * 1024;
+  static constexpr std::int64_t kVectorUnit = 64;
+  static constexpr std::int64_t kVectorLength = 4096;
   static constexpr std::int64_t kStepUnit = 16;
   static constexpr std::int64_t kFewPanels = 4;
   static constexpr double kSmallWork = 1 << 17;
-  // What is packed for all threads at once.
-  static constexpr std::int64_t kPackedBytes = 16 << 20;
   // The part of an operand that a task goes through again and again: this many elements of its x, one step
   // deep, stay in the second level of cache.
   static constexpr std::int64_t kNear = 512;
@@ -152,8 +135,10 @@ class Product {
 
   // ---- parts ----
 
-  std::int64_t tasks() const {
-    return std::clamp(static_cast<std::int64_t>(work_ / kTaskWork), std::int64_t{1}, kMostTasks);
+  /// How many tasks make the threads finish together. No bit depends on it, as no sum is cut.
+  std::int64_t tasks(double least = kTaskWork) const {
+    const std::int64_t most = threads() == 1 ? 1 : kTasksOfThread * threads();
+    return std::clamp(static_cast<std::int64_t>(work_ / least), std::int64_t{1}, most);
   }
   std::int64_t step_begin(std::int64_t s) const { return s * step_; }
   std::int64_t step_depth(std::int64_t s) const { return std::min(step_, depth_ - s * step_); }
@@ -185,7 +170,8 @@ class Product {
     bool rows;
   };
 
-  void tile(std::int64_t t, std::int64_t j, std::int64_t s, const Source& a, const Source& b) const {
+  void tile(std::int64_t t, std::int64_t j, std::int64_t s, const Source& a, const Source& b,
+            const Prefetch<T>& next = {}) const {
     const auto [i0, i1] = part(tiles_, t);
     Tile<T> tile;
     tile.depth = step_depth(s);
@@ -198,6 +184,10 @@ class Product {
     tile.columns = panel_columns(j);
     tile.start = s > 0 ? GemmStart<T>{T{1}, nullptr} : start_;
     if (tile.start.bias) tile.start.bias += j * panel_;
+    tile.next = next.data ? next.data : tile.c;
+    tile.next_step = next.step;
+    tile.interval =
+        next.data ? std::max<std::int64_t>(1, tile.depth / std::max<std::int64_t>(1, next.rows)) : tile.depth;
     k_.tile[a.rows][tile.columns > k_.lanes][i1 - i0 - 1](tile);
   }
 
@@ -208,65 +198,78 @@ class Product {
     const auto [i0, i1] = part(tiles_, t);
     k_.pack(a_.from(i0, step_begin(s)), i1 - i0, step_depth(s), k_.a_width, T{1}, to);
   }
-  Source a_in_place(std::int64_t t, std::int64_t s) const {
-    return {a_.at(tiles_.bound(t), step_begin(s)), a_.ld, !a_.along_x};
-  }
-
-  /// Panels of b are packed one after the other and stay in the first level of cache for all tiles.
-  /// `packed`: of a, one step of which stays in the second; null for a in place.
-  void by_columns(const Extent& e, const T* packed, const Extent& packed_extent) const {
-    Buffer<T> buffer(std::min(step_, depth_) * panel_);
+  /// Panels of b are packed one after the other and stay in the first level of cache for all tiles; the rows
+  /// of a that they meet, packed unless they are used in place, stay in the second.
+  void by_columns(const Extent& e, bool a_in_place) const {
     const std::int64_t tiles = e.tiles.to - e.tiles.from;
+    const std::int64_t depth = std::min(step_, depth_);
+    Buffer<T> panel(depth * panel_);
+    Buffer<T> slab(a_in_place ? 0 : tiles * depth * k_.a_width);
     const bool b_in_place =
         b_.along_x && alpha_ == T{1} && (b_.ld <= kNearRow || (tiles <= 2 && b_bytes() < kFarBytes));
-    for (std::int64_t s = e.steps.from; s < e.steps.to; ++s)
+    for (std::int64_t s = 0; s < steps_; ++s) {
+      const std::int64_t size = k_.a_width * step_depth(s);
+      if (!a_in_place)
+        for (std::int64_t t = 0; t < tiles; ++t) pack_a(e.tiles.from + t, s, slab.data() + t * size);
       for (std::int64_t j = e.panels.from; j < e.panels.to; ++j) {
-        Source b{buffer.data(), panel_width(j), false};
+        Source b{panel.data(), panel_width(j), false};
         if (b_in_place && panel_columns(j) % k_.lanes == 0)
           b = {b_.at(j * panel_, step_begin(s)), b_.ld, false};
         else
-          pack_b(j, s, buffer.data());
-        const Prefetch<T> next = far(e.panels, e.steps, j, s);
-        for (std::int64_t t = e.tiles.from; t < e.tiles.to; ++t) {
-          next.run(t - e.tiles.from, tiles);
-          tile(t, j, s,
-               packed ? Source{packed + place(packed_extent.tiles, packed_extent.steps, t, s, k_.a_width),
-                               k_.a_width, false}
-                      : a_in_place(t, s),
-               b);
+          pack_b(j, s, panel.data());
+        const Panel next = far(e.panels, j, s);
+        for (std::int64_t t = 0; t < tiles; ++t) {
+          const Source a =
+              a_in_place ? Source{a_.at(tiles_.bound(e.tiles.from + t), step_begin(s)), a_.ld, !a_.along_x}
+                         : Source{slab.data() + t * size, k_.a_width, false};
+          tile(e.tiles.from + t, j, s, a, b, share(next, t, tiles));
         }
       }
+    }
   }
 
-  /// The same with the operands' parts exchanged: all of b's is packed.
-  void by_rows(const Extent& e, const T* packed, const Extent& packed_extent) const {
-    Buffer<T> buffer(std::min(step_, depth_) * k_.a_width);
-    for (std::int64_t s = e.steps.from; s < e.steps.to; ++s)
+  /// The same with the operands' parts exchanged.
+  void by_rows(const Extent& e) const {
+    const std::int64_t panels = e.panels.to - e.panels.from;
+    const std::int64_t depth = std::min(step_, depth_);
+    Buffer<T> panel(depth * k_.a_width);
+    Buffer<T> slab(panels * depth * panel_);
+    for (std::int64_t s = 0; s < steps_; ++s) {
+      const std::int64_t size = panel_ * step_depth(s);
+      for (std::int64_t j = 0; j < panels; ++j) pack_b(e.panels.from + j, s, slab.data() + j * size);
       for (std::int64_t t = e.tiles.from; t < e.tiles.to; ++t) {
-        pack_a(t, s, buffer.data());
-        for (std::int64_t j = e.panels.from; j < e.panels.to; ++j)
-          tile(t, j, s, {buffer.data(), k_.a_width, false},
-               {packed + place(packed_extent.panels, packed_extent.steps, j, s, panel_), panel_width(j),
-                false});
+        pack_a(t, s, panel.data());
+        for (std::int64_t j = 0; j < panels; ++j)
+          tile(t, e.panels.from + j, s, {panel.data(), k_.a_width, false},
+               {slab.data() + j * size, panel_width(e.panels.from + j), false}, {});
       }
+    }
   }
 
   /// What to call from memory while panel j of step s is worked on: the one after it.
-  Prefetch<T> far(const Range& panels, const Range& steps, std::int64_t j, std::int64_t s) const {
+  struct Panel {
+    Operand<T> from{};
+    std::int64_t depth = 0;
+  };
+  Panel far(const Range& panels, std::int64_t j, std::int64_t s) const {
     if (b_bytes() < kFarBytes) return {};
     if (++j == panels.to) {
       j = panels.from;
-      if (++s == steps.to) return {};
+      if (++s == steps_) return {};
     }
-    return {b_.from(j * panel_, step_begin(s)), panel_columns(j), step_depth(s)};
+    return {b_.from(j * panel_, step_begin(s)), step_depth(s)};
   }
-
-  /// Where a panel of a packed range lies.
-  std::int64_t place(const Range& panels, const Range& steps, std::int64_t i, std::int64_t s,
-                     std::int64_t width) const {
-    const std::int64_t count = panels.to - panels.from;
-    return (step_begin(s) - step_begin(steps.from)) * count * width +
-           (i - panels.from) * width * step_depth(s);
+  /// What tile `i` of `count` calls of it.
+  Prefetch<T> share(const Panel& panel, std::int64_t i, std::int64_t count) const {
+    if (panel.depth == 0) return {};
+    if (panel.from.along_x) {
+      const auto [p0, p1] = part({panel.depth, count}, i);
+      return {panel.from.at(0, p0), panel.from.ld, p1 - p0};
+    }
+    constexpr std::int64_t kTerms = 128 / sizeof(T);
+    const auto [p0, p1] = part({blocks_of(panel.depth, kTerms), count}, i);
+    if (p0 == p1) return {};
+    return {panel.from.at(0, p0 * kTerms), panel.from.ld, panel_};
   }
 
   std::int64_t b_bytes() const { return n_ * depth_ * static_cast<std::int64_t>(sizeof(T)); }
@@ -278,7 +281,7 @@ class Product {
     alignas(64) T buffer[kTinyDepth * kMostPanel];
     const std::int64_t vectors = n_ <= k_.lanes ? 1 : 2;
     const std::int64_t width = vectors * k_.lanes;
-    Tile<T> tile{depth_, a_.data, a_.ld, b_.data, b_.ld, c_, n_, n_, start_};
+    Tile<T> tile{depth_, a_.data, a_.ld, b_.data, b_.ld, c_, n_, n_, start_, c_, 0, depth_};
     if (!b_.along_x || n_ != width || alpha_ != T{1}) {
       k_.pack(b_, n_, depth_, width, alpha_, buffer);
       tile.b = buffer;
@@ -287,77 +290,30 @@ class Product {
     k_.tile[!a_.along_x][vectors - 1][m_ - 1](tile);
   }
 
+  /// Tasks of their own for parts of the rows and of the columns.
+  template <class F>
+  void share_out(const Cut& rows, const Cut& columns, F&& f) const {
+    parallel_for(rows.count * columns.count, [&](std::int64_t i) {
+      f(Extent{part(rows, i % rows.count), part(columns, i / rows.count)});
+    });
+  }
+
   void run_in_place() const {
     const std::int64_t wanted = tasks();
-    const Extent all{{0, tiles_.count}, {0, panels_}, {0, steps_}};
-    if (wanted == 1) return by_columns(all, nullptr, all);
     const bool rows = tiles_.count >= panels_;
-    const Cut cut{rows ? tiles_.count : panels_, std::min(wanted, rows ? tiles_.count : panels_)};
-    parallel_for(cut.count, [&](std::int64_t i) {
-      Extent e = all;
-      (rows ? e.tiles : e.panels) = part(cut, i);
-      by_columns(e, nullptr, all);
-    });
+    share_out({tiles_.count, rows ? std::min(wanted, tiles_.count) : 1},
+              {panels_, rows ? 1 : std::min(wanted, panels_)}, [&](const Extent& e) { by_columns(e, true); });
   }
 
-  /// f(range of panels, range of steps) for parts that can be packed at once.
-  template <class F>
-  void for_each_pack(std::int64_t panels, std::int64_t width, F&& f) const {
-    const std::int64_t most = kPackedBytes / static_cast<std::int64_t>(sizeof(T)) / width;
-    const Cut some = Cut::into(panels, std::max<std::int64_t>(1, most / step_));
-    const Cut steps =
-        Cut::into(steps_, std::max<std::int64_t>(1, most / step_ / blocks_of(panels, some.count)));
-    for (std::int64_t i = 0; i < some.count; ++i)
-      for (std::int64_t s = 0; s < steps.count; ++s) f(part(some, i), part(steps, s));
-  }
-
-  template <class F>
-  void pack_all(const Range& panels, const Range& steps, std::int64_t width, F&& pack) const {
-    const std::int64_t count = panels.to - panels.from;
-    const std::int64_t together = blocks_of(kPackTogether, width * step_);
-    parallel_ranges(count * (steps.to - steps.from), together, [&](std::int64_t from, std::int64_t to) {
-      for (std::int64_t i = from; i < to; ++i) pack(panels.from + i % count, steps.from + i / count);
-    });
-  }
-  static constexpr std::int64_t kPackTogether = 32 * 1024;
-
-  /// Panels that a task takes at least: from memory, more of a row at once.
-  std::int64_t wide() const { return b_bytes() < kFarBytes ? 2 : 8; }
-
-  void run_packed_a() const {
-    for_each_pack(tiles_.count, k_.a_width, [&](Range tiles, Range steps) {
-      const Extent packed{tiles, {0, panels_}, steps};
-      Buffer<T> buffer((tiles.to - tiles.from) * k_.a_width * step_ * (steps.to - steps.from));
-      pack_all(tiles, steps, k_.a_width, [&](std::int64_t t, std::int64_t s) {
-        pack_a(t, s, buffer.data() + place(tiles, steps, t, s, k_.a_width));
-      });
-      const Cut rows = Cut::into(tiles.to - tiles.from, kNear / k_.rows);
-      const Cut columns{
-          panels_, std::clamp<std::int64_t>(blocks_of(tasks(), rows.count), 1, blocks_of(panels_, wide()))};
-      parallel_for(rows.count * columns.count, [&](std::int64_t i) {
-        const Range r = part(rows, i % rows.count);
-        by_columns({{tiles.from + r.from, tiles.from + r.to}, part(columns, i / rows.count), steps},
-                   buffer.data(), packed);
-      });
-    });
-  }
-
-  void run_packed_b() const {
-    for_each_pack(panels_, panel_, [&](Range panels, Range steps) {
-      const Extent packed{{0, tiles_.count}, panels, steps};
-      Buffer<T> buffer((panels.to - panels.from) * panel_ * step_ * (steps.to - steps.from));
-      pack_all(panels, steps, panel_, [&](std::int64_t j, std::int64_t s) {
-        pack_b(j, s, buffer.data() + place(panels, steps, j, s, panel_));
-      });
-      const Cut columns = Cut::into(panels.to - panels.from, kNear / panel_);
-      const Cut rows{tiles_.count,
-                     std::clamp<std::int64_t>(blocks_of(tasks(), columns.count), 1, tiles_.count)};
-      parallel_for(rows.count * columns.count, [&](std::int64_t i) {
-        const Range r = part(columns, i % columns.count);
-        by_rows({part(rows, i / columns.count), {panels.from + r.from, panels.from + r.to}, steps},
-                buffer.data(), packed);
-      });
-    });
+  void run_packed() const {
+    const bool columns = m_ <= n_;
+    const Cut slabs = columns ? Cut::into(tiles_.count, kNear / k_.rows) : Cut::into(panels_, kNear / panel_);
+    const std::int64_t stream = columns ? panels_ : tiles_.count;
+    const Cut streams{stream, std::clamp<std::int64_t>(blocks_of(tasks(), slabs.count), 1, stream)};
+    if (columns)
+      share_out(slabs, streams, [&](const Extent& e) { by_columns(e, false); });
+    else
+      share_out(streams, slabs, [&](const Extent& e) { by_rows(e); });
   }
 
   /// The vector lies without gaps whether it counts as transposed or not.
@@ -366,7 +322,7 @@ class Product {
     const Operand<T>& matrix = column ? a_ : b_;
     const T* const vector = column ? b_.data : a_.data;
     const std::int64_t length = column ? m_ : n_;
-    const std::int64_t wanted = std::min(tasks_of_vector(), blocks_of(length, kVectorUnit));
+    const std::int64_t wanted = std::min(tasks(kVectorTaskWork), blocks_of(length, kVectorUnit));
     parallel_for(wanted, [&](std::int64_t i) {
       const Cut units{blocks_of(length, kVectorUnit), wanted};
       const std::int64_t from = units.bound(i) * kVectorUnit;
@@ -382,12 +338,6 @@ class Product {
                     c_ + j);
     });
   }
-  static constexpr std::int64_t kVectorUnit = 64;
-  static constexpr std::int64_t kVectorLength = 4096;
-  std::int64_t tasks_of_vector() const {
-    return std::clamp(static_cast<std::int64_t>(work_ / (128 * 1024)), std::int64_t{1}, kMostTasks);
-  }
-
   const GemmKernels<T>& k_;
   std::int64_t m_, n_, depth_;
   T alpha_;

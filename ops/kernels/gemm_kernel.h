@@ -13,6 +13,7 @@ namespace tapegrad::detail {
 namespace {
 
 /// A matrix of more bytes comes from beyond the cache of a core.
+constexpr std::int64_t kAhead = 4;
 constexpr std::int64_t kStreamBytes = 512 * 1024;
 
 template <class T>
@@ -97,19 +98,26 @@ TAPEGRAD_KERNEL void tile(const Tile<T>& t) {
   for (int i = 0; i < kPointers; ++i) a[i] = t.a + 3 * i * a_step;
   const T* b = t.b;
   const std::int64_t b_step = t.b_step;
-  for (std::int64_t p = t.depth; p > 0; --p) {
-    Vec<T> row[kVectors];
+  const T* next = t.next;
+  for (std::int64_t left = t.depth; left > 0; left -= t.interval) {
+    // Few at a time: more would fill the buffers that a's lines have to pass through.
+    __builtin_prefetch(next, 0, 2);
+    __builtin_prefetch(next + 64 / sizeof(T), 0, 2);
+    next += t.next_step;
+    for (std::int64_t p = std::min(left, t.interval); p > 0; --p) {
+      Vec<T> row[kVectors];
 #pragma GCC unroll 2
-    for (int v = 0; v < kVectors; ++v) row[v] = load(b + v * kLanes<T>);
+      for (int v = 0; v < kVectors; ++v) row[v] = load(b + v * kLanes<T>);
 #pragma GCC unroll 14
-    for (int i = 0; i < kTileRows; ++i) {
-      const T x = kInRows ? a[i / 3][(i % 3) * a_step] : a[0][i];
+      for (int i = 0; i < kTileRows; ++i) {
+        const T x = kInRows ? a[i / 3][(i % 3) * a_step] : a[0][i];
 #pragma GCC unroll 2
-      for (int v = 0; v < kVectors; ++v) sums[i][v] += x * row[v];
-    }
-    b += b_step;
+        for (int v = 0; v < kVectors; ++v) sums[i][v] += x * row[v];
+      }
+      b += b_step;
 #pragma GCC unroll 5
-    for (int i = 0; i < kPointers; ++i) a[i] += kInRows ? 1 : a_step;
+      for (int i = 0; i < kPointers; ++i) a[i] += kInRows ? 1 : a_step;
+    }
   }
   if (!kFreeMasks && t.columns == kVectors * kLanes<T>)
     write<T, kTileRows, kVectors, true>(t, sums);
@@ -154,7 +162,10 @@ TAPEGRAD_KERNEL void pack_across(const T* from, std::int64_t ld, std::int64_t co
   if (count >= n) {
     for (; depth >= n; depth -= n, from += n, to += n * width) {
 #pragma GCC unroll 16
-      for (std::int64_t i = 0; i < n; ++i) rows[i] = load(from + i * ld) * scale;
+      for (std::int64_t i = 0; i < n; ++i) {
+        rows[i] = load(from + i * ld) * scale;
+        __builtin_prefetch(from + i * ld + kAhead * n);
+      }
       transpose<T, n / 2>(rows);
 #pragma GCC unroll 16
       for (std::int64_t i = 0; i < n; ++i) store<T>(to + i * width, rows[i]);

@@ -33,6 +33,9 @@ struct Tile {
   std::int64_t c_step;
   std::int64_t columns;  ///< written: the last vector may stick out
   GemmStart<T> start;
+  const T* next;           ///< called into the cache meanwhile: two lines here, and next_step on after each
+  std::int64_t next_step;  ///< `interval` terms
+  std::int64_t interval;
 };
 
 template <class T>

@@ -39,7 +39,7 @@ TAPEGRAD_KERNEL inline void store_part(double* p, Vec<double> v, std::int64_t co
 }  // namespace
 }  // namespace tapegrad::detail
 
-#include <tapegrad/ops/kernels/gemm_kernel.h>
+#include <tapegrad/ops/kernels/gemm_kernel.inc>
 
 TAPEGRAD_DEFINE_GEMM_KERNELS(avx512)
 #endif

@@ -33,6 +33,6 @@ inline void store_part(T* p, V v, std::int64_t count) {
 }  // namespace
 }  // namespace tapegrad::detail
 
-#include <tapegrad/ops/kernels/gemm_kernel.h>
+#include <tapegrad/ops/kernels/gemm_kernel.inc>
 
 TAPEGRAD_DEFINE_GEMM_KERNELS(base)

@@ -35,14 +35,22 @@ double work_of(const GemmShape& s) {
   return static_cast<double>(s.m) * static_cast<double>(s.n) * static_cast<double>(s.k);
 }
 
-/// [0, extent) in `count` parts as equal as can be.
-struct Cut {
-  std::int64_t extent;
-  std::int64_t count;
-
-  std::int64_t bound(std::int64_t i) const { return extent * i / count; }
+/// [0, extent) in `count` parts as equal as can be, the longer ones first.
+class Cut {
+ public:
+  Cut() = default;
+  Cut(std::int64_t extent, std::int64_t count)
+      : count_(count), length_(extent / count), longer_(extent - length_ * count) {}
   /// In parts of at most `length`.
   static Cut into(std::int64_t extent, std::int64_t length) { return {extent, blocks_of(extent, length)}; }
+
+  std::int64_t count() const { return count_; }
+  std::int64_t bound(std::int64_t i) const { return i * length_ + std::min(i, longer_); }
+
+ private:
+  std::int64_t count_ = 1;
+  std::int64_t length_ = 0;
+  std::int64_t longer_ = 0;
 };
 
 struct Range {
@@ -120,6 +128,7 @@ class Product {
 
  private:
   static constexpr std::int64_t kTinyDepth = 64;
+  static constexpr std::int64_t kLeastInterval = 8;
   static constexpr double kVectorTaskWork = 128 * 1024;
   static constexpr std::int64_t kVectorUnit = 64;
   static constexpr std::int64_t kVectorLength = 4096;
@@ -186,8 +195,7 @@ class Product {
     if (tile.start.bias) tile.start.bias += j * panel_;
     tile.next = next.data ? next.data : tile.c;
     tile.next_step = next.step;
-    tile.interval =
-        next.data ? std::max<std::int64_t>(1, tile.depth / std::max<std::int64_t>(1, next.rows)) : tile.depth;
+    tile.interval = std::max(kLeastInterval, tile.depth / std::max(k_.rows + 2, next.rows));
     k_.tile[a.rows][tile.columns > k_.lanes][i1 - i0 - 1](tile);
   }
 
@@ -263,11 +271,11 @@ class Product {
   Prefetch<T> share(const Panel& panel, std::int64_t i, std::int64_t count) const {
     if (panel.depth == 0) return {};
     if (panel.from.along_x) {
-      const auto [p0, p1] = part({panel.depth, count}, i);
+      const auto [p0, p1] = part(Cut(panel.depth, count), i);
       return {panel.from.at(0, p0), panel.from.ld, p1 - p0};
     }
     constexpr std::int64_t kTerms = 128 / sizeof(T);
-    const auto [p0, p1] = part({blocks_of(panel.depth, kTerms), count}, i);
+    const auto [p0, p1] = part(Cut(blocks_of(panel.depth, kTerms), count), i);
     if (p0 == p1) return {};
     return {panel.from.at(0, p0 * kTerms), panel.from.ld, panel_};
   }
@@ -293,23 +301,24 @@ class Product {
   /// Tasks of their own for parts of the rows and of the columns.
   template <class F>
   void share_out(const Cut& rows, const Cut& columns, F&& f) const {
-    parallel_for(rows.count * columns.count, [&](std::int64_t i) {
-      f(Extent{part(rows, i % rows.count), part(columns, i / rows.count)});
+    parallel_for(rows.count() * columns.count(), [&](std::int64_t i) {
+      f(Extent{part(rows, i % rows.count()), part(columns, i / rows.count())});
     });
   }
 
   void run_in_place() const {
     const std::int64_t wanted = tasks();
-    const bool rows = tiles_.count >= panels_;
-    share_out({tiles_.count, rows ? std::min(wanted, tiles_.count) : 1},
+    const bool rows = tiles_.count() >= panels_;
+    share_out({tiles_.count(), rows ? std::min(wanted, tiles_.count()) : 1},
               {panels_, rows ? 1 : std::min(wanted, panels_)}, [&](const Extent& e) { by_columns(e, true); });
   }
 
   void run_packed() const {
     const bool columns = m_ <= n_;
-    const Cut slabs = columns ? Cut::into(tiles_.count, kNear / k_.rows) : Cut::into(panels_, kNear / panel_);
-    const std::int64_t stream = columns ? panels_ : tiles_.count;
-    const Cut streams{stream, std::clamp<std::int64_t>(blocks_of(tasks(), slabs.count), 1, stream)};
+    const Cut slabs =
+        columns ? Cut::into(tiles_.count(), kNear / k_.rows) : Cut::into(panels_, kNear / panel_);
+    const std::int64_t stream = columns ? panels_ : tiles_.count();
+    const Cut streams{stream, std::clamp<std::int64_t>(blocks_of(tasks(), slabs.count()), 1, stream)};
     if (columns)
       share_out(slabs, streams, [&](const Extent& e) { by_columns(e, false); });
     else

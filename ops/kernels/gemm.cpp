@@ -113,14 +113,16 @@ class Product {
   void run() {
     if (depth_ == 0) return begin(0, m_, 0, n_);
     panel_ = 2 * k_.lanes;
-    if (m_ <= k_.rows && n_ <= panel_ && depth_ <= kTinyDepth) return run_tile();
+    if (n_ <= panel_ && depth_ <= kTinyDepth && m_ <= (n_ == 1 ? k_.rows : kTinyRows)) return run_panel();
     if (m_ == 1 || n_ == 1) return run_vector();
     tiles_ = Cut::into(m_, k_.rows);
     panels_ = blocks_of(n_, panel_);
     step_ = blocks_of(depth_, blocks_of(depth_, k_.depth));
     step_ = blocks_of(step_, kStepUnit) * kStepUnit;
     steps_ = blocks_of(depth_, step_);
-    if (panels_ <= kFewPanels || work_ < kSmallWork)
+    // Packing pays for many columns, and for rows that come from memory.
+    const bool near = a_.along_x || m_ * depth_ * static_cast<std::int64_t>(sizeof(T)) < kFarBytes;
+    if (n_ <= k_.lanes || (panels_ <= kFewPanels && near) || work_ < kSmallWork)
       run_in_place();
     else
       run_packed();
@@ -128,6 +130,7 @@ class Product {
 
  private:
   static constexpr std::int64_t kTinyDepth = 64;
+  static constexpr std::int64_t kTinyRows = 256;
   static constexpr std::int64_t kLeastInterval = 8;
   static constexpr double kVectorTaskWork = 128 * 1024;
   static constexpr std::int64_t kVectorUnit = 64;
@@ -284,8 +287,8 @@ class Product {
 
   // ---- the whole ----
 
-  /// All of c in one tile: what a larger product has to work out first would take longer than the product.
-  void run_tile() const {
+  /// One panel: what a larger product has to work out first would take longer than the product.
+  void run_panel() const {
     alignas(64) T buffer[kTinyDepth * kMostPanel];
     const std::int64_t vectors = n_ <= k_.lanes ? 1 : 2;
     const std::int64_t width = vectors * k_.lanes;
@@ -295,7 +298,16 @@ class Product {
       tile.b = buffer;
       tile.b_step = width;
     }
-    k_.tile[!a_.along_x][vectors - 1][m_ - 1](tile);
+    const auto* const of_rows = k_.tile[!a_.along_x][vectors - 1];
+    if (m_ <= k_.rows) return of_rows[m_ - 1](tile);
+    const Cut tiles = Cut::into(m_, k_.rows);
+    for (std::int64_t t = 0; t < tiles.count(); ++t) {
+      const auto [i0, i1] = part(tiles, t);
+      tile.a = a_.at(i0, 0);
+      tile.c = c_ + i0 * n_;
+      tile.next = tile.c;
+      of_rows[i1 - i0 - 1](tile);
+    }
   }
 
   /// Tasks of their own for parts of the rows and of the columns.

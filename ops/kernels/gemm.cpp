@@ -34,6 +34,53 @@ double work_of(const GemmShape& s) {
   return static_cast<double>(s.m) * static_cast<double>(s.n) * static_cast<double>(s.k);
 }
 
+template <class T>
+Operand<T> operand_a(const GemmShape& s, const T* a) {
+  return {a, s.transpose_a ? s.m : s.k, s.transpose_a};
+}
+template <class T>
+Operand<T> operand_b(const GemmShape& s, const T* b) {
+  return {b, s.transpose_b ? s.k : s.n, !s.transpose_b};
+}
+
+constexpr std::int64_t kTinyDepth = 64;
+constexpr std::int64_t kTinyRows = 256;
+
+/// A product of one panel; for others false. What a larger product has to work out first would take longer
+/// than this.
+template <class T>
+bool run_panel(const GemmShape& s, T alpha, const T* a_data, const T* b_data, GemmStart<T> start, T* c) {
+  const GemmKernels<T>& kernel = kernels<T>();
+  if (s.n > 2 * kernel.lanes || s.k > kTinyDepth || s.k == 0) return false;
+  if (s.m > (s.n == 1 ? kernel.rows : kTinyRows)) return false;
+  constexpr std::int64_t kMostPanel = 128 / sizeof(T);
+  alignas(64) T buffer[kTinyDepth * kMostPanel];
+  const Operand<T> a = operand_a(s, a_data);
+  const Operand<T> b = operand_b(s, b_data);
+  const std::int64_t vectors = s.n <= kernel.lanes ? 1 : 2;
+  const std::int64_t width = vectors * kernel.lanes;
+  Tile<T> tile{s.k, a.data, a.ld, b.data, b.ld, c, s.n, s.n, start, c, 0, s.k};
+  if (!b.along_x || s.n != width || alpha != T{1}) {
+    kernel.pack(b, s.n, s.k, width, alpha, buffer);
+    tile.b = buffer;
+    tile.b_step = width;
+  }
+  const auto* const of_rows = kernel.tile[!a.along_x][vectors - 1];
+  if (s.m <= kernel.rows) {
+    of_rows[s.m - 1](tile);
+    return true;
+  }
+  const Cut tiles = Cut::into(s.m, kernel.rows);
+  for (std::int64_t t = 0; t < tiles.count(); ++t) {
+    const auto [i0, i1] = part(tiles, t);
+    tile.a = a.at(i0, 0);
+    tile.c = c + i0 * s.n;
+    tile.next = tile.c;
+    of_rows[i1 - i0 - 1](tile);
+  }
+  return true;
+}
+
 /// What tiles call into the cache while they work: rows of the next panel, which lie far apart in memory, so
 /// that the processor does not foresee them.
 template <class T>
@@ -59,15 +106,14 @@ class Product {
         depth_(shape.k),
         alpha_(alpha),
         start_(start),
-        a_{a, shape.transpose_a ? shape.m : shape.k, shape.transpose_a},
-        b_{b, shape.transpose_b ? shape.k : shape.n, !shape.transpose_b},
+        a_(operand_a(shape, a)),
+        b_(operand_b(shape, b)),
         c_(c),
         work_(work_of(shape)) {}
 
   void run() {
     if (depth_ == 0) return begin(0, m_, 0, n_);
     panel_ = 2 * k_.lanes;
-    if (n_ <= panel_ && depth_ <= kTinyDepth && m_ <= (n_ == 1 ? k_.rows : kTinyRows)) return run_panel();
     if (m_ == 1 || n_ == 1) return run_vector();
     tiles_ = Cut::into(m_, k_.rows);
     panels_ = blocks_of(n_, panel_);
@@ -83,8 +129,6 @@ class Product {
   }
 
  private:
-  static constexpr std::int64_t kTinyDepth = 64;
-  static constexpr std::int64_t kTinyRows = 256;
   static constexpr std::int64_t kLeastInterval = 8;
   static constexpr double kVectorTaskWork = 128 * 1024;
   static constexpr std::int64_t kVectorUnit = 64;
@@ -96,7 +140,6 @@ class Product {
   // deep, stay in the second level of cache.
   static constexpr std::int64_t kNear = 512;
   static constexpr std::int64_t kNearRow = 1024 / sizeof(T);
-  static constexpr std::int64_t kMostPanel = 128 / sizeof(T);
   static constexpr std::int64_t kFarBytes = 1 << 20;
 
   // ---- parts ----
@@ -241,29 +284,6 @@ class Product {
 
   // ---- the whole ----
 
-  /// One panel: what a larger product has to work out first would take longer than the product.
-  void run_panel() const {
-    alignas(64) T buffer[kTinyDepth * kMostPanel];
-    const std::int64_t vectors = n_ <= k_.lanes ? 1 : 2;
-    const std::int64_t width = vectors * k_.lanes;
-    Tile<T> tile{depth_, a_.data, a_.ld, b_.data, b_.ld, c_, n_, n_, start_, c_, 0, depth_};
-    if (!b_.along_x || n_ != width || alpha_ != T{1}) {
-      k_.pack(b_, n_, depth_, width, alpha_, buffer);
-      tile.b = buffer;
-      tile.b_step = width;
-    }
-    const auto* const of_rows = k_.tile[!a_.along_x][vectors - 1];
-    if (m_ <= k_.rows) return of_rows[m_ - 1](tile);
-    const Cut tiles = Cut::into(m_, k_.rows);
-    for (std::int64_t t = 0; t < tiles.count(); ++t) {
-      const auto [i0, i1] = part(tiles, t);
-      tile.a = a_.at(i0, 0);
-      tile.c = c_ + i0 * n_;
-      tile.next = tile.c;
-      of_rows[i1 - i0 - 1](tile);
-    }
-  }
-
   /// Tasks of their own for parts of the rows and of the columns.
   template <class F>
   void share_out(const Cut& rows, const Cut& columns, F&& f) const {
@@ -332,7 +352,7 @@ class Product {
 template <class T>
 void gemm(const GemmShape& shape, T alpha, const T* a, const T* b, GemmStart<T> start, T* c) {
   if (shape.m == 0 || shape.n == 0) return;
-  Product<T>(shape, alpha, a, b, start, c).run();
+  if (!run_panel(shape, alpha, a, b, start, c)) Product<T>(shape, alpha, a, b, start, c).run();
 }
 
 template <class T>

@@ -130,6 +130,7 @@ class Product {
 
  private:
   static constexpr std::int64_t kLeastInterval = 8;
+  static constexpr std::int64_t kRowsOfC = 16;
   static constexpr double kVectorTaskWork = 128 * 1024;
   static constexpr std::int64_t kVectorUnit = 64;
   static constexpr std::int64_t kVectorLength = 4096;
@@ -195,7 +196,9 @@ class Product {
     if (tile.start.bias) tile.start.bias += j * panel_;
     tile.next = next.data ? next.data : tile.c;
     tile.next_step = next.step;
-    tile.interval = std::max(kLeastInterval, tile.depth / std::max(k_.rows + 2, next.rows));
+    // Often enough for all rows of c, too.
+    tile.interval =
+        std::max(kLeastInterval, next.rows <= kRowsOfC ? tile.depth / kRowsOfC : tile.depth / next.rows);
     k_.tile[a.rows][tile.columns > k_.lanes][i1 - i0 - 1](tile);
   }
 

@@ -4,8 +4,8 @@
 
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/ops/define.h>
-#include <tapegrad/ops/kernels/blas.h>
 #include <tapegrad/ops/kernels/broadcast.h>
+#include <tapegrad/ops/kernels/gemm.h>
 #include <tapegrad/ops/kernels/reduce.h>
 #include <tapegrad/ops/layout.h>
 #include <tapegrad/ops/linalg_ops.h>

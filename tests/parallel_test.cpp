@@ -8,12 +8,10 @@
 #include <string>
 #include <thread>
 
-#include <dlfcn.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <tapegrad/ops/gradients.h>
-#include <tapegrad/ops/kernels/blas.h>
 #include <tapegrad/ops/kernels/parallel.h>
 #include <tapegrad/ops/threads.h>
 
@@ -29,8 +27,6 @@
 
 using namespace tapegrad;
 using namespace tapegrad::test;
-using detail::GemmPieces;
-using detail::GemmShape;
 using detail::parallel_for;
 
 namespace {
@@ -186,7 +182,7 @@ BOOST_AUTO_TEST_CASE(products_have_the_same_bits) {
     std::int64_t m, n, k;
     bool transpose_a = false, transpose_b = false;
   };
-  const std::vector<Product> products{// cut into pieces by rows and by columns, evenly and not
+  const std::vector<Product> products{// cut by rows and by columns, evenly and not
                                       {300, 200, 70},
                                       {200, 331, 64, true, false},
                                       {1000, 17, 300, false, true},
@@ -251,81 +247,7 @@ BOOST_AUTO_TEST_CASE(products_of_several_threads_at_once) {
   BOOST_TEST(failures.load() == 0);
 }
 
-BOOST_AUTO_TEST_CASE(pieces_tile_the_product) {
-  for (const std::int64_t m : {1, 16, 17, 63, 100, 784, 4096})
-    for (const std::int64_t n : {1, 10, 50, 1024, 5000})
-      for (const std::int64_t k : {2, 100, 1024}) {
-        const GemmPieces pieces({.m = m, .n = n, .k = k}, 16);
-        BOOST_TEST_REQUIRE((pieces.count >= 1 && pieces.count <= 16));
-        BOOST_TEST_REQUIRE(pieces.bound(0) == 0);
-        BOOST_TEST_REQUIRE(pieces.bound(pieces.count) == std::max(m, n));
-        for (std::int64_t i = 0; i < pieces.count && pieces.count > 1; ++i) {
-          const std::int64_t length = pieces.bound(i + 1) - pieces.bound(i);
-          BOOST_TEST_REQUIRE(length >= 16);
-          BOOST_TEST_REQUIRE(pieces.bound(i) % 16 == 0);
-          // OpenBLAS computes products of up to 100^3 in another way
-          BOOST_TEST_REQUIRE(length * std::min(m, n) * k > 1'000'000);
-        }
-      }
-}
-
-BOOST_AUTO_TEST_CASE(dimensions_beyond_the_blas) {
-  for (const GemmShape& shape :
-       {GemmShape{3'000'000'000, 1, 1}, GemmShape{1, 3'000'000'000, 2}, GemmShape{1, 1, 3'000'000'000}})
-    BOOST_CHECK_EXCEPTION(detail::gemm<float>(shape, 1, nullptr, nullptr, {}, nullptr), ArgumentError,
-                          mentions("3000000000", "2147483647"));
-  BOOST_CHECK_NO_THROW(
-      detail::gemm<float>({3'000'000'000, 0, 1}, 1, nullptr, nullptr, {}, nullptr));  // of no elements
-}
-
-BOOST_AUTO_TEST_CASE(alpha_and_beta) {
-  const std::vector<double> a{1, 2, 3, 4}, b{5, 6, 7, 8}, bias{100, 200};
-  std::vector<double> c{1, 1, 1, 1};
-  detail::gemm<double>({2, 2, 2}, 2, a.data(), b.data(), {.beta = 10}, c.data());
-  BOOST_TEST((c == std::vector<double>{48, 54, 96, 110}));
-  detail::gemm<double>({2, 2, 2}, 1, a.data(), b.data(), {.bias = bias.data()}, c.data());
-  BOOST_TEST((c == std::vector<double>{119, 222, 143, 250}));
-  detail::gemm<double>({2, 2, 0}, 1, a.data(), b.data(), {.beta = 2}, c.data());
-  BOOST_TEST((c == std::vector<double>{238, 444, 286, 500}));
-  // beyond the plain loop, with the matrix and with the vector calls of the BLAS
-  for (const auto& [m, n] : {std::pair{30, 20}, {30, 1}, {1, 30}}) {
-    const std::int64_t k = 40;
-    std::vector<float> x(static_cast<std::size_t>(m * k), 1), y(static_cast<std::size_t>(k * n), 2),
-        z(static_cast<std::size_t>(m * n), 3);
-    detail::gemm<float>({m, n, k}, 0.5F, x.data(), y.data(), {.beta = 10}, z.data());
-    for (const float v : z) BOOST_TEST_REQUIRE(v == 70);
-    detail::gemm<float>({m, n, k}, 0.5F, x.data(), y.data(), {}, z.data());
-    for (const float v : z) BOOST_TEST_REQUIRE(v == 40);
-  }
-}
-
 // ---- a good neighbour ----
-
-BOOST_AUTO_TEST_CASE(the_program_s_blas_setting_is_put_back) {
-  const auto get = reinterpret_cast<int (*)()>(dlsym(RTLD_DEFAULT, "openblas_get_num_threads"));
-  const auto set = reinterpret_cast<void (*)(int)>(dlsym(RTLD_DEFAULT, "openblas_set_num_threads"));
-  BOOST_TEST_REQUIRE((get && set));
-  const int before = get();
-  const Tensor a = random({300, 300}, f32, -1, 1, 1);
-  for (const int wanted : {2, 1, 3}) {
-    set(wanted);
-    const int given = get();  // a serial build has one, whatever is wanted
-    const Threads limit(2);
-    (void)matmul(a, a);
-    BOOST_TEST(get() == given);
-  }
-  set(before);
-
-  // where the BLAS is built on OpenMP, that runtime's setting of this thread too
-  const auto omp_get = reinterpret_cast<int (*)()>(dlsym(RTLD_DEFAULT, "omp_get_max_threads"));
-  const auto omp_set = reinterpret_cast<void (*)(int)>(dlsym(RTLD_DEFAULT, "omp_set_num_threads"));
-  if (!omp_get || !omp_set) return;
-  const int omp_before = omp_get();
-  omp_set(5);
-  (void)matmul(a, a);
-  BOOST_TEST(omp_get() == 5);
-  omp_set(omp_before);
-}
 
 #ifndef TAPEGRAD_TSAN  // the thread sanitizer allows no new threads after a fork
 BOOST_AUTO_TEST_CASE(a_forked_child_computes) {

@@ -22,17 +22,15 @@ configure_package_config_file(tools/cmake/tapegradConfig.cmake.in tapegradConfig
 write_basic_package_version_file(tapegradConfigVersion.cmake COMPATIBILITY SameMinorVersion)
 install(
   FILES ${PROJECT_BINARY_DIR}/tapegradConfig.cmake ${PROJECT_BINARY_DIR}/tapegradConfigVersion.cmake
-        tools/cmake/openblas.cmake
   DESTINATION ${config_dir})
 
 # Everything in the .pc file is relative to itself, so the installed tree can be moved.
 file(RELATIVE_PATH pc_prefix ${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig ${CMAKE_INSTALL_PREFIX})
 file(RELATIVE_PATH pc_includedir ${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig ${CMAKE_INSTALL_FULL_INCLUDEDIR})
 if(BUILD_SHARED_LIBS)
-  set(pc_requires "Requires: fmt\nRequires.private: openblas zlib")
+  set(pc_requires "Requires: fmt\nRequires.private: zlib")
 else()
-  # Not Requires.private: `pkg-config --static` would also ask for OpenBLAS's own static dependencies.
-  set(pc_requires "Requires: fmt openblas zlib")
+  set(pc_requires "Requires: fmt zlib")
   set(pc_cflags " -DTAPEGRAD_STATIC")
 endif()
 configure_file(tools/cmake/tapegrad.pc.in tapegrad.pc @ONLY)

@@ -1,9 +1,9 @@
-#include <cmath>
 #include <span>
 #include <vector>
 
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/nn/metrics.h>
+#include <tapegrad/ops/kernels/row_loops.h>
 
 #include <fmt/format.h>
 
@@ -11,25 +11,15 @@ namespace tapegrad::nn {
 
 namespace {
 
-template <class T>
-std::size_t index_of_greatest(std::span<const T> row) {
-  std::size_t best = 0;
-  for (std::size_t i = 0; i < row.size(); ++i) {
-    if constexpr (std::is_floating_point_v<T>)
-      if (std::isnan(row[i])) return i;
-    if (row[i] > row[best]) best = i;
-  }
-  return best;
-}
-
 /// Calls f(row, class index) for the rows of a matrix with at least one column.
 template <class F>
 void each_greatest(const Tensor& matrix, F f) {
-  const auto columns = static_cast<std::size_t>(matrix.dim(1));
+  const std::int64_t columns = matrix.dim(1);
   visit_dtype(matrix.dtype(), [&]<class T> {
-    const std::span<const T> values = matrix.values<T>();
-    for (std::size_t i = 0; i < static_cast<std::size_t>(matrix.dim(0)); ++i)
-      f(i, index_of_greatest(values.subspan(i * columns, columns)));
+    const T* row = matrix.values<T>().data();
+    for (std::int64_t i = 0; i < matrix.dim(0); ++i, row += columns)
+      f(static_cast<std::size_t>(i),
+        static_cast<std::size_t>(tapegrad::detail::index_of_greatest(row, columns)));
   });
 }
 

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cmath>
+#include <vector>
 
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/graph/values.h>
@@ -14,9 +15,11 @@
 
 namespace tapegrad {
 
+using detail::in_steps;
 using detail::parallel_ranges;
 using detail::Real;
 using detail::TensorAccess;
+using detail::with_isa;
 
 namespace {
 
@@ -200,6 +203,14 @@ class Targets {
   std::int64_t count_;
 };
 
+/// sum t * value, where a t of zero adds nothing whatever the value; leaves the terms in place of the values.
+template <class T>
+TAPEGRAD_INLINE double weighted_sum(const T* t, T* values, std::int64_t n) {
+  in_steps(
+      n, [&](std::int64_t i) TAPEGRAD_INLINE_LAMBDA { values[i] = t[i] == T{0} ? T{0} : t[i] * values[i]; });
+  return detail::sum_of(values, n);
+}
+
 /// The mean over rows of row_loss(row).
 template <class F>
 double mean_over(const Classes& classes, F&& row_loss) {
@@ -219,6 +230,25 @@ void write_rows(Vjp<Op>& m, std::size_t input, const Classes& classes, F&& f) {
   m.accumulate(input, [&](Tensor& to, bool add) {
     detail::for_each_row<T, 0>(rows, {}, TensorAccess::data_as<T>(to), add,
                                [&](std::int64_t row, const auto&, T* out) { f(row, out); });
+  });
+}
+
+/// The same for a few rows at a time: f(first, count, out).
+template <class T, class Op, class F>
+void write_blocks(Vjp<Op>& m, std::size_t input, const Classes& classes, F&& f) {
+  const std::int64_t n = classes.count;
+  m.accumulate(input, [&](Tensor& destination, bool add) {
+    T* const to = TensorAccess::data_as<T>(destination);
+    parallel_ranges(classes.rows, classes.together(), [&](std::int64_t begin, std::int64_t end) {
+      std::vector<T, detail::PoolAllocator<T>> sums(
+          static_cast<std::size_t>(add ? detail::rows_together(n) * n : 0));
+      detail::few_rows(end - begin, n, [&](std::int64_t first, std::int64_t count) {
+        T* const out = to + (begin + first) * n;
+        f(begin + first, count, add ? sums.data() : out);
+        if (add)
+          for (std::int64_t i = 0; i < count * n; ++i) out[i] += sums[static_cast<std::size_t>(i)];
+      });
+    });
   });
 }
 
@@ -290,12 +320,25 @@ Tensor SoftmaxWithLoss::f(const Tensor& x, const Tensor& t) const {
   return visit_floating(x.dtype(), [&]<class T> {
     const T* scores = TensorAccess::data_as<T>(x);
     const Targets<T> targets(t, classes);
-    const double mean = mean_over(classes, [&](std::int64_t r) {
-      const T* row = scores + r * classes.count;
-      const detail::LogSumExpOfRow<T> log_sum(row, classes.count);
-      return targets.weigh(r, [&](std::int64_t c) { return log_sum.log_softmax(row[c]); });
-    });
-    return Tensor::scalar(-mean, x.dtype());
+    const std::int64_t n = classes.count;
+    const auto block = [&](std::int64_t from, std::int64_t to) {
+      std::vector<T, detail::PoolAllocator<T>> logs(static_cast<std::size_t>(detail::rows_together(n) * n));
+      double total = 0;
+      detail::few_rows(to - from, n, [&](std::int64_t first, std::int64_t count) {
+        const std::int64_t row = from + first;
+        detail::log_softmax_rows(scores + row * n, count, n, logs.data());
+        if (targets.indices())
+          for (std::int64_t r = 0; r < count; ++r)
+            total += static_cast<double>(logs[static_cast<std::size_t>(r * n + targets.index(row + r))]);
+        else
+          with_isa([&]() TAPEGRAD_INLINE_LAMBDA {
+            total += weighted_sum(targets.weights(row), logs.data(), count * n);
+          });
+      });
+      return total;
+    };
+    const double total = detail::sum_ranges(classes.rows, classes.together(), block);
+    return Tensor::scalar(-total / static_cast<double>(classes.rows), x.dtype());
   });
 }
 
@@ -321,23 +364,29 @@ void SoftmaxWithLoss::vjp_fused(Vjp<SoftmaxWithLoss>& m) {
     if (m.wants(0)) {
       const Tensor t = m.in<1>();
       const Targets<T> targets(t, classes);
-      write_rows<T>(m, 0, classes, [&](std::int64_t r, T* out) {
-        const T factor = scale / detail::shifted_exp(scores + r * n, n, out);
-        if (targets.indices()) {
-          for (std::int64_t c = 0; c < n; ++c) out[c] *= factor;
-          out[targets.index(r)] -= scale;
-        } else {
-          const T* w = targets.weights(r);
-          const T total = factor * detail::fold_row<detail::SumFold>(w, n);
-          for (std::int64_t c = 0; c < n; ++c) out[c] = out[c] * total - scale * w[c];
-        }
+      write_blocks<T>(m, 0, classes, [&](std::int64_t first, std::int64_t count, T* out) {
+        with_isa([&]() TAPEGRAD_INLINE_LAMBDA {
+          const detail::RowsOfExponentials<T> e(scores + first * n, count, n, out);
+          for (std::int64_t r = 0; r < count; ++r) {
+            T* const row = out + r * n;
+            T factor = scale / e.sum[r];
+            if (targets.indices()) {
+              in_steps(n, [&](std::int64_t c) TAPEGRAD_INLINE_LAMBDA { row[c] *= factor; });
+              row[targets.index(first + r)] -= scale;
+            } else {
+              const T* const w = targets.weights(first + r);
+              factor *= static_cast<T>(detail::sum_of(w, n));
+              in_steps(
+                  n, [&](std::int64_t c) TAPEGRAD_INLINE_LAMBDA { row[c] = row[c] * factor - scale * w[c]; });
+            }
+          }
+        });
       });
     }
     if (m.wants(1))
-      write_rows<T>(m, 1, classes, [&](std::int64_t r, T* out) {
-        const T* row = scores + r * n;
-        const detail::LogSumExpOfRow<T> log_sum(row, n);
-        for (std::int64_t c = 0; c < n; ++c) out[c] = -scale * log_sum.log_softmax(row[c]);
+      write_blocks<T>(m, 1, classes, [&](std::int64_t first, std::int64_t count, T* out) {
+        detail::log_softmax_rows(scores + first * n, count, n, out);
+        for (std::int64_t i = 0; i < count * n; ++i) out[i] *= -scale;
       });
   });
 }

@@ -1,6 +1,7 @@
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/ops/axes.h>
 #include <tapegrad/ops/define.h>
+#include <tapegrad/ops/kernels/rows.h>
 #include <tapegrad/ops/kernels/softmax.h>
 #include <tapegrad/ops/loss_ops.h>
 #include <tapegrad/ops/reduce.h>
@@ -9,12 +10,13 @@
 
 namespace tapegrad {
 
-using detail::fold_row;
 using detail::for_each_row;
+using detail::in_steps;
+using detail::parallel_ranges;
 using detail::Real;
 using detail::RowLayout;
-using detail::SumFold;
 using detail::TensorAccess;
+using detail::with_isa;
 
 namespace {
 
@@ -29,19 +31,27 @@ void require_rows(const char* op, const Tensor& x, std::size_t axis) {
 
 Tensor sum_along(const Tensor& x, std::size_t axis) { return sum(x, axis, KeepDims::yes); }
 
+/// y = of_rows(x, rows, n, y) for the rows of x along an axis.
+template <class T, class F>
+void map_rows(const Tensor& x, std::size_t axis, Tensor& y, F&& of_rows) {
+  const RowLayout rows(x.shape(), axis);
+  const T* const from = TensorAccess::data_as<T>(x);
+  T* const to = TensorAccess::data_as<T>(y);
+  if (rows.inner != 1)
+    return for_each_row<T, 1>(rows, {from}, to, false, [&](std::int64_t, const auto& in, T* out) {
+      of_rows(in[0], std::int64_t{1}, rows.extent, out);
+    });
+  parallel_ranges(rows.outer, rows.together(), [&](std::int64_t begin, std::int64_t end) {
+    of_rows(from + begin * rows.extent, end - begin, rows.extent, to + begin * rows.extent);
+  });
+}
+
 }  // namespace
 
 Tensor Softmax::f(const Tensor& x) const {
   require_rows(name, x, axis);
   Tensor y = Tensor::empty(x.shape(), x.dtype());
-  visit_floating(x.dtype(), [&]<class T> {
-    const RowLayout rows(x.shape(), axis);
-    const auto row = [&](std::int64_t, const auto& in, T* out) {
-      const T sum = detail::shifted_exp(in[0], rows.extent, out);
-      for (std::int64_t j = 0; j < rows.extent; ++j) out[j] /= sum;
-    };
-    for_each_row<T, 1>(rows, {TensorAccess::data_as<T>(x)}, TensorAccess::data_as<T>(y), false, row);
-  });
+  visit_floating(x.dtype(), [&]<class T> { map_rows<T>(x, axis, y, detail::softmax_rows<T>); });
   return y;
 }
 
@@ -55,12 +65,15 @@ void Softmax::vjp_fused(Vjp<Softmax>& m) {
   const Tensor y = m.out();
   visit_floating(y.dtype(), [&]<class T> {
     const RowLayout rows(y.shape(), m.op().axis);
+    const std::int64_t n = rows.extent;
     const auto row = [&](std::int64_t, const auto& in, T* out) {
       const T* const p = in[0];
       const T* const g = in[1];
-      for (std::int64_t j = 0; j < rows.extent; ++j) out[j] = p[j] * g[j];
-      const T mean = fold_row<SumFold>(out, rows.extent);
-      for (std::int64_t j = 0; j < rows.extent; ++j) out[j] = p[j] * (g[j] - mean);
+      with_isa([&]() TAPEGRAD_INLINE_LAMBDA {
+        in_steps(n, [&](std::int64_t j) TAPEGRAD_INLINE_LAMBDA { out[j] = p[j] * g[j]; });
+        const T mean = static_cast<T>(detail::sum_of(out, n));
+        in_steps(n, [&](std::int64_t j) TAPEGRAD_INLINE_LAMBDA { out[j] = p[j] * (g[j] - mean); });
+      });
     };
     m.accumulate(0, [&](Tensor& to, bool add) {
       for_each_row<T, 2>(rows, {TensorAccess::data_as<T>(y), TensorAccess::data_as<T>(m.gy())},
@@ -76,14 +89,7 @@ Tensor softmax(const Tensor& x, std::int64_t axis) {
 Tensor LogSoftmax::f(const Tensor& x) const {
   require_rows(name, x, axis);
   Tensor y = Tensor::empty(x.shape(), x.dtype());
-  visit_floating(x.dtype(), [&]<class T> {
-    const RowLayout rows(x.shape(), axis);
-    const auto row = [&](std::int64_t, const auto& in, T* out) {
-      const detail::LogSumExpOfRow<T> log_sum(in[0], rows.extent);
-      for (std::int64_t j = 0; j < rows.extent; ++j) out[j] = log_sum.log_softmax(in[0][j]);
-    };
-    for_each_row<T, 1>(rows, {TensorAccess::data_as<T>(x)}, TensorAccess::data_as<T>(y), false, row);
-  });
+  visit_floating(x.dtype(), [&]<class T> { map_rows<T>(x, axis, y, detail::log_softmax_rows<T>); });
   return y;
 }
 
@@ -96,11 +102,15 @@ void LogSoftmax::vjp_fused(Vjp<LogSoftmax>& m) {
   const Tensor y = m.out();
   visit_floating(y.dtype(), [&]<class T> {
     const RowLayout rows(y.shape(), m.op().axis);
+    const std::int64_t n = rows.extent;
     const auto row = [&](std::int64_t, const auto& in, T* out) {
       const T* const l = in[0];
       const T* const g = in[1];
-      const T total = fold_row<SumFold>(g, rows.extent);
-      for (std::int64_t j = 0; j < rows.extent; ++j) out[j] = g[j] - exp(Real<T>{l[j]}).v * total;
+      with_isa([&]() TAPEGRAD_INLINE_LAMBDA {
+        const T total = static_cast<T>(detail::sum_of(g, n));
+        in_steps(
+            n, [&](std::int64_t j) TAPEGRAD_INLINE_LAMBDA { out[j] = g[j] - exp(Real<T>{l[j]}).v * total; });
+      });
     };
     m.accumulate(0, [&](Tensor& to, bool add) {
       for_each_row<T, 2>(rows, {TensorAccess::data_as<T>(y), TensorAccess::data_as<T>(m.gy())},

@@ -84,8 +84,8 @@ Tensor forward_stretched(const ElementwiseOp& e, const void* op, const Tensor* c
     std::array<Operand, kMaxArity> operands;
     for (std::size_t i = 0; i < e.arity; ++i)
       operands[i].bind(TensorAccess::data(*in[i]), dtype, in[i]->shape(), shape);
-    for (std::int64_t start = begin; start < end; start += kBlock) {
-      const std::int64_t count = std::min(kBlock, end - start);
+    for (std::int64_t start = begin; start < end; start += kOperandBlock) {
+      const std::int64_t count = std::min(kOperandBlock, end - start);
       const void* pointers[kMaxArity] = {};
       for (std::size_t i = 0; i < e.arity; ++i) pointers[i] = operands[i].block(start, count);
       chosen(loop)(op, static_cast<std::size_t>(count), pointers, at(to, start, size));
@@ -141,8 +141,8 @@ void gradient_range(const ElementwiseLoop& loop, const void* op, const Pointers&
   if (!add) return run(begin, end - begin, to + begin);
   Scratch scratch;
   T* const block = reinterpret_cast<T*>(scratch.bytes);
-  for (std::int64_t start = begin; start < end; start += kBlock) {
-    const std::int64_t count = std::min(kBlock, end - start);
+  for (std::int64_t start = begin; start < end; start += kOperandBlock) {
+    const std::int64_t count = std::min(kOperandBlock, end - start);
     run(start, count, block);
     add_elements(to + start, block, count);
   }
@@ -204,7 +204,8 @@ class StretchedBackward {
       if (!add) std::fill_n(TensorAccess::data_as<T>(destination), to.size(), T{0});
       // Long sums are built of partial ones, added in pairs of equally many terms, so that they keep their
       // digits. A partial sum takes long enough for the additions of whole tensors not to matter.
-      const std::int64_t period = std::max(4 * kBlock, (16 * to.size() + kBlock - 1) / kBlock * kBlock);
+      const std::int64_t period =
+          std::max(4 * kOperandBlock, (16 * to.size() + kOperandBlock - 1) / kOperandBlock * kOperandBlock);
       if (n_ <= period) return reduce_blocks(layout, i, 0, n_, destination);
       PairwiseFold<GradientSum, Tensor> fold;
       for (std::int64_t start = 0; start < n_; start += period) {
@@ -226,8 +227,8 @@ class StretchedBackward {
     Scratch scratch;
     T* const block = reinterpret_cast<T*>(scratch.bytes);
     const ElementwiseLoop& loop = e_.backward[i][sizeof(T) == sizeof(double)];
-    for (std::int64_t start = begin; start < end; start += kBlock) {
-      const std::int64_t count = std::min(kBlock, end - start);
+    for (std::int64_t start = begin; start < end; start += kOperandBlock) {
+      const std::int64_t count = std::min(kOperandBlock, end - start);
       Pointers from{at(context_.gy_data(), start, sizeof(T))};
       for (std::size_t k = 0; k < e_.arity; ++k) from[1 + k] = operands[k].block(start, count);
       if (e_.keep[i] & kOut) from[kOutputOperand] = at(output_, start, sizeof(T));

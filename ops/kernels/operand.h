@@ -12,10 +12,10 @@ namespace tapegrad::detail {
 
 /// Elements that loops over stretched operands work on at a time: all that they touch, five operands of
 /// doubles at most, stays in the first-level cache.
-inline constexpr std::int64_t kBlock = 512;
+inline constexpr std::int64_t kOperandBlock = 512;
 
 struct alignas(64) Scratch {
-  std::byte bytes[kBlock * sizeof(double)];
+  std::byte bytes[kOperandBlock * sizeof(double)];
 };
 
 inline const std::byte* at(const void* base, std::int64_t i, std::size_t size) {
@@ -39,7 +39,7 @@ class Operand {
     if (direct_) return;
     layout_ = BroadcastLayout(shape, out);
     single_ = shape.size() == 1;
-    if (single_) fill(scratch_.bytes, data_, kBlock);
+    if (single_) fill(scratch_.bytes, data_, kOperandBlock);
   }
 
   /// Null where nothing is bound.

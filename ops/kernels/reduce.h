@@ -8,6 +8,7 @@
 
 #include <tapegrad/ops/kernels/broadcast.h>
 #include <tapegrad/ops/kernels/fold.h>
+#include <tapegrad/ops/kernels/row_loops.h>
 
 /// Reductions over any set of axes, in blocks that depend on the shape alone and that the threads share.
 namespace tapegrad::detail {
@@ -243,9 +244,9 @@ void find_first(const BroadcastLayout& layout, const T* in, const T* value, std:
       axes.reduced.seek(0);
       for (std::int64_t r = 0; r < axes.reduced.count(); ++r, axes.reduced.next()) {
         const T* from = in + axes.kept.offset() + axes.reduced.offset();
-        const T* at = std::find_if(from, from + axes.run, [&](T x) { return found(x, value[o]); });
-        before += at - from;
-        if (at != from + axes.run) break;
+        const std::int64_t at = first_equal(from, axes.run, value[o]);
+        before += at;
+        if (at != axes.run) break;
       }
       out[o] = before;
     }

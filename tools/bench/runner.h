@@ -59,7 +59,4 @@ using Contenders = std::vector<std::unique_ptr<Contender>>;
 std::vector<Measurement> measure(const Workload& workload, const Contenders& contenders,
                                  const RunnerOptions& options);
 
-/// The workloads that run inside this process, in the order of the table.
-std::vector<Workload> workloads();
-
 }  // namespace tapegrad::bench

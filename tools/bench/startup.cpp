@@ -1,6 +1,8 @@
 // A program of one contender alone: without arguments it trains the smallest network for one step on 100
 // images, as a first program would; with the name of a training task it measures the memory of a step. Prints
 // "name value" lines.
+#include <malloc.h>
+
 #include <cstdio>
 #include <exception>
 #include <filesystem>
@@ -79,6 +81,7 @@ void measure_memory(const std::string& name) {
   for (std::size_t i = 1; i + 1 < small.widths.size(); ++i) small.widths[i] = 16;
   draw(small, 3);
   c->net(std::make_shared<const NetTask>(small))->run(3);
+  malloc_trim(0);
   const double start = status("VmRSS");
   std::ofstream("/proc/self/clear_refs") << 5;  // sets the peak back to what there is now
   const auto shared = std::make_shared<const NetTask>(std::move(task));

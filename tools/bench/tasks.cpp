@@ -24,12 +24,21 @@ std::vector<bool> make_masks() {
   return shown;
 }
 
+// The same for all tasks of a process.
+std::shared_ptr<const Items> images() {
+  static const std::shared_ptr<const Items> all = make_images(60000, 4);
+  return all;
+}
+
 NetTask training(std::vector<std::int64_t> widths, std::shared_ptr<const Items> items) {
   NetTask t;
   t.widths = std::move(widths);
   t.train = std::move(items);
   return t;
 }
+
+// The N of a name WHAT:N.
+std::int64_t number_in(const std::string& name) { return std::stoll(name.substr(name.find(':') + 1)); }
 
 }  // namespace
 
@@ -98,11 +107,11 @@ std::int64_t NetTask::needed_bytes() const {
 std::shared_ptr<const NetTask> make_net_task(const std::string& name) {
   NetTask t;
   if (name == "W1") {
-    t = training({784, 50, 10}, make_images(60000, 4));
+    t = training({784, 50, 10}, images());
   } else if (name == "startup") {
     t = training({784, 50, 10}, make_images(100, 4));
   } else if (name == "W2") {
-    t = training({784, 100, 100, 100, 100, 100, 100, 10}, make_images(60000, 4));
+    t = training({784, 100, 100, 100, 100, 100, 100, 10}, images());
     t.batch_norm = true;
     t.rule = Rule::adam;
     t.lr = 0.001;
@@ -110,9 +119,14 @@ std::shared_ptr<const NetTask> make_net_task(const std::string& name) {
     t = training({1024, 4096, 4096, 1024}, make_vectors(1024, 1024, 1024));
     t.loss = Loss::squared_error;
     t.batch = 256;
+  } else if (name.starts_with("batch:")) {
+    t = training({784, 100, 10}, images());
+    t.batch = number_in(name);
+  } else if (name.starts_with("width:")) {
+    t = training({784, number_in(name), 10}, images());
   } else if (name.starts_with("depth:")) {
-    std::vector<std::int64_t> widths(static_cast<std::size_t>(std::stoi(name.substr(6))) + 1, 256);
-    widths.insert(widths.begin(), 784);
+    std::vector<std::int64_t> widths(static_cast<std::size_t>(number_in(name)) + 2, 256);
+    widths.front() = 784;
     widths.back() = 10;
     t = training(std::move(widths), make_images(1000, 4));
     t.lr = 0.01;

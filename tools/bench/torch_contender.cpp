@@ -210,6 +210,7 @@ class Libtorch final : public Contender {
   }
 
   std::unique_ptr<Program> chain(const ChainTask& task) override {
+    if (task.nodes > 1000000) return nullptr;  // minutes and many gigabytes
     return make_program([task](std::int64_t calls) {
       double result = 0;
       for (std::int64_t i = 0; i < calls; ++i) {
@@ -228,10 +229,11 @@ class Libtorch final : public Contender {
 
   std::unique_ptr<Program> formula(std::shared_ptr<const FormulaTask> task) override {
     const Tensor x = tensor_of(task->x, {static_cast<std::int64_t>(task->x.size())}).requires_grad_();
-    return make_program([x, a = task->a, b = task->b](std::int64_t calls) {
+    return make_program([x, a = task->a, b = torch::scalar_tensor(task->b)](std::int64_t calls) {
       double result = 0;
       for (std::int64_t i = 0; i < calls; ++i) {
-        const Tensor y = torch::sum((a * x).add_(b).sigmoid_() * torch::tanh(x) + torch::relu(x));
+        const Tensor s = torch::add(b, x, a).sigmoid_();
+        const Tensor y = torch::sum(torch::addcmul(torch::relu(x), s, torch::tanh(x)));
         const Tensor dx = torch::autograd::grad({y}, {x})[0];
         const float* d = dx.data_ptr<float>();
         result = y.item<double>() + double{d[0]} + double{d[dx.numel() - 1]};

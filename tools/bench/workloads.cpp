@@ -2,13 +2,14 @@
 
 #include <fmt/format.h>
 
-#include "runner.h"
+#include "workloads.h"
 
 namespace tapegrad::bench {
 
 namespace {
 
 const Metric kSpeed{"speed", "steps/s", true};
+const Metric kStepTime{"time", "us/step", false, 1e6};
 
 /// Makes the task when it is first needed, for all contenders the same one.
 template <class Make>
@@ -19,17 +20,18 @@ auto once(Make make) {
   };
 }
 
-Workload training(const std::string& name, std::int64_t check_calls, const std::string& description) {
-  auto task = once([name] { return make_net_task(name); });
-  Workload w{.name = name, .description = description, .metric = kSpeed};
+Workload training(const std::string& name, const std::string& task_name, std::int64_t check_calls,
+                  const std::string& description, const Metric& metric = kSpeed) {
+  auto task = once([task_name] { return make_net_task(task_name); });
+  Workload w{.name = name, .description = description, .metric = metric};
   w.make = [task](Contender& c) mutable { return c.net(task()); };
   w.check_calls = check_calls;
   w.trains = true;
   return w;
 }
 
-Workload chain(std::int64_t nodes) {
-  Workload w{.name = fmt::format("W5-{}", nodes),
+Workload chain(const char* what, std::int64_t nodes) {
+  Workload w{.name = fmt::format("{}-{}", what, nodes),
              .description = fmt::format("{} scalar nodes x a + b, forward and backward", nodes),
              .metric = {"time", "ns/node", false, 1e9}};
   w.per_call = static_cast<double>(nodes);
@@ -90,10 +92,12 @@ Workload book_run() {
 
 std::vector<Workload> workloads() {
   std::vector<Workload> all;
-  all.push_back(training("W1", 50, "784-50-10, ReLU, softmax loss, batch 100 gathered from 60,000, SGD"));
-  all.push_back(training("W2", 20, "784-[100]x6-10 with BatchNorm, ReLU, softmax loss, batch 100, Adam"));
-  all.push_back(training("W3", 1, "1024-4096-4096-1024, ReLU, mean squared error, batch 256, SGD"));
-  for (const std::int64_t nodes : {1000, 10000, 100000, 1000000}) all.push_back(chain(nodes));
+  all.push_back(
+      training("W1", "W1", 50, "784-50-10, ReLU, softmax loss, batch 100 gathered from 60,000, SGD"));
+  all.push_back(
+      training("W2", "W2", 20, "784-[100]x6-10 with BatchNorm, ReLU, softmax loss, batch 100, Adam"));
+  all.push_back(training("W3", "W3", 1, "1024-4096-4096-1024, ReLU, mean squared error, batch 256, SGD"));
+  for (const std::int64_t nodes : {1000, 10000, 100000, 1000000}) all.push_back(chain("W5", nodes));
 
   Workload formula{
       .name = "W6",
@@ -109,6 +113,19 @@ std::vector<Workload> workloads() {
   all.push_back(overhead("affine", Overhead::affine, "recorded affine map, 4 x 4"));
   all.push_back(
       overhead("gradient", Overhead::gradient, "recorded sum(relu(x + b)) of 4 numbers and its gradient"));
+  return all;
+}
+
+std::vector<Workload> growing_workloads() {
+  std::vector<Workload> all;
+  for (const std::int64_t nodes : {1000, 10000, 100000, 1000000, 10000000})
+    all.push_back(chain("nodes", nodes));
+  for (const std::int64_t batch : {1, 4, 16, 64, 256, 1024})
+    all.push_back(training(fmt::format("batch-{}", batch), fmt::format("batch:{}", batch), 20,
+                           fmt::format("step of 784-100-10, batch {}", batch), kStepTime));
+  for (const std::int64_t width : {16, 64, 256, 1024, 4096})
+    all.push_back(training(fmt::format("width-{}", width), fmt::format("width:{}", width), 10,
+                           fmt::format("step of 784-{}-10, batch 100", width), kStepTime));
   return all;
 }
 

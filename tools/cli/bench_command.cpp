@@ -1,7 +1,9 @@
 #include <fnmatch.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstdio>
+#include <filesystem>
 #include <memory>
 #include <optional>
 
@@ -13,7 +15,7 @@
 #include "../bench/child.h"
 #include "../bench/environment.h"
 #include "../bench/report.h"
-#include "../bench/runner.h"
+#include "../bench/suite.h"
 #include "commands.h"
 
 namespace tapegrad::cli {
@@ -27,37 +29,16 @@ struct BenchOptions {
   bench::RunnerOptions runner;
   std::string json;
   bool list = false;
+  bool grow = false;
+  std::string svg;
 };
 
-/// A line of the table, or several that one measurement gives.
-struct Row {
-  std::string name;
-  std::string description;
-  std::function<std::vector<Measurement>(const bench::Contenders&, const bench::RunnerOptions&)> measure;
-};
-
-std::vector<Row> rows() {
-  std::vector<Row> all;
-  for (const bench::Workload& w : bench::workloads())
-    all.push_back({w.name, w.description, [w](const bench::Contenders& c, const bench::RunnerOptions& o) {
-                     return bench::measure(w, c, o);
-                   }});
-  all.push_back(
-      {"startup", "one step on 100 images from the start of a process: time, memory, libraries, files",
-       [](const bench::Contenders&, const bench::RunnerOptions& o) { return bench::measure_startup(o); }});
-  for (const char* task : {"W2", "W3"})
-    all.push_back({fmt::format("memory-{}", task), fmt::format("memory of a step of {} at its peak", task),
-                   [task](const bench::Contenders&, const bench::RunnerOptions&) {
-                     return bench::measure_memory(fmt::format("memory-{}", task), task);
-                   }});
-  return all;
-}
-
-std::vector<Row> chosen_rows(const std::string& filter) {
-  std::vector<Row> all = rows();
-  std::erase_if(all, [&](const Row& r) { return fnmatch(filter.c_str(), r.name.c_str(), 0) != 0; });
+std::vector<bench::Entry> chosen_entries(const BenchOptions& o) {
+  std::vector<bench::Entry> all = o.grow ? bench::growth_suite() : bench::suite();
+  std::erase_if(all,
+                [&](const bench::Entry& e) { return fnmatch(o.filter.c_str(), e.name.c_str(), 0) != 0; });
   if (all.empty())
-    throw ArgumentError(fmt::format("--filter {}: no workload has such a name; --list shows them", filter));
+    throw ArgumentError(fmt::format("--filter {}: no workload has such a name; --list shows them", o.filter));
   return all;
 }
 
@@ -66,7 +47,7 @@ void print(const std::string& text) {
   std::fflush(stdout);
 }
 
-/// What one row measured, a group for each workload in it.
+/// What one entry measured, a group for each workload in it.
 std::vector<std::vector<Measurement>> grouped(std::vector<Measurement> measured) {
   std::vector<std::vector<Measurement>> groups;
   for (Measurement& m : measured) {
@@ -76,27 +57,36 @@ std::vector<std::vector<Measurement>> grouped(std::vector<Measurement> measured)
   return groups;
 }
 
+void make_folder(const std::string& path) {
+  std::error_code error;
+  std::filesystem::create_directories(path, error);
+  if (error || access(path.c_str(), W_OK) != 0)
+    throw ArgumentError(fmt::format("--svg {}: cannot make this folder or write into it", path));
+}
+
 int run(const BenchOptions& o) {
-  const std::vector<Row> chosen = chosen_rows(o.filter);
+  const std::vector<bench::Entry> chosen = chosen_entries(o);
   if (o.list) {
-    for (const Row& r : chosen) fmt::print("{:<18} {}\n", r.name, r.description);
+    for (const bench::Entry& e : chosen) fmt::print("{:<18} {}\n", e.name, e.description);
     return 0;
   }
   bench::restart_with_best_environment(o.runner.threads);
+  // Whether the files can be written is found out before the measurements.
   std::optional<nn::AtomicFile> json;
   try {
     if (!o.json.empty()) json.emplace(o.json);
   } catch (const FileError& e) {
     throw ArgumentError(fmt::format("--json: {}", e.what()));
   }
+  if (!o.svg.empty()) make_folder(o.svg);
   for (const std::string& line : bench::environment_lines()) print(line + "\n");
   for (const std::string& line : bench::missing_contenders()) print(line + "\n");
   print(fmt::format("{} {}\n\n{}", o.runner.threads, o.runner.threads == 1 ? "thread" : "threads",
                     bench::table_head()));
   const bench::Contenders contenders = bench::make_contenders();
   std::vector<std::vector<Measurement>> measured;
-  for (const Row& r : chosen)
-    for (std::vector<Measurement>& group : grouped(r.measure(contenders, o.runner))) {
+  for (const bench::Entry& e : chosen)
+    for (std::vector<Measurement>& group : grouped(e.measure(contenders, o.runner))) {
       print(bench::table_lines(group));
       measured.push_back(std::move(group));
     }
@@ -104,6 +94,12 @@ int run(const BenchOptions& o) {
     json->write(bench::to_json(measured, o.runner.threads));
     json->commit();
   }
+  if (!o.svg.empty())
+    for (const bench::NamedChart& c : bench::growth_charts(measured)) {
+      nn::AtomicFile file((std::filesystem::path(o.svg) / (c.name + ".svg")).string());
+      file.write(bench::to_svg(c.chart));
+      file.commit();
+    }
   return 0;
 }
 
@@ -120,11 +116,14 @@ void add_bench_command(CLI::App& app, int& exit_code) {
       ->capture_default_str();
   c.add_option("--json", o.json, "File for the measurements");
   c.add_option("--runs", o.runner.runs, "Runs of each contender, in turns; default 7, 1 of W8")
-      ->check(CLI::PositiveNumber);
+      ->check(CLI::Range(1, 1000));
   c.add_option("--seconds", o.runner.seconds, "Length of a run, about")
-      ->check(CLI::PositiveNumber)
+      ->check(CLI::Range(1e-6, 3600.0))
       ->capture_default_str();
   c.add_flag("--list", o.list, "Only show the workloads");
+  CLI::Option* grow =
+      c.add_flag("--grow", o.grow, "Measure at growing sizes instead: nodes, batch, width, depth");
+  c.add_option("--svg", o.svg, "Folder for charts of what grows")->needs(grow);
   c.callback([options, &exit_code] { exit_code = run(*options); });
 }
 

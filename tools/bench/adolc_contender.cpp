@@ -16,7 +16,7 @@ class Adolc final : public Contender {
       constexpr short kTag = 1;
       constexpr int kKeepValues = 1;  // for reverse, which then needs no forward pass of its own
       const auto entries = static_cast<unsigned>(8 * task.nodes + 1024);
-      double result = 0;
+      Result result;
       for (std::int64_t i = 0; i < calls; ++i) {
         trace_on(kTag, kKeepValues, entries, entries, entries, entries, 0);
         adouble x, a, b;
@@ -34,7 +34,7 @@ class Adolc final : public Contender {
         double weight = 1;
         double gradient[3] = {};
         fos_reverse(kTag, 1, 3, &weight, gradient);
-        result = value + gradient[0] + gradient[1] + gradient[2];
+        result = {value, gradient[0] + gradient[1] + gradient[2]};
       }
       return result;
     });

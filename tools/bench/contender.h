@@ -11,18 +11,26 @@
 /// on its own.
 namespace tapegrad::bench {
 
+/// What all contenders have to agree on.
+struct Result {
+  double value = 0;     ///< the last loss, or the function's value
+  double gradient = 0;  ///< probe() of how far the weights have moved, or of the gradient
+};
+/// The length of the first values of a vector, up to kProbe of them, less those of another one, if any.
+inline constexpr std::int64_t kProbe = 4096;
+double probe(const float* values, std::int64_t count, const float* less = nullptr);
+
 /// A task that is ready to run for one contender, with everything it needs allocated.
 class Program {
  public:
   virtual ~Program() = default;
-  /// Goes on for so many calls (training steps, passes). Returns a number that all contenders have to agree
-  /// on: the last loss, or one that value and gradient went into.
-  virtual double run(std::int64_t calls) = 0;
+  /// Goes on for so many calls (training steps, passes).
+  virtual Result run(std::int64_t calls) = 0;
 };
 
 class NetProgram : public Program {
  public:
-  /// Share of the items, training or test ones, that are classified as labelled; 1,000 at a time.
+  /// Share of the items, training or test ones, that are classified as labelled.
   virtual double accuracy(bool test) = 0;
 };
 
@@ -54,7 +62,7 @@ template <class F>
 std::unique_ptr<Program> make_program(F f) {
   struct Made final : Program {
     explicit Made(F function) : f(std::move(function)) {}
-    double run(std::int64_t calls) override { return f(calls); }
+    Result run(std::int64_t calls) override { return f(calls); }
     F f;
   };
   return std::make_unique<Made>(std::move(f));

@@ -5,7 +5,7 @@ namespace tapegrad::bench {
 Contenders make_contenders() {
   Contenders all;
   all.push_back(make_tapegrad());
-#ifdef TAPEGRAD_BENCH_LIMIT
+#ifdef TAPEGRAD_BENCH_OPENBLAS
   all.push_back(make_limit());
 #endif
 #ifdef TAPEGRAD_BENCH_LIBTORCH
@@ -22,7 +22,7 @@ Contenders make_contenders() {
 
 std::vector<std::string> missing_contenders() {
   std::vector<std::string> all;
-#ifndef TAPEGRAD_BENCH_LIMIT
+#ifndef TAPEGRAD_BENCH_OPENBLAS
   all.push_back("no limit (the hand-written program): OpenBLAS was not found");
 #endif
 #ifndef TAPEGRAD_BENCH_LIBTORCH

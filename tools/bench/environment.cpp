@@ -11,7 +11,7 @@
 
 #include <fmt/format.h>
 
-#ifdef TAPEGRAD_BENCH_LIMIT
+#ifdef TAPEGRAD_BENCH_OPENBLAS
 #include <cblas.h>
 #endif
 
@@ -25,7 +25,7 @@ constexpr const char* kNames[] = {"OPENBLAS_CORETYPE", "OPENBLAS_NUM_THREADS", "
 
 // OpenBLAS 0.3.21 takes a processor that came after it for one of the first with 64 bits.
 bool blas_underrates_processor() {
-#ifdef TAPEGRAD_BENCH_LIMIT
+#ifdef TAPEGRAD_BENCH_OPENBLAS
   return detail::best_isa() == detail::Isa::avx512 && std::string_view(openblas_get_corename()) == "Prescott";
 #else
   return false;
@@ -72,7 +72,7 @@ std::vector<std::string> environment_lines() {
   std::vector<std::string> lines{set};
   std::string processor_line = fmt::format("{}, {} processors, tapegrad's kernels for {}", processor(),
                                            sysconf(_SC_NPROCESSORS_ONLN), detail::name_of(detail::isa()));
-#ifdef TAPEGRAD_BENCH_LIMIT
+#ifdef TAPEGRAD_BENCH_OPENBLAS
   processor_line += fmt::format(", OpenBLAS's for {}", openblas_get_corename());
 #endif
   lines.push_back(processor_line);

@@ -16,7 +16,7 @@ struct Entrant {
   Contender* contender;
   std::unique_ptr<Program> program;
   std::int64_t calls = 1;
-  double result = 0;
+  Result result{};
   std::vector<double> seconds{};  // of a call
 };
 
@@ -28,16 +28,21 @@ double time(Entrant& e, std::int64_t calls) {
   return taken.count();
 }
 
+bool agree(double a, double b, double tolerance) {
+  return std::abs(a - b) <= tolerance * std::max(std::abs(a), std::abs(b));  // not so for NaN
+}
+
 void require_agreement(const Workload& w, const std::vector<Entrant>& entrants, double tolerance,
                        const char* when) {
   const Entrant& first = entrants.front();
-  for (const Entrant& e : entrants) {
-    const double scale = std::max(std::abs(e.result), std::abs(first.result));
-    if (std::abs(e.result - first.result) <= tolerance * scale) continue;  // not so for NaN
-    throw Error(fmt::format("{}: {} and {} have nothing to compare: their results {} are {:.7g} and {:.7g}",
-                            w.name, first.contender->name(), e.contender->name(), when, first.result,
-                            e.result));
-  }
+  for (const Entrant& e : entrants)
+    if (!agree(e.result.value, first.result.value, tolerance) ||
+        !agree(e.result.gradient, first.result.gradient, tolerance))
+      throw Error(
+          fmt::format("{}: {} and {} have nothing to compare: {}, values are {:.7g} and {:.7g}, gradients "
+                      "{:.7g} and {:.7g}",
+                      w.name, first.contender->name(), e.contender->name(), when, first.result.value,
+                      e.result.value, first.result.gradient, e.result.gradient));
 }
 
 // How often to call within a run, from how long the calls took so far.

@@ -15,7 +15,7 @@ class Sacado final : public Contender {
   std::unique_ptr<Program> chain(const ChainTask& task) override {
     return make_program([task](std::int64_t calls) {
       using Number = ::Sacado::Rad::ADvar<double>;
-      double result = 0;
+      Result result;
       for (std::int64_t i = 0; i < calls; ++i) {
         const Number x = double{task.x};
         const Number a = double{task.a};
@@ -23,7 +23,7 @@ class Sacado final : public Contender {
         Number y = x;
         for (std::int64_t n = 0; n < task.nodes; n += 2) y = y * a + b;
         Number::Gradcomp();
-        result = y.val() + x.adj() + a.adj() + b.adj();
+        result = {y.val(), x.adj() + a.adj() + b.adj()};
       }
       return result;
     });

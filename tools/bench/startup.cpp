@@ -43,7 +43,7 @@ std::set<std::string> mapped_files() {
 void start_up() {
   NetTask task = *make_net_task("startup");
   task.tune = false;
-  print("loss", contender()->net(std::make_shared<const NetTask>(task))->run(1));
+  print("loss", contender()->net(std::make_shared<const NetTask>(task))->run(1).value);
   double libraries = 0;
   double bytes = 0;
   for (const std::string& path : mapped_files()) {
@@ -85,7 +85,7 @@ void measure_memory(const std::string& name) {
   const double start = status("VmRSS");
   std::ofstream("/proc/self/clear_refs") << 5;  // sets the peak back to what there is now
   const auto shared = std::make_shared<const NetTask>(std::move(task));
-  print("loss", c->net(shared)->run(3));
+  print("loss", c->net(shared)->run(3).value);
   print("step_bytes", status("VmHWM") - start);
   print("needed_bytes", static_cast<double>(shared->needed_bytes()));
 }

@@ -39,7 +39,7 @@ class Net final : public NetProgram {
         net_(network(*task_)),
         optimizer_(optim::make_optimizer(task_->rule == Rule::adam ? "adam" : "sgd", net_, task_->lr)) {}
 
-  double run(std::int64_t calls) override {
+  Result run(std::int64_t calls) override {
     return task_->loss == Loss::softmax ? run(calls, nn::SoftmaxWithLoss()) : run(calls, nn::MSELoss());
   }
 
@@ -54,16 +54,18 @@ class Net final : public NetProgram {
 
  private:
   template <class L>
-  double run(std::int64_t calls, const L& loss) {
-    double last = 0;
+  Result run(std::int64_t calls, const L& loss) {
+    Result result;
     for (std::int64_t i = 0; i < calls; ++i) {
       const nn::Batch batch = train_.gather(task_->batch_items(step_++));
       Tape tape;
       const Tensor y = loss(net_(batch.x), batch.t);
       optimizer_->step(tape.backward(y));
-      if (i + 1 == calls) last = y.item();
+      if (i + 1 == calls) result.value = y.item();
     }
-    return last;
+    const std::span<const float> w = net_.get<nn::Affine>(0).weight().data().values<float>();
+    result.gradient = probe(w.data(), std::ssize(w), task_->weights[0].data());
+    return result;
   }
 
   std::shared_ptr<const NetTask> task_;
@@ -85,7 +87,7 @@ class Tapegrad final : public Contender {
 
   std::unique_ptr<Program> chain(const ChainTask& task) override {
     return make_program([task](std::int64_t calls) {
-      double result = 0;
+      Result result;
       for (std::int64_t i = 0; i < calls; ++i) {
         Tape tape;
         const Tensor x = tape.watch(Tensor::scalar(task.x));
@@ -94,7 +96,7 @@ class Tapegrad final : public Contender {
         Tensor y = x;
         for (std::int64_t n = 0; n < task.nodes; n += 2) y = y * a + b;
         const Gradients g = tape.backward(y);
-        result = y.item() + g[a].item() + g[b].item() + g[x].item();
+        result = {y.item(), g[a].item() + g[b].item() + g[x].item()};
       }
       return result;
     });
@@ -103,14 +105,14 @@ class Tapegrad final : public Contender {
   std::unique_ptr<Program> formula(std::shared_ptr<const FormulaTask> task) override {
     const Tensor values = Tensor::from(task->x);
     return make_program([values, a = double{task->a}, b = double{task->b}](std::int64_t calls) {
-      double result = 0;
+      Result result;
       for (std::int64_t i = 0; i < calls; ++i) {
         Tape tape;
         const Tensor x = tape.watch(values);
         const Tensor y = sum(sigmoid(a * x + b) * tanh(x) + relu(x));
         const Gradients g = tape.backward(y);
         const std::span<const float> dx = g[x].values<float>();
-        result = y.item() + dx.front() + dx.back();
+        result = {y.item(), probe(dx.data(), std::ssize(dx))};
       }
       return result;
     });
@@ -125,24 +127,25 @@ class Tapegrad final : public Contender {
     const Tensor w = tiny(kTinyW, {4, 4});
     if (what == Overhead::gradient)
       return make_program([x, b](std::int64_t calls) {
-        double result = 0;
+        Result result;
         for (std::int64_t i = 0; i < calls; ++i) {
           Tape tape;
           const Tensor in = tape.watch(x);
           const Tensor y = sum(relu(in + b));
-          result = y.item() + tape.backward(y)[in].values<float>()[2];
+          result.value = y.item();
+          result.gradient = tape.backward(y)[in].values<float>()[2];
         }
         return result;
       });
     return make_program([=](std::int64_t calls) {
-      double result = 0;
+      Result result;
       for (std::int64_t i = 0; i < calls; ++i) {
         Tape tape;
         const Tensor in = tape.watch(what == Overhead::affine ? w : x);
         Tensor y = in;
         for (std::int64_t n = 0; n < kOverheadOps; ++n)
           y = what == Overhead::add ? y + in : what == Overhead::relu ? relu(y) : affine(y, w, b);
-        result = y.values<float>()[2];
+        result.value = y.values<float>()[2];
       }
       return result;
     });

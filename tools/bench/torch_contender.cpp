@@ -2,9 +2,13 @@
 
 #include <chrono>
 #include <cmath>
-#include <limits>
+#include <utility>
 
 #include "contender.h"
+
+#ifdef TAPEGRAD_BENCH_OPENBLAS
+#include <cblas.h>
+#endif
 
 /// The tasks for libtorch's C++ interface: tensors and autograd, no modules, updates in place. Where there
 /// are several ways to write a step, each is tried for a moment and the fastest is used.
@@ -19,10 +23,22 @@ Tensor tensor_of(const std::vector<float>& values, at::IntArrayRef shape) {
 }
 
 struct Style {
-  bool linear;       ///< weights [out, in] and torch::linear, otherwise [in, out] and addmm
-  bool flat;         ///< parameters and gradients as views of two vectors, updated in one go
-  bool float_items;  ///< the data set converted beforehand: four times the memory, no conversion later
+  bool linear = false;  ///< weights [out, in] and torch::linear, otherwise [in, out] and addmm
+  bool flat = false;    ///< parameters and gradients as views of two vectors, updated in one go
+  bool float_items =
+      false;  ///< the data set converted beforehand: four times the memory, no conversion later
+  // Those of libtorch's own loops and those of the BLAS, which wait for work beside each other: all that are
+  // allowed may be slower than one.
+  int loop_threads = 1;
+  int blas_threads = 1;
 };
+
+void set_threads(int loops, int blas) {
+  at::set_num_threads(loops);
+#ifdef TAPEGRAD_BENCH_OPENBLAS
+  openblas_set_num_threads(blas);
+#endif
+}
 
 /// Inputs and targets as tensors.
 struct Data {
@@ -77,10 +93,14 @@ class Net final : public NetProgram {
     }
   }
 
-  double run(std::int64_t calls) override {
+  Result run(std::int64_t calls) override {
+    set_threads(style_.loop_threads, style_.blas_threads);
     Tensor loss;
     for (std::int64_t i = 0; i < calls; ++i) loss = train(step_++);
-    return loss.item<double>();
+    const Tensor w = style_.linear ? layers_[0].w.t() : layers_[0].w;
+    const std::int64_t rows = std::min(w.size(0), kProbe / w.size(1) + 1);
+    const Tensor first = w.detach().narrow(0, 0, rows).contiguous();
+    return {loss.item<double>(), probe(first.data_ptr<float>(), first.numel(), task_->weights[0].data())};
   }
 
   double accuracy(bool test) override {
@@ -185,34 +205,45 @@ double seconds_of(Program& program, std::int64_t calls) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
+double seconds_of_step(const std::shared_ptr<const NetTask>& task, const Style& style) {
+  Net net(task, style);
+  const auto calls = static_cast<std::int64_t>(0.05 / (seconds_of(net, 2) / 2)) + 1;
+  return std::min(seconds_of(net, calls), seconds_of(net, calls)) / static_cast<double>(calls);
+}
+
 class Libtorch final : public Contender {
  public:
   std::string name() const override { return "libtorch"; }
-  void set_threads(int count) override { at::set_num_threads(count); }
+  void set_threads(int count) override {
+    threads_ = count;
+    bench::set_threads(count, count);
+  }
 
   std::unique_ptr<NetProgram> net(std::shared_ptr<const NetTask> task) override {
-    Style best{};
-    double least = std::numeric_limits<double>::infinity();
+    Style best{.loop_threads = threads_, .blas_threads = threads_};
     if (!task->tune) return std::make_unique<Net>(std::move(task), best);
-    for (const bool linear : {false, true})
-      for (const bool flat : {false, true})
-        for (const bool float_items : {false, true}) {
-          if (float_items && !task->train->bytes()) continue;
-          const Style style{linear, flat, float_items};
-          Net tried(task, style);
-          const double first = seconds_of(tried, 2) / 2;
-          const auto calls = static_cast<std::int64_t>(0.05 / first) + 1;
-          const double taken =
-              std::min(seconds_of(tried, calls), seconds_of(tried, calls)) / static_cast<double>(calls);
-          if (taken < least) least = taken, best = style;
-        }
+    double least = seconds_of_step(task, best);
+    const auto try_style = [&](const Style& style) {
+      const double seconds = seconds_of_step(task, style);
+      if (seconds < least) least = seconds, best = style;
+    };
+    if (threads_ > 1)
+      for (const auto& [loops, blas] : {std::pair{1, 1}, {1, threads_}, {threads_, 1}})
+        try_style({.loop_threads = loops, .blas_threads = blas});
+    Style style = best;
+    for (const int bits : {1, 2, 3, 4, 5, 6, 7}) {
+      style.linear = (bits & 1) != 0;
+      style.flat = (bits & 2) != 0;
+      style.float_items = (bits & 4) != 0;
+      if (!style.float_items || task->train->bytes()) try_style(style);
+    }
     return std::make_unique<Net>(std::move(task), best);
   }
 
   std::unique_ptr<Program> chain(const ChainTask& task) override {
     if (task.nodes > 1000000) return nullptr;  // minutes and many gigabytes
     return make_program([task](std::int64_t calls) {
-      double result = 0;
+      Result result;
       for (std::int64_t i = 0; i < calls; ++i) {
         const auto leaf = [](float value) { return torch::scalar_tensor(value).requires_grad_(); };
         const Tensor x = leaf(task.x);
@@ -221,7 +252,7 @@ class Libtorch final : public Contender {
         Tensor y = x;
         for (std::int64_t n = 0; n < task.nodes; n += 2) y = y * a + b;
         const auto g = torch::autograd::grad({y}, {x, a, b});
-        result = y.item<double>() + g[0].item<double>() + g[1].item<double>() + g[2].item<double>();
+        result = {y.item<double>(), g[0].item<double>() + g[1].item<double>() + g[2].item<double>()};
       }
       return result;
     });
@@ -230,13 +261,12 @@ class Libtorch final : public Contender {
   std::unique_ptr<Program> formula(std::shared_ptr<const FormulaTask> task) override {
     const Tensor x = tensor_of(task->x, {static_cast<std::int64_t>(task->x.size())}).requires_grad_();
     return make_program([x, a = task->a, b = torch::scalar_tensor(task->b)](std::int64_t calls) {
-      double result = 0;
+      Result result;
       for (std::int64_t i = 0; i < calls; ++i) {
         const Tensor s = torch::add(b, x, a).sigmoid_();
         const Tensor y = torch::sum(torch::addcmul(torch::relu(x), s, torch::tanh(x)));
         const Tensor dx = torch::autograd::grad({y}, {x})[0];
-        const float* d = dx.data_ptr<float>();
-        result = y.item<double>() + double{d[0]} + double{d[dx.numel() - 1]};
+        result = {y.item<double>(), probe(dx.data_ptr<float>(), dx.numel())};
       }
       return result;
     });
@@ -251,26 +281,29 @@ class Libtorch final : public Contender {
     const Tensor in = (what == Overhead::affine ? w.clone() : tiny(kTinyX, {4})).requires_grad_();
     if (what == Overhead::gradient)
       return make_program([in, b](std::int64_t calls) {
-        double result = 0;
+        Result result;
         for (std::int64_t i = 0; i < calls; ++i) {
           const Tensor y = torch::sum(torch::relu(in + b));
-          result = y.item<double>() + double{torch::autograd::grad({y}, {in})[0].data_ptr<float>()[2]};
+          result = {y.item<double>(), torch::autograd::grad({y}, {in})[0].data_ptr<float>()[2]};
         }
         return result;
       });
     return make_program([in, b, w, what](std::int64_t calls) {
-      double result = 0;
+      Result result;
       for (std::int64_t i = 0; i < calls; ++i) {
         Tensor y = in;
         for (std::int64_t n = 0; n < kOverheadOps; ++n)
           y = what == Overhead::add    ? y + in
               : what == Overhead::relu ? torch::relu(y)
                                        : torch::addmm(b, y, w);
-        result = y.data_ptr<float>()[2];
+        result.value = y.data_ptr<float>()[2];
       }
       return result;
     });
   }
+
+ private:
+  int threads_ = 1;
 };
 
 }  // namespace

@@ -5,7 +5,6 @@
 #include <cstdio>
 #include <filesystem>
 #include <memory>
-#include <optional>
 
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/nn/file.h>
@@ -57,6 +56,20 @@ std::vector<std::vector<Measurement>> grouped(std::vector<Measurement> measured)
   return groups;
 }
 
+void write_file(const std::string& path, const std::string& text) {
+  nn::AtomicFile file(path);
+  file.write(text);
+  file.commit();
+}
+
+void require_writable(const std::string& path) {
+  try {
+    const nn::AtomicFile tried(path);
+  } catch (const FileError& e) {
+    throw ArgumentError(fmt::format("--json: {}", e.what()));
+  }
+}
+
 void make_folder(const std::string& path) {
   std::error_code error;
   std::filesystem::create_directories(path, error);
@@ -72,12 +85,7 @@ int run(const BenchOptions& o) {
   }
   bench::restart_with_best_environment(o.runner.threads);
   // Whether the files can be written is found out before the measurements.
-  std::optional<nn::AtomicFile> json;
-  try {
-    if (!o.json.empty()) json.emplace(o.json);
-  } catch (const FileError& e) {
-    throw ArgumentError(fmt::format("--json: {}", e.what()));
-  }
+  if (!o.json.empty()) require_writable(o.json);
   if (!o.svg.empty()) make_folder(o.svg);
   for (const std::string& line : bench::environment_lines()) print(line + "\n");
   for (const std::string& line : bench::missing_contenders()) print(line + "\n");
@@ -85,21 +93,19 @@ int run(const BenchOptions& o) {
                     bench::table_head()));
   const bench::Contenders contenders = bench::make_contenders();
   std::vector<std::vector<Measurement>> measured;
-  for (const bench::Entry& e : chosen)
-    for (std::vector<Measurement>& group : grouped(e.measure(contenders, o.runner))) {
+  for (const bench::Entry& e : chosen) {
+    std::vector<Measurement> all = e.measure(contenders, o.runner);
+    if (all.empty())
+      print(fmt::format("{}: left out, bench_startup_tapegrad is not beside this program\n", e.name));
+    for (std::vector<Measurement>& group : grouped(std::move(all))) {
       print(bench::table_lines(group));
       measured.push_back(std::move(group));
     }
-  if (json) {
-    json->write(bench::to_json(measured, o.runner.threads));
-    json->commit();
   }
+  if (!o.json.empty()) write_file(o.json, bench::to_json(measured, o.runner.threads));
   if (!o.svg.empty())
-    for (const bench::NamedChart& c : bench::growth_charts(measured)) {
-      nn::AtomicFile file((std::filesystem::path(o.svg) / (c.name + ".svg")).string());
-      file.write(bench::to_svg(c.chart));
-      file.commit();
-    }
+    for (const bench::NamedChart& c : bench::growth_charts(measured))
+      write_file((std::filesystem::path(o.svg) / (c.name + ".svg")).string(), bench::to_svg(c.chart));
   return 0;
 }
 

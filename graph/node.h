@@ -22,19 +22,25 @@ struct alignas(std::int64_t) PackedShape {
   std::span<const std::int64_t> dims() const {
     return {reinterpret_cast<const std::int64_t*>(this + 1), rank};
   }
-  Shape shape() const { return rank == 0 ? Shape() : Shape(dims()); }
+  Shape shape() const { return Shape(dims().data(), rank, Shape::Lean::copy); }
+  std::int64_t size() const {
+    std::int64_t n = 1;
+    for (const std::int64_t d : dims()) n *= d;
+    return n;
+  }
+  bool same_extents(const PackedShape& o) const {
+    return this == &o || (rank == o.rank && std::ranges::equal(dims(), o.dims()));
+  }
   bool describes(const Tensor& t) const {
     return t.dtype() == dtype && t.rank() == rank && std::ranges::equal(dims(), t.shape().dims());
   }
 
   /// A tensor of this shape. Takes over one reference on `storage`.
   Tensor tensor(Storage* storage, std::byte* data, const Tag& tag = {}) const {
-    return TensorAccess::adopt_as(storage, data, dtype, tag, [this] { return shape(); });
+    return TensorAccess::adopt(storage, data, shape(), dtype, tag);
   }
   Tensor empty_tensor() const {
-    std::int64_t size = 1;
-    for (const std::int64_t d : dims()) size *= d;
-    const std::size_t total = static_cast<std::size_t>(size) * size_of(dtype);
+    const std::size_t total = static_cast<std::size_t>(size()) * size_of(dtype);
     Storage* s = allocate(total);
     return tensor(s, s->data(total));
   }

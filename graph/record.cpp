@@ -24,6 +24,13 @@ const PackedShape* Tape::pack(const Shape& shape, Dtype dtype) {
   return PackedShape::write(arena_.allocate(PackedShape::bytes(shape)), shape, dtype);
 }
 
+// Most results have the shape of an input, which is on the tape already.
+const PackedShape* Tape::shape_like(Node* const* nodes, std::size_t count, const Tensor& out) {
+  for (std::size_t i = 0; i < count; ++i)
+    if (nodes[i] && nodes[i]->shape->describes(out)) return nodes[i]->shape;
+  return pack(out.shape(), out.dtype());
+}
+
 const detail::ScopePath* Tape::scope_path() {
   if (rule_) return rule_->scope;  // a gradient belongs to the module of what it differentiates
   Scope* s = thread_->scope;
@@ -64,7 +71,7 @@ void Tape::record(Tensor& out, const detail::OpTable& op, const void* attributes
     throw Error(fmt::format("{}: it declares to keep input {} and was given {} inputs", op_label(op.name),
                             std::bit_width(kept_inputs) - 1, count));
   Node* n = append(op, count, Node::count(kept));
-  n->shape = pack(out.shape(), out.dtype());
+  n->shape = shape_like(nodes, count, out);
   n->version = out.version();
   Edge* edges = n->edges();
   for (std::size_t i = 0; i < count; ++i)

@@ -12,13 +12,17 @@
 
 namespace tapegrad {
 
+namespace detail {
+struct PackedShape;
+}
+
 /// Extents of a row-major tensor, at most kMaxRank of them, stored inline. The empty shape is a scalar of
 /// size 1.
 class TAPEGRAD_API Shape {
  public:
   static constexpr std::size_t kMaxRank = 8;
 
-  Shape() noexcept = default;
+  constexpr Shape() noexcept : dims_{} {}
   /// Throws ShapeError for a negative extent, a rank above kMaxRank or a size that overflows.
   Shape(std::initializer_list<std::int64_t> dims) : Shape(std::span(dims.begin(), dims.size())) {}
   explicit Shape(std::span<const std::int64_t> dims);
@@ -44,7 +48,31 @@ class TAPEGRAD_API Shape {
   }
 
  private:
-  std::array<std::int64_t, kMaxRank> dims_{};
+  friend class Tensor;
+  friend struct detail::PackedShape;
+
+  // For the handles of tensors, most of which have few axes: extents beyond the rank get no value, and the
+  // others are copied one by one, as they were written. A wide load of what narrow stores have just written
+  // stalls.
+  enum class Lean { copy };
+  Shape(const Shape& o, Lean) noexcept : size_(o.size_), rank_(o.rank_) { copy_dims(o.dims_.data()); }
+  Shape(const std::int64_t* dims, std::size_t rank, Lean) noexcept : rank_(rank) {
+    copy_dims(dims);
+    for (std::size_t i = 0; i < rank; ++i) size_ *= dims[i];
+  }
+  void assign(const Shape& o) noexcept {
+    size_ = o.size_;
+    rank_ = o.rank_;
+    copy_dims(o.dims_.data());
+  }
+  void copy_dims(const std::int64_t* from) noexcept {
+    if (rank_ > 0) dims_[0] = from[0];
+    if (rank_ > 1) dims_[1] = from[1];
+    if (rank_ > 2) [[unlikely]]
+      for (std::size_t i = 2; i < rank_; ++i) dims_[i] = from[i];
+  }
+
+  std::array<std::int64_t, kMaxRank> dims_;
   std::int64_t size_ = 1;
   std::size_t rank_ = 0;
 };

@@ -161,6 +161,7 @@ class TAPEGRAD_API Tape {
   detail::Tag tag_of(detail::Node* node) const noexcept;
   detail::Node* append(const detail::OpTable& op, std::size_t inputs, std::size_t saved);
   const detail::PackedShape* pack(const Shape& shape, Dtype dtype);
+  const detail::PackedShape* shape_like(detail::Node* const* nodes, std::size_t count, const Tensor& out);
   const detail::ScopePath* scope_path();
   Tensor add_leaf(const Tensor& value, std::uint64_t parameter);
   detail::Node* find_parameter(std::uint64_t id) const noexcept;

@@ -35,21 +35,21 @@ class TAPEGRAD_API Tensor {
   // the rest.
   Tensor() noexcept {}
   Tensor(const Tensor& o) noexcept
-      : storage_(o.storage_), data_(o.data_), tag_(o.tag_), shape_(o.shape_), dtype_(o.dtype_) {
+      : storage_(o.storage_), data_(o.data_), tag_(o.tag_), shape_(o.shape_, Shape::Lean::copy), dtype_(o.dtype_) {
     if (storage_) detail::retain(storage_);
   }
   Tensor(Tensor&& o) noexcept
       : storage_(std::exchange(o.storage_, nullptr)),
         data_(o.data_),
         tag_(o.tag_),
-        shape_(o.shape_),
+        shape_(o.shape_, Shape::Lean::copy),
         dtype_(o.dtype_) {}
   Tensor& operator=(const Tensor& o) noexcept { return *this = Tensor(o); }
   Tensor& operator=(Tensor&& o) noexcept {
     detail::Storage* old = std::exchange(storage_, std::exchange(o.storage_, nullptr));
     data_ = o.data_;
     tag_ = o.tag_;
-    shape_ = o.shape_;
+    shape_.assign(o.shape_);
     dtype_ = o.dtype_;
     if (old) detail::release(old);
     return *this;
@@ -134,9 +134,9 @@ class TAPEGRAD_API Tensor {
 
  private:
   friend struct detail::TensorAccess;
-  template <class MakeShape>
-  Tensor(detail::Storage* storage, std::byte* data, const detail::Tag& tag, Dtype dtype, MakeShape&& shape)
-      : storage_(storage), data_(data), tag_(tag), shape_(shape()), dtype_(dtype) {}
+  Tensor(detail::Storage* storage, std::byte* data, const detail::Tag& tag, Dtype dtype,
+         const Shape& shape) noexcept
+      : storage_(storage), data_(data), tag_(tag), shape_(shape, Shape::Lean::copy), dtype_(dtype) {}
   static Tensor copy_of(const void* values, std::size_t count, const Shape& shape, Dtype dtype);
   void require_dtype(Dtype dtype) const;
   std::byte* mutate();
@@ -159,11 +159,6 @@ struct TensorAccess {
   /// Takes over one reference on `storage`.
   static Tensor adopt(Storage* storage, std::byte* data, const Shape& shape, Dtype dtype,
                       const Tag& tag = {}) noexcept {
-    return Tensor(storage, data, tag, dtype, [&]() -> const Shape& { return shape; });
-  }
-  /// The same with a shape that is made in place: copying one just written stalls on every core.
-  template <class MakeShape>
-  static Tensor adopt_as(Storage* storage, std::byte* data, Dtype dtype, const Tag& tag, MakeShape&& shape) {
     return Tensor(storage, data, tag, dtype, shape);
   }
   /// Hands the reference to the caller and leaves the tensor undefined.

@@ -12,13 +12,9 @@ std::string label_of(const Node& n) {
 
 Tag VjpContext::tag_of(Node* node) const { return recording_ ? tape_.tag_of(node) : Tag{}; }
 
-VjpContext::VjpContext(Tape& tape, Node& node, bool recording, bool all_wanted)
-    : tape_(tape),
-      node_(node),
-      recording_(recording),
-      all_wanted_(all_wanted),
-      gy_(node.target ? node.copy_gradient(tag_of(node.gradient_node))
-                      : node.take_gradient(tag_of(node.gradient_node))) {}
+void VjpContext::make_gy() const {
+  gy_ = node_.shape->tensor(std::exchange(gradient_, nullptr), gradient_data_, tag_of(node_.gradient_node));
+}
 
 void VjpContext::throw_no_input(std::size_t i) const {
   throw Error(fmt::format("{}: its rule speaks of input {}; it has {}, of which the first {} can be kept",
@@ -40,23 +36,26 @@ Tensor VjpContext::input(std::size_t i) const {
   return saved(static_cast<unsigned>(i));
 }
 
-Tensor VjpContext::saved(unsigned bit) const {
-  if (!(node_.kept >> bit & 1u))
-    throw Error(fmt::format("{}: its rule reads a value that it did not declare to keep", label_of(node_)));
-  const Saved& s = node_.saved()[Node::count(static_cast<KeepMask>(node_.kept & ((1u << bit) - 1u)))];
+void VjpContext::throw_not_kept() const {
+  throw Error(fmt::format("{}: its rule reads a value that it did not declare to keep", label_of(node_)));
+}
+
+void VjpContext::throw_mutated(unsigned bit, const Saved& s) const {
   const bool is_output = bit == kOutputBit;
-  Node* from = is_output ? &node_ : node_.edges()[bit].node;
-  const PackedShape& shape = is_output ? *node_.shape : *node_.edges()[bit].shape;
-  const std::uint32_t version = s.storage->version.load(std::memory_order_relaxed);
-  if (version != s.version) [[unlikely]]
-    throw MutatedSaved(
-        fmt::format("backward of {}: {} of shape {} was changed after it was recorded (version {} then, {} "
-                    "now); change a "
-                    "copy(), or change it after backward",
-                    label_of(node_), is_output ? "its result" : fmt::format("input {}", bit),
-                    to_string(shape.shape()), s.version, version));
+  throw MutatedSaved(fmt::format(
+      "backward of {}: {} of shape {} was changed after it was recorded (version {} then, {} now); change a "
+      "copy(), or change it after backward",
+      label_of(node_), is_output ? "its result" : fmt::format("input {}", bit),
+      to_string((is_output ? node_.shape : node_.edges()[bit].shape)->shape()), s.version,
+      s.storage->version.load(std::memory_order_relaxed)));
+}
+
+Tensor VjpContext::saved(unsigned bit) const {
+  const Saved& s = kept_value(bit);
   retain(s.storage);
-  return shape.tensor(s.storage, s.data, tag_of(from));
+  if (bit == kOutputBit) return node_.shape->tensor(s.storage, s.data, tag_of(&node_));
+  const Edge& edge = node_.edges()[bit];
+  return edge.shape->tensor(s.storage, s.data, tag_of(edge.node));
 }
 
 void VjpContext::check_finite(std::size_t i, const Tensor& gradient) const {
@@ -93,6 +92,20 @@ void VjpContext::add(std::size_t i, Tensor g) {
   }
   Node* computed_by = recording_ ? tape_.resolve(g, node_.op->name) : nullptr;
   to.put_gradient(std::move(g), computed_by);
+}
+
+void VjpContext::pass(std::size_t i) {
+  require_input(i);
+  if (!wants(i)) return;
+  Node& to = *node_.edges()[i].node;
+  if (recording_ || to.has_gradient() || checks_finite() || !gradient_) return add(i, gy());
+  retain(gradient_);
+  to.gradient = gradient_;
+  to.gradient_data = gradient_data_;
+}
+
+void VjpContext::check_destination(std::size_t i) const {
+  check_finite(i, node_.edges()[i].node->copy_gradient());
 }
 
 Tensor VjpContext::take_destination(std::size_t i, bool& adds) {

@@ -16,7 +16,23 @@ namespace tapegrad::detail {
 /// them.
 class TAPEGRAD_API VjpContext {
  public:
-  VjpContext(Tape& tape, Node& node, bool recording, bool all_wanted);
+  VjpContext(Tape& tape, Node& node, bool recording, bool all_wanted)
+      : tape_(tape),
+        node_(node),
+        recording_(recording),
+        all_wanted_(all_wanted),
+        gradient_(node.gradient),
+        gradient_data_(node.gradient_data) {
+    if (node.target)
+      retain(gradient_);
+    else
+      node.gradient = nullptr;
+  }
+  ~VjpContext() {
+    if (gradient_) release(gradient_);
+  }
+  VjpContext(const VjpContext&) = delete;
+  VjpContext& operator=(const VjpContext&) = delete;
 
   std::size_t inputs() const { return node_.inputs; }
   /// True where the gradient of input i is asked; a rule need not compute any other.
@@ -26,11 +42,35 @@ class TAPEGRAD_API VjpContext {
   }
   bool recording() const { return recording_; }
   /// Gradient with respect to the output.
-  const Tensor& gy() const { return gy_; }
+  const Tensor& gy() const {
+    if (gradient_) make_gy();
+    return gy_;
+  }
   Shape input_shape(std::size_t i) const { return node_.edges()[i].shape->shape(); }
   Dtype input_dtype(std::size_t i) const { return node_.edges()[i].shape->dtype; }
   Shape output_shape() const { return node_.shape->shape(); }
   const void* attributes() const { return node_.attributes; }
+
+  // For loops over elements, which spare themselves the handles:
+
+  const std::byte* gy_data() const { return gradient_data_; }
+  Dtype output_dtype() const { return node_.shape->dtype; }
+  std::int64_t output_size() const { return node_.shape->size(); }
+  bool has_output_shape(std::size_t i) const { return node_.edges()[i].shape->same_extents(*node_.shape); }
+  /// The elements of input `bit`, or of the output for kOutputBit. Throws as `input`.
+  const std::byte* kept_data(unsigned bit) const { return kept_value(bit).data; }
+  /// add(i, gy()), for an input of the output's shape.
+  void pass(std::size_t i);
+  /// As accumulate, with f(std::byte* destination, bool add).
+  template <class F>
+  void accumulate_data(std::size_t i, F&& f) {
+    require_input(i);
+    if (!wants(i)) return;
+    const bool adds = open_destination(i);
+    f(node_.edges()[i].node->gradient_data, adds);
+    if (checks_finite()) [[unlikely]]
+      check_destination(i);
+  }
 
   /// A kept value. Throws MutatedSaved where it was changed since.
   Tensor input(std::size_t i) const;
@@ -58,8 +98,33 @@ class TAPEGRAD_API VjpContext {
       throw_no_input(i);
   }
   [[noreturn]] void throw_no_input(std::size_t i) const;
+  [[noreturn]] void throw_not_kept() const;
+  [[noreturn]] void throw_mutated(unsigned bit, const Saved& s) const;
   void require_fit(std::size_t i, const Tensor& gradient) const;
   Tag tag_of(Node* node) const;
+  void make_gy() const;
+  bool checks_finite() const { return tape_.check_finite_; }
+  const Saved& kept_value(unsigned bit) const {
+    if (!(node_.kept >> bit & 1u)) [[unlikely]]
+      throw_not_kept();
+    const Saved& s = node_.saved()[Node::count(static_cast<KeepMask>(node_.kept & ((1u << bit) - 1u)))];
+    if (s.storage->version.load(std::memory_order_relaxed) != s.version) [[unlikely]]
+      throw_mutated(bit, s);
+    return s;
+  }
+  /// Makes place for a gradient of input i; true where there is one already, to add to.
+  bool open_destination(std::size_t i) {
+    Node& to = *node_.edges()[i].node;
+    if (to.has_gradient()) {
+      if (!is_unique(to.gradient)) to.put_gradient(to.take_gradient().copy());
+      return true;
+    }
+    const std::size_t bytes = static_cast<std::size_t>(to.shape->size()) * size_of(to.shape->dtype);
+    to.gradient = allocate(bytes);
+    to.gradient_data = to.gradient->data(bytes);
+    return false;
+  }
+  void check_destination(std::size_t i) const;
   Tensor saved(unsigned bit) const;
   Tensor take_destination(std::size_t i, bool& adds);
   void put_destination(std::size_t i, Tensor&& destination);
@@ -69,7 +134,10 @@ class TAPEGRAD_API VjpContext {
   Node& node_;
   bool recording_;
   bool all_wanted_;
-  Tensor gy_;
+  // The gradient, until gy() makes a tensor of it; scalars seldom need one.
+  mutable Storage* gradient_;
+  std::byte* gradient_data_;
+  mutable Tensor gy_;
 };
 
 /// "affine 'net.fc2'", as messages call a node.

@@ -67,14 +67,16 @@ struct Softplus {  // dy/dx = sigmoid(x)
 inline constexpr double kOneOverSqrt2 = 0.70710678118654752;
 inline constexpr double kOneOverSqrt2Pi = 0.39894228040143268;
 
+/// Through erfc, which keeps its digits in the left tail, where 1 + erf cancels.
+inline Tensor normal_cdf(const Tensor& x) { return 0.5 * erfc(-kOneOverSqrt2 * x); }
+
 struct Gelu {  // dy/dx = Phi(x) + x phi(x)
   static constexpr auto name = "gelu";
   static constexpr std::size_t arity = 1;
   static constexpr auto keep = keeps(kIn0);
-  // Through erfc, which keeps its digits in the left tail, where 1 + erf cancels.
-  auto f(auto x) const { return 0.5 * x * erfc(-kOneOverSqrt2 * x); }
+  auto f(auto x) const { return x * normal_cdf(x); }
   auto vjp(auto g, auto x, auto) const {
-    return g * (0.5 * erfc(-kOneOverSqrt2 * x) + kOneOverSqrt2Pi * x * exp(-0.5 * x * x));
+    return g * (normal_cdf(x) + kOneOverSqrt2Pi * x * exp(-0.5 * x * x));
   }
   static void samples(Samples& s) { s.unary(Gelu{}, {-3, 3}, {-5, 8}); }
 };

@@ -48,8 +48,7 @@ constexpr std::size_t tensor_arity() {
 
 template <class Op>
 Tensor run_forward(const void* attributes, const Tensor* const* in, std::size_t count) {
-  static constexpr Op kEmpty{};
-  const Op& op = std::is_empty_v<Op> ? kEmpty : *static_cast<const Op*>(attributes);
+  const Op& op = op_of<Op>(attributes);
   if constexpr (is_elementwise<Op>) {
     return elementwise_forward(kElementwise<Op>, &op, in);
   } else if constexpr (tensor_arity<Op>() == 0) {
@@ -78,8 +77,7 @@ TAPEGRAD_API Tensor sum_to_shape(const Tensor& x, const Shape& shape);
 
 template <class Op, std::size_t... Grad>
 void elementwise_rule(VjpContext& context, std::index_sequence<Grad...>) {
-  static constexpr Op kEmpty{};
-  const Op& op = std::is_empty_v<Op> ? kEmpty : *static_cast<const Op*>(context.attributes());
+  const Op& op = op_of<Op>(context.attributes());
   if (!context.recording() && !general_rules_only()) {
     elementwise_backward(kElementwise<Op>, &op, context);
     return;

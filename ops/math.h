@@ -112,5 +112,11 @@ inline Tensor operator<(const Tensor& a, double b) { return less(a, scalar_like(
 inline Tensor operator<=(const Tensor& a, double b) { return less_equal(a, scalar_like(a, b)); }
 inline Tensor operator>(const Tensor& a, double b) { return greater(a, scalar_like(a, b)); }
 inline Tensor operator>=(const Tensor& a, double b) { return greater_equal(a, scalar_like(a, b)); }
+inline Tensor operator==(double a, const Tensor& b) { return b == a; }
+inline Tensor operator!=(double a, const Tensor& b) { return b != a; }
+inline Tensor operator<(double a, const Tensor& b) { return b > a; }
+inline Tensor operator<=(double a, const Tensor& b) { return b >= a; }
+inline Tensor operator>(double a, const Tensor& b) { return b < a; }
+inline Tensor operator>=(double a, const Tensor& b) { return b <= a; }
 
 }  // namespace tapegrad

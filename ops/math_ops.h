@@ -8,6 +8,8 @@ namespace tapegrad TAPEGRAD_API {  // the structs are part of the names of expor
 
 /// A tensor serves as a mask as it is: not zero is true.
 inline const Tensor& mask(const Tensor& condition) { return condition; }
+/// And as a number: 1 where true.
+inline const Tensor& number(const Tensor& condition) { return condition; }
 
 // ---- arithmetic ----
 

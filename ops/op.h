@@ -64,20 +64,26 @@ struct TypeList {};
 
 class Samples;
 
+namespace detail {
+/// The op that a node's attributes are the bytes of; none are stored of an op without members.
+template <class Op>
+const Op& op_of(const void* attributes) {
+  if constexpr (std::is_empty_v<Op>) {
+    static constexpr Op kOp{};
+    return kOp;
+  } else {
+    return *static_cast<const Op*>(attributes);
+  }
+}
+}  // namespace detail
+
 /// What a rule on tensors sees of the node it differentiates.
 template <class Op>
 class Vjp {
  public:
   explicit Vjp(detail::VjpContext& context) : context_(context) {}
 
-  const Op& op() const {
-    if constexpr (std::is_empty_v<Op>) {
-      static constexpr Op kOp{};
-      return kOp;
-    } else {
-      return *static_cast<const Op*>(context_.attributes());
-    }
-  }
+  const Op& op() const { return detail::op_of<Op>(context_.attributes()); }
   /// Gradient with respect to the output.
   const Tensor& gy() const { return context_.gy(); }
   /// True where the gradient of input i is asked.

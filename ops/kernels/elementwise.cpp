@@ -1,10 +1,11 @@
 #include <algorithm>
-#include <cstring>
+#include <array>
 
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/ops/define.h>
-#include <tapegrad/ops/kernels/broadcast.h>
 #include <tapegrad/ops/kernels/elementwise.h>
+#include <tapegrad/ops/kernels/operand.h>
+#include <tapegrad/ops/kernels/parallel.h>
 #include <tapegrad/ops/kernels/reduce.h>
 
 #include <fmt/format.h>
@@ -13,74 +14,34 @@ namespace tapegrad::detail {
 
 namespace {
 
-// Elements a pass works on at a time where operands are stretched or gradients reduced: all that a block
-// touches, four operands of doubles at most, stays in the first-level cache.
-constexpr std::int64_t kBlock = 512;
+// ---- sums of gradients ----
 
-struct alignas(64) Scratch {
-  std::byte bytes[kBlock * sizeof(double)];
+template <class T>
+struct AddKernel {
+  static void run(T* __restrict sum, const T* __restrict term, std::size_t n) {
+    std::size_t j = 0;
+    for (; n - j >= kTrip; j += kTrip)
+      for (std::size_t k = 0; k < kTrip; ++k) sum[j + k] += term[j + k];
+    for (; j < n; ++j) sum[j] += term[j];
+  }
 };
 
-const std::byte* at(const void* base, std::int64_t i, std::size_t size) {
-  return static_cast<const std::byte*>(base) + static_cast<std::size_t>(i) * size;
+/// sum[i] += term[i]
+template <class T>
+void add_elements(T* sum, const T* term, std::int64_t n) {
+  static constexpr auto kLoop = per_isa<AddKernel<T>, T*, const T*, std::size_t>();
+  chosen(kLoop)(sum, term, static_cast<std::size_t>(n));
 }
-std::byte* at(void* base, std::int64_t i, std::size_t size) {
-  return static_cast<std::byte*>(base) + static_cast<std::size_t>(i) * size;
-}
-
-/// Hands out contiguous elements of an operand, block by block, stretching it into scratch where it
-/// broadcasts.
-class Operand {
- public:
-  void bind(const Tensor& t, const Shape& out) {
-    data_ = TensorAccess::data(t);
-    size_ = size_of(t.dtype());
-    direct_ = t.size() == out.size();
-    if (!direct_) layout_ = BroadcastLayout(t.shape(), out);
-  }
-
-  const void* block(std::int64_t start, std::int64_t count) {
-    if (!data_) return nullptr;
-    if (direct_) return at(data_, start, size_);
-    std::byte* to = scratch_.bytes;
-    layout_.walk(start, count, [&](std::int64_t offset, std::int64_t run, std::int64_t step) {
-      const std::byte* from = at(data_, offset, size_);
-      const std::size_t bytes = static_cast<std::size_t>(run) * size_;
-      if (step) {
-        std::memcpy(to, from, bytes);
-      } else if (size_ == sizeof(float)) {
-        float v;
-        std::memcpy(&v, from, sizeof v);
-        std::fill_n(reinterpret_cast<float*>(to), run, v);
-      } else {
-        double v;
-        std::memcpy(&v, from, sizeof v);
-        std::fill_n(reinterpret_cast<double*>(to), run, v);
-      }
-      to += bytes;
-    });
-    return scratch_.bytes;
-  }
-  bool direct() const { return direct_; }
-
- private:
-  const std::byte* data_ = nullptr;
-  std::size_t size_ = 0;
-  BroadcastLayout layout_;
-  bool direct_ = true;
-  Scratch scratch_;
-};
 
 // Adds a block of the full gradient to the gradient of an operand that was stretched.
 template <class T>
 void reduce_block(const BroadcastLayout& layout, std::int64_t start, std::int64_t count, const T* block,
                   T* sum) {
   layout.walk(start, count, [&](std::int64_t offset, std::int64_t run, std::int64_t step) {
-    if (step) {
-      for (std::int64_t j = 0; j < run; ++j) sum[offset + j] += block[j];
-    } else {
+    if (step)
+      add_elements(sum + offset, block, run);
+    else
       sum[offset] += fold_block<SumFold<T>>(block, run, T{});
-    }
     block += run;
   });
 }
@@ -92,71 +53,149 @@ struct GradientSum {
   }
 };
 
+// ---- errors ----
+
+[[noreturn]] void throw_mixed(const ElementwiseOp& e, Dtype a, Dtype b) {
+  throw DtypeError(
+      fmt::format("{}: inputs of {} and {}; cast one of them (tensors are not converted silently)",
+                  op_label(e.name), name_of(a), name_of(b)));
+}
+[[noreturn]] void throw_not_taken(const ElementwiseOp& e, Dtype dtype) {
+  throw DtypeError(fmt::format("{}: an input of {}; this operation takes f32 and f64, cast the input first",
+                               op_label(e.name), name_of(dtype)));
+}
+
+/// Where the operands of a loop stand; null for those it does not read.
+using Pointers = std::array<const void*, kBackwardOperands>;
+
+Pointers advanced(Pointers p, std::int64_t by, std::size_t size) {
+  for (const void*& q : p)
+    if (q) q = at(q, by, size);
+  return p;
+}
+
+Tensor forward_stretched(const ElementwiseOp& e, const void* op, const Tensor* const* in, const Shape& shape,
+                         const ElementwiseLoop& loop) {
+  const Dtype dtype = in[0]->dtype();
+  const std::size_t size = size_of(dtype);
+  Tensor out = Tensor::empty(shape, dtype);
+  std::byte* const to = TensorAccess::data(out);
+  parallel_ranges(shape.size(), kRangeLength, [&](std::int64_t begin, std::int64_t end) {
+    std::array<Operand, kMaxArity> operands;
+    for (std::size_t i = 0; i < e.arity; ++i)
+      operands[i].bind(TensorAccess::data(*in[i]), dtype, in[i]->shape(), shape);
+    for (std::int64_t start = begin; start < end; start += kBlock) {
+      const std::int64_t count = std::min(kBlock, end - start);
+      const void* pointers[kMaxArity] = {};
+      for (std::size_t i = 0; i < e.arity; ++i) pointers[i] = operands[i].block(start, count);
+      chosen(loop)(op, static_cast<std::size_t>(count), pointers, at(to, start, size));
+    }
+  });
+  return out;
+}
+
 }  // namespace
 
 Tensor elementwise_forward(const ElementwiseOp& e, const void* op, const Tensor* const* in) {
-  const Dtype dtype = in[0]->dtype();
-  Shape shape = in[0]->shape();
+  const Tensor& first = *in[0];
+  const Dtype dtype = first.dtype();
+  const ElementwiseLoop& loop = e.forward[static_cast<std::size_t>(dtype)];
   bool same_shape = true;
   for (std::size_t i = 1; i < e.arity; ++i) {
-    if (in[i]->dtype() != dtype)
-      throw DtypeError(
-          fmt::format("{}: inputs of {} and {}; cast one of them (tensors are not converted silently)",
-                      op_label(e.name), name_of(dtype), name_of(in[i]->dtype())));
-    if (in[i]->shape() == shape) continue;
-    same_shape = false;
-    shape = broadcast(shape, in[i]->shape(), e.name);
+    if (in[i]->dtype() != dtype) throw_mixed(e, dtype, in[i]->dtype());
+    same_shape &= in[i]->shape() == first.shape();
   }
-  const ForwardLoop loop = e.forward[static_cast<std::size_t>(dtype)];
-  if (!loop)
-    throw DtypeError(fmt::format("{}: an input of {}; this operation takes f32 and f64, cast the input first",
-                                 op_label(e.name), name_of(dtype)));
-  Tensor out = Tensor::empty(shape, dtype);
-  const std::int64_t n = shape.size();
-  void* to = TensorAccess::data(out);
-  const void* pointers[kMaxArity] = {};
-  if (same_shape) {
-    for (std::size_t i = 0; i < e.arity; ++i) pointers[i] = TensorAccess::data(*in[i]);
-    loop(op, static_cast<std::size_t>(n), pointers, to);
+  if (!loop[0]) throw_not_taken(e, dtype);
+  if (!same_shape) {
+    Shape shape = first.shape();
+    for (std::size_t i = 1; i < e.arity; ++i) shape = broadcast(shape, in[i]->shape(), e.name);
+    return forward_stretched(e, op, in, shape, loop);
+  }
+  Tensor out = Tensor::empty(first.shape(), dtype);
+  std::byte* const to = TensorAccess::data(out);
+  const void* pointers[kMaxArity];
+  for (std::size_t i = 0; i < e.arity; ++i) pointers[i] = TensorAccess::data(*in[i]);
+  const std::int64_t n = first.size();
+  if (n <= kRangeLength) {
+    chosen(loop)(op, static_cast<std::size_t>(n), pointers, to);
     return out;
   }
-  std::array<Operand, kMaxArity> operands;
-  for (std::size_t i = 0; i < e.arity; ++i) operands[i].bind(*in[i], shape);
-  for (std::int64_t start = 0; start < n; start += kBlock) {
-    const std::int64_t count = std::min(kBlock, n - start);
-    for (std::size_t i = 0; i < e.arity; ++i) pointers[i] = operands[i].block(start, count);
-    loop(op, static_cast<std::size_t>(count), pointers, at(to, start, size_of(dtype)));
-  }
+  parallel_ranges(n, kRangeLength, [&](std::int64_t begin, std::int64_t end) {
+    const void* from[kMaxArity];
+    for (std::size_t i = 0; i < e.arity; ++i) from[i] = at(pointers[i], begin, size_of(dtype));
+    chosen(loop)(op, static_cast<std::size_t>(end - begin), from, at(to, begin, size_of(dtype)));
+  });
   return out;
 }
 
 namespace {
 
+/// Elements [begin, end) of a gradient by `loop`, written or added.
 template <class T>
-class BackwardPass {
- public:
-  BackwardPass(const ElementwiseOp& e, const void* op, VjpContext& context)
-      : e_(e), op_(op), context_(context), shape_(context.output_shape()), n_(shape_.size()) {
-    KeepMask needed = 0;
-    for (std::size_t i = 0; i < e.arity; ++i)
-      if (context.wants(i)) needed |= e.keep[i];
-    for (std::size_t i = 0; i < e.arity; ++i) {
-      if (!(needed >> i & 1u)) continue;
-      inputs_[i] = context.input(i);
-      operands_[i].bind(inputs_[i], shape_);
-      all_direct_ &= operands_[i].direct();
+void gradient_range(const ElementwiseLoop& loop, const void* op, const Pointers& operands, T* to, bool add,
+                    std::int64_t begin, std::int64_t end) {
+  const auto run = [&](std::int64_t start, std::int64_t count, T* out) {
+    const Pointers from = advanced(operands, start, sizeof(T));
+    chosen(loop)(op, static_cast<std::size_t>(count), from.data(), out);
+  };
+  if (!add) return run(begin, end - begin, to + begin);
+  Scratch scratch;
+  T* const block = reinterpret_cast<T*>(scratch.bytes);
+  for (std::int64_t start = begin; start < end; start += kBlock) {
+    const std::int64_t count = std::min(kBlock, end - start);
+    run(start, count, block);
+    add_elements(to + start, block, count);
+  }
+}
+
+/// Where all operands have the shape of the output.
+void backward_direct(const ElementwiseOp& e, const void* op, KeepMask read, VjpContext& context) {
+  Pointers operands{context.gy_data()};
+  for (std::size_t i = 0; i < e.arity; ++i)
+    if (read >> i & 1u) operands[1 + i] = context.kept_data(static_cast<unsigned>(i));
+  if (read & kOut) operands[kOutputOperand] = context.kept_data(kOutputBit);
+  const bool is_double = context.output_dtype() == f64;
+  const std::int64_t n = context.output_size();
+  for (std::size_t i = 0; i < e.arity; ++i) {
+    if (!context.wants(i)) continue;
+    if (e.passes >> i & 1u) {
+      context.pass(i);
+      continue;
     }
-    if (needed & kOut) output_ = context.output();
+    const ElementwiseLoop& loop = e.backward[i][is_double];
+    context.accumulate_data(i, [&](std::byte* to, bool add) {
+      if (!add && n <= kRangeLength)
+        return chosen(loop)(op, static_cast<std::size_t>(n), operands.data(), to);
+      parallel_ranges(n, kRangeLength, [&](std::int64_t begin, std::int64_t end) {
+        if (is_double)
+          gradient_range(loop, op, operands, reinterpret_cast<double*>(to), add, begin, end);
+        else
+          gradient_range(loop, op, operands, reinterpret_cast<float*>(to), add, begin, end);
+      });
+    });
+  }
+}
+
+/// Where some operands are stretched, or gradients reduced to the shape of one that was.
+template <class T>
+class StretchedBackward {
+ public:
+  StretchedBackward(const ElementwiseOp& e, const void* op, KeepMask read, VjpContext& context)
+      : e_(e), op_(op), context_(context), shape_(context.output_shape()), n_(shape_.size()) {
+    for (std::size_t i = 0; i < e.arity; ++i) {
+      shapes_[i] = context.input_shape(i);
+      if (read >> i & 1u) kept_[i] = context.kept_data(static_cast<unsigned>(i));
+    }
+    if (read & kOut) output_ = context.kept_data(kOutputBit);
   }
 
   void gradient(std::size_t i) {
-    const Shape to = context_.input_shape(i);
+    const Shape& to = shapes_[i];
     const bool passes = e_.passes >> i & 1u;
     if (to == shape_) {
-      if (passes) return context_.add(i, context_.gy());
-      context_.accumulate(
-          i, [&](Tensor& destination, bool add) { whole(i, TensorAccess::data_as<T>(destination), add); });
-      return;
+      if (passes) return context_.pass(i);
+      return context_.accumulate_data(
+          i, [&](std::byte* data, bool add) { whole(i, reinterpret_cast<T*>(data), add); });
     }
     if (passes) return context_.add(i, sum_to_shape(context_.gy(), to));
     const BroadcastLayout layout(to, shape_);
@@ -177,38 +216,39 @@ class BackwardPass {
   }
 
  private:
-  const T* gy() const { return TensorAccess::data_as<T>(context_.gy()); }
-
-  void whole(std::size_t i, T* to, bool add) {
-    if (!add && all_direct_) return run(i, 0, n_, to);
-    for (std::int64_t start = 0; start < n_; start += kBlock) {
-      const std::int64_t count = std::min(kBlock, n_ - start);
-      if (!add) {
-        run(i, start, count, to + start);
-      } else {
-        const T* block = into_scratch(i, start, count);
-        for (std::int64_t j = 0; j < count; ++j) to[start + j] += block[j];
-      }
+  /// f(start, count, block of the full gradient of input i) for [begin, end).
+  template <class F>
+  void blocks(std::size_t i, std::int64_t begin, std::int64_t end, F&& f) {
+    std::array<Operand, kMaxArity> operands;
+    for (std::size_t k = 0; k < e_.arity; ++k)
+      if (e_.keep[i] >> k & 1u) operands[k].bind(kept_[k], dtype_of<T>, shapes_[k], shape_);
+    Scratch scratch;
+    T* const block = reinterpret_cast<T*>(scratch.bytes);
+    const ElementwiseLoop& loop = e_.backward[i][sizeof(T) == sizeof(double)];
+    for (std::int64_t start = begin; start < end; start += kBlock) {
+      const std::int64_t count = std::min(kBlock, end - start);
+      Pointers from{at(context_.gy_data(), start, sizeof(T))};
+      for (std::size_t k = 0; k < e_.arity; ++k) from[1 + k] = operands[k].block(start, count);
+      if (e_.keep[i] & kOut) from[kOutputOperand] = at(output_, start, sizeof(T));
+      chosen(loop)(op_, static_cast<std::size_t>(count), from.data(), block);
+      f(start, count, block);
     }
   }
-  const T* into_scratch(std::size_t i, std::int64_t start, std::int64_t count) {
-    T* block = reinterpret_cast<T*>(scratch_.bytes);
-    run(i, start, count, block);
-    return block;
+  void whole(std::size_t i, T* to, bool add) {
+    parallel_ranges(n_, kRangeLength, [&](std::int64_t begin, std::int64_t end) {
+      blocks(i, begin, end, [&](std::int64_t start, std::int64_t count, const T* block) {
+        if (add)
+          add_elements(to + start, block, count);
+        else
+          std::copy_n(block, count, to + start);
+      });
+    });
   }
   void reduce_blocks(const BroadcastLayout& layout, std::size_t i, std::int64_t begin, std::int64_t end,
                      Tensor& sum) {
-    for (std::int64_t start = begin; start < end; start += kBlock) {
-      const std::int64_t count = std::min(kBlock, end - start);
-      reduce_block(layout, start, count, into_scratch(i, start, count), TensorAccess::data_as<T>(sum));
-    }
-  }
-  void run(std::size_t i, std::int64_t start, std::int64_t count, T* to) {
-    const void* pointers[kMaxArity] = {};
-    for (std::size_t k = 0; k < e_.arity; ++k) pointers[k] = operands_[k].block(start, count);
-    const T* out = output_.defined() ? TensorAccess::data_as<T>(output_) + start : nullptr;
-    e_.backward[i][sizeof(T) == sizeof(double)](op_, static_cast<std::size_t>(count), gy() + start, pointers,
-                                                out, to);
+    blocks(i, begin, end, [&](std::int64_t start, std::int64_t count, const T* block) {
+      reduce_block(layout, start, count, block, TensorAccess::data_as<T>(sum));
+    });
   }
 
   const ElementwiseOp& e_;
@@ -216,18 +256,26 @@ class BackwardPass {
   VjpContext& context_;
   Shape shape_;
   std::int64_t n_;
-  std::array<Tensor, kMaxArity> inputs_;
-  std::array<Operand, kMaxArity> operands_;
-  Tensor output_;
-  bool all_direct_ = true;
-  Scratch scratch_;
+  std::array<Shape, kMaxArity> shapes_;
+  std::array<const std::byte*, kMaxArity> kept_{};
+  const std::byte* output_ = nullptr;
 };
 
 }  // namespace
 
 void elementwise_backward(const ElementwiseOp& e, const void* op, VjpContext& context) {
-  visit_floating(context.gy().dtype(), [&]<class T> {
-    BackwardPass<T> pass(e, op, context);
+  KeepMask read = 0;
+  bool direct = true;
+  for (std::size_t i = 0; i < e.arity; ++i)
+    if (context.wants(i)) {
+      read |= e.keep[i];
+      direct &= context.has_output_shape(i);
+    }
+  for (std::size_t i = 0; i < e.arity; ++i)
+    if (read >> i & 1u) direct &= context.has_output_shape(i);
+  if (direct) return backward_direct(e, op, read, context);
+  visit_floating(context.output_dtype(), [&]<class T> {
+    StretchedBackward<T> pass(e, op, read, context);
     for (std::size_t i = 0; i < e.arity; ++i)
       if (context.wants(i)) pass.gradient(i);
   });
@@ -235,9 +283,11 @@ void elementwise_backward(const ElementwiseOp& e, const void* op, VjpContext& co
 
 void add_gradient_into(Tensor& sum, const Tensor& term) {
   visit_floating(sum.dtype(), [&]<class T> {
-    T* to = TensorAccess::data_as<T>(sum);
-    const T* from = TensorAccess::data_as<T>(term);
-    for (std::int64_t i = 0; i < sum.size(); ++i) to[i] += from[i];
+    T* const to = TensorAccess::data_as<T>(sum);
+    const T* const from = TensorAccess::data_as<T>(term);
+    parallel_ranges(sum.size(), kRangeLength, [&](std::int64_t begin, std::int64_t end) {
+      add_elements(to + begin, from + begin, end - begin);
+    });
   });
 }
 

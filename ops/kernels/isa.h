@@ -7,14 +7,21 @@
 /// One program for many processors: hot loops are compiled once for each instruction set below, and the
 /// best one that the processor has is chosen at start.
 ///
-/// The targets name features, never an architecture, and carry no `optimize` attribute: GCC inlines a function
-/// only into one whose options contain its own, and a loop whose body is not inlined is not vectorised.
+/// The targets name features, never an architecture, and carry no `optimize` attribute: GCC inlines a
+/// function only into one whose options contain its own, and a loop whose body is not inlined is not
+/// vectorised.
 namespace tapegrad::detail {
 
 enum class Isa : std::uint8_t { base, avx2, avx512 };
 inline constexpr int kIsas = 3;
 
-#if defined(__x86_64__) && defined(__GNUC__)
+#define TAPEGRAD_INLINE inline __attribute__((always_inline))
+
+#if defined(__x86_64__) && defined(__clang__)
+#define TAPEGRAD_X86 1
+#define TAPEGRAD_TARGET_AVX2 __attribute__((target("avx2,fma,bmi2")))
+#define TAPEGRAD_TARGET_AVX512 __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,bmi2")))
+#elif defined(__x86_64__) && defined(__GNUC__)
 #define TAPEGRAD_X86 1
 #define TAPEGRAD_TARGET_AVX2 __attribute__((target("avx2,fma,bmi2")))
 #define TAPEGRAD_TARGET_AVX512 \

@@ -32,6 +32,9 @@ void parallel_for(std::int64_t blocks, F&& f) {
       const_cast<void*>(static_cast<const void*>(std::addressof(f))));
 }
 
+/// Elements of a block where nothing else decides: enough to be worth waking a thread.
+inline constexpr std::int64_t kRangeLength = 16 * 1024;
+
 /// Number of blocks of `length` that cover [0, n), the last one perhaps shorter.
 constexpr std::int64_t blocks_of(std::int64_t n, std::int64_t length) { return (n + length - 1) / length; }
 

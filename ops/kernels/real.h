@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <type_traits>
 
+#include <tapegrad/ops/kernels/vector_math.h>
+
 /// The number type that elementwise formulas are instantiated with to become loops: a float, double or int64
 /// that keeps its type against literals of double, and whose comparisons give a mask for `where`, as tensors
 /// do.
@@ -42,6 +44,8 @@ T wrapping_neg(T a) {
 template <class T>
 struct MaskOf {
   bool v;
+
+  friend MaskOf operator|(MaskOf a, MaskOf b) { return {static_cast<bool>(a.v | b.v)}; }  // without a branch
 };
 
 template <class T>
@@ -76,15 +80,24 @@ struct Real {
   friend MaskOf<T> operator>=(Real a, double b) { return a >= of(b); }
   friend MaskOf<T> operator==(Real a, double b) { return a == of(b); }
   friend MaskOf<T> operator!=(Real a, double b) { return a != of(b); }
+  friend MaskOf<T> operator<(double a, Real b) { return of(a) < b; }
+  friend MaskOf<T> operator<=(double a, Real b) { return of(a) <= b; }
+  friend MaskOf<T> operator>(double a, Real b) { return of(a) > b; }
+  friend MaskOf<T> operator>=(double a, Real b) { return of(a) >= b; }
 
-  friend Real where(MaskOf<T> m, Real a, Real b) { return {m.v ? a.v : b.v}; }
+  friend Real where(MaskOf<T> m, Real a, Real b) {
+    if constexpr (std::is_integral_v<T>)
+      return {m.v ? a.v : b.v};
+    else
+      return {vm::choose(m.v, a.v, b.v)};
+  }
   friend Real where(MaskOf<T> m, Real a, double b) { return where(m, a, of(b)); }
   friend Real where(MaskOf<T> m, double a, Real b) { return where(m, of(a), b); }
 
-  friend Real exp(Real x) { return {std::exp(x.v)}; }
-  friend Real expm1(Real x) { return {std::expm1(x.v)}; }
-  friend Real log(Real x) { return {std::log(x.v)}; }
-  friend Real log1p(Real x) { return {std::log1p(x.v)}; }
+  friend Real exp(Real x) { return {vm::exp(x.v)}; }
+  friend Real expm1(Real x) { return {vm::expm1(x.v)}; }
+  friend Real log(Real x) { return {vm::log(x.v)}; }
+  friend Real log1p(Real x) { return {vm::log1p(x.v)}; }
   friend Real sqrt(Real x) { return {std::sqrt(x.v)}; }
   friend Real sin(Real x) { return {std::sin(x.v)}; }
   friend Real cos(Real x) { return {std::cos(x.v)}; }
@@ -94,12 +107,27 @@ struct Real {
   friend Real atan(Real x) { return {std::atan(x.v)}; }
   friend Real sinh(Real x) { return {std::sinh(x.v)}; }
   friend Real cosh(Real x) { return {std::cosh(x.v)}; }
-  friend Real tanh(Real x) { return {std::tanh(x.v)}; }
+  friend Real tanh(Real x) { return {vm::tanh(x.v)}; }
   friend Real erf(Real x) { return {std::erf(x.v)}; }
   friend Real erfc(Real x) { return {std::erfc(x.v)}; }
+  /// (1 + erf(x / sqrt(2))) / 2, with all digits in the left tail: there the rounding of x / sqrt(2) would be
+  /// magnified, so that float computes in double, and double adds what the product has lost.
+  friend Real normal_cdf(Real x) {
+    constexpr double kHigh = 0x1.6a09e667f3bcdp-1;  // 1 / sqrt(2)
+    constexpr double kLow = -0x1.bdd3413b26456p-55;
+    const double wide = static_cast<double>(x.v);
+    const double z = wide * -kHigh;
+    if constexpr (sizeof(T) < sizeof(double)) {
+      return {static_cast<T>(0.5 * std::erfc(z))};
+    } else {
+      const double lost = std::fma(wide, -kHigh, -z) - wide * kLow;
+      const double slope = 1.1283791670955126 * std::exp(-z * z);  // of -erfc; 0 where `lost` is no number
+      return {0.5 * (std::erfc(z) - (slope > 0 ? slope * lost : 0))};
+    }
+  }
   friend Real pow(Real x, Real y) { return {std::pow(x.v, y.v)}; }
   friend Real pow(Real x, double y) { return pow(x, of(y)); }
-  friend Real sigmoid(Real x) { return 1 / (1 + exp(-x)); }
+  friend Real sigmoid(Real x) { return {vm::sigmoid(x.v)}; }
   friend Real abs(Real x) {
     if constexpr (std::is_integral_v<T>)
       return {x.v < 0 ? wrapping_neg(x.v) : x.v};
@@ -108,8 +136,8 @@ struct Real {
   }
   friend Real sign(Real x) { return {static_cast<T>((x.v > T{0}) - (x.v < T{0}))}; }
   /// The larger; a NaN in either is passed on, as in NumPy.
-  friend Real maximum(Real a, Real b) { return {a.v > b.v || a.v != a.v ? a.v : b.v}; }
-  friend Real minimum(Real a, Real b) { return {a.v < b.v || a.v != a.v ? a.v : b.v}; }
+  friend Real maximum(Real a, Real b) { return where((a > b) | (a != a), a, b); }
+  friend Real minimum(Real a, Real b) { return where((a < b) | (a != a), a, b); }
   friend Real maximum(Real a, double b) { return maximum(a, of(b)); }
   friend Real minimum(Real a, double b) { return minimum(a, of(b)); }
 };

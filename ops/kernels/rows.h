@@ -15,9 +15,6 @@
 /// shape alone, which the threads share.
 namespace tapegrad::detail {
 
-/// Elements of a block: enough to be worth waking a thread.
-inline constexpr std::int64_t kRangeLength = 16 * 1024;
-
 /// The rows of a tensor along an axis: elements `inner` apart.
 struct RowLayout {
   std::int64_t outer = 1;

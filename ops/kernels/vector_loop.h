@@ -1,0 +1,103 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstring>
+
+#include <tapegrad/ops/kernels/isa.h>
+
+/// Loops over elements that become loops over vectors, also in a user's program that is compiled with -O2 and
+/// for any processor.
+///
+/// At -O2, GCC vectorises a loop whose number of rounds it knows, and only where no other function is called
+/// in it. So the work is done in trips of fixed length, within functions compiled for each instruction set
+/// that inline all they call (`flatten`). What they call must not be declared always_inline, but for leaves:
+/// GCC 12 inlines such a function first, and then stops at what that one calls.
+namespace tapegrad::detail {
+
+/// Elements of a trip: a few vectors, so that their latencies overlap.
+inline constexpr std::size_t kTrip = 64;
+/// So many elements are left to a plain loop, which costs less than to pad them.
+inline constexpr std::size_t kPlain = 7;
+
+/// The elements of an operand.
+template <class T, class Number>
+struct Elements {
+  const T* p;
+
+  Number operator[](std::size_t i) const { return {p[i]}; }
+
+  /// Elements of a last, short trip, filled up.
+  struct Padded {
+    alignas(64) T v[kTrip];
+
+    Padded(const T* from, std::size_t count) {
+      for (std::size_t k = 0; k < kTrip; ++k) v[k] = T{1};
+      std::memcpy(v, from, count * sizeof(T));
+    }
+    Number operator[](std::size_t i) const { return {v[i]}; }
+  };
+  Padded padded(std::size_t begin, std::size_t count) const { return Padded(p + begin, count); }
+};
+
+/// Stands for an operand that has no values: each of its elements is an Absent.
+template <class Absent>
+struct NoElements {
+  Absent operator[](std::size_t) const { return {}; }
+  NoElements padded(std::size_t, std::size_t) const { return {}; }
+};
+
+/// out[j] = f(operands[j]...) for j in [0, n), with the same rounding wherever an element stands.
+template <class T, class F, class... Operands>
+void vector_loop(std::size_t n, T* out, const F& f, const Operands&... operands) {
+  std::size_t j = 0;
+  for (; n - j >= kTrip; j += kTrip)
+#pragma GCC ivdep  // `out` may be an operand, but not overlap one otherwise
+    for (std::size_t k = 0; k < kTrip; ++k) out[j + k] = f(operands[j + k]...);
+  if (n - j > kPlain) {
+    const auto trip = [&](const auto&... padded) {
+      alignas(64) T result[kTrip];
+      for (std::size_t k = 0; k < kTrip; ++k) result[k] = f(padded[k]...);
+      std::memcpy(out + j, result, (n - j) * sizeof(T));
+    };
+    trip(operands.padded(j, n - j)...);
+    return;
+  }
+  for (; j < n; ++j) out[j] = f(operands[j]...);
+}
+
+/// Kernel::run(arguments...), compiled for each instruction set.
+template <class Kernel, class... A>
+__attribute__((flatten)) void run_base(A... arguments) {
+  Kernel::run(arguments...);
+}
+#if TAPEGRAD_X86
+template <class Kernel, class... A>
+TAPEGRAD_TARGET_AVX2 __attribute__((flatten)) void run_avx2(A... arguments) {
+  Kernel::run(arguments...);
+}
+template <class Kernel, class... A>
+TAPEGRAD_TARGET_AVX512 __attribute__((flatten)) void run_avx512(A... arguments) {
+  Kernel::run(arguments...);
+}
+#endif
+
+template <class... A>
+using PerIsa = std::array<void (*)(A...), kIsas>;
+
+/// The versions of a kernel; `chosen` is the one for the set in use.
+template <class Kernel, class... A>
+constexpr PerIsa<A...> per_isa() {
+#if TAPEGRAD_X86
+  return {&run_base<Kernel, A...>, &run_avx2<Kernel, A...>, &run_avx512<Kernel, A...>};
+#else
+  return {&run_base<Kernel, A...>, &run_base<Kernel, A...>, &run_base<Kernel, A...>};
+#endif
+}
+
+template <class... A>
+auto chosen(const PerIsa<A...>& versions) {
+  return versions[static_cast<std::size_t>(isa())];
+}
+
+}  // namespace tapegrad::detail

@@ -1,0 +1,60 @@
+#pragma once
+
+#include <cstddef>
+#include <type_traits>
+
+#include <tapegrad/ops/define.h>
+#include <tapegrad/ops/kernels/dual.h>
+
+/// Elementwise functions of the user's own, fused into one operation.
+///
+///     const double a = 1.5, b = 0.5;
+///     Tensor y = map([=](auto x) { return sigmoid(a * x + b) * tanh(x) + relu(x); }, x);
+///
+/// y = f(x, ...) element by element, of one to three tensors that broadcast. The tape records one node and
+/// keeps the inputs alone; forward and each gradient are one vectorised loop, for the instruction set of the
+/// processor that runs the program, whatever it was compiled for. The gradient follows from the formula, by
+/// the chain rule through the same derivatives that the single operations have. Where a derivative is itself
+/// recorded, f is evaluated on tensors, so that derivatives of any order exist.
+///
+/// f is generic (`auto`) over numbers, masks come from comparisons, and it may use, unqualified:
+///     + - * / with numbers and C++ constants, unary -, pow, square, sqrt, rsqrt, exp, expm1, log, log1p,
+///     abs, sign, maximum, minimum, clamp, where(a < b, c, d), sin, cos, tan, asin, acos, atan, sinh, cosh,
+///     tanh, erf, erfc, relu, leaky_relu, elu, sigmoid, softplus, gelu, silu, step.
+/// What it captures must be trivially copyable and is a constant: its gradient is not asked. It is vectorised
+/// as far as its functions are: arithmetic, comparisons, exp, expm1, log, log1p, tanh, sigmoid, softplus and
+/// silu; sqrt only under -fno-math-errno.
+namespace tapegrad {
+namespace detail {
+
+template <class F, std::size_t Inputs>
+struct Map {
+  static constexpr auto name = "map";
+  static constexpr std::size_t arity = Inputs;
+  static constexpr auto keep = keeps((1u << Inputs) - 1u);
+  F function;
+
+  auto f(auto... x) const { return function(x...); }
+  auto vjp(auto g, auto x, auto) const { return tangent(function(Dual{x, g}), g); }
+  auto vjp0(auto g, auto a, auto b, auto) const { return tangent(function(Dual{a, g}, b), g); }
+  auto vjp1(auto g, auto a, auto b, auto) const { return tangent(function(a, Dual{b, g}), g); }
+  auto vjp0(auto g, auto a, auto b, auto c, auto) const { return tangent(function(Dual{a, g}, b, c), g); }
+  auto vjp1(auto g, auto a, auto b, auto c, auto) const { return tangent(function(a, Dual{b, g}, c), g); }
+  auto vjp2(auto g, auto a, auto b, auto c, auto) const { return tangent(function(a, b, Dual{c, g}), g); }
+  /// The points to check a formula at are known to who writes it: gradcheck::check of the call does it.
+  static void samples(Samples&) {}
+};
+
+}  // namespace detail
+
+/// See above. Throws ShapeError where the tensors do not broadcast, DtypeError where their types differ or
+/// are integers.
+template <class F, std::same_as<Tensor>... T>
+Tensor map(const F& f, const Tensor& x, const T&... more) {
+  static_assert(sizeof...(T) < detail::kMaxArity, "map: one to three tensors");
+  static_assert(std::is_trivially_copyable_v<F>,
+                "map: capture numbers by value; the function is copied into the tape as bytes");
+  return apply_op(detail::Map<F, 1 + sizeof...(T)>{f}, x, more...);
+}
+
+}  // namespace tapegrad

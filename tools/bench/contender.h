@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "tasks.h"
@@ -28,6 +29,9 @@ class Program {
   virtual Result run(std::int64_t calls) = 0;
 };
 
+/// What a call takes, about, for a contender to choose between programs of its own. It makes many calls.
+double seconds_of_call(Program& program);
+
 class NetProgram : public Program {
  public:
   /// Share of the items, training or test ones, that are classified as labelled.
@@ -43,6 +47,10 @@ class Contender {
   virtual std::unique_ptr<NetProgram> net(std::shared_ptr<const NetTask>) { return nullptr; }
   virtual std::unique_ptr<Program> chain(const ChainTask&) { return nullptr; }
   virtual std::unique_ptr<Program> formula(std::shared_ptr<const FormulaTask>) { return nullptr; }
+  /// The same as a single operation where the contender has a way to say it.
+  virtual std::unique_ptr<Program> fused_formula(std::shared_ptr<const FormulaTask> task) {
+    return formula(std::move(task));
+  }
   virtual std::unique_ptr<Program> overhead(Overhead) { return nullptr; }
 };
 

@@ -1,7 +1,6 @@
 #include <cblas.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <cstring>
 
@@ -195,16 +194,6 @@ class Net final : public NetProgram {
   Index step_ = 0;
 };
 
-double seconds_of_step(Net& net) {
-  const auto seconds_of = [&](Index calls) {
-    const auto start = std::chrono::steady_clock::now();
-    net.run(calls);
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  };
-  const auto calls = static_cast<Index>(0.05 / (seconds_of(2) / 2)) + 1;
-  return std::min(seconds_of(calls), seconds_of(calls)) / static_cast<double>(calls);
-}
-
 /// A tape made by hand for numbers: values, partial derivatives and adjoints in arrays that are there
 /// already.
 class Chain final : public Program {
@@ -253,6 +242,26 @@ class Chain final : public Program {
   Floats adjoints_;
 };
 
+std::unique_ptr<Program> formula_program(std::shared_ptr<const FormulaTask> task, int threads) {
+  return make_program([task, threads, dx = Floats(task->x.size())](Index calls) mutable {
+    const auto count = static_cast<Index>(task->x.size());
+    const Index share = (count / threads + 15) / 16 * 16 + 16;
+    Result result;
+    for (Index i = 0; i < calls; ++i) {
+      double sum = 0;
+#pragma omp parallel for num_threads(threads) reduction(+ : sum) schedule(static)
+      for (Index from = 0; from < count; from += share)
+        sum += limit::formula(task->x.data() + from, task->a, task->b, std::min(share, count - from));
+#pragma omp parallel for num_threads(threads) schedule(static)
+      for (Index from = 0; from < count; from += share)
+        limit::formula_gradient(task->x.data() + from, task->a, task->b, dx.data() + from,
+                                std::min(share, count - from));
+      result = {sum, probe(dx.data(), count)};
+    }
+    return result;
+  });
+}
+
 class Limit final : public Contender {
  public:
   std::string name() const override { return "limit"; }
@@ -261,7 +270,7 @@ class Limit final : public Contender {
     // Small products are faster on one thread.
     const auto seconds = [&](int threads) {
       Net tried(task, threads);
-      return seconds_of_step(tried);
+      return seconds_of_call(tried);
     };
     const bool one_is_faster = threads_ > 1 && task->tune && seconds(1) < seconds(threads_);
     return std::make_unique<Net>(std::move(task), one_is_faster ? 1 : threads_);
@@ -269,23 +278,9 @@ class Limit final : public Contender {
   std::unique_ptr<Program> chain(const ChainTask& task) override { return std::make_unique<Chain>(task); }
 
   std::unique_ptr<Program> formula(std::shared_ptr<const FormulaTask> task) override {
-    return make_program([task, threads = threads_, dx = Floats(task->x.size())](Index calls) mutable {
-      const auto count = static_cast<Index>(task->x.size());
-      const Index share = (count / threads + 15) / 16 * 16 + 16;
-      Result result;
-      for (Index i = 0; i < calls; ++i) {
-        double sum = 0;
-#pragma omp parallel for num_threads(threads) reduction(+ : sum) schedule(static)
-        for (Index from = 0; from < count; from += share)
-          sum += limit::formula(task->x.data() + from, task->a, task->b, std::min(share, count - from));
-#pragma omp parallel for num_threads(threads) schedule(static)
-        for (Index from = 0; from < count; from += share)
-          limit::formula_gradient(task->x.data() + from, task->a, task->b, dx.data() + from,
-                                  std::min(share, count - from));
-        result = {sum, probe(dx.data(), count)};
-      }
-      return result;
-    });
+    auto all = formula_program(task, threads_);
+    auto one = formula_program(task, 1);
+    return threads_ > 1 && seconds_of_call(*one) < seconds_of_call(*all) ? std::move(one) : std::move(all);
   }
 
  private:

@@ -1,3 +1,4 @@
+#include <tapegrad/ops/map.h>
 #include <tapegrad/ops/threads.h>
 #include <tapegrad/tapegrad.h>
 
@@ -76,6 +77,22 @@ class Net final : public NetProgram {
   std::int64_t step_ = 0;
 };
 
+template <class F>
+std::unique_ptr<Program> formula_program(const FormulaTask& task, F f) {
+  return make_program([f, values = Tensor::from(task.x)](std::int64_t calls) {
+    Result result;
+    for (std::int64_t i = 0; i < calls; ++i) {
+      Tape tape;
+      const Tensor x = tape.watch(values);
+      const Tensor y = sum(f(x));
+      const Gradients g = tape.backward(y);
+      const std::span<const float> dx = g[x].values<float>();
+      result = {y.item(), probe(dx.data(), std::ssize(dx))};
+    }
+    return result;
+  });
+}
+
 class Tapegrad final : public Contender {
  public:
   std::string name() const override { return "tapegrad"; }
@@ -103,18 +120,16 @@ class Tapegrad final : public Contender {
   }
 
   std::unique_ptr<Program> formula(std::shared_ptr<const FormulaTask> task) override {
-    const Tensor values = Tensor::from(task->x);
-    return make_program([values, a = double{task->a}, b = double{task->b}](std::int64_t calls) {
-      Result result;
-      for (std::int64_t i = 0; i < calls; ++i) {
-        Tape tape;
-        const Tensor x = tape.watch(values);
-        const Tensor y = sum(sigmoid(a * x + b) * tanh(x) + relu(x));
-        const Gradients g = tape.backward(y);
-        const std::span<const float> dx = g[x].values<float>();
-        result = {y.item(), probe(dx.data(), std::ssize(dx))};
-      }
-      return result;
+    const double a = task->a;
+    const double b = task->b;
+    return formula_program(*task, [=](const Tensor& x) { return sigmoid(a * x + b) * tanh(x) + relu(x); });
+  }
+
+  std::unique_ptr<Program> fused_formula(std::shared_ptr<const FormulaTask> task) override {
+    const double a = task->a;
+    const double b = task->b;
+    return formula_program(*task, [=](const Tensor& in) {
+      return map([=](auto x) { return sigmoid(a * x + b) * tanh(x) + relu(x); }, in);
     });
   }
 

@@ -1,6 +1,5 @@
 #include <torch/torch.h>
 
-#include <chrono>
 #include <cmath>
 #include <utility>
 
@@ -199,16 +198,9 @@ class Net final : public NetProgram {
   std::int64_t updates_ = 0;
 };
 
-double seconds_of(Program& program, std::int64_t calls) {
-  const auto start = std::chrono::steady_clock::now();
-  program.run(calls);
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
-
 double seconds_of_step(const std::shared_ptr<const NetTask>& task, const Style& style) {
   Net net(task, style);
-  const auto calls = static_cast<std::int64_t>(0.05 / (seconds_of(net, 2) / 2)) + 1;
-  return std::min(seconds_of(net, calls), seconds_of(net, calls)) / static_cast<double>(calls);
+  return seconds_of_call(net);
 }
 
 class Libtorch final : public Contender {
@@ -259,17 +251,23 @@ class Libtorch final : public Contender {
   }
 
   std::unique_ptr<Program> formula(std::shared_ptr<const FormulaTask> task) override {
-    const Tensor x = tensor_of(task->x, {static_cast<std::int64_t>(task->x.size())}).requires_grad_();
-    return make_program([x, a = task->a, b = torch::scalar_tensor(task->b)](std::int64_t calls) {
-      Result result;
-      for (std::int64_t i = 0; i < calls; ++i) {
-        const Tensor s = torch::add(b, x, a).sigmoid_();
-        const Tensor y = torch::sum(torch::addcmul(torch::relu(x), s, torch::tanh(x)));
-        const Tensor dx = torch::autograd::grad({y}, {x})[0];
-        result = {y.item<double>(), probe(dx.data_ptr<float>(), dx.numel())};
-      }
-      return result;
-    });
+    const auto with = [&](int threads) {
+      const Tensor x = tensor_of(task->x, {static_cast<std::int64_t>(task->x.size())}).requires_grad_();
+      return make_program([x, a = task->a, b = torch::scalar_tensor(task->b), threads](std::int64_t calls) {
+        bench::set_threads(threads, threads);
+        Result result;
+        for (std::int64_t i = 0; i < calls; ++i) {
+          const Tensor s = torch::add(b, x, a).sigmoid_();
+          const Tensor y = torch::sum(torch::addcmul(torch::relu(x), s, torch::tanh(x)));
+          const Tensor dx = torch::autograd::grad({y}, {x})[0];
+          result = {y.item<double>(), probe(dx.data_ptr<float>(), dx.numel())};
+        }
+        return result;
+      });
+    };
+    auto all = with(threads_);
+    auto one = with(1);
+    return threads_ > 1 && seconds_of_call(*one) < seconds_of_call(*all) ? std::move(one) : std::move(all);
   }
 
   std::unique_ptr<Program> overhead(Overhead what) override {

@@ -40,6 +40,18 @@ Workload chain(const char* what, std::int64_t nodes) {
   return w;
 }
 
+using MakeFormula = std::unique_ptr<Program> (Contender::*)(std::shared_ptr<const FormulaTask>);
+Workload formula(const char* name, const char* manner, MakeFormula make) {
+  Workload w{.name = name,
+             .description = fmt::format(
+                 "sum of sigmoid(a x + b) tanh(x) + relu(x) over 10^6 numbers, and its gradient{}", manner),
+             .metric = {"time", "ms", false, 1e3}};
+  w.make = [task = once([] { return make_formula_task(1000000); }), make](Contender& c) mutable {
+    return (c.*make)(task());
+  };
+  return w;
+}
+
 Workload overhead(const char* name, Overhead what, const char* description) {
   Workload w{.name = fmt::format("overhead-{}", name),
              .description = description,
@@ -99,14 +111,8 @@ std::vector<Workload> workloads() {
   all.push_back(training("W3", "W3", 2, "1024-4096-4096-1024, ReLU, mean squared error, batch 256, SGD"));
   for (const std::int64_t nodes : {1000, 10000, 100000, 1000000}) all.push_back(chain("W5", nodes));
 
-  Workload formula{
-      .name = "W6",
-      .description = "sum of sigmoid(a x + b) tanh(x) + relu(x), and its gradient, of 10^6 numbers",
-      .metric = {"time", "ms", false, 1e3}};
-  auto task = once([] { return make_formula_task(1000000); });
-  formula.make = [task](Contender& c) mutable { return c.formula(task()); };
-  all.push_back(std::move(formula));
-
+  all.push_back(formula("W6", "", &Contender::formula));
+  all.push_back(formula("W6-map", ", as one operation", &Contender::fused_formula));
   all.push_back(book_run());
   all.push_back(overhead("add", Overhead::add, "recorded sum of two vectors of 4"));
   all.push_back(overhead("relu", Overhead::relu, "recorded ReLU of a vector of 4"));

@@ -24,6 +24,12 @@ namespace tapegrad::bench {
 namespace {
 
 constexpr double kMega = 1e6;
+constexpr const char* kPrograms[] = {
+    "tapegrad",
+#ifdef TAPEGRAD_BENCH_LIBTORCH
+    "libtorch",
+#endif
+};
 
 struct Outcome {
   double seconds = 0;
@@ -101,7 +107,7 @@ struct Child {
 std::vector<Child> children() {
   const std::filesystem::path folder = std::filesystem::read_symlink("/proc/self/exe").parent_path();
   std::vector<Child> all;
-  for (const char* name : {"tapegrad", "libtorch"}) {
+  for (const char* name : kPrograms) {
     const std::filesystem::path path = folder / fmt::format("bench_startup_{}", name);
     if (std::filesystem::exists(path)) all.push_back({name, path.string()});
   }

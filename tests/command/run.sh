@@ -40,7 +40,7 @@ train=(train --data "$mnist" --out "$work/run")
 # ---- what works ----
 expect 0 'train.*gradcheck.*graph|gradcheck' --help
 expect 0 '^tapegrad [0-9]+\.[0-9]+\.[0-9]+$' --version
-for command in train gradcheck graph; do expect 0 "Usage: tapegrad $command" "$command" --help; done
+for command in train gradcheck graph bench; do expect 0 "Usage: tapegrad $command" "$command" --help; done
 
 expect 0 'epoch +3  iteration +150 ' "${train[@]}" --iterations 150 --lr 0.2
 check "no control characters where the output is no terminal" bash -c "! grep -q $'[\r\x1b]' '$work/out'"
@@ -70,6 +70,15 @@ check "a graph with shapes" grep -q 'affine\\n\[100, 50\]' "$work/net.dot"
 expect 0 'tanh' gradcheck --op 'tan?' --op tan --order 2
 expect 0 'matmul' gradcheck --list
 
+expect 0 'W1 .*784-50-10' bench --list
+expect 0 'tapegrad' bench --filter W1 --runs 1 --seconds 0.01 --json "$work/bench.json"
+for key in workload contender threads metric unit higher_is_better median min max runs ratios; do
+  check "'$key' in the benchmark's file" grep -q "\"$key\":" "$work/bench.json"
+done
+check "a workload that was not asked for is not in the file" bash -c "! grep -q '\"W[2-9]' '$work/bench.json'"
+expect 0 'batch-4 ' bench --grow --filter 'batch-[14]' --runs 1 --seconds 0.001 --svg "$work/charts"
+check "a chart of what grows" grep -q '<polyline' "$work/charts/batch.svg"
+
 # ---- what does not ----
 expect 2 'command' 
 expect 2 "no command 'fit'" fit
@@ -95,6 +104,12 @@ expect 1 'file' "${train[@]/$work\/run/$work/file}" --iterations 1
 expect 1 'missing' graph --out "$work/missing/net.dot"
 expect 2 'no_such_op' gradcheck --op no_such_op
 expect 2 '--order' gradcheck --order 7
+expect 2 'no_such_workload' bench --filter no_such_workload
+expect 2 '--threads' bench --threads 0
+expect 2 '--runs' bench --runs 0
+expect 2 '--json' bench --filter W1 --json "$work/missing/bench.json"
+expect 2 '--svg' bench --svg "$work/charts"
+expect 2 '--svg' bench --grow --filter nodes-1000 --svg "$work/file/charts"
 
 mkdir "$work/damaged"
 cp "$mnist"/*.gz "$work/damaged"

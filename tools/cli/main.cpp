@@ -22,17 +22,20 @@ int usage_error(std::string message) {
 
 int main(int argc, char** argv) {
   int exit_code = 0;
-  CLI::App app("Trains networks, checks gradients and draws graphs with the tapegrad library.", "tapegrad");
+  CLI::App app(
+      "Trains networks, checks gradients, draws graphs and measures speed with the tapegrad library.",
+      "tapegrad");
   app.set_version_flag("--version", std::string("tapegrad ") + TAPEGRAD_VERSION);
   app.require_subcommand(1);
   tapegrad::cli::add_train_command(app, exit_code);
   tapegrad::cli::add_gradcheck_command(app, exit_code);
   tapegrad::cli::add_graph_command(app, exit_code);
+  tapegrad::cli::add_bench_command(app, exit_code);
   // The parser would only say that a command is missing.
   const auto is_command = [&](CLI::App* c) { return c->get_name() == argv[1]; };
   if (argc > 1 && argv[1][0] != '-' && app.get_subcommands(is_command).empty())
     return usage_error(
-        fmt::format("there is no command '{}'; there are train, gradcheck and graph", argv[1]));
+        fmt::format("there is no command '{}'; there are train, gradcheck, graph and bench", argv[1]));
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& e) {

@@ -1,0 +1,21 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "runner.h"
+
+namespace tapegrad::bench {
+
+/// How much better tapegrad is than another contender of the same workload: above 1 it is faster, or smaller.
+/// 0 where one of them has no measurement.
+double advantage_over(const std::string& contender, const std::vector<Measurement>& of_workload);
+
+/// The table's head, and the lines of one workload: a line for each contender, tapegrad's with the ratios.
+std::string table_head();
+std::string table_lines(const std::vector<Measurement>& of_workload);
+
+/// All measurements as an array of objects, then one with the ratios for each workload.
+std::string to_json(const std::vector<std::vector<Measurement>>& by_workload, int threads);
+
+}  // namespace tapegrad::bench

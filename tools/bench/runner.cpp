@@ -1,0 +1,102 @@
+#include "runner.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+
+#include <tapegrad/graph/errors.h>
+
+#include <fmt/format.h>
+
+namespace tapegrad::bench {
+
+namespace {
+
+struct Entrant {
+  Contender* contender;
+  std::unique_ptr<Program> program;
+  std::int64_t calls = 1;
+  Result result{};
+  std::vector<double> seconds{};  // of a call
+};
+
+// Seconds that so many calls take; keeps their result.
+double time(Entrant& e, std::int64_t calls) {
+  const auto start = std::chrono::steady_clock::now();
+  e.result = e.program->run(calls);
+  const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
+  return taken.count();
+}
+
+bool agree(double a, double b, double tolerance) {
+  return std::abs(a - b) <= tolerance * std::max(std::abs(a), std::abs(b));  // not so for NaN
+}
+
+void require_agreement(const Workload& w, const std::vector<Entrant>& entrants, double tolerance,
+                       const char* when) {
+  const Entrant& first = entrants.front();
+  for (const Entrant& e : entrants)
+    if (!agree(e.result.value, first.result.value, tolerance) ||
+        !agree(e.result.gradient, first.result.gradient, tolerance))
+      throw Error(
+          fmt::format("{}: {} and {} have nothing to compare: {}, values are {:.7g} and {:.7g}, gradients "
+                      "{:.7g} and {:.7g}",
+                      w.name, first.contender->name(), e.contender->name(), when, first.result.value,
+                      e.result.value, first.result.gradient, e.result.gradient));
+}
+
+// How often to call within a run, from how long the calls took so far.
+void choose_calls(const Workload& w, std::vector<Entrant>& entrants, double seconds) {
+  for (Entrant& e : entrants) {
+    const double taken = time(e, w.check_calls) / static_cast<double>(w.check_calls);
+    e.calls = std::max<std::int64_t>(1, std::llround(seconds / std::max(taken, 1e-9)));
+  }
+  if (!w.trains) return;
+  const auto fewer = [](const Entrant& a, const Entrant& b) { return a.calls < b.calls; };
+  const std::int64_t least = std::min_element(entrants.begin(), entrants.end(), fewer)->calls;
+  for (Entrant& e : entrants) e.calls = least;
+}
+
+double sorted_middle(std::vector<double> v) {
+  std::sort(v.begin(), v.end());
+  return (v[(v.size() - 1) / 2] + v[v.size() / 2]) / 2;
+}
+
+}  // namespace
+
+double Measurement::median() const { return sorted_middle(runs); }
+double Measurement::min() const { return *std::min_element(runs.begin(), runs.end()); }
+double Measurement::max() const { return *std::max_element(runs.begin(), runs.end()); }
+
+std::vector<Measurement> measure(const Workload& w, const Contenders& contenders,
+                                 const RunnerOptions& options) {
+  std::vector<Entrant> entrants;
+  for (const auto& c : contenders) {
+    c->set_threads(options.threads);
+    if (auto program = w.make(*c)) entrants.push_back({.contender = c.get(), .program = std::move(program)});
+  }
+  const int runs = options.runs > 0 ? options.runs : w.whole_runs > 0 ? w.whole_runs : kRuns;
+  if (w.whole_runs == 0) {
+    for (Entrant& e : entrants) e.result = e.program->run(w.check_calls);
+    require_agreement(w, entrants, w.tolerance, "at the start");
+    choose_calls(w, entrants, options.seconds);
+  }
+  for (int run = 0; run < runs; ++run)
+    for (Entrant& e : entrants) {
+      if (w.whole_runs > 0 && run > 0) e.program = w.make(*e.contender);
+      e.seconds.push_back(time(e, e.calls) / static_cast<double>(e.calls));
+    }
+  require_agreement(w, entrants, w.trains ? w.drift : w.tolerance, "at the end");
+
+  std::vector<Measurement> all;
+  for (const Entrant& e : entrants) {
+    Measurement m{w.name, e.contender->name(), w.metric, {}};
+    for (const double seconds : e.seconds)
+      m.runs.push_back(w.metric.higher_is_better ? w.per_call / seconds
+                                                 : seconds * w.metric.scale / w.per_call);
+    all.push_back(std::move(m));
+  }
+  return all;
+}
+
+}  // namespace tapegrad::bench

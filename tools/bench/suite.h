@@ -1,0 +1,31 @@
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "runner.h"
+#include "svg.h"
+
+namespace tapegrad::bench {
+
+/// What can be asked for by name: one workload, or several that are measured together.
+struct Entry {
+  std::string name;
+  std::string description;
+  std::function<std::vector<Measurement>(const Contenders&, const RunnerOptions&)> measure;
+};
+
+/// The table that `tapegrad bench` prints.
+std::vector<Entry> suite();
+
+/// The same measurements at growing sizes: entries are called WHAT-SIZE.
+std::vector<Entry> growth_suite();
+/// A chart for each WHAT, with a line for each contender. Those of one size only are left out.
+struct NamedChart {
+  std::string name;
+  Chart chart;
+};
+std::vector<NamedChart> growth_charts(const std::vector<std::vector<Measurement>>& by_workload);
+
+}  // namespace tapegrad::bench

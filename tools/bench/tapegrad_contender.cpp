@@ -1,0 +1,174 @@
+#include <tapegrad/ops/map.h>
+#include <tapegrad/ops/threads.h>
+#include <tapegrad/tapegrad.h>
+
+#include "contender.h"
+
+/// The tasks as a user of the library writes them.
+namespace tapegrad::bench {
+
+namespace {
+
+nn::Dataset dataset(const Items& items) {
+  if (items.bytes())
+    return {nn::IdxArray{{items.count, items.width, 1}, items.pixels},
+            nn::IdxArray{{items.count}, items.labels}};
+  return {Tensor::from(items.inputs, {items.count, items.width}),
+          Tensor::from(items.targets, {items.count, items.target_width})};
+}
+
+nn::Sequential network(const NetTask& task) {
+  nn::Sequential net;
+  for (std::size_t i = 0; i < task.layers(); ++i) {
+    const std::int64_t in = task.widths[i];
+    const std::int64_t out = task.widths[i + 1];
+    net.append(
+        nn::Affine(Parameter(Tensor::from(task.weights[i], {in, out})), Parameter(Tensor::zeros({out}))));
+    if (i + 1 == task.layers()) break;
+    if (task.batch_norm) net.append(nn::BatchNorm(out));
+    net.append(nn::Relu());
+  }
+  return net;
+}
+
+class Net final : public NetProgram {
+ public:
+  explicit Net(std::shared_ptr<const NetTask> task)
+      : task_(std::move(task)),
+        train_(dataset(*task_->train)),
+        test_(task_->test ? dataset(*task_->test) : nn::Dataset()),
+        net_(network(*task_)),
+        optimizer_(optim::make_optimizer(task_->rule == Rule::adam ? "adam" : "sgd", net_, task_->lr)) {}
+
+  Result run(std::int64_t calls) override {
+    return task_->loss == Loss::softmax ? run(calls, nn::SoftmaxWithLoss()) : run(calls, nn::MSELoss());
+  }
+
+  double accuracy(bool test) override {
+    const nn::Dataset& data = test ? test_ : train_;
+    std::int64_t correct = 0;
+    net_.eval();
+    for (const nn::Batch& b : nn::in_order(data, 1000)) correct += nn::count_correct(net_(b.x), b.t);
+    net_.train();
+    return static_cast<double>(correct) / static_cast<double>(data.size());
+  }
+
+ private:
+  template <class L>
+  Result run(std::int64_t calls, const L& loss) {
+    Result result;
+    for (std::int64_t i = 0; i < calls; ++i) {
+      const nn::Batch batch = train_.gather(task_->batch_items(step_++));
+      Tape tape;
+      const Tensor y = loss(net_(batch.x), batch.t);
+      optimizer_->step(tape.backward(y));
+      if (i + 1 == calls) result.value = y.item();
+    }
+    const std::span<const float> w = net_.get<nn::Affine>(0).weight().data().values<float>();
+    result.gradient = probe(w.data(), std::ssize(w), task_->weights[0].data());
+    return result;
+  }
+
+  std::shared_ptr<const NetTask> task_;
+  nn::Dataset train_;
+  nn::Dataset test_;
+  nn::Sequential net_;
+  std::unique_ptr<optim::Optimizer> optimizer_;
+  std::int64_t step_ = 0;
+};
+
+template <class F>
+std::unique_ptr<Program> formula_program(const FormulaTask& task, F f) {
+  return make_program([f, values = Tensor::from(task.x)](std::int64_t calls) {
+    Result result;
+    for (std::int64_t i = 0; i < calls; ++i) {
+      Tape tape;
+      const Tensor x = tape.watch(values);
+      const Tensor y = sum(f(x));
+      const Gradients g = tape.backward(y);
+      const std::span<const float> dx = g[x].values<float>();
+      result = {y.item(), probe(dx.data(), std::ssize(dx))};
+    }
+    return result;
+  });
+}
+
+class Tapegrad final : public Contender {
+ public:
+  std::string name() const override { return "tapegrad"; }
+  void set_threads(int count) override { tapegrad::set_threads(count); }
+
+  std::unique_ptr<NetProgram> net(std::shared_ptr<const NetTask> task) override {
+    return std::make_unique<Net>(std::move(task));
+  }
+
+  std::unique_ptr<Program> chain(const ChainTask& task) override {
+    return make_program([task](std::int64_t calls) {
+      Result result;
+      for (std::int64_t i = 0; i < calls; ++i) {
+        Tape tape;
+        const Tensor x = tape.watch(Tensor::scalar(task.x));
+        const Tensor a = tape.watch(Tensor::scalar(task.a));
+        const Tensor b = tape.watch(Tensor::scalar(task.b));
+        Tensor y = x;
+        for (std::int64_t n = 0; n < task.nodes; n += 2) y = y * a + b;
+        const Gradients g = tape.backward(y);
+        result = {y.item(), g[a].item() + g[b].item() + g[x].item()};
+      }
+      return result;
+    });
+  }
+
+  std::unique_ptr<Program> formula(std::shared_ptr<const FormulaTask> task) override {
+    const double a = task->a;
+    const double b = task->b;
+    return formula_program(*task, [=](const Tensor& x) { return sigmoid(a * x + b) * tanh(x) + relu(x); });
+  }
+
+  std::unique_ptr<Program> fused_formula(std::shared_ptr<const FormulaTask> task) override {
+    const double a = task->a;
+    const double b = task->b;
+    return formula_program(*task, [=](const Tensor& in) {
+      return map([=](auto x) { return sigmoid(a * x + b) * tanh(x) + relu(x); }, in);
+    });
+  }
+
+  std::unique_ptr<Program> overhead(Overhead what) override {
+    const auto tiny = [](const float* values, const Shape& shape) {
+      return Tensor::from(std::span(values, static_cast<std::size_t>(shape.size())), shape);
+    };
+    const Tensor x = tiny(kTinyX, {4});
+    const Tensor b = tiny(kTinyB, {4});
+    const Tensor w = tiny(kTinyW, {4, 4});
+    if (what == Overhead::gradient)
+      return make_program([x, b](std::int64_t calls) {
+        Result result;
+        for (std::int64_t i = 0; i < calls; ++i) {
+          Tape tape;
+          const Tensor in = tape.watch(x);
+          const Tensor y = sum(relu(in + b));
+          result.value = y.item();
+          result.gradient = tape.backward(y)[in].values<float>()[2];
+        }
+        return result;
+      });
+    return make_program([=](std::int64_t calls) {
+      Result result;
+      for (std::int64_t i = 0; i < calls; ++i) {
+        Tape tape;
+        const Tensor in = tape.watch(what == Overhead::affine ? w : x);
+        Tensor y = in;
+        for (std::int64_t n = 0; n < kOverheadOps; ++n)
+          y = what == Overhead::add ? y + in : what == Overhead::relu ? relu(y) : affine(y, w, b);
+        result.value = y.values<float>()[2];
+      }
+      return result;
+    });
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<Contender> make_tapegrad() { return std::make_unique<Tapegrad>(); }
+
+}  // namespace tapegrad::bench

@@ -1,0 +1,94 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+/// What the contenders have to compute, in terms of the standard library alone: numbers, no tensors.
+namespace tapegrad::bench {
+
+/// Items to learn from: either bytes with class labels, which stand for bytes / 255, or floats.
+struct Items {
+  std::int64_t count = 0;
+  std::int64_t width = 0;
+  std::int64_t target_width = 0;  ///< of float targets
+  std::vector<std::uint8_t> pixels;
+  std::vector<std::uint8_t> labels;
+  std::vector<float> inputs;
+  std::vector<float> targets;
+  bool bytes() const { return !pixels.empty(); }
+};
+
+enum class Loss : std::uint8_t { softmax, squared_error };
+enum class Rule : std::uint8_t { sgd, adam };
+
+/// Training of affine layers with ReLU between them: from the same weights, on the same batches.
+struct NetTask {
+  std::vector<std::int64_t> widths;  ///< of the input, the hidden layers and the output
+  bool batch_norm = false;           ///< behind each hidden layer, before its ReLU
+  Loss loss = Loss::softmax;
+  Rule rule = Rule::sgd;
+  double lr = 0.1;
+  std::int64_t batch = 100;
+  std::shared_ptr<const Items> train;
+  std::shared_ptr<const Items> test;
+  std::vector<std::vector<float>> weights;  ///< of each layer, [in, out]; biases start at 0
+  std::vector<std::int64_t> order;          ///< items of one batch after the other, a whole number of batches
+  bool tune = true;                         ///< a contender may take its time to find its fastest way
+
+  std::size_t layers() const { return widths.size() - 1; }
+  std::size_t batches() const { return order.size() / static_cast<std::size_t>(batch); }
+  /// Indices of the items of a step; after the last batch the first one follows.
+  std::span<const std::int64_t> batch_items(std::int64_t step) const {
+    const std::size_t at = static_cast<std::size_t>(step) % batches() * static_cast<std::size_t>(batch);
+    return std::span(order).subspan(at, static_cast<std::size_t>(batch));
+  }
+  /// Bytes that a step cannot do without: parameters, their gradients and moments, the batch, and what
+  /// backward reads of each layer.
+  std::int64_t needed_bytes() const;
+};
+
+/// x = x a + b, again and again, of single numbers; all three are asked for their gradients. With these
+/// values every result is exact, in whatever precision, and nothing under- or overflows however long the
+/// chain is.
+struct ChainTask {
+  std::int64_t nodes = 0;  ///< even: half of them products, half sums
+  float x = 0.5F;
+  float a = -1;
+  float b = 0.25F;
+};
+
+/// The sum of sigmoid(a x + b) tanh(x) + relu(x) over x, and its gradient with respect to x.
+struct FormulaTask {
+  std::vector<float> x;
+  float a = 1.5F;
+  float b = -0.25F;
+};
+
+/// What an operation costs beside its arithmetic: a call is a chain of kOverheadOps recorded operations on
+/// tiny tensors, or (gradient) recorded sum(relu(x + b)) of four numbers and its gradient.
+enum class Overhead : std::uint8_t { add, relu, affine, gradient };
+inline constexpr std::int64_t kOverheadOps = 1000;
+inline constexpr float kTinyX[4] = {0.5F, -1.0F, 2.0F, 0.25F};
+inline constexpr float kTinyB[4] = {0.1F, 0.2F, -0.3F, 0.4F};
+inline constexpr float kTinyW[16] = {0.4F, -0.1F, 0.2F, 0.1F,  0.1F, 0.3F, 0.1F,  -0.2F,
+                                     0.2F, 0.1F,  0.4F, -0.1F, 0.1F, 0.2F, -0.1F, 0.3F};
+
+/// Images of 28 x 28 bytes in ten classes, four fifths of the bytes zero; every fifth label is wrong, so that
+/// there is always something left to learn. The same seed draws the same images.
+std::shared_ptr<const Items> make_images(std::int64_t count, std::uint64_t seed);
+/// Uniform inputs and targets in [-1, 1).
+std::shared_ptr<const Items> make_vectors(std::int64_t count, std::int64_t width, std::int64_t target_width);
+/// Draws the weights (uniform, of He's deviation) and the order of the items, in place of what was there.
+void draw(NetTask& task, std::int64_t batches);
+
+/// The training tasks by name: W1, W2, W3; "startup", W1 on 100 images; "batch:N", 784-100-10 with batches of
+/// N; "width:N", 784-N-10; "depth:N", N hidden layers of width 256. Throws std::invalid_argument for any
+/// other name.
+std::shared_ptr<const NetTask> make_net_task(const std::string& name);
+std::shared_ptr<const FormulaTask> make_formula_task(std::int64_t count);
+
+}  // namespace tapegrad::bench

@@ -101,36 +101,50 @@ Tensor forward_composed(const OpTable& op, const void* attributes, const Tensor*
 
 }  // namespace
 
-Tensor apply(const OpTable& op, const void* attributes, const Tensor* const* inputs, std::size_t count) {
-  for (std::size_t i = 0; i < count; ++i)
-    if (!inputs[i]->defined()) [[unlikely]]
-      throw ArgumentError(fmt::format("{}: input {} is an undefined tensor", op_label(op.name), i));
+namespace {
 
+[[noreturn]] void throw_undefined(const OpTable& op, const Tensor* const* inputs) {
+  std::size_t i = 0;
+  while (inputs[i]->defined()) ++i;
+  throw ArgumentError(fmt::format("{}: input {} is an undefined tensor", op_label(op.name), i));
+}
+
+/// `nodes` has place for the node of each input.
+Tensor apply_with(const OpTable& op, const void* attributes, const Tensor* const* inputs, std::size_t count,
+                  Node** nodes) {
   const ThreadState* thread = current_thread;
-  Tape* tape = thread ? thread->active : nullptr;
+  Tape* const tape = thread ? thread->active : nullptr;
+  const bool may_record = tape && op.max_order > 0;
   bool recorded = false;
-  Node* inline_nodes[kInline];
-  std::vector<Node*, PoolAllocator<Node*>> many_nodes;
-  Node** nodes = inline_nodes;
-  if (tape && op.max_order > 0) {
-    if (count > kInline) {
-      many_nodes.resize(count);
-      nodes = many_nodes.data();
-    }
-    for (std::size_t i = 0; i < count; ++i) {
-      nodes[i] = tape->resolve(*inputs[i], op.name);
-      recorded |= nodes[i] != nullptr;
-    }
+  for (std::size_t i = 0; i < count; ++i) {
+    if (!inputs[i]->defined()) [[unlikely]]
+      throw_undefined(op, inputs);
+    if (!may_record) continue;
+    nodes[i] = tape->resolve(*inputs[i], op.name);
+    recorded |= nodes[i] != nullptr;
   }
   Tensor out = op.composed ? forward_composed(op, attributes, inputs, count, tape)
                            : op.forward(attributes, inputs, count);
   if (!out.defined()) [[unlikely]]
     throw Error(fmt::format("{}: its value is an undefined tensor", op_label(op.name)));
-  TensorAccess::set_tag(out, {});
   if (tape && tape->checks_finite()) [[unlikely]]
     check_result(op, out, inputs, count);
-  if (recorded && is_floating(out.dtype())) tape->record(out, op, attributes, inputs, nodes, count);
+  if (recorded && is_floating(out.dtype()))
+    tape->record(out, op, attributes, inputs, nodes, count);
+  else
+    TensorAccess::set_tag(out, {});
   return out;
+}
+
+}  // namespace
+
+Tensor apply(const OpTable& op, const void* attributes, const Tensor* const* inputs, std::size_t count) {
+  if (count <= kInline) {
+    Node* nodes[kInline];
+    return apply_with(op, attributes, inputs, count, nodes);
+  }
+  std::vector<Node*, PoolAllocator<Node*>> nodes(count);
+  return apply_with(op, attributes, inputs, count, nodes.data());
 }
 
 }  // namespace tapegrad::detail

@@ -27,9 +27,9 @@ struct OpTable {
   KeepMask keep[4];
   Tensor (*forward)(const void* attributes, const Tensor* const* inputs, std::size_t count);
   void (*vjp)(VjpContext&);
-  /// The sum of two gradients, as an operation; and the same in place.
+  /// The sum of two gradients, as an operation; and the same in place, of n elements.
   Tensor (*add)(const Tensor&, const Tensor&);
-  void (*add_into)(Tensor& sum, const Tensor& term);
+  void (*add_into)(Dtype dtype, std::byte* sum, const std::byte* term, std::int64_t n);
 
   KeepMask keep_for(std::size_t input) const { return keep[input < 4 ? input : 3]; }
 };

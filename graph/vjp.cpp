@@ -82,7 +82,7 @@ void VjpContext::add(std::size_t i, Tensor g) {
       // No part of the rule: where the rule's operation cannot be differentiated again, the other term may.
       if (Node* n = TensorAccess::tag(sum).node) n->order = n->op->max_order;
     } else if (is_unique(TensorAccess::storage(sum))) {
-      node_.op->add_into(sum, g);
+      node_.op->add_into(sum.dtype(), TensorAccess::data(sum), TensorAccess::data(g), sum.size());
     } else {
       sum = node_.op->add(sum, g);
     }
@@ -98,11 +98,17 @@ void VjpContext::pass(std::size_t i) {
   require_input(i);
   if (!wants(i)) return;
   Node& to = *node_.edges()[i].node;
-  if (recording_ || to.has_gradient() || checks_finite() || !gradient_) return add(i, gy());
-  retain(gradient_);
-  to.gradient = gradient_;
-  to.gradient_data = gradient_data_;
-  to.gradient_node = nullptr;
+  if (recording_ || checks_finite() || !gradient_) return add(i, gy());
+  if (!to.has_gradient()) {
+    retain(gradient_);
+    to.gradient = gradient_;
+    to.gradient_data = gradient_data_;
+    to.gradient_node = nullptr;
+  } else if (is_unique(to.gradient)) {
+    node_.op->add_into(output_dtype(), to.gradient_data, gradient_data_, output_size());
+  } else {
+    add(i, gy());
+  }
 }
 
 void VjpContext::check_destination(std::size_t i) const {

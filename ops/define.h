@@ -11,6 +11,7 @@ namespace tapegrad::detail {
 
 TAPEGRAD_API Tensor gradient_sum(const Tensor& a, const Tensor& b);
 TAPEGRAD_API void add_gradient_into(Tensor& sum, const Tensor& term);
+TAPEGRAD_API void add_elements(Dtype dtype, std::byte* sum, const std::byte* term, std::int64_t n);
 /// For the checker: while true on this thread, first-order passes use `vjp` also where there is a `vjp_fused`
 /// and, for elementwise ops, the formula on tensors in place of the loop.
 TAPEGRAD_API bool& general_rules_only() noexcept;
@@ -50,7 +51,7 @@ template <class Op>
 Tensor run_forward(const void* attributes, const Tensor* const* in, std::size_t count) {
   const Op& op = op_of<Op>(attributes);
   if constexpr (is_elementwise<Op>) {
-    return elementwise_forward(kElementwise<Op>, &op, in);
+    return elementwise_forward<Op::arity>(kElementwise<Op>, &op, in);
   } else if constexpr (tensor_arity<Op>() == 0) {
     return op.f(std::span<const Tensor* const>(in, count));
   } else {
@@ -79,7 +80,7 @@ template <class Op, std::size_t... Grad>
 void elementwise_rule(VjpContext& context, std::index_sequence<Grad...>) {
   const Op& op = op_of<Op>(context.attributes());
   if (!context.recording() && !general_rules_only()) {
-    elementwise_backward(kElementwise<Op>, &op, context);
+    elementwise_backward<Op::arity>(kElementwise<Op>, &op, context);
     return;
   }
   const auto one = [&]<std::size_t G>(std::integral_constant<std::size_t, G>) {
@@ -134,7 +135,7 @@ __attribute__((noinline)) const OpTable& table_of() {
                                   .forward = &run_forward<Op>,
                                   .vjp = vjp_of<Op>(),
                                   .add = &gradient_sum,
-                                  .add_into = &add_gradient_into};
+                                  .add_into = &add_elements};
   return kTable;
 }
 

@@ -74,14 +74,18 @@ Pointers advanced(Pointers p, std::int64_t by, std::size_t size) {
   return p;
 }
 
-Tensor forward_stretched(const ElementwiseOp& e, const void* op, const Tensor* const* in, const Shape& shape,
-                         const ElementwiseLoop& loop) {
+// What follows is kept out of the way of small tensors, whose operations take as long as their prologue.
+
+__attribute__((noinline)) Tensor forward_stretched(const ElementwiseOp& e, const void* op,
+                                                   const Tensor* const* in, const ElementwiseLoop& loop) {
+  Shape shape = in[0]->shape();
+  for (std::size_t i = 1; i < e.arity; ++i) shape = broadcast(shape, in[i]->shape(), e.name);
   const Dtype dtype = in[0]->dtype();
   const std::size_t size = size_of(dtype);
   Tensor out = Tensor::empty(shape, dtype);
   std::byte* const to = TensorAccess::data(out);
   parallel_ranges(shape.size(), kRangeLength, [&](std::int64_t begin, std::int64_t end) {
-    std::array<Operand, kMaxArity> operands;
+    std::array<StretchedOperand, kMaxArity> operands;
     for (std::size_t i = 0; i < e.arity; ++i)
       operands[i].bind(TensorAccess::data(*in[i]), dtype, in[i]->shape(), shape);
     for (std::int64_t start = begin; start < end; start += kOperandBlock) {
@@ -94,37 +98,40 @@ Tensor forward_stretched(const ElementwiseOp& e, const void* op, const Tensor* c
   return out;
 }
 
+/// By all threads, `size` bytes an element.
+__attribute__((noinline)) void forward_shared(const ElementwiseLoop& loop, const void* op, std::size_t arity,
+                                              const void* const* in, std::byte* to, std::int64_t n,
+                                              std::size_t size) {
+  parallel_ranges(n, kRangeLength, [&](std::int64_t begin, std::int64_t end) {
+    const void* from[kMaxArity];
+    for (std::size_t i = 0; i < arity; ++i) from[i] = at(in[i], begin, size);
+    chosen(loop)(op, static_cast<std::size_t>(end - begin), from, at(to, begin, size));
+  });
+}
+
 }  // namespace
 
+template <std::size_t Arity>
 Tensor elementwise_forward(const ElementwiseOp& e, const void* op, const Tensor* const* in) {
   const Tensor& first = *in[0];
   const Dtype dtype = first.dtype();
   const ElementwiseLoop& loop = e.forward[static_cast<std::size_t>(dtype)];
   bool same_shape = true;
-  for (std::size_t i = 1; i < e.arity; ++i) {
+  for (std::size_t i = 1; i < Arity; ++i) {
     if (in[i]->dtype() != dtype) throw_mixed(e, dtype, in[i]->dtype());
     same_shape &= in[i]->shape() == first.shape();
   }
   if (!loop[0]) throw_not_taken(e, dtype);
-  if (!same_shape) {
-    Shape shape = first.shape();
-    for (std::size_t i = 1; i < e.arity; ++i) shape = broadcast(shape, in[i]->shape(), e.name);
-    return forward_stretched(e, op, in, shape, loop);
-  }
+  if (!same_shape) return forward_stretched(e, op, in, loop);
   Tensor out = Tensor::empty(first.shape(), dtype);
   std::byte* const to = TensorAccess::data(out);
   const void* pointers[kMaxArity];
-  for (std::size_t i = 0; i < e.arity; ++i) pointers[i] = TensorAccess::data(*in[i]);
+  for (std::size_t i = 0; i < Arity; ++i) pointers[i] = TensorAccess::data(*in[i]);
   const std::int64_t n = first.size();
-  if (n <= kRangeLength) {
+  if (n <= kRangeLength)
     chosen(loop)(op, static_cast<std::size_t>(n), pointers, to);
-    return out;
-  }
-  parallel_ranges(n, kRangeLength, [&](std::int64_t begin, std::int64_t end) {
-    const void* from[kMaxArity];
-    for (std::size_t i = 0; i < e.arity; ++i) from[i] = at(pointers[i], begin, size_of(dtype));
-    chosen(loop)(op, static_cast<std::size_t>(end - begin), from, at(to, begin, size_of(dtype)));
-  });
+  else
+    forward_shared(loop, op, Arity, pointers, to, n, size_of(dtype));
   return out;
 }
 
@@ -139,6 +146,12 @@ void gradient_range(const ElementwiseLoop& loop, const void* op, const Pointers&
     chosen(loop)(op, static_cast<std::size_t>(count), from.data(), out);
   };
   if (!add) return run(begin, end - begin, to + begin);
+  if (end - begin == 1) {
+    T term;
+    run(begin, 1, &term);
+    to[begin] += term;
+    return;
+  }
   Scratch scratch;
   T* const block = reinterpret_cast<T*>(scratch.bytes);
   for (std::int64_t start = begin; start < end; start += kOperandBlock) {
@@ -149,15 +162,16 @@ void gradient_range(const ElementwiseLoop& loop, const void* op, const Pointers&
 }
 
 /// Where all operands have the shape of the output.
+template <std::size_t Arity>
 void backward_direct(const ElementwiseOp& e, const void* op, unsigned wanted, KeepMask read,
                      VjpContext& context) {
   Pointers operands{context.gy_data()};
-  for (std::size_t i = 0; i < e.arity; ++i)
+  for (std::size_t i = 0; i < Arity; ++i)
     if (read >> i & 1u) operands[1 + i] = context.kept_data(static_cast<unsigned>(i));
   if (read & kOut) operands[kOutputOperand] = context.kept_data(kOutputBit);
   const bool is_double = context.output_dtype() == f64;
   const std::int64_t n = context.output_size();
-  for (std::size_t i = 0; i < e.arity; ++i) {
+  for (std::size_t i = 0; i < Arity; ++i) {
     if (!(wanted >> i & 1u)) continue;
     if (e.passes >> i & 1u) {
       context.pass(i);
@@ -221,7 +235,7 @@ class StretchedBackward {
   /// f(start, count, block of the full gradient of input i) for [begin, end).
   template <class F>
   void blocks(std::size_t i, std::int64_t begin, std::int64_t end, F&& f) {
-    std::array<Operand, kMaxArity> operands;
+    std::array<StretchedOperand, kMaxArity> operands;
     for (std::size_t k = 0; k < e_.arity; ++k)
       if (e_.keep[i] >> k & 1u) operands[k].bind(kept_[k], dtype_of<T>, shapes_[k], shape_);
     Scratch scratch;
@@ -265,33 +279,48 @@ class StretchedBackward {
 
 }  // namespace
 
+template <std::size_t Arity>
 void elementwise_backward(const ElementwiseOp& e, const void* op, VjpContext& context) {
   unsigned wanted = 0;
   KeepMask read = 0;
-  for (std::size_t i = 0; i < e.arity; ++i)
+  for (std::size_t i = 0; i < Arity; ++i)
     if (context.wants(i)) {
       wanted |= 1u << i;
       read |= e.keep[i];
     }
   bool direct = true;
-  for (std::size_t i = 0; i < e.arity; ++i)
+  for (std::size_t i = 0; i < Arity; ++i)
     if ((wanted | read) >> i & 1u) direct &= context.has_output_shape(i);
-  if (direct) return backward_direct(e, op, wanted, read, context);
+  if (direct) return backward_direct<Arity>(e, op, wanted, read, context);
   visit_floating(context.output_dtype(), [&]<class T> {
     StretchedBackward<T> pass(e, op, read, context);
-    for (std::size_t i = 0; i < e.arity; ++i)
+    for (std::size_t i = 0; i < Arity; ++i)
       if (wanted >> i & 1u) pass.gradient(i);
   });
 }
 
-void add_gradient_into(Tensor& sum, const Tensor& term) {
-  visit_floating(sum.dtype(), [&]<class T> {
-    T* const to = TensorAccess::data_as<T>(sum);
-    const T* const from = TensorAccess::data_as<T>(term);
-    parallel_ranges(sum.size(), kRangeLength, [&](std::int64_t begin, std::int64_t end) {
+#define TAPEGRAD_INSTANTIATE(Arity)                                                          \
+  template TAPEGRAD_API Tensor elementwise_forward<Arity>(const ElementwiseOp&, const void*, \
+                                                          const Tensor* const*);             \
+  template TAPEGRAD_API void elementwise_backward<Arity>(const ElementwiseOp&, const void*, VjpContext&)
+TAPEGRAD_INSTANTIATE(1);
+TAPEGRAD_INSTANTIATE(2);
+TAPEGRAD_INSTANTIATE(3);
+#undef TAPEGRAD_INSTANTIATE
+
+void add_elements(Dtype dtype, std::byte* sum, const std::byte* term, std::int64_t n) {
+  visit_floating(dtype, [&]<class T> {
+    T* const to = reinterpret_cast<T*>(sum);
+    const T* const from = reinterpret_cast<const T*>(term);
+    if (n <= kRangeLength) return add_elements(to, from, n);
+    parallel_ranges(n, kRangeLength, [&](std::int64_t begin, std::int64_t end) {
       add_elements(to + begin, from + begin, end - begin);
     });
   });
+}
+
+void add_gradient_into(Tensor& sum, const Tensor& term) {
+  add_elements(sum.dtype(), TensorAccess::data(sum), TensorAccess::data(term), sum.size());
 }
 
 bool& general_rules_only() noexcept {

@@ -122,7 +122,10 @@ constexpr ElementwiseOp make_elementwise() {
 template <class Op>
 inline constexpr ElementwiseOp kElementwise = make_elementwise<Op>();
 
+/// For an arity of 1 to 3, that of the op.
+template <std::size_t Arity>
 TAPEGRAD_API Tensor elementwise_forward(const ElementwiseOp& e, const void* op, const Tensor* const* in);
+template <std::size_t Arity>
 TAPEGRAD_API void elementwise_backward(const ElementwiseOp& e, const void* op, VjpContext& context);
 
 }  // namespace tapegrad::detail

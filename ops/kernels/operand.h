@@ -27,10 +27,10 @@ inline std::byte* at(void* base, std::int64_t i, std::size_t size) {
 
 /// Hands out contiguous elements of an operand, block by block, stretching it into scratch where it
 /// broadcasts.
-class Operand {
+class StretchedOperand {
  public:
   // Not defaulted: the scratch would be cleared.
-  Operand() noexcept {}
+  StretchedOperand() noexcept {}
 
   void bind(const std::byte* data, Dtype dtype, const Shape& shape, const Shape& out) {
     data_ = data;

@@ -4,6 +4,8 @@
 #include <mutex>
 #include <utility>
 
+#include <pthread.h>
+
 #include <tapegrad/graph/storage.h>
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -30,11 +32,19 @@ constexpr bool kReuse = true;
 
 constinit thread_local std::uint64_t system_allocation_count = 0;
 
+// Outlives every thread-local and static tensor. A child of fork gets it unlocked, whatever the parent's
+// other threads were doing.
 std::mutex& registry_mutex() {
-  static std::mutex* m = new std::mutex;  // outlives every thread-local and static tensor
+  static std::mutex* const m = [] {
+    pthread_atfork([] { registry_mutex().lock(); }, [] { registry_mutex().unlock(); },
+                   [] { registry_mutex().unlock(); });
+    return new std::mutex;
+  }();
   return *m;
 }
 ThreadState* orphans = nullptr;
+// What a thread that fork has left behind owned stays reachable through this.
+ThreadState* records = nullptr;
 constinit std::atomic<std::uint64_t> thread_numbers{0};
 
 // Eight classes a doubling: class c holds (8 + c % 8) << (c / 8) units of 8 bytes, the smallest one cache
@@ -144,6 +154,7 @@ ThreadState* attach_thread() {
       t->orphaned.store(false, std::memory_order_seq_cst);
     } else {
       t = new ThreadState;
+      t->next_record = std::exchange(records, t);
     }
     t->innermost = t->active = nullptr;
     t->scope = nullptr;

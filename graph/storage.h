@@ -27,6 +27,7 @@ struct ThreadState {
   std::atomic<Storage*> returned{nullptr};  ///< blocks whose owned references other threads gave back
   std::atomic<bool> orphaned{false};        ///< the thread has ended and nobody has adopted the record yet
   ThreadState* next_orphan = nullptr;
+  ThreadState* next_record = nullptr;  ///< all there are
 
   static constexpr std::size_t kClasses = 8 * 48;
   Storage* free_blocks[kClasses] = {};

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <concepts>
 #include <cstddef>
 #include <type_traits>
 
@@ -49,12 +50,12 @@ struct Map {
 
 /// See above. Throws ShapeError where the tensors do not broadcast, DtypeError where their types differ or
 /// are integers.
-template <class F, std::same_as<Tensor>... T>
+template <class F, std::convertible_to<Tensor>... T>
 Tensor map(const F& f, const Tensor& x, const T&... more) {
   static_assert(sizeof...(T) < detail::kMaxArity, "map: one to three tensors");
   static_assert(std::is_trivially_copyable_v<F>,
                 "map: capture numbers by value; the function is copied into the tape as bytes");
-  return apply_op(detail::Map<F, 1 + sizeof...(T)>{f}, x, more...);
+  return apply_op(detail::Map<F, 1 + sizeof...(T)>{f}, x, static_cast<const Tensor&>(more)...);
 }
 
 }  // namespace tapegrad

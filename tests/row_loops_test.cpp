@@ -50,7 +50,7 @@ BOOST_AUTO_TEST_CASE(the_loss_and_its_gradient_for_rows_of_any_length) {
   for_each_isa([] {
     for (const Dtype dtype : {f32, f64})
       for (const std::int64_t n : kWidths)
-        for (const std::int64_t rows : {1, 150}) {
+        for (const std::int64_t rows : {1, 40}) {
           const Tensor x = random({rows, n}, dtype, -8, 8);
           const Reference expected(x);
           Generator generator(2);

@@ -52,7 +52,7 @@ template <class T>
 bool run_panel(const GemmShape& s, T alpha, const T* a_data, const T* b_data, GemmStart<T> start, T* c) {
   const GemmKernels<T>& kernel = kernels<T>();
   if (s.n > 2 * kernel.lanes || s.k > kTinyDepth || s.k == 0) return false;
-  if (s.m > (s.n == 1 ? kernel.rows : kTinyRows)) return false;
+  if (s.m > (s.n == 1 ? kernel.rows[0] : kTinyRows)) return false;
   constexpr std::int64_t kMostPanel = 128 / sizeof(T);
   alignas(64) T buffer[kTinyDepth * kMostPanel];
   const Operand<T> a = operand_a(s, a_data);
@@ -66,11 +66,12 @@ bool run_panel(const GemmShape& s, T alpha, const T* a_data, const T* b_data, Ge
     tile.b_step = width;
   }
   const auto* const of_rows = kernel.tile[!a.along_x][vectors - 1];
-  if (s.m <= kernel.rows) {
+  const std::int64_t most_rows = kernel.rows[vectors - 1];
+  if (s.m <= most_rows) {
     of_rows[s.m - 1](tile);
     return true;
   }
-  const Cut tiles = Cut::into(s.m, kernel.rows);
+  const Cut tiles = Cut::into(s.m, most_rows);
   for (std::int64_t t = 0; t < tiles.count(); ++t) {
     const auto [i0, i1] = part(tiles, t);
     tile.a = a.at(i0, 0);
@@ -103,6 +104,7 @@ class Product {
       : k_(kernels<T>()),
         m_(shape.m),
         n_(shape.n),
+        c_step_(shape.n),
         depth_(shape.k),
         alpha_(alpha),
         start_(start),
@@ -113,9 +115,12 @@ class Product {
 
   void run() {
     if (depth_ == 0) return begin(0, m_, 0, n_);
-    panel_ = 2 * k_.lanes;
     if (m_ == 1 || n_ == 1) return run_vector();
-    tiles_ = Cut::into(m_, k_.rows);
+    run_odd_columns();
+    // Three vectors of columns are one panel: as two and one they would take as long as four.
+    const std::int64_t vectors = blocks_of(n_, k_.lanes) == 3 ? 3 : 2;
+    panel_ = vectors * k_.lanes;
+    tiles_ = Cut::into(m_, k_.rows[vectors - 1]);
     panels_ = blocks_of(n_, panel_);
     step_ = blocks_of(depth_, blocks_of(depth_, k_.depth));
     step_ = blocks_of(step_, kStepUnit) * kStepUnit;
@@ -154,16 +159,14 @@ class Product {
   std::int64_t step_depth(std::int64_t s) const { return std::min(step_, depth_ - s * step_); }
   std::int64_t panel_columns(std::int64_t j) const { return std::min(panel_, n_ - j * panel_); }
   /// Of a packed panel.
-  std::int64_t panel_width(std::int64_t j) const {
-    return panel_columns(j) <= k_.lanes ? k_.lanes : 2 * k_.lanes;
-  }
+  std::int64_t panel_width(std::int64_t j) const { return blocks_of(panel_columns(j), k_.lanes) * k_.lanes; }
 
   // ---- one task ----
 
   /// Brings c to what the product is added to.
   void begin(std::int64_t i0, std::int64_t i1, std::int64_t j0, std::int64_t j1) const {
     for (std::int64_t i = i0; i < i1; ++i) {
-      T* row = c_ + i * n_;
+      T* row = c_ + i * c_step_;
       if (start_.bias) {
         std::copy(start_.bias + j0, start_.bias + j1, row + j0);
       } else if (start_.beta == T{0}) {
@@ -189,8 +192,8 @@ class Product {
     tile.a_step = a.step;
     tile.b = b.data;
     tile.b_step = b.step;
-    tile.c = c_ + i0 * n_ + j * panel_;
-    tile.c_step = n_;
+    tile.c = c_ + i0 * c_step_ + j * panel_;
+    tile.c_step = c_step_;
     tile.columns = panel_columns(j);
     tile.start = s > 0 ? GemmStart<T>{T{1}, nullptr} : start_;
     if (tile.start.bias) tile.start.bias += j * panel_;
@@ -199,7 +202,7 @@ class Product {
     // Often enough for all rows of c, too.
     tile.interval =
         std::max(kLeastInterval, next.rows <= kRowsOfC ? tile.depth / kRowsOfC : tile.depth / next.rows);
-    k_.tile[a.rows][tile.columns > k_.lanes][i1 - i0 - 1](tile);
+    k_.tile[a.rows][(tile.columns - 1) / k_.lanes][i1 - i0 - 1](tile);
   }
 
   void pack_b(std::int64_t j, std::int64_t s, T* to) const {
@@ -305,13 +308,36 @@ class Product {
   void run_packed() const {
     const bool columns = m_ <= n_;
     const Cut slabs =
-        columns ? Cut::into(tiles_.count(), kNear / k_.rows) : Cut::into(panels_, kNear / panel_);
+        columns ? Cut::into(tiles_.count(), kNear / k_.rows[1]) : Cut::into(panels_, kNear / panel_);
     const std::int64_t stream = columns ? panels_ : tiles_.count();
     const Cut streams{stream, std::clamp<std::int64_t>(blocks_of(tasks(), slabs.count()), 1, stream)};
     if (columns)
       share_out(slabs, streams, [&](const Extent& e) { by_columns(e, false); });
     else
       share_out(streams, slabs, [&](const Extent& e) { by_rows(e); });
+  }
+
+  /// Takes off a column or two beyond three vectors and computes them as products of matrix and vector. In a
+  /// tile they would take as long as a whole vector of columns.
+  void run_odd_columns() {
+    const std::int64_t odd = n_ - 3 * k_.lanes;
+    if (odd <= 0 || odd > k_.lanes / 8 || m_ < k_.lanes || depth_ < k_.lanes) return;
+    // Each reads all of a, which must be near, and should lie along the sums that it takes part in.
+    if (a_.along_x || m_ * depth_ * static_cast<std::int64_t>(sizeof(T)) > kFarBytes) return;
+    Buffer<T> x(b_.along_x ? depth_ : 0);
+    Buffer<T> y(m_);
+    for (std::int64_t j = n_ - odd; j < n_; ++j) {
+      const T* factors = b_.at(j, 0);
+      if (b_.along_x) {
+        for (std::int64_t p = 0; p < depth_; ++p) x.data()[p] = *b_.at(j, p);
+        factors = x.data();
+      }
+      begin(0, m_, j, j + 1);
+      for (std::int64_t i = 0; i < m_; ++i) y.data()[i] = c_[i * c_step_ + j];
+      k_.add_dots(m_, depth_, alpha_, a_.data, a_.ld, factors, y.data());
+      for (std::int64_t i = 0; i < m_; ++i) c_[i * c_step_ + j] = y.data()[i];
+    }
+    n_ -= odd;
   }
 
   /// The vector lies without gaps whether it counts as transposed or not.
@@ -337,7 +363,7 @@ class Product {
     });
   }
   const GemmKernels<T>& k_;
-  std::int64_t m_, n_, depth_;
+  std::int64_t m_, n_, c_step_, depth_;
   T alpha_;
   GemmStart<T> start_;
   Operand<T> a_, b_;

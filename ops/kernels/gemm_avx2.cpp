@@ -12,6 +12,7 @@ namespace {
 
 constexpr int kBytes = 32;
 constexpr int kRows = 6;
+constexpr int kWideRows = 4;
 constexpr int kDepth = 256;
 constexpr bool kFreeMasks = false;
 

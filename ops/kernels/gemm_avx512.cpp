@@ -10,6 +10,7 @@ namespace {
 
 constexpr int kBytes = 64;
 constexpr int kRows = 14;
+constexpr int kWideRows = 9;
 constexpr int kDepth = 384;
 constexpr bool kFreeMasks = true;
 

@@ -7,6 +7,7 @@ namespace {
 
 constexpr int kBytes = 16;
 constexpr int kRows = 6;
+constexpr int kWideRows = 4;
 constexpr int kDepth = 256;
 constexpr bool kFreeMasks = false;
 

@@ -44,12 +44,12 @@ struct GemmKernels {
   using TileFunction = void (*)(const Tile<T>&);
 
   std::int64_t lanes;    ///< elements of a vector
-  std::int64_t rows;     ///< most rows of a tile; its columns are one or two vectors
-  std::int64_t a_width;  ///< of a packed panel of a: `rows`, in whole vectors
+  std::int64_t rows[3];  ///< most rows of a tile whose columns are one, two or three vectors
+  std::int64_t a_width;  ///< of a packed panel of a: the most rows, in whole vectors
   std::int64_t depth;    ///< most terms that a packed panel holds
 
   /// tile[a in rows][vectors - 1][rows - 1]: writes start + the products of a and b.
-  TileFunction tile[2][2][kMostRows];
+  TileFunction tile[2][3][kMostRows];
 
   /// Copies `count` x and `depth` p of an operand, times `scale`, to to[p * width + x]; zeros from count to
   /// `width`, a multiple of lanes.

@@ -1,0 +1,25 @@
+#include <tapegrad/ops/map.h>
+#include <tapegrad/tapegrad.h>
+
+#include <fmt/core.h>
+
+using namespace tapegrad;
+
+int main() {
+  const double steepness = 4;  // a constant that the function captures
+  const auto gate = [=](auto x, auto limit) {
+    return where(x < limit, x, limit + tanh(x - limit)) * sigmoid(steepness * x);
+  };
+  Generator rng(0);
+  const Tensor values = randn({1000, 100}, rng);
+  const Parameter limit(Tensor::full({100}, 0.5));
+
+  Tape tape;
+  const Tensor x = tape.watch(values);
+  const Tensor y = map(gate, x, limit);        // one node, one loop; the limits are stretched to x's rows
+  const Tensor same = gate(x, Tensor(limit));  // the same function on tensors: a node for each operation
+  const std::vector<Tensor> fused = tape.grad(sum(y), {x, limit});
+  const std::vector<Tensor> plain = tape.grad(sum(same), {x, limit});
+  fmt::print("largest difference of the gradients: {:.1e} and {:.1e}\n", max(abs(fused[0] - plain[0])).item(),
+             max(abs(fused[1] - plain[1])).item());
+}

@@ -99,10 +99,6 @@ Tensor forward_composed(const OpTable& op, const void* attributes, const Tensor*
   return op.forward(attributes, h, count);
 }
 
-}  // namespace
-
-namespace {
-
 [[noreturn]] void throw_undefined(const OpTable& op, const Tensor* const* inputs) {
   std::size_t i = 0;
   while (inputs[i]->defined()) ++i;

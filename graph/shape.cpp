@@ -5,7 +5,7 @@
 
 namespace tapegrad {
 
-Shape::Shape(std::span<const std::int64_t> dims) : rank_(dims.size()) {
+Shape::Shape(std::span<const std::int64_t> dims) : dims_{}, rank_(dims.size()) {
   if (dims.size() > kMaxRank)
     throw ShapeError(fmt::format("shape: {} axes given, at most {} are supported", dims.size(), kMaxRank));
   bool empty = false;

@@ -51,12 +51,13 @@ class TAPEGRAD_API Shape {
   friend class Tensor;
   friend struct detail::PackedShape;
 
-  // For the handles of tensors, most of which have few axes: extents beyond the rank get no value, and the
-  // others are copied one by one, as they were written. A wide load of what narrow stores have just written
-  // stalls.
+  // For the handles of tensors, most of which have few axes: extents are copied one by one, as they were
+  // written. A wide load of what narrow stores have just written stalls.
   enum class Lean { copy };
-  Shape(const Shape& o, Lean) noexcept : size_(o.size_), rank_(o.rank_) { copy_dims(o.dims_.data()); }
-  Shape(const std::int64_t* dims, std::size_t rank, Lean) noexcept : rank_(rank) {
+  Shape(const Shape& o, Lean) noexcept : dims_{}, size_(o.size_), rank_(o.rank_) {
+    copy_dims(o.dims_.data());
+  }
+  Shape(const std::int64_t* dims, std::size_t rank, Lean) noexcept : dims_{}, rank_(rank) {
     copy_dims(dims);
     for (std::size_t i = 0; i < rank; ++i) size_ *= dims[i];
   }

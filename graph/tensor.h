@@ -35,7 +35,11 @@ class TAPEGRAD_API Tensor {
   // the rest.
   Tensor() noexcept {}
   Tensor(const Tensor& o) noexcept
-      : storage_(o.storage_), data_(o.data_), tag_(o.tag_), shape_(o.shape_, Shape::Lean::copy), dtype_(o.dtype_) {
+      : storage_(o.storage_),
+        data_(o.data_),
+        tag_(o.tag_),
+        shape_(o.shape_, Shape::Lean::copy),
+        dtype_(o.dtype_) {
     if (storage_) detail::retain(storage_);
   }
   Tensor(Tensor&& o) noexcept

@@ -115,9 +115,12 @@ void VjpContext::check_destination(std::size_t i) const {
   check_finite(i, node_.edges()[i].node->copy_gradient());
 }
 
+void VjpContext::throw_recorded() const {
+  throw Error(fmt::format("{}: its rule writes a gradient in place while it is recorded", label_of(node_)));
+}
+
 Tensor VjpContext::take_destination(std::size_t i, bool& adds) {
-  if (recording_)
-    throw Error(fmt::format("{}: its rule writes a gradient in place while it is recorded", label_of(node_)));
+  if (recording_) throw_recorded();
   Node& to = *node_.edges()[i].node;
   Storage* const sum = std::exchange(to.gradient, nullptr);
   adds = sum != nullptr;

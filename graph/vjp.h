@@ -99,6 +99,7 @@ class TAPEGRAD_API VjpContext {
   }
   [[noreturn]] void throw_no_input(std::size_t i) const;
   [[noreturn]] void throw_not_kept() const;
+  [[noreturn]] void throw_recorded() const;
   [[noreturn]] void throw_mutated(unsigned bit, const Saved& s) const;
   void require_fit(std::size_t i, const Tensor& gradient) const;
   Tag tag_of(Node* node) const;
@@ -114,6 +115,8 @@ class TAPEGRAD_API VjpContext {
   }
   /// Makes place for a gradient of input i; true where there is one already, to add to.
   bool open_destination(std::size_t i) {
+    if (recording_) [[unlikely]]
+      throw_recorded();
     Node& to = *node_.edges()[i].node;
     if (to.has_gradient()) {
       if (!is_unique(to.gradient)) to.put_gradient(to.take_gradient().copy());

@@ -3,6 +3,7 @@
 
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/graph/values.h>
+#include <tapegrad/ops/define.h>
 #include <tapegrad/ops/gradients.h>
 #include <tapegrad/ops/kernels/rows.h>
 
@@ -82,13 +83,7 @@ Gradients& operator+=(Gradients& sum, const Gradients& term) {
       continue;
     }
     const Tensor from = e.value;  // its own handle: `term` may be `sum` itself
-    visit_floating(from.dtype(), [&]<class T> {
-      T* x = TensorAccess::data_as<T>(own(*to));
-      const T* y = TensorAccess::data_as<T>(from);
-      parallel_ranges(from.size(), detail::kRangeLength, [&](std::int64_t begin, std::int64_t end) {
-        for (std::int64_t i = begin; i < end; ++i) x[i] += y[i];
-      });
-    });
+    detail::add_gradient_into(own(*to), from);
   }
   return sum;
 }

@@ -115,8 +115,10 @@ BatchNormalized batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& b
     detail::column_statistics(x.dim(0), x.dim(1), TensorAccess::data_as<T>(x), mean, mean + x.dim(1));
   });
   const Shape of_each{x.dim(1)};
-  return {apply_op(BatchNorm{eps}, x, gamma, beta, statistics), TensorAccess::view(statistics, 0, of_each),
-          TensorAccess::view(statistics, x.dim(1), of_each)};
+  // Copies: the tape keeps the statistics themselves, and what is returned is the caller's to change.
+  return {apply_op(BatchNorm{eps}, x, gamma, beta, statistics),
+          TensorAccess::view(statistics, 0, of_each).copy(),
+          TensorAccess::view(statistics, x.dim(1), of_each).copy()};
 }
 
 }  // namespace tapegrad

@@ -29,12 +29,13 @@
 ///     struct Sum { name; keep; Tensor f(const Tensor& x) const; static void vjp(Vjp<Sum>& m); samples };
 ///
 /// Data members are the op's attributes; they must be trivially copyable. Optional members:
-///     max_order   highest order of derivative, 0 for none; default: any
-///     integers    elementwise: also takes i64 (default false)
-///     flat        bit i set where the gradient of input i is zero by definition: the checker asks for no
-///     other passes      elementwise: bit i set where the gradient of input i is g itself vjp_fused   others:
-///     a faster first-order rule; the checker compares it with vjp composed    others: false where f runs no
-///     other operation (default true)
+///
+/// - max_order: highest order of derivative, 0 for none; default: any
+/// - integers: elementwise, also takes i64 (default false)
+/// - flat: bit i set where the gradient of input i is zero by definition; the checker asks for no other
+/// - passes: elementwise, bit i set where the gradient of input i is g itself
+/// - vjp_fused: others, a faster first-order rule; the checker compares it with vjp
+/// - composed: others, false where f runs no other operation (default true)
 namespace tapegrad {
 
 using detail::KeepMask;
@@ -81,7 +82,8 @@ const Op& op_of(const void* attributes) {
 template <class Op>
 class Vjp {
  public:
-  explicit Vjp(detail::VjpContext& context) : context_(context) {}
+  // The gradient is made here, so that a rule may read it from several threads.
+  explicit Vjp(detail::VjpContext& context) : context_(context) { (void)context.gy(); }
 
   const Op& op() const { return detail::op_of<Op>(context_.attributes()); }
   /// Gradient with respect to the output.

@@ -172,6 +172,21 @@ BOOST_AUTO_TEST_CASE(nothing_comes_of_no_features_and_of_not_a_number) {
   for (std::size_t i = 0; i < y.size(); ++i) BOOST_TEST(std::isnan(y[i]) == (i % 3 == 1));
 }
 
+BOOST_AUTO_TEST_CASE(an_eps_below_what_f32_holds) {
+  const Tensor x = Tensor::ones({40, 3}), of_each = Tensor::ones({3});
+  for (const double v : numbers(batch_norm(x, of_each, of_each, 1e-50).y)) BOOST_TEST(v == 1);
+}
+
+BOOST_AUTO_TEST_CASE(the_statistics_are_the_callers_to_change) {
+  Tape tape;
+  const Tensor x = tape.watch(random({5, 2}));
+  BatchNormalized b = batch_norm(x, Tensor::ones({2}, f64), Tensor::zeros({2}, f64));
+  const double variance = b.variance.values<double>()[0];
+  b.mean.mutable_values<double>()[0] = 7;
+  BOOST_TEST(b.variance.values<double>()[0] == variance);
+  BOOST_TEST(tape.grad(sum(square(b.y)), x).size() == 10);
+}
+
 BOOST_AUTO_TEST_CASE(what_does_not_fit_is_refused) {
   const Tensor x = Tensor::ones({4, 3}), of_each = Tensor::ones({3});
   BOOST_CHECK_EXCEPTION(batch_norm(Tensor::ones({4}), of_each, of_each), ShapeError,

@@ -22,7 +22,7 @@ template <class T>
 using Vec = typename VecOf<T>::type;
 
 TAPEGRAD_KERNEL inline __mmask16 first(std::int64_t count) {
-  return static_cast<__mmask16>(_bzhi_u32(0xffff, static_cast<unsigned>(count)));
+  return static_cast<__mmask16>(_bzhi_u32(0xffff, static_cast<unsigned>(count < 16 ? count : 16)));
 }
 TAPEGRAD_KERNEL inline Vec<float> load_part(const float* p, std::int64_t count) {
   return _mm512_maskz_loadu_ps(first(count), p);

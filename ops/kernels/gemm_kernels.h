@@ -56,7 +56,7 @@ struct GemmKernels {
   void (*pack)(const Operand<T>& from, std::int64_t count, std::int64_t depth, std::int64_t width, T scale,
                T* to);
 
-  /// y[i * y_step] += alpha * (row i of the matrix) . x, for `rows` rows of length k that lie ld apart.
+  /// y[i] += alpha * (row i of the matrix) . x, for `rows` rows of length k that lie ld apart.
   void (*add_dots)(std::int64_t rows, std::int64_t k, T alpha, const T* matrix, std::int64_t ld, const T* x,
                    T* y);
   /// y[j] += sum over p of alpha * x[p] * matrix[p * ld + j], j < n, p < k.

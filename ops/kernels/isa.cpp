@@ -28,9 +28,12 @@ Isa set_isa(Isa wanted) noexcept {
 
 const char* name_of(Isa isa) noexcept {
   switch (isa) {
-    case Isa::avx2: return "avx2";
-    case Isa::avx512: return "avx512";
-    case Isa::base: break;
+    case Isa::avx2:
+      return "avx2";
+    case Isa::avx512:
+      return "avx512";
+    case Isa::base:
+      break;
   }
   return "base";
 }

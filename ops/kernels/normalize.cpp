@@ -11,7 +11,7 @@ namespace tapegrad::detail {
 
 namespace {
 
-constexpr std::int64_t kRowBlock = 32;      // few enough to be summed in T
+constexpr std::int64_t kSummedRows = 32;    // few enough to be summed in T
 constexpr std::int64_t kTile = 256;         // columns: a block of their rows stays in the first-level cache
 constexpr std::int64_t kShare = 64 * 1024;  // elements worth waking a thread for
 
@@ -20,7 +20,7 @@ struct Tiles {
   std::int64_t rows;
   std::int64_t columns;
   std::int64_t width = std::clamp<std::int64_t>(columns, 1, kTile);
-  std::int64_t height = std::max(kRowBlock, kShare / width / kRowBlock * kRowBlock);
+  std::int64_t height = std::max(kSummedRows, kShare / width / kSummedRows * kSummedRows);
   std::int64_t across = blocks_of(columns, width);
   std::int64_t ranges = blocks_of(rows, height);
 
@@ -84,8 +84,8 @@ TAPEGRAD_INLINE void tile_statistics(std::int64_t rows, std::int64_t stride, std
                                      double* __restrict mean, double* __restrict squares) {
   alignas(64) T centre[kTile], sum[kTile], square[kTile];
   in_steps(width, [&](std::int64_t j) TAPEGRAD_INLINE_LAMBDA { mean[j] = squares[j] = 0; });
-  for (std::int64_t r = 0; r < rows; r += kRowBlock, x += kRowBlock * stride) {
-    const std::int64_t n = std::min(kRowBlock, rows - r);
+  for (std::int64_t r = 0; r < rows; r += kSummedRows, x += kSummedRows * stride) {
+    const std::int64_t n = std::min(kSummedRows, rows - r);
     std::fill_n(sum, width, T{0});
     by_fours(n, stride, width,
              [&](std::int64_t j, auto... at) TAPEGRAD_INLINE_LAMBDA { sum[j] += total(x[at]...); });
@@ -116,7 +116,7 @@ TAPEGRAD_INLINE void tile_normalize(std::int64_t rows, std::int64_t stride, std:
   alignas(64) T centre[kTile], scale[kTile], offset[kTile];
   in_steps(width, [&](std::int64_t j) TAPEGRAD_INLINE_LAMBDA {
     centre[j] = static_cast<T>(s.mean[j]);
-    scale[j] = gamma[j] / std::sqrt(static_cast<T>(s.variance[j] + s.eps));
+    scale[j] = gamma[j] / static_cast<T>(std::sqrt(s.variance[j] + s.eps));  // a small eps is none in f32
     offset[j] = beta[j] - static_cast<T>(lost(s.mean[j], centre[j])) * scale[j];
   });
   by_fours(rows, stride, width, [&](std::int64_t j, auto... at) TAPEGRAD_INLINE_LAMBDA {
@@ -133,10 +133,10 @@ TAPEGRAD_INLINE void tile_sums(std::int64_t rows, std::int64_t stride, std::int6
     centre[j] = static_cast<T>(s.mean[j]);
     products[j] = sums[j] = 0;
   });
-  for (std::int64_t r = 0; r < rows; r += kRowBlock, g += kRowBlock * stride, x += kRowBlock * stride) {
+  for (std::int64_t r = 0; r < rows; r += kSummedRows, g += kSummedRows * stride, x += kSummedRows * stride) {
     std::fill_n(product, width, T{0});
     std::fill_n(sum, width, T{0});
-    by_fours(std::min(kRowBlock, rows - r), stride, width,
+    by_fours(std::min(kSummedRows, rows - r), stride, width,
              [&](std::int64_t j, auto... at) TAPEGRAD_INLINE_LAMBDA {
                sum[j] += total(g[at]...);
                product[j] += total(g[at] * (x[at] - centre[j])...);
@@ -158,7 +158,7 @@ TAPEGRAD_INLINE void tile_gradient(std::int64_t rows, std::int64_t stride, std::
                                    const double* dgamma, const double* dbeta, bool add, T* __restrict dx) {
   alignas(64) T centre[kTile], scale[kTile], slope[kTile], offset[kTile];
   in_steps(width, [&](std::int64_t j) TAPEGRAD_INLINE_LAMBDA {
-    const T of_std = T{1} / std::sqrt(static_cast<T>(s.variance[j] + s.eps));
+    const T of_std = T{1} / static_cast<T>(std::sqrt(s.variance[j] + s.eps));
     centre[j] = static_cast<T>(s.mean[j]);
     scale[j] = gamma[j] * of_std;
     slope[j] = -scale[j] * of_std * (static_cast<T>(dgamma[j]) / n);

@@ -58,7 +58,6 @@ class StretchedOperand {
     });
     return scratch_.bytes;
   }
-  bool direct() const { return direct_; }
 
  private:
   void fill(std::byte* to, const std::byte* value, std::int64_t count) const {

@@ -28,7 +28,8 @@ TAPEGRAD_INLINE T combine_all(const T* x, std::int64_t n, T identity, const F& c
   return identity;
 }
 
-/// Passes over a NaN: the sum of the exponentials is one all the same.
+/// Never more than the maximum; with a NaN in the row it may be less. The sum of the exponentials is then a
+/// NaN all the same.
 template <class T>
 TAPEGRAD_INLINE T greatest_of(const T* x, std::int64_t n) {
   return combine_all(x, n, MaximumFold<T>::kIdentity,

@@ -61,15 +61,6 @@ void for_each_row(const RowLayout& layout, const std::array<const T*, N>& in, T*
   });
 }
 
-template <template <class> class Fold, class T>
-T fold_row(const T* x, std::int64_t n, T parameter = T{}) {
-  if (n <= kFoldBlock) return fold_block<Fold<T>>(x, n, parameter);
-  PairwiseFold<Fold<T>, T> fold;
-  for (std::int64_t i = 0; i < n; i += kFoldBlock)
-    fold.push(fold_block<Fold<T>>(x + i, std::min(kFoldBlock, n - i), parameter));
-  return fold.result();
-}
-
 /// The sum of part(from, to) over blocks of `length` of [0, n), added in pairs.
 template <class F>
 double sum_ranges(std::int64_t n, std::int64_t length, F&& part) {

@@ -82,12 +82,11 @@ TAPEGRAD_INLINE T power_of_two(Bits<T> n) {
   return from_bits<T>((n + Format<T>::kBias) << Format<T>::kMantissa);
 }
 
-/// x = n ln 2 + r with |r| <= ln 2 / 2; n as a number and, modulo 2^32 or 2^64, as an integer.
+/// x = n ln 2 + r with |r| <= ln 2 / 2; n modulo 2^32 or 2^64.
 template <class T>
 struct Reduced {
   T r;
   T lost;  // what rounding took from r
-  T n;
   Bits<T> integer;
 };
 template <class T>
@@ -98,7 +97,7 @@ TAPEGRAD_INLINE Reduced<T> reduce_by_ln2(T x) {
   const T high = x - n * Format<T>::kLn2High;  // exact
   const T low = n * Format<T>::kLn2Low;
   const T r = high - low;
-  return {r, (high - r) - low, n, bits(shifted) - bits(Format<T>::kRound)};
+  return {r, (high - r) - low, bits(shifted) - bits(Format<T>::kRound)};
 }
 
 /// (e^r - 1 - r) / r^2 on [-ln 2 / 2, ln 2 / 2]
@@ -179,12 +178,11 @@ TAPEGRAD_INLINE T log_near_one(T f, T n, T c) {
   return n * Format<T>::kLn2High - ((half_square - (tail + (n * Format<T>::kLn2Low + c))) - f);
 }
 
-/// x = 2^n (1 + f) for a positive normal x; n as a number and as an integer.
+/// x = 2^n (1 + f) for a positive normal x.
 template <class T>
 struct Split {
   T f;
   T n;
-  Bits<T> integer;
 };
 template <class T>
 TAPEGRAD_INLINE Split<T> split(T x) {
@@ -197,7 +195,7 @@ TAPEGRAD_INLINE Split<T> split(T x) {
   // An integer of few bits, put into the mantissa of 2^mantissa, is a number without a conversion.
   const T n = from_bits<T>(biased | bits(static_cast<T>(Bits<T>{1} << Format<T>::kMantissa))) -
               (static_cast<T>(Bits<T>{1} << Format<T>::kMantissa) + Format<T>::kBias);
-  return {m - 1, n, biased - Format<T>::kBias};
+  return {m - 1, n};
 }
 
 template <class T>

@@ -38,7 +38,7 @@ class Net final : public NetProgram {
  public:
   Net(std::shared_ptr<const NetTask> task, int threads)
       : task_(std::move(task)), threads_(threads), rows_(task_->batch) {
-    const Index most_rows = task_->test ? std::max<Index>(rows_, kEvaluated) : rows_;
+    const Index most_rows = std::max<Index>(rows_, kEvaluated);
     x_.resize(as_size(most_rows * task_->widths[0]));
     for (std::size_t i = 0; i < task_->layers(); ++i) {
       const Index in = task_->widths[i];
@@ -50,7 +50,8 @@ class Net final : public NetProgram {
       l.bias.assign(as_size(out), 0);
       if (norm) l.gamma.assign(as_size(out), 1);
       if (norm)
-        l.normal.resize(as_size(rows_ * out)), l.inverse.resize(as_size(out)), l.z.resize(l.normal.size());
+        l.normal.resize(as_size(most_rows * out)), l.inverse.resize(as_size(out)),
+            l.z.resize(l.normal.size());
       l.h.resize(as_size(most_rows * out));
       l.dh.resize(as_size(rows_ * out));
       l.dbias.resize(as_size(out));

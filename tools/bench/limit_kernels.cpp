@@ -1,5 +1,5 @@
-// Compiled with -O3 -ffast-math. Uses no templates or inline functions of other headers: those would be
-// shared with files that are compiled for every processor.
+// Compiled with -O3 -ffast-math, so that it instantiates no templates of other headers: those would be shared
+// with files that are compiled without.
 #include "limit_kernels.h"
 
 #include <cstring>

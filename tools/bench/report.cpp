@@ -57,7 +57,7 @@ std::string to_json(const std::vector<std::vector<Measurement>>& by_workload, in
     for (const Measurement& m : of_workload)
       all.push_back({{"workload", m.workload},
                      {"contender", m.contender},
-                     {"threads", threads},
+                     {"threads", m.threads ? m.threads : threads},
                      {"metric", m.metric.name},
                      {"unit", m.metric.unit},
                      {"higher_is_better", m.metric.higher_is_better},
@@ -69,7 +69,10 @@ std::string to_json(const std::vector<std::vector<Measurement>>& by_workload, in
     nlohmann::ordered_json ratios = nlohmann::ordered_json::object();
     for (const std::string& other : {std::string("libtorch"), limit_of(of_workload)})
       if (const double r = advantage_over(other, of_workload); r > 0) ratios["tapegrad_vs_" + other] = r;
-    all.push_back({{"workload", of_workload.front().workload}, {"threads", threads}, {"ratios", ratios}});
+    const Measurement& first = of_workload.front();
+    all.push_back({{"workload", first.workload},
+                   {"threads", first.threads ? first.threads : threads},
+                   {"ratios", ratios}});
   }
   return all.dump(1) + "\n";
 }

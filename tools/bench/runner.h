@@ -40,6 +40,7 @@ struct Measurement {
   std::string contender;
   Metric metric;
   std::vector<double> runs;
+  int threads = 0;  ///< where it is not the number that was asked for
   double median() const;
   double min() const;
   double max() const;

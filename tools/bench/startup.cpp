@@ -43,7 +43,9 @@ std::set<std::string> mapped_files() {
 void start_up() {
   NetTask task = *make_net_task("startup");
   task.tune = false;
-  print("loss", contender()->net(std::make_shared<const NetTask>(task))->run(1).value);
+  const auto c = contender();
+  c->set_threads(1);
+  print("loss", c->net(std::make_shared<const NetTask>(task))->run(1).value);
   double libraries = 0;
   double bytes = 0;
   for (const std::string& path : mapped_files()) {

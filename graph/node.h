@@ -39,11 +39,6 @@ struct alignas(std::int64_t) PackedShape {
   Tensor tensor(Storage* storage, std::byte* data, const Tag& tag = {}) const {
     return TensorAccess::adopt(storage, data, shape(), dtype, tag);
   }
-  Tensor empty_tensor() const {
-    const std::size_t total = static_cast<std::size_t>(size()) * size_of(dtype);
-    Storage* s = allocate(total);
-    return tensor(s, s->data(total));
-  }
 
   static std::size_t bytes(const Shape& s) { return sizeof(PackedShape) + s.rank() * sizeof(std::int64_t); }
   static const PackedShape* write(void* memory, const Shape& s, Dtype dtype) {

@@ -71,7 +71,7 @@ void VjpContext::add(std::size_t i, Tensor g) {
   require_input(i);
   if (!wants(i)) return;
   require_fit(i, g);
-  if (tape_.check_finite_) [[unlikely]]
+  if (checks_finite()) [[unlikely]]
     check_finite(i, g);
   if (!recording_) TensorAccess::set_tag(g, {});  // a rule may have computed it under a tape of its own
   Node& to = *node_.edges()[i].node;
@@ -86,7 +86,7 @@ void VjpContext::add(std::size_t i, Tensor g) {
     } else {
       sum = node_.op->add(sum, g);
     }
-    if (tape_.check_finite_) [[unlikely]]
+    if (checks_finite()) [[unlikely]]
       check_finite(i, sum);
     g = std::move(sum);
   }
@@ -111,27 +111,13 @@ void VjpContext::pass(std::size_t i) {
   }
 }
 
-void VjpContext::check_destination(std::size_t i) const {
-  check_finite(i, node_.edges()[i].node->copy_gradient());
-}
-
 void VjpContext::throw_recorded() const {
   throw Error(fmt::format("{}: its rule writes a gradient in place while it is recorded", label_of(node_)));
 }
 
-Tensor VjpContext::take_destination(std::size_t i, bool& adds) {
-  if (recording_) throw_recorded();
-  Node& to = *node_.edges()[i].node;
-  Storage* const sum = std::exchange(to.gradient, nullptr);
-  adds = sum != nullptr;
-  if (!adds) return to.shape->empty_tensor();
-  if (is_unique(sum)) return to.shape->tensor(sum, to.gradient_data);
-  return to.shape->tensor(sum, to.gradient_data).copy();
-}
-
 void VjpContext::put_destination(std::size_t i, Tensor&& destination) {
   require_fit(i, destination);
-  if (tape_.check_finite_) [[unlikely]]
+  if (checks_finite()) [[unlikely]]
     check_finite(i, destination);
   node_.edges()[i].node->put_gradient(std::move(destination));
 }

@@ -67,9 +67,10 @@ class TAPEGRAD_API VjpContext {
     require_input(i);
     if (!wants(i)) return;
     const bool adds = open_destination(i);
-    f(node_.edges()[i].node->gradient_data, adds);
+    Node& to = *node_.edges()[i].node;
+    f(to.gradient_data, adds);
     if (checks_finite()) [[unlikely]]
-      check_destination(i);
+      check_finite(i, to.copy_gradient());
   }
 
   /// A kept value. Throws MutatedSaved where it was changed since.
@@ -86,8 +87,8 @@ class TAPEGRAD_API VjpContext {
   void accumulate(std::size_t i, F&& f) {
     require_input(i);
     if (!wants(i)) return;
-    bool adds = false;
-    Tensor destination = take_destination(i, adds);
+    const bool adds = open_destination(i);
+    Tensor destination = node_.edges()[i].node->take_gradient();
     f(destination, adds);
     put_destination(i, std::move(destination));
   }
@@ -128,9 +129,7 @@ class TAPEGRAD_API VjpContext {
     to.gradient_node = nullptr;
     return false;
   }
-  void check_destination(std::size_t i) const;
   Tensor saved(unsigned bit) const;
-  Tensor take_destination(std::size_t i, bool& adds);
   void put_destination(std::size_t i, Tensor&& destination);
   void check_finite(std::size_t i, const Tensor& gradient) const;
 

@@ -38,16 +38,16 @@ constexpr std::int64_t kShare = 128 * 1024;  // elements worth waking a thread f
 /// out = in, or the float nearest to in / 255. That is in * (2^-8 + 2^-16), which is exact, and a small rest:
 /// the product with the float nearest to 1 / 255 would differ from the quotient for some bytes, a division
 /// costs more.
-TAPEGRAD_INLINE void convert(const std::uint8_t* in, float* out, std::int64_t count, bool normalize) {
+void convert(const std::uint8_t* in, float* out, std::int64_t count, bool normalize) {
   constexpr float kHead = 0x1.01p-8F;
   constexpr float kRest = static_cast<float>(1.0 / 255 - 0x1.01p-8);
   if (normalize)
-    in_steps<64>(count, [&](std::int64_t i) TAPEGRAD_INLINE_LAMBDA {
+    in_steps<64>(count, [&](std::int64_t i) {
       const auto x = static_cast<float>(in[i]);
       out[i] = x * kHead + x * kRest;
     });
   else
-    in_steps<64>(count, [&](std::int64_t i) TAPEGRAD_INLINE_LAMBDA { out[i] = static_cast<float>(in[i]); });
+    in_steps<64>(count, [&](std::int64_t i) { out[i] = static_cast<float>(in[i]); });
 }
 
 /// Items that were shuffled lie anywhere in memory: the next ones are fetched while this one is converted.
@@ -206,7 +206,7 @@ Batch Dataset::collect(std::int64_t count, IndexOf index_of) const {
         std::memcpy(target, TensorAccess::data(items.targets) + from * t_bytes, t_bytes);
         continue;
       }
-      with_isa([&]() TAPEGRAD_INLINE_LAMBDA {
+      with_isa([&]() {
         convert(items.pixels.data() + from * stride, reinterpret_cast<float*>(to), items.input_shape.size(),
                 items.normalize);
       });

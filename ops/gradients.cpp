@@ -11,8 +11,10 @@
 
 namespace tapegrad {
 
+using detail::in_steps;
 using detail::parallel_ranges;
 using detail::TensorAccess;
+using detail::with_isa;
 
 namespace {
 
@@ -29,7 +31,7 @@ void transform(Gradients& g, F&& f) {
     visit_floating(e.value.dtype(), [&]<class T> {
       T* x = TensorAccess::data_as<T>(own(e.value));
       parallel_ranges(e.value.size(), detail::kRangeLength, [&](std::int64_t from, std::int64_t to) {
-        for (std::int64_t i = from; i < to; ++i) x[i] = f(x[i]);
+        with_isa([&] { in_steps(to - from, [&](std::int64_t i) { x[from + i] = f(x[from + i]); }); });
       });
     });
 }

@@ -35,6 +35,22 @@ void require_same_dtype(const char* op, const char* what, const Tensor& x, const
                                  name_of(x.dtype()), name_of(t.dtype())));
 }
 
+/// Writes derivative(j) to each element j of the gradient of an input, or adds it.
+template <class T, class Op, class F>
+void write_elements(Vjp<Op>& m, std::size_t input, F&& derivative) {
+  m.accumulate(input, [&](Tensor& destination, bool add) {
+    T* const to = TensorAccess::data_as<T>(destination);
+    parallel_ranges(destination.size(), detail::kRangeLength, [&](std::int64_t begin, std::int64_t end) {
+      with_isa([&] {
+        if (add)
+          in_steps(end - begin, [&](std::int64_t j) { to[begin + j] += derivative(begin + j); });
+        else
+          in_steps(end - begin, [&](std::int64_t j) { to[begin + j] = derivative(begin + j); });
+      });
+    });
+  });
+}
+
 }  // namespace
 
 // ---- pairs ----
@@ -80,31 +96,23 @@ void PairLoss<Op>::vjp_fused(Vjp<Op>& m) {
     const std::int64_t n = m.in_shape(0).size();
     const T g = *TensorAccess::data_as<T>(m.gy());
     const Real<T> scale{Op::is_mean ? g / static_cast<T>(n) : g};
-    const auto write = [&](std::size_t i, auto&& derivative) {
-      m.accumulate(i, [&](Tensor& destination, bool add) {
-        T* to = TensorAccess::data_as<T>(destination);
-        parallel_ranges(n, detail::kRangeLength, [&](std::int64_t from, std::int64_t end) {
-          if (add)
-            for (std::int64_t j = from; j < end; ++j) to[j] += (scale * derivative(j)).v;
-          else
-            for (std::int64_t j = from; j < end; ++j) to[j] = (scale * derivative(j)).v;
-        });
-      });
-    };
     const Tensor y = m.template in<0>();
     const T* a = TensorAccess::data_as<T>(y);
     if (m.wants(0)) {
       const Tensor t = m.template in<1>();
       const T* b = TensorAccess::data_as<T>(t);
-      write(0, [&](std::int64_t j) { return m.op().dy(Real<T>{a[j]}, Real<T>{b[j]}); });
+      write_elements<T>(m, 0,
+                        [&](std::int64_t j) { return (scale * m.op().dy(Real<T>{a[j]}, Real<T>{b[j]})).v; });
     }
     if (m.wants(1)) {
       if constexpr (Op::keep[1] & kIn1) {
         const Tensor t = m.template in<1>();
         const T* b = TensorAccess::data_as<T>(t);
-        write(1, [&](std::int64_t j) { return m.op().dt(Real<T>{a[j]}, Real<T>{b[j]}); });
+        write_elements<T>(
+            m, 1, [&](std::int64_t j) { return (scale * m.op().dt(Real<T>{a[j]}, Real<T>{b[j]})).v; });
       } else {
-        write(1, [&](std::int64_t j) { return m.op().dt(Real<T>{a[j]}, detail::NotKept{}); });
+        write_elements<T>(
+            m, 1, [&](std::int64_t j) { return (scale * m.op().dt(Real<T>{a[j]}, detail::NotKept{})).v; });
       }
     }
   });
@@ -188,15 +196,6 @@ class Targets {
   std::int64_t index(std::int64_t row) const { return index_[row]; }
   const T* weights(std::int64_t row) const { return weights_ + row * count_; }
 
-  /// sum_c t_c * value(c), where a t_c of zero adds nothing whatever the value.
-  template <class F>
-  double weigh(std::int64_t row, F&& value) const {
-    if (index_) return static_cast<double>(value(index_[row]));
-    const T* w = weights(row);
-    return detail::sum_terms<T>(count_,
-                                [&](std::int64_t c) { return w[c] == T{0} ? T{0} : w[c] * value(c); });
-  }
-
  private:
   const std::int64_t* index_;
   const T* weights_;
@@ -205,35 +204,12 @@ class Targets {
 
 /// sum t * value, where a t of zero adds nothing whatever the value; leaves the terms in place of the values.
 template <class T>
-TAPEGRAD_INLINE double weighted_sum(const T* t, T* values, std::int64_t n) {
-  in_steps(
-      n, [&](std::int64_t i) TAPEGRAD_INLINE_LAMBDA { values[i] = t[i] == T{0} ? T{0} : t[i] * values[i]; });
+double weighted_sum(const T* t, T* values, std::int64_t n) {
+  in_steps(n, [&](std::int64_t i) { values[i] = t[i] == T{0} ? T{0} : t[i] * values[i]; });
   return detail::sum_of(values, n);
 }
 
-/// The mean over rows of row_loss(row).
-template <class F>
-double mean_over(const Classes& classes, F&& row_loss) {
-  const double total =
-      detail::sum_ranges(classes.rows, classes.together(), [&](std::int64_t from, std::int64_t to) {
-        double sum = 0;
-        for (std::int64_t r = from; r < to; ++r) sum += row_loss(r);
-        return sum;
-      });
-  return total / static_cast<double>(classes.rows);
-}
-
-/// Writes a gradient of the shape of the scores: f(row, out) for each row.
-template <class T, class Op, class F>
-void write_rows(Vjp<Op>& m, std::size_t input, const Classes& classes, F&& f) {
-  const detail::RowLayout rows({classes.rows, classes.count}, 1);
-  m.accumulate(input, [&](Tensor& to, bool add) {
-    detail::for_each_row<T, 0>(rows, {}, TensorAccess::data_as<T>(to), add,
-                               [&](std::int64_t row, const auto&, T* out) { f(row, out); });
-  });
-}
-
-/// The same for a few rows at a time: f(first, count, out).
+/// Writes a gradient of the shape of the scores, a few rows at a time: f(first, count, out).
 template <class T, class Op, class F>
 void write_blocks(Vjp<Op>& m, std::size_t input, const Classes& classes, F&& f) {
   const std::int64_t n = classes.count;
@@ -270,11 +246,17 @@ Tensor CrossEntropy::f(const Tensor& y, const Tensor& t) const {
   return visit_floating(y.dtype(), [&]<class T> {
     const T* p = TensorAccess::data_as<T>(y);
     const Targets<T> targets(t, classes);
-    const double mean = mean_over(classes, [&](std::int64_t r) {
-      const T* row = p + r * classes.count;
-      return targets.weigh(r, [&](std::int64_t c) { return log(Real<T>{row[c]} + kOffset).v; });
-    });
-    return Tensor::scalar(-mean, y.dtype());
+    const std::int64_t n = classes.count;
+    const auto log_at = [&](std::int64_t i) { return log(Real<T>{p[i]} + kOffset).v; };
+    const double total =
+        targets.indices()
+            ? detail::sum_terms<T>(classes.rows,
+                                   [&](std::int64_t r) { return log_at(r * n + targets.index(r)); })
+            : detail::sum_terms<T>(classes.rows * n, [&](std::int64_t i) {
+                const T w = targets.weights(0)[i];  // zero adds nothing, whatever the logarithm
+                return w == T{0} ? T{0} : w * log_at(i);
+              });
+    return Tensor::scalar(-total / static_cast<double>(classes.rows), y.dtype());
   });
 }
 
@@ -291,25 +273,27 @@ void CrossEntropy::vjp_fused(Vjp<CrossEntropy>& m) {
     const T scale = -*TensorAccess::data_as<T>(m.gy()) / static_cast<T>(classes.rows);
     const Tensor y = m.in<0>();
     const T* p = TensorAccess::data_as<T>(y);
+    const std::int64_t n = classes.count;
     if (m.wants(0)) {
       const Tensor t = m.in<1>();
       const Targets<T> targets(t, classes);
-      write_rows<T>(m, 0, classes, [&](std::int64_t r, T* out) {
-        const T* row = p + r * classes.count;
-        const auto slope = [&](std::int64_t c) { return scale / (Real<T>{row[c]} + kOffset).v; };
+      write_blocks<T>(m, 0, classes, [&](std::int64_t first, std::int64_t count, T* out) {
+        const T* const row = p + first * n;
+        const auto slope = [&](std::int64_t i) { return scale / (Real<T>{row[i]} + kOffset).v; };
         if (targets.indices()) {
-          std::fill_n(out, classes.count, T{0});
-          out[targets.index(r)] = slope(targets.index(r));
+          std::fill_n(out, count * n, T{0});
+          for (std::int64_t r = 0; r < count; ++r) {
+            const std::int64_t i = r * n + targets.index(first + r);
+            out[i] = slope(i);
+          }
         } else {
-          for (std::int64_t c = 0; c < classes.count; ++c) out[c] = targets.weights(r)[c] * slope(c);
+          const T* const w = targets.weights(first);
+          with_isa([&] { in_steps(count * n, [&](std::int64_t i) { out[i] = w[i] * slope(i); }); });
         }
       });
     }
     if (m.wants(1))
-      write_rows<T>(m, 1, classes, [&](std::int64_t r, T* out) {
-        const T* row = p + r * classes.count;
-        for (std::int64_t c = 0; c < classes.count; ++c) out[c] = scale * log(Real<T>{row[c]} + kOffset).v;
-      });
+      write_elements<T>(m, 1, [&](std::int64_t i) { return scale * log(Real<T>{p[i]} + kOffset).v; });
   });
 }
 
@@ -331,9 +315,7 @@ Tensor SoftmaxWithLoss::f(const Tensor& x, const Tensor& t) const {
           for (std::int64_t r = 0; r < count; ++r)
             total += static_cast<double>(logs[static_cast<std::size_t>(r * n + targets.index(row + r))]);
         else
-          with_isa([&]() TAPEGRAD_INLINE_LAMBDA {
-            total += weighted_sum(targets.weights(row), logs.data(), count * n);
-          });
+          with_isa([&]() { total += weighted_sum(targets.weights(row), logs.data(), count * n); });
       });
       return total;
     };
@@ -365,19 +347,18 @@ void SoftmaxWithLoss::vjp_fused(Vjp<SoftmaxWithLoss>& m) {
       const Tensor t = m.in<1>();
       const Targets<T> targets(t, classes);
       write_blocks<T>(m, 0, classes, [&](std::int64_t first, std::int64_t count, T* out) {
-        with_isa([&]() TAPEGRAD_INLINE_LAMBDA {
+        with_isa([&]() {
           const detail::RowsOfExponentials<T> e(scores + first * n, count, n, out);
           for (std::int64_t r = 0; r < count; ++r) {
             T* const row = out + r * n;
             T factor = scale / e.sum[r];
             if (targets.indices()) {
-              in_steps(n, [&](std::int64_t c) TAPEGRAD_INLINE_LAMBDA { row[c] *= factor; });
+              in_steps(n, [&](std::int64_t c) { row[c] *= factor; });
               row[targets.index(first + r)] -= scale;
             } else {
               const T* const w = targets.weights(first + r);
               factor *= static_cast<T>(detail::sum_of(w, n));
-              in_steps(
-                  n, [&](std::int64_t c) TAPEGRAD_INLINE_LAMBDA { row[c] = row[c] * factor - scale * w[c]; });
+              in_steps(n, [&](std::int64_t c) { row[c] = row[c] * factor - scale * w[c]; });
             }
           }
         });

@@ -69,10 +69,10 @@ void Softmax::vjp_fused(Vjp<Softmax>& m) {
     const auto row = [&](std::int64_t, const auto& in, T* out) {
       const T* const p = in[0];
       const T* const g = in[1];
-      with_isa([&]() TAPEGRAD_INLINE_LAMBDA {
-        in_steps(n, [&](std::int64_t j) TAPEGRAD_INLINE_LAMBDA { out[j] = p[j] * g[j]; });
+      with_isa([&]() {
+        in_steps(n, [&](std::int64_t j) { out[j] = p[j] * g[j]; });
         const T mean = static_cast<T>(detail::sum_of(out, n));
-        in_steps(n, [&](std::int64_t j) TAPEGRAD_INLINE_LAMBDA { out[j] = p[j] * (g[j] - mean); });
+        in_steps(n, [&](std::int64_t j) { out[j] = p[j] * (g[j] - mean); });
       });
     };
     m.accumulate(0, [&](Tensor& to, bool add) {
@@ -106,10 +106,9 @@ void LogSoftmax::vjp_fused(Vjp<LogSoftmax>& m) {
     const auto row = [&](std::int64_t, const auto& in, T* out) {
       const T* const l = in[0];
       const T* const g = in[1];
-      with_isa([&]() TAPEGRAD_INLINE_LAMBDA {
+      with_isa([&]() {
         const T total = static_cast<T>(detail::sum_of(g, n));
-        in_steps(
-            n, [&](std::int64_t j) TAPEGRAD_INLINE_LAMBDA { out[j] = g[j] - exp(Real<T>{l[j]}).v * total; });
+        in_steps(n, [&](std::int64_t j) { out[j] = g[j] - exp(Real<T>{l[j]}).v * total; });
       });
     };
     m.accumulate(0, [&](Tensor& to, bool add) {

@@ -23,12 +23,11 @@ constexpr double kSmall = 1e-7;  // as in the book
 constexpr std::int64_t kShare = 32 * 1024;  // elements worth waking a thread for
 
 template <class T, class Rule, class... M>
-TAPEGRAD_INLINE void sweep(std::int64_t n, T* w, const T* g, T weight_decay, Rule rule, M*... moments) {
+void sweep(std::int64_t n, T* w, const T* g, T weight_decay, Rule rule, M*... moments) {
   if (weight_decay == 0)
-    in_steps(n, [&](std::int64_t i) TAPEGRAD_INLINE_LAMBDA { rule(w[i], g[i], moments[i]...); });
+    in_steps(n, [&](std::int64_t i) { rule(w[i], g[i], moments[i]...); });
   else
-    in_steps(n, [&](std::int64_t i)
-                    TAPEGRAD_INLINE_LAMBDA { rule(w[i], g[i] + weight_decay * w[i], moments[i]...); });
+    in_steps(n, [&](std::int64_t i) { rule(w[i], g[i] + weight_decay * w[i], moments[i]...); });
 }
 
 /// One pass over a parameter: make_rule(T{}) gives the update of one element, rule(w, g, moment...), in
@@ -43,7 +42,7 @@ void for_each_element(Parameter& w, const Tensor& g, std::span<Tensor> moments, 
     [&]<std::size_t... I>(std::index_sequence<I...>) {
       const std::array<T*, Moments> kept{moments[I].template mutable_values<T>().data()...};
       parallel_ranges(g.size(), kShare, [&](std::int64_t begin, std::int64_t end) {
-        with_isa([&]() TAPEGRAD_INLINE_LAMBDA {
+        with_isa([&]() {
           sweep(end - begin, values + begin, gradient + begin, static_cast<T>(weight_decay), rule,
                 kept[I] + begin...);
         });
@@ -59,7 +58,7 @@ SGD::SGD(const ParameterGroups& parameters, double lr) : Optimizer("sgd", parame
 
 void SGD::update(Parameter& w, const Tensor& g, std::span<Tensor> moments, double lr, double weight_decay) {
   for_each_element<0>(w, g, moments, weight_decay, [=]<class T>(T) {
-    return [rate = static_cast<T>(lr)](T& w_i, T g_i) TAPEGRAD_INLINE_LAMBDA { w_i -= rate * g_i; };
+    return [rate = static_cast<T>(lr)](T& w_i, T g_i) { w_i -= rate * g_i; };
   });
 }
 
@@ -69,11 +68,10 @@ Momentum::Momentum(const ParameterGroups& parameters, double lr, double momentum
 void Momentum::update(Parameter& w, const Tensor& g, std::span<Tensor> moments, double lr,
                       double weight_decay) {
   for_each_element<1>(w, g, moments, weight_decay, [=, this]<class T>(T) {
-    return [rate = static_cast<T>(lr), momentum = static_cast<T>(momentum_)](T& w_i, T g_i, T& v)
-               TAPEGRAD_INLINE_LAMBDA {
-                 v = momentum * v - rate * g_i;
-                 w_i += v;
-               };
+    return [rate = static_cast<T>(lr), momentum = static_cast<T>(momentum_)](T& w_i, T g_i, T& v) {
+      v = momentum * v - rate * g_i;
+      w_i += v;
+    };
   });
 }
 
@@ -83,11 +81,10 @@ AdaGrad::AdaGrad(const ParameterGroups& parameters, double lr)
 void AdaGrad::update(Parameter& w, const Tensor& g, std::span<Tensor> moments, double lr,
                      double weight_decay) {
   for_each_element<1>(w, g, moments, weight_decay, [=]<class T>(T) {
-    return [rate = static_cast<T>(lr), small = static_cast<T>(kSmall)](T& w_i, T g_i, T& h)
-               TAPEGRAD_INLINE_LAMBDA {
-                 h += g_i * g_i;
-                 w_i -= rate * g_i / (std::sqrt(h) + small);
-               };
+    return [rate = static_cast<T>(lr), small = static_cast<T>(kSmall)](T& w_i, T g_i, T& h) {
+      h += g_i * g_i;
+      w_i -= rate * g_i / (std::sqrt(h) + small);
+    };
   });
 }
 
@@ -103,13 +100,13 @@ void Adam::begin_step(std::int64_t step) {
 
 void Adam::update(Parameter& w, const Tensor& g, std::span<Tensor> moments, double lr, double weight_decay) {
   for_each_element<2>(w, g, moments, weight_decay, [=, this]<class T>(T) {
-    return [rate = static_cast<T>(lr * correction_), small = static_cast<T>(kSmall),
-            rest1 = static_cast<T>(1 - beta1_), rest2 = static_cast<T>(1 - beta2_)](T& w_i, T g_i, T& m, T& v)
-               TAPEGRAD_INLINE_LAMBDA {
-                 m += rest1 * (g_i - m);
-                 v += rest2 * (g_i * g_i - v);
-                 w_i -= rate * m / (std::sqrt(v) + small);
-               };
+    return
+        [rate = static_cast<T>(lr * correction_), small = static_cast<T>(kSmall),
+         rest1 = static_cast<T>(1 - beta1_), rest2 = static_cast<T>(1 - beta2_)](T& w_i, T g_i, T& m, T& v) {
+          m += rest1 * (g_i - m);
+          v += rest2 * (g_i * g_i - v);
+          w_i -= rate * m / (std::sqrt(v) + small);
+        };
   });
 }
 

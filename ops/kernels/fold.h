@@ -10,6 +10,7 @@
 #include <tapegrad/graph/storage.h>
 #include <tapegrad/ops/kernels/parallel.h>
 #include <tapegrad/ops/kernels/real.h>
+#include <tapegrad/ops/kernels/with_isa.h>
 
 /// Many elements made one, in blocks that depend on their number alone; the blocks are combined in pairs, so
 /// that the error of a sum grows with the logarithm of their number.
@@ -135,10 +136,18 @@ inline constexpr std::int64_t kFoldRange = 32 * kFoldBlock;
 
 template <class F, class T>
 T fold_run(const T* x, std::int64_t n, T parameter) {
-  PairwiseFold<F, T> fold;
-  for (std::int64_t i = 0; i < n; i += kFoldBlock)
-    fold.push(fold_block<F>(x + i, std::min(kFoldBlock, n - i), parameter));
-  return fold.result();
+  T result;
+  with_isa_for<T>([&] {
+    if (n <= kFoldBlock) {
+      result = fold_block<F>(x, n, parameter);
+      return;
+    }
+    PairwiseFold<F, T> fold;
+    for (std::int64_t i = 0; i < n; i += kFoldBlock)
+      fold.push(fold_block<F>(x + i, std::min(kFoldBlock, n - i), parameter));
+    result = fold.result();
+  });
+  return result;
 }
 
 /// A run that the threads share.

@@ -16,7 +16,6 @@ enum class Isa : std::uint8_t { base, avx2, avx512 };
 inline constexpr int kIsas = 3;
 
 #define TAPEGRAD_INLINE inline __attribute__((always_inline))
-#define TAPEGRAD_INLINE_LAMBDA __attribute__((always_inline))
 
 #if defined(__x86_64__) && defined(__clang__)
 #define TAPEGRAD_X86 1

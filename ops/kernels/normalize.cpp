@@ -42,37 +42,36 @@ struct Tiles {
 /// f(j, offsets of rows...) for each column and for four rows at a time, then for each row that is left: what
 /// belongs to a column is loaded once for four rows.
 template <class F>
-TAPEGRAD_INLINE void by_fours(std::int64_t rows, std::int64_t stride, std::int64_t width, const F& f) {
+void by_fours(std::int64_t rows, std::int64_t stride, std::int64_t width, const F& f) {
   std::int64_t r = 0;
   for (; r + 4 <= rows; r += 4) {
     const std::int64_t a = r * stride, b = a + stride, c = b + stride, d = c + stride;
-    in_steps(width, [&](std::int64_t j) TAPEGRAD_INLINE_LAMBDA { f(j, a + j, b + j, c + j, d + j); });
+    in_steps(width, [&](std::int64_t j) { f(j, a + j, b + j, c + j, d + j); });
   }
   for (; r < rows; ++r) {
     const std::int64_t a = r * stride;
-    in_steps(width, [&](std::int64_t j) TAPEGRAD_INLINE_LAMBDA { f(j, a + j); });
+    in_steps(width, [&](std::int64_t j) { f(j, a + j); });
   }
 }
 
 template <class T>
-TAPEGRAD_INLINE T total(T a) {
+T total(T a) {
   return a;
 }
 template <class T>
-TAPEGRAD_INLINE T total(T a, T b, T c, T d) {
+T total(T a, T b, T c, T d) {
   return (a + b) + (c + d);
 }
 
 /// What a mean loses as a T: sums and products of (x - mean) get it back from (x - centre).
 template <class T>
-TAPEGRAD_INLINE double lost(double mean, T centre) {
+double lost(double mean, T centre) {
   return mean - static_cast<double>(centre);
 }
 
 /// Mean and squared distances from it (in sum) of `rows_` rows so far, joined by those of further rows. Chan,
 /// Golub, LeVeque: Updating formulae and a pairwise algorithm for computing sample variances, 1979.
-TAPEGRAD_INLINE void join(double so_far, double& mean, double& squares, double rows, double more_mean,
-                          double more_squares) {
+void join(double so_far, double& mean, double& squares, double rows, double more_mean, double more_squares) {
   const double share = rows / (so_far + rows);
   const double apart = more_mean - mean;
   mean += apart * share;
@@ -80,28 +79,27 @@ TAPEGRAD_INLINE void join(double so_far, double& mean, double& squares, double r
 }
 
 template <class T>
-TAPEGRAD_INLINE void tile_statistics(std::int64_t rows, std::int64_t stride, std::int64_t width, const T* x,
-                                     double* __restrict mean, double* __restrict squares) {
+void tile_statistics(std::int64_t rows, std::int64_t stride, std::int64_t width, const T* x,
+                     double* __restrict mean, double* __restrict squares) {
   alignas(64) T centre[kTile], sum[kTile], square[kTile];
-  in_steps(width, [&](std::int64_t j) TAPEGRAD_INLINE_LAMBDA { mean[j] = squares[j] = 0; });
+  in_steps(width, [&](std::int64_t j) { mean[j] = squares[j] = 0; });
   for (std::int64_t r = 0; r < rows; r += kSummedRows, x += kSummedRows * stride) {
     const std::int64_t n = std::min(kSummedRows, rows - r);
     std::fill_n(sum, width, T{0});
-    by_fours(n, stride, width,
-             [&](std::int64_t j, auto... at) TAPEGRAD_INLINE_LAMBDA { sum[j] += total(x[at]...); });
+    by_fours(n, stride, width, [&](std::int64_t j, auto... at) { sum[j] += total(x[at]...); });
     const T per_row = T{1} / static_cast<T>(n);
-    in_steps(width, [&](std::int64_t j) TAPEGRAD_INLINE_LAMBDA {
+    in_steps(width, [&](std::int64_t j) {
       centre[j] = sum[j] * per_row;
       sum[j] = T{0};
       square[j] = T{0};
     });
-    by_fours(n, stride, width, [&](std::int64_t j, auto... at) TAPEGRAD_INLINE_LAMBDA {
+    by_fours(n, stride, width, [&](std::int64_t j, auto... at) {
       sum[j] += total((x[at] - centre[j])...);
       square[j] += total((x[at] - centre[j]) * (x[at] - centre[j])...);
     });
     const auto before = static_cast<double>(r), count = static_cast<double>(n);
     const double share = 1 / count;
-    in_steps(width, [&](std::int64_t j) TAPEGRAD_INLINE_LAMBDA {
+    in_steps(width, [&](std::int64_t j) {
       const auto rest = static_cast<double>(sum[j]);  // what rounding has left between centre and mean
       join(before, mean[j], squares[j], count, static_cast<double>(centre[j]) + rest * share,
            static_cast<double>(square[j]) - rest * rest * share);
@@ -110,54 +108,50 @@ TAPEGRAD_INLINE void tile_statistics(std::int64_t rows, std::int64_t stride, std
 }
 
 template <class T>
-TAPEGRAD_INLINE void tile_normalize(std::int64_t rows, std::int64_t stride, std::int64_t width, const T* x,
-                                    const ColumnStatistics s, const T* gamma, const T* beta,
-                                    T* __restrict y) {
+void tile_normalize(std::int64_t rows, std::int64_t stride, std::int64_t width, const T* x,
+                    const ColumnStatistics s, const T* gamma, const T* beta, T* __restrict y) {
   alignas(64) T centre[kTile], scale[kTile], offset[kTile];
-  in_steps(width, [&](std::int64_t j) TAPEGRAD_INLINE_LAMBDA {
+  in_steps(width, [&](std::int64_t j) {
     centre[j] = static_cast<T>(s.mean[j]);
     scale[j] = gamma[j] / static_cast<T>(std::sqrt(s.variance[j] + s.eps));  // a small eps is none in f32
     offset[j] = beta[j] - static_cast<T>(lost(s.mean[j], centre[j])) * scale[j];
   });
-  by_fours(rows, stride, width, [&](std::int64_t j, auto... at) TAPEGRAD_INLINE_LAMBDA {
-    ((y[at] = (x[at] - centre[j]) * scale[j] + offset[j]), ...);
-  });
+  by_fours(rows, stride, width,
+           [&](std::int64_t j, auto... at) { ((y[at] = (x[at] - centre[j]) * scale[j] + offset[j]), ...); });
 }
 
 template <class T>
-TAPEGRAD_INLINE void tile_sums(std::int64_t rows, std::int64_t stride, std::int64_t width, const T* g,
-                               const T* x, const ColumnStatistics s, double* __restrict products,
-                               double* __restrict sums) {
+void tile_sums(std::int64_t rows, std::int64_t stride, std::int64_t width, const T* g, const T* x,
+               const ColumnStatistics s, double* __restrict products, double* __restrict sums) {
   alignas(64) T centre[kTile], product[kTile], sum[kTile];
-  in_steps(width, [&](std::int64_t j) TAPEGRAD_INLINE_LAMBDA {
+  in_steps(width, [&](std::int64_t j) {
     centre[j] = static_cast<T>(s.mean[j]);
     products[j] = sums[j] = 0;
   });
   for (std::int64_t r = 0; r < rows; r += kSummedRows, g += kSummedRows * stride, x += kSummedRows * stride) {
     std::fill_n(product, width, T{0});
     std::fill_n(sum, width, T{0});
-    by_fours(std::min(kSummedRows, rows - r), stride, width,
-             [&](std::int64_t j, auto... at) TAPEGRAD_INLINE_LAMBDA {
-               sum[j] += total(g[at]...);
-               product[j] += total(g[at] * (x[at] - centre[j])...);
-             });
-    in_steps(width, [&](std::int64_t j) TAPEGRAD_INLINE_LAMBDA {
+    by_fours(std::min(kSummedRows, rows - r), stride, width, [&](std::int64_t j, auto... at) {
+      sum[j] += total(g[at]...);
+      product[j] += total(g[at] * (x[at] - centre[j])...);
+    });
+    in_steps(width, [&](std::int64_t j) {
       products[j] += static_cast<double>(product[j]);
       sums[j] += static_cast<double>(sum[j]);
     });
   }
-  in_steps(width, [&](std::int64_t j) TAPEGRAD_INLINE_LAMBDA {
+  in_steps(width, [&](std::int64_t j) {
     products[j] = (products[j] - lost(s.mean[j], centre[j]) * sums[j]) / std::sqrt(s.variance[j] + s.eps);
   });
 }
 
 /// gamma / std (g - dbeta / n - (x - mean) / std dgamma / n)  =  scale g + slope (x - centre) + offset
 template <class T>
-TAPEGRAD_INLINE void tile_gradient(std::int64_t rows, std::int64_t stride, std::int64_t width, T n,
-                                   const T* g, const T* x, const ColumnStatistics s, const T* gamma,
-                                   const double* dgamma, const double* dbeta, bool add, T* __restrict dx) {
+void tile_gradient(std::int64_t rows, std::int64_t stride, std::int64_t width, T n, const T* g, const T* x,
+                   const ColumnStatistics s, const T* gamma, const double* dgamma, const double* dbeta,
+                   bool add, T* __restrict dx) {
   alignas(64) T centre[kTile], scale[kTile], slope[kTile], offset[kTile];
-  in_steps(width, [&](std::int64_t j) TAPEGRAD_INLINE_LAMBDA {
+  in_steps(width, [&](std::int64_t j) {
     const T of_std = T{1} / static_cast<T>(std::sqrt(s.variance[j] + s.eps));
     centre[j] = static_cast<T>(s.mean[j]);
     scale[j] = gamma[j] * of_std;
@@ -165,15 +159,13 @@ TAPEGRAD_INLINE void tile_gradient(std::int64_t rows, std::int64_t stride, std::
     offset[j] =
         -scale[j] * (static_cast<T>(dbeta[j]) / n) - static_cast<T>(lost(s.mean[j], centre[j])) * slope[j];
   });
-  const auto gradient = [&](std::int64_t j, std::int64_t at) TAPEGRAD_INLINE_LAMBDA {
+  const auto gradient = [&](std::int64_t j, std::int64_t at) {
     return scale[j] * g[at] + (slope[j] * (x[at] - centre[j]) + offset[j]);
   };
   if (add)
-    by_fours(rows, stride, width,
-             [&](std::int64_t j, auto... at) TAPEGRAD_INLINE_LAMBDA { ((dx[at] += gradient(j, at)), ...); });
+    by_fours(rows, stride, width, [&](std::int64_t j, auto... at) { ((dx[at] += gradient(j, at)), ...); });
   else
-    by_fours(rows, stride, width,
-             [&](std::int64_t j, auto... at) TAPEGRAD_INLINE_LAMBDA { ((dx[at] = gradient(j, at)), ...); });
+    by_fours(rows, stride, width, [&](std::int64_t j, auto... at) { ((dx[at] = gradient(j, at)), ...); });
 }
 
 /// A number for each column from each range of rows: those of the first where the result belongs, the others
@@ -200,7 +192,7 @@ void column_statistics(std::int64_t rows, std::int64_t columns, const T* x, doub
   RangeResults means(tiles, mean), squares(tiles, variance);
   tiles.each(
       [&](std::int64_t range, std::int64_t row, std::int64_t count, std::int64_t column, std::int64_t width) {
-        with_isa([&]() TAPEGRAD_INLINE_LAMBDA {
+        with_isa([&]() {
           tile_statistics(count, columns, width, x + row * columns + column, means.of(range) + column,
                           squares.of(range) + column);
         });
@@ -221,7 +213,7 @@ void normalize_columns(std::int64_t rows, std::int64_t columns, const T* x, cons
   Tiles{rows, columns}.each(
       [&](std::int64_t, std::int64_t row, std::int64_t count, std::int64_t column, std::int64_t width) {
         const std::int64_t first = row * columns + column;
-        with_isa([&]() TAPEGRAD_INLINE_LAMBDA {
+        with_isa([&]() {
           tile_normalize(count, columns, width, x + first, s.from(column), gamma + column, beta + column,
                          y + first);
         });
@@ -236,7 +228,7 @@ void normalize_sums(std::int64_t rows, std::int64_t columns, const T* g, const T
   tiles.each(
       [&](std::int64_t range, std::int64_t row, std::int64_t count, std::int64_t column, std::int64_t width) {
         const std::int64_t first = row * columns + column;
-        with_isa([&]() TAPEGRAD_INLINE_LAMBDA {
+        with_isa([&]() {
           tile_sums(count, columns, width, g + first, x + first, s.from(column), products.of(range) + column,
                     sums.of(range) + column);
         });
@@ -255,7 +247,7 @@ void normalize_gradient(std::int64_t rows, std::int64_t columns, const T* g, con
   Tiles{rows, columns}.each(
       [&](std::int64_t, std::int64_t row, std::int64_t count, std::int64_t column, std::int64_t width) {
         const std::int64_t first = row * columns + column;
-        with_isa([&]() TAPEGRAD_INLINE_LAMBDA {
+        with_isa([&]() {
           tile_gradient(count, columns, width, static_cast<T>(rows), g + first, x + first, s.from(column),
                         gamma + column, dgamma + column, dbeta + column, add, dx + first);
         });

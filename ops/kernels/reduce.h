@@ -82,8 +82,8 @@ inline constexpr std::int64_t kColumnBlock = 1024 / sizeof(T);
 /// out[j] = the fold of in[offset + j] over the next `count` offsets of `rows`, for j < width <=
 /// kColumnBlock.
 template <class F, class T>
-void fold_rows(const T* in, Odometer& rows, std::int64_t count, std::int64_t width, const T* parameter,
-               T* out) {
+void fold_rows_loop(const T* in, Odometer& rows, std::int64_t count, std::int64_t width, const T* parameter,
+                    T* out) {
   constexpr std::int64_t kWidth = kColumnBlock<T>;
   alignas(64) T level[60][kWidth];
   std::size_t top = 0;
@@ -96,35 +96,35 @@ void fold_rows(const T* in, Odometer& rows, std::int64_t count, std::int64_t wid
   };
   const auto merge = [&] {
     --top;
-    for (std::int64_t j = 0; j < width; ++j) level[top - 1][j] = F::combine(level[top - 1][j], level[top][j]);
+    in_steps(width,
+             [&](std::int64_t j) { level[top - 1][j] = F::combine(level[top - 1][j], level[top][j]); });
   };
   for (std::int64_t left = count; left > 0;) {
     T* const sum = level[top++];
     std::int64_t block = std::min(left, kRowBlock);
     left -= block;
-    if (block >= 4) {
-      const T *a = row(), *b = row(), *c = row(), *d = row();
-      for (std::int64_t j = 0; j < width; ++j)
-        sum[j] = F::combine(F::combine(F::map(a[j], p(j)), F::map(b[j], p(j))),
-                            F::combine(F::map(c[j], p(j)), F::map(d[j], p(j))));
-      block -= 4;
-    } else {
-      std::fill_n(sum, width, F::kIdentity);
-    }
+    std::fill_n(sum, width, F::kIdentity);
     for (; block >= 4; block -= 4) {
       const T *a = row(), *b = row(), *c = row(), *d = row();
-      for (std::int64_t j = 0; j < width; ++j)
+      in_steps(width, [&](std::int64_t j) {
         sum[j] = F::combine(sum[j], F::combine(F::combine(F::map(a[j], p(j)), F::map(b[j], p(j))),
                                                F::combine(F::map(c[j], p(j)), F::map(d[j], p(j)))));
+      });
     }
     for (; block > 0; --block) {
       const T* a = row();
-      for (std::int64_t j = 0; j < width; ++j) sum[j] = F::combine(sum[j], F::map(a[j], p(j)));
+      in_steps(width, [&](std::int64_t j) { sum[j] = F::combine(sum[j], F::map(a[j], p(j))); });
     }
     for (std::uint64_t c = pushed++; c & 1; c >>= 1) merge();
   }
   while (top > 1) merge();
   std::copy_n(level[0], width, out);
+}
+
+template <class F, class T>
+void fold_rows(const T* in, Odometer& rows, std::int64_t count, std::int64_t width, const T* parameter,
+               T* out) {
+  with_isa_for<T>([&] { fold_rows_loop<F>(in, rows, count, width, parameter, out); });
 }
 
 /// The same for rows of a few elements that follow each other in memory: many of them are folded as one.
@@ -155,9 +155,7 @@ void reduce_runs(ReductionAxes axes, const T* in, const T* parameter, std::int64
     const T* from = in + axes.kept.offset();
     const T p = F::kParameter ? parameter[o] : T{};
     if (axes.reduced.count() == 1) {
-      out[o] = axes.run <= kFoldBlock  ? fold_block<F>(from, axes.run, p)
-               : axes.run > kFoldRange ? fold_long_run<F>(from, axes.run, p)
-                                       : fold_run<F>(from, axes.run, p);
+      out[o] = axes.run > kFoldRange ? fold_long_run<F>(from, axes.run, p) : fold_run<F>(from, axes.run, p);
       continue;
     }
     PairwiseFold<F, T> fold;
@@ -266,19 +264,21 @@ void find_first(const BroadcastLayout& layout, const T* in, const T* value, std:
 template <class T, class F>
 void spread(const BroadcastLayout& layout, std::int64_t size, T* __restrict to, bool add, F&& f) {
   parallel_ranges(size, kFoldRange, [&](std::int64_t begin, std::int64_t end) {
-    std::int64_t i = begin;
-    layout.walk(begin, end - begin, [&](std::int64_t o, std::int64_t run, std::int64_t step) {
-      const auto store = [&](auto&& value) {
-        if (add)
-          for (std::int64_t j = 0; j < run; ++j) to[i + j] += value(j);
+    with_isa([&] {
+      std::int64_t i = begin;
+      layout.walk(begin, end - begin, [&](std::int64_t o, std::int64_t run, std::int64_t step) {
+        const auto store = [&](const auto& value) {
+          if (add)
+            in_steps(run, [&](std::int64_t j) { to[i + j] += value(j); });
+          else
+            in_steps(run, [&](std::int64_t j) { to[i + j] = value(j); });
+        };
+        if (step)
+          store([&](std::int64_t j) { return f(i + j, o + j); });
         else
-          for (std::int64_t j = 0; j < run; ++j) to[i + j] = value(j);
-      };
-      if (step)
-        store([&](std::int64_t j) { return f(i + j, o + j); });
-      else
-        store([&](std::int64_t j) { return f(i + j, o); });
-      i += run;
+          store([&](std::int64_t j) { return f(i + j, o); });
+        i += run;
+      });
     });
   });
 }

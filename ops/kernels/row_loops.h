@@ -13,7 +13,7 @@ inline constexpr std::int64_t kRowLanes = 64;  // a shorter row is not worth a l
 
 /// All elements combined, in lanes that become vectors.
 template <class T, class F>
-TAPEGRAD_INLINE T combine_all(const T* x, std::int64_t n, T identity, const F& combine) {
+T combine_all(const T* x, std::int64_t n, T identity, const F& combine) {
   std::int64_t i = 0;
   if (n >= kRowLanes) {
     alignas(64) T lane[kRowLanes];
@@ -31,25 +31,24 @@ TAPEGRAD_INLINE T combine_all(const T* x, std::int64_t n, T identity, const F& c
 /// Never more than the maximum; with a NaN in the row it may be less. The sum of the exponentials is then a
 /// NaN all the same.
 template <class T>
-TAPEGRAD_INLINE T greatest_of(const T* x, std::int64_t n) {
-  return combine_all(x, n, MaximumFold<T>::kIdentity,
-                     [](T a, T b) TAPEGRAD_INLINE_LAMBDA { return a < b ? b : a; });
+T greatest_of(const T* x, std::int64_t n) {
+  return combine_all(x, n, MaximumFold<T>::kIdentity, [](T a, T b) { return a < b ? b : a; });
 }
 
 /// In T within a block, in f64 beyond.
 template <class T>
-TAPEGRAD_INLINE double sum_of(const T* x, std::int64_t n) {
+double sum_of(const T* x, std::int64_t n) {
   constexpr std::int64_t kBlock = 1024;
   double sum = 0;
   for (std::int64_t i = 0; i < n; i += kBlock)
-    sum += static_cast<double>(combine_all(x + i, std::min(kBlock, n - i), T{0},
-                                           [](T a, T b) TAPEGRAD_INLINE_LAMBDA { return a + b; }));
+    sum += static_cast<double>(
+        combine_all(x + i, std::min(kBlock, n - i), T{0}, [](T a, T b) { return a + b; }));
   return sum;
 }
 
 /// The index of the first element that the condition holds for; n where there is none.
 template <class T, class F>
-TAPEGRAD_INLINE std::int64_t first_where(const T* x, std::int64_t n, const F& holds) {
+std::int64_t first_where(const T* x, std::int64_t n, const F& holds) {
   std::int64_t i = 0;
   for (; i + kRowLanes <= n; i += kRowLanes) {
     int any = 0;
@@ -68,9 +67,9 @@ std::int64_t first_equal(const T* x, std::int64_t n, T v) {
     while (at < n && x[at] != v && (x[at] == x[at] || v == v)) ++at;
     return at;
   }
-  with_isa([&]() TAPEGRAD_INLINE_LAMBDA {
-    at = v != v ? first_where(x, n, [](T a) TAPEGRAD_INLINE_LAMBDA { return a != a; })
-                : first_where(x, n, [v](T a) TAPEGRAD_INLINE_LAMBDA { return a == v; });
+  with_isa([&]() {
+    at = v != v ? first_where(x, n, [](T a) { return a != a; })
+                : first_where(x, n, [v](T a) { return a == v; });
   });
   return at;
 }
@@ -86,11 +85,11 @@ std::int64_t index_of_greatest(const T* x, std::int64_t n) {
     }
     return at;
   }
-  with_isa([&]() TAPEGRAD_INLINE_LAMBDA {
-    at = first_where(x, n, [](T a) TAPEGRAD_INLINE_LAMBDA { return a != a; });
+  with_isa([&]() {
+    at = first_where(x, n, [](T a) { return a != a; });
     if (at < n) return;
     const T greatest = greatest_of(x, n);
-    at = first_where(x, n, [greatest](T a) TAPEGRAD_INLINE_LAMBDA { return a == greatest; });
+    at = first_where(x, n, [greatest](T a) { return a == greatest; });
   });
   return at;
 }

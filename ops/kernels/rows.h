@@ -76,19 +76,18 @@ double sum_ranges(std::int64_t n, std::int64_t length, F&& part) {
 
 /// The sum of term(i) for i in [0, n).
 template <class T, class F>
-double sum_terms(std::int64_t n, F&& term) {
+double sum_terms(std::int64_t n, const F& term) {
   return sum_ranges(n, kRangeLength, [&](std::int64_t from, std::int64_t to) {
-    constexpr std::int64_t kLanes = 16;
-    constexpr std::int64_t kBlock = 32 * kLanes;  // few enough to be added in T
     double sum = 0;
-    while (from < to) {
-      const std::int64_t end = std::min(to, from + kBlock);
-      T lane[kLanes] = {};
-      for (; from + kLanes <= end; from += kLanes)
-        for (std::int64_t j = 0; j < kLanes; ++j) lane[j] += term(from + j);
-      for (std::int64_t j = 0; from < end; ++from, ++j) lane[j] += term(from);
-      for (const T v : lane) sum += static_cast<double>(v);
-    }
+    with_isa([&] {
+      constexpr std::int64_t kTerms = 512;
+      alignas(64) T terms[kTerms];
+      for (std::int64_t i = from; i < to; i += kTerms) {
+        const std::int64_t count = std::min(kTerms, to - i);
+        in_steps(count, [&](std::int64_t j) { terms[j] = term(i + j); });
+        sum += sum_of(terms, count);
+      }
+    });
     return sum;
   });
 }

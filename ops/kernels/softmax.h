@@ -23,14 +23,14 @@ struct RowsOfExponentials {
 
   /// Of rows of n elements, one after the other: y = e^(x - largest), and the sum of these. The exponentials
   /// are taken of all rows at once, so that short rows fill vectors as well.
-  TAPEGRAD_INLINE RowsOfExponentials(const T* x, std::int64_t rows, std::int64_t n, T* y) {
+  RowsOfExponentials(const T* x, std::int64_t rows, std::int64_t n, T* y) {
     for (std::int64_t r = 0; r < rows; ++r) {
       const T* const row = x + r * n;
       T* const to = y + r * n;
       const T shift = largest[r] = greatest_of(row, n);
-      in_steps(n, [&](std::int64_t j) TAPEGRAD_INLINE_LAMBDA { to[j] = row[j] - shift; });
+      in_steps(n, [&](std::int64_t j) { to[j] = row[j] - shift; });
     }
-    in_steps(rows * n, [&](std::int64_t i) TAPEGRAD_INLINE_LAMBDA { y[i] = exp(Real<T>{y[i]}).v; });
+    in_steps(rows * n, [&](std::int64_t i) { y[i] = exp(Real<T>{y[i]}).v; });
     for (std::int64_t r = 0; r < rows; ++r) sum[r] = static_cast<T>(sum_of(y + r * n, n));
   }
 };
@@ -42,20 +42,25 @@ void few_rows(std::int64_t rows, std::int64_t n, F&& f) {
   for (std::int64_t r = 0; r < rows; r += together) f(r, std::min(together, rows - r));
 }
 
-/// y = e^x / sum e^x, of rows of n elements.
-template <class T>
-void softmax_rows(const T* x, std::int64_t rows, std::int64_t n, T* y) {
+/// finish(from, largest, sum, to) for each row, with the exponentials in `to`.
+template <class T, class F>
+void each_row_of_exponentials(const T* x, std::int64_t rows, std::int64_t n, T* y, const F& finish) {
   few_rows(rows, n, [&](std::int64_t first, std::int64_t count) {
     const T* const from = x + first * n;
     T* const to = y + first * n;
-    with_isa([&]() TAPEGRAD_INLINE_LAMBDA {
+    with_isa([&] {
       const RowsOfExponentials<T> e(from, count, n, to);
-      for (std::int64_t r = 0; r < count; ++r) {
-        T* const row = to + r * n;
-        const T share = T{1} / e.sum[r];
-        in_steps(n, [&](std::int64_t j) TAPEGRAD_INLINE_LAMBDA { row[j] *= share; });
-      }
+      for (std::int64_t r = 0; r < count; ++r) finish(from + r * n, e.largest[r], e.sum[r], to + r * n);
     });
+  });
+}
+
+/// y = e^x / sum e^x, of rows of n elements.
+template <class T>
+void softmax_rows(const T* x, std::int64_t rows, std::int64_t n, T* y) {
+  each_row_of_exponentials(x, rows, n, y, [n](const T*, T, T sum, T* row) {
+    const T share = T{1} / sum;
+    in_steps(n, [&](std::int64_t j) { row[j] *= share; });
   });
 }
 
@@ -63,19 +68,9 @@ void softmax_rows(const T* x, std::int64_t rows, std::int64_t n, T* y) {
 /// would lose.
 template <class T>
 void log_softmax_rows(const T* x, std::int64_t rows, std::int64_t n, T* y) {
-  few_rows(rows, n, [&](std::int64_t first, std::int64_t count) {
-    const T* const from = x + first * n;
-    T* const to = y + first * n;
-    with_isa([&]() TAPEGRAD_INLINE_LAMBDA {
-      const RowsOfExponentials<T> e(from, count, n, to);
-      for (std::int64_t r = 0; r < count; ++r) {
-        const T* const in = from + r * n;
-        T* const out = to + r * n;
-        const T largest = e.largest[r];
-        const T rest = log(Real<T>{e.sum[r]}).v;
-        in_steps(n, [&](std::int64_t j) TAPEGRAD_INLINE_LAMBDA { out[j] = (in[j] - largest) - rest; });
-      }
-    });
+  each_row_of_exponentials(x, rows, n, y, [n](const T* from, T largest, T sum, T* row) {
+    const T rest = log(Real<T>{sum}).v;
+    in_steps(n, [&](std::int64_t j) { row[j] = (from[j] - largest) - rest; });
   });
 }
 

@@ -9,9 +9,7 @@
 /// for any processor.
 ///
 /// At -O2, GCC vectorises a loop whose number of rounds it knows, and only where no other function is called
-/// in it. So the work is done in trips of fixed length, within functions compiled for each instruction set
-/// that inline all they call (`flatten`). What they call must not be declared always_inline, but for leaves:
-/// GCC 12 inlines such a function first, and then stops at what that one calls.
+/// in it. So the work is done in trips of fixed length, within functions of with_isa.h.
 namespace tapegrad::detail {
 
 /// Elements of a trip: a few vectors, so that their latencies overlap.

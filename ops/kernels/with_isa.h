@@ -3,10 +3,13 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 
 #include <tapegrad/ops/kernels/isa.h>
 
-/// Functions that are compiled once for each instruction set.
+/// Functions that are compiled once for each instruction set, with all that they call (`flatten`). What they
+/// call must not be declared always_inline, but for leaves: GCC 12 inlines such a function first, and then
+/// stops at what that one calls.
 namespace tapegrad::detail {
 
 /// Before a loop whose steps are independent of each other.
@@ -51,7 +54,7 @@ auto chosen(const PerIsa<A...>& versions) {
 }
 
 /// f(), as compiled for the instruction set in use, with all that it calls inlined: what is not inlined is
-/// not compiled for the set. Functions and lambdas of several uses are marked TAPEGRAD_INLINE all the same,
+/// not compiled for the set. Functions and lambdas of several uses are marked all the same,
 /// as they must be inlined before loops are looked at.
 template <class F>
 void with_isa(const F& f) {
@@ -62,11 +65,20 @@ void with_isa(const F& f) {
   chosen(kVersions)(&f);
 }
 
+/// The same where f works on numbers of type T: integers are seldom many, and not worth the code.
+template <class T, class F>
+void with_isa_for(const F& f) {
+  if constexpr (std::is_floating_point_v<T>)
+    with_isa(f);
+  else
+    f();
+}
+
 /// f(i) for each i in [begin, end), in steps whose length the compiler knows: it then needs no test and no
 /// code for a remainder to make them vectors. No f(i) may read or write what another one writes. Returns
 /// where the steps end; less than one of them is left.
 template <std::int64_t kStep, class F>
-TAPEGRAD_INLINE std::int64_t in_whole_steps(std::int64_t i, std::int64_t end, const F& f) {
+std::int64_t in_whole_steps(std::int64_t i, std::int64_t end, const F& f) {
   for (; i + kStep <= end; i += kStep) {
     TAPEGRAD_INDEPENDENT
     for (std::int64_t k = 0; k < kStep; ++k) f(i + k);
@@ -76,7 +88,7 @@ TAPEGRAD_INLINE std::int64_t in_whole_steps(std::int64_t i, std::int64_t end, co
 
 /// The same for all of [0, n). Elements of one byte want longer steps, to fill their vectors.
 template <std::int64_t kStep = 16, class F>
-TAPEGRAD_INLINE void in_steps(std::int64_t n, const F& f) {
+void in_steps(std::int64_t n, const F& f) {
   std::int64_t i = 0;
   if constexpr (kStep > 16) i = in_whole_steps<kStep>(i, n, f);
   for (i = in_whole_steps<16>(i, n, f); i < n; ++i) f(i);

@@ -9,6 +9,5 @@ namespace tapegrad::cli {
 void add_train_command(CLI::App& app, int& exit_code);
 void add_gradcheck_command(CLI::App& app, int& exit_code);
 void add_graph_command(CLI::App& app, int& exit_code);
-void add_bench_command(CLI::App& app, int& exit_code);
 
 }  // namespace tapegrad::cli

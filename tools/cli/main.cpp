@@ -1,26 +1,35 @@
-#include <cstdio>
-#include <exception>
-#include <string>
+#include <unistd.h>
 
-#include <tapegrad/graph/errors.h>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <string>
+#include <string_view>
 
 #include <fmt/format.h>
 
 #include "commands.h"
+#include "program.h"
 
 namespace {
 
-// One line, whatever the parser had to say.
-int usage_error(std::string message) {
-  for (char& c : message)
-    if (c == '\n') c = ' ';
-  fmt::print(stderr, "tapegrad: {}; see tapegrad --help\n", message);
-  return 2;
+constexpr const char* kBench = "bench";
+
+/// Becomes the benchmark's program, which lies beside this one: what it is linked with, other libraries among
+/// them, is not loaded for any other command.
+int become_bench(char** argv) {
+  const std::filesystem::path self = std::filesystem::read_symlink("/proc/self/exe");
+  const std::string program = self.parent_path() / "tapegrad_bench";
+  execv(program.c_str(), argv);
+  fmt::print(stderr, "tapegrad: {}: {}; the benchmark is built with the command and must lie beside it\n",
+             program, std::strerror(errno));
+  return 1;
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
+  if (argc > 1 && argv[1] == std::string_view(kBench)) return become_bench(argv + 1);
   int exit_code = 0;
   CLI::App app(
       "Trains networks, checks gradients, draws graphs and measures speed with the tapegrad library.",
@@ -30,23 +39,11 @@ int main(int argc, char** argv) {
   tapegrad::cli::add_train_command(app, exit_code);
   tapegrad::cli::add_gradcheck_command(app, exit_code);
   tapegrad::cli::add_graph_command(app, exit_code);
-  tapegrad::cli::add_bench_command(app, exit_code);
+  app.add_subcommand(kBench, "Measure speed and memory beside a hand-written program and other libraries");
   // The parser would only say that a command is missing.
   const auto is_command = [&](CLI::App* c) { return c->get_name() == argv[1]; };
   if (argc > 1 && argv[1][0] != '-' && app.get_subcommands(is_command).empty())
-    return usage_error(
-        fmt::format("there is no command '{}'; there are train, gradcheck, graph and bench", argv[1]));
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::Success& e) {
-    return app.exit(e);  // --help or --version
-  } catch (const CLI::ParseError& e) {
-    return usage_error(e.what());
-  } catch (const tapegrad::ArgumentError& e) {
-    return usage_error(e.what());
-  } catch (const std::exception& e) {
-    fmt::print(stderr, "tapegrad: {}\n", e.what());
-    return 1;
-  }
-  return exit_code;
+    return tapegrad::cli::usage_error(
+        app, fmt::format("there is no command '{}'; there are train, gradcheck, graph and bench", argv[1]));
+  return tapegrad::cli::run_program(app, argc, argv, exit_code);
 }

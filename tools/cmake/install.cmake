@@ -38,6 +38,7 @@ install(FILES ${PROJECT_BINARY_DIR}/tapegrad.pc DESTINATION ${CMAKE_INSTALL_LIBD
 
 if(TAPEGRAD_BUILD_TOOLS)
   file(RELATIVE_PATH libdir_of_bin ${CMAKE_INSTALL_FULL_BINDIR} ${CMAKE_INSTALL_FULL_LIBDIR})
-  set_target_properties(tapegrad_cli PROPERTIES INSTALL_RPATH $ORIGIN/${libdir_of_bin})
-  install(TARGETS tapegrad_cli)
+  set(programs tapegrad_cli tapegrad_bench bench_startup_tapegrad)
+  set_target_properties(${programs} PROPERTIES INSTALL_RPATH $ORIGIN/${libdir_of_bin})
+  install(TARGETS ${programs})
 endif()

@@ -11,31 +11,27 @@
 
 #include <fmt/format.h>
 
-#include "../bench/child.h"
-#include "../bench/environment.h"
-#include "../bench/report.h"
-#include "../bench/suite.h"
-#include "commands.h"
+#include "../cli/program.h"
+#include "environment.h"
+#include "report.h"
+#include "suite.h"
 
-namespace tapegrad::cli {
+namespace tapegrad::bench {
 
 namespace {
 
-using bench::Measurement;
-
 struct BenchOptions {
   std::string filter = "*";
-  bench::RunnerOptions runner;
+  RunnerOptions runner;
   std::string json;
   bool list = false;
   bool grow = false;
   std::string svg;
 };
 
-std::vector<bench::Entry> chosen_entries(const BenchOptions& o) {
-  std::vector<bench::Entry> all = o.grow ? bench::growth_suite() : bench::suite();
-  std::erase_if(all,
-                [&](const bench::Entry& e) { return fnmatch(o.filter.c_str(), e.name.c_str(), 0) != 0; });
+std::vector<Entry> chosen_entries(const BenchOptions& o) {
+  std::vector<Entry> all = o.grow ? growth_suite() : suite();
+  std::erase_if(all, [&](const Entry& e) { return fnmatch(o.filter.c_str(), e.name.c_str(), 0) != 0; });
   if (all.empty())
     throw ArgumentError(fmt::format("--filter {}: no workload has such a name; --list shows them", o.filter));
   return all;
@@ -78,59 +74,60 @@ void make_folder(const std::string& path) {
 }
 
 int run(const BenchOptions& o) {
-  const std::vector<bench::Entry> chosen = chosen_entries(o);
+  const std::vector<Entry> chosen = chosen_entries(o);
   if (o.list) {
-    for (const bench::Entry& e : chosen) fmt::print("{:<18} {}\n", e.name, e.description);
+    for (const Entry& e : chosen) fmt::print("{:<18} {}\n", e.name, e.description);
     return 0;
   }
-  bench::restart_with_best_environment(o.runner.threads);
+  restart_with_best_environment(o.runner.threads);
   // Whether the files can be written is found out before the measurements.
   if (!o.json.empty()) require_writable(o.json);
   if (!o.svg.empty()) make_folder(o.svg);
-  for (const std::string& line : bench::environment_lines()) print(line + "\n");
-  for (const std::string& line : bench::missing_contenders()) print(line + "\n");
+  for (const std::string& line : environment_lines()) print(line + "\n");
+  for (const std::string& line : missing_contenders()) print(line + "\n");
   print(fmt::format("{} {}\n\n{}", o.runner.threads, o.runner.threads == 1 ? "thread" : "threads",
-                    bench::table_head()));
-  const bench::Contenders contenders = bench::make_contenders();
+                    table_head()));
+  const Contenders contenders = make_contenders();
   std::vector<std::vector<Measurement>> measured;
-  for (const bench::Entry& e : chosen) {
+  for (const Entry& e : chosen) {
     std::vector<Measurement> all = e.measure(contenders, o.runner);
     if (all.empty())
       print(fmt::format("{}: left out, bench_startup_tapegrad is not beside this program\n", e.name));
     for (std::vector<Measurement>& group : grouped(std::move(all))) {
-      print(bench::table_lines(group));
+      print(table_lines(group));
       measured.push_back(std::move(group));
     }
   }
-  if (!o.json.empty()) write_file(o.json, bench::to_json(measured, o.runner.threads));
+  if (!o.json.empty()) write_file(o.json, to_json(measured, o.runner.threads));
   if (!o.svg.empty())
-    for (const bench::NamedChart& c : bench::growth_charts(measured))
-      write_file((std::filesystem::path(o.svg) / (c.name + ".svg")).string(), bench::to_svg(c.chart));
+    for (const NamedChart& c : growth_charts(measured))
+      write_file((std::filesystem::path(o.svg) / (c.name + ".svg")).string(), to_svg(c.chart));
   return 0;
 }
 
 }  // namespace
+}  // namespace tapegrad::bench
 
-void add_bench_command(CLI::App& app, int& exit_code) {
-  auto options = std::make_shared<BenchOptions>();
-  BenchOptions& o = *options;
-  CLI::App& c = *app.add_subcommand(
-      "bench", "Measure speed and memory beside a hand-written program and other libraries");
-  c.add_option("--filter", o.filter, "Workloads whose names match, as in 'W5*'")->capture_default_str();
-  c.add_option("--threads", o.runner.threads, "Threads that each contender may use")
+/// What `tapegrad bench` runs: a program of its own, so that the command depends on no contender.
+int main(int argc, char** argv) {
+  tapegrad::bench::BenchOptions o;
+  int exit_code = 0;
+  CLI::App app("Measures speed and memory beside a hand-written program and other libraries.",
+               "tapegrad bench");
+  app.add_option("--filter", o.filter, "Workloads whose names match, as in 'W5*'")->capture_default_str();
+  app.add_option("--threads", o.runner.threads, "Threads that each contender may use")
       ->check(CLI::Range(1, 256))
       ->capture_default_str();
-  c.add_option("--json", o.json, "File for the measurements");
-  c.add_option("--runs", o.runner.runs, "Runs of each contender, in turns; default 7, 1 of W8")
+  app.add_option("--json", o.json, "File for the measurements");
+  app.add_option("--runs", o.runner.runs, "Runs of each contender, in turns; default 7, 1 of W8")
       ->check(CLI::Range(1, 1000));
-  c.add_option("--seconds", o.runner.seconds, "Length of a run, about")
+  app.add_option("--seconds", o.runner.seconds, "Length of a run, about")
       ->check(CLI::Range(1e-6, 3600.0))
       ->capture_default_str();
-  c.add_flag("--list", o.list, "Only show the workloads");
+  app.add_flag("--list", o.list, "Only show the workloads");
   CLI::Option* grow =
-      c.add_flag("--grow", o.grow, "Measure at growing sizes instead: nodes, batch, width, depth");
-  c.add_option("--svg", o.svg, "Folder for charts of what grows")->needs(grow);
-  c.callback([options, &exit_code] { exit_code = run(*options); });
+      app.add_flag("--grow", o.grow, "Measure at growing sizes instead: nodes, batch, width, depth");
+  app.add_option("--svg", o.svg, "Folder for charts of what grows")->needs(grow);
+  app.callback([&] { exit_code = run(o); });
+  return tapegrad::cli::run_program(app, argc, argv, exit_code);
 }
-
-}  // namespace tapegrad::cli

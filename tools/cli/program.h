@@ -1,0 +1,14 @@
+#pragma once
+
+#include <CLI/CLI.hpp>
+
+namespace tapegrad::cli {
+
+/// Parses the arguments and runs what they ask for. Returns 2 for a wrong use and 1 for a failure, each told
+/// in one line, and else what the callbacks have put into `exit_code`.
+int run_program(CLI::App& app, int argc, char** argv, const int& exit_code);
+
+/// One line that says how to do better; returns 2.
+int usage_error(const CLI::App& app, std::string message);
+
+}  // namespace tapegrad::cli

@@ -89,6 +89,7 @@ struct Max : Reduction {  // dy/dx = (x == y) / how many are
   static void vjp_fused(Vjp<Max>& m);
   static void samples(Samples& s) {
     detail::reduction_samples(s, Max{}, [](const Shape& x) { return SampleInput::distinct(x); });
+    s.convention(Max{{.axes = 0b1}}, {{3, 3, 1, 3, 3}}, {{0.25, 0.25, 0, 0.25, 0.25}});
   }
 };
 
@@ -101,6 +102,7 @@ struct Min : Reduction {
   static void vjp_fused(Vjp<Min>& m);
   static void samples(Samples& s) {
     detail::reduction_samples(s, Min{}, [](const Shape& x) { return SampleInput::distinct(x); });
+    s.convention(Min{{.axes = 0b1}}, {{1, 1, 3, 1, 1}}, {{0.25, 0.25, 0, 0.25, 0.25}});
   }
 };
 

@@ -64,6 +64,10 @@ class Samples {
     std::vector<std::byte> attributes;
     Function function;
     std::vector<SampleInput> inputs;
+    /// Where given, the gradients of the inputs for a gradient of ones of the result.
+    std::vector<Tensor> gradients{};
+    /// No double can show the derivative here: an inconclusive check does not count against the op.
+    bool uncertain = false;
   };
 
   /// An op with its attributes on these inputs.
@@ -74,6 +78,19 @@ class Samples {
     append({std::string(label), std::vector<std::byte>(bytes, bytes + sizeof(Op)), &call<Op>,
             std::move(inputs)});
   }
+  /// A point where the derivative does not exist, or lies at the end of the op's domain, and the gradients
+  /// that the op is documented to have there; all of them vectors. Finite differences show no more there than
+  /// bounds.
+  template <class Op>
+  void convention(const Op& op, const std::vector<std::vector<double>>& at,
+                  const std::vector<std::vector<double>>& gradients) {
+    std::vector<SampleInput> inputs;
+    for (const std::vector<double>& x : at) inputs.push_back(SampleInput::of(Tensor::from(x)));
+    add(op, std::move(inputs), "convention");
+    for (const std::vector<double>& g : gradients) all_.back().gradients.push_back(Tensor::from(g));
+  }
+  /// Of the sample that was added last.
+  void mark_uncertain() { all_.back().uncertain = true; }
   /// An elementwise op over shapes from a scalar to several blocks of a loop; for two and three inputs also
   /// every broadcasting pattern. `special`: values each input takes besides (tiny, large, conventions).
   template <class Op>

@@ -29,14 +29,19 @@ const Catalog& library_catalog() {
   return catalog;
 }
 
-namespace {
+namespace detail {
 
-/// A seed that depends on what is checked alone, so that one sample can be repeated by itself (FNV-1a).
 std::uint64_t seed_of(std::string_view name, std::size_t sample, std::uint64_t seed) {
   std::uint64_t h = 14695981039346656037u ^ seed;
   for (const char c : name) h = (h ^ static_cast<unsigned char>(c)) * 1099511628211u;
   return (h ^ sample) * 1099511628211u;
 }
+
+}  // namespace detail
+
+using detail::seed_of;
+
+namespace {
 
 // A result that an op declares to have no derivative: nothing may be recorded for it, and running it twice
 // gives the same.
@@ -146,7 +151,7 @@ Subject check_op(const Catalog::Op& op, const Options& options) {
       Generator generator(each.seed, 1);
       const detail::SampleProblem problem(sample, generator);
       if (op.max_order == 0) return check_not_recorded(problem, report);
-      detail::check_problem(problem, each, report);
+      detail::check_sample(sample, problem, each, report);
       if (op.max_order < options.order) check_refuses_to_record(problem, report);
     });
   }

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include <tapegrad/gradcheck/check.h>
+#include <tapegrad/gradcheck/formula.h>
 #include <tapegrad/nn/module.h>
 #include <tapegrad/ops/op.h>
 #include <tapegrad/ops/samples.h>
@@ -37,6 +38,8 @@ class TAPEGRAD_API Catalog {
     std::uint8_t max_order;
     unsigned flat;  ///< bit i: the gradient of input i is zero by definition
     void (*samples)(Samples&);
+    const tapegrad::detail::OpTable* table;    ///< what the engine knows of it
+    const detail::Formula* formula = nullptr;  ///< of an elementwise op
   };
   struct Module {
     std::string name;
@@ -45,7 +48,9 @@ class TAPEGRAD_API Catalog {
 
   template <class... T>
   void add_ops(TypeList<T...>) {
-    (ops_.push_back({T::name, max_order_of<T>(), flat_of<T>(), &T::samples}), ...);
+    (ops_.push_back({T::name, max_order_of<T>(), flat_of<T>(), &T::samples, &tapegrad::detail::table_of<T>(),
+                     detail::formula_of<T>()}),
+     ...);
   }
   /// By custom a module's name is that of its class after "nn.".
   void add_module(std::string name, ModuleSamples samples) { modules_.push_back({std::move(name), samples}); }

@@ -66,8 +66,8 @@ class Samples {
     std::vector<SampleInput> inputs;
     /// Where given, the gradients of the inputs for a gradient of ones of the result.
     std::vector<Tensor> gradients{};
-    /// No double can show the derivative here: an inconclusive check does not count against the op.
-    bool uncertain = false;
+    /// Inconclusive checks from this order on do not count against the op: no double can show the derivative here.
+    int uncertain_from = 255;
   };
 
   /// An op with its attributes on these inputs.
@@ -88,9 +88,10 @@ class Samples {
     for (const std::vector<double>& x : at) inputs.push_back(SampleInput::of(Tensor::from(x)));
     add(op, std::move(inputs), "convention");
     for (const std::vector<double>& g : gradients) all_.back().gradients.push_back(Tensor::from(g));
+    uncertain_from(1);
   }
-  /// Of the sample that was added last.
-  void mark_uncertain() { all_.back().uncertain = true; }
+  /// Of the sample that was added last: from this order on, no double can show the derivative there.
+  void uncertain_from(int order) { all_.back().uncertain_from = order; }
   /// An elementwise op over shapes from a scalar to several blocks of a loop; for two and three inputs also
   /// every broadcasting pattern. `special`: values each input takes besides (tiny, large, conventions).
   template <class Op>

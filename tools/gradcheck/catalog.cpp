@@ -100,7 +100,12 @@ void conclude(Subject& s, const Expectation& e) {
     s.standing = Standing::not_differentiable;
     return;
   }
-  if (all.count(Verdict::inconclusive) > 0) {
+  const auto is_open = [](const Subject::Sample& sample) {
+    return std::ranges::any_of(sample.report.tallies(), [&](const InputTally& t) {
+      return t.inconclusive > 0 && t.order < sample.uncertain_from;
+    });
+  };
+  if (std::ranges::any_of(s.samples, is_open)) {
     s.standing = Standing::inconclusive;
     return;
   }
@@ -126,7 +131,7 @@ void conclude(Subject& s, const Expectation& e) {
 
 template <class Check>
 void add_sample(Subject& s, std::string label, Check&& check) {
-  Subject::Sample& sample = s.samples.emplace_back(Subject::Sample{std::move(label), {}});
+  Subject::Sample& sample = s.samples.emplace_back(Subject::Sample{.label = std::move(label), .report = {}});
   try {
     check(sample.report);
   } catch (const std::exception& e) {
@@ -154,6 +159,7 @@ Subject check_op(const Catalog::Op& op, const Options& options) {
       detail::check_sample(sample, problem, each, report);
       if (op.max_order < options.order) check_refuses_to_record(problem, report);
     });
+    s.samples.back().uncertain_from = sample.uncertain_from;
   }
   conclude(s, {.order = std::max(1, each.order), .differentiable = op.max_order > 0, .flat = op.flat});
   return s;

@@ -89,6 +89,8 @@ struct Subject {
   struct Sample {
     std::string label;
     Report report;
+    /// Inconclusive checks from this order on are no more than to be expected.
+    int uncertain_from = 255;
   };
   std::string name;
   Standing standing = Standing::pass;

@@ -3,6 +3,7 @@
 /// All operations.
 #include <tapegrad/ops/activation.h>
 #include <tapegrad/ops/axes.h>
+#include <tapegrad/ops/derivatives.h>
 #include <tapegrad/ops/gradients.h>
 #include <tapegrad/ops/index.h>
 #include <tapegrad/ops/layout.h>

@@ -11,5 +11,6 @@
 #include <tapegrad/ops/loss.h>
 #include <tapegrad/ops/math.h>
 #include <tapegrad/ops/norm.h>
+#include <tapegrad/ops/numeric.h>
 #include <tapegrad/ops/reduce.h>
 #include <tapegrad/ops/threads.h>

@@ -21,4 +21,5 @@
 #include <tapegrad/nn/sequential.h>
 #include <tapegrad/nn/serialize.h>
 #include <tapegrad/ops/ops.h>
+#include <tapegrad/optim/descent.h>
 #include <tapegrad/optim/rules.h>

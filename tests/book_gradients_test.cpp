@@ -17,7 +17,7 @@ using optim::Outcome;
 BOOST_AUTO_TEST_SUITE(book_gradients)
 
 namespace {
-double parabola(double x) { return 0.01 * x * x + 0.1 * x; }
+double parabola(double x) { return 0.01 * (x * x) + 0.1 * x; }
 Tensor bowl(const Tensor& x) { return sum(square(x)); }
 /// Of a difference quotient: what its last digits owe to the order of the operations.
 constexpr double kTrailing = 1e-10;

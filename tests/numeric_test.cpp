@@ -12,7 +12,7 @@ using namespace tapegrad::test;
 BOOST_AUTO_TEST_SUITE(numeric)
 
 namespace {
-double parabola(double x) { return 0.01 * x * x + 0.1 * x; }
+double parabola(double x) { return 0.01 * (x * x) + 0.1 * x; }
 Tensor squares(const Tensor& x) { return sum(square(x)); }
 bool close(double a, double b, double tolerance) { return std::abs(a - b) <= tolerance; }
 }  // namespace

@@ -74,9 +74,12 @@ struct Pair {
   double slope() const { return (above - below) / (2 * h); }
   /// By how much the slopes on both sides differ.
   double bend(double at_x) const { return ((above - at_x) - (at_x - below)) / h; }
-  double rounding(double at_x) const {
-    return std::numeric_limits<double>::epsilon() *
-           std::max({std::abs(above), std::abs(below), std::abs(at_x)}) / h;
+  /// What rounding does to the slope: that of the values, and that of numbers of the size of x on the way to
+  /// them.
+  double rounding(double at_x, double x) const {
+    const double values = std::max({std::abs(above), std::abs(below), std::abs(at_x)});
+    const double steepness = (std::abs(above - at_x) + std::abs(at_x - below)) / h;
+    return std::numeric_limits<double>::epsilon() * (values + std::abs(x) * steepness) / h;
   }
 };
 
@@ -101,13 +104,13 @@ NumericalDerivative extrapolated(ScalarFunction f, double x, double at_x, const 
       table[i][k] = table[i][k - 1] + (table[i][k - 1] - table[i - 1][k - 1]) / (factor - 1);
       const double error =
           std::max(std::abs(table[i][k] - table[i][k - 1]), std::abs(table[i][k] - table[i - 1][k - 1])) +
-          p.rounding(at_x);
+          p.rounding(at_x, x);
       if (error < best.error) best = {table[i][k], error};
     }
   }
   // The slopes on both sides of a smooth function approach each other with the step; at a kink they do not.
   const double bend = std::abs(p.bend(at_x));
-  if (bend > 0.5 * std::abs(first.bend(at_x)) && bend > 1e3 * p.rounding(at_x))
+  if (bend > 0.5 * std::abs(first.bend(at_x)) && bend > 1e3 * p.rounding(at_x, x))
     best.error = std::max(best.error, bend / 2);
   return best;
 }
@@ -129,7 +132,7 @@ NumericalDerivative numerical_derivative(ScalarFunction f, double x, double reac
   for (; x + reach / span != x; reach /= kNearer) {
     const Pair first(f, x, reach);
     if (!first.finite()) continue;  // beyond where f is defined, as a logarithm may be
-    if (found && first.rounding(at_x) > best.error) break;
+    if (found && first.rounding(at_x, x) > best.error) break;
     const NumericalDerivative d = extrapolated(f, x, at_x, first);
     if (!found || d.error < best.error) best = d;
     found = true;

@@ -92,6 +92,28 @@ BOOST_AUTO_TEST_CASE(the_adaptive_derivative_is_as_exact_as_it_says) {
   BOOST_TEST(close(numerical_derivative(f, 1, 0.01).value, exact, 1e-10));
 }
 
+BOOST_AUTO_TEST_CASE(the_error_estimate_is_honest_at_thousands_of_points) {
+  int points = 0;
+  const auto check_at = [&](ScalarFunction f, double x, double exact) {
+    const NumericalDerivative d = numerical_derivative(f, x);
+    ++points;
+    if (std::abs(d.value - exact) > 3 * d.error + 1e-13 * std::abs(exact))
+      BOOST_ERROR("at " << x << ": " << d.value << " +- " << d.error << ", not " << exact);
+  };
+  for (const double w : {1.0, 10.0, 1e3, 1e5})
+    for (double x = -3; x < 3; x += 0.0137)
+      check_at([&](double t) { return std::sin(w * t); }, x, w * std::cos(w * x));
+  for (double x = 0.001; x < 50; x *= 1.07) {
+    check_at([](double t) { return std::log(t); }, x, 1 / x);
+    check_at([](double t) { return std::sqrt(t); }, x, 0.5 / std::sqrt(x));
+    check_at([](double t) { return std::exp(t); }, x, std::exp(x));
+    check_at([](double t) { return 1 / (t * t); }, x, -2 / (x * x * x));
+    check_at([](double t) { return std::tan(t); }, x, 1 + std::tan(x) * std::tan(x));
+    check_at([](double t) { return std::atan(100 * (t - 1)); }, x, 100 / (1 + 1e4 * (x - 1) * (x - 1)));
+  }
+  BOOST_TEST(points > 2500);
+}
+
 BOOST_AUTO_TEST_CASE(the_adaptive_derivative_knows_a_kink_and_a_pole) {
   const auto corner = [](double x) { return x > 0 ? 3 * x : -x; };
   const NumericalDerivative d = numerical_derivative(corner, 0);

@@ -1,4 +1,6 @@
 #include <optional>
+#include <span>
+#include <string_view>
 #include <utility>
 
 #include <tapegrad/graph/errors.h>
@@ -15,7 +17,6 @@
 namespace tapegrad {
 
 using detail::Node;
-using detail::TensorAccess;
 
 namespace {
 

@@ -154,7 +154,7 @@ Subject check_op(const Catalog::Op& op, const Options& options) {
     add_sample(s, detail::label_of(sample), [&](Report& report) {
       each.seed = seed_of(op.name, i, options.seed);
       Generator generator(each.seed, 1);
-      const detail::SampleProblem problem(sample, generator);
+      const detail::SampleProblem problem(op, sample, generator);
       if (op.max_order == 0) return check_not_recorded(problem, report);
       detail::check_sample(sample, problem, each, report);
       if (op.max_order < options.order) check_refuses_to_record(problem, report);

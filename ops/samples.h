@@ -64,6 +64,8 @@ class Samples {
     std::vector<std::byte> attributes;
     Function function;
     std::vector<SampleInput> inputs;
+    /// No difference of doubles can decide here (an example is the sine at 1e10): nothing wrong is enough.
+    bool may_be_inconclusive = false;
   };
 
   /// An op with its attributes on these inputs.
@@ -95,6 +97,9 @@ class Samples {
       all_[i].function = &call<Op>;
     }
   }
+
+  /// Marks the sample added last; see Sample.
+  void may_be_inconclusive() { all_.back().may_be_inconclusive = true; }
 
   const std::vector<Sample>& all() const { return all_; }
 

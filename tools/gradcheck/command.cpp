@@ -116,6 +116,7 @@ Results run(const Plan& plan, const CommandOptions& o) {
         });
   }
   results.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  results.stopped = results.subjects.size() < plan.jobs.size();
   add(table.summary(results));
 
   const std::string formatted = o.format == Format::json    ? json_text(results)

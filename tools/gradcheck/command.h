@@ -11,7 +11,7 @@
 
 namespace tapegrad::gradcheck {
 
-/// What the checking command exits with; the first that applies, from the bottom up.
+/// What the checking command exits with. A mismatch outweighs what is inconclusive.
 enum class ExitCode : int {
   /// Every input at every order has shown a derivative other than zero that agrees, and nothing is
   /// inconclusive

@@ -41,18 +41,18 @@ inline void add_options(CLI::App& app, CommandOptions& o) {
                     ->type_name("i/n");
   static const std::map<std::string, Format> kFormats{
       {"table", Format::table}, {"json", Format::json}, {"junit", Format::junit}};
-  app.add_option_function<std::string>(
-         "--format", [&o](const std::string& name) { o.format = kFormats.at(name); },
-         "Of the results; schema.json beside the checker's headers describes json")
-      ->check(CLI::IsMember(kFormats))
-      ->default_str("table");
+  auto* format = app.add_option_function<std::string>(
+                        "--format", [&o](const std::string& name) { o.format = kFormats.at(name); },
+                        "Of the results; report.schema.json beside the checker's headers describes json")
+                     ->check(CLI::IsMember(kFormats))
+                     ->default_str("table");
   auto* output =
       app.add_option("--output", o.output, "Write the results to this file, and print the table all the same")
           ->type_name("FILE");
   app.add_option("--repro", o.repro, "Repeat one sample, as a failure names it: \"matmul#7:seed=42\"")
       ->type_name("SAMPLE")
       ->excludes(list, ops, modules, samples, shard);
-  list->excludes(samples, output);
+  list->excludes(samples, format, output);
   app.add_flag("--strict", o.strict, "Nothing may be inconclusive, not even at samples marked for it");
   app.add_flag("--fail-fast", o.fail_fast, "Stop after the first op or module that does not pass");
   app.add_flag("-v,--verbose", o.verbose, "Show every sample");

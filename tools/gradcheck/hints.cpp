@@ -121,11 +121,11 @@ std::optional<std::string> missing(const Findings& group) {
   return "analytic = 0";
 }
 
-/// A factor that is a whole number, or one over it, as exactly so.
-double snapped(double r) {
+/// The whole number, or one over it, that this is.
+std::optional<double> simple_factor(double r) {
   for (const double whole : {std::round(r), 1 / std::round(1 / r)})
     if (std::isfinite(whole) && std::abs(r - whole) <= 1e-6 * std::abs(r - 1)) return whole;
-  return r;
+  return {};
 }
 
 std::string factor_text(double factor, const Findings& group) {
@@ -149,9 +149,14 @@ std::optional<std::string> scaled(const Findings& group) {
   const auto relative = [](const Finding* f) { return f->uncertainty / std::abs(f->numeric); };
   if (std::ranges::any_of(group, [](const Finding* f) { return f->numeric == 0; })) return {};
   const Finding& best = **std::ranges::min_element(group, {}, relative);
-  const double exact = best.analytic / best.numeric, factor = snapped(exact);
-  // One number is a multiple of any other.
-  if (factor == exact && std::round(factor) != factor && group.size() < 2) return {};
+  const double exact = best.analytic / best.numeric;
+  const std::optional<double> simple = simple_factor(exact);
+  // One number is a multiple of any other; a simple multiple it is not by chance.
+  std::set<std::pair<std::size_t, std::int64_t>> places;
+  for (const Finding* f : group)
+    if (f->entry) places.insert({f->entry->row, f->entry->element});
+  if (!simple && places.size() < 2) return {};
+  const double factor = simple.value_or(exact);
   for (const Finding* f : group)
     if (!explains(factor * f->numeric, std::abs(factor) * f->uncertainty, *f)) return {};
   return factor_text(factor, group);

@@ -4,7 +4,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
-// Every field is described in schema.json; numbers that are not finite become null.
+// Every field is described in report.schema.json; numbers that are not finite become null.
 namespace tapegrad::gradcheck::detail {
 
 namespace {
@@ -85,6 +85,7 @@ std::string json_text(const Results& r) {
                  {"summary",
                   {{"selected", r.selected},
                    {"checked", r.subjects.size()},
+                   {"stopped", r.stopped},
                    {"pass", t.pass},
                    {"not_differentiable", t.not_differentiable},
                    {"unproven", t.unproven},

@@ -13,6 +13,7 @@ struct Results {
   CommandOptions options;
   std::vector<Subject> subjects;
   std::size_t selected = 0;  ///< how many subjects there would be without --shard and --fail-fast
+  bool stopped = false;      ///< by --fail-fast, before all were checked
   double seconds = 0;
 };
 
@@ -33,7 +34,7 @@ std::string repro_command(const CommandOptions& options, const Subject& subject,
 /// "#7", and its seed where each sample is drawn several times.
 std::string number_text(const CommandOptions& options, const Subject::Sample& sample);
 
-/// As schema.json describes it.
+/// As report.schema.json describes it.
 std::string json_text(const Results& results);
 /// For viewers of continuous integration: an op or module is a test suite, a sample a test case.
 std::string junit_text(const Results& results);

@@ -72,8 +72,8 @@ std::vector<Job> all_of(const Catalog& catalog, bool ops, bool modules) {
   return jobs;
 }
 
-/// "; close to it are ..." or nothing.
-std::string close_names(const Catalog& catalog, const std::string& pattern) {
+/// "; close to it: ..." or nothing. Names of the kind that was asked for come first.
+std::string close_names(const Catalog& catalog, std::string_view kind, const std::string& pattern) {
   std::string letters = lower(pattern);
   std::erase_if(letters, [](char c) { return c == '*' || c == '?' || c == '[' || c == ']'; });
   std::vector<std::pair<std::size_t, std::string>> close;
@@ -85,7 +85,13 @@ std::string close_names(const Catalog& catalog, const std::string& pattern) {
         std::min(distance(letters, name), distance(letters, name.substr(dot == name.npos ? 0 : dot + 1)));
     const bool part = letters.size() >= 3 && name.find(letters) != name.npos;
     if (part || apart <= std::max<std::size_t>(1, letters.size() / 3))
-      close.emplace_back(part ? 0 : apart, job.name() + (job.module ? " (a module)" : ""));
+      close.emplace_back(part ? 0 : apart, job.name());
+    else
+      continue;
+    if (kind == (job.op ? "module" : "op")) {
+      close.back().first += pattern.size();
+      close.back().second += job.op ? " (an op)" : " (a module)";
+    }
   }
   std::ranges::stable_sort(close, {}, &std::pair<std::size_t, std::string>::first);
   if (close.size() > 3) close.resize(3);
@@ -94,17 +100,16 @@ std::string close_names(const Catalog& catalog, const std::string& pattern) {
   return text;
 }
 
-[[noreturn]] void matches_nothing(const Catalog& catalog, const std::string& what,
-                                  const std::string& pattern) {
-  throw ArgumentError(
-      fmt::format("no {} matches '{}'{}; --list names all", what, pattern, close_names(catalog, pattern)));
+[[noreturn]] void matches_nothing(const Catalog& catalog, std::string_view kind, const std::string& pattern) {
+  throw ArgumentError(fmt::format("no {} matches '{}'{}; --list names all", kind, pattern,
+                                  close_names(catalog, kind, pattern)));
 }
 
-void require_matches(const Catalog& catalog, const std::string& what, const std::vector<Job>& among,
+void require_matches(const Catalog& catalog, std::string_view kind, const std::vector<Job>& among,
                      const std::vector<std::string>& patterns) {
   for (const std::string& p : patterns)
     if (std::ranges::none_of(among, [&](const Job& j) { return matches(j.name(), p); }))
-      matches_nothing(catalog, what, p);
+      matches_nothing(catalog, kind, p);
 }
 
 }  // namespace

@@ -67,7 +67,7 @@ std::string Table::rows(const Subject& s) const {
       worst ? numbers(worst->report.worst(), title(options_, *worst)) : numbers({}, ""), name_of(s.standing));
   std::size_t shown = 0, hidden = 0;
   for (const Subject::Sample& sample : s.samples) {
-    if (options_.verbose)
+    if (options_.verbose && options_.repro.empty())
       text += fmt::format("{:<{}}  {:>5}  {:>7}  {}  {}\n", "", name_, "", "",
                           numbers(sample.report.worst(), title(options_, sample)),
                           name_of(sample.report.verdict()));
@@ -100,6 +100,9 @@ std::string Table::details(const Subject& s, const Subject::Sample& sample) cons
 
 std::string Table::summary(const Results& r) const {
   const Totals t = totals_of(r.subjects);
+  if (!options_.repro.empty())
+    return fmt::format("{}; {} derivatives of one sample in {:.1f} s\n",
+                       name_of(r.subjects[0].samples[0].report.verdict()), t.derivatives, r.seconds);
   std::string text = fmt::format("{} ops and modules", r.subjects.size());
   if (options_.shard.count > 1)
     text += fmt::format(" (shard {}/{} of {})", options_.shard.index, options_.shard.count, r.selected);
@@ -107,6 +110,7 @@ std::string Table::summary(const Results& r) const {
                       t.fail + t.unproven + t.inconclusive);
   if (t.undecided > 0) text += fmt::format(", {} samples are inconclusive and marked for it", t.undecided);
   text += fmt::format("; {} derivatives at {} samples in {:.1f} s\n", t.derivatives, t.samples, r.seconds);
+  if (r.stopped) text += "stopped at the first that does not pass\n";
   return text;
 }
 

@@ -23,7 +23,9 @@ inline void add_options(CLI::App& app, CommandOptions& o) {
   app.add_option("--order", o.order, "Highest order of derivative")
       ->check(CLI::Range(1, 2))
       ->capture_default_str();
-  app.add_option("--seed", o.seed, "Of the elements and weights that are drawn")->capture_default_str();
+  app.add_option("--seed", o.seed, "Of the elements and weights that are drawn")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
   app.add_option("--rtol", o.rtol, "Largest relative error that passes")->capture_default_str();
   app.add_option("--probes", o.probes, "Random directions where a Jacobian is too large to be checked whole")
       ->check(CLI::Range(1, 1000))

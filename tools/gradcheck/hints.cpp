@@ -15,11 +15,6 @@ namespace {
 
 using Findings = std::vector<const Finding*>;
 
-bool is_derivative(const Finding& f) {
-  return f.message.empty() &&
-         (f.what == kGradient || f.what == kGeneralGradient || f.what == kRecordedGradient);
-}
-
 // ---- where the mistake is ----
 
 std::string_view ordinal(int order) { return order == 1 ? "first" : order == 2 ? "second" : "third"; }
@@ -242,7 +237,7 @@ std::vector<std::string> hints(const Report& report) {
   Findings derivatives;
   std::map<std::pair<int, std::string_view>, Findings> groups;
   for (const Finding& f : report.failures())
-    if (is_derivative(f)) {
+    if (f.is_derivative()) {
       derivatives.push_back(&f);
       groups[{f.order, f.input}].push_back(&f);
     }

@@ -22,6 +22,10 @@ double Finding::relative_error() const noexcept {
   return std::isnan(error) ? std::numeric_limits<double>::infinity() : error;
 }
 
+bool Finding::is_derivative() const noexcept {
+  return message.empty() && (what == kGradient || what == kGeneralGradient || what == kRecordedGradient);
+}
+
 namespace {
 
 std::size_t& slot(InputTally& t, Verdict v) {
@@ -42,6 +46,13 @@ std::size_t& slot(InputTally& t, Verdict v) {
 // At a kink the two values need not be close, and two zeros have no relative error.
 double badness(Verdict v, double relative_error) {
   return v == Verdict::kink || v == Verdict::zero ? 0 : relative_error;
+}
+
+/// Of findings that follow each other: one derivative, by another rule the same.
+bool only_rules_differ(const Finding& a, const Finding& b) {
+  return a.verdict == b.verdict && a.order == b.order && a.input == b.input && a.index == b.index &&
+         a.what.starts_with(kGradient) && b.is_derivative() && a.what != b.what && a.analytic == b.analytic &&
+         a.numeric == b.numeric;
 }
 
 void append(std::vector<Finding>& to, const std::vector<Finding>& from, std::size_t most) {
@@ -71,8 +82,16 @@ Verdict Report::verdict() const noexcept {
 
 std::vector<Finding> Report::listed() const {
   std::vector<Finding> list;
-  append(list, failures_, kMaxListed);
-  append(list, inconclusive_, kMaxListed);
+  const std::string two = fmt::format("{} and {}", kGradient, kGeneralGradient);
+  for (const std::vector<Finding>* from : {&failures_, &inconclusive_})
+    for (const Finding& f : *from)
+      if (!list.empty() && only_rules_differ(list.back(), f))
+        list.back().what =
+            list.back().what == two ? "gradient by every rule" : list.back().what + " and " + f.what;
+      else if (list.size() < kMaxListed)
+        list.push_back(f);
+      else
+        break;
   return list;
 }
 
@@ -129,8 +148,7 @@ std::string Report::text() const {
                                 count(Verdict::kink), count(Verdict::inconclusive), count(Verdict::fail));
   const std::vector<Finding> list = listed();
   for (const Finding& f : list) all += "\n  " + to_string(f);
-  const std::size_t found = count(Verdict::inconclusive) + count(Verdict::fail);
-  if (found > list.size()) all += fmt::format("\n  and {} more", found - list.size());
+  if (list.size() == kMaxListed) all += "\n  ...";
   for (const std::string& hint : hints(*this)) all += "\n  hint: " + hint;
   return all;
 }

@@ -60,6 +60,8 @@ struct Finding {
   std::string message{};
 
   double relative_error() const noexcept;
+  /// Whether it compares the gradient by one of the rules with its numerical value.
+  bool is_derivative() const noexcept;
 };
 
 /// How the elements of one input fared at one order.
@@ -82,7 +84,7 @@ class TAPEGRAD_API Report {
   /// The comparison with the largest relative error among those that failed, else among those that did not.
   const Finding& worst() const noexcept { return worst_; }
   /// The first of those that failed, and where there are fewer than kMaxListed of those that were
-  /// inconclusive; the tallies count all.
+  /// inconclusive; rules that give the same are listed together. The tallies count all.
   static constexpr std::size_t kMaxListed = 12;
   std::vector<Finding> listed() const;
   /// The first of those that failed: what hints() looks for a pattern in.

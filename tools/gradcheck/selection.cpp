@@ -84,7 +84,7 @@ std::string close_names(const Catalog& catalog, std::string_view kind, const std
     const std::size_t apart =
         std::min(distance(letters, name), distance(letters, name.substr(dot == name.npos ? 0 : dot + 1)));
     const bool part = letters.size() >= 3 && name.find(letters) != name.npos;
-    if (part || apart <= std::max<std::size_t>(1, letters.size() / 3))
+    if (part || apart <= std::clamp<std::size_t>(letters.size() / 2, 1, 3))
       close.emplace_back(part ? 0 : apart, job.name());
     else
       continue;

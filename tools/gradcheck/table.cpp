@@ -91,8 +91,10 @@ std::string Table::details(const Subject& s, const Subject::Sample& sample) cons
   const std::vector<Finding> list = sample.report.listed();
   const std::size_t most = options_.verbose ? list.size() : std::min(list.size(), kFindingsShown);
   for (std::size_t i = 0; i < most; ++i) text += fmt::format("    {}\n", to_string(list[i]));
-  const std::size_t found = sample.report.count(Verdict::fail) + sample.report.count(Verdict::inconclusive);
-  if (found > most) text += fmt::format("    and {} more\n", found - most);
+  const std::size_t wrong = sample.report.count(Verdict::fail),
+                    undecided = sample.report.count(Verdict::inconclusive);
+  if (wrong + undecided > most)
+    text += fmt::format("    in all {} wrong and {} inconclusive\n", wrong, undecided);
   for (const std::string& hint : hints(sample.report)) text += fmt::format("    hint: {}\n", hint);
   if (options_.repro.empty()) text += fmt::format("    repeat: {}\n", repro_command(options_, s, sample));
   return text;

@@ -1,9 +1,9 @@
-// Right gradients that the checker must not call wrong, modules, and the command. Wrong ones are in
-// gradcheck_faults_test.cpp.
+// Right gradients that the checker must not call wrong, and modules. Wrong ones are in gradcheck_faults_test.cpp, the command
+// in gradcheck_command_test.cpp.
 
 #include <cmath>
 
-#include <tapegrad/gradcheck/command.h>
+#include <tapegrad/gradcheck/catalog.h>
 #include <tapegrad/gradcheck/module.h>
 #include <tapegrad/nn/layers.h>
 #include <tapegrad/nn/sequential.h>
@@ -85,18 +85,6 @@ gradcheck::Subject checked(const Options& options = {}) {
   gradcheck::Catalog c;
   c.add_ops(TypeList<Op>{});
   return gradcheck::check_op(c.ops()[0], options);
-}
-
-int run(const gradcheck::Catalog& catalog, std::vector<const char*> arguments) {
-  arguments.insert(arguments.begin(), "gradcheck");
-  return gradcheck::run_program(catalog, static_cast<int>(arguments.size()), arguments.data());
-}
-
-template <class... Ops>
-gradcheck::Catalog catalog_of() {
-  gradcheck::Catalog c;
-  c.add_ops(TypeList<Ops...>{});
-  return c;
 }
 
 /// A weight that is used without its gradient.
@@ -362,30 +350,6 @@ BOOST_AUTO_TEST_CASE(the_two_layer_network) {
   BOOST_TEST(r.count(Verdict::kink) == 0u);
   BOOST_TEST(r.count(Verdict::pass) >= 1000u, r.text());
   BOOST_TEST(r.worst().relative_error() < 1e-7, r.text());
-}
-
-// ---- the command ----
-
-BOOST_AUTO_TEST_CASE(exit_codes) {
-  const gradcheck::Catalog good = catalog_of<Twice, Once>(), bad = catalog_of<Twice, WrongTwice>();
-  BOOST_TEST(run(good, {}) == 0);
-  BOOST_TEST(run(good, {"--order", "2", "-v"}) == 0);
-  BOOST_TEST(run(bad, {}) == 1);
-  BOOST_TEST(run(bad, {"--op", "twice"}) == 0);
-  BOOST_TEST(run(bad, {"--op", "tw*", "--op", "wrong*", "--seed", "3"}) == 1);
-  BOOST_TEST(run(bad, {"--list"}) == 0);
-  BOOST_TEST(run(catalog_of<OnlyAtZero>(), {}) == 1);
-  BOOST_TEST(run(good, {"--help"}) == 0);
-  for (const std::vector<const char*>& wrong :
-       std::vector<std::vector<const char*>>{{"--op", "nothing"},
-                                             {"--op", "twice", "--op", "nothing"},
-                                             {"--order", "3"},
-                                             {"--order", "two"},
-                                             {"--rtol", "-1"},
-                                             {"--seed"},
-                                             {"--unknown"},
-                                             {"stray"}})
-    BOOST_TEST(run(good, wrong) == 2, wrong[0]);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

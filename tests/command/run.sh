@@ -69,6 +69,14 @@ expect 0 'nodes of 784-50-10' graph --out "$work/net.dot"
 check "a graph with shapes" grep -q 'affine\\n\[100, 50\]' "$work/net.dot"
 expect 0 'tanh' gradcheck --op 'tan?' --op tan --order 2
 expect 0 'matmul' gradcheck --list
+expect 0 '^nn.Relu .*PASS$' gradcheck --module 'nn.*' --threads 2
+check "modules alone" bash -c "! grep -q '^relu ' '$work/out'"
+for i in 1 2 3; do expect 0 "\(shard $i/3 of [0-9]+\)" gradcheck --op '*' --module '*' --shard "$i/3"; done
+expect 0 'tanh.*PASS' gradcheck --op tanh --format json --output "$work/checks.json"
+check "JSON in the file" grep -q '"format": "tapegrad gradcheck"' "$work/checks.json"
+expect 0 '<testcase classname="gradcheck.ops.tanh"' gradcheck --op tanh --format junit
+check "XML alone" grep -q '^<?xml' <(head -1 "$work/out")
+expect 0 '^PASS; [0-9]+ derivatives of one sample' gradcheck --repro 'matmul#7:seed=42' --order 2
 
 expect 0 'W1 .*784-50-10' bench --list
 expect 0 'tapegrad' bench --filter W1 --runs 1 --seconds 0.01 --json "$work/bench.json"
@@ -103,7 +111,11 @@ touch "$work/file"
 expect 1 'file' "${train[@]/$work\/run/$work/file}" --iterations 1
 expect 1 'missing' graph --out "$work/missing/net.dot"
 expect 2 'no_such_op' gradcheck --op no_such_op
+expect 2 'close to it: matmul' gradcheck --op matmull
+expect 2 'no sample #999' gradcheck --repro 'matmul#999'
+expect 2 '--shard' gradcheck --shard 3/2
 expect 2 '--order' gradcheck --order 7
+expect 2 '--output' gradcheck --output "$work/missing/checks.json"
 expect 2 'no_such_workload' bench --filter no_such_workload
 expect 2 '--threads' bench --threads 0
 expect 2 '--runs' bench --runs 0

@@ -36,6 +36,15 @@ build() {
   fi
 }
 
+# check_gradients NAME: runs what $work/NAME has built to check a user's own op and module.
+check_gradients() {
+  "$work/$1/checks" --order 2 --threads 2 --format junit --output "$work/checks.xml" >"$work/log" ||
+    { cat "$work/log"; fail "$1: the user's gradients do not pass"; }
+  grep -E '^(softsign|Gated) .* PASS$' "$work/log"
+  [ "$(grep -c '<testsuite ' "$work/checks.xml")" -eq 2 ] || fail "$1: an op and a module are two test suites"
+  if "$work/$1/checks" --op no_such_op 2>"$work/log"; then fail "$1: what matches nothing passes"; fi
+}
+
 # install BUILD_DIR NAME: installs into one folder and moves the tree to $work/NAME.
 install() {
   cmake --install "$1" --prefix "$work/first" >/dev/null
@@ -63,6 +72,7 @@ plain() {
 step "static: find_package in the moved tree"
 install "$static_build" static_prefix
 build static -DCONSUME=find_package -DCMAKE_PREFIX_PATH="$work/static_prefix"
+check_gradients static
 
 step "static: pkg-config and a plain compiler call"
 TIMEFORMAT=%U
@@ -83,6 +93,7 @@ cmake --build "$work/shared_build" >"$work/log" || { cat "$work/log"; fail "it d
 install "$work/shared_build" shared_prefix
 rm -r "$work/shared_build"
 build shared -DCONSUME=find_package -DCMAKE_PREFIX_PATH="$work/shared_prefix"
+check_gradients shared
 "$work/shared_prefix/bin/tapegrad" --help >/dev/null || fail "the installed command does not start"
 plain "$work/shared_prefix" -Wl,-rpath,"$work/shared_prefix/lib"
 

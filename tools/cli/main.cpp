@@ -37,7 +37,7 @@ int main(int argc, char** argv) {
   app.set_version_flag("--version", std::string("tapegrad ") + TAPEGRAD_VERSION);
   app.require_subcommand(1);
   tapegrad::cli::add_train_command(app, exit_code);
-  tapegrad::cli::add_gradcheck_command(app, exit_code);
+  tapegrad::cli::add_gradcheck_command(app, exit_code, argc > 0 ? argv[0] : "tapegrad");
   tapegrad::cli::add_graph_command(app, exit_code);
   app.add_subcommand(kBench, "Measure speed and memory beside a hand-written program and other libraries");
   // The parser would only say that a command is missing.

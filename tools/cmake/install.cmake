@@ -14,6 +14,7 @@ install(
   DESTINATION ${header_dir}
   FILES_MATCHING
   PATTERN *.h
+  PATTERN report.schema.json
   PATTERN tapegrad.h EXCLUDE)
 install(FILES nn/tapegrad.h DESTINATION ${header_dir})
 

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <exception>
 
 #include <tapegrad/gradcheck/catalog.h>
@@ -27,6 +28,11 @@ const Catalog& library_catalog() {
     return c;
   }();
   return catalog;
+}
+
+bool Subject::Sample::is_open() const {
+  return std::ranges::any_of(
+      report.tallies(), [&](const InputTally& t) { return t.inconclusive > 0 && t.order < uncertain_from; });
 }
 
 namespace detail {
@@ -85,6 +91,7 @@ struct Expectation {
   int order = 1;
   bool differentiable = true;
   unsigned flat = 0;
+  bool proof = true;  ///< whether the samples are all there are, and must show derivatives other than zero
 };
 
 void conclude(Subject& s, const Expectation& e) {
@@ -100,15 +107,11 @@ void conclude(Subject& s, const Expectation& e) {
     s.standing = Standing::not_differentiable;
     return;
   }
-  const auto is_open = [](const Subject::Sample& sample) {
-    return std::ranges::any_of(sample.report.tallies(), [&](const InputTally& t) {
-      return t.inconclusive > 0 && t.order < sample.uncertain_from;
-    });
-  };
-  if (std::ranges::any_of(s.samples, is_open)) {
+  if (std::ranges::any_of(s.samples, &Subject::Sample::is_open)) {
     s.standing = Standing::inconclusive;
     return;
   }
+  if (!e.proof) return;
   // At order 1 every input, at higher ones the op as a whole, must have shown a derivative that is not zero.
   for (int order = 1; order <= e.order; ++order) {
     bool any = false;
@@ -129,19 +132,34 @@ void conclude(Subject& s, const Expectation& e) {
   s.standing = s.unproven.empty() ? Standing::pass : Standing::unproven;
 }
 
+/// Adds what check(report) finds at a sample, which may be that it throws.
 template <class Check>
-void add_sample(Subject& s, std::string label, Check&& check) {
-  Subject::Sample& sample = s.samples.emplace_back(Subject::Sample{.label = std::move(label), .report = {}});
+void add_sample(Subject& s, Subject::Sample sample, Check&& check) {
+  const auto start = std::chrono::steady_clock::now();
   try {
     check(sample.report);
   } catch (const std::exception& e) {
     sample.report.add({.verdict = Verdict::fail, .what = "sample", .input = "threw", .message = e.what()});
   }
+  sample.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  s.samples.push_back(std::move(sample));
+}
+
+/// f(number of the sample, seed of the draw) for all that are chosen.
+template <class F>
+void for_each_chosen(const std::string& name, std::size_t count, const SampleChoice& choice,
+                     std::uint64_t seed, F&& f) {
+  if (choice.only && *choice.only >= count)
+    throw ArgumentError(
+        fmt::format("{} has no sample #{}; its {} samples are numbered from #0", name, *choice.only, count));
+  for (int draw = 0; draw < choice.draws; ++draw)
+    for (std::size_t i = choice.only.value_or(0); i < (choice.only ? *choice.only + 1 : count); ++i)
+      f(i, seed + static_cast<std::uint64_t>(draw));
 }
 
 }  // namespace
 
-Subject check_op(const Catalog::Op& op, const Options& options) {
+Subject check_op(const Catalog::Op& op, const Options& options, const SampleChoice& choice) {
   detail::validate(options);
   Subject s{.name = op.name, .samples = {}, .unproven = {}};
   Samples samples;
@@ -149,43 +167,63 @@ Subject check_op(const Catalog::Op& op, const Options& options) {
   Options each = options;
   each.order = std::min<int>(options.order, op.max_order);
   each.recorded = options.recorded && op.max_order > 1;
-  for (std::size_t i = 0; i < samples.all().size(); ++i) {
+  const auto check = [&](std::size_t i, std::uint64_t seed) {
     const Samples::Sample& sample = samples.all()[i];
-    add_sample(s, detail::label_of(sample), [&](Report& report) {
-      each.seed = seed_of(op.name, i, options.seed);
+    const auto run = [&](Report& report) {
+      each.seed = seed_of(op.name, i, seed);
       Generator generator(each.seed, 1);
       const detail::SampleProblem problem(op, sample, generator);
       if (op.max_order == 0) return check_not_recorded(problem, report);
       detail::check_sample(sample, problem, each, report);
       if (op.max_order < options.order) check_refuses_to_record(problem, report);
-    });
-    s.samples.back().uncertain_from = sample.uncertain_from;
-  }
-  conclude(s, {.order = std::max(1, each.order), .differentiable = op.max_order > 0, .flat = op.flat});
+    };
+    add_sample(s,
+               {.number = i,
+                .seed = seed,
+                .label = detail::label_of(sample),
+                .uncertain_from = sample.uncertain_from},
+               run);
+  };
+  for_each_chosen(op.name, samples.all().size(), choice, options.seed, check);
+  conclude(s, {.order = std::max(1, each.order),
+               .differentiable = op.max_order > 0,
+               .flat = op.flat,
+               .proof = !choice.only});
   return s;
 }
 
-Subject check_module_samples(const Catalog::Module& module, const Options& options) {
+Subject check_module_samples(const Catalog::Module& module, const Options& options,
+                             const SampleChoice& choice) {
   detail::validate(options);
-  Subject s{.name = module.name, .samples = {}, .unproven = {}};
-  Generator generator(seed_of(module.name, 0, options.seed), 1);
-  std::vector<ModuleSample> samples = module.samples(generator);
-  for (std::size_t i = 0; i < samples.size(); ++i) {
+  Subject s{.name = module.name, .kind = Subject::Kind::module, .samples = {}, .unproven = {}};
+  const auto made = [&](std::uint64_t seed) {
+    Generator generator(seed_of(module.name, 0, seed), 1);
+    return module.samples(generator);
+  };
+  std::uint64_t seed_of_samples = options.seed;
+  std::vector<ModuleSample> samples = made(seed_of_samples);
+  const auto check = [&](std::size_t i, std::uint64_t seed) {
+    if (seed != seed_of_samples) samples = made(seed_of_samples = seed);
     ModuleSample& sample = samples[i];
     std::string label = sample.label;
     for (const SampleInput& in : sample.inputs) label += (label.empty() ? "" : " ") + to_string(in.shape);
-    add_sample(s, std::move(label), [&](Report& report) {
+    const auto run = [&](Report& report) {
       Options each = options;
-      each.seed = seed_of(module.name, i + 1, options.seed);
+      each.seed = seed_of(module.name, i + 1, seed);
+      Generator generator(each.seed, 1);  // of its own, so that the sample can be repeated by itself
       std::vector<detail::Input> inputs;
       for (std::size_t k = 0; k < sample.inputs.size(); ++k)
         inputs.push_back(detail::drawn(sample.inputs[k], fmt::format("input {}", k), generator));
-      const auto run = [&](std::span<const Tensor> in) { return sample.function(*sample.module, in); };
-      const detail::ModuleProblem problem(*sample.module, run, std::move(inputs), options.in_double);
+      const auto function = [&](std::span<const Tensor> in) { return sample.function(*sample.module, in); };
+      const detail::ModuleProblem problem(*sample.module, function, std::move(inputs), options.in_double);
       detail::check_problem(problem, each, report);
-    });
-  }
-  conclude(s, {.order = options.order});
+    };
+    add_sample(
+        s, {.number = i, .seed = seed, .label = std::move(label), .uncertain_from = sample.uncertain_from},
+        run);
+  };
+  for_each_chosen(module.name, samples.size(), choice, options.seed, check);
+  conclude(s, {.order = options.order, .proof = !choice.only});
   return s;
 }
 

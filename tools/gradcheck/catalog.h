@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -25,6 +26,9 @@ struct ModuleSample {
   std::unique_ptr<nn::Module> module;
   std::vector<SampleInput> inputs;
   Function function = [](nn::Module& m, std::span<const Tensor> in) { return m(in[0]); };
+  /// See Samples::Sample.
+  /// Inconclusive checks from this order on do not count against the module.
+  int uncertain_from = 255;
 };
 
 /// Makes the samples of a kind of module; numbers are to come from the generator.
@@ -94,16 +98,24 @@ struct Subject {
     pass,
     not_differentiable,  ///< declared so, and indeed never recorded
     unproven,            ///< nothing wrong, but for some input no derivative other than zero was seen
-    inconclusive,
+    inconclusive,        ///< at a sample that is not marked for it
     fail,
   };
   struct Sample {
-    std::string label;
-    Report report;
+    std::size_t number = 0;  ///< among all samples of the op or module
+    std::uint64_t seed = 0;  ///< of this draw
+    std::string label{};
+    Report report{};
     /// Inconclusive checks from this order on are no more than to be expected.
     int uncertain_from = 255;
+    double seconds = 0;
+
+    /// True where a comparison is inconclusive that should not be.
+    bool is_open() const;
   };
+  enum class Kind : std::uint8_t { op, module };
   std::string name;
+  Kind kind = Kind::op;
   Standing standing = Standing::pass;
   int order = 1;  ///< the highest order that was checked
   std::vector<Sample> samples;
@@ -113,9 +125,19 @@ struct Subject {
 
 TAPEGRAD_API std::string_view name_of(Subject::Standing s) noexcept;
 
-/// Checks an op at all its samples, or a module. Elements are drawn by the options' seed and the name,
-/// whatever else is checked.
-TAPEGRAD_API Subject check_op(const Catalog::Op& op, const Options& options);
-TAPEGRAD_API Subject check_module_samples(const Catalog::Module& module, const Options& options);
+/// Which samples of an op or a module are checked.
+struct SampleChoice {
+  /// One, by its number; it need not prove what all together must. All where none is given.
+  std::optional<std::size_t> only{};
+  /// How often each is drawn: with the options' seed, and with those that follow it.
+  int draws = 1;
+};
+
+/// Checks an op at its samples, or a module. What is drawn depends on the options' seed, the name and the
+/// sample's number, whatever else is checked. Throws ArgumentError where there is no sample of the number
+/// chosen.
+TAPEGRAD_API Subject check_op(const Catalog::Op& op, const Options& options, const SampleChoice& choice = {});
+TAPEGRAD_API Subject check_module_samples(const Catalog::Module& module, const Options& options,
+                                          const SampleChoice& choice = {});
 
 }  // namespace tapegrad::gradcheck

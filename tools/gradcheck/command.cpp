@@ -1,134 +1,156 @@
-#include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <exception>
+#include <filesystem>
 
 #include <tapegrad/gradcheck/command.h>
+#include <tapegrad/gradcheck/derivatives.h>
+#include <tapegrad/gradcheck/in_order.h>
+#include <tapegrad/gradcheck/results.h>
+#include <tapegrad/gradcheck/selection.h>
+#include <tapegrad/gradcheck/table.h>
+#include <tapegrad/nn/file.h>
+#include <tapegrad/ops/threads.h>
 
 #include <fmt/format.h>
-#include <fnmatch.h>
 
 namespace tapegrad::gradcheck {
 
 namespace {
 
-/// The table, printed row by row as results come.
-class Table {
- public:
-  Table(std::size_t name_width, bool verbose)
-      : name_(std::max<std::size_t>(name_width, 6)), verbose_(verbose) {
-    fmt::print("{:<{}}  {:>5}  {:>7}  {:<44}  {:>14}  {:>14}  {:>9}  verdict\n", "op", name_, "order",
-               "samples", "worst at", "analytic", "numeric", "rel.error");
-  }
+using namespace detail;
 
-  void add(const Subject& s) {
-    const Subject::Sample* worst = worst_of(s);
-    fmt::print("{:<{}}  {:>5}  {:>7}  ", s.name, name_,
-               s.standing == Subject::Standing::not_differentiable ? "-" : std::to_string(s.order),
-               s.samples.size());
-    numbers(worst ? &worst->report.worst() : nullptr, worst ? worst->label : "");
-    fmt::print("  {}\n", name_of(s.standing));
-    for (const Subject::Sample& sample : s.samples) {
-      if (verbose_) {
-        fmt::print("{:<{}}  {:>5}  {:>7}  ", "", name_, "", "");
-        numbers(sample.report.worst().input.empty() ? nullptr : &sample.report.worst(), sample.label);
-        fmt::print("  {}\n", name_of(sample.report.verdict()));
-      }
-      if (sample.report.listed().empty()) continue;
-      fmt::print("    sample {}\n", sample.label);
-      for (const Finding& f : sample.report.listed()) fmt::print("      {}\n", to_string(f));
-    }
-    for (const std::string& line : s.unproven) fmt::print("    {}\n", line);
-    std::fflush(stdout);
+/// The threads are those that check several ops at a time, not those of one operation.
+class OneThreadEach {
+ public:
+  explicit OneThreadEach(bool on) : before_(threads()) {
+    if (on) set_threads(1);
   }
+  ~OneThreadEach() { set_threads(before_); }
+  OneThreadEach(const OneThreadEach&) = delete;
+  OneThreadEach& operator=(const OneThreadEach&) = delete;
 
  private:
-  static const Subject::Sample* worst_of(const Subject& s) {
-    const Subject::Sample* worst = nullptr;
-    for (const Subject::Sample& sample : s.samples) {
-      const Finding& f = sample.report.worst();
-      if (f.input.empty()) continue;
-      if (!worst || f.verdict > worst->report.worst().verdict ||
-          (f.verdict == worst->report.worst().verdict && f.verdict >= Verdict::pass &&
-           f.relative_error() > worst->report.worst().relative_error()))
-        worst = &sample;
-    }
-    return worst;
-  }
-
-  static void numbers(const Finding* f, const std::string& label) {
-    if (!f) return fmt::print("{:<44}  {:>14}  {:>14}  {:>9}", label, "", "", "");
-    const std::string order = f->order > 1 ? fmt::format("order {}, ", f->order) : std::string();
-    // The full place of a failure follows below the line.
-    std::string place = fmt::format("{}: {}{}{}", label, order, f->input, f->index);
-    if (place.size() > 44) place = place.substr(0, 41) + "...";
-    if (!f->message.empty()) return fmt::print("{:<44}  {:>14}  {:>14}  {:>9}", place, "", "", "");
-    fmt::print("{:<44}  {:>14.6e}  {:>14.6e}  {:>9.1e}", place, f->analytic, f->numeric, f->relative_error());
-  }
-
-  std::size_t name_;
-  bool verbose_;
+  int before_;
 };
 
-bool matches(const std::string& name, const std::vector<std::string>& patterns) {
-  return patterns.empty() || std::ranges::any_of(patterns, [&](const std::string& p) {
-           return fnmatch(p.c_str(), name.c_str(), 0) == 0;
-         });
+Options core_options(const CommandOptions& o) {
+  Options options;
+  options.order = o.order;
+  options.seed = o.seed;
+  options.rtol = o.rtol;
+  options.directions = o.probes;
+  return options;
 }
 
-template <class List>
-auto matching(const List& list, const std::vector<std::string>& patterns) {
-  List some;
-  for (const auto& entry : list)
-    if (matches(entry.name, patterns)) some.push_back(entry);
-  return some;
+void require_valid(const CommandOptions& o) {
+  validate(core_options(o));
+  if (o.threads < 1 || o.threads > 256)
+    throw ArgumentError(fmt::format("--threads {}; it can be 1 to 256", o.threads));
+  if (o.samples < 1) throw ArgumentError(fmt::format("--samples {}; it must be at least 1", o.samples));
+  if (o.shard.index < 1 || o.shard.index > o.shard.count)
+    throw ArgumentError(fmt::format("--shard {}/{}: there is no such part", o.shard.index, o.shard.count));
+  if (o.output.empty()) return;
+  // Found out now rather than after all the work.
+  try {
+    if (std::filesystem::is_directory(o.output)) throw FileError(fmt::format("'{}' is a folder", o.output));
+    const nn::AtomicFile file(o.output);
+  } catch (const FileError& e) {
+    throw ArgumentError(fmt::format("--output: {}", e.what()));
+  }
 }
 
-std::string_view orders(std::uint8_t max_order) {
-  return max_order == 0 ? "not differentiable" : max_order == 1 ? "differentiable once" : "differentiable";
+void print(const std::string& text) {
+  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0)
+    throw FileError("the standard output cannot be written");
+}
+
+/// What is to be checked, and how.
+struct Plan {
+  std::vector<Job> jobs;
+  std::size_t selected = 0;
+  Options options;
+  SampleChoice choice;
+};
+
+Plan plan_of(const Catalog& catalog, const CommandOptions& o) {
+  Plan plan{.jobs = {}, .options = core_options(o), .choice = {.draws = o.samples}};
+  if (o.repro.empty()) {
+    plan.jobs = selected(catalog, o);
+    plan.selected = plan.jobs.size();
+    plan.jobs = part_of(plan.jobs, o.shard);
+    return plan;
+  }
+  const SampleName sample = parse_sample(o.repro, o.seed);
+  plan.jobs = {named(catalog, sample.name)};
+  plan.selected = 1;
+  plan.options.seed = sample.seed;
+  plan.choice.only = sample.number;
+  if (const std::size_t count = plan.jobs[0].samples(); sample.number >= count)
+    throw ArgumentError(fmt::format("--repro: {} has no sample #{}; its {} samples are numbered from #0",
+                                    sample.name, sample.number, count));
+  return plan;
+}
+
+Results run(const Plan& plan, const CommandOptions& o) {
+  Results results{.options = o, .subjects = {}, .selected = plan.selected};
+  const auto start = std::chrono::steady_clock::now();
+  // The standard output has either the table or another format.
+  const bool table_shown = o.format == Format::table || !o.output.empty();
+  const Table table(o, plan.jobs);
+  std::string text;  // of the table
+  const auto add = [&](const std::string& lines) {
+    text += lines;
+    if (table_shown) print(lines);
+  };
+  add(table.header());
+  {
+    const OneThreadEach one(o.threads > 1);
+    in_order(
+        plan.jobs.size(), o.threads,
+        [&](std::size_t i) { return plan.jobs[i].check(plan.options, plan.choice); },
+        [&](Subject subject) {
+          add(table.rows(subject));
+          results.subjects.push_back(std::move(subject));
+          return !o.fail_fast || passes(results.subjects.back(), o.strict);
+        });
+  }
+  results.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  results.stopped = results.subjects.size() < plan.jobs.size();
+  add(table.summary(results));
+
+  const std::string formatted = o.format == Format::json    ? json_text(results)
+                                : o.format == Format::junit ? junit_text(results)
+                                                            : text;
+  if (!o.output.empty()) {
+    nn::AtomicFile file(o.output);
+    file.write(formatted);
+    file.commit();
+  } else if (!table_shown) {
+    print(formatted);
+  }
+  return results;
 }
 
 }  // namespace
 
-int run_command(const Catalog& catalog, const CommandOptions& options) {
-  const auto ops = matching(catalog.ops(), options.patterns);
-  const auto modules = matching(catalog.modules(), options.patterns);
-  for (const std::string& p : options.patterns)
-    if (matching(catalog.ops(), {p}).empty() && matching(catalog.modules(), {p}).empty())
-      throw ArgumentError(fmt::format("no op or module matches '{}'; --list names them", p));
-  std::size_t width = 0;
-  for (const auto& op : ops) width = std::max(width, op.name.size());
-  for (const auto& m : modules) width = std::max(width, m.name.size());
-  if (options.list) {
-    for (const auto& op : ops) fmt::print("{:<{}}  {}\n", op.name, width, orders(op.max_order));
-    for (const auto& m : modules) fmt::print("{:<{}}  module\n", m.name, width);
-    return 0;
+ExitCode run_command(const Catalog& catalog, const CommandOptions& given) {
+  CommandOptions options = given;
+  options.verbose |= !options.repro.empty();
+  require_valid(options);
+  try {
+    const Plan plan = plan_of(catalog, options);
+    if (options.list) {
+      print(listing(plan.jobs));
+      return ExitCode::pass;
+    }
+    return exit_code_of(run(plan, options));
+  } catch (const ArgumentError&) {
+    throw;
+  } catch (const std::exception& e) {
+    fmt::print(stderr, "{}: {}\n", options.program, e.what());
+    return ExitCode::internal_error;
   }
-
-  const auto start = std::chrono::steady_clock::now();
-  Options each;
-  each.order = options.order;
-  each.seed = options.seed;
-  each.rtol = options.rtol;
-  Table table(width, options.verbose);
-  std::size_t samples = 0, derivatives = 0, passed = 0, none = 0, bad = 0;
-  const auto add = [&](const Subject& s) {
-    table.add(s);
-    samples += s.samples.size();
-    for (const Subject::Sample& sample : s.samples)
-      for (const Verdict v :
-           {Verdict::zero, Verdict::kink, Verdict::pass, Verdict::inconclusive, Verdict::fail})
-        derivatives += sample.report.count(v);
-    using Standing = Subject::Standing;
-    ++(s.standing == Standing::pass ? passed : s.standing == Standing::not_differentiable ? none : bad);
-  };
-  for (const auto& op : ops) add(check_op(op, each));
-  for (const auto& m : modules) add(check_module_samples(m, each));
-  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  fmt::print(
-      "{} ops and modules: {} pass, {} are not differentiable, {} do not pass; {} derivatives at {} samples "
-      "in {:.1f} s\n",
-      passed + none + bad, passed, none, bad, derivatives, samples, seconds);
-  return bad == 0 ? 0 : 1;
 }
 
 }  // namespace tapegrad::gradcheck

@@ -1,42 +1,82 @@
 #pragma once
 
+#include <concepts>
 #include <cstdint>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include <tapegrad/gradcheck/catalog.h>
 
 namespace tapegrad::gradcheck {
 
-/// The options of the checking command.
-struct CommandOptions {
-  std::vector<std::string>
-      patterns{};  ///< shell globs; an op or module is checked where one matches; all where none is given
-  int order = 1;
-  std::uint64_t seed = 0;
-  double rtol = Options{}.rtol;
-  bool list = false;
-  bool verbose = false;
+/// What the checking command exits with. A mismatch outweighs what is inconclusive.
+enum class ExitCode : int {
+  /// Every input at every order has shown a derivative other than zero that agrees, and nothing is
+  /// inconclusive
+  /// but at samples marked for it (Samples::uncertain_from).
+  pass = 0,
+  mismatch = 1,  ///< something is wrong, or unproven
+  usage = 2,     ///< wrong arguments, or nothing matches them
+  inconclusive =
+      3,  ///< nothing is wrong, but inconclusive: under --strict anywhere, else at an unmarked sample
+  internal_error = 6,  ///< the command could not do its work
 };
 
-/// Checks what matches and prints a table to the standard output. 0: all pass; 1: something does not. Throws
-/// ArgumentError where nothing matches, or for options that make no sense.
-TAPEGRAD_API int run_command(const Catalog& catalog, const CommandOptions& options);
+/// One of several equal parts of the work: every count-th op or module, from the index-th on.
+struct Shard {
+  int index = 1;
+  int count = 1;
+};
 
-/// The whole of a checking program, from its arguments to its exit code: 0 all pass, 1 something does not, 2
-/// wrong usage or nothing matches.
+/// "2/3". Throws ArgumentError for anything that is no part.
+TAPEGRAD_API Shard parse_shard(std::string_view text);
+
+enum class Format : std::uint8_t { table, json, junit };
+
+/// The options of the checking command.
+struct CommandOptions {
+  /// Shell globs of what is checked; everything where neither is given.
+  std::vector<std::string> ops{}, modules{};
+  int order = Options{}.order;
+  std::uint64_t seed = Options{}.seed;
+  double rtol = Options{}.rtol;
+  int probes = Options{}.directions;
+  int samples = 1;  ///< how often each sample is drawn
+  int threads = 1;  ///< how many ops and modules are checked at a time
+  Shard shard{};
+  Format format = Format::table;
+  std::string output{};  ///< a file that gets the results in the format; the table is printed all the same
+  std::string repro{};   ///< "NAME#SAMPLE" or "NAME#SAMPLE:seed=SEED": this sample alone
+  bool list = false;
+  bool strict = false;
+  bool fail_fast = false;
+  bool verbose = false;
+  /// What was typed to start the command, for the lines that repeat a failure.
+  std::string program = "gradcheck";
+};
+
+/// Checks what the options select and prints what was found. Results do not depend on the number of threads
+/// or on what else is checked. Throws ArgumentError where nothing matches, and for options that make no
+/// sense; any other failure is told on the standard error and gives ExitCode::internal_error.
+TAPEGRAD_API ExitCode run_command(const Catalog& catalog, const CommandOptions& options);
+
+/// The whole of a checking program, from its arguments to its exit code.
 TAPEGRAD_API int run_program(const Catalog& catalog, int argc, const char* const* argv);
 
-/// The command for ops of your own, with what it says about each:
+/// The command for ops and modules of your own:
 ///
-///     int main(int argc, char** argv) { return tapegrad::gradcheck::gradcheck_main<TypeList<MyOp,
-///     MyOther>>(argc, argv); }
+///     int main(int argc, char** argv) {
+///       return gradcheck::gradcheck_main<TypeList<MyOp, MyOther>>(
+///           argc, argv, gradcheck::Catalog::Module{"MyModule", my_module_samples});
+///     }
 ///
-template <class Ops>
-int gradcheck_main(int argc, const char* const* argv, std::vector<Catalog::Module> modules = {}) {
+template <class Ops, std::same_as<Catalog::Module>... Modules>
+int gradcheck_main(int argc, const char* const* argv, Modules... modules) {
   Catalog catalog;
   catalog.add_ops(Ops{});
-  for (Catalog::Module& m : modules) catalog.add_module(std::move(m.name), m.samples);
+  (catalog.add_module(std::move(modules.name), modules.samples), ...);
   return run_program(catalog, argc, argv);
 }
 

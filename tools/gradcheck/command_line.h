@@ -1,5 +1,8 @@
 #pragma once
 
+#include <map>
+#include <string>
+
 #include <tapegrad/gradcheck/command.h>
 
 #include <CLI/CLI.hpp>
@@ -9,16 +12,60 @@ namespace tapegrad::gradcheck {
 /// The command's options for a program that parses with CLI11; who includes this needs CLI11, the library
 /// itself does not.
 inline void add_options(CLI::App& app, CommandOptions& o) {
-  app.add_option("--op", o.patterns, "Check only what matches this glob; may be given several times")
-      ->type_name("GLOB")
-      ->allow_extra_args(false);
+  auto* list = app.add_flag("--list", o.list, "List what can be checked, and check nothing");
+  auto* ops = app.add_option("--op", o.ops, "Check the ops that match this glob; may be given several times")
+                  ->type_name("GLOB")
+                  ->allow_extra_args(false);
+  auto* modules =
+      app.add_option("--module", o.modules, "The same for modules; without either, all are checked")
+          ->type_name("GLOB")
+          ->allow_extra_args(false);
   app.add_option("--order", o.order, "Highest order of derivative")
       ->check(CLI::Range(1, 2))
       ->capture_default_str();
-  app.add_option("--seed", o.seed, "Of the elements and weights that are drawn")->capture_default_str();
+  app.add_option("--seed", o.seed, "Of the elements and weights that are drawn")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
   app.add_option("--rtol", o.rtol, "Largest relative error that passes")->capture_default_str();
-  app.add_flag("--list", o.list, "List what can be checked, and check nothing");
+  app.add_option("--probes", o.probes, "Random directions where a Jacobian is too large to be checked whole")
+      ->check(CLI::Range(1, 1000))
+      ->capture_default_str();
+  auto* samples = app.add_option("--samples", o.samples,
+                                 "Draw every sample this often, with the seed and those that follow it")
+                      ->check(CLI::Range(1, 1000000))
+                      ->capture_default_str();
+  app.add_option("--threads", o.threads, "Ops and modules that are checked at a time")
+      ->check(CLI::Range(1, 256))
+      ->capture_default_str();
+  auto* shard = app.add_option_function<std::string>(
+                       "--shard", [&o](const std::string& text) { o.shard = parse_shard(text); },
+                       "Check the i-th of n parts of what is selected")
+                    ->type_name("i/n");
+  static const std::map<std::string, Format> kFormats{
+      {"table", Format::table}, {"json", Format::json}, {"junit", Format::junit}};
+  auto* format = app.add_option_function<std::string>(
+                        "--format", [&o](const std::string& name) { o.format = kFormats.at(name); },
+                        "Of the results; report.schema.json beside the checker's headers describes json")
+                     ->check(CLI::IsMember(kFormats))
+                     ->default_str("table");
+  auto* output =
+      app.add_option("--output", o.output, "Write the results to this file, and print the table all the same")
+          ->type_name("FILE");
+  app.add_option("--repro", o.repro, "Repeat one sample, as a failure names it: \"matmul#7:seed=42\"")
+      ->type_name("SAMPLE")
+      ->excludes(list, ops, modules, samples, shard);
+  list->excludes(samples, format, output);
+  app.add_flag("--strict", o.strict, "Nothing may be inconclusive, not even at samples marked for it");
+  app.add_flag("--fail-fast", o.fail_fast, "Stop after the first op or module that does not pass");
   app.add_flag("-v,--verbose", o.verbose, "Show every sample");
+  app.footer(
+      "Exit codes:\n"
+      "  0  all pass: every input at every order has shown a derivative other than zero that agrees,\n"
+      "     and nothing is inconclusive but at samples marked for it\n"
+      "  1  a derivative is wrong, or none other than zero was seen\n"
+      "  2  wrong usage, or nothing matches\n"
+      "  3  nothing is wrong, but inconclusive: at a sample not marked for it; under --strict at any\n"
+      "  6  the command could not do its work");
 }
 
 }  // namespace tapegrad::gradcheck

@@ -21,11 +21,11 @@ Place place_of(std::size_t flat, std::span<const Tensor> tensors) {
 std::string_view describe(Rule rule) {
   switch (rule) {
     case Rule::usual:
-      return "gradient";
+      return kGradient;
     case Rule::general:
-      return "gradient by the general rule";
+      return kGeneralGradient;
     default:
-      return "gradient as recorded";
+      return kRecordedGradient;
   }
 }
 
@@ -176,7 +176,7 @@ class Derivatives {
           if (j.verdict == Verdict::inconclusive && is_negligible(j, step, largest_[row]))
             j.verdict = Verdict::zero;
           record(j, rules_[r], problem_.inputs()[input].name,
-                 [&] { return element_text(at_[input], e, rows_[row]); });
+                 [&](Finding& f) { place(f, at_[input], e, row); });
         }
       }
       session_.report.tally(problem_.inputs()[input].name, order_).zero += zeros;
@@ -228,21 +228,29 @@ class Derivatives {
     Line line(problem_, at_, base_, std::move(moves));
     for (std::size_t r = 0; r < rules_.size(); ++r)
       record(judge(line, rows_[row], slopes[r], session_.options.rtol), rules_[r], name,
-             [] { return std::string(", random direction"); });
+             [](Finding& f) { f.index = ", random direction"; });
   }
   static inline const std::string kAll = "all inputs";
 
-  std::string element_text(const Tensor& x, std::size_t e, const Row& row) const {
-    std::string text = tapegrad::detail::index_text(static_cast<std::int64_t>(e), x.shape());
-    if (row.element < 0) return text + " of a weighted sum";
-    const Place p = place_of(static_cast<std::size_t>(row.element), results_);
-    text += " of result " + (results_.size() > 1 ? std::to_string(p.tensor) : std::string());
-    return text +
-           tapegrad::detail::index_text(static_cast<std::int64_t>(p.element), results_[p.tensor].shape());
+  /// Says which element of the Jacobian a finding is about.
+  void place(Finding& f, const Tensor& x, std::size_t e, std::size_t row) const {
+    JacobianEntry& entry = f.entry.emplace(
+        JacobianEntry{.element = static_cast<std::int64_t>(e), .input = x.shape(), .row = row});
+    f.index = tapegrad::detail::index_text(entry.element, entry.input);
+    if (rows_[row].element < 0) {
+      f.index += " of a weighted sum";
+      return;
+    }
+    const Place p = place_of(static_cast<std::size_t>(rows_[row].element), results_);
+    entry.result = static_cast<std::int64_t>(p.element);
+    entry.output = results_[p.tensor].shape();
+    f.index += " of result " + (results_.size() > 1 ? std::to_string(p.tensor) : std::string()) +
+               tapegrad::detail::index_text(entry.result, entry.output);
   }
 
-  template <class Text>
-  void record(const Judgement& j, Rule rule, const std::string& input, Text&& text) {
+  /// `locate` completes a finding that is kept.
+  template <class Locate>
+  void record(const Judgement& j, Rule rule, const std::string& input, Locate&& locate) {
     const bool excused =
         j.verdict == Verdict::fail && std::abs(j.analytic - j.numeric) <= session_.options.excuse_atol;
     Finding f{.verdict = excused ? Verdict::inconclusive : j.verdict,
@@ -261,7 +269,7 @@ class Derivatives {
     f.what = describe(rule);
     if (excused) f.what += " (excused by the absolute tolerance)";
     f.input = input;
-    f.index = text();
+    locate(f);
     session_.report.add(std::move(f));
   }
 

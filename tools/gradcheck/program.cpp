@@ -17,19 +17,17 @@ int run_program(const Catalog& catalog, int argc, const char* const* argv) {
   };
   CLI::App app("Checks derivatives against finite differences.");
   CommandOptions options;
+  if (argc > 0) options.program = argv[0];
   add_options(app, options);
   try {
     app.parse(argc, argv);
-    return run_command(catalog, options);
+    return static_cast<int>(run_command(catalog, options));
   } catch (const CLI::Success& e) {
     return app.exit(e);
   } catch (const CLI::ParseError& e) {
     return usage_error(e.what());
   } catch (const ArgumentError& e) {
     return usage_error(e.what());
-  } catch (const std::exception& e) {
-    fmt::print(stderr, "{}: {}\n", argv[0], e.what());
-    return 1;
   }
 }
 

@@ -2,7 +2,9 @@
 #include <array>
 #include <cmath>
 #include <limits>
+#include <ostream>
 
+#include <tapegrad/gradcheck/hints.h>
 #include <tapegrad/gradcheck/report.h>
 
 #include <fmt/format.h>
@@ -18,6 +20,10 @@ double Finding::relative_error() const noexcept {
   if (analytic == numeric) return 0;
   const double error = std::abs(analytic - numeric) / std::max(std::abs(analytic), std::abs(numeric));
   return std::isnan(error) ? std::numeric_limits<double>::infinity() : error;
+}
+
+bool Finding::is_derivative() const noexcept {
+  return message.empty() && (what == kGradient || what == kGeneralGradient || what == kRecordedGradient);
 }
 
 namespace {
@@ -42,6 +48,18 @@ double badness(Verdict v, double relative_error) {
   return v == Verdict::kink || v == Verdict::zero ? 0 : relative_error;
 }
 
+/// Of findings that follow each other: one derivative, by another rule the same.
+bool only_rules_differ(const Finding& a, const Finding& b) {
+  return a.verdict == b.verdict && a.order == b.order && a.input == b.input && a.index == b.index &&
+         a.what.starts_with(kGradient) && b.is_derivative() && a.what != b.what && a.analytic == b.analytic &&
+         a.numeric == b.numeric;
+}
+
+void append(std::vector<Finding>& to, const std::vector<Finding>& from, std::size_t most) {
+  const std::size_t room = most - std::min(most, to.size());
+  to.insert(to.end(), from.begin(), from.begin() + static_cast<std::ptrdiff_t>(std::min(room, from.size())));
+}
+
 bool is_worse(Verdict v, double relative_error, const Finding& than) {
   if (than.input.empty()) return true;
   if (v != than.verdict) return v > than.verdict;
@@ -62,6 +80,21 @@ Verdict Report::verdict() const noexcept {
   return Verdict::zero;
 }
 
+std::vector<Finding> Report::listed() const {
+  std::vector<Finding> list;
+  const std::string two = fmt::format("{} and {}", kGradient, kGeneralGradient);
+  for (const std::vector<Finding>* from : {&failures_, &inconclusive_})
+    for (const Finding& f : *from)
+      if (!list.empty() && only_rules_differ(list.back(), f))
+        list.back().what =
+            list.back().what == two ? "gradient by every rule" : list.back().what + " and " + f.what;
+      else if (list.size() < kMaxListed)
+        list.push_back(f);
+      else
+        break;
+  return list;
+}
+
 InputTally& Report::tally(std::string_view input, int order) {
   for (InputTally& t : tallies_)
     if (t.order == order && t.name == input) return t;
@@ -72,19 +105,16 @@ InputTally& Report::tally(std::string_view input, int order) {
 void Report::count_in(InputTally& tally, Verdict verdict) noexcept { ++slot(tally, verdict); }
 
 bool Report::keeps(Verdict verdict, double relative_error) const noexcept {
-  return verdict >= Verdict::inconclusive || is_worse(verdict, relative_error, worst_);
+  if (is_worse(verdict, relative_error, worst_)) return true;
+  return verdict == Verdict::fail ? failures_.size() < kMaxFailures
+                                  : verdict == Verdict::inconclusive && inconclusive_.size() < kMaxListed;
 }
 
 void Report::add(Finding finding) {
   count_in(tally(finding.input, finding.order), finding.verdict);
-  if (finding.verdict >= Verdict::inconclusive) {
-    // Failures push out what was merely inconclusive.
-    if (listed_.size() == kMaxListed && finding.verdict == Verdict::fail) {
-      const auto weaker = std::ranges::find(listed_, Verdict::inconclusive, &Finding::verdict);
-      if (weaker != listed_.end()) listed_.erase(weaker);
-    }
-    if (listed_.size() < kMaxListed) listed_.push_back(finding);
-  }
+  if (finding.verdict == Verdict::fail && failures_.size() < kMaxFailures) failures_.push_back(finding);
+  if (finding.verdict == Verdict::inconclusive && inconclusive_.size() < kMaxListed)
+    inconclusive_.push_back(finding);
   if (is_worse(finding.verdict, finding.relative_error(), worst_)) worst_ = std::move(finding);
 }
 
@@ -97,8 +127,8 @@ void Report::merge(const Report& other) {
     to.inconclusive += from.inconclusive;
     to.fail += from.fail;
   }
-  for (const Finding& f : other.listed_)
-    if (listed_.size() < kMaxListed) listed_.push_back(f);
+  append(failures_, other.failures_, kMaxFailures);
+  append(inconclusive_, other.inconclusive_, kMaxListed);
   if (!other.worst_.input.empty() && is_worse(other.worst_.verdict, other.worst_.relative_error(), worst_))
     worst_ = other.worst_;
 }
@@ -116,10 +146,13 @@ std::string Report::text() const {
   std::string all = fmt::format("{}: {} derivatives agree, {} zero, {} at kinks, {} inconclusive, {} wrong",
                                 name_of(verdict()), count(Verdict::pass), count(Verdict::zero),
                                 count(Verdict::kink), count(Verdict::inconclusive), count(Verdict::fail));
-  for (const Finding& f : listed_) all += "\n  " + to_string(f);
-  const std::size_t found = count(Verdict::inconclusive) + count(Verdict::fail);
-  if (found > listed_.size()) all += fmt::format("\n  and {} more", found - listed_.size());
+  const std::vector<Finding> list = listed();
+  for (const Finding& f : list) all += "\n  " + to_string(f);
+  if (list.size() == kMaxListed) all += "\n  ...";
+  for (const std::string& hint : hints(*this)) all += "\n  hint: " + hint;
   return all;
 }
+
+std::ostream& operator<<(std::ostream& out, const Report& report) { return out << report.text(); }
 
 }  // namespace tapegrad::gradcheck

@@ -2,11 +2,14 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <iosfwd>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include <tapegrad/graph/export.h>
+#include <tapegrad/graph/shape.h>
 
 namespace tapegrad::gradcheck {
 
@@ -23,6 +26,22 @@ enum class Verdict : std::uint8_t {
 /// "PASS", "FAIL", "INCONCLUSIVE", "KINK", "ZERO".
 TAPEGRAD_API std::string_view name_of(Verdict v) noexcept;
 
+/// What a Finding calls the gradient by each of an operation's rules: the one that a user gets, which may be
+/// fused; the general one; the one that Record::yes records.
+inline constexpr std::string_view kGradient = "gradient", kGeneralGradient = "gradient by the general rule",
+                                  kRecordedGradient = "gradient as recorded";
+/// How what is said of single precision begins.
+inline constexpr std::string_view kSinglePrecision = "f32 against f64";
+
+/// Where a derivative stands in a Jacobian.
+struct JacobianEntry {
+  std::int64_t element = 0;  ///< flat, of the input
+  Shape input{};
+  std::size_t row = 0;       ///< a number for what was differentiated
+  std::int64_t result = -1;  ///< that is this element of the result; -1: a weighted sum of all
+  Shape output{};
+};
+
 /// One comparison: of a derivative with its numerical value, or of two ways to the same gradient.
 struct Finding {
   Verdict verdict = Verdict::zero;
@@ -34,12 +53,15 @@ struct Finding {
   std::string index{};
   double analytic = 0;
   double numeric = 0;
-  double uncertainty = 0;  ///< of `numeric`
-  double step = 0;         ///< half the distance of the two points differenced
+  double uncertainty = 0;                ///< of `numeric`
+  double step = 0;                       ///< half the distance of the two points differenced
+  std::optional<JacobianEntry> entry{};  ///< for a derivative for one element
   /// For what is not a pair of numbers, such as an exception or an input that was changed.
   std::string message{};
 
   double relative_error() const noexcept;
+  /// Whether it compares the gradient by one of the rules with its numerical value.
+  bool is_derivative() const noexcept;
 };
 
 /// How the elements of one input fared at one order.
@@ -61,13 +83,17 @@ class TAPEGRAD_API Report {
 
   /// The comparison with the largest relative error among those that failed, else among those that did not.
   const Finding& worst() const noexcept { return worst_; }
-  /// Those that failed or were inconclusive, the first kMaxListed of them; the tallies count all.
+  /// The first of those that failed, and where there are fewer than kMaxListed of those that were
+  /// inconclusive; rules that give the same are listed together. The tallies count all.
   static constexpr std::size_t kMaxListed = 12;
-  const std::vector<Finding>& listed() const noexcept { return listed_; }
+  std::vector<Finding> listed() const;
+  /// The first of those that failed: what hints() looks for a pattern in.
+  static constexpr std::size_t kMaxFailures = 256;
+  const std::vector<Finding>& failures() const noexcept { return failures_; }
   const std::vector<InputTally>& tallies() const noexcept { return tallies_; }
   std::size_t count(Verdict v) const noexcept;
 
-  /// One line, and one more for each failed or inconclusive comparison.
+  /// One line, one more for each failed or inconclusive comparison, and one for each hint.
   std::string text() const;
 
   // For those who check:
@@ -82,11 +108,14 @@ class TAPEGRAD_API Report {
 
  private:
   Finding worst_;
-  std::vector<Finding> listed_;
+  std::vector<Finding> failures_, inconclusive_;
   std::vector<InputTally> tallies_;
 };
 
 /// The same line that text() has for a finding.
 TAPEGRAD_API std::string to_string(const Finding& finding);
+
+/// Writes text(), so that GoogleTest's EXPECT_TRUE(report.ok()) << report says what is wrong.
+TAPEGRAD_API std::ostream& operator<<(std::ostream& out, const Report& report);
 
 }  // namespace tapegrad::gradcheck

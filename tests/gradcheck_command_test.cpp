@@ -1,0 +1,601 @@
+// The checking command: what it selects, prints and writes, and how it exits.
+
+#include <algorithm>
+#include <filesystem>
+#include <functional>
+#include <set>
+#include <sstream>
+#include <thread>
+
+#include <unistd.h>
+
+#include <tapegrad/gradcheck/boost.h>
+#include <tapegrad/gradcheck/command.h>
+#include <tapegrad/nn/layers.h>
+#include <tapegrad/ops/define.h>
+#include <tapegrad/ops/linalg.h>
+#include <tapegrad/ops/math.h>
+#include <tapegrad/ops/threads.h>
+
+#include <boost/property_tree/xml_parser.hpp>
+#include <boost/test/unit_test.hpp>
+#include <nlohmann/json.hpp>
+
+#include "support.h"
+
+using namespace tapegrad;
+using gradcheck::Catalog;
+using Json = nlohmann::json;
+
+namespace {
+
+// ---- ops and modules to check ----
+
+struct Twice {
+  static constexpr auto name = "twice";
+  static constexpr std::size_t arity = 1;
+  static constexpr auto keep = keeps(kNone);
+  auto f(auto x) const { return 2 * x; }
+  auto vjp(auto g, auto, auto) const { return 2 * g; }
+  static void samples(Samples& s) { s.unary(Twice{}, {-1, 1}); }
+};
+struct WrongTwice : Twice {
+  static constexpr auto name = "wrong_twice";
+  auto vjp(auto g, auto, auto) const { return 3 * g; }
+  static void samples(Samples& s) { s.unary(WrongTwice{}, {-1, 1}); }
+};
+struct Once : Twice {  // differentiable once
+  static constexpr auto name = "once";
+  static constexpr std::uint8_t max_order = 1;
+  static void samples(Samples& s) { s.unary(Once{}, {-1, 1}); }
+};
+struct Step : Twice {
+  static constexpr auto name = "step";
+  static constexpr std::uint8_t max_order = 0;
+  static Tensor f(const Tensor& x) { return x.detach(); }
+  static void samples(Samples&) {}
+};
+struct OnlyAtZero : Twice {  // its samples prove nothing
+  static constexpr auto name = "only_at_zero";
+  static constexpr auto keep = keeps(kIn0);
+  auto f(auto x) const { return x * x; }
+  auto vjp(auto g, auto x, auto) const { return 2 * g * x; }
+  static void samples(Samples& s) { s.add(OnlyAtZero{}, {SampleInput::of(Tensor::from({0, 0}, f64))}); }
+};
+struct FarSine : Twice {  // no difference of doubles tells its derivative
+  static constexpr auto name = "far_sine";
+  static constexpr auto keep = keeps(kIn0);
+  auto f(auto x) const { return sin(x); }
+  auto vjp(auto g, auto x, auto) const { return g * cos(x); }
+  static void samples(Samples& s) {
+    s.add(FarSine{}, {Shape{3}});
+    s.add(FarSine{}, {SampleInput::of(Tensor::from({1e15}, f64))}, "far out");
+  }
+};
+struct MarkedFarSine : FarSine {
+  static constexpr auto name = "marked_far_sine";
+  static void samples(Samples& s) {
+    FarSine::samples(s);
+    s.uncertain_from(1);
+  }
+};
+struct Throwing : Twice {
+  static constexpr auto name = "throwing";
+  static void samples(Samples&) { throw ArgumentError("there are none"); }
+};
+struct Hostile : WrongTwice {  // what it says needs escaping
+  static constexpr auto name = "hostile";
+  static constexpr std::uint8_t max_order = 1;
+  static void samples(Samples& s) { s.add(Hostile{}, {Shape{2}}, "<&\"'>]]>\x01\xff\xc3\xa9\n"); }
+};
+
+std::vector<gradcheck::ModuleSample> affine(Generator& g) {
+  std::vector<gradcheck::ModuleSample> all;
+  for (const char* label : {"first", "second"})
+    all.push_back({label, std::make_unique<nn::Affine>(3, 2, g), {Shape{4, 3}}});
+  return all;
+}
+std::vector<gradcheck::ModuleSample> forgetful(Generator& g) {
+  std::vector<gradcheck::ModuleSample> all = affine(g);
+  for (auto& sample : all)
+    sample.function = [](nn::Module& m, std::span<const Tensor> in) { return m(in[0]) + m(in[0].detach()); };
+  return all;
+}
+
+template <class... Ops>
+Catalog catalog_of(std::vector<Catalog::Module> modules = {}) {
+  Catalog c;
+  c.add_ops(TypeList<Ops...>{});
+  for (Catalog::Module& m : modules) c.add_module(m.name, m.samples);
+  return c;
+}
+
+// ---- running the command ----
+
+struct Outcome {
+  int code = -1;
+  std::string out, err;
+};
+
+/// What goes to a descriptor while this lives.
+class Captured {
+ public:
+  Captured(std::FILE* stream, const std::string& path) : stream_(stream), path_(path) {
+    std::fflush(stream_);
+    before_ = ::dup(::fileno(stream_));
+    std::FILE* file = std::fopen(path.c_str(), "w");
+    BOOST_REQUIRE(file);
+    ::dup2(::fileno(file), ::fileno(stream_));
+    std::fclose(file);
+  }
+  std::string end() {
+    std::fflush(stream_);
+    ::dup2(before_, ::fileno(stream_));
+    ::close(before_);
+    return test::read_file(path_);
+  }
+
+ private:
+  std::FILE* stream_;
+  std::string path_;
+  int before_;
+};
+
+Outcome run(const Catalog& catalog, std::vector<std::string> arguments) {
+  const test::TemporaryFolder folder;
+  arguments.insert(arguments.begin(), "check");
+  std::vector<const char*> argv;
+  for (const std::string& a : arguments) argv.push_back(a.c_str());
+  Captured out(stdout, folder / "out"), err(stderr, folder / "err");
+  const int code = gradcheck::run_program(catalog, static_cast<int>(argv.size()), argv.data());
+  Outcome outcome{code, out.end(), err.end()};
+  return outcome;
+}
+int code(const Catalog& catalog, const std::vector<std::string>& arguments) {
+  return run(catalog, arguments).code;
+}
+
+std::vector<std::string> lines_of(const std::string& text) {
+  std::vector<std::string> lines;
+  std::istringstream in(text);
+  for (std::string line; std::getline(in, line);) lines.push_back(line);
+  return lines;
+}
+bool contains(const std::string& text, std::string_view part) { return text.find(part) != text.npos; }
+
+/// Without the seconds, which differ from run to run.
+std::string untimed(const std::string& text) {
+  std::string all;
+  for (const std::string& line : lines_of(text)) all += line.substr(0, line.rfind(" in ")) + '\n';
+  return all;
+}
+
+/// The first words of the table's rows.
+std::set<std::string> checked(const Catalog& catalog, const std::vector<std::string>& arguments) {
+  std::set<std::string> names;
+  const Outcome o = run(catalog, arguments);
+  const std::vector<std::string> lines = lines_of(o.out);
+  BOOST_TEST_REQUIRE(lines.size() >= 2u, o.err);
+  for (std::size_t i = 1; i + 1 < lines.size(); ++i) names.insert(lines[i].substr(0, lines[i].find(' ')));
+  return names;
+}
+using Names = std::set<std::string>;
+
+// ---- as much of JSON Schema as the schema uses ----
+
+class Schema {
+ public:
+  explicit Schema(const Json& root) : root_(root) {}
+
+  /// Every way in which the value is not what the schema says.
+  std::vector<std::string> faults(const Json& value) const {
+    std::vector<std::string> all;
+    check(value, root_, "", all);
+    return all;
+  }
+
+ private:
+  static bool is(const std::string& type, const Json& v) {
+    return type == "object"    ? v.is_object()
+           : type == "array"   ? v.is_array()
+           : type == "string"  ? v.is_string()
+           : type == "boolean" ? v.is_boolean()
+           : type == "integer" ? v.is_number_integer()
+           : type == "number"  ? v.is_number()
+                               : type == "null" && v.is_null();
+  }
+
+  void check(const Json& v, const Json& schema, const std::string& at,
+             std::vector<std::string>& faults) const {
+    const auto fault = [&](const std::string& what) { faults.push_back(at + ": " + what); };
+    for (const auto& [key, rule] : schema.items()) {
+      if (key == "$ref") {
+        check(v, root_.at(Json::json_pointer(rule.get<std::string>().substr(1))), at, faults);
+      } else if (key == "type") {
+        const Json types = rule.is_array() ? rule : Json::array({rule});
+        if (std::ranges::none_of(types, [&](const Json& t) { return is(t.get<std::string>(), v); }))
+          fault(v.dump() + " is no " + rule.dump());
+      } else if (key == "const") {
+        if (v != rule) fault(v.dump() + " is not " + rule.dump());
+      } else if (key == "enum") {
+        if (std::ranges::find(rule, v) == rule.end()) fault(v.dump() + " is not one of " + rule.dump());
+      } else if (key == "minimum") {
+        if (v.is_number() && v < rule) fault(v.dump() + " is below " + rule.dump());
+      } else if (key == "required") {
+        for (const Json& name : rule)
+          if (!v.contains(name.get<std::string>())) fault("there is no " + name.dump());
+      } else if (key == "properties") {
+        for (const auto& [name, sub] : rule.items())
+          if (v.contains(name)) check(v[name], sub, at + '/' + name, faults);
+      } else if (key == "additionalProperties") {
+        for (const auto& [name, unused] : v.items())
+          if (!schema["properties"].contains(name)) fault(name + " is not in the schema");
+      } else if (key == "items") {
+        for (std::size_t i = 0; i < v.size(); ++i) check(v[i], rule, at + '/' + std::to_string(i), faults);
+      } else if (key == "anyOf") {
+        const bool any = std::ranges::any_of(rule, [&](const Json& sub) {
+          std::vector<std::string> its;
+          check(v, sub, at, its);
+          return its.empty();
+        });
+        if (!any) fault("fits none of the alternatives");
+      } else {
+        static const std::set<std::string> kWords{"$schema", "$defs", "title", "description"};
+        if (!kWords.contains(key)) fault("this test does not know '" + key + "'");
+      }
+    }
+  }
+
+  const Json& root_;
+};
+
+Json results_of(const Catalog& catalog, std::vector<std::string> arguments) {
+  arguments.insert(arguments.end(), {"--format", "json"});
+  const Outcome o = run(catalog, arguments);
+  const Json all = Json::parse(o.out);
+  const Json schema = Json::parse(test::read_file(TAPEGRAD_GRADCHECK_DIR "/report.schema.json"));
+  for (const std::string& fault : Schema(schema).faults(all)) BOOST_ERROR(fault);
+  BOOST_TEST(all["summary"]["exit_code"] == o.code);
+  return all;
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(gradcheck_command)
+
+// ---- exit codes ----
+
+BOOST_AUTO_TEST_CASE(exit_codes) {
+  const Catalog good = catalog_of<Twice, Once, Step>(), bad = catalog_of<Twice, WrongTwice>();
+  BOOST_TEST(code(good, {}) == 0);
+  BOOST_TEST(code(good, {"--order", "2", "-v"}) == 0);
+  BOOST_TEST(code(good, {"--help"}) == 0);
+  BOOST_TEST(code(good, {"--list"}) == 0);
+  BOOST_TEST(code(bad, {}) == 1);
+  BOOST_TEST(code(bad, {"--op", "twice"}) == 0);
+  BOOST_TEST(code(bad, {"--op", "tw*", "--op", "wrong*", "--seed", "3"}) == 1);
+  BOOST_TEST(code(catalog_of<OnlyAtZero>(), {}) == 1);
+  const Outcome thrown = run(catalog_of<Twice, Throwing>(), {});
+  BOOST_TEST(thrown.code == 6);
+  BOOST_TEST(thrown.err == "check: throwing: there are none\n");
+}
+
+BOOST_AUTO_TEST_CASE(wrong_usage) {
+  const Catalog good = catalog_of<Twice, Once>({{"My.Affine", affine}});
+  for (const std::vector<std::string>& wrong :
+       std::vector<std::vector<std::string>>{{"--op", "nothing"},
+                                             {"--op", "twice", "--op", "nothing"},
+                                             {"--op", "My.Affine"},
+                                             {"--module", "twice"},
+                                             {"--order", "4"},
+                                             {"--order", "two"},
+                                             {"--rtol", "-1"},
+                                             {"--seed"},
+                                             {"--seed", "-1"},
+                                             {"--probes", "0"},
+                                             {"--samples", "0"},
+                                             {"--threads", "0"},
+                                             {"--shard", "0/2"},
+                                             {"--shard", "3/2"},
+                                             {"--shard", "1"},
+                                             {"--shard", "1/2x"},
+                                             {"--shard", "1/"},
+                                             {"--format", "xml"},
+                                             {"--output", "/nowhere/f"},
+                                             {"--output", "/tmp"},
+                                             {"--repro", "twice"},
+                                             {"--repro", "twice#"},
+                                             {"--repro", "#1"},
+                                             {"--repro", "twice#1:seed="},
+                                             {"--repro", "twice#1:s=1"},
+                                             {"--repro", "twice#999"},
+                                             {"--repro", "thrice#0"},
+                                             {"--repro", "twice#0", "--op", "twice"},
+                                             {"--list", "--repro", "twice#0"},
+                                             {"--unknown"},
+                                             {"stray"}}) {
+    const Outcome o = run(good, wrong);
+    BOOST_TEST(o.code == 2, wrong[0]);
+    BOOST_TEST(lines_of(o.err).size() == 1u, o.err);
+    BOOST_TEST(o.out == "", wrong[0]);
+  }
+  const auto message = [&](const std::vector<std::string>& arguments) { return run(good, arguments).err; };
+  BOOST_TEST(contains(message({"--op", "twcie"}), "no op matches 'twcie'; close to it: twice;"));
+  BOOST_TEST(contains(message({"--op", "affine"}), "close to it: My.Affine (a module);"));
+  BOOST_TEST(contains(message({"--module", "affin?"}), "close to it: My.Affine;"));
+  BOOST_TEST(contains(message({"--op", "xxxxxxxx"}), "no op matches 'xxxxxxxx'; --list names all"));
+  BOOST_TEST(contains(message({"--repro", "twice#999"}), "twice has no sample #999; its 8 samples"));
+}
+
+BOOST_AUTO_TEST_CASE(inconclusive) {
+  const Catalog unmarked = catalog_of<FarSine>(), marked = catalog_of<MarkedFarSine>();
+  BOOST_TEST(code(unmarked, {}) == 3);
+  BOOST_TEST(code(unmarked, {"--strict"}) == 3);
+  BOOST_TEST(code(marked, {}) == 0);
+  BOOST_TEST(code(marked, {"--strict"}) == 3);
+  BOOST_TEST(code(catalog_of<FarSine, WrongTwice>(), {}) == 1);
+  BOOST_TEST(contains(run(marked, {}).out, "1 samples are inconclusive and marked for it"));
+}
+
+// ---- what is checked ----
+
+BOOST_AUTO_TEST_CASE(selection) {
+  const Catalog c = catalog_of<Twice, Once, Step>({{"My.Affine", affine}, {"Other", affine}});
+  BOOST_TEST((checked(c, {}) == Names{"twice", "once", "step", "My.Affine", "Other"}));
+  BOOST_TEST((checked(c, {"--op", "*ce"}) == Names{"twice", "once"}));
+  BOOST_TEST((checked(c, {"--module", "My.*"}) == Names{"My.Affine"}));
+  BOOST_TEST((checked(c, {"--module", "*", "--op", "step"}) == Names{"step", "My.Affine", "Other"}));
+  const std::vector<std::string> list = lines_of(run(c, {"--list"}).out);
+  BOOST_TEST_REQUIRE(list.size() == 5u);
+  BOOST_TEST(list[0] == "twice        8 samples  differentiable");
+  BOOST_TEST(list[3] == "My.Affine    2 samples  module");
+}
+
+BOOST_AUTO_TEST_CASE(shards) {
+  const Catalog c = catalog_of<Twice, Once, Step>({{"My.Affine", affine}, {"Other", affine}});
+  for (const int n : {1, 2, 3, 7}) {
+    Names all;
+    std::size_t count = 0;
+    for (int i = 1; i <= n; ++i) {
+      const Names part =
+          i > 5 ? Names{} : checked(c, {"--shard", std::to_string(i) + "/" + std::to_string(n)});
+      count += part.size();
+      all.insert(part.begin(), part.end());
+    }
+    BOOST_TEST(count == 5u);
+    BOOST_TEST(all.size() == 5u);
+  }
+  BOOST_TEST(contains(run(c, {"--shard", "2/3"}).out, "2 ops and modules (shard 2/3 of 5): "));
+  BOOST_TEST(code(c, {"--shard", "6/7"}) == 0);
+}
+
+BOOST_AUTO_TEST_CASE(several_at_a_time) {
+  const Catalog c = catalog_of<Twice, WrongTwice, Once, FarSine, OnlyAtZero, MarkedFarSine>(
+      {{"affine", affine}, {"forgetful", forgetful}});
+  set_threads(2);
+  const Outcome one = run(c, {"--order", "2", "-v"});
+  for (const char* threads : {"2", "3", "64"}) {
+    const Outcome many = run(c, {"--order", "2", "-v", "--threads", threads});
+    BOOST_TEST(untimed(many.out) == untimed(one.out));
+    BOOST_TEST(many.code == 1);
+  }
+  BOOST_TEST(threads() == 2);
+  set_threads(static_cast<int>(std::max(1u, std::thread::hardware_concurrency())));
+  // What came before the failure is shown.
+  const Outcome thrown = run(catalog_of<Twice, Throwing, Once>(), {"--threads", "3"});
+  BOOST_TEST(thrown.code == 6);
+  BOOST_TEST(contains(thrown.out, "twice"));
+  BOOST_TEST(!contains(thrown.out, "once"));
+}
+
+BOOST_AUTO_TEST_CASE(fail_fast) {
+  const Catalog c = catalog_of<Twice, MarkedFarSine, WrongTwice, Once>();
+  for (const char* threads : {"1", "3"}) {
+    const Outcome o = run(c, {"--fail-fast", "--threads", threads});
+    BOOST_TEST(o.code == 1);
+    BOOST_TEST(contains(o.out, "\nwrong_twice"));
+    BOOST_TEST(!contains(o.out, "\nonce"));
+    BOOST_TEST(contains(o.out, "\nstopped at the first that does not pass\n"));
+    BOOST_TEST(code(c, {"--fail-fast", "--strict", "--threads", threads}) == 3);
+  }
+  BOOST_TEST(!contains(run(catalog_of<Twice>(), {"--fail-fast"}).out, "stopped"));
+}
+
+BOOST_AUTO_TEST_CASE(draws) {
+  const Catalog c = catalog_of<Twice>({{"affine", affine}});
+  const Json three = results_of(c, {"--samples", "3", "--seed", "5"});
+  for (const Json& subject : three["subjects"]) {
+    std::set<std::pair<int, int>> seen;
+    for (const Json& s : subject["samples"]) seen.insert({s["number"].get<int>(), s["seed"].get<int>()});
+    BOOST_TEST(seen.size() == subject["samples"].size());
+    BOOST_TEST(seen.contains({1, 5}));
+    BOOST_TEST(seen.contains({1, 7}));
+    BOOST_TEST(!seen.contains({1, 8}));
+  }
+  const Json last = results_of(c, {"--seed", "7"});
+  for (std::size_t k = 0; k < 2; ++k) {
+    const Json &of_three = three["subjects"][k]["samples"], &of_one = last["subjects"][k]["samples"];
+    BOOST_TEST_REQUIRE(of_three.size() == 3 * of_one.size());
+    for (std::size_t i = 0; i < of_one.size(); ++i) {
+      const Json& same = of_three[2 * of_one.size() + i];
+      BOOST_TEST(same["worst"] == of_one[i]["worst"]);
+      BOOST_TEST(same["inputs"] == of_one[i]["inputs"]);
+    }
+  }
+}
+
+// ---- one sample ----
+
+/// What a sample's JSON says, whatever the rest of the run.
+Json essence(Json sample) {
+  sample.erase("seconds");
+  return sample;
+}
+
+BOOST_AUTO_TEST_CASE(every_sample_by_itself) {
+  const Catalog c = catalog_of<Twice, WrongTwice, FarSine>({{"affine", affine}, {"forgetful", forgetful}});
+  const std::vector<std::string> options{"--seed", "3", "--order", "2", "--rtol", "1e-09", "--probes", "3"};
+  const Json all = results_of(c, options);
+  std::size_t samples = 0;
+  for (const Json& subject : all["subjects"])
+    for (const Json& sample : subject["samples"]) {
+      // The command is what a user would paste.
+      const std::string number = std::to_string(sample["number"].get<int>());
+      const std::string id = subject["name"].get<std::string>() + "#" + number + ":seed=3";
+      BOOST_TEST(sample["repro"] == "check --repro \"" + id + "\" --order 2 --rtol 1e-09 --probes 3");
+      const Json alone = results_of(c, {"--repro", id, "--order", "2", "--rtol", "1e-09", "--probes", "3"});
+      BOOST_TEST_REQUIRE(alone["subjects"].size() == 1u);
+      BOOST_TEST_REQUIRE(alone["subjects"][0]["samples"].size() == 1u);
+      BOOST_TEST(essence(alone["subjects"][0]["samples"][0]) == essence(sample));
+      const std::string verdict = sample["verdict"];
+      BOOST_TEST(alone["summary"]["exit_code"] == (verdict == "FAIL"           ? 1
+                                                   : verdict == "INCONCLUSIVE" ? 3
+                                                                               : 0));
+      ++samples;
+    }
+  BOOST_TEST(samples == 22u);
+}
+
+BOOST_AUTO_TEST_CASE(a_sample_in_full) {
+  const Outcome o = run(catalog_of<WrongTwice>(), {"--repro", "wrong_twice#2"});
+  BOOST_TEST(o.code == 1);
+  BOOST_TEST(contains(o.out, "  wrong_twice#2 [7]\n"));
+  BOOST_TEST(contains(o.out, "order 1, input 0: 0 agree, "));
+  BOOST_TEST(contains(o.out, "\nFAIL; "));
+}
+
+// ---- the table ----
+
+BOOST_AUTO_TEST_CASE(a_failure_in_the_table) {
+  const Outcome o = run(catalog_of<Twice, WrongTwice>(), {"--order", "2"});
+  for (const char* part :
+       {"\nwrong_twice", "  wrong_twice#0 []\n",
+        "FAIL: order 1, gradient by every rule, input 0[] of result []: analytic 3, numeric 2 +- ", ", step ",
+        ", relative error 3.3e-01\n", "    in all 21 wrong and 0 inconclusive\n",
+        "    hint: analytic = 1.5 x numeric\n",
+        "    repeat: check --repro \"wrong_twice#1:seed=0\" --order 2\n", " more samples; -v shows all\n"})
+    BOOST_TEST(contains(o.out, part), part << "\n" << o.out);
+  BOOST_TEST(!contains(run(catalog_of<WrongTwice>(), {"-v"}).out, "-v shows all"));
+  const std::string unproven = run(catalog_of<OnlyAtZero>(), {}).out;
+  BOOST_TEST(contains(unproven, "UNPROVEN\n  order 1: no derivative other than zero in any sample\n"));
+}
+
+// ---- other formats ----
+
+BOOST_AUTO_TEST_CASE(json) {
+  const Json bad =
+      results_of(catalog_of<Twice, Once, WrongTwice, OnlyAtZero, FarSine, MarkedFarSine, Hostile>(
+                     {{"affine", affine}, {"forgetful", forgetful}}),
+                 {"--order", "2"});
+  BOOST_TEST(bad["summary"]["pass"] == 4);
+  BOOST_TEST(bad["summary"]["fail"] == 3);
+  BOOST_TEST(bad["summary"]["unproven"] == 1);
+  BOOST_TEST(bad["summary"]["inconclusive"] == 1);
+  BOOST_TEST(bad["summary"]["undecided_samples"] == 1);
+  BOOST_TEST(bad["summary"]["checked"] == 9);
+  const Json& wrong = bad["subjects"][2];
+  BOOST_TEST(wrong["name"] == "wrong_twice");
+  BOOST_TEST(wrong["verdict"] == "FAIL");
+  BOOST_TEST(wrong["samples"][0]["findings"][0]["analytic"] == 3);
+  BOOST_TEST(wrong["samples"][2]["hints"][0] == "analytic = 1.5 x numeric");
+  BOOST_TEST(bad["subjects"][8]["kind"] == "module");
+  BOOST_TEST(bad["subjects"][3]["unproven"].size() == 1u);
+  results_of(catalog_of<Step>(), {"--shard", "1/2", "--strict"});
+}
+
+BOOST_AUTO_TEST_CASE(junit) {
+  namespace pt = boost::property_tree;
+  const Catalog c =
+      catalog_of<Twice, WrongTwice, OnlyAtZero, FarSine, MarkedFarSine, Hostile>({{"affine", affine}});
+  for (const bool strict : {false, true}) {
+    const Outcome o = run(c, strict ? std::vector<std::string>{"--format", "junit", "--strict"}
+                                    : std::vector<std::string>{"--format", "junit"});
+    std::istringstream in(o.out);
+    pt::ptree tree;
+    pt::read_xml(in, tree);
+    const pt::ptree& suites = tree.get_child("testsuites");
+    std::size_t tests = 0, failures = 0, skipped = 0, count = 0;
+    for (const auto& [tag, suite] : suites) {
+      if (tag != "testsuite") continue;
+      ++count;
+      Names names;
+      std::size_t its_tests = 0, its_failures = 0, its_skipped = 0;
+      for (const auto& [inner, test] : suite) {
+        if (inner != "testcase") continue;
+        ++its_tests;
+        BOOST_TEST(names.insert(test.get<std::string>("<xmlattr>.name")).second);
+        its_failures += test.count("failure");
+        its_skipped += test.count("skipped");
+      }
+      BOOST_TEST(suite.get<std::size_t>("<xmlattr>.tests") == its_tests);
+      BOOST_TEST(suite.get<std::size_t>("<xmlattr>.failures") == its_failures);
+      BOOST_TEST(suite.get<std::size_t>("<xmlattr>.skipped") == its_skipped);
+      const std::string name = suite.get<std::string>("<xmlattr>.name");
+      BOOST_TEST(its_failures == (name == "wrong_twice"                 ? 6u
+                                  : name == "twice" || name == "affine" ? 0u
+                                  : name == "marked_far_sine"           ? (strict ? 1u : 0u)
+                                                                        : 1u),
+                 name);
+      tests += its_tests, failures += its_failures, skipped += its_skipped;
+    }
+    BOOST_TEST(count == 7u);
+    BOOST_TEST(suites.get<std::size_t>("<xmlattr>.tests") == tests);
+    BOOST_TEST(suites.get<std::size_t>("<xmlattr>.failures") == failures);
+    BOOST_TEST(suites.get<std::size_t>("<xmlattr>.skipped") == skipped);
+    BOOST_TEST(skipped == (strict ? 0u : 1u));
+    // Markup and what is no character in a name and a message.
+    BOOST_TEST(contains(o.out, "name=\"#0 &lt;&amp;&quot;'&gt;]]&gt;??\xc3\xa9&#10; [2]\""));
+    BOOST_TEST(contains(o.out, "repeat: check --repro &quot;wrong_twice#0:seed=0&quot;"));
+    BOOST_TEST(contains(o.out, "hint: analytic = 1.5 x numeric"));
+  }
+}
+
+BOOST_AUTO_TEST_CASE(output_file) {
+  const test::TemporaryFolder folder;
+  const std::string file = folder / "results";
+  test::write_file(file, "before");
+  const Catalog c = catalog_of<Twice, WrongTwice>();
+  // Nothing is written where nothing is checked.
+  BOOST_TEST(code(c, {"--output", file, "--op", "nothing"}) == 2);
+  BOOST_TEST(code(catalog_of<Throwing>(), {"--output", file}) == 6);
+  BOOST_TEST(test::read_file(file) == "before");
+  const Outcome json = run(c, {"--output", file, "--format", "json"});
+  BOOST_TEST(json.code == 1);
+  BOOST_TEST(contains(json.out, "\nwrong_twice"));
+  BOOST_TEST(Json::parse(test::read_file(file))["subjects"].size() == 2u);
+  const Outcome table = run(c, {"--output", file});
+  BOOST_TEST(test::read_file(file) == table.out);
+  BOOST_TEST(folder.size() == 1);
+}
+
+// ---- programs of users ----
+
+BOOST_AUTO_TEST_CASE(a_program_for_ops_and_modules) {
+  const char* arguments[] = {"mine", "--threads", "2"};
+  const test::TemporaryFolder folder;
+  Captured out(stdout, folder / "out");
+  const int good = gradcheck::gradcheck_main<TypeList<Twice, Once>>(
+      3, arguments, Catalog::Module{"one", affine}, Catalog::Module{"two", affine});
+  const int bad = gradcheck::gradcheck_main<TypeList<>>(3, arguments, Catalog::Module{"wrong", forgetful});
+  const int none = gradcheck::gradcheck_main<TypeList<Twice>>(1, arguments);
+  const std::string text = out.end();
+  BOOST_TEST(good == 0);
+  BOOST_TEST(bad == 1);
+  BOOST_TEST(none == 0);
+  BOOST_TEST(contains(text, "4 ops and modules: 4 pass"));
+  BOOST_TEST(contains(text, "repeat: mine --repro \"wrong#0:seed=0\"\n"));
+}
+
+BOOST_AUTO_TEST_CASE(in_a_test) {
+  Generator g(3);
+  const Tensor x = uniform({3, 2}, g, -1, 1), w = uniform({2, 4}, g, -1, 1);
+  TAPEGRAD_CHECK_GRADIENTS([](const Tensor& a, const Tensor& b) { return tanh(matmul(a, b)); }, {x, w});
+  TAPEGRAD_CHECK_GRADIENTS([](const Tensor& a) { return exp(a); }, {x}, {.order = 2});
+  nn::Affine net(2, 3, g);
+  TAPEGRAD_CHECK_MODULE_GRADIENTS(net, x);
+}
+BOOST_AUTO_TEST_CASE(in_a_test_that_fails, *boost::unit_test::expected_failures(1)) {
+  TAPEGRAD_CHECK_GRADIENTS([](const Tensor& a) { return a * a.detach(); }, {Tensor::from({1, 2})});
+}
+
+BOOST_AUTO_TEST_SUITE_END()

@@ -17,6 +17,7 @@
 #include <tapegrad/nn/losses.h>
 #include <tapegrad/nn/metrics.h>
 #include <tapegrad/nn/module.h>
+#include <tapegrad/nn/npy.h>
 #include <tapegrad/nn/sequential.h>
 #include <tapegrad/nn/serialize.h>
 #include <tapegrad/ops/ops.h>

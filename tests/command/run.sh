@@ -77,7 +77,7 @@ for key in workload contender threads metric unit higher_is_better median min ma
 done
 check "a workload that was not asked for is not in the file" bash -c "! grep -q '\"W[2-9]' '$work/bench.json'"
 expect 0 'batch-4 ' bench --grow --filter 'batch-[14]' --runs 1 --seconds 0.001 --svg "$work/charts"
-check "a chart of what grows" grep -q '<polyline' "$work/charts/batch.svg"
+check "a chart of what grows" grep -q '<circle' "$work/charts/batch.svg"
 
 # ---- what does not ----
 expect 2 'command' 

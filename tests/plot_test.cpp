@@ -202,6 +202,13 @@ BOOST_AUTO_TEST_CASE(an_image_is_a_png_with_ink_black) {
   BOOST_TEST(count(svg, "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAIAAAABCAAAAADRSSBW") == 1U);
   BOOST_CHECK_THROW(draw(Image{.rows = 2, .columns = 2, .pixels = {1}}, 20), ArgumentError);
   BOOST_CHECK_THROW(draw(Image{}, 20), ArgumentError);
+  const std::vector<float> values{0, 0.5F, 1, 7, -1, std::nanf("")};
+  const Image image = image_of(values, 2);
+  BOOST_TEST(image.rows == 3U);
+  BOOST_TEST(image.pixels == (std::vector<std::uint8_t>{0, 128, 255, 255, 0, 0}),
+             boost::test_tools::per_element());
+  BOOST_CHECK_THROW(image_of(values, 4), ArgumentError);
+  BOOST_CHECK_THROW(image_of(values, 0), ArgumentError);
   const Image digit{.rows = 1, .columns = 1, .pixels = {7}, .label = "5 < 6"};
   BOOST_TEST(count(image_grid({digit, digit, digit}, 2).document(), "5 &lt; 6") == 3U);
 }

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <new>
 #include <string_view>
+#include <utility>
 
 #include <tapegrad/graph/errors.h>
 
@@ -64,6 +65,15 @@ std::string shade(double share, const int (&full)[3]) {
 }
 
 }  // namespace
+
+Image image_of(std::span<const float> values, std::size_t columns, std::string label) {
+  if (columns == 0 || values.size() % columns != 0)
+    throw ArgumentError(fmt::format("plot: {} values are no rows of {}", values.size(), columns));
+  Image image{.rows = values.size() / columns, .columns = columns, .label = std::move(label)};
+  for (const float v : values)
+    image.pixels.push_back(static_cast<std::uint8_t>(std::lround(255 * (v > 0 ? std::min(v, 1.0F) : 0.0F))));
+  return image;
+}
 
 Picture draw(const Image& image, double width) {
   if (image.rows == 0 || image.columns == 0 || image.pixels.size() != image.rows * image.columns)

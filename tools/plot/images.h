@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -16,6 +17,10 @@ struct Image {
   std::vector<std::uint8_t> pixels{};
   std::string label{};  ///< shown below it
 };
+
+/// The image of values from 0 (paper) to 1 (ink), row by row; what lies outside counts as the nearer end.
+/// Throws ArgumentError where their number is no multiple of `columns`.
+Image image_of(std::span<const float> values, std::size_t columns, std::string label = {});
 
 /// The image in `width` units of the drawing. Throws ArgumentError where the pixels do not fill it.
 Picture draw(const Image& image, double width);

@@ -10,39 +10,15 @@
 #include "plot/chart.h"
 #include "plot/images.h"
 #include "support.h"
+#include "xml_support.h"
 
 using namespace tapegrad;
 using namespace tapegrad::plot;
+using test::count;
 using test::mentions;
+using test::well_formed;
 
 namespace {
-
-std::size_t count(const std::string& text, const std::string& part) {
-  std::size_t n = 0;
-  for (std::size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) ++n;
-  return n;
-}
-
-/// Whether all elements are closed in order, as XML asks for, and no number is NaN or infinite.
-bool well_formed(const std::string& xml) {
-  std::vector<std::string> open;
-  std::size_t at = 0;
-  while ((at = xml.find('<', at)) != std::string::npos) {
-    const std::size_t end = xml.find('>', at);
-    if (end == std::string::npos) return false;
-    const std::string tag = xml.substr(at + 1, end - at - 1);
-    if (count(tag, "\"") % 2 != 0 || tag.find('<') != std::string::npos) return false;
-    const std::string name = tag.substr(0, tag.find_first_of(" /", 1));
-    if (tag[0] == '/') {
-      if (open.empty() || "/" + open.back() != name) return false;
-      open.pop_back();
-    } else if (tag.back() != '/') {
-      open.push_back(name);
-    }
-    at = end;
-  }
-  return open.empty() && xml.find("nan") == std::string::npos && xml.find("inf") == std::string::npos;
-}
 
 std::vector<std::string> labels(Scale scale, double low, double high, double length = 500,
                                 double spacing = 60) {

@@ -33,7 +33,6 @@ struct Style {
 inline constexpr Style kDots{.line = false, .dots = true};
 inline constexpr Style kLineAndDots{.line = true, .dots = true};
 inline constexpr Style kDashed{.dashed = true};
-inline constexpr Style kThin{.width = 1};
 
 /// A diagram with two axes. What is added first lies lowest; each named series gets the next colour and an
 /// entry of the legend.

@@ -138,7 +138,9 @@ class Drawing {
     for (std::size_t i = 0; i < n.inputs; ++i) {
       const Node* from = n.edges()[i].node;
       if (!from) continue;
-      if (from->leaf)
+      if (from->leaf && rows_[row_of_.at(&n)].front() != &n)
+        over(leaf_boxes_.at(from), to);
+      else if (from->leaf)
         sideways(leaf_boxes_.at(from), to);
       else
         downwards(boxes_.at(from), to, row_of_.at(&n) - row_of_.at(from) > 1);
@@ -152,6 +154,13 @@ class Drawing {
     arrow(fmt::format("M{:.1f} {:.1f}C{:.1f} {:.1f} {:.1f} {:.1f} {:.1f} {:.1f}", from.right(), y0,
                       from.right() + bend, y0, to.x - bend, y1, to.x - 5, y1),
           fmt::format("M{:.1f} {:.1f}l-7 -3.5v7Z", to.x, y1));
+  }
+  /// Over the operations that stand before this one in its row.
+  void over(const Box& from, const Box& to) {
+    arrow(fmt::format("M{:.1f} {:.1f}C{:.1f} {:.1f} {:.1f} {:.1f} {:.1f} {:.1f}", from.right(),
+                      from.y + from.height / 2, from.right() + kAcross, to.y - kGap, to.middle(),
+                      to.y - 2 * kGap, to.middle(), to.y - 5),
+          fmt::format("M{:.1f} {:.1f}l-3.5 -7h7Z", to.middle(), to.y));
   }
   /// Past the operations in between where it skips rows.
   void downwards(const Box& from, const Box& to, bool skips) {

@@ -171,7 +171,7 @@ void add_train_command(CLI::App& app, int& exit_code) {
   c.add_option("--data", o.data, "Folder of the four IDX files")->required();
   o.model.add_to(c);
   c.add_option("--optimizer", o.optimizer, "Update rule")
-      ->check(CLI::IsMember({"sgd", "momentum", "adagrad", "adam"}))
+      ->check(CLI::IsMember(optim::optimizer_names()))
       ->capture_default_str();
   c.add_option("--lr", o.lr, "Learning rate")->capture_default_str();
   c.add_option("--batch", o.batch, "Images in a batch")->capture_default_str();

@@ -20,4 +20,6 @@
 #include <tapegrad/nn/sequential.h>
 #include <tapegrad/nn/serialize.h>
 #include <tapegrad/ops/ops.h>
+#include <tapegrad/optim/plateau.h>
 #include <tapegrad/optim/rules.h>
+#include <tapegrad/optim/schedule.h>

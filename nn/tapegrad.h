@@ -11,12 +11,15 @@
 #include <tapegrad/graph/scope.h>
 #include <tapegrad/graph/tape.h>
 #include <tapegrad/graph/tensor.h>
+#include <tapegrad/nn/activations.h>
 #include <tapegrad/nn/data.h>
+#include <tapegrad/nn/hook.h>
 #include <tapegrad/nn/init.h>
 #include <tapegrad/nn/layers.h>
 #include <tapegrad/nn/losses.h>
 #include <tapegrad/nn/metrics.h>
 #include <tapegrad/nn/module.h>
+#include <tapegrad/nn/multi_layer_net.h>
 #include <tapegrad/nn/sequential.h>
 #include <tapegrad/nn/serialize.h>
 #include <tapegrad/ops/ops.h>

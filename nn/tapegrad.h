@@ -13,6 +13,7 @@
 #include <tapegrad/graph/tensor.h>
 #include <tapegrad/nn/activations.h>
 #include <tapegrad/nn/data.h>
+#include <tapegrad/nn/evaluate.h>
 #include <tapegrad/nn/hook.h>
 #include <tapegrad/nn/init.h>
 #include <tapegrad/nn/layers.h>
@@ -22,6 +23,7 @@
 #include <tapegrad/nn/multi_layer_net.h>
 #include <tapegrad/nn/sequential.h>
 #include <tapegrad/nn/serialize.h>
+#include <tapegrad/nn/trainer.h>
 #include <tapegrad/ops/ops.h>
 #include <tapegrad/optim/plateau.h>
 #include <tapegrad/optim/rules.h>

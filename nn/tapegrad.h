@@ -21,6 +21,7 @@
 #include <tapegrad/nn/metrics.h>
 #include <tapegrad/nn/module.h>
 #include <tapegrad/nn/multi_layer_net.h>
+#include <tapegrad/nn/search.h>
 #include <tapegrad/nn/sequential.h>
 #include <tapegrad/nn/serialize.h>
 #include <tapegrad/nn/trainer.h>

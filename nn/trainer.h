@@ -53,7 +53,7 @@ enum class Ending : std::uint8_t {
 };
 
 struct History {
-  std::vector<EpochReport> epochs;
+  std::vector<EpochReport> epochs{};
   Ending ending = Ending::completed;
 
   /// The best epoch; null before the first one with a finite value.

@@ -1,3 +1,4 @@
+#include <chrono>
 #include <cmath>
 
 #include <tapegrad/graph/errors.h>
@@ -36,7 +37,8 @@ Trainer::Trainer(Module& net, optim::Optimizer& optimizer, TrainerOptions option
 
 /// An epoch at work.
 struct Trainer::Epoch {
-  EpochReport report;
+  std::chrono::steady_clock::time_point start;  ///< of fit
+  EpochReport report{};
   Score sum{0, 0};  ///< over the items of its batches
   std::int64_t items = 0;
 };
@@ -86,7 +88,7 @@ void Trainer::finish(Epoch& epoch, const Dataset& training, const Dataset& valid
   r.training = options_.evaluate_training ? evaluate(net_, training, options_.objective)
                                           : Score{epoch.sum.loss / items, epoch.sum.metric / items};
   if (validation.size() > 0) r.validation = evaluate(net_, validation, options_.objective);
-  r.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
+  r.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - epoch.start).count();
 
   const Score& judged = validation.size() > 0 ? r.validation : r.training;
   const double value = options_.monitor == Monitor::loss ? judged.loss : -judged.metric;
@@ -117,12 +119,12 @@ const History& Trainer::fit(const Dataset& training, const Dataset& validation) 
   history_.ending = Ending::completed;
   waited_ = 0;
   stop_ = false;
-  start_ = std::chrono::steady_clock::now();
+  const auto start = std::chrono::steady_clock::now();
   if (!net_.training()) net_.train();
 
   const auto stopped = [this] { return stop_.load(std::memory_order_relaxed); };
   while (iteration_ < last_ && history_.ending == Ending::completed) {
-    Epoch epoch;
+    Epoch epoch{.start = start};
     epoch.report.epoch = ++epoch_;
     for (const Batch& batch : loader.epoch(static_cast<std::uint64_t>(epoch_))) {
       if (!update(batch, epoch)) history_.ending = Ending::diverged;

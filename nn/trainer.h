@@ -1,7 +1,6 @@
 #pragma once
 
 #include <atomic>
-#include <chrono>
 #include <cstdint>
 #include <limits>
 #include <optional>
@@ -141,7 +140,6 @@ class TAPEGRAD_API Trainer {
   double best_value_ = std::numeric_limits<double>::infinity();
   State best_;
   History history_;
-  std::chrono::steady_clock::time_point start_;
   std::atomic<bool> stop_{false};
 };
 

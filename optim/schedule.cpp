@@ -70,7 +70,10 @@ Schedule step_decay(double rate, std::int64_t every, double factor) {
   require_rate("step_decay", "the rate", rate);
   require_steps("step_decay", "every", every);
   require_factor("step_decay", factor);
-  return [=](std::int64_t step) { return rate * std::pow(factor, static_cast<double>(step / every)); };
+  return [=](std::int64_t step) {
+    const std::int64_t stages = step / every;
+    return rate * std::pow(factor, static_cast<double>(stages));
+  };
 }
 
 Schedule exponential_decay(double rate, double factor, std::int64_t every) {

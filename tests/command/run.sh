@@ -56,6 +56,17 @@ expect 0 'epoch +1 ' "${train[@]}" --model multi-layer --hidden 30,20 --activati
 expect 0 'epoch +1 ' "${train[@]}" --activation sigmoid --init he --optimizer adagrad --lr 0.01 --epochs 1
 expect 0 'epoch +1 ' "${train[@]}" --optimizer momentum --lr 0.01 --epochs 1
 
+for optimizer in nesterov rmsprop adamw; do
+  expect 0 'epoch +1 ' "${train[@]}" --optimizer $optimizer --lr 0.001 --epochs 1
+done
+expect 0 '^epoch +2 .*validation loss .*test loss' "${train[@]}" --epochs 2 --validation 0.2 --schedule cosine --warm-up 10 \
+  --weight-decay 1e-4 --clip 1 --batch-norm --dropout 0.1 --lr 0.5
+check "validation in the history" grep -q ',validation_loss,validation_accuracy$' "$work/run/history.csv"
+check "the best parameters" [ -s "$work/run/best.safetensors" ]
+expect 0 'batch norm, dropout 0.1, weight decay 0.0001' "${train[@]}" --iterations 5 --weight-decay 1e-4 --batch-norm --dropout 0.1
+expect 0 'ended early' "${train[@]}" --epochs 500 --patience 1 --plateau 1 --validation 0.5 --optimizer adam --lr 0.01 \
+  --batch 50 --schedule one-cycle
+
 "$tapegrad" "${train[@]}" --epochs 100000 >"$work/out" 2>&1 &
 pid=$!
 for _ in $(seq 200); do grep -q '^epoch' "$work/out" && break; sleep 0.1; done
@@ -95,6 +106,14 @@ expect 2 '6001' "${train[@]}" --batch 6001
 expect 2 '--lr' "${train[@]}" --lr 0
 expect 2 '--lr' "${train[@]}" --lr fast
 expect 2 '--epochs' "${train[@]}" --epochs 0
+expect 2 'sinus.*cosine' "${train[@]}" --schedule sinus
+expect 2 'cosine:2' "${train[@]}" --schedule cosine:2
+expect 2 '--validation' "${train[@]}" --validation 1
+expect 2 '--weight-decay' "${train[@]}" --weight-decay -1
+expect 2 '--clip' "${train[@]}" --clip 0
+expect 2 '--patience' "${train[@]}" --patience 0
+expect 2 'dropout' "${train[@]}" --dropout 1
+expect 1 'no longer finite' "${train[@]}" --lr 1e20
 expect 2 'xcludes' "${train[@]}" --epochs 1 --iterations 1
 expect 2 '--threads' "${train[@]}" --threads 0
 expect 2 '--frob' "${train[@]}" --frob 1

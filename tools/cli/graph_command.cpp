@@ -23,7 +23,7 @@ struct GraphOptions {
 
 int draw(const GraphOptions& o) {
   Generator generator(0);
-  nn::Sequential net = o.model.build(o.inputs, o.classes, generator);
+  nn::MultiLayerNet net = o.model.build(o.inputs, o.classes, generator);
   DotOptions names;
   for (const auto& [name, parameter] : net.parameters())
     names.parameter_names.emplace_back(parameter.id(), name);
@@ -34,8 +34,8 @@ int draw(const GraphOptions& o) {
   nn::AtomicFile file(o.out);
   file.write(to_dot(tape, names));
   file.commit();
-  fmt::print("{}: {} nodes of {}; draw it with: dot -Tsvg -O {}\n", o.out, tape.size(),
-             o.model.describe(o.inputs, o.classes), o.out);
+  fmt::print("{}: {} nodes of {}; draw it with: dot -Tsvg -O {}\n", o.out, tape.size(), net.describe(),
+             o.out);
   return 0;
 }
 

@@ -60,7 +60,7 @@ BOOST_AUTO_TEST_CASE(the_test_items_are_counted_and_the_surest_mistakes_shown) {
 
 BOOST_AUTO_TEST_CASE(a_page_stands_alone_and_holds_everything) {
   TrainingReport r{.title = "a < b", .settings = {{"data", "x & y"}, {"lr", "0.1"}}};
-  r.history = {{1, 60, 2.3, 0.1, 2.25, 0.125}, {2, 120, std::nan(""), 0.5, 1.5, 0.4375}};
+  r.history = {{1, 60, 2.3, 0.1, 2.25, 0.125}, {2, 120, std::nan(""), 0.5, 1.5, 0.4375, 1.75, 0.375}};
   const nn::Sequential net = reader_of_scores();
   plot::examine(r, net, images());
   r.graph = plot::draw_step(net, images(), 5);
@@ -70,8 +70,9 @@ BOOST_AUTO_TEST_CASE(a_page_stands_alone_and_holds_everything) {
   const std::string meta = "<meta charset=\"utf-8\">";
   xml.replace(xml.find(meta), meta.size(), "");
   BOOST_TEST(well_formed(xml));
-  for (const char* part : {"<h1>a &lt; b</h1>", "43.75 %", "Loss", "Accuracy", "2 of 2", "1, not 0: 100 %",
-                           "0.weight [4, 3]", "softmax_with_loss", "x &amp; y", "2.2500"})
+  for (const char* part :
+       {"<h1>a &lt; b</h1>", "43.75 %", "Loss", "Accuracy", "2 of 2", "1, not 0: 100 %", "0.weight [4, 3]",
+        "softmax_with_loss", "x &amp; y", "2.2500", ">validation<", "1.7500"})
     BOOST_TEST(html.find(part) != std::string::npos, part);
   // Nothing is fetched from elsewhere, and nothing runs.
   BOOST_TEST(count(html, "http") == count(html, "xmlns=\"http://www.w3.org/2000/svg\""));
@@ -85,6 +86,7 @@ BOOST_AUTO_TEST_CASE(what_is_not_known_is_left_out) {
   const double nan = std::nan("");
   const std::string one = plot::to_html({.title = "one", .history = {{1, 10, nan, 0.1, nan, 0.1}}});
   BOOST_TEST(count(one, "<svg xmlns") == 1U);
+  BOOST_TEST(count(one, "validation") == 0U);
 }
 
 BOOST_AUTO_TEST_CASE(a_tape_is_drawn_with_parameters_constants_and_skips) {

@@ -76,6 +76,13 @@ check "Ctrl-C exits with 130" [ $? -eq 130 ]
 check "Ctrl-C says what is kept" grep -q 'interrupted after [0-9]* iterations' "$work/out"
 check "Ctrl-C leaves the parameters" [ -s "$work/run/parameters.safetensors" ]
 
+expect 0 'the report is' "${train[@]}" --iterations 60 --validation 0.1 --report "$work/report.html"
+for part in '</html>' 'Loss' 'Accuracy' 'validation' 'Mistaken test images' 'affine1.weight' 'softmax_with_loss' '<th>optimizer</th><td>sgd</td>' \
+  '<th>iterations</th><td>60</td>'; do
+  check "'$part' in the report" grep -q "$part" "$work/report.html"
+done
+check "only what was asked for in the report" bash -c "! grep -q '<th>epochs</th>' '$work/report.html'"
+
 expect 0 'nodes of 784-50-10' graph --out "$work/net.dot"
 check "a graph with shapes" grep -q 'affine\\n\[100, 50\]' "$work/net.dot"
 expect 0 'tanh' gradcheck --op 'tan?' --op tan --order 2
@@ -120,6 +127,7 @@ expect 2 '--frob' "${train[@]}" --frob 1
 expect 1 'nowhere' train --data "$work/nowhere" --out "$work/run"
 touch "$work/file"
 expect 1 'file' "${train[@]/$work\/run/$work/file}" --iterations 1
+expect 1 'missing' "${train[@]}" --report "$work/missing/report.html"
 expect 1 'missing' graph --out "$work/missing/net.dot"
 expect 2 'no_such_op' gradcheck --op no_such_op
 expect 2 '--order' gradcheck --order 7

@@ -10,9 +10,11 @@
 #include <tapegrad/tapegrad.h>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "commands.h"
 #include "model_options.h"
+#include "plot/report.h"
 #include "progress.h"
 
 namespace tapegrad::cli {
@@ -37,6 +39,7 @@ struct TrainOptions {
   std::uint64_t seed = 0;
   int threads = 1;
   std::string out;
+  std::string report;
 };
 
 volatile std::sig_atomic_t interrupted = 0;
@@ -121,7 +124,49 @@ nn::TrainerOptions trainer_options(const TrainOptions& o, std::int64_t iteration
   return t;
 }
 
-int train(const TrainOptions& o) {
+/// Writes the page that --report asks for. Whether it can be written is found out before training.
+class ReportFile {
+ public:
+  ReportFile(const std::string& path, std::vector<std::pair<std::string, std::string>> settings)
+      : path_(path) {
+    if (path_.empty()) return;
+    report_.settings = std::move(settings);
+    const nn::AtomicFile tried(path_);
+  }
+  void add(const nn::EpochReport& e, const nn::Score& test) {
+    report_.history.push_back({e.epoch, e.iteration, e.training.loss, e.training.metric, test.loss,
+                               test.metric, e.validation.loss, e.validation.metric});
+  }
+  void write(const nn::MultiLayerNet& net, const nn::Mnist& data, std::int64_t batch) {
+    if (path_.empty()) return;
+    report_.title = net.describe();
+    plot::examine(report_, net, data.test);
+    report_.graph = plot::draw_step(net, data.train, batch);
+    nn::AtomicFile file(path_);
+    file.write(plot::to_html(report_));
+    file.commit();
+  }
+
+ private:
+  std::string path_;
+  plot::TrainingReport report_;
+};
+
+/// All that the command was told, and what it took where nothing was said.
+std::vector<std::pair<std::string, std::string>> settings_of(const CLI::App& command) {
+  std::vector<std::pair<std::string, std::string>> settings;
+  for (const CLI::Option* option : command.get_options()) {
+    const auto given = [](const CLI::Option* other) { return other->count() > 0; };
+    const auto excluded = option->get_excludes();
+    if (std::any_of(excluded.begin(), excluded.end(), given)) continue;
+    const std::string value = option->count() > 0 ? fmt::format("{}", fmt::join(option->results(), " "))
+                                                  : option->get_default_str();
+    if (!value.empty()) settings.emplace_back(option->get_single_name(), value);
+  }
+  return settings;
+}
+
+int train(const TrainOptions& o, const CLI::App& command) {
   require_positive(o.batch, "--batch");
   require_positive(o.epochs, "--epochs");
   if (!(o.lr > 0)) throw ArgumentError(fmt::format("--lr {}: it must be above 0", o.lr));
@@ -141,6 +186,7 @@ int train(const TrainOptions& o) {
   const std::int64_t last = o.iterations > 0 ? o.iterations : o.epochs * loader.size();
   nn::TrainerOptions options = trainer_options(o, last);
   RunFolder folder(o.out, held_out > 0);
+  ReportFile report(o.report, settings_of(command));
 
   Progress progress;
   progress.line(fmt::format(
@@ -161,6 +207,7 @@ int train(const TrainOptions& o) {
         "epoch {:3}  iteration {:6}{}{}{}  {:.1f} s", e.epoch, e.iteration, score_text("train", e.training),
         held_out > 0 ? score_text("validation", e.validation) : "", score_text("test", test), e.seconds));
     folder.add(e, test);
+    report.add(e, test);
     folder.save("parameters.safetensors", net);
     if (held_out > 0 && e.best) folder.save("best.safetensors", net);
   };
@@ -174,6 +221,8 @@ int train(const TrainOptions& o) {
                optimizer->steps());
     return 1;
   }
+  report.write(net, data, o.batch);
+  if (!o.report.empty()) progress.line(fmt::format("the report is {}", o.report));
   if (interrupted) {
     progress.line(fmt::format("interrupted after {} iterations; parameters and history so far are in {}",
                               optimizer->steps(), folder.name()));
@@ -229,7 +278,8 @@ void add_train_command(CLI::App& app, int& exit_code) {
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
   c.add_option("--out", o.out, "Folder for history.csv and parameters.safetensors")->required();
-  c.callback([options, &exit_code] { exit_code = train(*options); });
+  c.add_option("--report", o.report, "HTML page to write: curves, confusion matrix, mistaken images, graph");
+  c.callback([options, &c, &exit_code] { exit_code = train(*options, c); });
 }
 
 }  // namespace tapegrad::cli

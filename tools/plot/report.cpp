@@ -70,34 +70,45 @@ bool any_finite(const std::vector<ReportRow>& history, double ReportRow::*value)
                      [&](const ReportRow& r) { return std::isfinite(r.*value); });
 }
 
-Chart curves(const std::vector<ReportRow>& history, const char* title, double ReportRow::*train,
-             double ReportRow::*test) {
-  Chart chart(title);
+/// Where a kind of number stands in a row: in training, on the test items, on what was held out.
+struct Kind {
+  double ReportRow::*train;
+  double ReportRow::*test;
+  double ReportRow::*validation;
+};
+constexpr Kind kLoss{&ReportRow::train_loss, &ReportRow::test_loss, &ReportRow::validation_loss};
+constexpr Kind kAccuracy{&ReportRow::train_accuracy, &ReportRow::test_accuracy,
+                         &ReportRow::validation_accuracy};
+
+void add_curves(Page& page, const std::vector<ReportRow>& history, const char* title, const char* label,
+                const Kind& kind) {
+  if (!any_finite(history, kind.train) && !any_finite(history, kind.test)) return;
   const Style style{.dots = history.size() < 2};  // a line of one point is none
-  chart.size(530, 340).x({.label = "epoch"}).line("training", curve(history, train), style);
-  chart.line("test", curve(history, test), style);
-  return chart;
+  Chart chart(title);
+  chart.size(530, 340).x({.label = "epoch"}).y({.label = label});
+  chart.line("training", curve(history, kind.train), style).line("test", curve(history, kind.test), style);
+  if (any_finite(history, kind.validation)) chart.line("validation", curve(history, kind.validation), style);
+  page.figure(chart.draw());
 }
 
-void add_curves(Page& page, const std::vector<ReportRow>& history) {
+void add_history(Page& page, const std::vector<ReportRow>& history) {
   page.heading("Training");
   page.add("<div class=\"curves\">\n");
-  const bool losses =
-      any_finite(history, &ReportRow::train_loss) || any_finite(history, &ReportRow::test_loss);
-  if (losses)
-    page.figure(curves(history, "Loss", &ReportRow::train_loss, &ReportRow::test_loss)
-                    .y({.label = "cross entropy"})
-                    .draw());
-  page.figure(curves(history, "Accuracy", &ReportRow::train_accuracy, &ReportRow::test_accuracy)
-                  .y({.label = "accuracy"})
-                  .draw());
+  add_curves(page, history, "Loss", "cross entropy", kLoss);
+  add_curves(page, history, "Accuracy", "accuracy", kAccuracy);
+  const bool validated = any_finite(history, &ReportRow::validation_loss);
   page.add(
       "</div>\n<details><summary>All epochs</summary>\n<table class=\"history\">\n<tr><th>epoch</th>"
-      "<th>iteration</th><th>training loss</th><th>accuracy</th><th>test loss</th><th>accuracy</th></tr>\n");
-  for (const ReportRow& r : history)
-    page.add(fmt::format(
-        "<tr><td>{}</td><td>{}</td><td>{:.4f}</td><td>{:.4f}</td><td>{:.4f}</td><td>{:.4f}</td></tr>\n",
-        r.epoch, r.iteration, r.train_loss, r.train_accuracy, r.test_loss, r.test_accuracy));
+      "<th>iteration</th><th>training loss</th><th>accuracy</th><th>test loss</th><th>accuracy</th>");
+  page.add(validated ? "<th>validation loss</th><th>accuracy</th></tr>\n" : "</tr>\n");
+  for (const ReportRow& r : history) {
+    page.add(
+        fmt::format("<tr><td>{}</td><td>{}</td><td>{:.4f}</td><td>{:.4f}</td><td>{:.4f}</td><td>{:.4f}</td>",
+                    r.epoch, r.iteration, r.train_loss, r.train_accuracy, r.test_loss, r.test_accuracy));
+    if (validated)
+      page.add(fmt::format("<td>{:.4f}</td><td>{:.4f}</td>", r.validation_loss, r.validation_accuracy));
+    page.add("</tr>\n");
+  }
   page.add("</table></details>\n");
 }
 
@@ -162,7 +173,7 @@ std::string to_html(const TrainingReport& report) {
         fmt::format("<p>Test accuracy <b>{:.2f} %</b>, training accuracy {:.2f} %, after {} epochs and {} "
                     "iterations.</p>\n",
                     100 * last.test_accuracy, 100 * last.train_accuracy, last.epoch, last.iteration));
-    add_curves(page, report.history);
+    add_history(page, report.history);
   }
   if (!report.confusion.empty()) {
     page.heading("Test images: what they are, and what was found");

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <string>
 #include <utility>
 #include <vector>
@@ -21,6 +22,8 @@ struct ReportRow {
   double train_accuracy = 0;
   double test_loss = 0;
   double test_accuracy = 0;
+  double validation_loss = std::numeric_limits<double>::quiet_NaN();  ///< NaN: nothing was held out
+  double validation_accuracy = std::numeric_limits<double>::quiet_NaN();
 };
 
 /// What is known of a finished training.

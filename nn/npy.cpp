@@ -1,4 +1,5 @@
 #include <tapegrad/graph/errors.h>
+#include <tapegrad/nn/elements.h>
 #include <tapegrad/nn/file.h>
 #include <tapegrad/nn/npy.h>
 #include <tapegrad/nn/npy_format.h>
@@ -9,20 +10,6 @@ namespace tapegrad::nn {
 
 using tapegrad::detail::TensorAccess;
 
-namespace {
-
-class FileSource : public npy::Source {
- public:
-  explicit FileSource(const std::string& path) : file_(path) {}
-  std::uint64_t size() const override { return file_.size(); }
-  void read(void* out, std::size_t bytes) override { file_.read(out, bytes); }
-
- private:
-  InputFile file_;
-};
-
-}  // namespace
-
 void save_npy(const std::string& path, const Tensor& tensor) {
   if (!tensor.defined()) throw ArgumentError(fmt::format("save_npy: '{}': the tensor is undefined", path));
   AtomicFile file(path);
@@ -32,7 +19,8 @@ void save_npy(const std::string& path, const Tensor& tensor) {
 }
 
 Tensor load_npy(const std::string& path) {
-  FileSource source(path);
+  InputFile file(path);
+  detail::FileSource source(file);
   try {
     return npy::read(source);
   } catch (const FileError& e) {

@@ -1,10 +1,6 @@
 #include <algorithm>
-#include <array>
-#include <bit>
-#include <cmath>
-#include <limits>
+#include <iterator>
 #include <span>
-#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -16,23 +12,21 @@
 
 namespace tapegrad::nn::npy {
 
-using tapegrad::detail::TensorAccess;
-
-static_assert(std::endian::native == std::endian::little, "elements are written in little-endian order");
+using detail::Element;
 
 namespace {
 
-/// Elements of a file that C++ has no type for.
-struct Half {
-  std::uint16_t bits;
+struct Type {
+  std::string_view name;  ///< as in NumPy's descriptions, without the order of the bytes
+  Element element;
 };
-struct Bool {
-  std::uint8_t byte;
-};
+constexpr Type kTypes[] = {{"f2", Element::f16}, {"f4", Element::f32}, {"f8", Element::f64},
+                           {"i1", Element::i8},  {"i2", Element::i16}, {"i4", Element::i32},
+                           {"i8", Element::i64}, {"u1", Element::u8},  {"u2", Element::u16},
+                           {"u4", Element::u32}, {"u8", Element::u64}, {"b1", Element::boolean}};
 
 struct Header {
-  char kind = 'f';  ///< f, i, u or b, as in NumPy's descriptions of types
-  int size = 4;
+  Element element = Element::f32;
   bool big_endian = false;
   bool column_major = false;
   Shape shape;
@@ -119,19 +113,18 @@ class Parser {
     if (text.find('O') != std::string_view::npos)
       throw FileError(fmt::format(
           "it holds Python objects ('{}'), which are never unpickled; save them with a numeric dtype", text));
-    constexpr std::string_view kSupported[] = {"f2", "f4", "f8", "i1", "i2", "i4",
-                                               "i8", "u1", "u2", "u4", "u8", "b1"};
     const std::string_view type = text.substr(std::min<std::size_t>(1, text.size()));
-    if (std::find(std::begin(kSupported), std::end(kSupported), type) == std::end(kSupported))
+    const auto* known =
+        std::find_if(std::begin(kTypes), std::end(kTypes), [&](const Type& t) { return t.name == type; });
+    if (known == std::end(kTypes))
       throw FileError(
           fmt::format("it holds elements of type '{}'; f2, f4, f8, i1, i2, i4, i8, u1, u2, u4, u8 and b1 are "
                       "supported",
                       text));
-    header_.kind = type[0];
-    header_.size = type[1] - '0';
+    header_.element = known->element;
     header_.big_endian = text[0] == '>';
-    const bool known = text[0] == '<' || text[0] == '>' || (text[0] == '|' && header_.size == 1);
-    if (!known) throw FileError(fmt::format("its type '{}' does not tell the order of the bytes", text));
+    const bool ordered = text[0] == '<' || text[0] == '>' || (text[0] == '|' && size_of(known->element) == 1);
+    if (!ordered) throw FileError(fmt::format("its type '{}' does not tell the order of the bytes", text));
   }
 
   void shape() {
@@ -174,7 +167,7 @@ class Parser {
 };
 
 /// The header, and how many bytes it took.
-std::pair<Header, std::uint64_t> read_header(Source& source) {
+std::pair<Header, std::uint64_t> read_header(detail::ByteSource& source) {
   constexpr std::uint64_t kFixed = 10;  // magic, version, and the length's first two bytes
   unsigned char fixed[kFixed];
   if (source.size() < kFixed)
@@ -206,94 +199,28 @@ std::pair<Header, std::uint64_t> read_header(Source& source) {
   return {Parser(text).parse(), taken + length};
 }
 
-template <class T>
-T swapped(T value) {
-  auto bytes = std::bit_cast<std::array<std::byte, sizeof(T)>>(value);
-  std::reverse(bytes.begin(), bytes.end());
-  return std::bit_cast<T>(bytes);
-}
-
-/// IEEE 754's binary16, every value of which is a float.
-float widened(Half half) {
-  const int exponent = half.bits >> 10 & 31;
-  const int fraction = half.bits & 1023;
-  const float sign = half.bits >> 15 ? -1.0F : 1.0F;
-  if (exponent == 31) return fraction ? std::numeric_limits<float>::quiet_NaN() : sign * HUGE_VALF;
-  if (exponent == 0) return sign * std::ldexp(static_cast<float>(fraction), -24);
-  return sign * std::ldexp(static_cast<float>(1024 + fraction), exponent - 25);
-}
-std::int64_t widened(Bool b) { return b.byte != 0; }
-std::int64_t widened(std::uint64_t value) {
-  if (value > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max()))
-    throw FileError(fmt::format("it holds {}, which is above the largest i64", value));
-  return static_cast<std::int64_t>(value);
-}
-template <class T>
-requires std::is_integral_v<T> std::int64_t widened(T value) { return value; }
-inline float widened(float value) { return value; }
-inline double widened(double value) { return value; }
-
-/// `count` elements of the source's type, as that of a tensor.
-template <class From>
-Tensor read_elements(Source& source, const Shape& shape, bool big_endian) {
-  using To = decltype(widened(From{}));
-  Tensor result = Tensor::empty(shape, dtype_of<To>);
-  To* out = TensorAccess::data_as<To>(result);
-  auto left = static_cast<std::size_t>(shape.size());
-  if constexpr (std::is_same_v<From, To>) {
-    source.read(out, left * sizeof(To));
-    if (big_endian) std::transform(out, out + left, out, swapped<To>);
-  } else {
-    std::vector<From> block(std::min<std::size_t>(left, 1 << 14));
-    while (left > 0) {
-      const std::size_t n = std::min(left, block.size());
-      source.read(block.data(), n * sizeof(From));
-      for (std::size_t i = 0; i < n; ++i) *out++ = widened(big_endian ? swapped(block[i]) : block[i]);
-      left -= n;
-    }
-  }
-  return result;
-}
-
-Tensor read_elements(Source& source, const Header& h, const Shape& shape) {
-  const auto as = [&]<class From>(From) { return read_elements<From>(source, shape, h.big_endian); };
-  switch (h.kind) {
-    case 'f':
-      return h.size == 2 ? as(Half{}) : h.size == 4 ? as(float{}) : as(double{});
-    case 'i':
-      return h.size == 1   ? as(std::int8_t{})
-             : h.size == 2 ? as(std::int16_t{})
-             : h.size == 4 ? as(std::int32_t{})
-                           : as(std::int64_t{});
-    case 'u':
-      return h.size == 1   ? as(std::uint8_t{})
-             : h.size == 2 ? as(std::uint16_t{})
-             : h.size == 4 ? as(std::uint32_t{})
-                           : as(std::uint64_t{});
-    default:
-      return as(Bool{});
-  }
-}
-
 }  // namespace
 
-Tensor read(Source& source) {
+Tensor read(detail::ByteSource& source) {
   const auto [header, taken] = read_header(source);
   const std::uint64_t present = source.size() - taken;
   std::uint64_t expected = 0;
   if (__builtin_mul_overflow(static_cast<std::uint64_t>(header.shape.size()),
-                             static_cast<std::uint64_t>(header.size), &expected) ||
+                             std::uint64_t{size_of(header.element)}, &expected) ||
       expected != present)
     throw FileError(
         fmt::format("its {} elements of {} bytes in shape {} are not the {} bytes that follow the "
                     "header",
-                    header.shape.size(), header.size, to_string(header.shape), present));
-  if (!header.column_major) return read_elements(source, header, header.shape);
+                    header.shape.size(), size_of(header.element), to_string(header.shape), present));
+  const auto read_as = [&, &h = header](const Shape& shape) {
+    return read_elements(source, shape, h.element, h.big_endian);
+  };
+  if (!header.column_major) return read_as(header.shape);
   // Column major is row major with the axes the other way round.
   std::vector<std::int64_t> dims(header.shape.dims().rbegin(), header.shape.dims().rend());
   std::vector<std::int64_t> order;
   for (std::size_t axis = dims.size(); axis > 0; --axis) order.push_back(static_cast<std::int64_t>(axis) - 1);
-  return permute(read_elements(source, header, Shape(std::span<const std::int64_t>(dims))), order);
+  return permute(read_as(Shape(std::span<const std::int64_t>(dims))), order);
 }
 
 std::string header_of(const Tensor& tensor) {

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include <tapegrad/graph/errors.h>
+#include <tapegrad/nn/elements.h>
 #include <tapegrad/nn/file.h>
 #include <tapegrad/nn/npy_format.h>
 #include <tapegrad/nn/npz.h>
@@ -19,7 +20,7 @@ namespace {
 
 constexpr std::string_view kSuffix = ".npy";
 
-class Source : public npy::Source {
+class Source : public detail::ByteSource {
  public:
   explicit Source(zip::Content& content) : content_(content) {}
   std::uint64_t size() const override { return content_.size(); }

@@ -1,25 +1,23 @@
 #include <algorithm>
-#include <bit>
 #include <cstring>
 #include <set>
 #include <string_view>
 #include <utility>
 
 #include <tapegrad/graph/errors.h>
+#include <tapegrad/nn/elements.h>
 #include <tapegrad/nn/file.h>
 #include <tapegrad/nn/npy_format.h>
 #include <tapegrad/nn/npz.h>
 #include <tapegrad/nn/safetensors.h>
-#include <tapegrad/nn/zip.h>
 #include <tapegrad/nn/serialize.h>
+#include <tapegrad/nn/zip.h>
 
 #include <fmt/format.h>
 
 namespace tapegrad::nn {
 
 using tapegrad::detail::TensorAccess;
-
-static_assert(std::endian::native == std::endian::little, "elements are stored in little-endian order");
 
 namespace {
 
@@ -85,6 +83,15 @@ std::vector<const safetensors::Entry*> in_file_order(const InputFile& file, cons
   return entries;
 }
 
+Tensor read_tensor(InputFile& file, const safetensors::Entry& e) {
+  detail::FileSource source(file);
+  try {
+    return read_elements(source, e.shape, e.element);
+  } catch (const FileError& error) {
+    file.fail(fmt::format("cannot be read, tensor '{}': {}", e.name, error.what()));
+  }
+}
+
 }  // namespace
 
 void save_state(const std::string& path, const State& state, const Metadata& metadata) {
@@ -103,7 +110,8 @@ void save_state(const std::string& path, const State& state, const Metadata& met
   std::uint64_t end = 0;
   for (const std::size_t i : order) {
     const auto& [name, tensor] = state[i];
-    header.entries[i] = {name, tensor.dtype(), tensor.shape(), end, end + bytes_of(tensor)};
+    header.entries[i] = {name, detail::element_of(tensor.dtype()), tensor.shape(), end,
+                         end + bytes_of(tensor)};
     end += bytes_of(tensor);
   }
   std::string text = safetensors::write_header(header);
@@ -136,9 +144,7 @@ SavedState load_state_file(const std::string& path) {
   SavedState saved;
   saved.tensors.resize(header.entries.size());
   for (const safetensors::Entry* e : order) {
-    Tensor t = Tensor::empty(e->shape, e->dtype);
-    file.read(TensorAccess::data(t), bytes_of(t));
-    saved.tensors[static_cast<std::size_t>(e - header.entries.data())] = {e->name, std::move(t)};
+    saved.tensors[static_cast<std::size_t>(e - header.entries.data())] = {e->name, read_tensor(file, *e)};
   }
   saved.metadata = std::move(header.metadata);
   return saved;

@@ -29,11 +29,11 @@ struct SavedState {
 /// into 65,535 bytes there, as the header of an empty safetensors file.
 TAPEGRAD_API void save_state(const std::string& path, const State& state, const Metadata& metadata = {});
 
-/// Reads such a file; its content tells the format. Safetensors: f32, f64 and i64. Archives of NumPy:
-/// stored or deflated (numpy.savez, numpy.savez_compressed), with the elements and orders that load_npy
-/// takes. What is deflated may take 1032 times the file's size in memory, as the format allows. Throws
-/// FileError for a file that is missing, truncated, damaged or of another kind, saying what is wrong with
-/// which tensor.
+/// Reads such a file; its content tells the format. Elements that tensors do not have are widened, all
+/// without loss: 16-bit floats to f32, booleans (0, 1) and other integers to i64. Archives of NumPy may be
+/// stored or deflated (numpy.savez, numpy.savez_compressed), their arrays as load_npy takes them. What is
+/// deflated may take 1032 times the file's size in memory, as the format allows. Throws FileError for a file
+/// that is missing, truncated, damaged or of another kind, saying what is wrong with which tensor.
 TAPEGRAD_API SavedState load_state_file(const std::string& path);
 
 }  // namespace tapegrad::nn

@@ -11,7 +11,8 @@ import numpy as np
 
 convert = sys.argv[1]
 rng = np.random.default_rng(1)
-TYPES = {"F32": "<f4", "F64": "<f8", "I64": "<i8"}
+TYPES = {"F16": "<f2", "F32": "<f4", "F64": "<f8", "I8": "|i1", "I16": "<i2", "I32": "<i4", "I64": "<i8",
+         "U8": "|u1", "U16": "<u2", "U32": "<u4", "U64": "<u8", "BOOL": "|b1"}
 
 
 def run(source, target):
@@ -111,6 +112,11 @@ with tempfile.TemporaryDirectory() as folder:
     got, kept = read_safetensors(folder / "c.safetensors")
     same(got, plain)
     assert kept == metadata, kept
+
+    narrow = {name: np.ascontiguousarray(a).astype(a.dtype.newbyteorder("<")) for name, a in odd.items()}
+    write_safetensors(folder / "narrow.safetensors", narrow, {})
+    run(folder / "narrow.safetensors", folder / "wide.npz")
+    same(dict(np.load(folder / "wide.npz")), {name: expected[name] for name in narrow})
 
     # None, and more than a zip file's first version can list.
     np.savez(folder / "none.npz")

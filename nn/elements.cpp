@@ -11,7 +11,7 @@
 
 #include <fmt/format.h>
 
-namespace tapegrad::nn::detail {
+namespace tapegrad::nn::files {
 
 using tapegrad::detail::TensorAccess;
 
@@ -127,4 +127,4 @@ Tensor read_elements(ByteSource& source, const Shape& shape, Element element, bo
   return visit(element, [&]<class From>(From) { return read_as<From>(source, shape, big_endian); });
 }
 
-}  // namespace tapegrad::nn::detail
+}  // namespace tapegrad::nn::files

@@ -8,7 +8,7 @@
 
 /// The elements of files, some of which are of types that tensors do not have. Not part of the library's
 /// interface.
-namespace tapegrad::nn::detail {
+namespace tapegrad::nn::files {
 
 enum class Element : std::uint8_t { f16, bf16, f32, f64, i8, i16, i32, i64, u8, u16, u32, u64, boolean };
 
@@ -40,4 +40,4 @@ class FileSource : public ByteSource {
 /// booleans (0, 1) and all integers to i64. Throws FileError for an integer above the largest i64.
 Tensor read_elements(ByteSource& source, const Shape& shape, Element element, bool big_endian = false);
 
-}  // namespace tapegrad::nn::detail
+}  // namespace tapegrad::nn::files

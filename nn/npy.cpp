@@ -20,7 +20,7 @@ void save_npy(const std::string& path, const Tensor& tensor) {
 
 Tensor load_npy(const std::string& path) {
   InputFile file(path);
-  detail::FileSource source(file);
+  files::FileSource source(file);
   try {
     return npy::read(source);
   } catch (const FileError& e) {

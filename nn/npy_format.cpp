@@ -12,7 +12,7 @@
 
 namespace tapegrad::nn::npy {
 
-using detail::Element;
+using files::Element;
 
 namespace {
 
@@ -167,7 +167,7 @@ class Parser {
 };
 
 /// The header, and how many bytes it took.
-std::pair<Header, std::uint64_t> read_header(detail::ByteSource& source) {
+std::pair<Header, std::uint64_t> read_header(files::ByteSource& source) {
   constexpr std::uint64_t kFixed = 10;  // magic, version, and the length's first two bytes
   unsigned char fixed[kFixed];
   if (source.size() < kFixed)
@@ -201,7 +201,7 @@ std::pair<Header, std::uint64_t> read_header(detail::ByteSource& source) {
 
 }  // namespace
 
-Tensor read(detail::ByteSource& source) {
+Tensor read(files::ByteSource& source) {
   const auto [header, taken] = read_header(source);
   const std::uint64_t present = source.size() - taken;
   std::uint64_t expected = 0;

@@ -12,7 +12,7 @@ namespace tapegrad::nn::npy {
 inline constexpr std::string_view kMagic = "\x93NUMPY";
 
 /// All of the source as an array. Throws FileError saying what is wrong with it.
-Tensor read(detail::ByteSource& source);
+Tensor read(files::ByteSource& source);
 
 /// What precedes the elements of a tensor in a file.
 std::string header_of(const Tensor& tensor);

@@ -20,7 +20,7 @@ namespace {
 
 constexpr std::string_view kSuffix = ".npy";
 
-class Source : public detail::ByteSource {
+class Source : public files::ByteSource {
  public:
   explicit Source(zip::Content& content) : content_(content) {}
   std::uint64_t size() const override { return content_.size(); }

@@ -13,7 +13,7 @@ namespace tapegrad::nn::safetensors {
 
 namespace {
 
-using detail::Element;
+using files::Element;
 using Json = nlohmann::json;
 
 struct DtypeName {

@@ -16,7 +16,7 @@ inline constexpr std::string_view kMetadata = "__metadata__";
 
 struct Entry {
   std::string name;
-  detail::Element element = detail::Element::f32;
+  files::Element element = files::Element::f32;
   Shape shape;
   std::uint64_t begin = 0;  ///< of its bytes, from the end of the header
   std::uint64_t end = 0;

@@ -84,7 +84,7 @@ std::vector<const safetensors::Entry*> in_file_order(const InputFile& file, cons
 }
 
 Tensor read_tensor(InputFile& file, const safetensors::Entry& e) {
-  detail::FileSource source(file);
+  files::FileSource source(file);
   try {
     return read_elements(source, e.shape, e.element);
   } catch (const FileError& error) {
@@ -110,7 +110,7 @@ void save_state(const std::string& path, const State& state, const Metadata& met
   std::uint64_t end = 0;
   for (const std::size_t i : order) {
     const auto& [name, tensor] = state[i];
-    header.entries[i] = {name, detail::element_of(tensor.dtype()), tensor.shape(), end,
+    header.entries[i] = {name, files::element_of(tensor.dtype()), tensor.shape(), end,
                          end + bytes_of(tensor)};
     end += bytes_of(tensor);
   }

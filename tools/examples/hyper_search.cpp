@@ -1,9 +1,13 @@
 // Searches a learning rate and a weight decay: trials drawn at random, uniform in the logarithm, judged on a
 // fifth of 500 images, two at a time. "Deep Learning from Scratch", chapter 6.5. usage: hyper_search
-// [MNIST_FOLDER]
+// [MNIST_FOLDER [FOLDER_FOR_THE_PICTURE]]
+#include <filesystem>
+
 #include <tapegrad/tapegrad.h>
 
 #include <fmt/core.h>
+
+#include "plot/chart.h"
 
 using namespace tapegrad;
 
@@ -35,4 +39,22 @@ int main(int argc, char** argv) {
       fmt::print(" {:5.2f}", t.result.curve[epoch]);
     fmt::print("\n");
   }
+
+  std::vector<plot::Picture> panels;
+  for (std::size_t i = 0; i < 20; ++i) {
+    plot::Points curve;
+    for (const double accuracy : ranked[i].result.curve)
+      curve.push_back({static_cast<double>(curve.size() + 1), accuracy});
+    panels.push_back(plot::Chart(fmt::format("{}: lr {:.1e}, decay {:.1e}", i + 1, ranked[i]["lr"],
+                                             ranked[i]["weight decay"]))
+                         .size(280, 180)
+                         .y({.from = 0, .to = 1})
+                         .line("", curve)
+                         .draw());
+  }
+  const std::filesystem::path folder = argc > 2 ? argv[2] : "build/pictures";
+  std::filesystem::create_directories(folder);
+  const std::string path = (folder / "best_trials.svg").string();
+  plot::save(path, plot::grid(panels, 5, "The 20 best trials: validation accuracy over the epochs"));
+  fmt::print("{}\n", path);
 }

@@ -25,8 +25,9 @@ struct SavedState {
 /// written.
 ///
 /// An archive is a zip file of one .npy file for each tensor, stored as they are (as by numpy.savez), with a
-/// fixed date, so that the same state gives the same bytes. Its comment holds the metadata, which has to fit
-/// into 65,535 bytes there, as the header of an empty safetensors file.
+/// fixed date, so that the same state gives the same bytes. Its comment holds the metadata, as the header of
+/// an empty safetensors file. The format has room for 65,535 bytes of it and for as many in a name with its
+/// ".npy", which may have no byte 0: ArgumentError otherwise.
 TAPEGRAD_API void save_state(const std::string& path, const State& state, const Metadata& metadata = {});
 
 /// Reads such a file; its content tells the format. Elements that tensors do not have are widened, all

@@ -85,6 +85,8 @@ check "only what was asked for in the report" bash -c "! grep -q '<th>epochs</th
 
 expect 0 'nodes of 784-50-10' graph --out "$work/net.dot"
 check "a graph with shapes" grep -q 'affine\\n\[100, 50\]' "$work/net.dot"
+expect 0 'nodes of 784-50-10' graph --out "$work/net.svg"
+check "a picture of the graph" grep -q 'affine1.weight \[784, 50\]' "$work/net.svg"
 expect 0 'tanh' gradcheck --op 'tan?' --op tan --order 2
 expect 0 'matmul' gradcheck --list
 

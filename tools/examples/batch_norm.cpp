@@ -1,6 +1,6 @@
 // Batch normalisation makes training insensitive to the initial weights: 5 hidden layers of 100 on 1,000
-// images, SGD 0.01, for 16 initial deviations. "Deep Learning from Scratch", chapter 6.3. usage: batch_norm
-// [MNIST_FOLDER]
+// images, SGD 0.01, for 16 initial deviations. "Deep Learning from Scratch", chapter 6.3.
+// usage: batch_norm [MNIST_FOLDER]
 #include <cmath>
 #include <limits>
 

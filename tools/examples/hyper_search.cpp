@@ -1,6 +1,6 @@
 // Searches a learning rate and a weight decay: trials drawn at random, uniform in the logarithm, judged on a
-// fifth of 500 images, two at a time. "Deep Learning from Scratch", chapter 6.5. usage: hyper_search
-// [MNIST_FOLDER]
+// fifth of 500 images, two at a time. "Deep Learning from Scratch", chapter 6.5.
+// usage: hyper_search [MNIST_FOLDER]
 #include <tapegrad/tapegrad.h>
 
 #include <fmt/core.h>

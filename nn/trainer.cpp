@@ -127,12 +127,12 @@ const History& Trainer::fit(const Dataset& training, const Dataset& validation) 
     Epoch epoch{.start = start};
     epoch.report.epoch = ++epoch_;
     for (const Batch& batch : loader.epoch(static_cast<std::uint64_t>(epoch_))) {
-      if (!update(batch, epoch)) history_.ending = Ending::diverged;
-      if (history_.ending == Ending::diverged || iteration_ == last_ || stopped()) break;
+      const bool finite = update(batch, epoch);
+      if (!finite) history_.ending = Ending::diverged;
+      if (!finite || iteration_ == last_ || stopped()) break;
     }
     if (epoch.items > 0) finish(epoch, training, validation);
-    if (history_.ending == Ending::diverged) break;
-    if (iteration_ == last_) break;
+    if (history_.ending == Ending::diverged || iteration_ == last_) break;
     if (stopped())
       history_.ending = Ending::stopped;
     else if (options_.patience > 0 && waited_ >= options_.patience)

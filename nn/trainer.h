@@ -48,7 +48,7 @@ enum class Ending : std::uint8_t {
   completed,  ///< all epochs or iterations
   early,      ///< the patience was exhausted
   stopped,    ///< by Trainer::stop
-  diverged,   ///< a loss or a gradient was NaN or infinite; the update was not made
+  diverged,   ///< a loss, or a gradient to be clipped by norm, was not finite; that update was not made
 };
 
 struct History {
@@ -73,8 +73,8 @@ struct TrainerOptions {
 
   Objective objective{};
   optim::Schedule schedule{};  ///< of the number of updates; none: the optimizer's rate
-  std::optional<optim::ReduceOnPlateau>
-      plateau{};          ///< scales that rate after each epoch, by what is monitored
+  /// Scales that rate after each epoch, by what is monitored.
+  std::optional<optim::ReduceOnPlateau> plateau{};
   double clip_norm = 0;   ///< if above 0: clip_global_norm of each gradient
   double clip_value = 0;  ///< if above 0: clip_value of each gradient, before that
 
@@ -132,7 +132,7 @@ class TAPEGRAD_API Trainer {
   Module& net_;
   optim::Optimizer& optimizer_;
   TrainerOptions options_;
-  double lr_;  ///< without schedule
+  double lr_;  ///< the optimizer's own
   std::int64_t epoch_ = 0;
   std::int64_t iteration_ = 0;
   std::int64_t last_ = 0;

@@ -1,5 +1,6 @@
 #include <cmath>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include <tapegrad/tapegrad.h>
@@ -80,6 +81,13 @@ BOOST_AUTO_TEST_CASE(hooks_nest) {
   net(test::kX);
   BOOST_TEST(inner == 4);
   BOOST_TEST(outer == 8);
+}
+
+BOOST_AUTO_TEST_CASE(a_hook_is_of_its_thread) {
+  nn::Sequential net = small_net();
+  nn::LayerOutputs layers;
+  std::thread([&] { net(test::kX); }).join();
+  BOOST_TEST(layers.size() == 0U);
 }
 
 BOOST_AUTO_TEST_CASE(gradients_of_the_outputs_are_those_of_the_chain_rule) {

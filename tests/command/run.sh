@@ -126,6 +126,7 @@ expect 2 '--epochs' "${train[@]}" --epochs 0
 expect 2 'sinus.*cosine' "${train[@]}" --schedule sinus
 expect 2 'cosine:2' "${train[@]}" --schedule cosine:2
 expect 2 '--validation' "${train[@]}" --validation 1
+expect 2 'none' "${train[@]}" --validation 0.00001
 expect 2 '--weight-decay' "${train[@]}" --weight-decay -1
 expect 2 '--clip' "${train[@]}" --clip 0
 expect 2 '--patience' "${train[@]}" --patience 0

@@ -175,6 +175,9 @@ int train(const TrainOptions& o, const CLI::App& command) {
   set_threads(o.threads);
   const nn::Mnist data = nn::load_mnist(o.data);
   const auto held_out = std::llround(o.validation * static_cast<double>(data.train.size()));
+  if (o.validation > 0 && held_out == 0)
+    throw ArgumentError(
+        fmt::format("--validation {}: of {} images that is none", o.validation, data.train.size()));
   const nn::Dataset::Split parts =
       held_out > 0 ? data.train.split(held_out, o.seed) : nn::Dataset::Split{data.train, {}};
 

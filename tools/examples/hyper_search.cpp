@@ -28,7 +28,7 @@ int main(int argc, char** argv) {
     return result;
   };
   const std::vector<nn::Trial> ranked = nn::random_search({{"lr", 1e-6, 1e-2}, {"weight decay", 1e-8, 1e-4}},
-                                                          run, {.trials = 60, .threads = 2, .seed = 0});
+                                                          run, {.trials = 40, .threads = 2, .seed = 0});
 
   fmt::print("{:>4} {:>5} {:>12} {:>12}   validation accuracy after 10, 20, 30, 40, 50 epochs\n", "rank",
              "trial", "lr", "weight decay");

@@ -1,6 +1,6 @@
 // A large network on few images learns them by heart; weight decay and dropout hold it back. 300 images, 7
-// layers of 100, 200 epochs, means of three seeds. "Deep Learning from Scratch", chapter 6.4. usage:
-// overfitting [MNIST_FOLDER]
+// layers of 100, 200 epochs, means of three seeds. "Deep Learning from Scratch", chapter 6.4.
+// usage: overfitting [MNIST_FOLDER]
 #include <tapegrad/tapegrad.h>
 
 #include <fmt/core.h>

@@ -29,9 +29,9 @@ int main() {
   Generator rng(0);
   const Tensor x = randn({1000, 100}, rng);
   fmt::print(
-      "standard deviation of the outputs of layer 1 ... 5, share of them where the activation is flat "
-      "(relu:\n"
-      "zeros), and deviation of the gradient at layer 1 as a multiple of that at layer 5\n\n");
+      "deviation of the outputs of layers 1 ... 5; share of them where the activation is flat (relu: "
+      "zeros);\n"
+      "deviation of the gradient at layer 1 as a multiple of that at layer 5\n\n");
   for (const std::string activation : {"sigmoid", "tanh", "relu"})
     for (const std::string init : {"std:1", "std:0.01", "xavier", "he"}) {
       nn::MultiLayerNet net(

@@ -38,6 +38,7 @@
 /// - branches: others, a tensor that tells which way each decision of f goes at these inputs, so that the
 /// checker's
 ///   differences do not step over a kink; of elementwise ops the formula tells
+/// - waiver: what the checker finds from an order on is excused, for a reason that it prints
 /// - composed: others, false where f runs no other operation (default true)
 namespace tapegrad {
 
@@ -57,6 +58,13 @@ constexpr std::array<KeepMask, 4> keeps(M... masks) {
   for (std::size_t i = sizeof...(M); i < 4; ++i) all[i] = all[sizeof...(M) - 1];
   return all;
 }
+
+/// An op's word that its derivatives are as meant although differences say otherwise. The checker lists it,
+/// and fails where nothing needs it.
+struct Waiver {
+  int from_order = 1;
+  const char* reason;
+};
 
 template <class Op>
 inline constexpr bool is_elementwise = requires {

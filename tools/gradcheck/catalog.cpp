@@ -15,8 +15,8 @@
 namespace tapegrad::gradcheck {
 
 std::string_view name_of(Subject::Standing s) noexcept {
-  constexpr std::array<std::string_view, 5> kNames{"PASS", "not differentiable", "UNPROVEN", "INCONCLUSIVE",
-                                                   "FAIL"};
+  constexpr std::array<std::string_view, 6> kNames{"PASS",     "not differentiable", "WAIVED",
+                                                   "UNPROVEN", "INCONCLUSIVE",       "FAIL"};
   return kNames[static_cast<std::size_t>(s)];
 }
 
@@ -91,6 +91,7 @@ struct Expectation {
   int order = 1;
   bool differentiable = true;
   unsigned flat = 0;
+  std::optional<Waiver> waiver{};
   bool proof = true;  ///< whether the samples are all there are, and must show derivatives other than zero
 };
 
@@ -99,10 +100,25 @@ void conclude(Subject& s, const Expectation& e) {
   for (const Subject::Sample& sample : s.samples) all.merge(sample.report);
   s.order = e.order;
   using Standing = Subject::Standing;
+  const auto fails_in = [&](int first, int last) {
+    return std::ranges::any_of(all.tallies(), [&](const InputTally& t) {
+      return t.fail > 0 && t.order >= first && t.order <= last;
+    });
+  };
+  const bool waived =
+      e.waiver && fails_in(e.waiver->from_order, 255) && !fails_in(1, e.waiver->from_order - 1);
+  if (waived) {
+    s.standing = Standing::waived;
+    s.waived = fmt::format("from order {}: {}", e.waiver->from_order, e.waiver->reason);
+    return;
+  }
   if (all.count(Verdict::fail) > 0) {
     s.standing = Standing::fail;
     return;
   }
+  if (e.waiver && e.proof && e.order >= e.waiver->from_order)
+    s.unproven.push_back(fmt::format("order {}: waived ({}), and nothing fails there: the waiver is in vain",
+                                     e.waiver->from_order, e.waiver->reason));
   if (!e.differentiable) {
     s.standing = Standing::not_differentiable;
     return;
@@ -188,6 +204,7 @@ Subject check_op(const Catalog::Op& op, const Options& options, const SampleChoi
   conclude(s, {.order = std::max(1, each.order),
                .differentiable = op.max_order > 0,
                .flat = op.flat,
+               .waiver = op.waiver,
                .proof = !choice.only});
   return s;
 }

@@ -26,7 +26,6 @@ struct ModuleSample {
   std::unique_ptr<nn::Module> module;
   std::vector<SampleInput> inputs;
   Function function = [](nn::Module& m, std::span<const Tensor> in) { return m(in[0]); };
-  /// See Samples::Sample.
   /// Inconclusive checks from this order on do not count against the module.
   int uncertain_from = 255;
 };
@@ -46,6 +45,7 @@ class TAPEGRAD_API Catalog {
     const detail::Formula* formula = nullptr;  ///< of an elementwise op
     /// Where the op tells which way its decisions go.
     Tensor (*branches)(const void* attributes, const Tensor* const* inputs, std::size_t count) = nullptr;
+    std::optional<Waiver> waiver{};
   };
   struct Module {
     std::string name;
@@ -55,7 +55,7 @@ class TAPEGRAD_API Catalog {
   template <class... T>
   void add_ops(TypeList<T...>) {
     (ops_.push_back({T::name, max_order_of<T>(), flat_of<T>(), &T::samples, &tapegrad::detail::table_of<T>(),
-                     detail::formula_of<T>(), branches_of<T>()}),
+                     detail::formula_of<T>(), branches_of<T>(), waiver_of<T>()}),
      ...);
   }
   /// By custom a module's name is that of its class after "nn.".
@@ -80,6 +80,11 @@ class TAPEGRAD_API Catalog {
       return nullptr;
   }
   template <class T>
+  static constexpr std::optional<Waiver> waiver_of() {
+    if constexpr (requires { T::waiver; }) return T::waiver;
+    return std::nullopt;
+  }
+  template <class T>
   static constexpr unsigned flat_of() {
     if constexpr (requires { T::flat; }) return T::flat;
     return 0;
@@ -97,6 +102,7 @@ struct Subject {
   enum class Standing : std::uint8_t {
     pass,
     not_differentiable,  ///< declared so, and indeed never recorded
+    waived,              ///< something fails, for a reason that the op's struct gives
     unproven,            ///< nothing wrong, but for some input no derivative other than zero was seen
     inconclusive,        ///< at a sample that is not marked for it
     fail,
@@ -119,6 +125,8 @@ struct Subject {
   Standing standing = Standing::pass;
   int order = 1;  ///< the highest order that was checked
   std::vector<Sample> samples;
+  /// Where it is waived: from which order, and why.
+  std::string waived{};
   /// Where it is unproven: which inputs, at which order.
   std::vector<std::string> unproven;
 };

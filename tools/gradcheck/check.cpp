@@ -1,8 +1,10 @@
 #include <algorithm>
 #include <cmath>
 #include <exception>
+#include <optional>
 
 #include <tapegrad/gradcheck/derivatives.h>
+#include <tapegrad/gradcheck/reach.h>
 
 #include <fmt/format.h>
 
@@ -56,7 +58,10 @@ std::span<const Rule> rules_of(const Options& options) {
   return std::span(kRules).first(options.recorded ? 3 : 2);
 }
 
-void check_problem(const Problem& problem, const Options& options, Report& report) {
+void check_problem(const Problem& given, const Options& options, Report& report) {
+  std::optional<ObservedProblem> observed;
+  if (Reach* reach = Reach::current()) observed.emplace(given, *reach);
+  const Problem& problem = observed ? *observed : given;
   Session s{options, report, Generator(options.seed)};
   if (options.f32 && options.properties && options.in_double)
     guarded(s, 1, "f32 against f64", [&] { check_single_precision(s, problem); });

@@ -6,6 +6,7 @@
 #include <tapegrad/gradcheck/command.h>
 #include <tapegrad/gradcheck/derivatives.h>
 #include <tapegrad/gradcheck/in_order.h>
+#include <tapegrad/gradcheck/proofs.h>
 #include <tapegrad/gradcheck/results.h>
 #include <tapegrad/gradcheck/selection.h>
 #include <tapegrad/gradcheck/table.h>
@@ -37,6 +38,10 @@ class OneThreadEach {
 Options core_options(const CommandOptions& o) {
   Options options;
   options.order = o.order;
+  options.mode = o.mode;
+  options.excuse_atol = o.excuse_atol;
+  options.f64 = o.f64;
+  options.f32 = o.f32;
   options.seed = o.seed;
   options.rtol = o.rtol;
   options.directions = o.probes;
@@ -143,6 +148,11 @@ ExitCode run_command(const Catalog& catalog, const CommandOptions& given) {
     if (options.list) {
       print(listing(plan.jobs));
       return ExitCode::pass;
+    }
+    if (options.coverage) return run_coverage(catalog, options, plan.options);
+    if (options.self_test) {
+      const OneThreadEach one(options.threads > 1);
+      return run_self_test(plan.jobs, options, plan.options);
     }
     return exit_code_of(run(plan, options));
   } catch (const ArgumentError&) {

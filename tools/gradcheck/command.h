@@ -21,6 +21,8 @@ enum class ExitCode : int {
   usage = 2,     ///< wrong arguments, or nothing matches them
   inconclusive =
       3,  ///< nothing is wrong, but inconclusive: under --strict anywhere, else at an unmarked sample
+  fault_survived = 4,  ///< --self-test: a planted fault was not found
+  coverage_gap = 5,    ///< --coverage: something is not reached
   internal_error = 6,  ///< the command could not do its work
 };
 
@@ -40,8 +42,11 @@ struct CommandOptions {
   /// Shell globs of what is checked; everything where neither is given.
   std::vector<std::string> ops{}, modules{};
   int order = Options{}.order;
+  Mode mode = Options{}.mode;
   std::uint64_t seed = Options{}.seed;
   double rtol = Options{}.rtol;
+  double excuse_atol = Options{}.excuse_atol;
+  bool f64 = Options{}.f64, f32 = Options{}.f32;
   int probes = Options{}.directions;
   int samples = 1;  ///< how often each sample is drawn
   int threads = 1;  ///< how many ops and modules are checked at a time
@@ -50,6 +55,8 @@ struct CommandOptions {
   std::string output{};  ///< a file that gets the results in the format; the table is printed all the same
   std::string repro{};   ///< "NAME#SAMPLE" or "NAME#SAMPLE:seed=SEED": this sample alone
   bool list = false;
+  bool self_test = false;  ///< plant faults in the selected ops, and see whether they are found
+  bool coverage = false;   ///< see whether all there is to check is reached
   bool strict = false;
   bool fail_fast = false;
   bool verbose = false;

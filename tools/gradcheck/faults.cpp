@@ -33,11 +33,6 @@ struct Planted {
 };
 thread_local Planted planted;
 
-Rule rule_in_use(const VjpContext& c) {
-  if (c.recording()) return Rule::recorded;
-  return tapegrad::detail::general_rules_only() ? Rule::general : Rule::usual;
-}
-
 // ---- gradients spoilt ----
 
 Tensor flat(const Tensor& g) { return reshape(g, {g.size()}); }

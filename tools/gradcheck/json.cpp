@@ -61,6 +61,7 @@ Json json_of(const CommandOptions& o, const Subject& s) {
           {"kind", s.kind == Subject::Kind::module ? "module" : "op"},
           {"verdict", name_of(s.standing)},
           {"order", s.order},
+          {"waived", s.waived.empty() ? Json() : Json(s.waived)},
           {"unproven", s.unproven},
           {"samples", std::move(samples)}};
 }
@@ -88,6 +89,7 @@ std::string json_text(const Results& r) {
                    {"stopped", r.stopped},
                    {"pass", t.pass},
                    {"not_differentiable", t.not_differentiable},
+                   {"waived", t.waived},
                    {"unproven", t.unproven},
                    {"inconclusive", t.inconclusive},
                    {"fail", t.fail},

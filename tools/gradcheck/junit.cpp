@@ -106,6 +106,8 @@ Suite suite_of(const CommandOptions& o, const Subject& s) {
     const bool excused = r.verdict() == Verdict::inconclusive && !sample.is_open() && !o.strict;
     if (excused)
       suite.skipped(name, sample.seconds, "inconclusive, and marked for it");
+    else if (r.verdict() == Verdict::fail && !s.waived.empty())
+      suite.skipped(name, sample.seconds, "waived " + s.waived);
     else if (r.verdict() == Verdict::fail || r.verdict() == Verdict::inconclusive)
       suite.failed(name, sample.seconds, name_of(r.verdict()), to_string(r.worst()),
                    fmt::format("{}\nrepeat: {}\n", r.text(), repro_command(o, s, sample)));

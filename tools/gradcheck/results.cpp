@@ -30,6 +30,9 @@ Totals totals_of(const std::vector<Subject>& subjects) {
       case Standing::not_differentiable:
         ++t.not_differentiable;
         break;
+      case Standing::waived:
+        ++t.waived;
+        break;
       case Standing::unproven:
         ++t.unproven;
         break;
@@ -53,7 +56,8 @@ Totals totals_of(const std::vector<Subject>& subjects) {
 
 bool passes(const Subject& s, bool strict) {
   using Standing = Subject::Standing;
-  return (s.standing == Standing::pass || s.standing == Standing::not_differentiable) &&
+  return (s.standing == Standing::pass || s.standing == Standing::not_differentiable ||
+          s.standing == Standing::waived) &&
          !(strict && std::ranges::any_of(s.samples, undecided));
 }
 
@@ -70,6 +74,9 @@ std::string repro_command(const CommandOptions& o, const Subject& subject, const
                   quoted(fmt::format("{}#{}:seed={}", subject.name, sample.number, sample.seed)));
   const CommandOptions usual;
   if (o.order != usual.order) line += fmt::format(" --order {}", o.order);
+  if (o.mode != usual.mode) line += o.mode == Mode::fast ? " --mode fast" : " --mode exhaustive";
+  if (o.f64 != o.f32) line += o.f64 ? " --dtype f64" : " --dtype f32";
+  if (o.excuse_atol != usual.excuse_atol) line += fmt::format(" --excuse-atol {}", o.excuse_atol);
   if (o.rtol != usual.rtol) line += fmt::format(" --rtol {}", o.rtol);
   if (o.probes != usual.probes) line += fmt::format(" --probes {}", o.probes);
   return line;

@@ -18,7 +18,7 @@ struct Results {
 };
 
 struct Totals {
-  std::size_t pass = 0, not_differentiable = 0, unproven = 0, inconclusive = 0, fail = 0;
+  std::size_t pass = 0, not_differentiable = 0, waived = 0, unproven = 0, inconclusive = 0, fail = 0;
   std::size_t samples = 0, derivatives = 0;
   std::size_t undecided = 0;  ///< samples that are inconclusive and marked for it
 };

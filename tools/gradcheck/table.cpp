@@ -78,6 +78,7 @@ std::string Table::rows(const Subject& s) const {
       ++hidden;
   }
   if (hidden > 0) text += fmt::format("  and {} more samples; -v shows all\n", hidden);
+  if (!s.waived.empty()) text += fmt::format("  waived {}\n", s.waived);
   for (const std::string& line : s.unproven) text += fmt::format("  {}\n", line);
   return text;
 }
@@ -110,6 +111,7 @@ std::string Table::summary(const Results& r) const {
     text += fmt::format(" (shard {}/{} of {})", options_.shard.index, options_.shard.count, r.selected);
   text += fmt::format(": {} pass, {} are not differentiable, {} do not pass", t.pass, t.not_differentiable,
                       t.fail + t.unproven + t.inconclusive);
+  if (t.waived > 0) text += fmt::format(", {} are waived", t.waived);
   if (t.undecided > 0) text += fmt::format(", {} samples are inconclusive and marked for it", t.undecided);
   text += fmt::format("; {} derivatives at {} samples in {:.1f} s\n", t.derivatives, t.samples, r.seconds);
   if (r.stopped) text += "stopped at the first that does not pass\n";

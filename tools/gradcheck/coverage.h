@@ -1,0 +1,28 @@
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include <tapegrad/gradcheck/catalog.h>
+
+/// What the checks reach: whether every rule of every op was really run, in each precision and with each
+/// instruction set, and whether there is anything on a tape that is not checked.
+namespace tapegrad::gradcheck {
+
+struct Coverage {
+  /// What is missing, a line each; nothing where all is reached.
+  std::vector<std::string> gaps;
+  std::size_t ops = 0, modules = 0;
+  /// Variants of a rule (fused, general or recorded; precision; instruction set) that were run, and all that
+  /// there are.
+  std::size_t reached = 0, variants = 0;
+  /// Names of the instruction sets that this processor offers.
+  std::vector<std::string> instruction_sets;
+};
+
+/// Checks everything in fast mode with each instruction set that the processor offers, and looks at what was
+/// run. Not for while other threads compute.
+TAPEGRAD_API Coverage coverage_of(const Catalog& catalog, const Options& options);
+
+}  // namespace tapegrad::gradcheck

@@ -111,6 +111,11 @@ void VjpContext::pass(std::size_t i) {
   }
 }
 
+bool& general_rules_only() noexcept {
+  static thread_local bool general = false;
+  return general;
+}
+
 void VjpContext::throw_recorded() const {
   throw Error(fmt::format("{}: its rule writes a gradient in place while it is recorded", label_of(node_)));
 }

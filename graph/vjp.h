@@ -73,6 +73,15 @@ class TAPEGRAD_API VjpContext {
       check_finite(i, to.copy_gradient());
   }
 
+  // For the checker, which looks at what rules do:
+
+  Node& node() noexcept { return node_; }
+  /// The gradient that input i has so far, taken away from it.
+  Tensor take_gradient(std::size_t i) {
+    Node& from = *node_.edges()[i].node;
+    return from.take_gradient(tag_of(from.gradient_node));
+  }
+
   /// A kept value. Throws MutatedSaved where it was changed since.
   Tensor input(std::size_t i) const;
   Tensor output() const { return saved(kOutputBit); }
@@ -142,6 +151,10 @@ class TAPEGRAD_API VjpContext {
   std::byte* gradient_data_;
   mutable Tensor gy_;
 };
+
+/// For the checker: while true on this thread, first-order passes use `vjp` also where there is a `vjp_fused`
+/// and, for elementwise ops, the formula on tensors in place of the loop.
+TAPEGRAD_API bool& general_rules_only() noexcept;
 
 /// "affine 'net.fc2'", as messages call a node.
 std::string label_of(const Node& node);

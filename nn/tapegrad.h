@@ -5,6 +5,7 @@
 #include <tapegrad/graph/dot.h>
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/graph/format.h>
+#include <tapegrad/graph/function.h>
 #include <tapegrad/graph/gradients.h>
 #include <tapegrad/graph/parameter.h>
 #include <tapegrad/graph/random.h>
@@ -20,4 +21,5 @@
 #include <tapegrad/nn/sequential.h>
 #include <tapegrad/nn/serialize.h>
 #include <tapegrad/ops/ops.h>
+#include <tapegrad/optim/descent.h>
 #include <tapegrad/optim/rules.h>

@@ -13,7 +13,10 @@ struct Relu {  // y = max(x, 0)
   static constexpr auto keep = keeps(kOut);
   auto f(auto x) const { return maximum(x, 0); }
   auto vjp(auto g, auto, auto y) const { return where(y > 0, g, 0); }
-  static void samples(Samples& s) { s.unary(Relu{}, {-2, 2, {0}}); }
+  static void samples(Samples& s) {
+    s.unary(Relu{}, {-2, 2, {0}});
+    s.convention(Relu{}, {{0}}, {{0}});
+  }
 };
 
 struct LeakyRelu {
@@ -23,7 +26,10 @@ struct LeakyRelu {
   double slope = 0.01;
   auto f(auto x) const { return where(x > 0, x, slope * x); }
   auto vjp(auto g, auto x, auto) const { return where(x > 0, g, slope * g); }
-  static void samples(Samples& s) { s.unary(LeakyRelu{.slope = 0.1}, {-2, 2, {0}}); }
+  static void samples(Samples& s) {
+    s.unary(LeakyRelu{.slope = 0.1}, {-2, 2, {0}});
+    s.convention(LeakyRelu{.slope = 0.1}, {{0}}, {{0.1}});
+  }
 };
 
 struct Elu {
@@ -33,7 +39,10 @@ struct Elu {
   double alpha = 1;
   auto f(auto x) const { return where(x > 0, x, alpha * expm1(x)); }
   auto vjp(auto g, auto x, auto y) const { return where(x > 0, g, g * (y + alpha)); }
-  static void samples(Samples& s) { s.unary(Elu{.alpha = 0.7}, {-3, 3, {0}}); }
+  static void samples(Samples& s) {
+    s.unary(Elu{.alpha = 0.7}, {-3, 3, {0}});
+    s.convention(Elu{.alpha = 0.7}, {{0}}, {{0.7}});
+  }
 };
 
 struct Sigmoid {  // dy/dx = y (1 - y)

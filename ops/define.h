@@ -12,9 +12,6 @@ namespace tapegrad::detail {
 TAPEGRAD_API Tensor gradient_sum(const Tensor& a, const Tensor& b);
 TAPEGRAD_API void add_gradient_into(Tensor& sum, const Tensor& term);
 TAPEGRAD_API void add_elements(Dtype dtype, std::byte* sum, const std::byte* term, std::int64_t n);
-/// For the checker: while true on this thread, first-order passes use `vjp` also where there is a `vjp_fused`
-/// and, for elementwise ops, the formula on tensors in place of the loop.
-TAPEGRAD_API bool& general_rules_only() noexcept;
 
 template <class Op>
 constexpr std::uint8_t max_order_of() {

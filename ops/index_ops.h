@@ -36,6 +36,7 @@ struct ScatterAdd {  // inputs x, index, src
   static void vjp(Vjp<ScatterAdd>& m);
   static void samples(Samples& s) {
     s.add(ScatterAdd{}, {Shape{5}, SampleInput::constant(Tensor::from({4, 0, 4}, i64)), Shape{3}});
+    s.add(ScatterAdd{}, {Shape{3}, SampleInput::constant(Tensor::from({2, 0, 1}, i64)), Shape{3}});
     s.add(ScatterAdd{.axis = 1},
           {Shape{2, 3}, SampleInput::constant(Tensor::from({{2, 2, 0, 1}, {0, 0, 0, 1}}, i64)), Shape{2, 4}});
   }
@@ -64,6 +65,7 @@ struct IndexAdd {  // inputs x, indices, src
   static void vjp(Vjp<IndexAdd>& m);
   static void samples(Samples& s) {
     s.add(IndexAdd{}, {Shape{5, 3}, SampleInput::constant(Tensor::from({4, 0, 4, 2}, i64)), Shape{4, 3}});
+    s.add(IndexAdd{}, {Shape{3, 2}, SampleInput::constant(Tensor::from({2, 0, 1}, i64)), Shape{3, 2}});
     s.add(IndexAdd{.axis = 1}, {Shape{2, 3}, SampleInput::constant(Tensor::from({2, 2}, i64)), Shape{2, 2}});
   }
 };

@@ -109,6 +109,7 @@ struct Concat {
     s.add(Concat{}, {Shape{3}});
     s.add(Concat{}, {Shape{3}, Shape{1}, Shape{5}});
     s.add(Concat{}, {Shape{2, 3}, Shape{1, 3}});
+    s.add(Concat{}, {Shape{2, 3}, Shape{2, 3}});
     s.add(Concat{.axis = 1}, {Shape{2, 3}, Shape{2, 1}, Shape{2, 5}, Shape{2, 2}, Shape{2, 1}});
     s.add(Concat{.axis = 1}, {Shape{3, 2, 5}, Shape{3, 1, 5}});
   }
@@ -141,6 +142,7 @@ struct BroadcastTo {
     s.add(BroadcastTo{{3, 5}}, {Shape{5}});
     s.add(BroadcastTo{{3, 5}}, {Shape{3, 1}});
     s.add(BroadcastTo{{2, 3, 5}}, {Shape{1, 3, 1}});
+    s.add(BroadcastTo{{2, 3, 5}}, {Shape{3, 5}});
     s.add(BroadcastTo{{601, 2}}, {Shape{2}});
   }
 };

@@ -241,6 +241,12 @@ Tensor as_weights(const Tensor& t, const Classes& classes, Dtype dtype) {
 
 }  // namespace
 
+Tensor sum_squared_error(const Tensor& y, const Tensor& t) {
+  const Classes classes = Classes::checked("sum_squared_error", "outputs", y, t);
+  const Tensor total = half_sum_squared_error(y, as_weights(t, classes, y.dtype()));
+  return classes.rows == 1 ? total : total / static_cast<double>(classes.rows);
+}
+
 Tensor CrossEntropy::f(const Tensor& y, const Tensor& t) const {
   const Classes classes = Classes::checked(name, "probabilities", y, t);
   return visit_floating(y.dtype(), [&]<class T> {

@@ -36,6 +36,8 @@ TAPEGRAD_API Tensor binary_cross_entropy_with_logits(const Tensor& x, const Tens
 // vector [C]. Throws ShapeError where they do not fit; ArgumentError for an index outside 0 ... C - 1, an
 // empty batch or no classes.
 
+/// 1/2 sum_c (y_c - t_c)^2 of any outputs y: half_sum_squared_error of each sample.
+TAPEGRAD_API Tensor sum_squared_error(const Tensor& y, const Tensor& t);
 /// -sum_c t_c ln(y_c + 1e-7) of probabilities y, as in the same book. A target of zero adds nothing.
 TAPEGRAD_API Tensor cross_entropy(const Tensor& y, const Tensor& t);
 /// -sum_c t_c ln softmax(x)_c of logits x, stable for logits of any size. A target of zero adds nothing, also

@@ -140,7 +140,10 @@ struct Pow {
   auto vjp1(auto g, auto a, auto b, auto y) const {
     return g * y * log(where(b < 0, a, where(a == 0, 1, a)));
   }
-  static void samples(Samples& s) { s.binary(Pow{}, {0.3, 2}, {-2, 2}); }
+  static void samples(Samples& s) {
+    s.binary(Pow{}, {0.3, 2}, {-2, 2});
+    s.convention(Pow{}, {{0, 0, 0, 0}, {0, 1, 2, 3}}, {{0, 1, 0, 0}, {0, 0, 0, 0}});
+  }
 };
 
 struct PowScalar {
@@ -230,7 +233,10 @@ struct Abs {
   static constexpr bool integers = true;
   auto f(auto x) const { return abs(x); }
   auto vjp(auto g, auto x, auto) const { return g * sign(x); }
-  static void samples(Samples& s) { s.unary(Abs{}, {-2, 2, {0}}); }
+  static void samples(Samples& s) {
+    s.unary(Abs{}, {-2, 2, {0}});
+    s.convention(Abs{}, {{0}}, {{0}});
+  }
 };
 
 struct Sign {
@@ -250,7 +256,10 @@ struct Maximum {
   auto f(auto a, auto b) const { return maximum(a, b); }
   auto vjp0(auto g, auto a, auto b, auto) const { return where(a > b, g, where(a == b, 0.5 * g, 0)); }
   auto vjp1(auto g, auto a, auto b, auto) const { return where(b > a, g, where(a == b, 0.5 * g, 0)); }
-  static void samples(Samples& s) { s.binary(Maximum{}, {-2, 2}, {-2, 2}); }
+  static void samples(Samples& s) {
+    s.binary(Maximum{}, {-2, 2}, {-2, 2});
+    s.convention(Maximum{}, {{1}, {1}}, {{0.5}, {0.5}});
+  }
 };
 
 struct Minimum {
@@ -261,7 +270,10 @@ struct Minimum {
   auto f(auto a, auto b) const { return minimum(a, b); }
   auto vjp0(auto g, auto a, auto b, auto) const { return where(a < b, g, where(a == b, 0.5 * g, 0)); }
   auto vjp1(auto g, auto a, auto b, auto) const { return where(b < a, g, where(a == b, 0.5 * g, 0)); }
-  static void samples(Samples& s) { s.binary(Minimum{}, {-2, 2}, {-2, 2}); }
+  static void samples(Samples& s) {
+    s.binary(Minimum{}, {-2, 2}, {-2, 2});
+    s.convention(Minimum{}, {{1}, {1}}, {{0.5}, {0.5}});
+  }
 };
 
 struct Clamp {
@@ -273,7 +285,10 @@ struct Clamp {
   double hi = 0;
   auto f(auto x) const { return minimum(maximum(x, lo), hi); }
   auto vjp(auto g, auto x, auto) const { return where(x < lo, 0, where(x > hi, 0, g)); }
-  static void samples(Samples& s) { s.unary(Clamp{.lo = -1, .hi = 0.5}, {-2, 2, {-1, 0.5}}); }
+  static void samples(Samples& s) {
+    s.unary(Clamp{.lo = -1, .hi = 0.5}, {-2, 2, {-1, 0.5}});
+    s.convention(Clamp{.lo = -1, .hi = 0.5}, {{-1, 0.5}}, {{1, 1}});
+  }
 };
 
 // ---- trigonometry ----

@@ -89,6 +89,7 @@ struct Max : Reduction {  // dy/dx = (x == y) / how many are
   static void vjp_fused(Vjp<Max>& m);
   static void samples(Samples& s) {
     detail::reduction_samples(s, Max{}, [](const Shape& x) { return SampleInput::distinct(x); });
+    s.convention(Max{{.axes = 0b1}}, {{3, 3, 1, 3, 3}}, {{0.25, 0.25, 0, 0.25, 0.25}});
   }
 };
 
@@ -101,6 +102,7 @@ struct Min : Reduction {
   static void vjp_fused(Vjp<Min>& m);
   static void samples(Samples& s) {
     detail::reduction_samples(s, Min{}, [](const Shape& x) { return SampleInput::distinct(x); });
+    s.convention(Min{{.axes = 0b1}}, {{1, 1, 3, 1, 1}}, {{0.25, 0.25, 0, 0.25, 0.25}});
   }
 };
 
@@ -162,6 +164,7 @@ struct LogSumExp : Reduction {  // dy/dx = e^(x - y)
   static void samples(Samples& s) {
     detail::reduction_samples(s, LogSumExp{}, [](const Shape& x) { return SampleInput(x); });
     s.add(LogSumExp{{0b1, false}}, {SampleInput::of(Tensor::from({1e4, 1e4 - 1, -1e4}, f64))}, "large");
+    s.uncertain_from(3);
   }
 };
 
@@ -173,6 +176,7 @@ struct Norm : Reduction {  // dy/dx = x / y
   static void vjp(Vjp<Norm>& m);
   static void samples(Samples& s) {
     s.add(Norm{}, {SampleInput(Shape{}, {0.5, 2})});
+    s.uncertain_from(3);
     detail::reduction_samples(s, Norm{}, [](const Shape& x) { return SampleInput(x); });
   }
 };

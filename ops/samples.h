@@ -64,8 +64,10 @@ class Samples {
     std::vector<std::byte> attributes;
     Function function;
     std::vector<SampleInput> inputs;
-    /// No difference of doubles can decide here (an example is the sine at 1e10): nothing wrong is enough.
-    bool may_be_inconclusive = false;
+    /// Where given, the gradients of the inputs for a gradient of ones of the result.
+    std::vector<Tensor> gradients{};
+    /// Inconclusive checks from this order on do not count against the op: no double can show the derivative here.
+    int uncertain_from = 255;
   };
 
   /// An op with its attributes on these inputs.
@@ -76,6 +78,20 @@ class Samples {
     append({std::string(label), std::vector<std::byte>(bytes, bytes + sizeof(Op)), &call<Op>,
             std::move(inputs)});
   }
+  /// A point where the derivative does not exist, or lies at the end of the op's domain, and the gradients
+  /// that the op is documented to have there; all of them vectors. Finite differences show no more there than
+  /// bounds.
+  template <class Op>
+  void convention(const Op& op, const std::vector<std::vector<double>>& at,
+                  const std::vector<std::vector<double>>& gradients) {
+    std::vector<SampleInput> inputs;
+    for (const std::vector<double>& x : at) inputs.push_back(SampleInput::of(Tensor::from(x)));
+    add(op, std::move(inputs), "convention");
+    for (const std::vector<double>& g : gradients) all_.back().gradients.push_back(Tensor::from(g));
+    uncertain_from(1);
+  }
+  /// Of the sample that was added last: from this order on, no double can show the derivative there.
+  void uncertain_from(int order) { all_.back().uncertain_from = order; }
   /// An elementwise op over shapes from a scalar to several blocks of a loop; for two and three inputs also
   /// every broadcasting pattern. `special`: values each input takes besides (tiny, large, conventions).
   template <class Op>
@@ -97,9 +113,6 @@ class Samples {
       all_[i].function = &call<Op>;
     }
   }
-
-  /// Marks the sample added last; see Sample.
-  void may_be_inconclusive() { all_.back().may_be_inconclusive = true; }
 
   const std::vector<Sample>& all() const { return all_; }
 

@@ -49,8 +49,9 @@ struct Once : Twice {  // differentiable once
   static constexpr std::uint8_t max_order = 1;
   static void samples(Samples& s) { s.unary(Once{}, {-1, 1}); }
 };
-struct Step : Twice {
+struct Step {
   static constexpr auto name = "step";
+  static constexpr auto keep = keeps(kNone);
   static constexpr std::uint8_t max_order = 0;
   static Tensor f(const Tensor& x) { return x.detach(); }
   static void samples(Samples&) {}
@@ -76,7 +77,7 @@ struct MarkedFarSine : FarSine {
   static constexpr auto name = "marked_far_sine";
   static void samples(Samples& s) {
     FarSine::samples(s);
-    s.may_be_inconclusive();
+    s.uncertain_from(1);
   }
 };
 struct Throwing : Twice {

@@ -323,9 +323,4 @@ void add_gradient_into(Tensor& sum, const Tensor& term) {
   add_elements(sum.dtype(), TensorAccess::data(sum), TensorAccess::data(term), sum.size());
 }
 
-bool& general_rules_only() noexcept {
-  static thread_local bool general = false;
-  return general;
-}
-
 }  // namespace tapegrad::detail

@@ -8,6 +8,7 @@
 #include <mutex>
 #include <system_error>
 #include <thread>
+#include <utility>
 
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/ops/kernels/parallel.h>
@@ -225,8 +226,15 @@ void Pool::stop() noexcept {
 
 }  // namespace
 
+namespace {
+thread_local int limit = 0;  ///< of this thread's operations; 0: none of its own
+}
+
+ThreadLimit::ThreadLimit(int count) noexcept : before_(std::exchange(limit, count)) {}
+ThreadLimit::~ThreadLimit() { limit = before_; }
+
 void run_blocks(std::int64_t blocks, BlockFunction run, void* context) {
-  const std::int64_t helpers = std::min<std::int64_t>(threads(), blocks) - 1;
+  const std::int64_t helpers = std::min<std::int64_t>(limit ? limit : threads(), blocks) - 1;
   if (helpers > 0 && pool().run(blocks, run, context, helpers)) return;
   for (std::int64_t b = 0; b < blocks; ++b) run(context, b);
 }

@@ -19,6 +19,18 @@ using BlockFunction = void (*)(void* context, std::int64_t block);
 /// block is thrown here.
 TAPEGRAD_API void run_blocks(std::int64_t blocks, BlockFunction run, void* context);
 
+/// While it lives, operations of this thread use this many threads, whatever set_threads says.
+class TAPEGRAD_API ThreadLimit {
+ public:
+  explicit ThreadLimit(int count) noexcept;
+  ~ThreadLimit();
+  ThreadLimit(const ThreadLimit&) = delete;
+  ThreadLimit& operator=(const ThreadLimit&) = delete;
+
+ private:
+  int before_;
+};
+
 /// f(b) for each b in [0, blocks).
 template <class F>
 void parallel_for(std::int64_t blocks, F&& f) {

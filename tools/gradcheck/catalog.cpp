@@ -20,6 +20,11 @@ std::string_view name_of(Subject::Standing s) noexcept {
   return kNames[static_cast<std::size_t>(s)];
 }
 
+bool Subject::Sample::is_open() const {
+  return std::ranges::any_of(
+      report.tallies(), [&](const InputTally& t) { return t.inconclusive > 0 && t.order < uncertain_from; });
+}
+
 const Catalog& library_catalog() {
   static const Catalog catalog = [] {
     Catalog c;
@@ -30,14 +35,19 @@ const Catalog& library_catalog() {
   return catalog;
 }
 
-namespace {
+namespace detail {
 
-/// A seed that depends on what is checked alone, so that one sample can be repeated by itself (FNV-1a).
 std::uint64_t seed_of(std::string_view name, std::size_t sample, std::uint64_t seed) {
   std::uint64_t h = 14695981039346656037u ^ seed;
   for (const char c : name) h = (h ^ static_cast<unsigned char>(c)) * 1099511628211u;
   return (h ^ sample) * 1099511628211u;
 }
+
+}  // namespace detail
+
+using detail::seed_of;
+
+namespace {
 
 // A result that an op declares to have no derivative: nothing may be recorded for it, and running it twice
 // gives the same.
@@ -86,11 +96,7 @@ struct Expectation {
 
 void conclude(Subject& s, const Expectation& e) {
   Report all;
-  std::size_t undecided = 0;
-  for (const Subject::Sample& sample : s.samples) {
-    all.merge(sample.report);
-    if (!sample.may_be_inconclusive) undecided += sample.report.count(Verdict::inconclusive);
-  }
+  for (const Subject::Sample& sample : s.samples) all.merge(sample.report);
   s.order = e.order;
   using Standing = Subject::Standing;
   if (all.count(Verdict::fail) > 0) {
@@ -101,7 +107,7 @@ void conclude(Subject& s, const Expectation& e) {
     s.standing = Standing::not_differentiable;
     return;
   }
-  if (undecided > 0) {
+  if (std::ranges::any_of(s.samples, &Subject::Sample::is_open)) {
     s.standing = Standing::inconclusive;
     return;
   }
@@ -168,14 +174,14 @@ Subject check_op(const Catalog::Op& op, const Options& options, const SampleChoi
       Generator generator(each.seed, 1);
       const detail::SampleProblem problem(sample, generator);
       if (op.max_order == 0) return check_not_recorded(problem, report);
-      detail::check_problem(problem, each, report);
+      detail::check_sample(sample, problem, each, report);
       if (op.max_order < options.order) check_refuses_to_record(problem, report);
     };
     add_sample(s,
                {.number = i,
                 .seed = seed,
                 .label = detail::label_of(sample),
-                .may_be_inconclusive = sample.may_be_inconclusive},
+                .uncertain_from = sample.uncertain_from},
                run);
   };
   for_each_chosen(op.name, samples.all().size(), choice, options.seed, check);
@@ -212,12 +218,9 @@ Subject check_module_samples(const Catalog::Module& module, const Options& optio
       const detail::ModuleProblem problem(*sample.module, function, std::move(inputs), options.in_double);
       detail::check_problem(problem, each, report);
     };
-    add_sample(s,
-               {.number = i,
-                .seed = seed,
-                .label = std::move(label),
-                .may_be_inconclusive = sample.may_be_inconclusive},
-               run);
+    add_sample(
+        s, {.number = i, .seed = seed, .label = std::move(label), .uncertain_from = sample.uncertain_from},
+        run);
   };
   for_each_chosen(module.name, samples.size(), choice, options.seed, check);
   conclude(s, {.order = options.order, .proof = !choice.only});

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include <tapegrad/gradcheck/check.h>
+#include <tapegrad/gradcheck/formula.h>
 #include <tapegrad/nn/module.h>
 #include <tapegrad/ops/op.h>
 #include <tapegrad/ops/samples.h>
@@ -26,7 +27,7 @@ struct ModuleSample {
   std::vector<SampleInput> inputs;
   Function function = [](nn::Module& m, std::span<const Tensor> in) { return m(in[0]); };
   /// See Samples::Sample.
-  bool may_be_inconclusive = false;
+  int uncertain_from = 255;
 };
 
 /// Makes the samples of a kind of module; numbers are to come from the generator.
@@ -40,6 +41,8 @@ class TAPEGRAD_API Catalog {
     std::uint8_t max_order;
     unsigned flat;  ///< bit i: the gradient of input i is zero by definition
     void (*samples)(Samples&);
+    const tapegrad::detail::OpTable* table;    ///< what the engine knows of it
+    const detail::Formula* formula = nullptr;  ///< of an elementwise op
   };
   struct Module {
     std::string name;
@@ -48,7 +51,9 @@ class TAPEGRAD_API Catalog {
 
   template <class... T>
   void add_ops(TypeList<T...>) {
-    (ops_.push_back({T::name, max_order_of<T>(), flat_of<T>(), &T::samples}), ...);
+    (ops_.push_back({T::name, max_order_of<T>(), flat_of<T>(), &T::samples, &tapegrad::detail::table_of<T>(),
+                     detail::formula_of<T>()}),
+     ...);
   }
   /// By custom a module's name is that of its class after "nn.".
   void add_module(std::string name, ModuleSamples samples) { modules_.push_back({std::move(name), samples}); }
@@ -89,8 +94,12 @@ struct Subject {
     std::uint64_t seed = 0;  ///< of this draw
     std::string label{};
     Report report{};
-    bool may_be_inconclusive = false;
+    /// Inconclusive checks from this order on are no more than to be expected.
+    int uncertain_from = 255;
     double seconds = 0;
+
+    /// Whether a check is inconclusive that is not to be expected to be.
+    TAPEGRAD_API bool is_open() const;
   };
   enum class Kind : std::uint8_t { op, module };
   std::string name;

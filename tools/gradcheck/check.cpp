@@ -13,8 +13,11 @@ namespace detail {
 void validate(const Options& o) {
   if (!(o.rtol > 0 && o.rtol < 1))
     throw ArgumentError(fmt::format("gradcheck: rtol {} is not between 0 and 1", o.rtol));
-  if (o.order < 1 || o.order > 2)
-    throw ArgumentError(fmt::format("gradcheck: order {}; it can be 1 or 2", o.order));
+  if (o.order < 1 || o.order > 3)
+    throw ArgumentError(fmt::format("gradcheck: order {}; it can be 1, 2 or 3", o.order));
+  if (!(o.excuse_atol >= 0))
+    throw ArgumentError(fmt::format("gradcheck: excuse_atol {} is negative", o.excuse_atol));
+  if (!o.f64 && !o.f32) throw ArgumentError("gradcheck: neither f64 nor f32 is to be checked");
   if (o.elements < 1 || o.directions < 1)
     throw ArgumentError(
         fmt::format("gradcheck: {} elements and {} directions; there must be at least one of each",
@@ -55,12 +58,15 @@ std::span<const Rule> rules_of(const Options& options) {
 
 void check_problem(const Problem& problem, const Options& options, Report& report) {
   Session s{options, report, Generator(options.seed)};
+  if (options.f32 && options.properties && options.in_double)
+    guarded(s, 1, "f32 against f64", [&] { check_single_precision(s, problem); });
+  if (!options.f64) return;
   if (options.properties) {
     guarded(s, 1, "properties", [&] { check_properties(s, problem); });
-    if (options.in_double) guarded(s, 1, "f32 against f64", [&] { check_single_precision(s, problem); });
+    guarded(s, 1, "surroundings", [&] { check_surroundings(s, problem); });
   }
   guarded(s, 1, "gradient", [&] { check_derivatives(s, problem, 1, rules_of(options)); });
-  if (options.order >= 2) guarded(s, 2, "second derivatives", [&] { check_second_order(s, problem); });
+  if (options.order >= 2) guarded(s, 2, "higher derivatives", [&] { check_higher_orders(s, problem, 2); });
 }
 
 }  // namespace detail

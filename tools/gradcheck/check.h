@@ -24,15 +24,26 @@
 /// the numerical value is certain to that tolerance; nothing absolute lets a small wrong gradient pass.
 namespace tapegrad::gradcheck {
 
+/// How much of a Jacobian is compared, element by element.
+enum class Mode : std::uint8_t {
+  automatic,   ///< all of a small one; of a large one random elements, and random directions that move all
+  exhaustive,  ///< all of it, up to a million elements
+  fast,        ///< random directions alone, which see every element at once
+};
+
 struct Options {
   /// Largest |analytic - numeric| / max(|analytic|, |numeric|).
   double rtol = 1e-8;
   /// 1: gradients. 2: also the derivatives of the recorded gradients, and the symmetry of second derivatives.
+  /// 3: and the derivatives of those.
   int order = 1;
+  Mode mode = Mode::automatic;
+  /// A difference of no more than this is inconclusive in place of a failure. Nothing passes by it.
+  double excuse_atol = 0;
   /// Of the weights, directions and subsets that are drawn.
   std::uint64_t seed = 0;
-  /// Jacobians of up to this many elements are checked whole; larger ones through random weights of the
-  /// result, a random subset of each input's elements, and random directions that move every element.
+  /// Automatic mode checks Jacobians of up to this many elements whole; larger ones through random weights of
+  /// the result, a random subset of each input's elements, and random directions that move every element.
   std::int64_t full_size = 4096;
   /// Elements of each input in that subset, and random directions for each input and for all at once.
   int elements = 24;
@@ -46,9 +57,13 @@ struct Options {
   bool in_double = true;
   /// Beside the derivatives, check what every gradient must satisfy: shape and dtype; the same with any
   /// subset of the inputs tracked, with one tensor given as several inputs, with the result used twice;
-  /// linear in the incoming gradient; bit for bit reproducible; f32 like f64; and no input, saved value or
-  /// incoming gradient changed.
+  /// linear in the incoming gradient, and its transpose forward (the product with a direction) like it; bit
+  /// for bit reproducible, with one thread and two, and whatever lies beside the elements in memory; and no
+  /// input, saved value or incoming gradient changed.
   bool properties = true;
+  /// What is computed in f64 is checked as said above; what is computed in f32, against f64.
+  bool f64 = true;
+  bool f32 = true;
   /// Also check the gradient as Record::yes records it. Not for what is differentiable only once.
   bool recorded = true;
 };

@@ -15,12 +15,13 @@ namespace tapegrad::gradcheck {
 enum class ExitCode : int {
   /// Every input at every order has shown a derivative other than zero that agrees, and nothing is
   /// inconclusive
-  /// but at samples marked for it (Samples::may_be_inconclusive).
+  /// but at samples marked for it (Samples::uncertain_from).
   pass = 0,
   mismatch = 1,  ///< something is wrong, or unproven
   usage = 2,     ///< wrong arguments, or nothing matches them
   inconclusive =
       3,  ///< nothing is wrong, but inconclusive: under --strict anywhere, else at an unmarked sample
+  fault_survived = 4,  ///< the self-test: a planted fault was not found
   internal_error = 6,  ///< the command could not do its work
 };
 
@@ -39,10 +40,9 @@ enum class Format : std::uint8_t { table, json, junit };
 struct CommandOptions {
   /// Shell globs of what is checked; everything where neither is given.
   std::vector<std::string> ops{}, modules{};
-  int order = Options{}.order;
-  std::uint64_t seed = Options{}.seed;
-  double rtol = Options{}.rtol;
-  int probes = Options{}.directions;
+  /// How they are checked. Of its fields the command line has the order, the mode, the dtypes, the seed, the
+  /// tolerances and the random directions.
+  Options check{};
   int samples = 1;  ///< how often each sample is drawn
   int threads = 1;  ///< how many ops and modules are checked at a time
   Shard shard{};
@@ -50,6 +50,7 @@ struct CommandOptions {
   std::string output{};  ///< a file that gets the results in the format; the table is printed all the same
   std::string repro{};   ///< "NAME#SAMPLE" or "NAME#SAMPLE:seed=SEED": this sample alone
   bool list = false;
+  bool self_test = false;
   bool strict = false;
   bool fail_fast = false;
   bool verbose = false;

@@ -20,14 +20,38 @@ inline void add_options(CLI::App& app, CommandOptions& o) {
       app.add_option("--module", o.modules, "The same for modules; without either, all are checked")
           ->type_name("GLOB")
           ->allow_extra_args(false);
-  app.add_option("--order", o.order, "Highest order of derivative")
-      ->check(CLI::Range(1, 2))
+  app.add_option_function<std::string>(
+         "--mode",
+         [&o](const std::string& name) {
+           o.check.mode = name == "fast"         ? Mode::fast
+                          : name == "exhaustive" ? Mode::exhaustive
+                                                 : Mode::automatic;
+         },
+         "Large Jacobians: random elements and directions (auto), all elements, or random directions alone")
+      ->check(CLI::IsMember({"auto", "exhaustive", "fast"}))
+      ->default_str("auto");
+  app.add_option("--order", o.check.order, "Highest order of derivative")
+      ->check(CLI::Range(1, 3))
       ->capture_default_str();
-  app.add_option("--seed", o.seed, "Of the elements and weights that are drawn")
+  app.add_option_function<std::string>(
+         "--dtype",
+         [&o](const std::string& names) {
+           o.check.f64 = names.find("f64") != names.npos;
+           o.check.f32 = names.find("f32") != names.npos;
+         },
+         "What is checked: f64 against finite differences, f32 against f64")
+      ->check(CLI::IsMember({"f64", "f32", "f64,f32", "f32,f64"}))
+      ->default_str("f64,f32");
+  app.add_option("--seed", o.check.seed, "Of the elements and weights that are drawn")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
-  app.add_option("--rtol", o.rtol, "Largest relative error that passes")->capture_default_str();
-  app.add_option("--probes", o.probes, "Random directions where a Jacobian is too large to be checked whole")
+  app.add_option("--rtol", o.check.rtol, "Largest relative error that passes")->capture_default_str();
+  app.add_option("--excuse-atol", o.check.excuse_atol,
+                 "A difference of no more than this is inconclusive in place of wrong; nothing passes by it")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  app.add_option("--probes", o.check.directions,
+                 "Random directions where a Jacobian is too large to be checked whole")
       ->check(CLI::Range(1, 1000))
       ->capture_default_str();
   auto* samples = app.add_option("--samples", o.samples,
@@ -51,9 +75,13 @@ inline void add_options(CLI::App& app, CommandOptions& o) {
   auto* output =
       app.add_option("--output", o.output, "Write the results to this file, and print the table all the same")
           ->type_name("FILE");
-  app.add_option("--repro", o.repro, "Repeat one sample, as a failure names it: \"matmul#7:seed=42\"")
-      ->type_name("SAMPLE")
-      ->excludes(list, ops, modules, samples, shard);
+  auto* repro =
+      app.add_option("--repro", o.repro, "Repeat one sample, as a failure names it: \"matmul#7:seed=42\"")
+          ->type_name("SAMPLE")
+          ->excludes(list, ops, modules, samples, shard);
+  auto* self_test = app.add_flag("--self-test", o.self_test,
+                                 "Plant faults in the rules of the ops, one at a time: each must be found");
+  self_test->excludes(list, modules, samples, repro, format);
   list->excludes(samples, format, output);
   app.add_flag("--strict", o.strict, "Nothing may be inconclusive, not even at samples marked for it");
   app.add_flag("--fail-fast", o.fail_fast, "Stop after the first op or module that does not pass");
@@ -65,6 +93,7 @@ inline void add_options(CLI::App& app, CommandOptions& o) {
       "  1  a derivative is wrong, or none other than zero was seen\n"
       "  2  wrong usage, or nothing matches\n"
       "  3  nothing is wrong, but inconclusive: at a sample not marked for it; under --strict at any\n"
+      "  4  a planted fault was not found\n"
       "  6  the command could not do its work");
 }
 

@@ -27,14 +27,22 @@ struct Session {
 /// The rules that the options ask for, the one that a user gets first.
 std::span<const Rule> rules_of(const Options& options);
 
+/// "gradient", "gradient by the general rule", "gradient as recorded".
+std::string_view describe(Rule rule);
+
 /// Compares the derivatives of all results for all wanted inputs with numerical ones; by each of the rules.
 void check_derivatives(Session& s, const Problem& problem, int order, std::span<const Rule> rules);
 
-/// Order 2: the same for the recorded gradients, and the symmetry of the second derivatives.
-void check_second_order(Session& s, const Problem& problem);
+/// From order 2 to that of the options: the same for the recorded gradients, and the symmetry of the second
+/// derivatives.
+void check_higher_orders(Session& s, const Problem& problem, int order);
 
 /// What every gradient must satisfy; see Options::properties.
 void check_properties(Session& s, const Problem& problem);
+
+/// That nothing but its inputs matters to a gradient: not the number of threads, nor what lies beside the
+/// elements.
+void check_surroundings(Session& s, const Problem& problem);
 
 /// The f32 results and gradients against those in f64 at the same point.
 void check_single_precision(Session& s, const Problem& problem);

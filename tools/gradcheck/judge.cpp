@@ -58,11 +58,11 @@ class Judge {
           for (const int between : {scale + 2, scale + 3}) {
             const View w = look(between);
             if (w == View::agrees) return result(Verdict::pass);
-            if (w == View::differs && differing) return result(Verdict::fail);
+            if (w == View::differs && differing && confirmed()) return result(Verdict::fail);
           }
         return look_wider(v);
       }
-      differing = v == View::differs ? differing + 1 : 0;
+      differing = v != View::differs ? 0 : differing && confirmed() ? differing + 1 : 1;
       if (differing == 1) differs_ = seen_;
       kinks = v == View::kinked ? kinks + 1 : 0;
       if (kinks == 1) kink_ = line_.estimate(row_, kink_scale_ = scale);
@@ -88,6 +88,13 @@ class Judge {
     return v;
   }
 
+  /// Two windows are taken for evidence where they differ from the analytic value by more than from each
+  /// other: the scatter of round-off inside the function does not.
+  bool confirmed() const {
+    return differs_ &&
+           std::abs(seen_.numeric - differs_->numeric) <= 0.5 * std::abs(seen_.analytic - seen_.numeric);
+  }
+
   Judgement result(Verdict v) const {
     Judgement j = v == Verdict::fail && differs_        ? *differs_
                   : v == Verdict::inconclusive && best_ ? *best_
@@ -103,19 +110,20 @@ class Judge {
       for (const int closer : {scale, scale - 3}) {
         const View v = look(closer);
         if (v == View::agrees) return result(Verdict::pass);
-        if (v == View::differs && ++differing == 2) return result(Verdict::fail);
         if (v != View::differs) break;
+        if (++differing == 2 && confirmed()) return result(Verdict::fail);
+        differs_ = seen_;
       }
     differing = 0;
-    for (const int scale : {3, 6, 9, 12}) {
+    for (const int scale : Line::kWider) {
       const View v = look(scale);
       if (v == View::agrees) return result(Verdict::pass);
       if (v != View::differs) {
         if (v != View::noisy && v != View::zero) break;
         continue;
       }
-      if (++differing == 1) differs_ = seen_;
-      if (differing == 2) return result(Verdict::fail);
+      if (++differing > 1 && confirmed()) return result(Verdict::fail);
+      differs_ = seen_;
     }
     return result(before == View::zero ? Verdict::zero : Verdict::inconclusive);
   }

@@ -93,6 +93,18 @@ const Line::Window& Line::window(int scale) {
   return w;
 }
 
+std::vector<bool> Line::unchanged() {
+  std::vector<bool> still(base_.values.size(), true);
+  for (const int scale : {0, proportional_scale(), kWider.front(), kWider.back()}) {
+    const Window& w = window(scale);
+    for (const auto* side : {&w.plus, &w.minus})
+      for (const std::vector<double>& results : *side)
+        for (std::size_t j = 0; j < results.size(); ++j)
+          if (results[j] != base_.values[j]) still[j] = false;
+  }
+  return still;
+}
+
 namespace {
 
 /// Differences of one row at each step of a window.

@@ -65,12 +65,16 @@ class Line {
   Estimate estimate(const Row& row, int scale);
   /// The moves made at a scale, as they were rounded.
   const std::vector<double>& moved(int scale) { return window(scale).by; }
+  /// True for each result that no step of usual size changes, be it small or large.
+  std::vector<bool> unchanged();
   /// Scale at which one element moves in proportion to itself; 0 where it does so already, and for several
   /// elements.
   int proportional_scale() const;
   /// Steps of a window; more where they start large, as a larger part of the function's curvature must be
   /// removed.
   static constexpr std::size_t kSteps = 3, kWideSteps = 6;
+  /// The larger windows that are tried.
+  static constexpr std::array<int, 4> kWider{3, 6, 9, 12};
 
  private:
   struct Window {

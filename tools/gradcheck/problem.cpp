@@ -88,23 +88,6 @@ Tensor GradientProblem::constant(std::size_t i, const Tensor& value) const {
 
 // ---- a tape ----
 
-namespace {
-
-class GeneralRules {
- public:
-  explicit GeneralRules(bool on) : before_(tapegrad::detail::general_rules_only()) {
-    tapegrad::detail::general_rules_only() = before_ || on;
-  }
-  ~GeneralRules() { tapegrad::detail::general_rules_only() = before_; }
-  GeneralRules(const GeneralRules&) = delete;
-  GeneralRules& operator=(const GeneralRules&) = delete;
-
- private:
-  bool before_;
-};
-
-}  // namespace
-
 Recording::Recording(const Problem& problem, std::span<const Tensor> at, std::span<const std::size_t> track) {
   std::vector<Tensor> in;
   for (std::size_t i = 0; i < at.size(); ++i) {

@@ -10,6 +10,7 @@
 #include <tapegrad/gradcheck/check.h>
 #include <tapegrad/graph/random.h>
 #include <tapegrad/graph/tape.h>
+#include <tapegrad/graph/vjp.h>
 
 /// The checker's own view of what it checks.
 namespace tapegrad::gradcheck::detail {
@@ -74,6 +75,20 @@ class GradientProblem final : public Problem {
 
 /// Which of an operation's rules a backward pass uses.
 enum class Rule : std::uint8_t { usual, general, recorded };
+
+/// While it lives, and where `on`, first-order passes of this thread use the general rules.
+class GeneralRules {
+ public:
+  explicit GeneralRules(bool on) : before_(tapegrad::detail::general_rules_only()) {
+    tapegrad::detail::general_rules_only() = before_ || on;
+  }
+  ~GeneralRules() { tapegrad::detail::general_rules_only() = before_; }
+  GeneralRules(const GeneralRules&) = delete;
+  GeneralRules& operator=(const GeneralRules&) = delete;
+
+ private:
+  bool before_;
+};
 
 /// A problem on a tape of its own, with leaves for some of its inputs.
 class Recording {

@@ -55,7 +55,9 @@ class Properties {
     check_forward(reference);
     check_nothing_changes();
     check_repeated();
+    check_rules_agree(reference);
     check_linear(reference);
+    if (session_.options.recorded) check_forward_product(reference);
     check_subsets();
     check_result_used_twice();
     check_inputs_used_elsewhere();
@@ -153,6 +155,15 @@ class Properties {
     }
   }
 
+  // Up to rounding: unlike the unit vectors of a Jacobian, random weights have all their digits.
+  void check_rules_agree(Recording& reference) {
+    for (const Rule rule : rules_of(session_.options).subspan(1)) {
+      const Tensors g = reference.vjp(weights_, rule);
+      for (std::size_t k = 0; k < g.size(); ++k)
+        compare(fmt::format("{}, beside the usual one", describe(rule)), k, g[k], to_doubles(gradient_[k]));
+    }
+  }
+
   // Linear, for every pattern of the incoming gradient w: v(w) = v(p) + v(w - p), v(cw) = c v(w), v(0) = 0.
   void check_linear(Recording& reference) {
     const auto vjp = [&](auto&& value) {
@@ -200,6 +211,46 @@ class Properties {
           break;
         }
     }
+  }
+
+  // The product of the Jacobian with a direction d, by differentiating the recorded gradient with respect to
+  // its incoming one: <w, J d> is <J^T w, d> for every w.
+  void check_forward_product(Recording& reference) {
+    Tensors directions;
+    for (const std::size_t i : wanted_)
+      directions.push_back(random_weights(at_[i].shape(), at_[i].dtype(), session_.generator));
+    Recording recording(problem_, at_, wanted_);
+    Tensors leaves;
+    for (const Tensor& w : weights_) leaves.push_back(recording.tape().watch(w.copy()));
+    const Tensors gradients = recording.vjp(leaves, Rule::recorded);
+    Tensor product;
+    for (std::size_t k = 0; k < gradients.size(); ++k) {
+      if (!gradients[k].tracked()) continue;
+      const Tensor part = sum(mul(gradients[k], directions[k]));
+      product = product.defined() ? add(product, part) : part;
+    }
+    Tensors forward;
+    if (product.defined()) forward = recording.tape().grad(product, leaves);
+    Tensors fresh;
+    for (const Tensor& w : weights_)
+      fresh.push_back(random_weights(w.shape(), w.dtype(), session_.generator));
+    double left = 0, right = 0, size = 0;
+    for (std::size_t j = 0; j < forward.size(); ++j) {
+      const std::vector<double> a = to_doubles(forward[j]), w = to_doubles(fresh[j]);
+      for (std::size_t e = 0; e < a.size(); ++e) left += a[e] * w[e], size += std::abs(a[e] * w[e]);
+    }
+    const Tensors backward = reference.vjp(fresh);
+    for (std::size_t k = 0; k < backward.size(); ++k) {
+      const std::vector<double> g = to_doubles(backward[k]), d = to_doubles(directions[k]);
+      for (std::size_t e = 0; e < g.size(); ++e) right += g[e] * d[e], size += std::abs(g[e] * d[e]);
+    }
+    if (std::abs(left - right) <= 1e-11 * size || !std::isfinite(size)) return;
+    session_.report.add({.verdict = Verdict::fail,
+                         .what = "forward product beside the gradient",
+                         .input = "inputs",
+                         .index = ", random direction",
+                         .analytic = left,
+                         .numeric = right});
   }
 
   void check_subsets() {
@@ -294,14 +345,18 @@ class Properties {
       }
       if (!total.defined()) continue;
       total = add(total, sum(mul(inner, other)));
-      const Tensor got = tape.grad(total, leaf);
       std::vector<double> expected = to_doubles(gradient_[k]), size = expected;
       const std::vector<double> o = to_doubles(other);
       for (std::size_t e = 0; e < expected.size(); ++e) {
         size[e] = std::abs(expected[e]) + std::abs(o[e]);
         expected[e] += o[e];
       }
-      compare("input used elsewhere too", k, to_doubles(got), expected, size);
+      for (const Rule rule : rules_of(session_.options)) {
+        const GeneralRules general(rule == Rule::general);
+        const Record record = rule == Rule::recorded ? Record::yes : Record::no;
+        compare(fmt::format("input used elsewhere too, {}", describe(rule)), k,
+                to_doubles(tape.grad(total, leaf, {{}, record})), expected, size);
+      }
     }
   }
 

@@ -1,7 +1,9 @@
 #include <algorithm>
 #include <cmath>
+#include <exception>
 #include <numeric>
 
+#include <tapegrad/gradcheck/derivatives.h>
 #include <tapegrad/gradcheck/samples.h>
 #include <tapegrad/ops/samples.h>
 
@@ -162,6 +164,50 @@ std::vector<Input> all_drawn(const Samples::Sample& sample, Generator& g) {
 
 SampleProblem::SampleProblem(const Samples::Sample& sample, Generator& g)
     : Problem(all_drawn(sample, g)), sample_(sample) {}
+
+namespace {
+
+void check_convention(const Samples::Sample& sample, const Problem& problem, const Options& options,
+                      Report& report) {
+  const std::vector<std::size_t> wanted = problem.wanted();
+  for (const Rule rule : rules_of(options)) {
+    Recording recording(problem, problem.values(), wanted);
+    std::vector<Tensor> ones;
+    for (const Tensor& r : recording.results()) ones.push_back(Tensor::ones(r.shape(), r.dtype()));
+    const std::vector<Tensor> g = recording.vjp(ones, rule);
+    for (std::size_t k = 0; k < g.size() && k < sample.gradients.size(); ++k) {
+      const std::vector<double> got = to_doubles(g[k]), expected = to_doubles(sample.gradients[k]);
+      if (got.size() != expected.size())
+        throw ArgumentError(fmt::format("gradcheck: the sample documents {} gradients of input {}, it has {}",
+                                        expected.size(), k, got.size()));
+      for (std::size_t e = 0; e < got.size(); ++e)
+        if (!(std::abs(got[e] - expected[e]) <= 1e-12 * std::abs(expected[e])))
+          report.add({.verdict = Verdict::fail,
+                      .what = std::string("documented convention, ") + std::string(describe(rule)),
+                      .input = problem.inputs()[wanted[k]].name,
+                      .index = fmt::format("[{}]", e),
+                      .analytic = got[e],
+                      .numeric = expected[e]});
+    }
+  }
+}
+
+}  // namespace
+
+void check_sample(const Samples::Sample& sample, const Problem& problem, const Options& options,
+                  Report& report) {
+  if (!sample.gradients.empty()) {
+    try {
+      check_convention(sample, problem, options, report);
+    } catch (const std::exception& e) {
+      report.add(
+          {.verdict = Verdict::fail, .what = "documented convention", .input = "threw", .message = e.what()});
+    }
+  }
+  Options each = options;
+  if (!sample.gradients.empty()) each.order = 1;
+  check_problem(problem, each, report);
+}
 
 std::string label_of(const Samples::Sample& sample) {
   std::string text = sample.label;

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <tapegrad/gradcheck/problem.h>
@@ -18,8 +20,14 @@ class SampleProblem final : public Problem {
   const Samples::Sample& sample_;
 };
 
+/// Checks the sample's problem by all that the options ask and by what the sample documents.
+void check_sample(const Samples::Sample& sample, const Problem& problem, const Options& options,
+                  Report& report);
+
 /// One input in f64 (or i64).
 Input drawn(const SampleInput& from, std::string name, Generator& generator);
+/// A seed that depends on what is checked alone, so that one sample can be repeated by itself (FNV-1a).
+std::uint64_t seed_of(std::string_view name, std::size_t sample, std::uint64_t seed);
 /// Its label and the shapes of its inputs.
 std::string label_of(const Samples::Sample& sample);
 

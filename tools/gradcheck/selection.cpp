@@ -15,7 +15,7 @@ namespace tapegrad::gradcheck {
 namespace {
 
 template <class T>
-std::optional<T> number(std::string_view text) {
+std::optional<T> parsed(std::string_view text) {
   T value{};
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error != std::errc() || end != text.data() + text.size()) return {};
@@ -26,8 +26,8 @@ std::optional<T> number(std::string_view text) {
 
 Shard parse_shard(std::string_view text) {
   const std::size_t slash = text.find('/');
-  const auto index = number<int>(text.substr(0, slash));
-  const auto count = slash == text.npos ? std::nullopt : number<int>(text.substr(slash + 1));
+  const auto index = parsed<int>(text.substr(0, slash));
+  const auto count = slash == text.npos ? std::nullopt : parsed<int>(text.substr(slash + 1));
   if (!index || !count || *index < 1 || *index > *count)
     throw ArgumentError(
         fmt::format("--shard '{}' is no part; give i/n with i from 1 to n, such as 1/3, 2/3 and 3/3", text));
@@ -146,16 +146,21 @@ Subject Job::check(const Options& options, const SampleChoice& choice) const {
   });
 }
 
+std::vector<PlantedFault> Job::plant_faults(const Options& options,
+                                            const std::vector<EquivalentFault>& equivalents) const {
+  return under_name(name(), [&] { return self_test(*op, options, equivalents); });
+}
+
 SampleName parse_sample(std::string_view text, std::uint64_t seed) {
   const std::size_t hash = text.rfind('#');
   const std::size_t colon = hash == text.npos ? text.npos : text.find(':', hash);
   const auto sample =
-      hash == text.npos ? std::nullopt : number<std::size_t>(text.substr(hash + 1, colon - hash - 1));
+      hash == text.npos ? std::nullopt : parsed<std::size_t>(text.substr(hash + 1, colon - hash - 1));
   std::optional<std::uint64_t> own = seed;
   if (colon != text.npos) {
     constexpr std::string_view kSeed = "seed=";
     const std::string_view rest = text.substr(colon + 1);
-    own = rest.starts_with(kSeed) ? number<std::uint64_t>(rest.substr(kSeed.size())) : std::nullopt;
+    own = rest.starts_with(kSeed) ? parsed<std::uint64_t>(rest.substr(kSeed.size())) : std::nullopt;
   }
   if (!sample || !own || hash == 0)
     throw ArgumentError(fmt::format(

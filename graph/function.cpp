@@ -1,0 +1,13 @@
+#include <tapegrad/graph/errors.h>
+#include <tapegrad/graph/function.h>
+
+#include <fmt/format.h>
+
+namespace tapegrad::detail {
+
+void throw_arity(std::size_t takes, std::size_t given) {
+  throw ArgumentError(fmt::format("function: it takes {} tensor{}, and {} {} given", takes,
+                                  takes == 1 ? "" : "s", given, given == 1 ? "was" : "were"));
+}
+
+}  // namespace tapegrad::detail

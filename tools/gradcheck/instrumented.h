@@ -1,0 +1,223 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include <tapegrad/ops/kernels/real.h>
+
+/// The number type that elementwise formulas are instantiated with to be observed: a double that tells which
+/// operations are made of it and which way every comparison goes, and that can be made to do one of its
+/// operations wrong.
+namespace tapegrad::gradcheck::detail {
+
+/// The operation that is to be done wrong, and how.
+enum class Slip : std::uint8_t {
+  none,
+  left,        ///< the right operand is forgotten: a + b becomes a, sin(x) becomes x
+  right,       ///< the left one
+  opposite,    ///< the inverse operation: + for -, * for /; the other branch; sin for cos, log for exp
+  off_by_one,  ///< a constant of the formula one too large
+};
+
+/// An operation of a formula.
+struct Site {
+  const char* name;
+  bool binary = false;    ///< it has two operands
+  bool constant = false;  ///< one of them is a constant
+};
+
+/// What the numbers of this thread report to.
+struct Observer {
+  std::size_t next = 0;  ///< operations of the formula so far
+  std::size_t slip_at = SIZE_MAX;
+  Slip slip = Slip::none;
+  std::vector<Site>* sites = nullptr;             ///< where given, they are listed
+  std::vector<std::uint8_t>* branches = nullptr;  ///< where given, every decision is appended
+
+  bool slips(const Site& site) {
+    if (sites) sites->push_back(site);
+    return next++ == slip_at;
+  }
+  void decide(int way) {
+    if (branches) branches->push_back(static_cast<std::uint8_t>(way));
+  }
+};
+
+inline Observer& observer() {
+  static thread_local Observer o;
+  return o;
+}
+
+struct Mask {
+  bool v;
+};
+
+struct Instrumented {
+  using R = tapegrad::detail::Real<double>;
+  R r;
+
+  static Instrumented of(double v) { return {R{v}}; }
+
+ private:
+  /// One operation with two operands: `f`, unless it is the one to slip.
+  template <class F, class Opposite>
+  static Instrumented binary(const Site& site, Instrumented a, Instrumented b, F f, Opposite opposite) {
+    Observer& o = observer();
+    if (!o.slips(site)) return {f(a.r, b.r)};
+    switch (o.slip) {
+      case Slip::left:
+        return a;
+      case Slip::right:
+        return b;
+      case Slip::opposite:
+        return {opposite(a.r, b.r)};
+      default:
+        return {f(a.r, b.r)};
+    }
+  }
+  template <class F, class Opposite>
+  static Instrumented with_constant(const char* name, Instrumented a, double c, F f, Opposite opposite) {
+    Observer& o = observer();
+    if (!o.slips({name, true, true})) return {f(a.r, R{c})};
+    switch (o.slip) {
+      case Slip::left:
+        return a;
+      case Slip::right:
+        return of(c);
+      case Slip::opposite:
+        return {opposite(a.r, R{c})};
+      case Slip::off_by_one:
+        return {f(a.r, R{c + 1})};
+      default:
+        return {f(a.r, R{c})};
+    }
+  }
+  template <class F, class Opposite>
+  static Instrumented unary(const char* name, Instrumented x, F f, Opposite opposite) {
+    Observer& o = observer();
+    if (!o.slips({name})) return {f(x.r)};
+    switch (o.slip) {
+      case Slip::left:
+        return x;
+      case Slip::opposite:
+        return {opposite(x.r)};
+      default:
+        return {f(x.r)};
+    }
+  }
+  static Mask compared(const char* name, bool result) {
+    Observer& o = observer();
+    const bool slips = o.slips({name}) && o.slip == Slip::opposite;
+    o.decide(result);
+    return {result != slips};
+  }
+  static Instrumented chosen(const char* name, Instrumented a, Instrumented b, bool first, bool tie) {
+    Observer& o = observer();
+    const bool slips = o.slips({name, true}) && o.slip == Slip::opposite;
+    o.decide(tie ? 2 : first);
+    return first != slips ? a : b;
+  }
+
+ public:
+#define TAPEGRAD_BINARY(op, inverse)                                                               \
+  friend Instrumented operator op(Instrumented a, Instrumented b) {                                \
+    return binary(                                                                                 \
+        {#op, true}, a, b, [](R x, R y) { return x op y; }, [](R x, R y) { return x inverse y; }); \
+  }                                                                                                \
+  friend Instrumented operator op(Instrumented a, double c) {                                      \
+    return with_constant(                                                                          \
+        #op, a, c, [](R x, R y) { return x op y; }, [](R x, R y) { return x inverse y; });         \
+  }                                                                                                \
+  friend Instrumented operator op(double c, Instrumented a) {                                      \
+    return with_constant(                                                                          \
+        #op, a, c, [](R x, R y) { return y op x; }, [](R x, R y) { return y inverse x; });         \
+  }
+  TAPEGRAD_BINARY(+, -)
+  TAPEGRAD_BINARY(-, +)
+  TAPEGRAD_BINARY(*, /)
+  TAPEGRAD_BINARY(/, *)
+#undef TAPEGRAD_BINARY
+
+#define TAPEGRAD_COMPARE(op)                                                                        \
+  friend Mask operator op(Instrumented a, Instrumented b) { return compared(#op, a.r.v op b.r.v); } \
+  friend Mask operator op(Instrumented a, double b) { return compared(#op, a.r.v op b); }           \
+  friend Mask operator op(double a, Instrumented b) { return compared(#op, a op b.r.v); }
+  TAPEGRAD_COMPARE(<)
+  TAPEGRAD_COMPARE(<=)
+  TAPEGRAD_COMPARE(>)
+  TAPEGRAD_COMPARE(>=)
+  TAPEGRAD_COMPARE(==)
+  TAPEGRAD_COMPARE(!=)
+#undef TAPEGRAD_COMPARE
+
+#define TAPEGRAD_UNARY(name, other)                                        \
+  friend Instrumented name(Instrumented x) {                               \
+    return unary(                                                          \
+        #name, x, [](R v) { return name(v); }, [](R v) { return other; }); \
+  }
+  friend Instrumented operator-(Instrumented x) {
+    return unary(
+        "negation", x, [](R v) { return -v; }, [](R v) { return v; });
+  }
+  TAPEGRAD_UNARY(exp, expm1(v))
+  TAPEGRAD_UNARY(expm1, exp(v))
+  TAPEGRAD_UNARY(log, log1p(v))
+  TAPEGRAD_UNARY(log1p, log(v))
+  TAPEGRAD_UNARY(sqrt, v* v)
+  TAPEGRAD_UNARY(sin, cos(v))
+  TAPEGRAD_UNARY(cos, sin(v))
+  TAPEGRAD_UNARY(tan, tanh(v))
+  TAPEGRAD_UNARY(asin, acos(v))
+  TAPEGRAD_UNARY(acos, asin(v))
+  TAPEGRAD_UNARY(atan, tan(v))
+  TAPEGRAD_UNARY(sinh, cosh(v))
+  TAPEGRAD_UNARY(cosh, sinh(v))
+  TAPEGRAD_UNARY(tanh, tan(v))
+  TAPEGRAD_UNARY(erf, erfc(v))
+  TAPEGRAD_UNARY(erfc, erf(v))
+  TAPEGRAD_UNARY(normal_cdf, normal_cdf(-v))
+  TAPEGRAD_UNARY(sigmoid, sigmoid(-v))
+#undef TAPEGRAD_UNARY
+  friend Instrumented abs(Instrumented x) {
+    observer().decide(x.r.v > 0 ? 1 : x.r.v < 0 ? 0 : 2);
+    return unary(
+        "abs", x, [](R v) { return abs(v); }, [](R v) { return -abs(v); });
+  }
+  friend Instrumented sign(Instrumented x) {
+    observer().decide(x.r.v > 0 ? 1 : x.r.v < 0 ? 0 : 2);
+    return unary(
+        "sign", x, [](R v) { return sign(v); }, [](R v) { return -sign(v); });
+  }
+  friend Instrumented pow(Instrumented a, Instrumented b) {
+    return binary(
+        {"pow", true}, a, b, [](R x, R y) { return pow(x, y); }, [](R x, R y) { return pow(y, x); });
+  }
+  friend Instrumented pow(Instrumented a, double c) {
+    return with_constant(
+        "pow", a, c, [](R x, R y) { return pow(x, y); }, [](R x, R y) { return pow(y, x); });
+  }
+  friend Instrumented maximum(Instrumented a, Instrumented b) {
+    return chosen("maximum", a, b, a.r.v > b.r.v || a.r.v != a.r.v, a.r.v == b.r.v);
+  }
+  friend Instrumented minimum(Instrumented a, Instrumented b) {
+    return chosen("minimum", a, b, a.r.v < b.r.v || a.r.v != a.r.v, a.r.v == b.r.v);
+  }
+  friend Instrumented maximum(Instrumented a, double b) { return maximum(a, of(b)); }
+  friend Instrumented minimum(Instrumented a, double b) { return minimum(a, of(b)); }
+
+  friend Instrumented where(Mask m, Instrumented a, Instrumented b) {
+    Observer& o = observer();
+    return m.v != (o.slips({"where", true}) && o.slip == Slip::opposite) ? a : b;
+  }
+  friend Instrumented where(Mask m, Instrumented a, double b) { return where(m, a, of(b)); }
+  friend Instrumented where(Mask m, double a, Instrumented b) { return where(m, of(a), b); }
+
+  friend Mask mask(Instrumented x) { return x != 0; }
+  friend Instrumented number(Instrumented x) { return x; }
+};
+
+inline Mask operator|(Mask a, Mask b) { return {a.v || b.v}; }
+inline Instrumented number(Mask m) { return Instrumented::of(m.v ? 1 : 0); }
+
+}  // namespace tapegrad::gradcheck::detail

@@ -481,6 +481,24 @@ BOOST_AUTO_TEST_CASE(a_failure_in_the_table) {
   BOOST_TEST(contains(unproven, "UNPROVEN\n  order 1: no derivative other than zero in any sample\n"));
 }
 
+// ---- the self-test ----
+
+BOOST_AUTO_TEST_CASE(planted_faults) {
+  const Catalog c = catalog_of<Twice, Step, Once>({{"affine", affine}});
+  const Outcome good = run(c, {"--self-test"});
+  BOOST_TEST(good.code == 0, good.out);
+  BOOST_TEST(contains(good.out, "killed"));
+  BOOST_TEST(contains(good.out, "\nstep    not differentiable\n"));
+  BOOST_TEST(contains(good.out, " faults planted in 3 ops: "));
+  BOOST_TEST(untimed(run(c, {"--self-test", "--threads", "3"}).out) == untimed(good.out));
+  // Where all gradients are 0 no fault makes a difference.
+  const Outcome idle = run(catalog_of<OnlyAtZero, Twice>(), {"--self-test", "--fail-fast"});
+  BOOST_TEST(idle.code == 4);
+  BOOST_TEST(contains(idle.out, "FAIL\n  zero"), idle.out);
+  BOOST_TEST(!contains(idle.out, "\ntwice"));
+  BOOST_TEST(code(c, {"--self-test", "--module", "affine"}) == 2);
+}
+
 // ---- other formats ----
 
 BOOST_AUTO_TEST_CASE(json) {

@@ -22,6 +22,7 @@ std::string FaultTable::rows(const std::vector<PlantedFault>& faults) {
   for (const Job& job : jobs_) width = std::max(width, job.name().size());
   std::map<Fate, std::size_t> count;
   for (const PlantedFault& f : faults) ++count[f.fate], ++total_[f.fate];
+  if (faults.empty()) return fmt::format("{:<{}}  not differentiable\n", jobs_[next_++].name(), width);
   const bool all_found = std::ranges::all_of(faults, [](const PlantedFault& f) { return is_found(f.fate); });
   std::string text =
       fmt::format("{:<{}}  {:>4} faults: {:>4} killed, {:>2} equivalent  {}\n", jobs_[next_++].name(), width,

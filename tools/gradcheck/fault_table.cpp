@@ -23,6 +23,7 @@ std::string FaultTable::rows(const std::vector<PlantedFault>& faults) {
   std::map<Fate, std::size_t> count;
   for (const PlantedFault& f : faults) ++count[f.fate], ++total_[f.fate];
   if (faults.empty()) return fmt::format("{:<{}}  not differentiable\n", jobs_[next_++].name(), width);
+  ++ops_;
   const bool all_found = std::ranges::all_of(faults, [](const PlantedFault& f) { return is_found(f.fate); });
   std::string text =
       fmt::format("{:<{}}  {:>4} faults: {:>4} killed, {:>2} equivalent  {}\n", jobs_[next_++].name(), width,
@@ -44,7 +45,7 @@ std::string FaultTable::summary(double seconds) const {
     text += fmt::format("{} {} {}", text.empty() ? ":" : ",", count, name_of(fate));
     all += count;
   }
-  return fmt::format("{} faults planted in {} ops{}; in {:.1f} s\n", all, next_, text, seconds);
+  return fmt::format("{} faults planted in {} ops{} in {:.1f} s\n", all, ops_, text, seconds);
 }
 
 }  // namespace tapegrad::gradcheck::detail

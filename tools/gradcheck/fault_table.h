@@ -26,7 +26,8 @@ class FaultTable {
 
   const CommandOptions& options_;
   const std::vector<Job>& jobs_;
-  std::size_t next_ = 0;
+  std::size_t next_ = 0;  ///< position of the op whose turn it is
+  std::size_t ops_ = 0;   ///< that faults were planted in
   std::map<Fate, std::size_t> total_;
 };
 

@@ -9,6 +9,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 namespace tapegrad::nn {
@@ -50,6 +51,29 @@ void AtomicFile::commit() {
 void AtomicFile::fail(const char* what) const {
   const int error = errno;
   throw FileError(fmt::format("'{}' {}: {}", path_, what, std::generic_category().message(error)));
+}
+
+InputFile::InputFile(const std::string& path) : path_(path), file_(std::fopen(path.c_str(), "rb")) {
+  struct stat status {};
+  if (!file_ || ::fstat(::fileno(file_.get()), &status) != 0) fail_errno("cannot be opened");
+  if (!S_ISREG(status.st_mode)) fail("is no regular file");
+  size_ = static_cast<std::uint64_t>(status.st_size);
+}
+
+void InputFile::seek(std::uint64_t position) {
+  if (::fseeko(file_.get(), static_cast<off_t>(position), SEEK_SET) != 0) fail_errno("cannot be read");
+}
+
+void InputFile::read(void* out, std::size_t bytes) {
+  if (std::fread(out, 1, bytes, file_.get()) == bytes) return;
+  if (std::ferror(file_.get())) fail_errno("cannot be read");
+  fail("became shorter while it was read");
+}
+
+void InputFile::fail(const std::string& what) const { throw FileError(fmt::format("'{}' {}", path_, what)); }
+
+void InputFile::fail_errno(const char* what) const {
+  fail(fmt::format("{}: {}", what, std::generic_category().message(errno)));
 }
 
 }  // namespace tapegrad::nn

@@ -1,6 +1,9 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <memory>
 #include <string>
 #include <string_view>
 
@@ -31,6 +34,31 @@ class TAPEGRAD_API AtomicFile {
   std::string path_;
   std::string temporary_;
   int descriptor_ = -1;
+};
+
+/// A regular file open for reading. Every error names the file.
+class TAPEGRAD_API InputFile {
+ public:
+  /// Throws FileError where there is no such file, it cannot be read, or it is a folder or a device.
+  explicit InputFile(const std::string& path);
+
+  std::uint64_t size() const noexcept { return size_; }
+  /// Goes on at this byte, counted from the start.
+  void seek(std::uint64_t position);
+  /// The next bytes. Throws FileError where there are fewer.
+  void read(void* out, std::size_t bytes);
+  /// Throws FileError: "'PATH' WHAT".
+  [[noreturn]] void fail(const std::string& what) const;
+
+ private:
+  struct Close {
+    void operator()(std::FILE* f) const { std::fclose(f); }
+  };
+  [[noreturn]] void fail_errno(const char* what) const;
+
+  std::string path_;
+  std::unique_ptr<std::FILE, Close> file_;
+  std::uint64_t size_ = 0;
 };
 
 }  // namespace tapegrad::nn

@@ -5,6 +5,7 @@
 #include <typeinfo>
 
 #include <tapegrad/graph/errors.h>
+#include <tapegrad/nn/hook.h>
 #include <tapegrad/nn/module.h>
 #include <tapegrad/optim/state.h>
 
@@ -159,6 +160,15 @@ void Module::visit(Visitor&) {}
 Tensor Module::forward(const Tensor&) {
   throw Error(fmt::format("{}: it does not override forward(const Tensor&), so it cannot be called",
                           class_of(*this)));
+}
+
+Tensor Module::operator()(const Tensor& x) { return call(*this, {}, x); }
+
+Tensor Module::call(Module& module, std::string_view name, const Tensor& x) {
+  const Scope inside(name, &module, &find_name);
+  Tensor y = module.forward(x);
+  HookBase::report(module, y);
+  return y;
 }
 
 std::unique_ptr<Module> Module::blank() const {

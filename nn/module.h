@@ -47,11 +47,8 @@ class TAPEGRAD_API Module {
 
   /// The function itself; call the module to run it. Throws Error unless overridden.
   virtual Tensor forward(const Tensor& x);
-  /// forward(x) inside scope().
-  Tensor operator()(const Tensor& x) {
-    const Scope inside = scope();
-    return forward(x);
-  }
+  /// forward(x) inside scope(), seen by the hooks there are.
+  Tensor operator()(const Tensor& x);
   /// A scope in which messages speak of this module: `affine 'net.fc2'`. The name is the one under which the
   /// module whose scope is open around this one visits it; a module that is called by itself has none. For
   /// functions other than forward, which open it themselves: `const Scope inside = scope();`
@@ -92,10 +89,8 @@ class TAPEGRAD_API Module {
   Module() noexcept = default;
   Module(Module&&) noexcept = default;
   Module& operator=(Module&&) noexcept = default;
-  /// For a module that knows under which name it calls another: the other's scope() without the search.
-  static Scope scope_of(const Module& module, std::string_view name) {
-    return Scope(name, &module, &find_name);
-  }
+  /// module(x) for a module that knows under which name it calls another, which need not be searched then.
+  static Tensor call(Module& module, std::string_view name, const Tensor& x);
 
  private:
   static void find_name(const void* module, const void* outer, detail::PoolString& name);

@@ -13,13 +13,18 @@ namespace tapegrad::nn::safetensors {
 
 namespace {
 
+using files::Element;
 using Json = nlohmann::json;
 
 struct DtypeName {
-  Dtype dtype;
+  Element element;
   std::string_view name;
 };
-constexpr DtypeName kDtypes[] = {{f32, "F32"}, {f64, "F64"}, {i64, "I64"}};
+constexpr DtypeName kDtypes[] = {{Element::f16, "F16"},     {Element::bf16, "BF16"}, {Element::f32, "F32"},
+                                 {Element::f64, "F64"},     {Element::i8, "I8"},     {Element::i16, "I16"},
+                                 {Element::i32, "I32"},     {Element::i64, "I64"},   {Element::u8, "U8"},
+                                 {Element::u16, "U16"},     {Element::u32, "U32"},   {Element::u64, "U64"},
+                                 {Element::boolean, "BOOL"}};
 
 std::string quoted(const std::string& text) {
   try {
@@ -107,13 +112,15 @@ class Reader : public nlohmann::json_sax<Json> {
     if (place_ != Place::dtype) refuse("a text");
     for (const DtypeName& d : kDtypes) {
       if (d.name != text) continue;
-      entry_.dtype = d.dtype;
+      entry_.element = d.element;
+      dtype_name_ = d.name;
       dtype_given_ = true;
       place_ = Place::fields;
       return true;
     }
-    throw FileError(
-        fmt::format("tensor '{}' has elements of {}; F32, F64 and I64 are supported", name_, text));
+    throw FileError(fmt::format(
+        "tensor '{}' has elements of {}; F16, BF16, F32, F64, I8 to I64, U8 to U64 and BOOL are supported",
+        name_, text));
   }
 
   bool start_array(std::size_t) override {
@@ -201,11 +208,10 @@ class Reader : public nlohmann::json_sax<Json> {
       throw FileError(fmt::format("tensor '{}' needs a dtype, a shape and data_offsets", name_));
     entry_.begin = offsets_[0];
     entry_.end = offsets_[1];
-    const std::uint64_t bytes = static_cast<std::uint64_t>(entry_.shape.size()) * size_of(entry_.dtype);
+    const std::uint64_t bytes = static_cast<std::uint64_t>(entry_.shape.size()) * size_of(entry_.element);
     if (entry_.begin > entry_.end || entry_.end - entry_.begin != bytes)
       throw FileError(fmt::format("tensor '{}' lies at [{}, {}], but {} elements of {} need {} bytes", name_,
-                                  entry_.begin, entry_.end, entry_.shape.size(), name_of(entry_.dtype),
-                                  bytes));
+                                  entry_.begin, entry_.end, entry_.shape.size(), dtype_name_, bytes));
     header_.entries.push_back(std::move(entry_));
   }
 
@@ -215,6 +221,7 @@ class Reader : public nlohmann::json_sax<Json> {
   std::string name_;
   std::string metadata_key_;
   Entry entry_;
+  std::string_view dtype_name_;
   bool dtype_given_ = false;
   bool shape_given_ = false;
   std::vector<std::uint64_t> numbers_;
@@ -222,6 +229,15 @@ class Reader : public nlohmann::json_sax<Json> {
 };
 
 }  // namespace
+
+bool is_utf8(const std::string& text) {
+  try {
+    quoted(text);
+    return true;
+  } catch (const ArgumentError&) {
+    return false;
+  }
+}
 
 std::string write_header(const Header& header) {
   std::string out = "{";
@@ -242,7 +258,7 @@ std::string write_header(const Header& header) {
   for (const Entry& e : header.entries) {
     begin_item(e.name);
     for (const DtypeName& d : kDtypes)
-      if (d.dtype == e.dtype)
+      if (d.element == e.element)
         out += fmt::format(R"({{"dtype":"{}","shape":[{}],"data_offsets":[{},{}]}})", d.name,
                            fmt::join(e.shape.dims(), ","), e.begin, e.end);
   }

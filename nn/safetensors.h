@@ -5,8 +5,8 @@
 #include <string_view>
 #include <vector>
 
-#include <tapegrad/graph/dtype.h>
 #include <tapegrad/graph/shape.h>
+#include <tapegrad/nn/elements.h>
 #include <tapegrad/nn/serialize.h>
 
 /// The JSON header of a safetensors file. Not part of the library's interface.
@@ -16,7 +16,7 @@ inline constexpr std::string_view kMetadata = "__metadata__";
 
 struct Entry {
   std::string name;
-  Dtype dtype = f32;
+  files::Element element = files::Element::f32;
   Shape shape;
   std::uint64_t begin = 0;  ///< of its bytes, from the end of the header
   std::uint64_t end = 0;
@@ -26,6 +26,8 @@ struct Header {
   std::vector<Entry> entries;
   Metadata metadata;
 };
+
+bool is_utf8(const std::string& text);
 
 /// Throws ArgumentError for a name or a text that is not UTF-8.
 std::string write_header(const Header& header);

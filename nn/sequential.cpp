@@ -40,10 +40,7 @@ void Sequential::visit(Visitor& v) {
 
 Tensor Sequential::forward(const Tensor& x) {
   Tensor y = x;
-  for (const Layer& l : layers_) {
-    const Scope inside = scope_of(*l.module, l.name);
-    y = l.module->forward(y);
-  }
+  for (const Layer& l : layers_) y = call(*l.module, l.name, y);
   return y;
 }
 

@@ -1,27 +1,23 @@
 #include <algorithm>
-#include <array>
-#include <bit>
-#include <cerrno>
-#include <cstdio>
-#include <memory>
+#include <cstring>
 #include <set>
 #include <string_view>
-#include <system_error>
 #include <utility>
 
 #include <tapegrad/graph/errors.h>
+#include <tapegrad/nn/elements.h>
 #include <tapegrad/nn/file.h>
+#include <tapegrad/nn/npy_format.h>
+#include <tapegrad/nn/npz.h>
 #include <tapegrad/nn/safetensors.h>
 #include <tapegrad/nn/serialize.h>
+#include <tapegrad/nn/zip.h>
 
 #include <fmt/format.h>
-#include <sys/stat.h>
 
 namespace tapegrad::nn {
 
 using tapegrad::detail::TensorAccess;
-
-static_assert(std::endian::native == std::endian::little, "elements are stored in little-endian order");
 
 namespace {
 
@@ -38,46 +34,25 @@ void require_saveable(const State& state) {
   }
 }
 
-/// A file open for reading, and what is known of it.
-class Input {
- public:
-  explicit Input(const std::string& path) : path_(path), file_(std::fopen(path.c_str(), "rb")) {
-    struct stat status {};
-    if (!file_ || ::fstat(::fileno(file_.get()), &status) != 0) fail_errno("cannot be opened");
-    if (!S_ISREG(status.st_mode)) fail("is no regular file");
-    size_ = static_cast<std::uint64_t>(status.st_size);
-  }
-  std::uint64_t size() const { return size_; }
-  void read(void* out, std::size_t bytes) {
-    if (std::fread(out, 1, bytes, file_.get()) == bytes) return;
-    if (std::ferror(file_.get())) fail_errno("cannot be read");
-    fail("became shorter while it was read");
-  }
-  [[noreturn]] void fail(const std::string& what) const {
-    throw FileError(fmt::format("'{}' {}", path_, what));
-  }
-  [[noreturn]] void fail_errno(const char* what) const {
-    fail(fmt::format("{}: {}", what, std::generic_category().message(errno)));
-  }
+// The format's own limit keeps a damaged length from taking all memory.
+constexpr std::uint64_t kLongestHeader = 100'000'000;
 
- private:
-  struct Close {
-    void operator()(std::FILE* f) const { std::fclose(f); }
-  };
-  std::string path_;
-  std::unique_ptr<std::FILE, Close> file_;
-  std::uint64_t size_ = 0;
-};
-
-std::string read_header(Input& file) {
+std::uint64_t read_length(InputFile& file) {
   std::uint64_t length = 0;
   if (file.size() < sizeof length)
     file.fail(fmt::format("is no safetensors file: {} bytes are fewer than the 8 of its header's length",
                           file.size()));
   file.read(&length, sizeof length);
-  // The format's own limit keeps a damaged length from taking all memory.
-  constexpr std::uint64_t kLongest = 100'000'000;
-  if (length > kLongest || length > file.size() - sizeof length)
+  return length;
+}
+
+/// Whether a file that starts with this length starts with that text. No header is as long as a text says.
+bool is_text(std::uint64_t length, std::string_view text) {
+  return length > kLongestHeader && std::memcmp(&length, text.data(), text.size()) == 0;
+}
+
+std::string read_header(InputFile& file, std::uint64_t length) {
+  if (length > kLongestHeader || length > file.size() - sizeof length)
     file.fail(
         fmt::format("is no safetensors file or is truncated: it announces a header of {} bytes, {} follow",
                     length, file.size() - sizeof length));
@@ -87,7 +62,7 @@ std::string read_header(Input& file) {
 }
 
 /// The entries in the order of their data, which must fill [0, size) without a gap.
-std::vector<const safetensors::Entry*> in_file_order(const Input& file, const safetensors::Header& header,
+std::vector<const safetensors::Entry*> in_file_order(const InputFile& file, const safetensors::Header& header,
                                                      std::uint64_t size) {
   std::vector<const safetensors::Entry*> entries;
   for (const safetensors::Entry& e : header.entries) entries.push_back(&e);
@@ -108,10 +83,23 @@ std::vector<const safetensors::Entry*> in_file_order(const Input& file, const sa
   return entries;
 }
 
+Tensor read_tensor(InputFile& file, const safetensors::Entry& e) {
+  files::FileSource source(file);
+  try {
+    return read_elements(source, e.shape, e.element);
+  } catch (const FileError& error) {
+    file.fail(fmt::format("cannot be read, tensor '{}': {}", e.name, error.what()));
+  }
+}
+
 }  // namespace
 
 void save_state(const std::string& path, const State& state, const Metadata& metadata) {
   require_saveable(state);
+  if (path.ends_with(".npy"))
+    throw ArgumentError(fmt::format(
+        "save_state: '{}' would hold one array without a name; take .npz, or save_npy for a tensor", path));
+  if (path.ends_with(".npz")) return npz::save(path, state, metadata);
   // Elements of 8 bytes first, so that every tensor of the file is aligned.
   std::vector<std::size_t> order(state.size());
   for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
@@ -122,7 +110,8 @@ void save_state(const std::string& path, const State& state, const Metadata& met
   std::uint64_t end = 0;
   for (const std::size_t i : order) {
     const auto& [name, tensor] = state[i];
-    header.entries[i] = {name, tensor.dtype(), tensor.shape(), end, end + bytes_of(tensor)};
+    header.entries[i] = {name, files::element_of(tensor.dtype()), tensor.shape(), end,
+                         end + bytes_of(tensor)};
     end += bytes_of(tensor);
   }
   std::string text = safetensors::write_header(header);
@@ -138,8 +127,11 @@ void save_state(const std::string& path, const State& state, const Metadata& met
 }
 
 SavedState load_state_file(const std::string& path) {
-  Input file(path);
-  const std::string text = read_header(file);
+  InputFile file(path);
+  const std::uint64_t length = read_length(file);
+  if (is_text(length, zip::kMagic) || is_text(length, zip::kMagicOfNone)) return npz::load(path);
+  if (is_text(length, npy::kMagic)) file.fail("holds one array without a name: read it with load_npy");
+  const std::string text = read_header(file, length);
   safetensors::Header header;
   try {
     header = safetensors::read_header(text);
@@ -152,9 +144,7 @@ SavedState load_state_file(const std::string& path) {
   SavedState saved;
   saved.tensors.resize(header.entries.size());
   for (const safetensors::Entry* e : order) {
-    Tensor t = Tensor::empty(e->shape, e->dtype);
-    file.read(TensorAccess::data(t), bytes_of(t));
-    saved.tensors[static_cast<std::size_t>(e - header.entries.data())] = {e->name, std::move(t)};
+    saved.tensors[static_cast<std::size_t>(e - header.entries.data())] = {e->name, read_tensor(file, *e)};
   }
   saved.metadata = std::move(header.metadata);
   return saved;

@@ -16,15 +16,25 @@ struct SavedState {
   Metadata metadata;
 };
 
-/// Writes named tensors in the safetensors format: the length of the header as a little-endian 64-bit
-/// integer, the header as JSON (dtype, shape and place of each tensor; "__metadata__"), the elements
+/// Writes named tensors: to a path that ends in ".npz" as NumPy's archive of arrays (numpy.load; below),
+/// to any other in the safetensors format: the length of the header as a little-endian 64-bit integer, the
+/// header as JSON (dtype, shape and place of each tensor; "__metadata__"), the elements
 /// (https://github.com/huggingface/safetensors). The file appears complete or not at all, and until then an
-/// older one stays. Throws ArgumentError for a name that is given twice, reserved or not UTF-8 and for an
-/// undefined tensor, FileError where the file cannot be written.
+/// older one stays. Throws ArgumentError for a name that is given twice, reserved or not UTF-8, for an
+/// undefined tensor and for a path that ends in ".npy" (save_npy), FileError where the file cannot be
+/// written.
+///
+/// An archive is a zip file of one .npy file for each tensor, stored as they are (as by numpy.savez), with a
+/// fixed date, so that the same state gives the same bytes. Its comment holds the metadata, as the header of
+/// an empty safetensors file. The format has room for 65,535 bytes of it and for as many in a name with its
+/// ".npy", which may have no byte 0: ArgumentError otherwise.
 TAPEGRAD_API void save_state(const std::string& path, const State& state, const Metadata& metadata = {});
 
-/// Reads such a file, of f32, f64 and i64 tensors. Throws FileError for one that is missing, truncated,
-/// damaged or of another kind, saying what is wrong with which tensor.
+/// Reads such a file; its content tells the format. Elements that tensors do not have are widened, all
+/// without loss: 16-bit floats to f32, booleans (0, 1) and other integers to i64. Archives of NumPy may be
+/// stored or deflated (numpy.savez, numpy.savez_compressed), their arrays as load_npy takes them. What is
+/// deflated may take 1032 times the file's size in memory, as the format allows. Throws FileError for a file
+/// that is missing, truncated, damaged or of another kind, saying what is wrong with which tensor.
 TAPEGRAD_API SavedState load_state_file(const std::string& path);
 
 }  // namespace tapegrad::nn

@@ -35,6 +35,9 @@
 /// - flat: bit i set where the gradient of input i is zero by definition; the checker asks for no other
 /// - passes: elementwise, bit i set where the gradient of input i is g itself
 /// - vjp_fused: others, a faster first-order rule; the checker compares it with vjp
+/// - branches: others, a tensor that tells which way each decision of f goes at these inputs, so that the
+/// checker's
+///   differences do not step over a kink; of elementwise ops the formula tells
 /// - composed: others, false where f runs no other operation (default true)
 namespace tapegrad {
 

@@ -325,6 +325,13 @@ Tensor Min::f(const Tensor& x) const { return extreme_of<detail::MinimumFold>(x,
 void Min::vjp(Vjp<Min>& m) { share_among_equals(m); }
 void Min::vjp_fused(Vjp<Min>& m) { share_among_equals_fused(m); }
 
+Tensor Max::branches(std::span<const Tensor* const> in) const {
+  return equal(*in[0], Max{{.axes = axes, .keepdims = true}}.f(*in[0]));
+}
+Tensor Min::branches(std::span<const Tensor* const> in) const {
+  return equal(*in[0], Min{{.axes = axes, .keepdims = true}}.f(*in[0]));
+}
+
 Tensor ArgMax::f(const Tensor& x) const { return position_of<detail::MaximumFold>(x, *this, name); }
 Tensor ArgMin::f(const Tensor& x) const { return position_of<detail::MinimumFold>(x, *this, name); }
 

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 
 #include <tapegrad/ops/reduce.h>
 #include <tapegrad/ops/samples.h>
@@ -85,6 +86,7 @@ struct Max : Reduction {  // dy/dx = (x == y) / how many are
   static constexpr auto keep = keeps(kIn0 | kOut);
   static constexpr bool composed = false;
   Tensor f(const Tensor& x) const;
+  Tensor branches(std::span<const Tensor* const> in) const;  // which elements are the result
   static void vjp(Vjp<Max>& m);
   static void vjp_fused(Vjp<Max>& m);
   static void samples(Samples& s) {
@@ -98,6 +100,7 @@ struct Min : Reduction {
   static constexpr auto keep = keeps(kIn0 | kOut);
   static constexpr bool composed = false;
   Tensor f(const Tensor& x) const;
+  Tensor branches(std::span<const Tensor* const> in) const;  // which elements are the result
   static void vjp(Vjp<Min>& m);
   static void vjp_fused(Vjp<Min>& m);
   static void samples(Samples& s) {

@@ -66,7 +66,8 @@ class Samples {
     std::vector<SampleInput> inputs;
     /// Where given, the gradients of the inputs for a gradient of ones of the result.
     std::vector<Tensor> gradients{};
-    /// Inconclusive checks from this order on do not count against the op: no double can show the derivative here.
+    /// Inconclusive checks from this order on do not count against the op: no double can show the derivative
+    /// here.
     int uncertain_from = 255;
   };
 

@@ -35,7 +35,7 @@ Optimizer::Optimizer(std::string_view name, const ParameterGroups& groups, doubl
   for (const Group& group : groups) {
     const std::string prefix = groups.size() > 1 ? fmt::format("{}.", number++) : "";
     require("lr_scale", group.lr_scale, 0, kInfinity);
-    require("weight_decay", group.weight_decay, 0, kInfinity);
+    const double weight_decay = require("weight_decay", group.weight_decay.value_or(0), 0, kInfinity);
     for (const auto& [given, parameter] : group.parameters) {
       const std::string full = prefix + given;
       if (!parameter.defined())
@@ -46,7 +46,7 @@ Optimizer::Optimizer(std::string_view name, const ParameterGroups& groups, doubl
       if (!names.insert(full).second)
         throw ArgumentError(
             fmt::format("{}: two parameters are called '{}'; put them in groups of their own", name_, full));
-      Slot slot{full, parameter, group.lr_scale, group.weight_decay, {}};
+      Slot slot{full, parameter, group.lr_scale, weight_decay, group.decoupled, {}};
       for (std::size_t m = 0; m < moments_.size(); ++m)
         slot.moments[m] = Tensor::zeros(parameter.shape(), parameter.dtype());
       slots_.push_back(std::move(slot));
@@ -80,9 +80,14 @@ void Optimizer::step(const Gradients& gradients) {
         "computed from other parameters, or these are frozen",
         name_, slots_.size(), slots_.front().name, gradients.size()));
   begin_step(++steps_);
-  for (Slot& s : slots_)
-    if (const Tensor* g = gradients.find(s.parameter); g && !s.parameter.frozen())
-      update(s.parameter, *g, std::span(s.moments.data(), moments_.size()), lr_ * s.lr_scale, s.weight_decay);
+  for (Slot& s : slots_) {
+    const Tensor* g = gradients.find(s.parameter);
+    if (!g || s.parameter.frozen()) continue;
+    const double lr = lr_ * s.lr_scale;
+    const Rates rates = s.decoupled ? Rates{.lr = lr, .shrink = lr * s.weight_decay}
+                                    : Rates{.lr = lr, .weight_decay = s.weight_decay};
+    update(s.parameter, *g, std::span(s.moments.data(), moments_.size()), rates);
+  }
 }
 
 State Optimizer::view() const {

@@ -55,6 +55,12 @@ class TAPEGRAD_API Optimizer {
   Optimizer(std::string_view name, const ParameterGroups& groups, double lr,
             std::initializer_list<std::string_view> moments = {});
   static constexpr std::size_t kMaxMoments = 2;
+  /// How far an update of a parameter goes.
+  struct Rates {
+    double lr = 0;
+    double weight_decay = 0;  ///< the gradient is g + weight_decay * W
+    double shrink = 0;        ///< W loses shrink * W before the update: decay that is decoupled
+  };
   /// Checks a setting: throws ArgumentError, naming it, unless lo <= value < hi.
   double require(std::string_view setting, double value, double lo, double hi) const;
 
@@ -64,6 +70,7 @@ class TAPEGRAD_API Optimizer {
     Parameter parameter;
     double lr_scale;
     double weight_decay;
+    bool decoupled;
     std::array<Tensor, kMaxMoments> moments;
   };
 
@@ -72,8 +79,8 @@ class TAPEGRAD_API Optimizer {
   /// Called once before the parameters are updated, with the number of this update, from 1.
   virtual void begin_step(std::int64_t step);
   /// Updates one parameter by a gradient of its shape and dtype.
-  virtual void update(Parameter& w, const Tensor& gradient, std::span<Tensor> moments, double lr,
-                      double weight_decay) = 0;
+  virtual void update(Parameter& w, const Tensor& gradient, std::span<Tensor> moments,
+                      const Rates& rates) = 0;
 
   std::string_view name_;
   std::vector<std::string_view> moments_;

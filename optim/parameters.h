@@ -2,6 +2,7 @@
 
 #include <concepts>
 #include <initializer_list>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -40,8 +41,14 @@ struct Group {
   ParameterList parameters;
   /// The learning rate of this group is the optimizer's times this, so that a schedule moves all groups.
   double lr_scale = 1;
-  /// Adds weight_decay * W to the gradient: the gradient of weight_decay / 2 * sum(W^2) in the loss.
-  double weight_decay = 0;
+  /// Adds weight_decay * W to the gradient: the gradient of weight_decay / 2 * sum(W^2) in the loss. Where it
+  /// is not given: what the rule has by default, 0 but for AdamW.
+  std::optional<double> weight_decay{};
+  /// The decay takes lr * weight_decay * W from W instead, before the rule's own update, which then sees the
+  /// gradient alone. Rules that divide by the size of the gradient would divide the decay with it.
+  /// Loshchilov, Hutter: Decoupled Weight Decay Regularization, ICLR 2019; the decay follows the learning
+  /// rate, as in PyTorch.
+  bool decoupled = false;
 };
 
 /// What an optimizer updates: a module, a list of parameters, or groups of either.

@@ -167,4 +167,30 @@ BOOST_AUTO_TEST_CASE(a_module_of_your_own_with_mini_batches_and_clipping) {
   BOOST_TEST(epoch(1) == 0);
 }
 
+BOOST_AUTO_TEST_CASE(the_updates_of_a_trainer) {
+  Generator rng(1);
+  nn::MultiLayerNet net(20, 10, rng,
+                        {.hidden = {30, 30}, .batch_norm = true, .dropout = 0.1, .weight_decay = 1e-4});
+  optim::RMSProp rmsprop(net.groups(), 0.01);
+  std::uint64_t in_updates = 0;
+  std::uint64_t before = 0;
+  nn::Trainer trainer(net, rmsprop,
+                      {.epochs = 1,
+                       .batch = 10,
+                       .schedule = optim::warm_up(10, optim::cosine(0.01, 100)),
+                       .clip_norm = 1,
+                       .clip_value = 0.5,
+                       .on_batch = [&](nn::Trainer&, const nn::BatchReport& b) {
+                         const std::uint64_t now = allocations.load();
+                         if (b.iteration % 20 > 2)
+                           in_updates += now - before;  // the first ones fill the pool
+                         before = now;
+                       }});
+  const nn::Dataset data(randn({200, 20}, rng), integers({200}, rng, 0, 10));
+  trainer.fit(data);
+  trainer.fit(data);
+  BOOST_TEST(in_updates == 0);
+  BOOST_TEST(trainer.history().epochs.back().iteration == 40);
+}
+
 BOOST_AUTO_TEST_SUITE_END()

@@ -74,7 +74,8 @@ BOOST_AUTO_TEST_CASE(a_spiral_is_learned_by_every_optimizer) {
   const struct {
     const char* name;
     double lr;
-  } settings[] = {{"sgd", 1.0}, {"momentum", 0.2}, {"adagrad", 0.1}, {"adam", 0.02}};
+  } settings[] = {{"sgd", 1.0},       {"momentum", 0.2}, {"nesterov", 0.2}, {"adagrad", 0.1},
+                  {"rmsprop", 0.005}, {"adam", 0.02},    {"adamw", 0.02}};
   for (const auto& setting : settings) BOOST_TEST_CONTEXT(setting.name) {
       Generator rng(3);
       nn::Sequential net{nn::Affine(2, 32, rng), nn::Relu(), nn::Affine(32, 32, rng), nn::Relu(),

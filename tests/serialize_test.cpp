@@ -10,6 +10,7 @@
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/nn/file.h>
 #include <tapegrad/nn/serialize.h>
+#include <tapegrad/ops/layout.h>
 
 #include <fmt/format.h>
 #include <sys/resource.h>
@@ -140,6 +141,35 @@ BOOST_AUTO_TEST_CASE(files_of_other_writers_are_read) {
   BOOST_TEST((state[0].second.shape() == Shape{}));
   BOOST_TEST(state[1].second.item() == 1);
   BOOST_TEST((state[1].second.shape() == Shape{1, 1}));
+}
+
+BOOST_AUTO_TEST_CASE(elements_that_tensors_do_not_have_are_widened) {
+  const struct {
+    const char* dtype;
+    std::string bytes;
+    double first, second;
+  } cases[] = {{"F16", std::string("\x00\x3c\x00\xc0", 4), 1, -2},
+               {"BF16", std::string("\x80\x3f\x49\xc0", 4), 1, -3.140625},
+               {"I8", "\x80\x7f", -128, 127},
+               {"I16", std::string("\x00\x80\x02\x01", 4), -32768, 258},
+               {"I32", std::string("\xff\xff\xff\xff\x00\x00\x01\x00", 8), -1, 65536},
+               {"U8", "\xff\x01", 255, 1},
+               {"U16", std::string("\xff\xff\x01\x00", 4), 65535, 1},
+               {"U32", std::string("\xff\xff\xff\xff\x01\x00\x00\x00", 8), 4294967295, 1},
+               {"U64", std::string("\x05\0\0\0\0\0\0\0\0\0\0\0\1\0\0\0", 16), 5, 4294967296},
+               {"BOOL", std::string("\0\1", 2), 0, 1}};
+  for (const auto& c : cases) {
+    write_file(path,
+               file_of("{" + entry("w", c.dtype, "[2]", fmt::format("[0,{}]", c.bytes.size()).c_str()) + "}",
+                       c.bytes));
+    const Tensor t = load_state_file(path).tensors.at(0).second;
+    BOOST_TEST((t.dtype() == (c.dtype[0] == 'F' || c.dtype[1] == 'F' ? f32 : i64)), c.dtype);
+    BOOST_TEST(select(t, 0, 0).item() == c.first, c.dtype);
+    BOOST_TEST(select(t, 0, 1).item() == c.second, c.dtype);
+  }
+  check_refused(file_of("{" + entry("w", "U64", "[1]", "[0,8]") + "}", std::string(8, '\xff')),
+                "'w': it holds 18446744073709551615");
+  check_refused(file_of("{" + entry("w", "F16", "[2]", "[0,8]") + "}", std::string(8, '\0')), "need 4 bytes");
 }
 
 BOOST_AUTO_TEST_CASE(names_that_cannot_be_saved_are_refused_before_anything_is_written) {
@@ -306,7 +336,7 @@ BOOST_AUTO_TEST_CASE(wrong_fields_are_refused) {
   check_refused(with(dtype + "," + shape + "," + shape + "," + offsets), "given twice");
   check_refused(with(dtype + "," + shape + "," + offsets + "," + offsets), "given twice");
   check_refused(with(dtype + "," + shape + "," + offsets + R"(,"extra":1)"), "'extra'");
-  check_refused(with(R"("dtype":"BF16",)" + shape + "," + offsets), "BF16");
+  check_refused(with(R"("dtype":"F8_E4M3",)" + shape + "," + offsets), "F8_E4M3");
   check_refused(with(R"("dtype":1,)" + shape + "," + offsets), "a number");
   check_refused(with(R"("dtype":["F32"],)" + shape + "," + offsets), "a list");
   check_refused(with(dtype + R"(,"shape":1,)" + offsets), "a number");

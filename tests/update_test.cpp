@@ -2,6 +2,7 @@
 // formulas themselves, step by step, are in optim_test.cpp.
 #include <cmath>
 #include <string>
+#include <vector>
 
 #include <tapegrad/graph/parameter.h>
 #include <tapegrad/optim/rules.h>
@@ -20,12 +21,21 @@ constexpr double kRate = 0.05;
 double after_two_steps(const std::string& rule, double w, double g, double decay) {
   double a = 0, b = 0;
   for (int t = 1; t <= 2; ++t) {
-    const double d = g + decay * w;
+    const bool decoupled = rule == "adamw";
+    const double d = decoupled ? g : g + decay * w;
+    if (decoupled) w -= kRate * decay * w;
     if (rule == "sgd") {
       w -= kRate * d;
     } else if (rule == "momentum") {
       a = 0.9 * a - kRate * d;
       w += a;
+    } else if (rule == "nesterov") {
+      const double before = a;
+      a = 0.9 * a - kRate * d;
+      w += 0.81 * before - 1.9 * kRate * d;
+    } else if (rule == "rmsprop") {
+      a = 0.99 * a + 0.01 * d * d;
+      w -= kRate * d / (std::sqrt(a) + 1e-7);
     } else if (rule == "adagrad") {
       a += d * d;
       w -= kRate * d / (std::sqrt(a) + 1e-7);
@@ -64,7 +74,7 @@ std::vector<Tensor> run(const std::string& rule, const Start& start, double deca
   return all;
 }
 
-const std::string kRules[] = {"sgd", "momentum", "adagrad", "adam"};
+const std::vector<std::string> kRules = optim::optimizer_names();
 
 }  // namespace
 

@@ -56,6 +56,17 @@ expect 0 'epoch +1 ' "${train[@]}" --model multi-layer --hidden 30,20 --activati
 expect 0 'epoch +1 ' "${train[@]}" --activation sigmoid --init he --optimizer adagrad --lr 0.01 --epochs 1
 expect 0 'epoch +1 ' "${train[@]}" --optimizer momentum --lr 0.01 --epochs 1
 
+for optimizer in nesterov rmsprop adamw; do
+  expect 0 'epoch +1 ' "${train[@]}" --optimizer $optimizer --lr 0.001 --epochs 1
+done
+expect 0 '^epoch +2 .*validation loss .*test loss' "${train[@]}" --epochs 2 --validation 0.2 --schedule cosine --warm-up 10 \
+  --weight-decay 1e-4 --clip 1 --batch-norm --dropout 0.1 --lr 0.5
+check "validation in the history" grep -q ',validation_loss,validation_accuracy$' "$work/run/history.csv"
+check "the best parameters" [ -s "$work/run/best.safetensors" ]
+expect 0 'batch norm, dropout 0.1, weight decay 0.0001' "${train[@]}" --iterations 5 --weight-decay 1e-4 --batch-norm --dropout 0.1
+expect 0 'ended early' "${train[@]}" --epochs 500 --patience 1 --plateau 1 --validation 0.5 --optimizer adam --lr 0.01 \
+  --batch 50 --schedule one-cycle
+
 "$tapegrad" "${train[@]}" --epochs 100000 >"$work/out" 2>&1 &
 pid=$!
 for _ in $(seq 200); do grep -q '^epoch' "$work/out" && break; sleep 0.1; done
@@ -65,8 +76,17 @@ check "Ctrl-C exits with 130" [ $? -eq 130 ]
 check "Ctrl-C says what is kept" grep -q 'interrupted after [0-9]* iterations' "$work/out"
 check "Ctrl-C leaves the parameters" [ -s "$work/run/parameters.safetensors" ]
 
+expect 0 'the report is' "${train[@]}" --iterations 60 --validation 0.1 --report "$work/report.html"
+for part in '</html>' 'Loss' 'Accuracy' 'validation' 'Mistaken test images' 'affine1.weight' 'softmax_with_loss' '<th>optimizer</th><td>sgd</td>' \
+  '<th>iterations</th><td>60</td>'; do
+  check "'$part' in the report" grep -q "$part" "$work/report.html"
+done
+check "only what was asked for in the report" bash -c "! grep -q '<th>epochs</th>' '$work/report.html'"
+
 expect 0 'nodes of 784-50-10' graph --out "$work/net.dot"
 check "a graph with shapes" grep -q 'affine\\n\[100, 50\]' "$work/net.dot"
+expect 0 'nodes of 784-50-10' graph --out "$work/net.svg"
+check "a picture of the graph" grep -q 'affine1.weight \[784, 50\]' "$work/net.svg"
 expect 0 'tanh' gradcheck --op 'tan?' --op tan --order 2
 expect 0 'matmul' gradcheck --list
 expect 0 '^nn.Relu .*PASS$' gradcheck --module 'nn.*' --threads 2
@@ -87,7 +107,7 @@ for key in workload contender threads metric unit higher_is_better median min ma
 done
 check "a workload that was not asked for is not in the file" bash -c "! grep -q '\"W[2-9]' '$work/bench.json'"
 expect 0 'batch-4 ' bench --grow --filter 'batch-[14]' --runs 1 --seconds 0.001 --svg "$work/charts"
-check "a chart of what grows" grep -q '<polyline' "$work/charts/batch.svg"
+check "a chart of what grows" grep -q '<circle' "$work/charts/batch.svg"
 
 # ---- what does not ----
 expect 2 'command' 
@@ -105,12 +125,22 @@ expect 2 '6001' "${train[@]}" --batch 6001
 expect 2 '--lr' "${train[@]}" --lr 0
 expect 2 '--lr' "${train[@]}" --lr fast
 expect 2 '--epochs' "${train[@]}" --epochs 0
+expect 2 'sinus.*cosine' "${train[@]}" --schedule sinus
+expect 2 'cosine:2' "${train[@]}" --schedule cosine:2
+expect 2 '--validation' "${train[@]}" --validation 1
+expect 2 'none' "${train[@]}" --validation 0.00001
+expect 2 '--weight-decay' "${train[@]}" --weight-decay -1
+expect 2 '--clip' "${train[@]}" --clip 0
+expect 2 '--patience' "${train[@]}" --patience 0
+expect 2 'dropout' "${train[@]}" --dropout 1
+expect 1 'no longer finite' "${train[@]}" --lr 1e20
 expect 2 'xcludes' "${train[@]}" --epochs 1 --iterations 1
 expect 2 '--threads' "${train[@]}" --threads 0
 expect 2 '--frob' "${train[@]}" --frob 1
 expect 1 'nowhere' train --data "$work/nowhere" --out "$work/run"
 touch "$work/file"
 expect 1 'file' "${train[@]/$work\/run/$work/file}" --iterations 1
+expect 1 'missing' "${train[@]}" --report "$work/missing/report.html"
 expect 1 'missing' graph --out "$work/missing/net.dot"
 expect 2 'no_such_op' gradcheck --op no_such_op
 expect 2 '--dtype' gradcheck --dtype f16

@@ -101,7 +101,7 @@ int run(const BenchOptions& o) {
   if (!o.json.empty()) write_file(o.json, to_json(measured, o.runner.threads));
   if (!o.svg.empty())
     for (const NamedChart& c : growth_charts(measured))
-      write_file((std::filesystem::path(o.svg) / (c.name + ".svg")).string(), to_svg(c.chart));
+      plot::save((std::filesystem::path(o.svg) / (c.name + ".svg")).string(), c.picture);
   return 0;
 }
 

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "child.h"
+#include "plot/chart.h"
 #include "workloads.h"
 
 namespace tapegrad::bench {
@@ -36,10 +37,12 @@ constexpr Growth kGrowth[] = {
 std::string what_of(const std::string& name) { return name.substr(0, name.rfind('-')); }
 double size_of(const std::string& name) { return std::stod(name.substr(name.rfind('-') + 1)); }
 
-Chart::Line& line_of(Chart& chart, const std::string& name) {
-  for (Chart::Line& line : chart.lines)
-    if (line.name == name) return line;
-  return chart.lines.emplace_back(Chart::Line{name, {}});
+using Lines = std::vector<std::pair<std::string, plot::Points>>;
+
+plot::Points& line_of(Lines& lines, const std::string& name) {
+  for (auto& [line, points] : lines)
+    if (line == name) return points;
+  return lines.emplace_back(name, plot::Points{}).second;
 }
 
 }  // namespace
@@ -68,15 +71,20 @@ std::vector<Entry> growth_suite() {
 std::vector<NamedChart> growth_charts(const std::vector<std::vector<Measurement>>& by_workload) {
   std::vector<NamedChart> charts;
   for (const Growth& g : kGrowth) {
-    Chart chart{g.title, g.x_label, g.y_label, {}};
+    Lines lines;
     std::size_t sizes = 0;
     for (const auto& of_workload : by_workload) {
       if (what_of(of_workload.front().workload) != g.what) continue;
       ++sizes;
       for (const Measurement& m : of_workload)
-        line_of(chart, m.contender).points.emplace_back(size_of(m.workload), m.median());
+        line_of(lines, m.contender).push_back({size_of(m.workload), m.median()});
     }
-    if (sizes > 1) charts.push_back({g.what, std::move(chart)});
+    if (sizes < 2) continue;
+    plot::Chart chart(g.title);
+    chart.x({.label = g.x_label, .scale = plot::Scale::log})
+        .y({.label = g.y_label, .scale = plot::Scale::log});
+    for (auto& [name, points] : lines) chart.line(name, std::move(points), plot::kLineAndDots);
+    charts.push_back({g.what, chart.draw()});
   }
   return charts;
 }

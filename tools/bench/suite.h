@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "plot/picture.h"
 #include "runner.h"
-#include "svg.h"
 
 namespace tapegrad::bench {
 
@@ -24,7 +24,7 @@ std::vector<Entry> growth_suite();
 /// A chart for each WHAT, with a line for each contender. Those of one size only are left out.
 struct NamedChart {
   std::string name;
-  Chart chart;
+  plot::Picture picture;
 };
 std::vector<NamedChart> growth_charts(const std::vector<std::vector<Measurement>>& by_workload);
 

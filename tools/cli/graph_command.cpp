@@ -8,6 +8,7 @@
 
 #include "commands.h"
 #include "model_options.h"
+#include "plot/tape.h"
 
 namespace tapegrad::cli {
 
@@ -23,7 +24,7 @@ struct GraphOptions {
 
 int draw(const GraphOptions& o) {
   Generator generator(0);
-  nn::Sequential net = o.model.build(o.inputs, o.classes, generator);
+  nn::MultiLayerNet net = o.model.build(o.inputs, o.classes, generator);
   DotOptions names;
   for (const auto& [name, parameter] : net.parameters())
     names.parameter_names.emplace_back(parameter.id(), name);
@@ -31,11 +32,16 @@ int draw(const GraphOptions& o) {
   Tape tape;
   const Tensor scores = net(uniform({o.batch, o.inputs}, generator));
   nn::SoftmaxWithLoss()(scores, Tensor::zeros({o.batch}, i64));
+  const std::string what = fmt::format("{}: {} nodes of {}", o.out, tape.size(), net.describe());
+  if (o.out.ends_with(".svg")) {
+    plot::save(o.out, plot::draw_tape(tape, names.parameter_names));
+    fmt::print("{}\n", what);
+    return 0;
+  }
   nn::AtomicFile file(o.out);
   file.write(to_dot(tape, names));
   file.commit();
-  fmt::print("{}: {} nodes of {}; draw it with: dot -Tsvg -O {}\n", o.out, tape.size(),
-             o.model.describe(o.inputs, o.classes), o.out);
+  fmt::print("{}; draw it with: dot -Tsvg -O {}\n", what, o.out);
   return 0;
 }
 
@@ -44,15 +50,16 @@ int draw(const GraphOptions& o) {
 void add_graph_command(CLI::App& app, int& exit_code) {
   auto options = std::make_shared<GraphOptions>();
   GraphOptions& o = *options;
-  CLI::App& c =
-      *app.add_subcommand("graph", "Write the recorded tape of a model's training step as Graphviz DOT");
+  CLI::App& c = *app.add_subcommand(
+      "graph", "Write the recorded tape of a model's training step, as a picture or for Graphviz");
   o.model.add_to(c);
   c.add_option("--inputs", o.inputs, "Width of the input")->check(CLI::PositiveNumber)->capture_default_str();
   c.add_option("--classes", o.classes, "Width of the output")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
   c.add_option("--batch", o.batch, "Rows of the input")->check(CLI::PositiveNumber)->capture_default_str();
-  c.add_option("--out", o.out, "File to write")->required();
+  c.add_option("--out", o.out, "File to write: a picture where it ends in .svg, otherwise Graphviz DOT")
+      ->required();
   c.callback([options, &exit_code] { exit_code = draw(*options); });
 }
 

@@ -1,6 +1,7 @@
 #include "model_options.h"
 
 #include <tapegrad/graph/errors.h>
+#include <tapegrad/nn/activations.h>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -14,9 +15,11 @@ void ModelOptions::add_to(CLI::App& command) {
   command.add_option("--hidden", hidden, "Widths of the hidden layers; default 50, multi-layer 100,100")
       ->delimiter(',');
   command.add_option("--activation", activation, "Of the hidden layers")
-      ->check(CLI::IsMember({"relu", "sigmoid", "tanh"}))
+      ->check(CLI::IsMember(nn::activation_names()))
       ->capture_default_str();
   command.add_option("--init", init, "Initial weights: std:DEVIATION, xavier or he")->capture_default_str();
+  command.add_flag("--batch-norm", batch_norm, "Normalise over the batch before each activation");
+  command.add_option("--dropout", dropout, "Ratio dropped behind each activation")->capture_default_str();
 }
 
 std::vector<std::int64_t> ModelOptions::hidden_widths() const {
@@ -32,25 +35,17 @@ std::vector<std::int64_t> ModelOptions::hidden_widths() const {
   return hidden;
 }
 
-nn::Sequential ModelOptions::build(std::int64_t inputs, std::int64_t classes, Generator& generator) const {
-  const nn::Init weights = nn::Init::parse(init);
-  nn::Sequential net;
-  std::int64_t width = inputs;
-  std::size_t layer = 1;
-  for (const std::int64_t next : hidden_widths()) {
-    net.append(fmt::format("affine{}", layer), nn::Affine(width, next, generator, {.init = weights}));
-    const std::string name = fmt::format("{}{}", activation, layer++);
-    if (activation == "relu") net.append(name, nn::Relu());
-    if (activation == "sigmoid") net.append(name, nn::Sigmoid());
-    if (activation == "tanh") net.append(name, nn::Tanh());
-    width = next;
-  }
-  net.append(fmt::format("affine{}", layer), nn::Affine(width, classes, generator, {.init = weights}));
-  return net;
-}
-
-std::string ModelOptions::describe(std::int64_t inputs, std::int64_t classes) const {
-  return fmt::format("{}-{}-{} {} {}", inputs, fmt::join(hidden_widths(), "-"), classes, activation, init);
+nn::MultiLayerNet ModelOptions::build(std::int64_t inputs, std::int64_t classes, Generator& generator,
+                                      std::optional<double> weight_decay) const {
+  return {inputs,
+          classes,
+          generator,
+          {.hidden = hidden_widths(),
+           .activation = activation,
+           .init = nn::Init::parse(init),
+           .batch_norm = batch_norm,
+           .dropout = dropout,
+           .weight_decay = weight_decay}};
 }
 
 }  // namespace tapegrad::cli

@@ -1,29 +1,30 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include <tapegrad/graph/random.h>
-#include <tapegrad/nn/sequential.h>
+#include <tapegrad/nn/multi_layer_net.h>
 
 #include <CLI/CLI.hpp>
 
 namespace tapegrad::cli {
 
-/// The network that --model, --hidden, --activation and --init describe.
+/// The network that --model, --hidden, --activation, --init, --batch-norm and --dropout describe.
 struct ModelOptions {
   std::string model = "two-layer";
   std::vector<std::int64_t> hidden{};
   std::string activation = "relu";
   std::string init = "std:0.01";
+  bool batch_norm = false;
+  double dropout = 0;
 
   void add_to(CLI::App& command);
-  /// Affine layers of the hidden widths with the activation between them. Throws ArgumentError where the
-  /// options contradict each other.
-  nn::Sequential build(std::int64_t inputs, std::int64_t classes, Generator& generator) const;
-  /// "784-50-10 relu std:0.01".
-  std::string describe(std::int64_t inputs, std::int64_t classes) const;
+  /// Throws ArgumentError where the options contradict each other.
+  nn::MultiLayerNet build(std::int64_t inputs, std::int64_t classes, Generator& generator,
+                          std::optional<double> weight_decay = {}) const;
 
  private:
   std::vector<std::int64_t> hidden_widths() const;

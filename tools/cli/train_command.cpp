@@ -1,15 +1,20 @@
+#include <algorithm>
+#include <cmath>
 #include <csignal>
 #include <cstdio>
 #include <filesystem>
+#include <optional>
 
 #include <tapegrad/nn/file.h>
 #include <tapegrad/ops/threads.h>
 #include <tapegrad/tapegrad.h>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "commands.h"
 #include "model_options.h"
+#include "plot/report.h"
 #include "progress.h"
 
 namespace tapegrad::cli {
@@ -24,9 +29,17 @@ struct TrainOptions {
   std::int64_t batch = 100;
   std::int64_t epochs = 17;
   std::int64_t iterations = 0;  ///< 0: as many as the epochs hold
+  std::string schedule = "constant";
+  std::int64_t warm_up = 0;
+  std::int64_t plateau = 0;
+  std::optional<double> weight_decay{};
+  double clip = 0;
+  double validation = 0;
+  std::int64_t patience = 0;
   std::uint64_t seed = 0;
   int threads = 1;
   std::string out;
+  std::string report;
 };
 
 volatile std::sig_atomic_t interrupted = 0;
@@ -48,41 +61,26 @@ class InterruptHandler {
   struct sigaction before_ = {};
 };
 
-struct Score {
-  double loss = 0;
-  double accuracy = 0;
-};
-
-Score evaluate(nn::Sequential& net, const nn::Dataset& data) {
-  Score s;
-  const nn::SoftmaxWithLoss loss;
-  for (const nn::Batch& b : nn::in_order(data, 1000)) {
-    const Tensor scores = net(b.x);
-    const auto n = static_cast<double>(b.size());
-    s.loss += n * loss(scores, b.t).item();
-    s.accuracy += n * nn::accuracy(scores, b.t);
-  }
-  const auto total = static_cast<double>(data.size());
-  return {s.loss / total, s.accuracy / total};
-}
-
 /// Where a run leaves its history and its parameters. Whether the folder can be written is found out before
 /// training.
 class RunFolder {
  public:
-  explicit RunFolder(const std::string& path) : path_(path) {
+  RunFolder(const std::string& path, bool validated) : path_(path), validated_(validated) {
+    if (validated_) history_ += ",validation_loss,validation_accuracy";
+    history_ += '\n';
     std::error_code error;
     std::filesystem::create_directories(path_, error);
     if (error) throw FileError(fmt::format("--out {}: cannot make the folder: {}", path, error.message()));
     write_history();
   }
-  void add(std::int64_t epoch, std::int64_t iteration, const Score& train, const Score& test) {
-    history_ += fmt::format("{},{},{:.6f},{:.6f},{:.6f},{:.6f}\n", epoch, iteration, train.loss,
-                            train.accuracy, test.loss, test.accuracy);
+  void add(const nn::EpochReport& e, const nn::Score& test) {
+    history_ += fmt::format("{},{},{:.6f},{:.6f},{:.6f},{:.6f}", e.epoch, e.iteration, e.training.loss,
+                            e.training.metric, test.loss, test.metric);
+    history_ += validated_ ? fmt::format(",{:.6f},{:.6f}\n", e.validation.loss, e.validation.metric) : "\n";
     write_history();
   }
-  void save(nn::Module& net, const std::string& description) {
-    nn::save_state((path_ / "parameters.safetensors").string(), net.state(), {{"model", description}});
+  void save(const char* file, const nn::MultiLayerNet& net) {
+    nn::save_state((path_ / file).string(), net.state(), {{"model", net.describe()}});
   }
   std::string name() const { return path_.string(); }
 
@@ -93,70 +91,151 @@ class RunFolder {
     file.commit();
   }
   std::filesystem::path path_;
-  std::string history_ = "epoch,iteration,train_loss,train_accuracy,test_loss,test_accuracy\n";
+  bool validated_;
+  std::string history_ = "epoch,iteration,train_loss,train_accuracy,test_loss,test_accuracy";
 };
 
 void require_positive(std::int64_t value, const char* option) {
   if (value < 1) throw ArgumentError(fmt::format("{} {}: it must be at least 1", option, value));
 }
 
-int train(const TrainOptions& o) {
+std::string score_text(const char* of, const nn::Score& s) {
+  return fmt::format("  {} loss {:.4f} accuracy {:.4f}", of, s.loss, s.metric);
+}
+
+/// "[####......]" for a share in [0, 1].
+std::string bar(double share) {
+  constexpr std::size_t kWidth = 24;
+  const auto full = std::min(kWidth, static_cast<std::size_t>(share * kWidth));
+  return fmt::format("[{}{}]", std::string(full, '#'), std::string(kWidth - full, '.'));
+}
+
+nn::TrainerOptions trainer_options(const TrainOptions& o, std::int64_t iterations) {
+  nn::TrainerOptions t{
+      .iterations = iterations,
+      .batch = o.batch,
+      .drop_last = true,
+      .seed = o.seed,
+      .schedule = optim::make_schedule(o.schedule, o.lr, std::max<std::int64_t>(1, iterations - o.warm_up)),
+      .clip_norm = o.clip,
+      .patience = o.patience};
+  if (o.warm_up > 0) t.schedule = optim::warm_up(o.warm_up, t.schedule);
+  if (o.plateau > 0) t.plateau = optim::ReduceOnPlateau({.patience = o.plateau});
+  return t;
+}
+
+/// Writes the page that --report asks for. Whether it can be written is found out before training.
+class ReportFile {
+ public:
+  ReportFile(const std::string& path, std::vector<std::pair<std::string, std::string>> settings)
+      : path_(path) {
+    if (path_.empty()) return;
+    report_.settings = std::move(settings);
+    const nn::AtomicFile tried(path_);
+  }
+  void add(const nn::EpochReport& e, const nn::Score& test) {
+    report_.history.push_back({e.epoch, e.iteration, e.training.loss, e.training.metric, test.loss,
+                               test.metric, e.validation.loss, e.validation.metric});
+  }
+  void write(const nn::MultiLayerNet& net, const nn::Mnist& data, std::int64_t batch) {
+    if (path_.empty()) return;
+    report_.title = net.describe();
+    plot::examine(report_, net, data.test);
+    report_.graph = plot::draw_step(net, data.train, batch);
+    nn::AtomicFile file(path_);
+    file.write(plot::to_html(report_));
+    file.commit();
+  }
+
+ private:
+  std::string path_;
+  plot::TrainingReport report_;
+};
+
+/// All that the command was told, and what it took where nothing was said.
+std::vector<std::pair<std::string, std::string>> settings_of(const CLI::App& command) {
+  std::vector<std::pair<std::string, std::string>> settings;
+  for (const CLI::Option* option : command.get_options()) {
+    const auto given = [](const CLI::Option* other) { return other->count() > 0; };
+    const auto excluded = option->get_excludes();
+    if (std::any_of(excluded.begin(), excluded.end(), given)) continue;
+    const std::string value = option->count() > 0 ? fmt::format("{}", fmt::join(option->results(), " "))
+                                                  : option->get_default_str();
+    if (!value.empty()) settings.emplace_back(option->get_single_name(), value);
+  }
+  return settings;
+}
+
+int train(const TrainOptions& o, const CLI::App& command) {
   require_positive(o.batch, "--batch");
   require_positive(o.epochs, "--epochs");
   if (!(o.lr > 0)) throw ArgumentError(fmt::format("--lr {}: it must be above 0", o.lr));
+  if (!(o.validation >= 0 && o.validation < 1))
+    throw ArgumentError(fmt::format("--validation {}: it must be a share in [0, 1)", o.validation));
   set_threads(o.threads);
   const nn::Mnist data = nn::load_mnist(o.data);
-  const std::int64_t inputs = data.train.input_shape().size();
-  const std::int64_t classes = data.train.classes();
+  const auto held_out = std::llround(o.validation * static_cast<double>(data.train.size()));
+  if (o.validation > 0 && held_out == 0)
+    throw ArgumentError(
+        fmt::format("--validation {}: of {} images that is none", o.validation, data.train.size()));
+  const nn::Dataset::Split parts =
+      held_out > 0 ? data.train.split(held_out, o.seed) : nn::Dataset::Split{data.train, {}};
 
   Generator generator(o.seed);
-  nn::Sequential net = o.model.build(inputs, classes, generator);
-  const auto optimizer = optim::make_optimizer(o.optimizer, net.parameters(), o.lr);
-  const nn::DataLoader loader(data.train, {.batch = o.batch, .drop_last = true, .seed = o.seed});
+  nn::MultiLayerNet net =
+      o.model.build(data.train.input_shape().size(), data.train.classes(), generator, o.weight_decay);
+  const auto optimizer = optim::make_optimizer(o.optimizer, net.groups(), o.lr);
+  const nn::DataLoader loader(parts.training, {.batch = o.batch, .drop_last = true});
   const std::int64_t last = o.iterations > 0 ? o.iterations : o.epochs * loader.size();
-  RunFolder folder(o.out);
-  const std::string description = o.model.describe(inputs, classes);
+  nn::TrainerOptions options = trainer_options(o, last);
+  RunFolder folder(o.out, held_out > 0);
+  ReportFile report(o.report, settings_of(command));
 
   Progress progress;
   progress.line(fmt::format(
-      "{}, {} parameters, {} lr {}, batch {}, {} iterations, {} training and {} test images", description,
-      net.parameter_count(), o.optimizer, o.lr, o.batch, last, data.train.size(), data.test.size()));
-  const nn::SoftmaxWithLoss loss;
+      "{}, {} parameters, {} lr {}, batch {}, {} iterations, {} training and {} test images", net.describe(),
+      net.parameter_count(), o.optimizer, o.lr, o.batch, last, parts.training.size(), data.test.size()));
   const InterruptHandler handler;
-  const auto start = std::chrono::steady_clock::now();
-  std::int64_t iteration = 0;
-  const auto report = [&](std::int64_t epoch) {
-    net.eval();
-    const Score train = evaluate(net, data.train);
-    const Score test = evaluate(net, data.test);
-    net.train();
-    const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
-    progress.line(fmt::format(
-        "epoch {:3}  iteration {:6}  train loss {:.4f} accuracy {:.4f}  test loss {:.4f} accuracy "
-        "{:.4f}  {:.1f} s",
-        epoch, iteration, train.loss, train.accuracy, test.loss, test.accuracy, seconds.count()));
-    folder.add(epoch, iteration, train, test);
-    folder.save(net, description);
+  options.on_batch = [&](nn::Trainer& trainer, const nn::BatchReport& b) {
+    progress.show([&] {
+      return fmt::format("epoch {:3}  {} iteration {:6} of {}  batch loss {:.4f}", b.epoch,
+                         bar(static_cast<double>(b.iteration) / static_cast<double>(last)), b.iteration, last,
+                         b.loss);
+    });
+    if (interrupted) trainer.stop();
   };
-  for (std::int64_t epoch = 1; iteration < last && !interrupted; ++epoch) {
-    for (const nn::Batch& b : loader.epoch(static_cast<std::uint64_t>(epoch))) {
-      Tape tape;
-      const Tensor y = loss(net(b.x), b.t);
-      optimizer->step(tape.backward(y));
-      ++iteration;
-      progress.show([&] {
-        return fmt::format("epoch {:3}  iteration {:6} of {}  batch loss {:.4f}", epoch, iteration, last,
-                           y.item());
-      });
-      if (iteration == last || interrupted) break;
-    }
-    report(epoch);
+  options.on_epoch = [&](nn::Trainer&, const nn::EpochReport& e) {
+    const nn::Score test = nn::evaluate(net, data.test);
+    progress.line(fmt::format(
+        "epoch {:3}  iteration {:6}{}{}{}  {:.1f} s", e.epoch, e.iteration, score_text("train", e.training),
+        held_out > 0 ? score_text("validation", e.validation) : "", score_text("test", test), e.seconds));
+    folder.add(e, test);
+    report.add(e, test);
+    folder.save("parameters.safetensors", net);
+    if (held_out > 0 && e.best) folder.save("best.safetensors", net);
+  };
+  nn::Trainer trainer(net, *optimizer, options);
+  const nn::History& history = trainer.fit(parts.training, parts.validation);
+
+  if (history.ending == nn::Ending::diverged) {
+    fmt::print(stderr,
+               "tapegrad: after {} iterations the loss or a gradient is no longer finite; a smaller --lr or "
+               "--clip may help\n",
+               optimizer->steps());
+    return 1;
   }
+  report.write(net, data, o.batch);
+  if (!o.report.empty()) progress.line(fmt::format("the report is {}", o.report));
   if (interrupted) {
     progress.line(fmt::format("interrupted after {} iterations; parameters and history so far are in {}",
-                              iteration, folder.name()));
+                              optimizer->steps(), folder.name()));
     return 130;  // what a shell reports for a program ended by Ctrl-C
   }
+  if (history.ending == nn::Ending::early)
+    progress.line(fmt::format("no better epoch for {}: ended early", o.patience));
+  if (const nn::EpochReport* best = history.best(); best && held_out > 0)
+    progress.line(fmt::format("the best epoch was {}{}; its parameters are in {}/best.safetensors",
+                              best->epoch, score_text("validation", best->validation), folder.name()));
   progress.line(fmt::format("parameters and history are in {}", folder.name()));
   return 0;
 }
@@ -171,9 +250,26 @@ void add_train_command(CLI::App& app, int& exit_code) {
   c.add_option("--data", o.data, "Folder of the four IDX files")->required();
   o.model.add_to(c);
   c.add_option("--optimizer", o.optimizer, "Update rule")
-      ->check(CLI::IsMember({"sgd", "momentum", "adagrad", "adam"}))
+      ->check(CLI::IsMember(optim::optimizer_names()))
       ->capture_default_str();
   c.add_option("--lr", o.lr, "Learning rate")->capture_default_str();
+  c.add_option(
+       "--schedule", o.schedule,
+       "Of the rate: constant, step[:LEFT], exponential[:LEFT], inverse[:LEFT], linear[:LEFT], cosine[:LEFT] "
+       "or one-cycle; LEFT is the share of the rate that is left in the end, for step after a third")
+      ->capture_default_str();
+  c.add_option("--warm-up", o.warm_up, "Iterations in which the rate rises first")
+      ->check(CLI::NonNegativeNumber);
+  c.add_option("--plateau", o.plateau, "Reduce the rate to a tenth after so many epochs without a better one")
+      ->check(CLI::PositiveNumber);
+  c.add_option("--weight-decay", o.weight_decay,
+               "Of the weights; default 0, for adamw 0.01 of all parameters")
+      ->check(CLI::NonNegativeNumber);
+  c.add_option("--clip", o.clip, "Largest global norm of a gradient")->check(CLI::PositiveNumber);
+  c.add_option("--validation", o.validation,
+               "Share of the training images held out, by which the best epoch is found");
+  c.add_option("--patience", o.patience, "End after so many epochs without a better one")
+      ->check(CLI::PositiveNumber);
   c.add_option("--batch", o.batch, "Images in a batch")->capture_default_str();
   CLI::Option* epochs =
       c.add_option("--epochs", o.epochs, "Passes over the training images")->capture_default_str();
@@ -185,7 +281,8 @@ void add_train_command(CLI::App& app, int& exit_code) {
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
   c.add_option("--out", o.out, "Folder for history.csv and parameters.safetensors")->required();
-  c.callback([options, &exit_code] { exit_code = train(*options); });
+  c.add_option("--report", o.report, "HTML page to write: curves, confusion matrix, mistaken images, graph");
+  c.callback([options, &c, &exit_code] { exit_code = train(*options, c); });
 }
 
 }  // namespace tapegrad::cli

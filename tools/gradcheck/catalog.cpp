@@ -20,11 +20,6 @@ std::string_view name_of(Subject::Standing s) noexcept {
   return kNames[static_cast<std::size_t>(s)];
 }
 
-bool Subject::Sample::is_open() const {
-  return std::ranges::any_of(
-      report.tallies(), [&](const InputTally& t) { return t.inconclusive > 0 && t.order < uncertain_from; });
-}
-
 const Catalog& library_catalog() {
   static const Catalog catalog = [] {
     Catalog c;
@@ -33,6 +28,11 @@ const Catalog& library_catalog() {
     return c;
   }();
   return catalog;
+}
+
+bool Subject::Sample::is_open() const {
+  return std::ranges::any_of(
+      report.tallies(), [&](const InputTally& t) { return t.inconclusive > 0 && t.order < uncertain_from; });
 }
 
 namespace detail {
@@ -172,7 +172,7 @@ Subject check_op(const Catalog::Op& op, const Options& options, const SampleChoi
     const auto run = [&](Report& report) {
       each.seed = seed_of(op.name, i, seed);
       Generator generator(each.seed, 1);
-      const detail::SampleProblem problem(sample, generator);
+      const detail::SampleProblem problem(op, sample, generator);
       if (op.max_order == 0) return check_not_recorded(problem, report);
       detail::check_sample(sample, problem, each, report);
       if (op.max_order < options.order) check_refuses_to_record(problem, report);

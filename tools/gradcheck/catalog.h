@@ -43,6 +43,8 @@ class TAPEGRAD_API Catalog {
     void (*samples)(Samples&);
     const tapegrad::detail::OpTable* table;    ///< what the engine knows of it
     const detail::Formula* formula = nullptr;  ///< of an elementwise op
+    /// Where the op tells which way its decisions go.
+    Tensor (*branches)(const void* attributes, const Tensor* const* inputs, std::size_t count) = nullptr;
   };
   struct Module {
     std::string name;
@@ -52,7 +54,7 @@ class TAPEGRAD_API Catalog {
   template <class... T>
   void add_ops(TypeList<T...>) {
     (ops_.push_back({T::name, max_order_of<T>(), flat_of<T>(), &T::samples, &tapegrad::detail::table_of<T>(),
-                     detail::formula_of<T>()}),
+                     detail::formula_of<T>(), branches_of<T>()}),
      ...);
   }
   /// By custom a module's name is that of its class after "nn.".
@@ -66,6 +68,15 @@ class TAPEGRAD_API Catalog {
   static constexpr std::uint8_t max_order_of() {
     if constexpr (requires { T::max_order; }) return T::max_order;
     return tapegrad::detail::kAnyOrder;
+  }
+  template <class T>
+  static constexpr auto branches_of() -> decltype(Op::branches) {
+    if constexpr (requires { &T::branches; })
+      return [](const void* attributes, const Tensor* const* inputs, std::size_t count) {
+        return tapegrad::detail::op_of<T>(attributes).branches({inputs, count});
+      };
+    else
+      return nullptr;
   }
   template <class T>
   static constexpr unsigned flat_of() {

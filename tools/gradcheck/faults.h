@@ -62,6 +62,8 @@ class PlantedProblem final : public Problem {
   }
   Tensor constant(std::size_t i, const Tensor& value) const override { return of_.constant(i, value); }
 
+  std::vector<std::uint8_t> branches(std::span<const Tensor> in) const override { return of_.branches(in); }
+
   /// True once the fault has made a gradient differ.
   bool made_a_difference() const;
 

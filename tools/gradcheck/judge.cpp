@@ -41,11 +41,11 @@ class Judge {
       : line_(line), row_(row), slopes_(slopes), rtol_(rtol) {}
 
   // Each window's steps are 32 times smaller than the last one's.
-  static constexpr int kSmaller = -5, kSmallest = -40;
+  static constexpr int kSmaller = -5;
 
   Judgement run() {
     int differing = 0, kinks = 0;
-    for (int scale = 0; scale >= kSmallest; scale += kSmaller) {
+    for (int scale = 0; scale >= kSmallestScale; scale += kSmaller) {
       const View v = look(scale);
       if (v == View::agrees) return result(Verdict::pass);
       // Two windows that differ could still both lie above what the function does; no smaller one may then
@@ -76,7 +76,8 @@ class Judge {
     const std::vector<double>& moved = line_.moved(scale);
     double a = 0;
     for (std::size_t k = 0; k < moved.size(); ++k) a += slopes_[k] * moved[k];
-    const View v = view_of(a, e, rtol_);
+    View v = view_of(a, e, rtol_);
+    if ((v == View::differs || v == View::kinked) && line_.steps_over_kink(scale)) v = View::rough;
     // Reported per unit of the element, or of the direction.
     const double unit = moved.size() == 1 ? moved[0] : std::ldexp(1, scale);
     const double step = moved.size() == 1 ? std::abs(moved[0]) : unit;

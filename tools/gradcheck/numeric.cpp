@@ -55,7 +55,8 @@ double exact_move(double x, double by, Dtype dtype) {
 
 }  // namespace
 
-std::vector<double> Line::results_at(const std::vector<double>& by, double t) {
+template <class F>
+auto Line::at_step(const std::vector<double>& by, double t, F&& f) {
   const auto put = [&](auto&& value_of) {
     for (std::size_t k = 0; k < moves_.size();) {
       Tensor& x = at_[moves_[k].input];
@@ -68,15 +69,31 @@ std::vector<double> Line::results_at(const std::vector<double>& by, double t) {
     }
   };
   put([&](std::size_t k) { return from_[k] + t * by[k]; });
-  std::vector<double> r;
   try {
-    r = to_doubles(problem_.evaluate(at_));
+    auto r = f();
+    put([&](std::size_t k) { return from_[k]; });
+    return r;
   } catch (...) {
     put([&](std::size_t k) { return from_[k]; });
     throw;
   }
-  put([&](std::size_t k) { return from_[k]; });
-  return r;
+}
+
+std::vector<double> Line::results_at(const std::vector<double>& by, double t) {
+  return at_step(by, t, [&] { return to_doubles(problem_.evaluate(at_)); });
+}
+
+bool Line::decides_otherwise(int scale) {
+  if (!branches_) branches_ = problem_.branches(at_);
+  if (branches_->empty()) return false;
+  const Window& w = window(scale);
+  for (const double t : {1.0, -1.0})
+    if (at_step(w.by, t, [&] { return problem_.branches(at_); }) != *branches_) return true;
+  return false;
+}
+
+bool Line::steps_over_kink(int scale) {
+  return scale > kSmallestScale && decides_otherwise(scale) && !decides_otherwise(kSmallestScale);
 }
 
 const Line::Window& Line::window(int scale) {

@@ -3,6 +3,7 @@
 #include <array>
 #include <cstddef>
 #include <map>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -20,6 +21,9 @@ struct Row {
 /// Round-off inside a function may exceed that of its result by this factor before it is taken for something
 /// else.
 inline constexpr double kInnerRounding = 4096;
+
+/// The smallest steps tried, as a power of two times the natural one.
+inline constexpr int kSmallestScale = -40;
 
 /// What the differences of one window of steps say about one row. In units of the direction's first step.
 struct Estimate {
@@ -67,6 +71,9 @@ class Line {
   const std::vector<double>& moved(int scale) { return window(scale).by; }
   /// True for each result that no step of usual size changes, be it small or large.
   std::vector<bool> unchanged();
+  /// True where a decision goes another way at an end of this scale's window, although it would not for the
+  /// smallest steps: the window reaches over a kink beside the point.
+  bool steps_over_kink(int scale);
   /// Scale at which one element moves in proportion to itself; 0 where it does so already, and for several
   /// elements.
   int proportional_scale() const;
@@ -82,6 +89,10 @@ class Line {
     std::vector<std::vector<double>> plus, minus;
   };
   const Window& window(int scale);
+  bool decides_otherwise(int scale);
+  /// f() with the elements moved by t * by.
+  template <class F>
+  auto at_step(const std::vector<double>& by, double t, F&& f);
   std::vector<double> results_at(const std::vector<double>& by, double t);
 
   const Problem& problem_;
@@ -90,6 +101,7 @@ class Line {
   std::vector<Move> moves_;
   std::vector<double> from_;
   std::map<int, Window> windows_;
+  std::optional<std::vector<std::uint8_t>> branches_;  ///< at the point
 };
 
 /// The first step of an element, before scaling: a small part of its magnitude, or of one.

@@ -40,6 +40,9 @@ class Problem {
   virtual Tensor leaf(Tape& tape, std::size_t i, const Tensor& value) const;
   virtual Tensor constant(std::size_t i, const Tensor& value) const;
 
+  /// Which way each decision on the way to the results goes; empty where that is not known.
+  virtual std::vector<std::uint8_t> branches(std::span<const Tensor>) const { return {}; }
+
   const std::vector<Input>& inputs() const { return inputs_; }
   /// Positions of the inputs that are differentiated.
   std::vector<std::size_t> wanted() const;
@@ -67,6 +70,9 @@ class GradientProblem final : public Problem {
   std::vector<Tensor> evaluate(std::span<const Tensor> in) const override;
   Tensor leaf(Tape& tape, std::size_t i, const Tensor& value) const override;
   Tensor constant(std::size_t i, const Tensor& value) const override;
+  std::vector<std::uint8_t> branches(std::span<const Tensor> in) const override {
+    return of_.branches(in.first(of_.inputs().size()));
+  }
 
  private:
   const Problem& of_;

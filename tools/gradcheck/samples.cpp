@@ -5,6 +5,7 @@
 
 #include <tapegrad/gradcheck/derivatives.h>
 #include <tapegrad/gradcheck/samples.h>
+#include <tapegrad/ops/layout.h>
 #include <tapegrad/ops/samples.h>
 
 #include <fmt/format.h>
@@ -145,6 +146,28 @@ Input drawn(const SampleInput& from, std::string name, Generator& g) {
   return in;
 }
 
+namespace {
+
+std::vector<std::uint8_t> formula_branches(const Formula& f, const void* attributes,
+                                           const std::vector<Tensor>& in) {
+  Shape shape = in[0].shape();
+  for (const Tensor& t : in) shape = broadcast(shape, t.shape(), "gradcheck");
+  std::vector<std::vector<double>> x;
+  for (const Tensor& t : in) x.push_back(to_doubles(t.shape() == shape ? t : broadcast_to(t, shape)));
+  std::vector<std::uint8_t> ways;
+  observer() = {};
+  observer().branches = &ways;
+  std::array<double, tapegrad::detail::kMaxArity> point{};
+  for (std::size_t e = 0; e < x[0].size(); ++e) {
+    for (std::size_t i = 0; i < x.size(); ++i) point[i] = x[i][e];
+    f.value(attributes, point.data());
+  }
+  observer() = {};
+  return ways;
+}
+
+}  // namespace
+
 std::vector<Tensor> SampleProblem::evaluate(std::span<const Tensor> in) const {
   std::vector<const Tensor*> handles;
   for (const Tensor& t : in) handles.push_back(&t);
@@ -162,8 +185,22 @@ std::vector<Input> all_drawn(const Samples::Sample& sample, Generator& g) {
 
 }  // namespace
 
-SampleProblem::SampleProblem(const Samples::Sample& sample, Generator& g)
-    : Problem(all_drawn(sample, g)), sample_(sample) {}
+SampleProblem::SampleProblem(const Catalog::Op& op, const Samples::Sample& sample, Generator& g)
+    : Problem(all_drawn(sample, g)), op_(op), sample_(sample) {}
+
+std::vector<std::uint8_t> SampleProblem::branches(std::span<const Tensor> in) const {
+  const Pause pause;
+  std::vector<Tensor> plain;
+  for (const Tensor& t : in) plain.push_back(t.detach());
+  if (op_.formula) return formula_branches(*op_.formula, sample_.attributes.data(), plain);
+  if (!op_.branches) return {};
+  std::vector<const Tensor*> handles;
+  for (const Tensor& t : plain) handles.push_back(&t);
+  std::vector<std::uint8_t> ways;
+  for (const double x : to_doubles(op_.branches(sample_.attributes.data(), handles.data(), handles.size())))
+    ways.push_back(x != 0);
+  return ways;
+}
 
 namespace {
 

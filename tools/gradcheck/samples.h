@@ -5,18 +5,21 @@
 #include <string_view>
 #include <vector>
 
+#include <tapegrad/gradcheck/catalog.h>
 #include <tapegrad/gradcheck/problem.h>
 #include <tapegrad/ops/samples.h>
 
 namespace tapegrad::gradcheck::detail {
 
-/// The sample of an op, at elements drawn from its domains. Refers to the sample.
+/// The sample of an op, at elements drawn from its domains. Refers to both.
 class SampleProblem final : public Problem {
  public:
-  SampleProblem(const Samples::Sample& sample, Generator& generator);
+  SampleProblem(const Catalog::Op& op, const Samples::Sample& sample, Generator& generator);
   std::vector<Tensor> evaluate(std::span<const Tensor> in) const override;
+  std::vector<std::uint8_t> branches(std::span<const Tensor> in) const override;
 
  private:
+  const Catalog::Op& op_;
   const Samples::Sample& sample_;
 };
 

@@ -42,7 +42,7 @@ class Subjects {
       const Samples::Sample& sample = samples_.all()[i];
       options.seed = detail::seed_of(op_.name, i, seed_);
       Generator generator(options.seed, 1);
-      const detail::SampleProblem problem(sample, generator);
+      const detail::SampleProblem problem(op_, sample, generator);
       const detail::PlantedProblem planted(problem, op_, fault);
       Report report;
       detail::check_sample(sample, planted, options, report);

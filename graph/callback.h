@@ -1,0 +1,50 @@
+#pragma once
+
+#include <memory>
+#include <type_traits>
+#include <utility>
+
+namespace tapegrad {
+
+/// Any function of these arguments as a value: a lambda, a function, an object that is called. Copies share
+/// it, with the state it has. (std::function would cost every user of a public header its own.)
+///
+///     Callback<double(double)> f = [](double x) { return x * x; };
+template <class Signature>
+class Callback;
+
+template <class R, class... A>
+class Callback<R(A...)> {
+ public:
+  /// None: it converts to false and must not be called.
+  Callback() noexcept = default;
+  template <class F>
+  requires(!std::is_same_v<std::remove_cvref_t<F>, Callback> &&
+           std::is_invocable_r_v<R, std::decay_t<F>&, A...>) Callback(F&& f)
+      : target_(std::make_shared<Holder<std::decay_t<F>>>(std::forward<F>(f))) {}
+
+  explicit operator bool() const noexcept { return target_ != nullptr; }
+  R operator()(A... arguments) const { return target_->call(std::forward<A>(arguments)...); }
+
+ private:
+  struct Target {
+    virtual ~Target() = default;
+    virtual R call(A... arguments) = 0;
+  };
+  template <class F>
+  struct Holder final : Target {
+    template <class G>
+    explicit Holder(G&& g) : f(std::forward<G>(g)) {}
+    R call(A... arguments) override {
+      if constexpr (std::is_void_v<R>)
+        static_cast<void>(f(std::forward<A>(arguments)...));
+      else
+        return f(std::forward<A>(arguments)...);
+    }
+    F f;
+  };
+
+  std::shared_ptr<Target> target_;
+};
+
+}  // namespace tapegrad

@@ -1,0 +1,155 @@
+#include <limits>
+#include <string>
+#include <vector>
+
+#include <tapegrad/tapegrad.h>
+
+#include <boost/test/unit_test.hpp>
+
+#include "support.h"
+
+using namespace tapegrad;
+using test::mentions;
+
+BOOST_AUTO_TEST_SUITE(multi_layer_net)
+
+namespace {
+
+std::vector<std::string> names_of(const nn::Module& net) {
+  std::vector<std::string> names;
+  for (const auto& [name, tensor] : net.state()) names.push_back(name);
+  return names;
+}
+std::vector<double> doubles(const Tensor& t) {
+  return t.dtype() == f64 ? t.to_vector<double>() : cast(t, f64).to_vector<double>();
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(it_is_the_layers_that_its_options_name) {
+  Generator rng(3);
+  nn::MultiLayerNet net(
+      6, 3, rng, {.hidden = {5, 4}, .activation = "tanh", .batch_norm = true, .dropout = 0.25, .dtype = f64});
+  std::vector<std::string> layers;
+  struct Names final : nn::Visitor {
+    std::vector<std::string>& list;
+    explicit Names(std::vector<std::string>& l) : list(l) {}
+    void module(std::string_view name, nn::Module&) override { list.emplace_back(name); }
+  } names(layers);
+  net.visit(names);
+  BOOST_TEST(layers == std::vector<std::string>({"affine1", "norm1", "tanh1", "dropout1", "affine2", "norm2",
+                                                 "tanh2", "dropout2", "affine3"}));
+  BOOST_TEST(net.describe() == "6-5-4-3 tanh xavier, batch norm, dropout 0.25");
+
+  // The same layers put together by hand, drawn from the same numbers.
+  Generator again(3);
+  const nn::AffineOptions affine{.init = nn::Init::xavier(), .dtype = f64};
+  nn::Sequential by_hand;
+  by_hand.append(nn::Affine(6, 5, again, affine));
+  by_hand.append(nn::BatchNorm(5, {.dtype = f64}));
+  by_hand.append(nn::Tanh());
+  by_hand.append(nn::Dropout(0.25, again));
+  by_hand.append(nn::Affine(5, 4, again, affine));
+  by_hand.append(nn::BatchNorm(4, {.dtype = f64}));
+  by_hand.append(nn::Tanh());
+  by_hand.append(nn::Dropout(0.25, again));
+  by_hand.append(nn::Affine(4, 3, again, affine));
+  const Tensor x = randn({8, 6}, rng, f64);
+  BOOST_TEST(doubles(net(x)) == doubles(by_hand(x)));
+  net.eval();
+  by_hand.eval();
+  BOOST_TEST(doubles(net(x)) == doubles(by_hand(x)));
+  BOOST_TEST(net.parameter_count() == by_hand.parameter_count());
+}
+
+BOOST_AUTO_TEST_CASE(without_options_it_is_plain) {
+  Generator rng(0);
+  nn::MultiLayerNet net(4, 2, rng, {.hidden = {3}});
+  BOOST_TEST(names_of(net) ==
+             std::vector<std::string>({"affine1.weight", "affine1.bias", "affine2.weight", "affine2.bias"}));
+  BOOST_TEST(net.describe() == "4-3-2 relu he");
+  BOOST_TEST(net.layers().size() == 3U);
+  nn::MultiLayerNet linear(4, 2, rng, {.hidden = {}});
+  BOOST_TEST(names_of(linear) == std::vector<std::string>({"affine1.weight", "affine1.bias"}));
+  BOOST_TEST(to_string(linear(Tensor::zeros({5, 4})).shape()) == "[5, 2]");
+  nn::MultiLayerNet own(4, 2, rng, {.hidden = {3}, .init = nn::Init::constant(0.5)});
+  BOOST_TEST(doubles(own.parameters()[0].second.data()) == std::vector<double>(12, 0.5));
+}
+
+BOOST_AUTO_TEST_CASE(the_decay_is_of_the_weights) {
+  Generator rng(0);
+  nn::MultiLayerNet net(4, 2, rng, {.hidden = {3}, .batch_norm = true, .weight_decay = 0.5});
+  const nn::State before = net.state();
+  optim::SGD sgd(net.groups(), 0.1);
+  Gradients zeros;
+  for (const auto& [name, p] : net.parameters()) zeros.insert({p.id(), {}}, Tensor::zeros(p.shape()));
+  sgd.step(zeros);
+  const nn::State after = net.state();
+  for (std::size_t i = 0; i < before.size(); ++i) BOOST_TEST_CONTEXT(before[i].first) {
+      const bool weight = before[i].first.ends_with(".weight");
+      const std::vector<float> was = before[i].second.to_vector<float>();
+      const std::vector<float> is = after[i].second.to_vector<float>();
+      for (std::size_t k = 0; k < was.size(); ++k)
+        BOOST_TEST(is[k] == (weight ? was[k] * 0.95F : was[k]), boost::test_tools::tolerance(1e-6F));
+    }
+  // Without a decay, that of the optimizer is left to it.
+  nn::MultiLayerNet plain(4, 2, rng, {.hidden = {3}});
+  const double bias = 1;
+  plain.parameters()[1].second.assign(Tensor::full({3}, bias));
+  optim::AdamW adamw(plain.groups(), 0.1, 0.5);
+  Gradients none;
+  for (const auto& [name, p] : plain.parameters()) none.insert({p.id(), {}}, Tensor::zeros(p.shape()));
+  adamw.step(none);
+  BOOST_TEST(doubles(plain.parameters()[1].second.data())[0] == 0.95, boost::test_tools::tolerance(1e-6));
+}
+
+BOOST_AUTO_TEST_CASE(a_clone_is_the_same_and_independent) {
+  Generator rng(5);
+  nn::MultiLayerNet net(4, 2, rng,
+                        {.hidden = {3, 3}, .activation = "gelu", .batch_norm = true, .dropout = 0.5});
+  const Tensor x = randn({6, 4}, rng);
+  net(x);  // moves the statistics and the dropouts' generators
+  const auto copy = nn::clone(net);
+  BOOST_TEST(copy->describe() == net.describe());
+  BOOST_TEST(doubles((*copy)(x)) == doubles(net(x)));
+  copy->parameters()[0].second.assign(Tensor::zeros({4, 3}));
+  BOOST_TEST(doubles((*copy)(x)) != doubles(net(x)));
+}
+
+BOOST_AUTO_TEST_CASE(names_in_messages_are_those_of_the_layers) {
+  Generator rng(0);
+  nn::MultiLayerNet net(4, 2, rng, {.hidden = {3}});
+  BOOST_CHECK_EXCEPTION(net(Tensor::zeros({5, 6})), ShapeError, mentions("affine 'affine1'", "[5, 6]"));
+}
+
+BOOST_AUTO_TEST_CASE(what_it_takes_is_checked) {
+  Generator rng(0);
+  const auto make = [&](const nn::MultiLayerOptions& o) { nn::MultiLayerNet(4, 2, rng, o); };
+  BOOST_CHECK_EXCEPTION(make({.hidden = {3, 0}}), ArgumentError, mentions("affine", "0 outputs"));
+  BOOST_CHECK_EXCEPTION(make({.activation = "relux"}), ArgumentError,
+                        mentions("'relux'", "relu, leaky-relu"));
+  BOOST_CHECK_EXCEPTION(make({.dropout = 1}), ArgumentError, mentions("dropout"));
+  BOOST_CHECK_EXCEPTION(make({.dropout = -0.1}), ArgumentError, mentions("dropout"));
+  for (const double bad : {-1.0, std::numeric_limits<double>::quiet_NaN()})
+    BOOST_CHECK_EXCEPTION(make({.weight_decay = bad}), ArgumentError, mentions("weight_decay"));
+}
+
+BOOST_AUTO_TEST_CASE(every_activation_has_a_name) {
+  const Tensor x = Tensor::from({-2, -0.5, 0, 0.5, 2});
+  const auto by_name = [&](const char* name) { return doubles((*nn::make_activation(name))(x)); };
+  BOOST_TEST(by_name("relu") == doubles(relu(x)));
+  BOOST_TEST(by_name("leaky-relu") == doubles(leaky_relu(x, 0.01)));
+  BOOST_TEST(by_name("elu") == doubles(elu(x, 1)));
+  BOOST_TEST(by_name("gelu") == doubles(gelu(x)));
+  BOOST_TEST(by_name("silu") == doubles(silu(x)));
+  BOOST_TEST(by_name("softplus") == doubles(softplus(x)));
+  BOOST_TEST(by_name("sigmoid") == doubles(sigmoid(x)));
+  BOOST_TEST(by_name("tanh") == doubles(tanh(x)));
+  BOOST_TEST(by_name("identity") == doubles(x));
+  BOOST_TEST(nn::activation_names().size() == 9U);
+  BOOST_TEST((nn::init_for("relu") == nn::Init::he()));
+  BOOST_TEST((nn::init_for("sigmoid") == nn::Init::xavier()));
+  BOOST_CHECK_THROW(nn::init_for("softsign"), ArgumentError);
+}
+
+BOOST_AUTO_TEST_SUITE_END()

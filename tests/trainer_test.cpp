@@ -1,0 +1,371 @@
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <tapegrad/ops/threads.h>
+#include <tapegrad/tapegrad.h>
+
+#include <boost/test/unit_test.hpp>
+
+#include "support.h"
+
+using namespace tapegrad;
+using test::mentions;
+
+BOOST_AUTO_TEST_SUITE(trainer)
+
+namespace {
+
+constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
+
+/// Points in the plane and the quarter that they lie in.
+nn::Dataset quarters(std::int64_t n, std::uint64_t seed = 7) {
+  Generator rng(seed);
+  const Tensor x = randn({n, 2}, rng);
+  std::vector<std::int64_t> t;
+  const auto v = x.values<float>();
+  for (std::size_t i = 0; i < v.size(); i += 2) t.push_back((v[i] > 0 ? 1 : 0) + (v[i + 1] > 0 ? 2 : 0));
+  return {x, Tensor::from(t), 4};
+}
+
+nn::MultiLayerNet quarter_net(std::uint64_t seed = 1, nn::MultiLayerOptions options = {.hidden = {8}}) {
+  Generator rng(seed);
+  return {2, 4, rng, options};
+}
+
+std::vector<double> values_of(const nn::State& state) {
+  std::vector<double> values;
+  for (const auto& [name, t] : state)
+    for (const double v : cast(t, f64).to_vector<double>()) values.push_back(v);
+  return values;
+}
+std::vector<double> values_of(const nn::Module& net) { return values_of(net.state()); }
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(it_does_what_a_loop_by_hand_does) {
+  const nn::Dataset data = quarters(105);
+  nn::MultiLayerNet net = quarter_net();
+  optim::Momentum momentum(net, 0.3);
+  const optim::Schedule schedule = optim::warm_up(5, optim::step_decay(0.2, 4, 0.5));
+  std::vector<double> losses, rates, norms;
+  nn::Trainer trainer(net, momentum,
+                      {.epochs = 3,
+                       .batch = 20,
+                       .seed = 4,
+                       .schedule = schedule,
+                       .clip_norm = 0.5,
+                       .clip_value = 0.2,
+                       .on_batch = [&](nn::Trainer&, const nn::BatchReport& b) {
+                         losses.push_back(b.loss);
+                         rates.push_back(b.lr);
+                         norms.push_back(b.gradient_norm);
+                         BOOST_TEST(b.iteration == static_cast<std::int64_t>(losses.size()));
+                         BOOST_TEST(b.epoch == (b.iteration - 1) / 6 + 1);
+                         BOOST_TEST(b.last == 18);
+                       }});
+  const nn::History& history = trainer.fit(data);
+
+  nn::MultiLayerNet other = quarter_net();
+  optim::Momentum by_hand(other, 0.3);
+  const nn::DataLoader loader(data, {.batch = 20, .seed = 4});
+  std::size_t i = 0;
+  for (std::uint64_t epoch = 1; epoch <= 3; ++epoch) {
+    for (const nn::Batch& b : loader.epoch(epoch)) {
+      by_hand.set_lr(schedule(static_cast<std::int64_t>(i)));
+      Tape tape;
+      const Tensor loss = softmax_with_loss(other(b.x), b.t);
+      Gradients g = tape.backward(loss);
+      clip_value(g, 0.2);
+      BOOST_TEST(losses.at(i) == loss.item());
+      BOOST_TEST(norms.at(i) == clip_global_norm(g, 0.5));
+      BOOST_TEST(rates.at(i) == by_hand.lr());
+      by_hand.step(g);
+      ++i;
+    }
+    const nn::EpochReport& r = history.epochs.at(epoch - 1);
+    const nn::Batch all = data.batch(0, data.size());
+    BOOST_TEST(r.training.loss == softmax_with_loss(other(all.x), all.t).item(),
+               boost::test_tools::tolerance(1e-6));
+    BOOST_TEST(r.training.metric == nn::accuracy(other(all.x), all.t));
+    BOOST_TEST(std::isnan(r.validation.loss));
+    BOOST_TEST(r.epoch == static_cast<std::int64_t>(epoch));
+    BOOST_TEST(r.iteration == static_cast<std::int64_t>(i));
+    BOOST_TEST(r.lr == by_hand.lr());
+    BOOST_TEST(r.seconds > 0);
+  }
+  BOOST_TEST(losses.size() == 18U);
+  BOOST_TEST(values_of(net) == values_of(other));
+  BOOST_TEST((history.ending == nn::Ending::completed));
+}
+
+BOOST_AUTO_TEST_CASE(the_result_depends_on_the_seed_and_not_on_the_threads) {
+  const auto train = [](std::uint64_t seed, int threads) {
+    const int before = tapegrad::threads();
+    set_threads(threads);
+    nn::MultiLayerNet net = quarter_net(seed, {.hidden = {64, 64}, .batch_norm = true, .dropout = 0.2});
+    optim::Adam adam(net, 0.01);
+    nn::Trainer trainer(net, adam, {.epochs = 3, .batch = 250, .seed = seed, .validation = 0.25});
+    trainer.fit(quarters(2000));
+    set_threads(before);
+    return values_of(net);
+  };
+  const std::vector<double> once = train(1, 1);
+  BOOST_TEST(once == train(1, 2));
+  BOOST_TEST(once != train(2, 1));
+}
+
+BOOST_AUTO_TEST_CASE(validation_data_are_given_or_split_off) {
+  const nn::Dataset data = quarters(100);
+  const nn::Dataset::Split parts = data.split(20, 9);
+  const auto train = [&](double share, const nn::Dataset& training, const nn::Dataset& validation) {
+    nn::MultiLayerNet net = quarter_net();
+    optim::SGD sgd(net, 0.5);
+    nn::Trainer trainer(net, sgd, {.epochs = 2, .batch = 16, .seed = 9, .validation = share});
+    return trainer.fit(training, validation);
+  };
+  const nn::History split = train(0.2, data, {});
+  const nn::History given = train(0, parts.training, parts.validation);
+  const nn::History both = train(0.5, parts.training, parts.validation);  // what is given counts
+  for (std::size_t e = 0; e < 2; ++e) {
+    BOOST_TEST(split.epochs[e].validation.loss == given.epochs[e].validation.loss);
+    BOOST_TEST(split.epochs[e].training.loss == given.epochs[e].training.loss);
+    BOOST_TEST(both.epochs[e].validation.metric == given.epochs[e].validation.metric);
+    BOOST_TEST(split.epochs[e].iteration == static_cast<std::int64_t>(5 * (e + 1)));
+    BOOST_TEST(split.epochs[e].training.loss != split.epochs[e].validation.loss);
+  }
+  nn::MultiLayerNet net = quarter_net();
+  optim::SGD sgd(net, 0.5);
+  nn::Trainer little(net, sgd, {.validation = 0.001});
+  BOOST_CHECK_EXCEPTION(little.fit(data), ArgumentError, mentions("0.001 of 100 items is none"));
+}
+
+BOOST_AUTO_TEST_CASE(a_loss_and_a_metric_of_ones_own) {
+  Generator rng(3);
+  const Tensor x = randn({64, 3}, rng);
+  const nn::Dataset data(x, sum(x, 1, KeepDims::yes) * 2);
+  nn::Sequential net{nn::Affine(3, 1, rng)};
+  optim::SGD sgd(net, 0.1);
+  const auto largest = [](const Tensor& y, const Tensor& t) { return -max(abs(y - t)).item(); };
+  nn::Trainer trainer(
+      net, sgd,
+      {.epochs = 30, .batch = 8, .objective = {nn::MSELoss(), largest}, .monitor = nn::Monitor::metric});
+  const nn::History& h = trainer.fit(data);
+  BOOST_TEST(h.epochs.back().training.loss < 1e-6);
+  BOOST_TEST(h.epochs.back().training.metric == largest(net(x), sum(x, 1, KeepDims::yes) * 2));
+  BOOST_TEST(h.epochs.back().training.metric > -0.01);
+
+  nn::Sequential again{nn::Affine(3, 1, rng)};
+  optim::SGD other(again, 0.1);
+  const auto loss = [](const Tensor& y, const Tensor& t) { return mean(abs(y - t)); };
+  nn::Trainer plain(again, other, {.epochs = 1, .batch = 64, .objective = loss});
+  const double before = loss(again(x), sum(x, 1, KeepDims::yes) * 2).item();
+  BOOST_TEST(plain.fit(data).epochs[0].training.loss < before);
+  BOOST_TEST(std::isnan(plain.history().epochs[0].training.metric));  // accuracy has no meaning here
+}
+
+BOOST_AUTO_TEST_CASE(scores_of_the_batches_cost_no_evaluation) {
+  const nn::Dataset data = quarters(50);
+  nn::MultiLayerNet net = quarter_net();
+  optim::SGD sgd(net, 0.5);
+  double sum = 0;
+  nn::Trainer trainer(net, sgd,
+                      {.epochs = 1,
+                       .batch = 20,
+                       .evaluate_training = false,
+                       .on_batch = [&](nn::Trainer&, const nn::BatchReport& b) {
+                         sum += b.loss * (b.iteration < 3 ? 20 : 10);
+                       }});
+  int calls = 0;
+  const nn::Hook hook(
+      [&](std::string_view path, const nn::Module&, const Tensor&) { calls += path.empty(); });
+  const nn::History& h = trainer.fit(data);
+  BOOST_TEST(calls == 3);
+  BOOST_TEST(h.epochs[0].training.loss == sum / 50, boost::test_tools::tolerance(1e-12));
+  BOOST_TEST(h.epochs[0].training.metric > 0);
+  BOOST_TEST(h.epochs[0].training.metric < 1);
+}
+
+namespace {
+
+/// Trains with these validation scores, one an epoch, in place of real ones.
+struct Scripted {
+  std::vector<double> scores;
+  std::size_t next = 0;
+  nn::Objective objective() {
+    return {nn::SoftmaxWithLoss(), [this](const Tensor& y, const Tensor&) {
+              return y.dim(0) == 13 ? scores.at(next++) : 0.0;  // the validation data are thirteen
+            }};
+  }
+};
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(it_stops_early_and_keeps_the_best) {
+  const test::TemporaryFolder folder;
+  Scripted script{{0.3, kNaN, 0.5, 0.4, 0.5, 0.2, 0.9}};
+  nn::MultiLayerNet net = quarter_net(1, {.hidden = {8}, .batch_norm = true});
+  optim::SGD sgd(net, 0.5);
+  std::vector<std::vector<double>> states;
+  nn::Trainer trainer(net, sgd,
+                      {.epochs = 7,
+                       .batch = 20,
+                       .objective = script.objective(),
+                       .monitor = nn::Monitor::metric,
+                       .patience = 3,
+                       .checkpoint = folder / "best.safetensors",
+                       .on_epoch = [&](nn::Trainer& t, const nn::EpochReport& e) {
+                         states.push_back(values_of(t.net()));
+                         BOOST_TEST(e.best == (e.epoch == 1 || e.epoch == 3));
+                         BOOST_TEST(values_of(t.best_state()) == states[e.epoch < 3 ? 0 : 2]);
+                       }});
+  BOOST_CHECK_EXCEPTION(trainer.restore_best(), Error, mentions("no best state"));
+  const nn::History& h = trainer.fit(quarters(60), quarters(13, 8));
+  BOOST_TEST(h.epochs.size() == 6U);  // three epochs after the third, an equal one among them
+  BOOST_TEST((h.ending == nn::Ending::early));
+  BOOST_TEST(h.best()->epoch == 3);
+  BOOST_TEST(values_of(net) == states[5]);
+  trainer.restore_best();
+  BOOST_TEST(values_of(net) == states[2]);
+  BOOST_TEST(values_of(nn::load_state_file(folder / "best.safetensors").tensors) == states[2]);
+}
+
+BOOST_AUTO_TEST_CASE(the_rate_falls_on_a_plateau) {
+  Scripted script{{0.1, 0.2, 0.2, 0.2, 0.3, 0.3}};
+  nn::MultiLayerNet net = quarter_net();
+  optim::SGD sgd(net, 0.5);
+  nn::Trainer trainer(net, sgd,
+                      {.epochs = 6,
+                       .batch = 60,
+                       .objective = script.objective(),
+                       .plateau = optim::ReduceOnPlateau({.factor = 0.5, .patience = 0}),
+                       .monitor = nn::Monitor::metric});
+  std::vector<double> rates;
+  for (const nn::EpochReport& e : trainer.fit(quarters(60), quarters(13, 8)).epochs) rates.push_back(e.lr);
+  BOOST_TEST(rates == std::vector<double>({0.5, 0.5, 0.5, 0.25, 0.125, 0.125}));
+}
+
+BOOST_AUTO_TEST_CASE(a_stop_keeps_what_was_reached) {
+  nn::MultiLayerNet net = quarter_net();
+  optim::SGD sgd(net, 0.5);
+  nn::Trainer trainer(net, sgd,
+                      {.epochs = 50, .batch = 10, .on_batch = [](nn::Trainer& t, const nn::BatchReport& b) {
+                         if (b.iteration == 14) t.stop();
+                       }});
+  const nn::History& h = trainer.fit(quarters(100));
+  BOOST_TEST((h.ending == nn::Ending::stopped));
+  BOOST_TEST(h.epochs.size() == 2U);
+  BOOST_TEST(h.epochs.back().iteration == 14);
+  BOOST_TEST(h.epochs.back().training.loss > 0);
+  BOOST_TEST(sgd.steps() == 14);
+  // From another thread.
+  std::thread other;
+  nn::Trainer waiting(
+      net, sgd,
+      {.epochs = 1'000'000'000, .batch = 10, .on_batch = [&](nn::Trainer& t, const nn::BatchReport&) {
+         if (!other.joinable()) other = std::thread([&t] { t.stop(); });
+       }});
+  waiting.fit(quarters(100));
+  other.join();
+  BOOST_TEST((waiting.history().ending == nn::Ending::stopped));
+}
+
+BOOST_AUTO_TEST_CASE(divergence_is_told_and_leaves_finite_weights) {
+  for (const double clip : {0.0, 1e30}) {
+    Generator rng(3);
+    const Tensor x = randn({64, 3}, rng);
+    const nn::Dataset data(x, sum(x, 1, KeepDims::yes));
+    nn::Sequential net{nn::Affine(3, 1, rng)};
+    optim::SGD sgd(net, 1000);
+    nn::Trainer trainer(net, sgd, {.epochs = 100, .batch = 8, .objective = nn::MSELoss(), .clip_norm = clip});
+    const nn::History& h = trainer.fit(data);
+    BOOST_TEST((h.ending == nn::Ending::diverged));
+    BOOST_TEST(h.epochs.size() < 100U);
+    for (const double v : values_of(net)) BOOST_TEST(std::isfinite(v));
+  }
+  // Before anything was learned there is nothing to report.
+  nn::MultiLayerNet net = quarter_net();
+  net.parameters()[0].second.assign(Tensor::full({2, 8}, kNaN));
+  optim::SGD sgd(net, 0.1);
+  nn::Trainer trainer(net, sgd);
+  BOOST_TEST(trainer.fit(quarters(200)).epochs.empty());
+  BOOST_TEST((trainer.history().best() == nullptr));
+}
+
+BOOST_AUTO_TEST_CASE(it_goes_on_where_it_ended) {
+  const auto train = [](std::vector<std::int64_t> parts) {
+    nn::MultiLayerNet net = quarter_net();
+    optim::Adam adam(net, 0.01);
+    nn::History h;
+    const nn::Dataset data = quarters(90);
+    nn::Trainer trainer(net, adam, {.epochs = parts[0], .batch = 20, .schedule = optim::cosine(0.05, 20)});
+    for (std::size_t i = 0; i < parts.size(); ++i) h = trainer.fit(data);
+    BOOST_TEST(h.epochs.size() == 4U);
+    BOOST_TEST(h.epochs.back().epoch == 4);
+    BOOST_TEST(h.epochs.back().iteration == 20);
+    return values_of(net);
+  };
+  BOOST_TEST(train({4}) == train({2, 2}));
+}
+
+BOOST_AUTO_TEST_CASE(iterations_may_end_within_an_epoch) {
+  nn::MultiLayerNet net = quarter_net();
+  optim::SGD sgd(net, 0.5);
+  nn::Trainer trainer(net, sgd, {.epochs = 1, .iterations = 13, .batch = 30, .drop_last = true});
+  const nn::History& h = trainer.fit(quarters(170));
+  BOOST_TEST(h.epochs.size() == 3U);  // 5, 5 and 3
+  BOOST_TEST(h.epochs.back().iteration == 13);
+  BOOST_TEST((h.ending == nn::Ending::completed));
+}
+
+BOOST_AUTO_TEST_CASE(every_module_keeps_its_mode) {
+  Generator rng(1);
+  nn::Sequential net;
+  net.append("fc1", nn::Affine(2, 8, rng));
+  net.append("norm", nn::BatchNorm(8));
+  net.append("dropout", nn::Dropout(0.5, rng));
+  net.append("fc2", nn::Affine(8, 4, rng));
+  net["norm"].eval();  // its statistics are to stay
+  optim::SGD sgd(net, 0.1);
+  nn::Trainer trainer(net, sgd, {.epochs = 2, .batch = 20});
+  trainer.fit(quarters(100));
+  BOOST_TEST(!net["norm"].training());
+  BOOST_TEST(net.training());
+  BOOST_TEST(net["dropout"].training());
+  BOOST_TEST(net.buffers()[0].second.to_vector<float>() == std::vector<float>(8, 0));
+  // In evaluation the dropout is off: twice the same.
+  const nn::Dataset data = quarters(30);
+  BOOST_TEST(nn::evaluate(net, data).loss == nn::evaluate(net, data).loss);
+  // In any batches, under a tape that is left alone.
+  Tape tape;
+  BOOST_TEST(nn::evaluate(net, data, {}, 7).loss == nn::evaluate(net, data).loss,
+             boost::test_tools::tolerance(1e-6));
+  BOOST_TEST(tape.size() == 0U);
+  BOOST_CHECK_EXCEPTION(nn::evaluate(net, {}), ArgumentError, mentions("no items"));
+  net.eval();
+  trainer.fit(data);
+  BOOST_TEST(net["norm"].training());
+}
+
+BOOST_AUTO_TEST_CASE(what_a_trainer_takes_is_checked) {
+  nn::MultiLayerNet net = quarter_net();
+  optim::SGD sgd(net, 0.5);
+  const auto make = [&](const nn::TrainerOptions& o) { nn::Trainer(net, sgd, o); };
+  BOOST_CHECK_EXCEPTION(make({.epochs = -1}), ArgumentError, mentions("trainer", "epochs is -1"));
+  BOOST_CHECK_EXCEPTION(make({.iterations = -1}), ArgumentError, mentions("iterations"));
+  BOOST_CHECK_EXCEPTION(make({.batch = 0}), ArgumentError, mentions("batch is 0", "at least 1"));
+  for (const double bad : {-0.1, 1.0, kNaN})
+    BOOST_CHECK_EXCEPTION(make({.validation = bad}), ArgumentError, mentions("validation", "share"));
+  for (const double bad : {-0.1, kNaN}) {
+    BOOST_CHECK_EXCEPTION(make({.clip_norm = bad}), ArgumentError, mentions("clip_norm"));
+    BOOST_CHECK_EXCEPTION(make({.clip_value = bad}), ArgumentError, mentions("clip_value"));
+  }
+  BOOST_CHECK_EXCEPTION(make({.patience = -1}), ArgumentError, mentions("patience"));
+  BOOST_CHECK_EXCEPTION(make({.objective = nn::MSELoss(), .monitor = nn::Monitor::metric}), ArgumentError,
+                        mentions("metric", "has none"));
+}
+
+BOOST_AUTO_TEST_SUITE_END()

@@ -1,0 +1,98 @@
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "axis.h"
+#include "picture.h"
+
+namespace tapegrad::plot {
+
+struct Point {
+  double x = 0;
+  double y = 0;
+};
+using Points = std::vector<Point>;
+
+/// A vector that is shown at a point.
+struct Arrow {
+  Point at;
+  Point vector;
+};
+
+/// How a series of points is drawn.
+struct Style {
+  bool line = true;
+  bool dots = false;
+  bool dashed = false;
+  double width = 2;
+};
+inline constexpr Style kDots{.line = false, .dots = true};
+inline constexpr Style kLineAndDots{.line = true, .dots = true};
+inline constexpr Style kDashed{.dashed = true};
+
+/// A diagram with two axes. What is added first lies lowest; each named series gets the next colour and an
+/// entry of the legend.
+///
+///     Chart chart("Training");
+///     chart.x({.label = "epoch"}).y({.label = "loss", .scale = Scale::log}).line("train", losses);
+///     save("loss.svg", chart.draw());
+class Chart {
+ public:
+  explicit Chart(std::string title) : title_(std::move(title)) {}
+
+  Chart& x(AxisOptions options);
+  Chart& y(AxisOptions options);
+  Chart& size(double width, double height);
+
+  /// Points in their order. Those that cannot be drawn (not finite; on a logarithmic axis not above 0)
+  /// interrupt the line.
+  Chart& line(std::string name, Points points, const Style& style = {});
+  Chart& dots(std::string name, Points points) { return line(std::move(name), std::move(points), kDots); }
+  /// y = f(x) over [from, to].
+  Chart& function(std::string name, const std::function<double(double)>& f, double from, double to,
+                  const Style& style = {});
+  /// How many of the values fall into each of `bins` equal parts of [from, to]; the last includes its end.
+  /// Values outside are not shown. Throws ArgumentError for no bins or an empty range.
+  Chart& histogram(std::span<const double> values, int bins, double from, double to);
+  /// The longest takes about the room that each has.
+  Chart& arrows(std::vector<Arrow> arrows);
+  /// Lines of equal f over the whole diagram.
+  Chart& contour(std::function<double(double, double)> f, std::vector<double> levels);
+
+  /// Throws ArgumentError where there is nothing to draw.
+  Picture draw() const;
+
+ private:
+  struct Series {
+    std::string name;
+    Points points;
+    Style style;
+    std::size_t colour;
+  };
+  struct Bar {
+    double from, to, height;
+  };
+  struct Contour {
+    std::function<double(double, double)> f;
+    std::vector<double> levels;
+  };
+  class Canvas;
+  Range range_of(double Point::*coordinate, const AxisOptions& options) const;
+
+  std::string title_;
+  AxisOptions x_;
+  AxisOptions y_;
+  double width_ = 720;
+  double height_ = 440;
+  std::vector<Contour> contours_;
+  std::vector<Bar> bars_;
+  std::vector<Arrow> arrows_;
+  std::vector<Series> series_;
+  std::size_t colours_ = 0;
+};
+
+}  // namespace tapegrad::plot

@@ -1,0 +1,36 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "picture.h"
+
+namespace tapegrad::plot {
+
+/// An image of one channel, row by row: 0 is paper, 255 ink, as in MNIST.
+struct Image {
+  std::size_t rows = 0;
+  std::size_t columns = 0;
+  std::vector<std::uint8_t> pixels{};
+  std::string label{};  ///< shown below it
+};
+
+/// The image of values from 0 (paper) to 1 (ink), row by row; what lies outside counts as the nearer end.
+/// Throws ArgumentError where their number is no multiple of `columns`.
+Image image_of(std::span<const float> values, std::size_t columns, std::string label = {});
+
+/// The image in `width` units of the drawing. Throws ArgumentError where the pixels do not fill it.
+Picture draw(const Image& image, double width);
+/// Images in rows of `columns`, with their labels.
+Picture image_grid(const std::vector<Image>& images, std::size_t columns, const std::string& title = {},
+                   double width = 56);
+
+/// How often items of a class were taken for which: counts[truth][found]. Rows are shaded by their shares,
+/// what is right in another colour than what is not. Throws ArgumentError for no classes, or counts that are
+/// not square.
+Picture confusion_matrix(const std::vector<std::vector<std::int64_t>>& counts, const std::string& title = {});
+
+}  // namespace tapegrad::plot

@@ -1,0 +1,52 @@
+#pragma once
+
+#include <cstdint>
+#include <limits>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <tapegrad/nn/dataset.h>
+#include <tapegrad/nn/module.h>
+
+#include "images.h"
+#include "picture.h"
+
+namespace tapegrad::plot {
+
+/// One epoch of a training, as the curves show it.
+struct ReportRow {
+  std::int64_t epoch = 0;
+  std::int64_t iteration = 0;
+  double train_loss = 0;
+  double train_accuracy = 0;
+  double test_loss = 0;
+  double test_accuracy = 0;
+  double validation_loss = std::numeric_limits<double>::quiet_NaN();  ///< NaN: nothing was held out
+  double validation_accuracy = std::numeric_limits<double>::quiet_NaN();
+};
+
+/// What is known of a finished training.
+struct TrainingReport {
+  std::string title{};  ///< the model, in short
+  std::vector<std::pair<std::string, std::string>>
+      settings{};  ///< names and values, in the order of the page
+  std::vector<ReportRow> history{};
+  std::vector<std::vector<std::int64_t>> confusion{};  ///< on the test items: [truth][found]
+  std::vector<Image> mistaken{};                       ///< some of them, with labels
+  std::int64_t mistaken_in_all = 0;
+  Picture graph{};  ///< of one training step
+};
+
+/// Evaluates a classifier on all items: fills in the confusion matrix and up to `most` mistaken images, those
+/// first of whose wrong class the network is surest. The items are images as load_mnist gives them, flat or
+/// with their rows; the network must be one that clone() copies, and stays as it is.
+void examine(TrainingReport& report, const nn::Module& net, const nn::Dataset& data, std::size_t most = 40);
+
+/// A training step of a copy of the network on the first `batch` items, drawn.
+Picture draw_step(const nn::Module& net, const nn::Dataset& data, std::int64_t batch);
+
+/// The report as one HTML page that needs no other file and no script. Parts that are empty are left out.
+std::string to_html(const TrainingReport& report);
+
+}  // namespace tapegrad::plot

@@ -206,7 +206,7 @@ BOOST_AUTO_TEST_CASE(bad_arguments) {
   const auto f = [](const Tensor& a, const Tensor& b) { return a + b; };
   BOOST_CHECK_THROW(check(f, {some({2}), Tensor()}), ArgumentError);
   BOOST_CHECK_THROW(check(f, {some({2}), some({2})}, {.rtol = 0}), ArgumentError);
-  BOOST_CHECK_THROW(check(f, {some({2}), some({2})}, {.order = 3}), ArgumentError);
+  BOOST_CHECK_THROW(check(f, {some({2}), some({2})}, {.order = 4}), ArgumentError);
   const Report r = check(f, {some({2}), some({3})});
   CHECK_VERDICT(r, "FAIL");
   BOOST_TEST(r.text().find("do not broadcast") != std::string::npos, r.text());

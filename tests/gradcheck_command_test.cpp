@@ -49,8 +49,9 @@ struct Once : Twice {  // differentiable once
   static constexpr std::uint8_t max_order = 1;
   static void samples(Samples& s) { s.unary(Once{}, {-1, 1}); }
 };
-struct Step : Twice {
+struct Step {
   static constexpr auto name = "step";
+  static constexpr auto keep = keeps(kNone);
   static constexpr std::uint8_t max_order = 0;
   static Tensor f(const Tensor& x) { return x.detach(); }
   static void samples(Samples&) {}
@@ -401,6 +402,28 @@ BOOST_AUTO_TEST_CASE(fail_fast) {
   BOOST_TEST(!contains(run(catalog_of<Twice>(), {"--fail-fast"}).out, "stopped"));
 }
 
+BOOST_AUTO_TEST_CASE(methods) {
+  const Catalog c = catalog_of<Twice, WrongTwice>();
+  const std::vector<std::vector<std::string>> all{{"--mode", "fast"},
+                                                  {"--mode", "exhaustive"},
+                                                  {"--dtype", "f64"},
+                                                  {"--order", "3"},
+                                                  {"--excuse-atol", "1e-9"}};
+  for (const std::vector<std::string>& options : all) {
+    const Json r = results_of(c, options);
+    BOOST_TEST(r["subjects"][0]["verdict"] == "PASS", options[1]);
+    BOOST_TEST(r["subjects"][1]["verdict"] == "FAIL", options[1]);
+    const std::string repro = r["subjects"][1]["samples"][2]["repro"];
+    BOOST_TEST(repro == "check --repro \"wrong_twice#2:seed=0\" " + options[0] + " " +
+                            (options[1] == "1e-9" ? "1e-09" : options[1]));
+  }
+  // In f32 the rule does what it does in f64, which is all that is asked.
+  BOOST_TEST(code(c, {"--dtype", "f32"}) == 0);
+  BOOST_TEST(results_of(c, {"--dtype", "f32,f64"})["options"]["dtype"] == "f64,f32");
+  // Excused is not passed.
+  BOOST_TEST(code(c, {"--excuse-atol", "100"}) == 3);
+}
+
 BOOST_AUTO_TEST_CASE(draws) {
   const Catalog c = catalog_of<Twice>({{"affine", affine}});
   const Json three = results_of(c, {"--samples", "3", "--seed", "5"});
@@ -478,6 +501,24 @@ BOOST_AUTO_TEST_CASE(a_failure_in_the_table) {
   BOOST_TEST(!contains(run(catalog_of<WrongTwice>(), {"-v"}).out, "-v shows all"));
   const std::string unproven = run(catalog_of<OnlyAtZero>(), {}).out;
   BOOST_TEST(contains(unproven, "UNPROVEN\n  order 1: no derivative other than zero in any sample\n"));
+}
+
+// ---- the self-test ----
+
+BOOST_AUTO_TEST_CASE(planted_faults) {
+  const Catalog c = catalog_of<Twice, Step, Once>({{"affine", affine}});
+  const Outcome good = run(c, {"--self-test"});
+  BOOST_TEST(good.code == 0, good.out);
+  BOOST_TEST(contains(good.out, "killed"));
+  BOOST_TEST(contains(good.out, "\nstep    not differentiable\n"));
+  BOOST_TEST(contains(good.out, " faults planted in 2 ops: "));
+  BOOST_TEST(untimed(run(c, {"--self-test", "--threads", "3"}).out) == untimed(good.out));
+  // Where all gradients are 0 no fault makes a difference.
+  const Outcome idle = run(catalog_of<OnlyAtZero, Twice>(), {"--self-test", "--fail-fast"});
+  BOOST_TEST(idle.code == 4);
+  BOOST_TEST(contains(idle.out, "FAIL\n  zero"), idle.out);
+  BOOST_TEST(!contains(idle.out, "\ntwice"));
+  BOOST_TEST(code(c, {"--self-test", "--module", "affine"}) == 2);
 }
 
 // ---- other formats ----

@@ -96,6 +96,8 @@ expect 0 'tanh.*PASS' gradcheck --op tanh --format json --output "$work/checks.j
 check "JSON in the file" grep -q '"format": "tapegrad gradcheck"' "$work/checks.json"
 expect 0 '<testcase classname="gradcheck.ops.tanh"' gradcheck --op tanh --format junit
 check "XML alone" grep -q '^<?xml' <(head -1 "$work/out")
+expect 0 'tanh.*PASS' gradcheck --op tanh --mode fast --dtype f64 --order 3
+expect 0 'faults planted in 1 ops: [0-9]+ killed' gradcheck --op tanh --self-test
 expect 0 '^PASS; [0-9]+ derivatives of one sample' gradcheck --repro 'matmul#7:seed=42' --order 2
 
 expect 0 'W1 .*784-50-10' bench --list
@@ -141,6 +143,7 @@ expect 1 'file' "${train[@]/$work\/run/$work/file}" --iterations 1
 expect 1 'missing' "${train[@]}" --report "$work/missing/report.html"
 expect 1 'missing' graph --out "$work/missing/net.dot"
 expect 2 'no_such_op' gradcheck --op no_such_op
+expect 2 '--dtype' gradcheck --dtype f16
 expect 2 'close to it: matmul' gradcheck --op matmull
 expect 2 'no sample #999' gradcheck --repro 'matmul#999'
 expect 2 '--shard' gradcheck --shard 3/2

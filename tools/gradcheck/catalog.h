@@ -116,8 +116,8 @@ struct Subject {
     int uncertain_from = 255;
     double seconds = 0;
 
-    /// True where a comparison is inconclusive that should not be.
-    bool is_open() const;
+    /// Whether a check is inconclusive that is not to be expected to be.
+    TAPEGRAD_API bool is_open() const;
   };
   enum class Kind : std::uint8_t { op, module };
   std::string name;

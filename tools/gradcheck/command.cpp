@@ -4,14 +4,15 @@
 #include <filesystem>
 
 #include <tapegrad/gradcheck/command.h>
+#include <tapegrad/gradcheck/coverage.h>
 #include <tapegrad/gradcheck/derivatives.h>
+#include <tapegrad/gradcheck/fault_table.h>
 #include <tapegrad/gradcheck/in_order.h>
-#include <tapegrad/gradcheck/proofs.h>
 #include <tapegrad/gradcheck/results.h>
 #include <tapegrad/gradcheck/selection.h>
+#include <tapegrad/gradcheck/self_test.h>
 #include <tapegrad/gradcheck/table.h>
 #include <tapegrad/nn/file.h>
-#include <tapegrad/ops/threads.h>
 
 #include <fmt/format.h>
 
@@ -21,35 +22,8 @@ namespace {
 
 using namespace detail;
 
-/// The threads are those that check several ops at a time, not those of one operation.
-class OneThreadEach {
- public:
-  explicit OneThreadEach(bool on) : before_(threads()) {
-    if (on) set_threads(1);
-  }
-  ~OneThreadEach() { set_threads(before_); }
-  OneThreadEach(const OneThreadEach&) = delete;
-  OneThreadEach& operator=(const OneThreadEach&) = delete;
-
- private:
-  int before_;
-};
-
-Options core_options(const CommandOptions& o) {
-  Options options;
-  options.order = o.order;
-  options.mode = o.mode;
-  options.excuse_atol = o.excuse_atol;
-  options.f64 = o.f64;
-  options.f32 = o.f32;
-  options.seed = o.seed;
-  options.rtol = o.rtol;
-  options.directions = o.probes;
-  return options;
-}
-
 void require_valid(const CommandOptions& o) {
-  validate(core_options(o));
+  validate(o.check);
   if (o.threads < 1 || o.threads > 256)
     throw ArgumentError(fmt::format("--threads {}; it can be 1 to 256", o.threads));
   if (o.samples < 1) throw ArgumentError(fmt::format("--samples {}; it must be at least 1", o.samples));
@@ -70,6 +44,13 @@ void print(const std::string& text) {
     throw FileError("the standard output cannot be written");
 }
 
+void write_output(const CommandOptions& o, const std::string& text) {
+  if (o.output.empty()) return;
+  nn::AtomicFile file(o.output);
+  file.write(text);
+  file.commit();
+}
+
 /// What is to be checked, and how.
 struct Plan {
   std::vector<Job> jobs;
@@ -79,14 +60,15 @@ struct Plan {
 };
 
 Plan plan_of(const Catalog& catalog, const CommandOptions& o) {
-  Plan plan{.jobs = {}, .options = core_options(o), .choice = {.draws = o.samples}};
+  Plan plan{.jobs = {}, .options = o.check, .choice = {.draws = o.samples}};
   if (o.repro.empty()) {
     plan.jobs = selected(catalog, o);
+    if (o.self_test) std::erase_if(plan.jobs, [](const Job& job) { return !job.op; });
     plan.selected = plan.jobs.size();
     plan.jobs = part_of(plan.jobs, o.shard);
     return plan;
   }
-  const SampleName sample = parse_sample(o.repro, o.seed);
+  const SampleName sample = parse_sample(o.repro, o.check.seed);
   plan.jobs = {named(catalog, sample.name)};
   plan.selected = 1;
   plan.options.seed = sample.seed;
@@ -109,17 +91,14 @@ Results run(const Plan& plan, const CommandOptions& o) {
     if (table_shown) print(lines);
   };
   add(table.header());
-  {
-    const OneThreadEach one(o.threads > 1);
-    in_order(
-        plan.jobs.size(), o.threads,
-        [&](std::size_t i) { return plan.jobs[i].check(plan.options, plan.choice); },
-        [&](Subject subject) {
-          add(table.rows(subject));
-          results.subjects.push_back(std::move(subject));
-          return !o.fail_fast || passes(results.subjects.back(), o.strict);
-        });
-  }
+  in_order(
+      plan.jobs.size(), o.threads,
+      [&](std::size_t i) { return plan.jobs[i].check(plan.options, plan.choice); },
+      [&](Subject subject) {
+        add(table.rows(subject));
+        results.subjects.push_back(std::move(subject));
+        return !o.fail_fast || passes(results.subjects.back(), o.strict);
+      });
   results.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   results.stopped = results.subjects.size() < plan.jobs.size();
   add(table.summary(results));
@@ -127,14 +106,41 @@ Results run(const Plan& plan, const CommandOptions& o) {
   const std::string formatted = o.format == Format::json    ? json_text(results)
                                 : o.format == Format::junit ? junit_text(results)
                                                             : text;
-  if (!o.output.empty()) {
-    nn::AtomicFile file(o.output);
-    file.write(formatted);
-    file.commit();
-  } else if (!table_shown) {
-    print(formatted);
-  }
+  write_output(o, formatted);
+  if (!table_shown) print(formatted);
   return results;
+}
+
+ExitCode run_self_test(const Plan& plan, const CommandOptions& o) {
+  const auto start = std::chrono::steady_clock::now();
+  std::string text;
+  const auto add = [&](const std::string& lines) {
+    text += lines;
+    print(lines);
+  };
+  FaultTable table(o, plan.jobs);
+  const std::vector<EquivalentFault> equivalents = library_equivalents();
+  in_order(
+      plan.jobs.size(), o.threads,
+      [&](std::size_t i) { return plan.jobs[i].plant_faults(plan.options, equivalents); },
+      [&](const std::vector<PlantedFault>& faults) {
+        add(table.rows(faults));
+        return !o.fail_fast || !table.any_survived();
+      });
+  add(table.summary(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count()));
+  write_output(o, text);
+  return table.any_survived() ? ExitCode::fault_survived : ExitCode::pass;
+}
+
+ExitCode run_coverage(const Catalog& catalog, const CommandOptions& o) {
+  const auto start = std::chrono::steady_clock::now();
+  const Coverage c = coverage_of(catalog, o.check);
+  for (const std::string& gap : c.gaps) print(fmt::format("GAP: {}\n", gap));
+  print(fmt::format(
+      "{} ops and {} modules; {} of {} variants of their rules were run ({}); {} gaps, in {:.1f} s\n", c.ops,
+      c.modules, c.reached, c.variants, fmt::join(c.instruction_sets, ", "), c.gaps.size(),
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count()));
+  return c.gaps.empty() ? ExitCode::pass : ExitCode::coverage_gap;
 }
 
 }  // namespace
@@ -149,12 +155,8 @@ ExitCode run_command(const Catalog& catalog, const CommandOptions& given) {
       print(listing(plan.jobs));
       return ExitCode::pass;
     }
-    if (options.coverage) return run_coverage(catalog, options, plan.options);
-    if (options.self_test) {
-      const OneThreadEach one(options.threads > 1);
-      return run_self_test(plan.jobs, options, plan.options);
-    }
-    return exit_code_of(run(plan, options));
+    if (options.coverage) return run_coverage(catalog, options);
+    return options.self_test ? run_self_test(plan, options) : exit_code_of(run(plan, options));
   } catch (const ArgumentError&) {
     throw;
   } catch (const std::exception& e) {

@@ -21,7 +21,7 @@ enum class ExitCode : int {
   usage = 2,     ///< wrong arguments, or nothing matches them
   inconclusive =
       3,  ///< nothing is wrong, but inconclusive: under --strict anywhere, else at an unmarked sample
-  fault_survived = 4,  ///< --self-test: a planted fault was not found
+  fault_survived = 4,  ///< the self-test: a planted fault was not found
   coverage_gap = 5,    ///< --coverage: something is not reached
   internal_error = 6,  ///< the command could not do its work
 };
@@ -41,13 +41,9 @@ enum class Format : std::uint8_t { table, json, junit };
 struct CommandOptions {
   /// Shell globs of what is checked; everything where neither is given.
   std::vector<std::string> ops{}, modules{};
-  int order = Options{}.order;
-  Mode mode = Options{}.mode;
-  std::uint64_t seed = Options{}.seed;
-  double rtol = Options{}.rtol;
-  double excuse_atol = Options{}.excuse_atol;
-  bool f64 = Options{}.f64, f32 = Options{}.f32;
-  int probes = Options{}.directions;
+  /// How they are checked. Of its fields the command line has the order, the mode, the dtypes, the seed, the
+  /// tolerances and the random directions.
+  Options check{};
   int samples = 1;  ///< how often each sample is drawn
   int threads = 1;  ///< how many ops and modules are checked at a time
   Shard shard{};

@@ -22,35 +22,38 @@ inline void add_options(CLI::App& app, CommandOptions& o) {
       app.add_option("--module", o.modules, "The same for modules; without either, all are checked")
           ->type_name("GLOB")
           ->allow_extra_args(false);
-  app.add_option("--order", o.order, "Highest order of derivative")
+  app.add_option_function<std::string>(
+         "--mode",
+         [&o](const std::string& name) {
+           o.check.mode = name == "fast"         ? Mode::fast
+                          : name == "exhaustive" ? Mode::exhaustive
+                                                 : Mode::automatic;
+         },
+         "Large Jacobians: random elements and directions (auto), all elements, or random directions alone")
+      ->check(CLI::IsMember({"auto", "exhaustive", "fast"}))
+      ->default_str("auto");
+  app.add_option("--order", o.check.order, "Highest order of derivative")
       ->check(CLI::Range(1, 3))
       ->capture_default_str();
-  static const std::map<std::string, Mode> kModes{
-      {"auto", Mode::automatic}, {"exhaustive", Mode::exhaustive}, {"fast", Mode::fast}};
   app.add_option_function<std::string>(
-         "--mode", [&o](const std::string& name) { o.mode = kModes.at(name); },
-         "exhaustive: every element of every Jacobian; fast: random directions, elements where these fail")
-      ->check(CLI::IsMember(kModes))
-      ->default_str("auto");
-  app.add_option_function<std::vector<std::string>>(
          "--dtype",
-         [&o](const std::vector<std::string>& names) {
-           o.f64 = std::ranges::find(names, "f64") != names.end();
-           o.f32 = std::ranges::find(names, "f32") != names.end();
+         [&o](const std::string& names) {
+           o.check.f64 = names.find("f64") != names.npos;
+           o.check.f32 = names.find("f32") != names.npos;
          },
-         "f64: derivatives against differences; f32: results and gradients against those in f64")
-      ->delimiter(',')
-      ->check(CLI::IsMember({"f64", "f32"}))
+         "What is checked: f64 against finite differences, f32 against f64")
+      ->check(CLI::IsMember({"f64", "f32", "f64,f32", "f32,f64"}))
       ->default_str("f64,f32");
-  app.add_option("--seed", o.seed, "Of the elements and weights that are drawn")
+  app.add_option("--seed", o.check.seed, "Of the elements and weights that are drawn")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
-  app.add_option("--rtol", o.rtol, "Largest relative error that passes")->capture_default_str();
-  app.add_option("--excuse-atol", o.excuse_atol,
-                 "A difference of no more than this is inconclusive, not wrong; nothing passes by it")
+  app.add_option("--rtol", o.check.rtol, "Largest relative error that passes")->capture_default_str();
+  app.add_option("--excuse-atol", o.check.excuse_atol,
+                 "A difference of no more than this is inconclusive in place of wrong; nothing passes by it")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
-  app.add_option("--probes", o.probes, "Random directions where a Jacobian is too large to be checked whole")
+  app.add_option("--probes", o.check.directions,
+                 "Random directions where a Jacobian is too large to be checked whole")
       ->check(CLI::Range(1, 1000))
       ->capture_default_str();
   auto* samples = app.add_option("--samples", o.samples,
@@ -74,15 +77,16 @@ inline void add_options(CLI::App& app, CommandOptions& o) {
   auto* output =
       app.add_option("--output", o.output, "Write the results to this file, and print the table all the same")
           ->type_name("FILE");
-  app.add_option("--repro", o.repro, "Repeat one sample, as a failure names it: \"matmul#7:seed=42\"")
-      ->type_name("SAMPLE")
-      ->excludes(list, ops, modules, samples, shard);
-  list->excludes(samples, format, output);
+  auto* repro =
+      app.add_option("--repro", o.repro, "Repeat one sample, as a failure names it: \"matmul#7:seed=42\"")
+          ->type_name("SAMPLE")
+          ->excludes(list, ops, modules, samples, shard);
   auto* self_test = app.add_flag("--self-test", o.self_test,
-                                 "Plant faults in the rules of the selected ops; each has to be found");
-  self_test->excludes(list, samples, format, output);
+                                 "Plant faults in the rules of the ops, one at a time: each must be found");
+  self_test->excludes(list, modules, samples, repro, format);
+  list->excludes(samples, format, output);
   app.add_flag("--coverage", o.coverage, "See whether every rule of every op is reached, in every variant")
-      ->excludes(list, ops, modules, samples, shard, format, output, self_test);
+      ->excludes(list, ops, modules, samples, shard, repro, format, output, self_test);
   app.add_flag("--strict", o.strict, "Nothing may be inconclusive, not even at samples marked for it");
   app.add_flag("--fail-fast", o.fail_fast, "Stop after the first op or module that does not pass");
   app.add_flag("-v,--verbose", o.verbose, "Show every sample");
@@ -93,7 +97,7 @@ inline void add_options(CLI::App& app, CommandOptions& o) {
       "  1  a derivative is wrong, or none other than zero was seen\n"
       "  2  wrong usage, or nothing matches\n"
       "  3  nothing is wrong, but inconclusive: at a sample not marked for it; under --strict at any\n"
-      "  4  --self-test: a planted fault was not found\n"
+      "  4  a planted fault was not found\n"
       "  5  --coverage: something is not reached\n"
       "  6  the command could not do its work");
 }

@@ -12,10 +12,13 @@
 #include <utility>
 #include <vector>
 
+#include <tapegrad/ops/kernels/parallel.h>
+
 namespace tapegrad::gradcheck::detail {
 
 /// take(make(0)), take(make(1)), ... on this thread, in this order, as soon as each is made; they are made by
-/// so many other threads. Ends where take returns false; what make throws is thrown in its turn.
+/// so many other threads, whose operations then take one thread each. Ends where take returns false; what
+/// make throws is thrown in its turn.
 template <class Make, class Take>
 void in_order(std::size_t count, int threads, const Make& make, const Take& take) {
   if (threads <= 1 || count <= 1) {
@@ -33,6 +36,7 @@ void in_order(std::size_t count, int threads, const Make& make, const Take& take
   std::atomic<std::size_t> next = 0;
   std::atomic<bool> stop = false;
   const auto work = [&] {
+    const tapegrad::detail::ThreadLimit one(1);
     for (std::size_t i = next++; i < count && !stop; i = next++) {
       Slot slot;
       try {

@@ -50,9 +50,10 @@ double badness(Verdict v, double relative_error) {
 
 /// Of findings that follow each other: one derivative, by another rule the same.
 bool only_rules_differ(const Finding& a, const Finding& b) {
+  const auto same = [](double x, double y) { return x == y || (std::isnan(x) && std::isnan(y)); };
   return a.verdict == b.verdict && a.order == b.order && a.input == b.input && a.index == b.index &&
-         a.what.starts_with(kGradient) && b.is_derivative() && a.what != b.what && a.analytic == b.analytic &&
-         a.numeric == b.numeric;
+         a.what.starts_with(kGradient) && b.is_derivative() && a.what != b.what &&
+         same(a.analytic, b.analytic) && same(a.numeric, b.numeric);
 }
 
 void append(std::vector<Finding>& to, const std::vector<Finding>& from, std::size_t most) {

@@ -19,6 +19,12 @@ std::string quoted(const std::string& text) {
 
 }  // namespace
 
+std::string_view name_of(Mode mode) {
+  return mode == Mode::exhaustive ? "exhaustive" : mode == Mode::fast ? "fast" : "auto";
+}
+
+std::string dtypes_text(const Options& o) { return o.f64 && o.f32 ? "f64,f32" : o.f64 ? "f64" : "f32"; }
+
 Totals totals_of(const std::vector<Subject>& subjects) {
   using Standing = Subject::Standing;
   Totals t;
@@ -72,13 +78,13 @@ std::string repro_command(const CommandOptions& o, const Subject& subject, const
   std::string line =
       fmt::format("{} --repro {}", o.program,
                   quoted(fmt::format("{}#{}:seed={}", subject.name, sample.number, sample.seed)));
-  const CommandOptions usual;
-  if (o.order != usual.order) line += fmt::format(" --order {}", o.order);
-  if (o.mode != usual.mode) line += o.mode == Mode::fast ? " --mode fast" : " --mode exhaustive";
-  if (o.f64 != o.f32) line += o.f64 ? " --dtype f64" : " --dtype f32";
-  if (o.excuse_atol != usual.excuse_atol) line += fmt::format(" --excuse-atol {}", o.excuse_atol);
-  if (o.rtol != usual.rtol) line += fmt::format(" --rtol {}", o.rtol);
-  if (o.probes != usual.probes) line += fmt::format(" --probes {}", o.probes);
+  const Options &check = o.check, usual;
+  if (check.order != usual.order) line += fmt::format(" --order {}", check.order);
+  if (check.mode != usual.mode) line += fmt::format(" --mode {}", name_of(check.mode));
+  if (check.f64 != usual.f64 || check.f32 != usual.f32) line += " --dtype " + dtypes_text(check);
+  if (check.rtol != usual.rtol) line += fmt::format(" --rtol {}", check.rtol);
+  if (check.excuse_atol != usual.excuse_atol) line += fmt::format(" --excuse-atol {}", check.excuse_atol);
+  if (check.directions != usual.directions) line += fmt::format(" --probes {}", check.directions);
   return line;
 }
 

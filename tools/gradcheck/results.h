@@ -28,6 +28,10 @@ Totals totals_of(const std::vector<Subject>& subjects);
 bool passes(const Subject& subject, bool strict);
 ExitCode exit_code_of(const Results& results);
 
+/// As on the command line.
+std::string_view name_of(Mode mode);
+std::string dtypes_text(const Options& options);
+
 /// The command line that repeats a sample.
 std::string repro_command(const CommandOptions& options, const Subject& subject,
                           const Subject::Sample& sample);

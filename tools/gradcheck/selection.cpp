@@ -146,6 +146,11 @@ Subject Job::check(const Options& options, const SampleChoice& choice) const {
   });
 }
 
+std::vector<PlantedFault> Job::plant_faults(const Options& options,
+                                            const std::vector<EquivalentFault>& equivalents) const {
+  return under_name(name(), [&] { return self_test(*op, options, equivalents); });
+}
+
 SampleName parse_sample(std::string_view text, std::uint64_t seed) {
   const std::size_t hash = text.rfind('#');
   const std::size_t colon = hash == text.npos ? text.npos : text.find(':', hash);

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include <tapegrad/gradcheck/command.h>
+#include <tapegrad/gradcheck/self_test.h>
 
 /// What the command's arguments select.
 namespace tapegrad::gradcheck::detail {
@@ -18,6 +19,9 @@ struct Job {
   /// How many there are. Like check(), throws an Error with the name where they cannot be made.
   std::size_t samples() const;
   Subject check(const Options& options, const SampleChoice& choice) const;
+  /// Of an op.
+  std::vector<PlantedFault> plant_faults(const Options& options,
+                                         const std::vector<EquivalentFault>& equivalents) const;
 };
 
 /// A sample as it is named on the command line.

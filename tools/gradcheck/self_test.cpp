@@ -53,6 +53,10 @@ class Subjects {
       return result;
     }
     result.fate = differs ? PlantedFault::Fate::survived : PlantedFault::Fate::idle;
+    result.how = differs
+                     ? "gradients were wrong, and no sample failed"
+                     : "no gradient of any sample differs: a sample is missing, or an entry in the list of "
+                       "equivalent faults";
     return result;
   }
 
@@ -88,6 +92,7 @@ std::vector<PlantedFault> self_test(const Catalog::Op& op, const Options& option
       p.how = e->reason;
     } else if (p.fate == Fate::killed) {
       p.fate = Fate::listed_in_vain;
+      p.how = "it is in the list of equivalent faults, and was found all the same";
     }
   }
   return all;

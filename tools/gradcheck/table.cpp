@@ -71,6 +71,10 @@ std::string Table::rows(const Subject& s) const {
       text += fmt::format("{:<{}}  {:>5}  {:>7}  {}  {}\n", "", name_, "", "",
                           numbers(sample.report.worst(), title(options_, sample)),
                           name_of(sample.report.verdict()));
+    // What is inconclusive as was to be expected is news under -v alone.
+    const bool bad = sample.report.count(Verdict::fail) > 0 || sample.is_open() ||
+                     (options_.strict && sample.report.count(Verdict::inconclusive) > 0);
+    if (!options_.verbose && !bad) continue;
     if (options_.repro.empty() && sample.report.listed().empty()) continue;
     if (options_.verbose || ++shown <= kSamplesShown)
       text += details(s, sample);

@@ -14,7 +14,9 @@ thread_local Reach* reach = nullptr;
 void run_observed(VjpContext& c) {
   // The table that the node points to is the first member of what observes it.
   auto& seen = *reinterpret_cast<RuleRuns*>(const_cast<OpTable*>(c.node().op));
-  ++seen.runs[static_cast<std::size_t>(rule_in_use(c))][c.output_dtype() == f64];
+  bool is_f64 = c.output_dtype() == f64;
+  for (std::size_t i = 0; i < c.inputs(); ++i) is_f64 &= c.input_dtype(i) != f32;
+  ++seen.runs[static_cast<std::size_t>(rule_in_use(c))][is_f64];
   seen.original->vjp(c);
 }
 

@@ -12,7 +12,7 @@
 /// Sees which rules the tapes of a check run.
 namespace tapegrad::gradcheck::detail {
 
-/// How often one op's rule ran, by Rule and by Dtype.
+/// How often one op's rule ran, by Rule, and with f32 among its inputs and result or without.
 struct RuleRuns {
   tapegrad::detail::OpTable table{};  ///< stands in for the op's own; first, as the rule finds the rest by it
   const tapegrad::detail::OpTable* original = nullptr;

@@ -1,5 +1,5 @@
-// Right gradients that the checker must not call wrong, and modules. Wrong ones are in gradcheck_faults_test.cpp, the command
-// in gradcheck_command_test.cpp.
+// Right gradients that the checker must not call wrong, and modules. Wrong ones are in
+// gradcheck_faults_test.cpp, the command in gradcheck_command_test.cpp.
 
 #include <cmath>
 
@@ -129,6 +129,20 @@ BOOST_AUTO_TEST_CASE(sine_far_out_is_not_called_wrong) {
   const Report r =
       check([](const Tensor& x) { return sin(x); }, {values({1e10, -3e10, 7e9})}, {.properties = false});
   BOOST_TEST(r.count(Verdict::fail) == 0u, r.text());
+}
+
+// What rounding inside the function hides is not called wrong; a step with a made-up slope still is.
+BOOST_AUTO_TEST_CASE(leaps) {
+  const Options derivatives{.properties = false, .recorded = false};
+  const auto absorbed = [](const Tensor& x) { return (x + 1e10) - 1e10; };
+  for (const double x : {1.3, 0.7, -3.0}) {
+    const Report r = check(absorbed, {values({x})}, derivatives);
+    BOOST_TEST(r.count(Verdict::fail) == 0u, r.text());
+  }
+  const auto step_with_slope = [](const Tensor& x) { return step(x).detach() + (x - x.detach()); };
+  CHECK_VERDICT(check(step_with_slope, {values({1.3})}, derivatives), "FAIL");
+  const auto dead_with_slope = [](const Tensor& x) { return relu(x) + (x - x.detach()); };
+  CHECK_VERDICT(check(dead_with_slope, {values({-0.001})}, derivatives), "FAIL");
 }
 
 BOOST_AUTO_TEST_CASE(kinks) {

@@ -5,6 +5,7 @@
 #include <tapegrad/gradcheck/catalog.h>
 #include <tapegrad/gradcheck/check.h>
 #include <tapegrad/ops/define.h>
+#include <tapegrad/ops/kernels/parallel.h>
 #include <tapegrad/ops/layout.h>
 #include <tapegrad/ops/loss.h>
 #include <tapegrad/ops/math.h>
@@ -148,6 +149,17 @@ struct SecondOrderMissing : SquareBase {  // the right value, which does not dep
   static constexpr auto name = "second_order_missing";
   static void vjp(Vjp<SecondOrderMissing>& m) { m.add(0, mul(mul(m.gy(), m.in<0>().detach()), 2)); }
 };
+struct ThirdOrderMissing
+    : Faulty {  // x^3, whose second derivative is right and does not depend on x as it should
+  static constexpr auto name = "third_order_missing";
+  static constexpr auto keep = keeps(kIn0);
+  static Tensor f(const Tensor& x) { return mul(mul(x, x), x); }
+  static void vjp(Vjp<ThirdOrderMissing>& m) {
+    const Tensor x = m.in<0>(), c = x.detach(), d = sub(x, c);
+    // 3 x^2 = 3 c^2 + 6 c (x - c) at x = c, to first order.
+    m.add(0, mul(m.gy(), add(mul(mul(c, c), 3), mul(mul(c, d), 6))));
+  }
+};
 struct WrongForSameInput : Faulty {
   static constexpr auto name = "wrong_for_same_input";
   static constexpr auto keep = keeps(kIn0 | kIn1);
@@ -210,6 +222,29 @@ struct GeneralWrong : SquareBase {
   static void vjp(Vjp<GeneralWrong>& m) { m.add(0, mul(right_gradient(m), 1 + 1e-6)); }
   static void vjp_fused(Vjp<GeneralWrong>& m) { m.add(0, right_gradient(m)); }
 };
+struct ReadsBesideItsBuffer : SquareBase {
+  static constexpr auto name = "reads_beside_its_buffer";
+  static void vjp(Vjp<ReadsBesideItsBuffer>& m) {
+    Tensor g = right_gradient(m);
+    // Just before the first element: memory of the same block, whoever has it.
+    const Tensor x = m.in<0>();
+    const bool number = g.dtype() != f64 || !std::isnan(detail::TensorAccess::data_as<double>(x)[-1]);
+    m.add(0, number ? g : mul(g, 0));
+  }
+};
+struct WritesBesideItsBuffer : SquareBase {
+  static constexpr auto name = "writes_beside_its_buffer";
+  static void vjp(Vjp<WritesBesideItsBuffer>& m) {
+    m.add(0, right_gradient(m));
+    if (m.gy().dtype() == f64) detail::TensorAccess::data_as<double>(m.gy())[-1] = 0;
+  }
+};
+struct DependsOnThreads : SquareBase {
+  static constexpr auto name = "depends_on_threads";
+  static void vjp(Vjp<DependsOnThreads>& m) {
+    m.add(0, mul(right_gradient(m), detail::threads_here() == 2 ? 1 + 1e-15 : 1));
+  }
+};
 struct Irreproducible : SquareBase {
   static constexpr auto name = "irreproducible";
   static void vjp(Vjp<Irreproducible>& m) {
@@ -250,6 +285,8 @@ Tensor some(const Shape& shape, double lo = -2, double hi = 2) {
 
 // Derivatives alone: the other checks are not to help.
 constexpr Options kDerivatives{.properties = false};
+using gradcheck::Mode;
+constexpr Mode kModes[] = {Mode::automatic, Mode::exhaustive, Mode::fast};
 
 #define CHECK_REJECTED(report)                                       \
   do {                                                               \
@@ -290,17 +327,22 @@ BOOST_AUTO_TEST_CASE(square_near_zero) {
 }
 
 BOOST_AUTO_TEST_CASE(one_element_of_many) {
-  for (std::uint64_t seed = 0; seed < 5; ++seed) {
-    CHECK_REJECTED(run<OneElementWrong>({some({100, 100})}, {.seed = seed, .properties = false}));
-    CHECK_REJECTED(run<OneElementWrong>({some({6})}, {.seed = seed, .properties = false}));
-  }
+  for (const Mode mode : kModes)
+    for (std::uint64_t seed = 0; seed < 5; ++seed) {
+      // Exhaustive mode has a limit of its own: 1e8 elements of a Jacobian are beyond it.
+      CHECK_REJECTED(
+          run<OneElementWrong>({some({100, 100})}, {.mode = mode, .seed = seed, .properties = false}));
+      CHECK_REJECTED(run<OneElementWrong>({some({6})}, {.mode = mode, .seed = seed, .properties = false}));
+    }
 }
 
 BOOST_AUTO_TEST_CASE(antisymmetric_pair) {
-  for (std::uint64_t seed = 0; seed < 5; ++seed) {
-    CHECK_REJECTED(run<AntisymmetricPair>({some({100, 100})}, {.seed = seed, .properties = false}));
-    CHECK_REJECTED(run<AntisymmetricPair>({some({6})}, {.seed = seed, .properties = false}));
-  }
+  for (const Mode mode : kModes)
+    for (std::uint64_t seed = 0; seed < 5; ++seed) {
+      CHECK_REJECTED(
+          run<AntisymmetricPair>({some({100, 100})}, {.mode = mode, .seed = seed, .properties = false}));
+      CHECK_REJECTED(run<AntisymmetricPair>({some({6})}, {.mode = mode, .seed = seed, .properties = false}));
+    }
 }
 
 BOOST_AUTO_TEST_CASE(patterns_of_the_incoming_gradient) {
@@ -382,6 +424,41 @@ BOOST_AUTO_TEST_CASE(one_of_the_rules_wrong) {
   const Report single = run<WrongInSinglePrecision>({some({2, 3})});
   CHECK_REJECTED(single);
   BOOST_TEST(mentions(single, "f32 against f64"));
+}
+
+BOOST_AUTO_TEST_CASE(beside_the_buffer) {
+  BOOST_TEST(run<ReadsBesideItsBuffer>({some({2, 3})}, kDerivatives).ok());
+  const Report reads = run<ReadsBesideItsBuffer>({some({2, 3})});
+  CHECK_REJECTED(reads);
+  BOOST_TEST(mentions(reads, "read beside the elements"));
+  const Report writes = run<WritesBesideItsBuffer>({some({2, 3})});
+  CHECK_REJECTED(writes);
+  BOOST_TEST(mentions(writes, "written beside the elements, incoming gradient"));
+}
+
+BOOST_AUTO_TEST_CASE(other_bits_with_two_threads) {
+  const Report report = run<DependsOnThreads>({some({2, 3})});
+  CHECK_REJECTED(report);
+  BOOST_TEST(mentions(report, "two threads give other bits than one"));
+}
+
+// An absolute tolerance excuses, and never certifies.
+BOOST_AUTO_TEST_CASE(absolute_tolerance) {
+  const Report strict = run(std::vector{some({2, 3})}, kDerivatives, ZeroBackward{{}, 1e-6});
+  CHECK_REJECTED(strict);
+  const Report excused =
+      run(std::vector{some({2, 3})}, {.excuse_atol = 1e-5, .properties = false}, ZeroBackward{{}, 1e-6});
+  BOOST_TEST(gradcheck::name_of(excused.verdict()) == "INCONCLUSIVE", excused.text());
+  BOOST_TEST(excused.count(Verdict::pass) == 0u);
+  BOOST_TEST(mentions(excused, "excused by the absolute tolerance"));
+}
+
+BOOST_AUTO_TEST_CASE(right_to_order_two_wrong_at_three) {
+  const Report second = run<ThirdOrderMissing>({some({2, 3})}, {.order = 2, .properties = false});
+  BOOST_TEST(second.ok(), second.text());
+  const Report third = run<ThirdOrderMissing>({some({2, 3})}, {.order = 3, .properties = false});
+  CHECK_REJECTED(third);
+  for (const gradcheck::Finding& f : third.failures()) BOOST_TEST(f.order == 3);
 }
 
 BOOST_AUTO_TEST_CASE(irreproducible) { CHECK_REJECTED(run<Irreproducible>({some({2, 3})})); }

@@ -13,7 +13,8 @@ void require_pass(const Subject& s, bool differentiable) {
   BOOST_TEST_CONTEXT(s.name) {
     for (const Subject::Sample& sample : s.samples) {
       BOOST_TEST_CONTEXT(sample.label) {
-        for (const auto& f : sample.report.listed()) BOOST_ERROR(to_string(f));
+        for (const auto& f : sample.report.listed())
+          if (f.verdict == gradcheck::Verdict::fail || sample.is_open()) BOOST_ERROR(to_string(f));
       }
     }
     for (const std::string& line : s.unproven) BOOST_ERROR(line);

@@ -19,6 +19,9 @@ using BlockFunction = void (*)(void* context, std::int64_t block);
 /// block is thrown here.
 TAPEGRAD_API void run_blocks(std::int64_t blocks, BlockFunction run, void* context);
 
+/// How many threads an operation of this thread may use: what set_threads says, or a ThreadLimit.
+TAPEGRAD_API int threads_here() noexcept;
+
 /// While it lives, operations of this thread use this many threads, whatever set_threads says.
 class TAPEGRAD_API ThreadLimit {
  public:

@@ -10,7 +10,7 @@ static_build=$(cd "$1" && pwd)
 cxx=${CXX:-c++}
 strict=(-Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror)
 max_seconds=10
-max_bytes=3000000
+max_bytes=3500000
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

@@ -92,6 +92,31 @@ bool Line::decides_otherwise(int scale) {
   return false;
 }
 
+bool Line::moves_in_leaps(const Row& row, double slope) {
+  const std::vector<double> by = window(0).by;
+  const auto change = [&](double t) {
+    const std::vector<double> results = results_at(by, t);
+    if (row.element >= 0) {
+      const auto j = static_cast<std::size_t>(row.element);
+      return results[j] - base_.values[j];
+    }
+    double sum = 0;
+    for (std::size_t j = 0; j < results.size(); ++j) sum += row.weights[j] * (results[j] - base_.values[j]);
+    return sum;
+  };
+  // The first leap lies between a step that changes nothing and one that does.
+  double lo = std::ldexp(1, kSmallestScale), hi = 1;
+  for (const int scale : kWider)
+    if (change(hi) == 0) hi = std::ldexp(1, scale);
+  if (change(lo) != 0 || change(hi) == 0) return false;
+  while (hi > lo * 1.001) {
+    const double middle = std::sqrt(lo * hi);
+    (change(middle) == 0 ? lo : hi) = middle;
+  }
+  const double leap = change(hi), many = change(16 * hi);
+  return leap / (slope * hi) > 0.1 && std::abs(many / (16 * slope * hi) - 1) < 0.5;
+}
+
 bool Line::steps_over_kink(int scale) {
   return scale > kSmallestScale && decides_otherwise(scale) && !decides_otherwise(kSmallestScale);
 }
@@ -129,6 +154,8 @@ struct Differences {
   using Steps = std::array<double, Line::kWideSteps>;
   std::size_t count = 0;
   Steps central{}, second{}, right{}, left{}, noise{}, hidden{};
+  std::array<long double, Line::kWideSteps>
+      noise_squared{};  // of results near 1e-300 no double could hold it
 };
 
 struct Extrapolated {
@@ -175,7 +202,7 @@ Estimate Line::estimate(const Row& row, int scale) {
       d.right[l] += weight * (p - b) / h;
       d.left[l] += weight * (b - m) / h;
       const double ulps = weight * base_.epsilon[j] * (std::abs(p) + std::abs(m)) / (2 * h);
-      d.noise[l] += ulps * ulps;  // the results' errors are independent
+      d.noise_squared[l] += static_cast<long double>(ulps) * ulps;  // the results' errors are independent
     }
   };
   if (row.element >= 0)
@@ -183,7 +210,7 @@ Estimate Line::estimate(const Row& row, int scale) {
   else
     for (std::size_t j = 0; j < base_.values.size(); ++j) include(j, row.weights[j]);
   for (std::size_t l = 0; l < d.count; ++l) {
-    d.noise[l] = (row.element >= 0 ? 1 : 2) * std::sqrt(d.noise[l]);
+    d.noise[l] = (row.element >= 0 ? 1 : 2) * static_cast<double>(std::sqrt(d.noise_squared[l]));
     d.second[l] = d.right[l] - d.left[l];
     if (!std::isfinite(d.central[l]) || !std::isfinite(d.second[l])) return {};
   }

@@ -69,6 +69,10 @@ class Line {
   Estimate estimate(const Row& row, int scale);
   /// The moves made at a scale, as they were rounded.
   const std::vector<double>& moved(int scale) { return window(scale).by; }
+  /// True where a row, on the way of the moves from the point, stays as it is and then changes by leaps of
+  /// about what `slope`, its derivative per move, makes of them: rounding inside the function hides what
+  /// smaller steps change.
+  bool moves_in_leaps(const Row& row, double slope);
   /// True for each result that no step of usual size changes, be it small or large.
   std::vector<bool> unchanged();
   /// True where a decision goes another way at an end of this scale's window, although it would not for the

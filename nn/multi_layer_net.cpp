@@ -17,6 +17,7 @@ MultiLayerNet::MultiLayerNet(std::int64_t inputs, std::int64_t outputs, Generato
     throw ArgumentError(
         fmt::format("multi-layer net: weight_decay is {}; it must be at least 0 and finite", d));
   const AffineOptions affine{.init = *options_.init, .dtype = options.dtype};
+  if (options.standardize) layers_.append("standardize", Standardize(*options.standardize));
   std::int64_t width = inputs;
   int number = 1;
   for (const std::int64_t next : options.hidden) {
@@ -45,6 +46,7 @@ std::string MultiLayerNet::describe() const {
   std::string text = fmt::format("{}-", inputs_);
   for (const std::int64_t width : options_.hidden) text += fmt::format("{}-", width);
   text += fmt::format("{} {} {}", outputs_, options_.activation, options_.init->text());
+  if (options_.standardize) text += ", standardised inputs";
   if (options_.batch_norm) text += ", batch norm";
   if (options_.dropout != 0) text += fmt::format(", dropout {}", options_.dropout);
   if (options_.weight_decay) text += fmt::format(", weight decay {}", *options_.weight_decay);

@@ -12,6 +12,7 @@
 #include <tapegrad/nn/init.h>
 #include <tapegrad/nn/module.h>
 #include <tapegrad/nn/sequential.h>
+#include <tapegrad/nn/standardize.h>
 #include <tapegrad/optim/parameters.h>
 
 namespace tapegrad::nn {
@@ -23,6 +24,8 @@ struct MultiLayerOptions {
   bool batch_norm = false;                ///< before each activation
   double dropout = 0;                     ///< ratio of the Dropout behind each activation; 0: none
   std::optional<double> weight_decay{};   ///< see MultiLayerNet::groups
+  /// Given: a Standardize layer in front, "standardize".
+  std::optional<InputStatistics> standardize{};
   Dtype dtype = f32;
 };
 
@@ -36,7 +39,8 @@ struct MultiLayerOptions {
 class TAPEGRAD_API MultiLayerNet final : public Module {
  public:
   /// Draws the weights from the generator, and the seeds of the dropouts. Throws ArgumentError for a width
-  /// below 1, an unknown activation, a dropout outside [0, 1) and a decay that is negative or not finite.
+  /// below 1, an unknown activation, a dropout outside [0, 1) and a decay that is negative or not finite,
+  /// and what Standardize throws.
   MultiLayerNet(std::int64_t inputs, std::int64_t outputs, Generator& generator,
                 const MultiLayerOptions& options = {});
 
@@ -46,7 +50,7 @@ class TAPEGRAD_API MultiLayerNet final : public Module {
   /// The parameters for an optimizer: with a weight decay, that for the weights, and none for the biases and
   /// the parameters of batch normalisation, as in the book; otherwise all alike.
   optim::ParameterGroups groups() const;
-  /// As in "784-100-100-10 relu he, batch norm, dropout 0.2, weight decay 0.0001".
+  /// As in "784-100-100-10 relu he, standardised inputs, batch norm, dropout 0.2, weight decay 0.0001".
   std::string describe() const;
 
   void visit(Visitor& v) override;

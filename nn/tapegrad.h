@@ -26,6 +26,7 @@
 #include <tapegrad/nn/search.h>
 #include <tapegrad/nn/sequential.h>
 #include <tapegrad/nn/serialize.h>
+#include <tapegrad/nn/standardize.h>
 #include <tapegrad/nn/trainer.h>
 #include <tapegrad/ops/ops.h>
 #include <tapegrad/optim/descent.h>

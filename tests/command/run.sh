@@ -64,6 +64,11 @@ expect 0 '^epoch +2 .*validation loss .*test loss' "${train[@]}" --epochs 2 --va
 check "validation in the history" grep -q ',validation_loss,validation_accuracy$' "$work/run/history.csv"
 check "the best parameters" [ -s "$work/run/best.safetensors" ]
 expect 0 'batch norm, dropout 0.1, weight decay 0.0001' "${train[@]}" --iterations 5 --weight-decay 1e-4 --batch-norm --dropout 0.1
+expect 0 'relu std:0.01, standardised inputs,' "${train[@]}" --iterations 5 --standardize
+check "the statistics are saved with the weights" grep -aq '"standardize.mean"' "$work/run/parameters.safetensors"
+check "and the file says so" grep -aq '"model":"784-50-10 relu std:0.01, standardised inputs"' "$work/run/parameters.safetensors"
+expect 0 'standardised inputs' "${train[@]}" --iterations 5 --standardize=pixels --report "$work/report.html"
+check "the report names the setting" grep -q '<th>standardize</th><td>pixels</td>' "$work/report.html"
 expect 0 'ended early' "${train[@]}" --epochs 500 --patience 1 --plateau 1 --validation 0.5 --optimizer adam --lr 0.01 \
   --batch 50 --schedule one-cycle
 
@@ -133,6 +138,7 @@ expect 2 '--weight-decay' "${train[@]}" --weight-decay -1
 expect 2 '--clip' "${train[@]}" --clip 0
 expect 2 '--patience' "${train[@]}" --patience 0
 expect 2 'dropout' "${train[@]}" --dropout 1
+expect 2 'standardize' "${train[@]}" --standardize=rows
 expect 1 'no longer finite' "${train[@]}" --lr 1e20
 expect 2 'xcludes' "${train[@]}" --epochs 1 --iterations 1
 expect 2 '--threads' "${train[@]}" --threads 0

@@ -1,5 +1,7 @@
 #include "model_options.h"
 
+#include <utility>
+
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/nn/activations.h>
 
@@ -36,7 +38,8 @@ std::vector<std::int64_t> ModelOptions::hidden_widths() const {
 }
 
 nn::MultiLayerNet ModelOptions::build(std::int64_t inputs, std::int64_t classes, Generator& generator,
-                                      std::optional<double> weight_decay) const {
+                                      std::optional<double> weight_decay,
+                                      std::optional<nn::InputStatistics> standardize) const {
   return {inputs,
           classes,
           generator,
@@ -45,7 +48,8 @@ nn::MultiLayerNet ModelOptions::build(std::int64_t inputs, std::int64_t classes,
            .init = nn::Init::parse(init),
            .batch_norm = batch_norm,
            .dropout = dropout,
-           .weight_decay = weight_decay}};
+           .weight_decay = weight_decay,
+           .standardize = std::move(standardize)}};
 }
 
 }  // namespace tapegrad::cli

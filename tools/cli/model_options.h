@@ -24,7 +24,8 @@ struct ModelOptions {
   void add_to(CLI::App& command);
   /// Throws ArgumentError where the options contradict each other.
   nn::MultiLayerNet build(std::int64_t inputs, std::int64_t classes, Generator& generator,
-                          std::optional<double> weight_decay = {}) const;
+                          std::optional<double> weight_decay = {},
+                          std::optional<nn::InputStatistics> standardize = {}) const;
 
  private:
   std::vector<std::int64_t> hidden_widths() const;

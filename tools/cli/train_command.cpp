@@ -38,6 +38,7 @@ struct TrainOptions {
   std::int64_t patience = 0;
   std::uint64_t seed = 0;
   int threads = 1;
+  std::string standardize;  ///< empty: not
   std::string out;
   std::string report;
 };
@@ -182,8 +183,12 @@ int train(const TrainOptions& o, const CLI::App& command) {
       held_out > 0 ? data.train.split(held_out, o.seed) : nn::Dataset::Split{data.train, {}};
 
   Generator generator(o.seed);
-  nn::MultiLayerNet net =
-      o.model.build(data.train.input_shape().size(), data.train.classes(), generator, o.weight_decay);
+  std::optional<nn::InputStatistics> statistics;
+  if (!o.standardize.empty())
+    statistics = nn::input_statistics(parts.training,
+                                      o.standardize == "pixels" ? nn::PerFeature::yes : nn::PerFeature::no);
+  nn::MultiLayerNet net = o.model.build(data.train.input_shape().size(), data.train.classes(), generator,
+                                        o.weight_decay, statistics);
   const auto optimizer = optim::make_optimizer(o.optimizer, net.groups(), o.lr);
   const nn::DataLoader loader(parts.training, {.batch = o.batch, .drop_last = true});
   const std::int64_t last = o.iterations > 0 ? o.iterations : o.epochs * loader.size();
@@ -248,6 +253,10 @@ void add_train_command(CLI::App& app, int& exit_code) {
   CLI::App& c =
       *app.add_subcommand("train", "Train a classifier on images in MNIST's format (IDX, plain or gzip)");
   c.add_option("--data", o.data, "Folder of the four IDX files")->required();
+  c.add_flag("--standardize{all}", o.standardize,
+             "Scale the images to mean 0 and deviation 1 by those of the training images: of all pixels "
+             "together, or with --standardize=pixels of each pixel by itself")
+      ->check(CLI::IsMember({"all", "pixels"}));
   o.model.add_to(c);
   c.add_option("--optimizer", o.optimizer, "Update rule")
       ->check(CLI::IsMember(optim::optimizer_names()))

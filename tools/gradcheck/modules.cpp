@@ -1,6 +1,8 @@
 #include <tapegrad/gradcheck/modules.h>
 #include <tapegrad/nn/layers.h>
+#include <tapegrad/nn/multi_layer_net.h>
 #include <tapegrad/nn/sequential.h>
+#include <tapegrad/nn/standardize.h>
 
 namespace tapegrad::gradcheck::detail {
 
@@ -61,6 +63,44 @@ std::vector<ModuleSample> sequential(Generator& g) {
   return all;
 }
 
+nn::InputStatistics statistics(Generator& g) { return {uniform({4}, g, -2, 3), uniform({4}, g, 0.5, 2)}; }
+
+std::vector<ModuleSample> standardize(Generator& g) {
+  std::vector<ModuleSample> all;
+  all.push_back(sample<nn::Standardize>("by feature", {Shape{3, 4}}, statistics(g)));
+  all.push_back(sample<nn::Standardize>("all together", {Shape{3, 4}},
+                                        nn::InputStatistics{Tensor::full({}, 0.5), Tensor::full({}, 2)}));
+  return all;
+}
+
+std::vector<ModuleSample> multi_layer_net(Generator& g) {
+  std::vector<ModuleSample> all;
+  const auto normalised = [&] {
+    auto net = std::make_unique<nn::MultiLayerNet>(4, 3, g,
+                                                   nn::MultiLayerOptions{.hidden = {6, 5},
+                                                                         .activation = "tanh",
+                                                                         .batch_norm = true,
+                                                                         .dropout = 0.3,
+                                                                         .standardize = statistics(g)});
+    // In training the normalisation takes any shift away: these have no influence, and rounding for
+    // gradients.
+    for (auto& [name, parameter] : net->parameters())
+      if (name == "affine1.bias" || name == "affine2.bias") parameter.freeze();
+    return net;
+  };
+  all.push_back({"plain",
+                 std::make_unique<nn::MultiLayerNet>(
+                     4, 3, g, nn::MultiLayerOptions{.hidden = {6, 5}, .activation = "sigmoid"}),
+                 {Shape{6, 4}}});
+  all.push_back({"training", normalised(), {Shape{6, 4}}});
+  auto trained = normalised();
+  (*trained)(uniform({20, 4}, g, -2, 3));  // running statistics that are not the initial ones
+  trained->freeze(false);
+  trained->eval();
+  all.push_back({"evaluation", std::move(trained), {Shape{6, 4}}});
+  return all;
+}
+
 }  // namespace
 
 void add_library_modules(Catalog& c) {
@@ -77,7 +117,9 @@ void add_library_modules(Catalog& c) {
   c.add_module("nn.Flatten", activation<nn::Flatten>);
   c.add_module("nn.BatchNorm", batch_norm);
   c.add_module("nn.Dropout", dropout);
+  c.add_module("nn.Standardize", standardize);
   c.add_module("nn.Sequential", sequential);
+  c.add_module("nn.MultiLayerNet", multi_layer_net);
 }
 
 }  // namespace tapegrad::gradcheck::detail

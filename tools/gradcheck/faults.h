@@ -8,7 +8,7 @@
 #include <tapegrad/gradcheck/catalog.h>
 #include <tapegrad/gradcheck/problem.h>
 
-/// Faults that are planted in the backward rules of operations, to see whether the checker finds them.
+/// The faults that are planted in the backward rules of operations, to see whether the checker finds them.
 namespace tapegrad::gradcheck::detail {
 
 enum class FaultKind : std::uint8_t {
@@ -50,25 +50,5 @@ struct Fault {
 
 /// All that could be planted in an op, whether it makes a difference there or not.
 std::vector<Fault> faults_of(const Catalog::Op& op);
-
-/// A problem whose nodes of one op have a faulty rule.
-class PlantedProblem final : public Problem {
- public:
-  PlantedProblem(const Problem& of, const Catalog::Op& op, const Fault& fault);
-  ~PlantedProblem() override;
-  std::vector<Tensor> evaluate(std::span<const Tensor> in) const override;
-  Tensor leaf(Tape& tape, std::size_t i, const Tensor& value) const override {
-    return of_.leaf(tape, i, value);
-  }
-  Tensor constant(std::size_t i, const Tensor& value) const override { return of_.constant(i, value); }
-
-  std::vector<std::uint8_t> branches(std::span<const Tensor> in) const override { return of_.branches(in); }
-
-  /// True once the fault has made a gradient differ.
-  bool made_a_difference() const;
-
- private:
-  const Problem& of_;
-};
 
 }  // namespace tapegrad::gradcheck::detail

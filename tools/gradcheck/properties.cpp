@@ -1,8 +1,8 @@
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 
 #include <tapegrad/gradcheck/derivatives.h>
+#include <tapegrad/gradcheck/witness.h>
 #include <tapegrad/graph/values.h>
 #include <tapegrad/ops/math.h>
 #include <tapegrad/ops/reduce.h>
@@ -14,29 +14,6 @@ namespace tapegrad::gradcheck::detail {
 namespace {
 
 using Tensors = std::vector<Tensor>;
-
-/// Bytes of tensors, to see later whether anybody wrote to them.
-class Witness {
- public:
-  explicit Witness(std::span<const Tensor> tensors) : tensors_(tensors.begin(), tensors.end()) {
-    for (const Tensor& t : tensors_) copies_.push_back(t.copy());
-  }
-  /// The first that was changed, -1 where none was.
-  std::ptrdiff_t changed() const {
-    for (std::size_t i = 0; i < tensors_.size(); ++i)
-      if (!same_bits(tensors_[i], copies_[i])) return static_cast<std::ptrdiff_t>(i);
-    return -1;
-  }
-  static bool same_bits(const Tensor& a, const Tensor& b) {
-    return a.shape() == b.shape() && a.dtype() == b.dtype() && visit_dtype(a.dtype(), [&]<class T> {
-             const std::span<const T> x = a.values<T>(), y = b.values<T>();
-             return x.empty() || std::memcmp(x.data(), y.data(), x.size_bytes()) == 0;
-           });
-  }
-
- private:
-  Tensors tensors_, copies_;
-};
 
 class Properties {
  public:
@@ -106,7 +83,7 @@ class Properties {
     for (std::size_t k = 0; k < results.size(); ++k) {
       if (results[k].tracked())
         session_.fail(1, "no tape", "result", "it is tracked although no tape records");
-      if (!Witness::same_bits(results[k], reference.results()[k]))
+      if (!same_bits(results[k], reference.results()[k]))
         session_.fail(1, "no tape", "result", "its bits differ from those computed under a tape");
     }
   }
@@ -142,7 +119,7 @@ class Properties {
     Recording again(problem_, at_, wanted_);
     const Tensors g = again.vjp(weights_);
     for (std::size_t k = 0; k < g.size(); ++k)
-      if (!Witness::same_bits(g[k], gradient_[k]))
+      if (!same_bits(g[k], gradient_[k]))
         session_.fail(1, "repeated", name(k),
                       "a second run gives other bits; freeze what is random by a seed");
     // backward() wants all leaves at once and frees as it goes; one of several results is enough.
@@ -150,7 +127,7 @@ class Properties {
     const tapegrad::Gradients all = again.tape().backward(again.results()[0], weights_[0]);
     for (std::size_t k = 0; k < g.size(); ++k) {
       const Tensor* whole = all.find(again.leaves()[k]);
-      if (whole && !Witness::same_bits(*whole, g[k]))
+      if (whole && !same_bits(*whole, g[k]))
         session_.fail(1, "repeated", name(k), "backward() gives other bits than grad()");
     }
   }

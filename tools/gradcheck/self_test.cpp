@@ -3,7 +3,7 @@
 #include <exception>
 
 #include <tapegrad/gradcheck/derivatives.h>
-#include <tapegrad/gradcheck/faults.h>
+#include <tapegrad/gradcheck/planting.h>
 #include <tapegrad/gradcheck/samples.h>
 #include <tapegrad/gradcheck/self_test.h>
 

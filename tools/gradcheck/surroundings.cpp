@@ -2,6 +2,7 @@
 #include <limits>
 
 #include <tapegrad/gradcheck/derivatives.h>
+#include <tapegrad/gradcheck/witness.h>
 #include <tapegrad/ops/kernels/parallel.h>
 
 #include <fmt/format.h>
@@ -12,12 +13,6 @@ namespace {
 
 using Tensors = std::vector<Tensor>;
 using tapegrad::detail::TensorAccess;
-
-bool same_bits(const Tensor& a, const Tensor& b) {
-  return a.shape() == b.shape() && a.dtype() == b.dtype() &&
-         (a.size() == 0 || std::memcmp(TensorAccess::data(a), TensorAccess::data(b),
-                                       static_cast<std::size_t>(a.size()) * size_of(a.dtype())) == 0);
-}
 
 /// What lies around the elements of a tensor.
 template <class T>

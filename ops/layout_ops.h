@@ -37,6 +37,7 @@ struct Permute {
     s.add(Permute{}, {Shape{}});
     s.add(Permute{{1, 0}}, {Shape{3, 5}});
     s.add(Permute{{1, 0}}, {Shape{37, 19}});
+    s.add(Permute{{1, 0}}, {Shape{263, 131}}, "for several threads");
     s.add(Permute{{0, 2, 1}}, {Shape{2, 3, 5}});
     s.add(Permute{{1, 0, 2}}, {Shape{2, 3, 5}});
     s.add(Permute{{2, 0, 1}}, {Shape{2, 3, 5}});

@@ -18,6 +18,7 @@ struct Matmul : MatmulOptions {  // Y = A B:  dA = dY B^T,  dB = A^T dY
     s.add(plain, {Shape{2, 3}, Shape{3, 4}});
     s.add(plain, {Shape{1, 1}, Shape{1, 1}});
     s.add(plain, {Shape{9, 7}, Shape{7, 11}}, "beyond the plain loop");
+    s.add(plain, {Shape{131, 67}, Shape{67, 139}}, "for several threads");
     s.add(Matmul{{.transpose_a = true}}, {Shape{3, 2}, Shape{3, 4}}, "A^T B");
     s.add(Matmul{{.transpose_b = true}}, {Shape{2, 3}, Shape{4, 3}}, "A B^T");
     s.add(Matmul{{.transpose_a = true, .transpose_b = true}}, {Shape{3, 2}, Shape{4, 3}}, "A^T B^T");

@@ -19,6 +19,7 @@ void axis_samples(Samples& s) {
   s.add(Op{.axis = 0}, {Shape{3, 5}});
   s.add(Op{.axis = 1}, {Shape{2, 3, 4}});
   s.add(Op{.axis = 1}, {Shape{2, 40}});
+  s.add(Op{.axis = 1}, {Shape{263, 131}}, "for several threads");
   s.add(Op{.axis = 0}, {SampleInput::of(Tensor::from({1e4, 1e4 - 1, -1e4}, f64))}, "large");
 }
 }  // namespace detail
@@ -69,6 +70,7 @@ struct MseLoss : PairLoss<MseLoss> {
     s.add(MseLoss{}, {Shape{}, Shape{}});
     s.add(MseLoss{}, {Shape{4, 3}, Shape{4, 3}});
     s.add(MseLoss{}, {Shape{2, 35}, Shape{2, 35}});
+    s.add(MseLoss{}, {Shape{263, 131}, Shape{263, 131}}, "for several threads");
   }
 };
 

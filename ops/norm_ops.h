@@ -41,6 +41,7 @@ inline void BatchNorm::samples(Samples& s) {
   add(5, 3);
   add(4, 17);
   add(9, 2);
+  add(263, 131);  // for several threads
   s.add(detail::BatchNormOfBatch{0.5}, {Shape{2, 2}, Shape{2}, Shape{2}}, "large eps");
   s.add(detail::BatchNormOfBatch{}, {SampleInput(Shape{6, 2}, {98, 102}), Shape{2}, Shape{2}},
         "far from zero");

@@ -36,6 +36,9 @@ void reduction_samples(Samples& s, Op op, SampleInput (*input)(const Shape&)) {
   add(0b010, false, {2, 5, 3});  // the middle
   add(0b101, true, {3, 4, 5});   // all but the middle
   add(0b1010, false, {2, 3, 2, 3});
+  add(0b10, false, {131, 263});  // for several threads
+  add(0b01, false, {263, 131});
+  add(0b11, false, {131, 263});
 }
 }  // namespace detail
 

@@ -151,7 +151,10 @@ class Derivatives {
     const std::vector<double> x = to_doubles(at_[input]);
     std::vector<std::size_t> elements(x.size());
     std::iota(elements.begin(), elements.end(), std::size_t{0});
-    const auto most = static_cast<std::size_t>(session_.options.elements);
+    // Each costs several evaluations of the whole function: fewer of what is large.
+    const std::size_t affordable =
+        std::max<std::size_t>(4, (std::size_t{1} << 17) / std::max<std::size_t>(1, x.size()));
+    const std::size_t most = std::min(static_cast<std::size_t>(session_.options.elements), affordable);
     if (!full_ && elements.size() > most) {
       // The ends, where loops go wrong, and a random rest.
       for (std::size_t i = 1; i + 1 < most; ++i)

@@ -17,23 +17,19 @@ namespace tapegrad::nn {
 
 namespace {
 
-/// Calls f(items) for all inputs of the data, some at a time.
-template <class T, class F>
-void for_each_part(const Dataset& data, F&& f) {
-  for (const Batch& b : in_order(data, 1000)) f(b.x.values<T>());
-}
-
 /// The sum over the items of of_feature(x, feature), for each feature.
 template <class T, class F>
 std::vector<double> sums(const Dataset& data, std::size_t features, F&& of_feature) {
   std::vector<double> sum(features);
-  for_each_part<T>(data, [&](std::span<const T> x) {
+  for (const Batch& b : in_order(data, 1000)) {
+    const std::span<const T> x = b.x.values<T>();
     for (std::size_t item = 0; item < x.size(); item += features)
       for (std::size_t k = 0; k < features; ++k) sum[k] += of_feature(static_cast<double>(x[item + k]), k);
-  });
+  }
   return sum;
 }
 
+/// All features as one.
 void join(std::vector<double>& sum) {
   std::fill(sum.begin(), sum.end(), std::accumulate(sum.begin(), sum.end(), 0.0));
 }
@@ -56,8 +52,7 @@ InputStatistics input_statistics(const Dataset& data, PerFeature per_feature) {
   InputStatistics result{Tensor::empty(result_shape, first.dtype()),
                          Tensor::empty(result_shape, first.dtype())};
   visit_floating(first.dtype(), [&]<class T> {
-    // Sums are of differences from one of the values, so that a constant gives exactly that and the variance
-    // 0.
+    // Summed are differences from one of the values: a constant has exactly that mean, and the variance 0.
     std::vector<double> mean(first.values<T>().begin(), first.values<T>().end());
     if (all) std::fill(mean.begin(), mean.end(), mean.front());
     std::vector<double> sum = sums<T>(data, features, [&](double x, std::size_t k) { return x - mean[k]; });

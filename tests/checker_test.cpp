@@ -318,6 +318,19 @@ BOOST_AUTO_TEST_CASE(modules) {
   for (const auto& [name, p] : net.parameters()) BOOST_TEST(!p.frozen(), name);
 }
 
+// A shift before a batch normalisation changes nothing: what is computed as its gradient is rounding.
+BOOST_AUTO_TEST_CASE(a_bias_without_influence) {
+  for (const gradcheck::Mode mode : {gradcheck::Mode::automatic, gradcheck::Mode::fast})
+    for (std::uint64_t seed = 0; seed < 12; ++seed) {
+      Generator g(seed);
+      nn::Sequential net{nn::Affine(4, 6, g), nn::BatchNorm(6), nn::Tanh(), nn::Affine(6, 3, g)};
+      const Report r = check_module(net, some({7, 4}, -2, 2, seed), {.order = 2, .mode = mode, .seed = seed});
+      BOOST_TEST(r.count(Verdict::fail) == 0u, r.text());
+      for (const auto& t : r.tallies())
+        if (t.name == "0.bias" && t.order == 1) BOOST_TEST((t.pass == 0 && t.zero > 0));
+    }
+}
+
 BOOST_AUTO_TEST_CASE(dropout_continues_where_it_was) {
   Generator g(1);
   nn::Dropout a(0.5, 9), b(0.5, 9);

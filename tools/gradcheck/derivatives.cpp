@@ -176,8 +176,7 @@ class Derivatives {
         for (std::size_t r = 0; r < rules_.size(); ++r) {
           const double slope = slopes_[r][row][k][e];
           Judgement j = judge(line, rows_[row], std::span(&slope, 1), session_.options.rtol);
-          if (j.verdict == Verdict::inconclusive && is_negligible(j, step, largest_[row]))
-            j.verdict = Verdict::zero;
+          settle(j, step, largest_[row]);
           record(j, rules_[r], problem_.inputs()[input].name,
                  [&](Finding& f) { place(f, at_[input], e, row); });
         }
@@ -186,7 +185,17 @@ class Derivatives {
     }
   }
 
-  // No double can show more of a derivative that is this small beside the others of its result.
+  /// Takes for zero what no double can show more of, beside the other derivatives of its result: an uncertain
+  /// derivative that may be, and two that differ by no more than the rounding of terms that cancel, such as
+  /// those of a bias before a batch normalisation.
+  void settle(Judgement& j, double step, double largest) const {
+    constexpr double kRounding = 0x1p-46;
+    const bool is_rounding =
+        std::max(std::abs(j.analytic), std::abs(j.numeric)) * step <= kRounding * largest;
+    if ((j.verdict == Verdict::inconclusive && is_negligible(j, step, largest)) ||
+        (j.verdict == Verdict::fail && is_rounding))
+      j.verdict = Verdict::zero;
+  }
   bool is_negligible(const Judgement& j, double step, double largest) const {
     const double rtol = session_.options.rtol;
     const double size = std::max(std::abs(j.analytic), std::abs(j.numeric));
@@ -228,10 +237,13 @@ class Derivatives {
     }
     if (moves.empty()) return;
     const std::string& name = last - first > 1 ? kAll : problem_.inputs()[wanted_[first]].name;
+    const double count = static_cast<double>(moves.size());
     Line line(problem_, at_, base_, std::move(moves));
-    for (std::size_t r = 0; r < rules_.size(); ++r)
-      record(judge(line, rows_[row], slopes[r], session_.options.rtol), rules_[r], name,
-             [](Finding& f) { f.index = ", random direction"; });
+    for (std::size_t r = 0; r < rules_.size(); ++r) {
+      Judgement j = judge(line, rows_[row], slopes[r], session_.options.rtol);
+      settle(j, 1, std::sqrt(count) * largest_[row]);  // a direction is measured in steps of its elements
+      record(j, rules_[r], name, [](Finding& f) { f.index = ", random direction"; });
+    }
   }
   static inline const std::string kAll = "all inputs";
 

@@ -82,10 +82,6 @@ std::vector<ModuleSample> multi_layer_net(Generator& g) {
                                                                          .batch_norm = true,
                                                                          .dropout = 0.3,
                                                                          .standardize = statistics(g)});
-    // In training the normalisation takes any shift away: these have no influence, and rounding for
-    // gradients.
-    for (auto& [name, parameter] : net->parameters())
-      if (name == "affine1.bias" || name == "affine2.bias") parameter.freeze();
     return net;
   };
   all.push_back({"plain",
@@ -95,7 +91,6 @@ std::vector<ModuleSample> multi_layer_net(Generator& g) {
   all.push_back({"training", normalised(), {Shape{6, 4}}});
   auto trained = normalised();
   (*trained)(uniform({20, 4}, g, -2, 3));  // running statistics that are not the initial ones
-  trained->freeze(false);
   trained->eval();
   all.push_back({"evaluation", std::move(trained), {Shape{6, 4}}});
   return all;

@@ -66,10 +66,11 @@ void Samples::add_elementwise(const std::vector<Domain>& domains, const std::vec
     for (std::size_t i = 0; i < n; ++i) s.inputs.emplace_back(shapes[i], domains[i]);
     append(std::move(s));
   };
-  for (const Shape& shape : {Shape{}, Shape{1}, Shape{7}, Shape{2, 3}, Shape{5, 131}, Shape{1031},
-                             Shape{20011}, Shape{0}, Shape{0, 3}})
+  for (const Shape& shape :
+       {Shape{}, Shape{1}, Shape{7}, Shape{2, 3}, Shape{5, 131}, Shape{1031}, Shape{0}, Shape{0, 3}})
     random(std::vector<Shape>(n, shape));
   for (const std::vector<Shape>& shapes : broadcast_shapes(n)) random(shapes);
+  random(std::vector<Shape>(n, Shape{20011}));  // for several threads
   if (special.empty()) return;
 
   // Each operand takes the special values while the others are random; then all take them, in every

@@ -105,6 +105,7 @@ std::vector<EquivalentFault> library_equivalents() {
       {"add", "swapped*", "both gradients are the incoming one"},
       {"var", "without its mean*", kNoPlace},
       {"std", "without its mean*", kNoPlace},
+      {"softmax", "without its mean*", kNoPlace},
       {"log_softmax", "without its mean*", kNoPlace},
       {"gather", "from stale values*", kIndices},
       {"scatter_add", "from stale values*", kIndices},

@@ -23,14 +23,14 @@ void require_step(const char* what, double h) {
 template <class T>
 void require_step_beside(const char* what, T x, double h) {
   require_step(what, h);
+  if (!std::isfinite(x)) throw NonFinite(fmt::format("{}: x is {} and has no surroundings", what, x));
   const T up = static_cast<T>(x + h);
   const T down = static_cast<T>(x - h);
   if (up != x && down != x) return;
   const T spacing = std::nextafter(std::abs(x), std::numeric_limits<T>::infinity()) - std::abs(x);
   throw ArgumentError(fmt::format(
       "{}: the step {} vanishes beside x = {}: numbers of {} there lie {:.2g} apart, so that x + h is x and "
-      "the "
-      "difference zero, whatever the function. Take a step well above that; {} suits most functions",
+      "the difference zero, whatever the function. Take a step well above that; {} suits most functions",
       what, h, x, name_of(dtype_of<T>), spacing, kDifferenceStep));
 }
 
@@ -38,17 +38,17 @@ void require_step_beside(const char* what, T x, double h) {
 
 // ---- functions of one number ----
 
-double forward_difference(ScalarFunction f, double x, double h) {
+double forward_difference(const ScalarFunction& f, double x, double h) {
   require_step_beside("forward_difference", x, h);
   return (f(x + h) - f(x)) / h;
 }
 
-double central_difference(ScalarFunction f, double x, double h) {
+double central_difference(const ScalarFunction& f, double x, double h) {
   require_step_beside("central_difference", x, h);
   return (f(x + h) - f(x - h)) / (2 * h);
 }
 
-TangentLine tangent_line(ScalarFunction f, double x, double h) {
+TangentLine tangent_line(const ScalarFunction& f, double x, double h) {
   require_step_beside("tangent_line", x, h);
   const double slope = central_difference(f, x, h);
   return {slope, f(x) - slope * x};
@@ -63,7 +63,7 @@ constexpr double kShrink = 1.4;
 struct Pair {
   double h, above, below;
 
-  Pair(ScalarFunction f, double x, double step) {
+  Pair(const ScalarFunction& f, double x, double step) {
     const double up = x + step;
     const double down = x - step;
     h = (up - down) / 2;  // as the points are represented
@@ -86,7 +86,7 @@ struct Pair {
 constexpr const char* kRidders = "numerical_derivative";
 
 /// Ridders' extrapolation from the pairs at this distance and nearer.
-NumericalDerivative extrapolated(ScalarFunction f, double x, double at_x, const Pair& first) {
+NumericalDerivative extrapolated(const ScalarFunction& f, double x, double at_x, const Pair& first) {
   // table[i][k]: from the steps i - k ... i, free of the error's terms in h^2 ... h^2k.
   std::array<std::array<double, kSteps>, kSteps> table{};
   table[0][0] = first.slope();
@@ -117,7 +117,7 @@ NumericalDerivative extrapolated(ScalarFunction f, double x, double at_x, const 
 
 }  // namespace
 
-NumericalDerivative numerical_derivative(ScalarFunction f, double x, double reach) {
+NumericalDerivative numerical_derivative(const ScalarFunction& f, double x, double reach) {
   constexpr double kGood = 1e-8;  // of the derivative: no need to look nearer
   constexpr double kNearer = 8;
   const double span = std::pow(kShrink, kSteps);
@@ -152,7 +152,7 @@ namespace {
 /// f at a copy of its inputs, one element of which is moved at a time.
 class Surroundings {
  public:
-  Surroundings(const char* what, TensorFunction f, const std::vector<Tensor>& inputs, double h)
+  Surroundings(const char* what, const TensorFunction& f, const std::vector<Tensor>& inputs, double h)
       : what_(what), f_(f), h_(h) {
     require_step(what, h);
     for (std::size_t i = 0; i < inputs.size(); ++i) {
@@ -219,7 +219,7 @@ void require_floating(const char* what, const Tensor& x) {
 
 }  // namespace
 
-double numerical_partial(TensorFunction f, const Tensor& x, std::int64_t element, double h) {
+double numerical_partial(const TensorFunction& f, const Tensor& x, std::int64_t element, double h) {
   constexpr const char* what = "numerical_partial";
   require_floating(what, x);
   Surroundings around(what, f, {x}, h);
@@ -229,12 +229,12 @@ double numerical_partial(TensorFunction f, const Tensor& x, std::int64_t element
   return around.partial(0, element);
 }
 
-Tensor numerical_gradient(TensorFunction f, const Tensor& x, double h) {
+Tensor numerical_gradient(const TensorFunction& f, const Tensor& x, double h) {
   require_floating("numerical_gradient", x);
   return Surroundings("numerical_gradient", f, {x}, h).gradient(0);
 }
 
-std::vector<Tensor> numerical_gradient(TensorFunction f, const std::vector<Tensor>& inputs, double h) {
+std::vector<Tensor> numerical_gradient(const TensorFunction& f, const std::vector<Tensor>& inputs, double h) {
   Surroundings around("numerical_gradient", f, inputs, h);
   std::vector<Tensor> gradients;
   for (std::size_t i = 0; i < inputs.size(); ++i)

@@ -43,6 +43,10 @@ BOOST_AUTO_TEST_CASE(steps_that_cannot_work_are_refused) {
     BOOST_CHECK_EXCEPTION(numerical_gradient(squares, Tensor::ones({2}, f64), h), ArgumentError,
                           mentions("numerical_gradient", "positive and finite"));
   }
+  for (const double x : {kNan, kInf, -kInf}) {
+    BOOST_CHECK_EXCEPTION(central_difference(parabola, x), NonFinite, mentions("central_difference", "x is"));
+    BOOST_CHECK_THROW(numerical_gradient(squares, Tensor::full({2}, x)), NonFinite);
+  }
   // At 0 even such a step is one.
   BOOST_TEST(close(central_difference(parabola, 0, 1e-50), 0.1, 1e-12));
   BOOST_CHECK_EXCEPTION(numerical_partial(squares, Tensor::from({0, 3}, f64), 1, 1e-50), ArgumentError,
@@ -94,7 +98,7 @@ BOOST_AUTO_TEST_CASE(the_adaptive_derivative_is_as_exact_as_it_says) {
 
 BOOST_AUTO_TEST_CASE(the_error_estimate_is_honest_at_thousands_of_points) {
   int points = 0;
-  const auto check_at = [&](ScalarFunction f, double x, double exact) {
+  const auto check_at = [&](const ScalarFunction& f, double x, double exact) {
     const NumericalDerivative d = numerical_derivative(f, x);
     ++points;
     if (std::abs(d.value - exact) > 3 * d.error + 1e-13 * std::abs(exact))

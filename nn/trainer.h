@@ -48,7 +48,7 @@ enum class Ending : std::uint8_t {
   completed,  ///< all epochs or iterations
   early,      ///< the patience was exhausted
   stopped,    ///< by Trainer::stop
-  diverged,   ///< a loss, or a gradient to be clipped by norm, was not finite; that update was not made
+  diverged,   ///< a loss, or a gradient to be clipped by norm, was not finite; no update was made from it
 };
 
 struct History {

@@ -130,8 +130,7 @@ class ReportFile {
     const nn::AtomicFile tried(path_);
   }
   void add(const nn::EpochReport& e, const nn::Score& test) {
-    report_.history.push_back({e.epoch, e.iteration, e.training.loss, e.training.metric, test.loss,
-                               test.metric, e.validation.loss, e.validation.metric});
+    report_.history.push_back({e.epoch, e.iteration, e.training, test, e.validation});
   }
   void write(const nn::MultiLayerNet& net, const nn::Mnist& data, std::int64_t batch) {
     if (path_.empty()) return;

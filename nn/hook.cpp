@@ -22,6 +22,13 @@ void LayerOutputs::see(std::string_view path, const Module&, const Tensor& outpu
   layers_.push_back({std::string(path), output});
 }
 
+const LayerOutputs::Layer& LayerOutputs::operator[](std::size_t index) const {
+  if (index >= layers_.size())
+    throw ArgumentError(
+        fmt::format("layer outputs: there is no output {}; there are {}", index, layers_.size()));
+  return layers_[index];
+}
+
 const Tensor& LayerOutputs::operator[](std::string_view path) const {
   for (std::size_t i = layers_.size(); i-- > 0;)
     if (layers_[i].path == path) return layers_[i].output;

@@ -70,8 +70,8 @@ class TAPEGRAD_API LayerOutputs final : public HookBase {
   auto begin() const noexcept { return layers_.begin(); }
   auto end() const noexcept { return layers_.end(); }
   std::size_t size() const noexcept { return layers_.size(); }
-  /// In the order in which they were computed.
-  const Layer& operator[](std::size_t index) const { return layers_[index]; }
+  /// In the order in which they were computed. Throws ArgumentError where there are not so many.
+  const Layer& operator[](std::size_t index) const;
   /// The output of the module called last with this path. Throws ArgumentError where there is none.
   const Tensor& operator[](std::string_view path) const;
   /// Forgets all.

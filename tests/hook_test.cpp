@@ -64,6 +64,7 @@ BOOST_AUTO_TEST_CASE(paths_lead_through_modules_of_ones_own) {
   BOOST_TEST(floats(layers["encoder"]) == floats(layers[1].output));
   BOOST_CHECK_EXCEPTION(layers["decoder"], ArgumentError,
                         mentions("'decoder'", "'encoder.fc1', 'encoder.fc2'"));
+  BOOST_CHECK_EXCEPTION(layers[5], ArgumentError, mentions("no output 5", "there are 5"));
   layers.clear();
   BOOST_TEST(layers.size() == 0U);
   BOOST_CHECK_EXCEPTION(layers["head"], ArgumentError, mentions("there are none"));

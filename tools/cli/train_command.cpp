@@ -16,7 +16,6 @@
 #include "model_options.h"
 #include "plot/report.h"
 #include "program.h"
-#include "progress.h"
 
 namespace tapegrad::cli {
 
@@ -100,13 +99,6 @@ std::string score_text(const char* of, const nn::Score& s) {
   return fmt::format("  {} loss {:.4f} accuracy {:.4f}", of, s.loss, s.metric);
 }
 
-/// "[####......]" for a share in [0, 1].
-std::string bar(double share) {
-  constexpr std::size_t kWidth = 24;
-  const auto full = std::min(kWidth, static_cast<std::size_t>(share * kWidth));
-  return fmt::format("[{}{}]", std::string(full, '#'), std::string(kWidth - full, '.'));
-}
-
 nn::TrainerOptions trainer_options(const TrainOptions& o, std::int64_t iterations) {
   nn::TrainerOptions t{.iterations = iterations,
                        .batch = o.batch,
@@ -186,17 +178,13 @@ int train(const TrainOptions& o, const CLI::App& command) {
   RunFolder folder(o.out, held_out > 0);
   ReportFile report(o.report, settings_of(command));
 
-  Progress progress;
+  const nn::Progress progress;
   progress.line(fmt::format(
       "{}, {} parameters, {} lr {}, batch {}, {} iterations, {} training and {} test images", net.describe(),
       net.parameter_count(), o.optimizer, o.lr, o.batch, last, parts.training.size(), data.test.size()));
   const InterruptHandler handler;
   options.on_batch = [&](nn::Trainer& trainer, const nn::BatchReport& b) {
-    progress.show([&] {
-      return fmt::format("epoch {:3}  {} iteration {:6} of {}  batch loss {:.4f}", b.epoch,
-                         bar(static_cast<double>(b.iteration) / static_cast<double>(last)), b.iteration, last,
-                         b.loss);
-    });
+    progress(trainer, b);
     if (interrupted) trainer.stop();
   };
   options.on_epoch = [&](nn::Trainer&, const nn::EpochReport& e) {

@@ -1,4 +1,5 @@
 #include <cmath>
+#include <memory>
 #include <string>
 #include <thread>
 #include <vector>
@@ -82,6 +83,13 @@ BOOST_AUTO_TEST_CASE(hooks_nest) {
   net(test::kX);
   BOOST_TEST(inner == 4);
   BOOST_TEST(outer == 8);
+  // They may end in any order.
+  auto one = std::make_unique<nn::LayerOutputs>();
+  const nn::LayerOutputs two;
+  one.reset();
+  net(test::kX);
+  BOOST_TEST(two.size() == 4U);
+  BOOST_TEST(outer == 12);
 }
 
 BOOST_AUTO_TEST_CASE(a_hook_is_of_its_thread) {

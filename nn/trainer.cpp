@@ -3,6 +3,7 @@
 
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/graph/tape.h>
+#include <tapegrad/nn/file.h>
 #include <tapegrad/nn/loader.h>
 #include <tapegrad/nn/serialize.h>
 #include <tapegrad/nn/trainer.h>
@@ -33,6 +34,7 @@ Trainer::Trainer(Module& net, optim::Optimizer& optimizer, TrainerOptions option
   require(o.patience >= 0, "patience", o.patience, "at least 0");
   if (o.monitor == Monitor::metric && !o.objective.has_metric())
     throw ArgumentError("trainer: the metric is to be monitored, and the objective has none; give it one");
+  if (!o.checkpoint.empty()) const AtomicFile can_be_written(o.checkpoint);
 }
 
 /// An epoch at work.

@@ -102,7 +102,7 @@ struct TrainerOptions {
 class TAPEGRAD_API Trainer {
  public:
   /// Throws ArgumentError for options that cannot be: below 0, a batch below 1, a share outside [0, 1), a
-  /// metric to monitor that the objective does not have.
+  /// metric to monitor that the objective does not have; FileError where the checkpoint cannot be written.
   Trainer(Module& net, optim::Optimizer& optimizer, TrainerOptions options = {});
   Trainer(const Trainer&) = delete;
   Trainer& operator=(const Trainer&) = delete;

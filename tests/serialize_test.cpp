@@ -240,6 +240,9 @@ BOOST_AUTO_TEST_CASE(an_atomic_file_appears_with_its_commit) {
   other.commit();
   BOOST_TEST(read_file(path) == "other");
   BOOST_TEST(folder.size() == 1);
+  // What cannot succeed in the end is refused at once.
+  BOOST_CHECK_EXCEPTION(nn::AtomicFile(folder.path().string()), FileError, mentions("is a folder"));
+  BOOST_CHECK_EXCEPTION(nn::AtomicFile(""), FileError, mentions("empty"));
 }
 
 BOOST_AUTO_TEST_CASE(missing_and_unreadable_files_are_reported) {

@@ -148,6 +148,8 @@ expect 1 'nowhere' train --data "$work/nowhere" --out "$work/run"
 touch "$work/file"
 expect 1 'file' "${train[@]/$work\/run/$work/file}" --iterations 1
 expect 1 'missing' "${train[@]}" --report "$work/missing/report.html"
+expect 1 'is a folder' "${train[@]}" --report "$work"
+check "that is told before the training" [ ! -s "$work/out" ]
 expect 1 'missing' graph --out "$work/missing/net.dot"
 expect 2 'no_such_op' gradcheck --op no_such_op
 expect 2 'close to it: matmul' gradcheck --op matmull

@@ -2,6 +2,8 @@
 #include <array>
 #include <cmath>
 #include <limits>
+#include <numbers>
+#include <optional>
 #include <string>
 
 #include <tapegrad/graph/errors.h>
@@ -57,7 +59,9 @@ TangentLine tangent_line(const ScalarFunction& f, double x, double h) {
 namespace {
 
 constexpr std::size_t kSteps = 10;
-constexpr double kShrink = 1.4;
+/// A simple fraction would make slopes of rounded values equal by accident, such as 7 and 5 units of them at
+/// 7 and 5 units of x: irrational.
+constexpr double kShrink = std::numbers::sqrt2;
 
 /// What f is on both sides of x, and how far apart the two points are.
 struct Pair {
@@ -118,8 +122,9 @@ NumericalDerivative extrapolated(const ScalarFunction& f, double x, double at_x,
 }  // namespace
 
 NumericalDerivative numerical_derivative(const ScalarFunction& f, double x, double reach) {
-  constexpr double kGood = 1e-8;  // of the derivative: no need to look nearer
-  constexpr double kNearer = 8;
+  constexpr double kGood = 1e-8;    // of the derivative: no need to look nearer
+  constexpr double kSettled = 0.1;  // of the derivative: it is known
+  constexpr double kNearer = 7;     // no power of kShrink: other steps than those before
   const double span = std::pow(kShrink, kSteps);
   if (reach == 0) reach = 0.1 * std::max(1.0, std::abs(x));
   require_step_beside(kRidders, x, reach / span);
@@ -128,21 +133,32 @@ NumericalDerivative numerical_derivative(const ScalarFunction& f, double x, doub
     throw NonFinite(fmt::format("{}: the function is {} at x = {}", kRidders, at_x, x));
 
   NumericalDerivative best{0, std::numeric_limits<double>::infinity()};
-  bool found = false;
+  const auto within = [&](double share) { return best.error <= share * std::abs(best.value); };
+  std::optional<NumericalDerivative> farther;  // the estimate before, which the next one confirms or not
   for (; x + reach / span != x; reach /= kNearer) {
     const Pair first(f, x, reach);
     if (!first.finite()) continue;  // beyond where f is defined, as a logarithm may be
-    if (found && first.rounding(at_x, x) > best.error) break;
+    if (first.rounding(at_x, x) > best.error) break;
     const NumericalDerivative d = extrapolated(f, x, at_x, first);
-    if (!found || d.error < best.error) best = d;
-    found = true;
-    if (best.error <= kGood * std::abs(best.value)) break;
+    if (farther) {
+      // An estimate that is itself uncertain by more than rounding explains confirms nothing.
+      const double apart = std::abs(d.value - farther->value);
+      const double doubt = std::min(d.error, 30 * first.rounding(at_x, x));
+      if (apart > 3 * (farther->error + doubt)) farther->error = apart;
+      if (farther->error < best.error) best = *farther;
+      if (within(kGood)) return best;
+      // f may be steeper than it seemed from afar. Where it is flatter, its values are those of a coarser
+      // type.
+      const bool flatter = std::abs(d.value) + 3 * (d.error + best.error) < std::abs(best.value);
+      if (within(kSettled) && flatter) return best;
+    }
+    farther = d;
   }
-  if (!found)
+  if (!farther)
     throw NonFinite(
         fmt::format("{}: the function is {} at x = {}, and not finite on both sides of it, however near",
                     kRidders, at_x, x));
-  return best;
+  return farther->error < best.error ? *farther : best;
 }
 
 // ---- functions of tensors ----

@@ -132,6 +132,32 @@ BOOST_AUTO_TEST_CASE(the_adaptive_derivative_knows_a_kink_and_a_pole) {
   BOOST_CHECK_THROW(numerical_derivative(parabola, 5, kNan), ArgumentError);
 }
 
+// Of values that are rounded to less than double, equal ones must not pass for agreement.
+BOOST_AUTO_TEST_CASE(the_error_estimate_sees_values_of_a_coarser_type) {
+  const struct {
+    double (*f)(double);
+    double (*exact)(double);
+  } functions[] = {
+      {[](double x) -> double { return std::sin(static_cast<float>(x)); },
+       [](double x) { return std::cos(x); }},
+      {[](double x) -> double { return std::exp(static_cast<float>(x)); },
+       [](double x) { return std::exp(x); }},
+      {[](double x) { return std::round(1e6 * std::sin(x)) / 1e6; }, [](double x) { return std::cos(x); }},
+      {[](double x) { return std::round(1e9 * std::tanh(x)) / 1e9; },
+       [](double x) { return 1 / std::pow(std::cosh(x), 2); }}};
+  int points = 0;
+  int beyond = 0;
+  for (const auto& [f, exact] : functions)
+    for (double x = -3; x < 3; x += 0.0137) {
+      const NumericalDerivative d = numerical_derivative(f, x);
+      const double off = std::abs(d.value - exact(x));
+      BOOST_TEST(off < 1e-3 * std::max(1.0, std::abs(exact(x))), "at " << x << " off by " << off);
+      ++points;
+      beyond += off > 30 * d.error;
+    }
+  BOOST_TEST(beyond < points / 50);
+}
+
 BOOST_AUTO_TEST_CASE(the_tangent_touches) {
   const auto f = [](double x) { return std::exp(x); };
   const TangentLine t = tangent_line(f, 1);

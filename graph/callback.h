@@ -4,7 +4,13 @@
 #include <type_traits>
 #include <utility>
 
+#include <tapegrad/graph/export.h>
+
 namespace tapegrad {
+
+namespace detail {
+[[noreturn]] TAPEGRAD_API void throw_no_callback();
+}
 
 /// Any function of these arguments as a value: a lambda, a function, an object that is called. Copies share
 /// it, with the state it has. (std::function would cost every user of a public header its own.)
@@ -16,7 +22,7 @@ class Callback;
 template <class R, class... A>
 class Callback<R(A...)> {
  public:
-  /// None: it converts to false and must not be called.
+  /// None: it converts to false, and calling it throws ArgumentError.
   Callback() noexcept = default;
   template <class F>
   requires(!std::is_same_v<std::remove_cvref_t<F>, Callback> &&
@@ -24,7 +30,10 @@ class Callback<R(A...)> {
       : target_(std::make_shared<Holder<std::decay_t<F>>>(std::forward<F>(f))) {}
 
   explicit operator bool() const noexcept { return target_ != nullptr; }
-  R operator()(A... arguments) const { return target_->call(std::forward<A>(arguments)...); }
+  R operator()(A... arguments) const {
+    if (!target_) detail::throw_no_callback();
+    return target_->call(std::forward<A>(arguments)...);
+  }
 
  private:
   struct Target {

@@ -1,85 +1,45 @@
 #pragma once
 
 #include <cstddef>
-#include <memory>
 #include <span>
 #include <type_traits>
 #include <utility>
 
+#include <tapegrad/graph/callback.h>
 #include <tapegrad/graph/export.h>
 #include <tapegrad/graph/tensor.h>
 
-/// Functions as arguments. These refer to a callable (a lambda, a function, a module) and do not own it: it
-/// must outlive them, which one written into the call does.
+/// Functions that are differentiated.
 namespace tapegrad {
 
 namespace detail {
-
-/// What is called: an object or a plain function.
-union Callable {
-  const void* object;
-  void (*function)();
-
-  template <class F>
-  static Callable of(F& f) noexcept {
-    Callable c{};
-    if constexpr (std::is_function_v<F>)
-      c.function = reinterpret_cast<void (*)()>(&f);
-    else
-      c.object = std::addressof(f);
-    return c;
-  }
-  template <class F>
-  F& as() const noexcept {
-    if constexpr (std::is_function_v<F>)
-      return *reinterpret_cast<F*>(function);
-    else
-      return *static_cast<F*>(const_cast<void*>(object));
-  }
-};
-
 [[noreturn]] TAPEGRAD_API void throw_arity(std::size_t takes, std::size_t given);
-
-}  // namespace detail
+}
 
 /// A function of one number.
-class ScalarFunction {
- public:
-  template <class F>
-  requires(!std::is_same_v<std::remove_cvref_t<F>, ScalarFunction> &&
-           std::is_invocable_r_v<double, F&, double>) ScalarFunction(F&& f)
-  noexcept : callable_(detail::Callable::of(f)), call_(&call<std::remove_reference_t<F>>) {}
-  double operator()(double x) const { return call_(callable_, x); }
-
- private:
-  template <class F>
-  static double call(detail::Callable c, double x) {
-    return static_cast<double>(c.as<F>()(x));
-  }
-
-  detail::Callable callable_;
-  double (*call_)(detail::Callable, double);
-};
+using ScalarFunction = Callback<double(double)>;
 
 /// A function of tensors with a tensor as its result: of one to six tensors, or of a std::span<const Tensor>.
+/// It refers to what is called (a lambda, a function, a module, which cannot be copied) and does not own it:
+/// that must outlive it, which one written into the call does.
 class TensorFunction {
  public:
   template <class F>
   requires(!std::is_same_v<std::remove_cvref_t<F>, TensorFunction>) TensorFunction(F&& f)
-  noexcept : callable_(detail::Callable::of(f)), call_(&call<std::remove_reference_t<F>>) {}
+      : call_([&f](std::span<const Tensor> inputs) { return call(f, inputs); }) {}
   /// Throws ArgumentError where it takes another number of tensors.
-  Tensor operator()(std::span<const Tensor> inputs) const { return call_(callable_, inputs); }
+  Tensor operator()(std::span<const Tensor> inputs) const { return call_(inputs); }
 
  private:
   static constexpr std::size_t kMostTensors = 6;
 
   template <class F>
-  static Tensor call(detail::Callable c, std::span<const Tensor> in) {
+  static Tensor call(F& f, std::span<const Tensor> in) {
     constexpr std::size_t n = arity<F>();
     if constexpr (n == 0)
-      return c.as<F>()(in);
+      return f(in);
     else
-      return spread(c.as<F>(), in, std::make_index_sequence<n>{});
+      return spread(f, in, std::make_index_sequence<n>{});
   }
   template <class F, std::size_t... I>
   static Tensor spread(F& f, std::span<const Tensor> in, std::index_sequence<I...>) {
@@ -107,8 +67,7 @@ class TensorFunction {
     }
   }
 
-  detail::Callable callable_;
-  Tensor (*call_)(detail::Callable, std::span<const Tensor>);
+  Callback<Tensor(std::span<const Tensor>)> call_;
 };
 
 }  // namespace tapegrad

@@ -15,6 +15,11 @@
 namespace tapegrad::nn {
 
 AtomicFile::AtomicFile(std::string path) : path_(std::move(path)) {
+  // What commit() would find out, when the work is done.
+  struct stat status {};
+  if (path_.empty()) throw FileError("a file is to be written, and its name is empty");
+  if (::stat(path_.c_str(), &status) == 0 && S_ISDIR(status.st_mode))
+    throw FileError(fmt::format("'{}' is a folder; give the name of a file", path_));
   static std::atomic<unsigned> count{0};
   do {
     temporary_ =

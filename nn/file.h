@@ -15,7 +15,7 @@ namespace tapegrad::nn {
 /// in the same folder, which commit() moves into place. Until then an older file of that name stays as it is.
 class TAPEGRAD_API AtomicFile {
  public:
-  /// Throws FileError where the folder is missing or cannot be written.
+  /// Throws FileError where the folder is missing or cannot be written, or the path itself is a folder.
   explicit AtomicFile(std::string path);
   /// Without a commit, leaves nothing behind.
   ~AtomicFile();

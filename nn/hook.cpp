@@ -1,3 +1,5 @@
+#include <utility>
+
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/nn/hook.h>
 
@@ -6,20 +8,36 @@
 namespace tapegrad::nn {
 
 namespace {
-thread_local HookBase* innermost = nullptr;
+thread_local Hook* innermost = nullptr;
 }
 
-HookBase::HookBase() : outer_(innermost) { innermost = this; }
-HookBase::~HookBase() { innermost = outer_; }
+Hook::Hook(Callback<void(std::string_view, const Module&, const Tensor&)> f)
+    : f_(std::move(f)), outer_(innermost) {
+  innermost = this;
+}
 
-void HookBase::report(const Module& module, const Tensor& output) {
+Hook::~Hook() {
+  Hook** place = &innermost;
+  while (*place && *place != this) place = &(*place)->outer_;
+  if (*place) *place = outer_;
+}
+
+void Hook::report(const Module& module, const Tensor& output) {
   if (!innermost) return;
   const std::string path = Scope::path();
-  for (HookBase* h = innermost; h; h = h->outer_) h->see(path, module, output);
+  for (const Hook* h = innermost; h; h = h->outer_) h->f_(path, module, output);
 }
 
-void LayerOutputs::see(std::string_view path, const Module&, const Tensor& output) {
-  layers_.push_back({std::string(path), output});
+LayerOutputs::LayerOutputs()
+    : hook_([this](std::string_view path, const Module&, const Tensor& output) {
+        layers_.push_back({std::string(path), output});
+      }) {}
+
+const LayerOutputs::Layer& LayerOutputs::operator[](std::size_t index) const {
+  if (index >= layers_.size())
+    throw ArgumentError(
+        fmt::format("layer outputs: there is no output {}; there are {}", index, layers_.size()));
+  return layers_[index];
 }
 
 const Tensor& LayerOutputs::operator[](std::string_view path) const {

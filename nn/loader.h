@@ -62,7 +62,7 @@ struct LoaderOptions {
 /// alone.
 class TAPEGRAD_API DataLoader {
  public:
-  /// Throws ArgumentError for a batch size below 1 or above the number of items.
+  /// Throws ArgumentError for data without items, and a batch size below 1 or above their number.
   explicit DataLoader(Dataset data, const LoaderOptions& options = {});
 
   const Dataset& data() const noexcept { return data_; }

@@ -167,7 +167,7 @@ Tensor Module::operator()(const Tensor& x) { return call(*this, {}, x); }
 Tensor Module::call(Module& module, std::string_view name, const Tensor& x) {
   const Scope inside(name, &module, &find_name);
   Tensor y = module.forward(x);
-  HookBase::report(module, y);
+  Hook::report(module, y);
   return y;
 }
 

@@ -50,7 +50,8 @@ Trial draw(std::int64_t number, const std::vector<Range>& ranges, std::uint64_t 
   Trial trial{.number = number, .seed = generator()};
   for (const Range& r : ranges) {
     const double u = generator.uniform();
-    const double value = r.logarithmic ? r.lo * std::pow(r.hi / r.lo, u) : r.lo + u * (r.hi - r.lo);
+    const double value =
+        r.logarithmic ? std::exp(std::lerp(std::log(r.lo), std::log(r.hi), u)) : std::lerp(r.lo, r.hi, u);
     trial.values.emplace_back(r.name, std::clamp(value, r.lo, r.hi));
   }
   return trial;

@@ -23,6 +23,7 @@
 #include <tapegrad/nn/module.h>
 #include <tapegrad/nn/multi_layer_net.h>
 #include <tapegrad/nn/npy.h>
+#include <tapegrad/nn/progress.h>
 #include <tapegrad/nn/search.h>
 #include <tapegrad/nn/sequential.h>
 #include <tapegrad/nn/serialize.h>

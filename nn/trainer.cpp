@@ -3,6 +3,7 @@
 
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/graph/tape.h>
+#include <tapegrad/nn/file.h>
 #include <tapegrad/nn/loader.h>
 #include <tapegrad/nn/serialize.h>
 #include <tapegrad/nn/trainer.h>
@@ -33,6 +34,7 @@ Trainer::Trainer(Module& net, optim::Optimizer& optimizer, TrainerOptions option
   require(o.patience >= 0, "patience", o.patience, "at least 0");
   if (o.monitor == Monitor::metric && !o.objective.has_metric())
     throw ArgumentError("trainer: the metric is to be monitored, and the objective has none; give it one");
+  if (!o.checkpoint.empty()) const AtomicFile can_be_written(o.checkpoint);
 }
 
 /// An epoch at work.
@@ -106,11 +108,11 @@ void Trainer::finish(Epoch& epoch, const Dataset& training, const Dataset& valid
 
 const History& Trainer::fit(const Dataset& training, const Dataset& validation) {
   if (validation.size() == 0 && options_.validation > 0) {
-    const auto share = std::llround(options_.validation * static_cast<double>(training.size()));
-    if (share < 1)
-      throw ArgumentError(fmt::format("trainer: a validation share of {} of {} items is none of them",
-                                      options_.validation, training.size()));
-    const Dataset::Split parts = training.split(share, options_.seed);
+    const auto held_out = std::llround(options_.validation * static_cast<double>(training.size()));
+    if (held_out < 1 || held_out >= training.size())
+      throw ArgumentError(fmt::format("trainer: a validation share of {} of {} items is {} of them",
+                                      options_.validation, training.size(), held_out < 1 ? "none" : "all"));
+    const Dataset::Split parts = training.split(held_out, options_.seed);
     return fit(parts.training, parts.validation);
   }
   const DataLoader loader(training,
@@ -132,6 +134,7 @@ const History& Trainer::fit(const Dataset& training, const Dataset& validation) 
       if (!finite || iteration_ == last_ || stopped()) break;
     }
     if (epoch.items > 0) finish(epoch, training, validation);
+    if (!std::isfinite(epoch.report.training.loss)) history_.ending = Ending::diverged;
     if (history_.ending == Ending::diverged || iteration_ == last_) break;
     if (stopped())
       history_.ending = Ending::stopped;

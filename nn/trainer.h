@@ -48,7 +48,7 @@ enum class Ending : std::uint8_t {
   completed,  ///< all epochs or iterations
   early,      ///< the patience was exhausted
   stopped,    ///< by Trainer::stop
-  diverged,   ///< a loss, or a gradient to be clipped by norm, was not finite; that update was not made
+  diverged,   ///< a loss, or a gradient to be clipped by norm, was not finite; no update was made from it
 };
 
 struct History {
@@ -102,7 +102,7 @@ struct TrainerOptions {
 class TAPEGRAD_API Trainer {
  public:
   /// Throws ArgumentError for options that cannot be: below 0, a batch below 1, a share outside [0, 1), a
-  /// metric to monitor that the objective does not have.
+  /// metric to monitor that the objective does not have; FileError where the checkpoint cannot be written.
   Trainer(Module& net, optim::Optimizer& optimizer, TrainerOptions options = {});
   Trainer(const Trainer&) = delete;
   Trainer& operator=(const Trainer&) = delete;

@@ -77,7 +77,7 @@ void require_vectors(const char* what, const char* name, std::span<const Tensor>
 /// f at its inputs, on the active tape, or where there is none on one of its own.
 class Trace {
  public:
-  Trace(const char* what, TensorFunction f, std::span<const Tensor> inputs) : what_(what) {
+  Trace(const char* what, const TensorFunction& f, std::span<const Tensor> inputs) : what_(what) {
     require_inputs(what, inputs);
     tape_ = Tape::current();
     if (!tape_) tape_ = &own_.emplace();
@@ -157,25 +157,25 @@ class Trace {
 
 }  // namespace
 
-ValueAndGradients value_and_gradient(TensorFunction f, const std::vector<Tensor>& inputs) {
+ValueAndGradients value_and_gradient(const TensorFunction& f, const std::vector<Tensor>& inputs) {
   Trace trace("value_and_gradient", f, inputs);
   trace.require_one_element("vjp or jacobian");
   return {trace.result(), trace.last(trace.value())};
 }
 
-std::vector<Tensor> gradient(TensorFunction f, const std::vector<Tensor>& inputs) {
+std::vector<Tensor> gradient(const TensorFunction& f, const std::vector<Tensor>& inputs) {
   Trace trace("gradient", f, inputs);
   trace.require_one_element("vjp or jacobian");
   return trace.last(trace.value());
 }
 
-ValueAndGradients vjp(TensorFunction f, const std::vector<Tensor>& inputs, const Tensor& weights) {
+ValueAndGradients vjp(const TensorFunction& f, const std::vector<Tensor>& inputs, const Tensor& weights) {
   Trace trace("vjp", f, inputs);
   require_like("vjp", "the weight tensor", weights, "the function's result", trace.value());
   return {trace.result(), trace.last(trace.value(), weights)};
 }
 
-ValueAndTangent jvp(TensorFunction f, const std::vector<Tensor>& inputs,
+ValueAndTangent jvp(const TensorFunction& f, const std::vector<Tensor>& inputs,
                     const std::vector<Tensor>& tangents) {
   require_vectors("jvp", "tangent", inputs, tangents);
   Trace trace("jvp", f, inputs);
@@ -186,12 +186,12 @@ ValueAndTangent jvp(TensorFunction f, const std::vector<Tensor>& inputs,
   return {trace.result(), trace.last(along, std::span(&u, 1))[0]};
 }
 
-std::vector<Tensor> jacobian(TensorFunction f, const std::vector<Tensor>& inputs) {
+std::vector<Tensor> jacobian(const TensorFunction& f, const std::vector<Tensor>& inputs) {
   Trace trace("jacobian", f, inputs);
   return trace.rows(trace.value());
 }
 
-std::vector<std::vector<Tensor>> hessian(TensorFunction f, const std::vector<Tensor>& inputs) {
+std::vector<std::vector<Tensor>> hessian(const TensorFunction& f, const std::vector<Tensor>& inputs) {
   Trace trace("hessian", f, inputs);
   trace.require_one_element("jacobian");
   std::vector<std::vector<Tensor>> blocks;
@@ -199,7 +199,7 @@ std::vector<std::vector<Tensor>> hessian(TensorFunction f, const std::vector<Ten
   return blocks;
 }
 
-std::vector<Tensor> hvp(TensorFunction f, const std::vector<Tensor>& inputs,
+std::vector<Tensor> hvp(const TensorFunction& f, const std::vector<Tensor>& inputs,
                         const std::vector<Tensor>& vectors) {
   require_vectors("hvp", "vector", inputs, vectors);
   Trace trace("hvp", f, inputs);
@@ -217,19 +217,19 @@ T only(std::vector<T>&& list) {
 ValueAndGradient only(ValueAndGradients&& r) { return {std::move(r.value), only(std::move(r.gradients))}; }
 }  // namespace
 
-Tensor gradient(TensorFunction f, const Tensor& x) { return only(gradient(f, std::vector{x})); }
-ValueAndGradient value_and_gradient(TensorFunction f, const Tensor& x) {
+Tensor gradient(const TensorFunction& f, const Tensor& x) { return only(gradient(f, std::vector{x})); }
+ValueAndGradient value_and_gradient(const TensorFunction& f, const Tensor& x) {
   return only(value_and_gradient(f, std::vector{x}));
 }
-ValueAndGradient vjp(TensorFunction f, const Tensor& x, const Tensor& weights) {
+ValueAndGradient vjp(const TensorFunction& f, const Tensor& x, const Tensor& weights) {
   return only(vjp(f, std::vector{x}, weights));
 }
-ValueAndTangent jvp(TensorFunction f, const Tensor& x, const Tensor& tangent) {
+ValueAndTangent jvp(const TensorFunction& f, const Tensor& x, const Tensor& tangent) {
   return jvp(f, std::vector{x}, std::vector{tangent});
 }
-Tensor jacobian(TensorFunction f, const Tensor& x) { return only(jacobian(f, std::vector{x})); }
-Tensor hessian(TensorFunction f, const Tensor& x) { return only(only(hessian(f, std::vector{x}))); }
-Tensor hvp(TensorFunction f, const Tensor& x, const Tensor& vector) {
+Tensor jacobian(const TensorFunction& f, const Tensor& x) { return only(jacobian(f, std::vector{x})); }
+Tensor hessian(const TensorFunction& f, const Tensor& x) { return only(only(hessian(f, std::vector{x}))); }
+Tensor hvp(const TensorFunction& f, const Tensor& x, const Tensor& vector) {
   return only(hvp(f, std::vector{x}, std::vector{vector}));
 }
 

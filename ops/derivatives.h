@@ -42,42 +42,43 @@ struct ValueAndTangent {
 };
 
 /// The derivative of a result of one element for each input. Throws ShapeError for more elements.
-TAPEGRAD_API std::vector<Tensor> gradient(TensorFunction f, const std::vector<Tensor>& inputs);
-TAPEGRAD_API Tensor gradient(TensorFunction f, const Tensor& x);
+TAPEGRAD_API std::vector<Tensor> gradient(const TensorFunction& f, const std::vector<Tensor>& inputs);
+TAPEGRAD_API Tensor gradient(const TensorFunction& f, const Tensor& x);
 /// The same with the result itself.
-TAPEGRAD_API ValueAndGradients value_and_gradient(TensorFunction f, const std::vector<Tensor>& inputs);
-TAPEGRAD_API ValueAndGradient value_and_gradient(TensorFunction f, const Tensor& x);
+TAPEGRAD_API ValueAndGradients value_and_gradient(const TensorFunction& f, const std::vector<Tensor>& inputs);
+TAPEGRAD_API ValueAndGradient value_and_gradient(const TensorFunction& f, const Tensor& x);
 
 /// J^T w for each input, with weights w of the result's shape: the gradient of <w, f>. One backward pass.
-TAPEGRAD_API ValueAndGradients vjp(TensorFunction f, const std::vector<Tensor>& inputs,
+TAPEGRAD_API ValueAndGradients vjp(const TensorFunction& f, const std::vector<Tensor>& inputs,
                                    const Tensor& weights);
-TAPEGRAD_API ValueAndGradient vjp(TensorFunction f, const Tensor& x, const Tensor& weights);
+TAPEGRAD_API ValueAndGradient vjp(const TensorFunction& f, const Tensor& x, const Tensor& weights);
 
 /// J v, summed over the inputs, with tangents v of their shapes: how fast the result changes as the inputs
 /// move along v; for a unit vector, the directional derivative. Two backward passes, since the tape runs in
 /// reverse: J^T u is linear in u, and its derivative for u along v is J v. (Townsend: A new trick for
 /// calculating Jacobian vector products, 2017.)
-TAPEGRAD_API ValueAndTangent jvp(TensorFunction f, const std::vector<Tensor>& inputs,
+TAPEGRAD_API ValueAndTangent jvp(const TensorFunction& f, const std::vector<Tensor>& inputs,
                                  const std::vector<Tensor>& tangents);
-TAPEGRAD_API ValueAndTangent jvp(TensorFunction f, const Tensor& x, const Tensor& tangent);
+TAPEGRAD_API ValueAndTangent jvp(const TensorFunction& f, const Tensor& x, const Tensor& tangent);
 
 /// The Jacobian for each input, of the result's shape followed by the input's: [2, 3] for a function from [3]
 /// to [2]. One backward pass for each element of the result; where these are many and the inputs few, take
 /// its columns by jvp.
-TAPEGRAD_API std::vector<Tensor> jacobian(TensorFunction f, const std::vector<Tensor>& inputs);
-TAPEGRAD_API Tensor jacobian(TensorFunction f, const Tensor& x);
+TAPEGRAD_API std::vector<Tensor> jacobian(const TensorFunction& f, const std::vector<Tensor>& inputs);
+TAPEGRAD_API Tensor jacobian(const TensorFunction& f, const Tensor& x);
 
 /// All second derivatives of a result of one element. [i][j] is the derivative for inputs i and j, of the
 /// shape of i followed by that of j and the dtype of j. One backward pass for each element of the inputs.
 /// Throws ShapeError for a result of more elements.
-TAPEGRAD_API std::vector<std::vector<Tensor>> hessian(TensorFunction f, const std::vector<Tensor>& inputs);
-TAPEGRAD_API Tensor hessian(TensorFunction f, const Tensor& x);
+TAPEGRAD_API std::vector<std::vector<Tensor>> hessian(const TensorFunction& f,
+                                                      const std::vector<Tensor>& inputs);
+TAPEGRAD_API Tensor hessian(const TensorFunction& f, const Tensor& x);
 
 /// The Hessian times vectors of the inputs' shapes, for each input: the gradient of <gradient, v>, in two
 /// backward passes and without the Hessian. (Pearlmutter: Fast exact multiplication by the Hessian, Neural
 /// Computation 6, 1994.) Throws ShapeError for a result of more than one element.
-TAPEGRAD_API std::vector<Tensor> hvp(TensorFunction f, const std::vector<Tensor>& inputs,
+TAPEGRAD_API std::vector<Tensor> hvp(const TensorFunction& f, const std::vector<Tensor>& inputs,
                                      const std::vector<Tensor>& vectors);
-TAPEGRAD_API Tensor hvp(TensorFunction f, const Tensor& x, const Tensor& vector);
+TAPEGRAD_API Tensor hvp(const TensorFunction& f, const Tensor& x, const Tensor& vector);
 
 }  // namespace tapegrad

@@ -2,6 +2,8 @@
 #include <array>
 #include <cmath>
 #include <limits>
+#include <numbers>
+#include <optional>
 #include <string>
 
 #include <tapegrad/graph/errors.h>
@@ -23,14 +25,14 @@ void require_step(const char* what, double h) {
 template <class T>
 void require_step_beside(const char* what, T x, double h) {
   require_step(what, h);
+  if (!std::isfinite(x)) throw NonFinite(fmt::format("{}: x is {} and has no surroundings", what, x));
   const T up = static_cast<T>(x + h);
   const T down = static_cast<T>(x - h);
   if (up != x && down != x) return;
   const T spacing = std::nextafter(std::abs(x), std::numeric_limits<T>::infinity()) - std::abs(x);
   throw ArgumentError(fmt::format(
       "{}: the step {} vanishes beside x = {}: numbers of {} there lie {:.2g} apart, so that x + h is x and "
-      "the "
-      "difference zero, whatever the function. Take a step well above that; {} suits most functions",
+      "the difference zero, whatever the function. Take a step well above that; {} suits most functions",
       what, h, x, name_of(dtype_of<T>), spacing, kDifferenceStep));
 }
 
@@ -38,17 +40,17 @@ void require_step_beside(const char* what, T x, double h) {
 
 // ---- functions of one number ----
 
-double forward_difference(ScalarFunction f, double x, double h) {
+double forward_difference(const ScalarFunction& f, double x, double h) {
   require_step_beside("forward_difference", x, h);
   return (f(x + h) - f(x)) / h;
 }
 
-double central_difference(ScalarFunction f, double x, double h) {
+double central_difference(const ScalarFunction& f, double x, double h) {
   require_step_beside("central_difference", x, h);
   return (f(x + h) - f(x - h)) / (2 * h);
 }
 
-TangentLine tangent_line(ScalarFunction f, double x, double h) {
+TangentLine tangent_line(const ScalarFunction& f, double x, double h) {
   require_step_beside("tangent_line", x, h);
   const double slope = central_difference(f, x, h);
   return {slope, f(x) - slope * x};
@@ -57,13 +59,15 @@ TangentLine tangent_line(ScalarFunction f, double x, double h) {
 namespace {
 
 constexpr std::size_t kSteps = 10;
-constexpr double kShrink = 1.4;
+/// A simple fraction would make slopes of rounded values equal by accident, such as 7 and 5 units of them at
+/// 7 and 5 units of x: irrational.
+constexpr double kShrink = std::numbers::sqrt2;
 
 /// What f is on both sides of x, and how far apart the two points are.
 struct Pair {
   double h, above, below;
 
-  Pair(ScalarFunction f, double x, double step) {
+  Pair(const ScalarFunction& f, double x, double step) {
     const double up = x + step;
     const double down = x - step;
     h = (up - down) / 2;  // as the points are represented
@@ -86,7 +90,7 @@ struct Pair {
 constexpr const char* kRidders = "numerical_derivative";
 
 /// Ridders' extrapolation from the pairs at this distance and nearer.
-NumericalDerivative extrapolated(ScalarFunction f, double x, double at_x, const Pair& first) {
+NumericalDerivative extrapolated(const ScalarFunction& f, double x, double at_x, const Pair& first) {
   // table[i][k]: from the steps i - k ... i, free of the error's terms in h^2 ... h^2k.
   std::array<std::array<double, kSteps>, kSteps> table{};
   table[0][0] = first.slope();
@@ -117,9 +121,10 @@ NumericalDerivative extrapolated(ScalarFunction f, double x, double at_x, const 
 
 }  // namespace
 
-NumericalDerivative numerical_derivative(ScalarFunction f, double x, double reach) {
-  constexpr double kGood = 1e-8;  // of the derivative: no need to look nearer
-  constexpr double kNearer = 8;
+NumericalDerivative numerical_derivative(const ScalarFunction& f, double x, double reach) {
+  constexpr double kGood = 1e-8;    // of the derivative: no need to look nearer
+  constexpr double kSettled = 0.1;  // of the derivative: it is known
+  constexpr double kNearer = 7;     // no power of kShrink: other steps than those before
   const double span = std::pow(kShrink, kSteps);
   if (reach == 0) reach = 0.1 * std::max(1.0, std::abs(x));
   require_step_beside(kRidders, x, reach / span);
@@ -128,21 +133,32 @@ NumericalDerivative numerical_derivative(ScalarFunction f, double x, double reac
     throw NonFinite(fmt::format("{}: the function is {} at x = {}", kRidders, at_x, x));
 
   NumericalDerivative best{0, std::numeric_limits<double>::infinity()};
-  bool found = false;
+  const auto within = [&](double share) { return best.error <= share * std::abs(best.value); };
+  std::optional<NumericalDerivative> farther;  // the estimate before, which the next one confirms or not
   for (; x + reach / span != x; reach /= kNearer) {
     const Pair first(f, x, reach);
     if (!first.finite()) continue;  // beyond where f is defined, as a logarithm may be
-    if (found && first.rounding(at_x, x) > best.error) break;
+    if (first.rounding(at_x, x) > best.error) break;
     const NumericalDerivative d = extrapolated(f, x, at_x, first);
-    if (!found || d.error < best.error) best = d;
-    found = true;
-    if (best.error <= kGood * std::abs(best.value)) break;
+    if (farther) {
+      // An estimate that is itself uncertain by more than rounding explains confirms nothing.
+      const double apart = std::abs(d.value - farther->value);
+      const double doubt = std::min(d.error, 30 * first.rounding(at_x, x));
+      if (apart > 3 * (farther->error + doubt)) farther->error = apart;
+      if (farther->error < best.error) best = *farther;
+      if (within(kGood)) return best;
+      // f may be steeper than it seemed from afar. Where it is flatter, its values are those of a coarser
+      // type.
+      const bool flatter = std::abs(d.value) + 3 * (d.error + best.error) < std::abs(best.value);
+      if (within(kSettled) && flatter) return best;
+    }
+    farther = d;
   }
-  if (!found)
+  if (!farther)
     throw NonFinite(
         fmt::format("{}: the function is {} at x = {}, and not finite on both sides of it, however near",
                     kRidders, at_x, x));
-  return best;
+  return farther->error < best.error ? *farther : best;
 }
 
 // ---- functions of tensors ----
@@ -152,7 +168,7 @@ namespace {
 /// f at a copy of its inputs, one element of which is moved at a time.
 class Surroundings {
  public:
-  Surroundings(const char* what, TensorFunction f, const std::vector<Tensor>& inputs, double h)
+  Surroundings(const char* what, const TensorFunction& f, const std::vector<Tensor>& inputs, double h)
       : what_(what), f_(f), h_(h) {
     require_step(what, h);
     for (std::size_t i = 0; i < inputs.size(); ++i) {
@@ -219,7 +235,7 @@ void require_floating(const char* what, const Tensor& x) {
 
 }  // namespace
 
-double numerical_partial(TensorFunction f, const Tensor& x, std::int64_t element, double h) {
+double numerical_partial(const TensorFunction& f, const Tensor& x, std::int64_t element, double h) {
   constexpr const char* what = "numerical_partial";
   require_floating(what, x);
   Surroundings around(what, f, {x}, h);
@@ -229,12 +245,12 @@ double numerical_partial(TensorFunction f, const Tensor& x, std::int64_t element
   return around.partial(0, element);
 }
 
-Tensor numerical_gradient(TensorFunction f, const Tensor& x, double h) {
+Tensor numerical_gradient(const TensorFunction& f, const Tensor& x, double h) {
   require_floating("numerical_gradient", x);
   return Surroundings("numerical_gradient", f, {x}, h).gradient(0);
 }
 
-std::vector<Tensor> numerical_gradient(TensorFunction f, const std::vector<Tensor>& inputs, double h) {
+std::vector<Tensor> numerical_gradient(const TensorFunction& f, const std::vector<Tensor>& inputs, double h) {
   Surroundings around("numerical_gradient", f, inputs, h);
   std::vector<Tensor> gradients;
   for (std::size_t i = 0; i < inputs.size(); ++i)

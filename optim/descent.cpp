@@ -89,7 +89,7 @@ std::string_view name_of(Outcome outcome) noexcept {
   }
 }
 
-Descent gradient_descent(TensorFunction f, const Tensor& start, const DescentOptions& options) {
+Descent gradient_descent(const TensorFunction& f, const Tensor& start, const DescentOptions& options) {
   validate(options);
   const Pause pause;
   Descent d{};

@@ -55,7 +55,7 @@ struct Descent {
 /// Throws ArgumentError for a rate that is not positive and finite, a negative tolerance, fewer than one
 /// step; ShapeError for a function of more than one element, DtypeError for integers, NonFinite where value
 /// or gradient are not finite at the start.
-TAPEGRAD_API Descent gradient_descent(TensorFunction f, const Tensor& start,
+TAPEGRAD_API Descent gradient_descent(const TensorFunction& f, const Tensor& start,
                                       const DescentOptions& options = {});
 
 }  // namespace tapegrad::optim

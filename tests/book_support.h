@@ -4,6 +4,8 @@
 #include <initializer_list>
 #include <vector>
 
+#include <fmt/format.h>
+
 #include "op_support.h"
 
 namespace tapegrad::test {
@@ -20,7 +22,7 @@ inline void check_printed(const Tensor& t, const std::vector<double>& printed, d
   BOOST_TEST_REQUIRE(v.size() == printed.size());
   for (std::size_t i = 0; i < v.size(); ++i)
     if (!(std::abs(v[i] - printed[i]) <= within))
-      BOOST_ERROR("element " << i << ": " << v[i] << ", printed " << printed[i]);
+      BOOST_ERROR(fmt::format("element {}: {}, printed {}", i, v[i], printed[i]));
 }
 inline void check_printed(double value, double printed, double within) {
   check_printed(Tensor::scalar(value, f64), {printed}, within);

@@ -266,7 +266,7 @@ BOOST_AUTO_TEST_CASE(wrong_batch_sizes_are_refused) {
   BOOST_CHECK_EXCEPTION(DataLoader(numbers(5), {.batch = -3}), ArgumentError, mentions("-3"));
   BOOST_CHECK_EXCEPTION(DataLoader(numbers(5), {.batch = 6}), ArgumentError,
                         mentions("batch size 6", "5 items"));
-  BOOST_CHECK_THROW(DataLoader(Dataset(), {.batch = 1}), ArgumentError);
+  BOOST_CHECK_EXCEPTION(DataLoader(Dataset(), {.batch = 1}), ArgumentError, mentions("no items"));
   BOOST_TEST(DataLoader(numbers(5), {.batch = 5}).size() == 1);
 }
 

@@ -1,4 +1,5 @@
 #include <cmath>
+#include <memory>
 #include <string>
 #include <thread>
 #include <vector>
@@ -64,6 +65,7 @@ BOOST_AUTO_TEST_CASE(paths_lead_through_modules_of_ones_own) {
   BOOST_TEST(floats(layers["encoder"]) == floats(layers[1].output));
   BOOST_CHECK_EXCEPTION(layers["decoder"], ArgumentError,
                         mentions("'decoder'", "'encoder.fc1', 'encoder.fc2'"));
+  BOOST_CHECK_EXCEPTION(layers[5], ArgumentError, mentions("no output 5", "there are 5"));
   layers.clear();
   BOOST_TEST(layers.size() == 0U);
   BOOST_CHECK_EXCEPTION(layers["head"], ArgumentError, mentions("there are none"));
@@ -81,6 +83,13 @@ BOOST_AUTO_TEST_CASE(hooks_nest) {
   net(test::kX);
   BOOST_TEST(inner == 4);
   BOOST_TEST(outer == 8);
+  // They may end in any order.
+  auto one = std::make_unique<nn::LayerOutputs>();
+  const nn::LayerOutputs two;
+  one.reset();
+  net(test::kX);
+  BOOST_TEST(two.size() == 4U);
+  BOOST_TEST(outer == 12);
 }
 
 BOOST_AUTO_TEST_CASE(a_hook_is_of_its_thread) {

@@ -14,6 +14,7 @@
 #include <boost/test/unit_test.hpp>
 
 #include "npy_support.h"
+#include "state_support.h"
 #include "support.h"
 
 using namespace tapegrad;
@@ -21,11 +22,11 @@ using nn::load_state_file;
 using nn::save_state;
 using nn::State;
 using test::array_file;
+using test::check_equal;
 using test::dictionary;
 using test::little;
 using test::mentions;
 using test::read_file;
-using test::TemporaryFolder;
 using test::write_file;
 
 namespace {
@@ -101,39 +102,8 @@ State some_state() {
           {"m\xc3\xa4 n/x", Tensor::from({0.1, 1.0 / 3}, f64)}};
 }
 
-void check_equal(const State& a, const State& b) {
-  BOOST_REQUIRE(a.size() == b.size());
-  for (std::size_t i = 0; i < a.size(); ++i) {
-    BOOST_TEST(a[i].first == b[i].first);
-    BOOST_TEST((a[i].second.shape() == b[i].second.shape()));
-    BOOST_REQUIRE((a[i].second.dtype() == b[i].second.dtype()));
-    visit_dtype(a[i].second.dtype(), [&]<class T> {
-      BOOST_TEST(a[i].second.to_vector<T>() == b[i].second.to_vector<T>(), boost::test_tools::per_element());
-    });
-  }
-}
-
-struct Fixture {
-  TemporaryFolder folder;
-  const std::string path = folder / "model.npz";
-
-  nn::SavedState load(std::string_view bytes) {
-    write_file(path, bytes);
-    return load_state_file(path);
-  }
-  std::string refusal(std::string_view bytes) {
-    try {
-      load(bytes);
-    } catch (const FileError& e) {
-      BOOST_TEST(std::string_view(e.what()).find(path) != std::string_view::npos);
-      return e.what();
-    }
-    return "accepted";
-  }
-  void check_refused(std::string_view bytes, std::string_view part) {
-    const std::string why = refusal(bytes);
-    BOOST_TEST(why.find(part) != std::string::npos, why << " does not mention " << part);
-  }
+struct Fixture : test::StateFile {
+  Fixture() : StateFile("model.npz") {}
 };
 
 }  // namespace

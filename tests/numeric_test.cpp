@@ -43,6 +43,10 @@ BOOST_AUTO_TEST_CASE(steps_that_cannot_work_are_refused) {
     BOOST_CHECK_EXCEPTION(numerical_gradient(squares, Tensor::ones({2}, f64), h), ArgumentError,
                           mentions("numerical_gradient", "positive and finite"));
   }
+  for (const double x : {kNan, kInf, -kInf}) {
+    BOOST_CHECK_EXCEPTION(central_difference(parabola, x), NonFinite, mentions("central_difference", "x is"));
+    BOOST_CHECK_THROW(numerical_gradient(squares, Tensor::full({2}, x)), NonFinite);
+  }
   // At 0 even such a step is one.
   BOOST_TEST(close(central_difference(parabola, 0, 1e-50), 0.1, 1e-12));
   BOOST_CHECK_EXCEPTION(numerical_partial(squares, Tensor::from({0, 3}, f64), 1, 1e-50), ArgumentError,
@@ -94,7 +98,7 @@ BOOST_AUTO_TEST_CASE(the_adaptive_derivative_is_as_exact_as_it_says) {
 
 BOOST_AUTO_TEST_CASE(the_error_estimate_is_honest_at_thousands_of_points) {
   int points = 0;
-  const auto check_at = [&](ScalarFunction f, double x, double exact) {
+  const auto check_at = [&](const ScalarFunction& f, double x, double exact) {
     const NumericalDerivative d = numerical_derivative(f, x);
     ++points;
     if (std::abs(d.value - exact) > 3 * d.error + 1e-13 * std::abs(exact))
@@ -126,6 +130,32 @@ BOOST_AUTO_TEST_CASE(the_adaptive_derivative_knows_a_kink_and_a_pole) {
   BOOST_CHECK_EXCEPTION(numerical_derivative(parabola, 5, 1e-20), ArgumentError, mentions("vanishes"));
   BOOST_CHECK_THROW(numerical_derivative(parabola, 5, -1), ArgumentError);
   BOOST_CHECK_THROW(numerical_derivative(parabola, 5, kNan), ArgumentError);
+}
+
+// Of values that are rounded to less than double, equal ones must not pass for agreement.
+BOOST_AUTO_TEST_CASE(the_error_estimate_sees_values_of_a_coarser_type) {
+  const struct {
+    double (*f)(double);
+    double (*exact)(double);
+  } functions[] = {
+      {[](double x) -> double { return std::sin(static_cast<float>(x)); },
+       [](double x) { return std::cos(x); }},
+      {[](double x) -> double { return std::exp(static_cast<float>(x)); },
+       [](double x) { return std::exp(x); }},
+      {[](double x) { return std::round(1e6 * std::sin(x)) / 1e6; }, [](double x) { return std::cos(x); }},
+      {[](double x) { return std::round(1e9 * std::tanh(x)) / 1e9; },
+       [](double x) { return 1 / std::pow(std::cosh(x), 2); }}};
+  int points = 0;
+  int beyond = 0;
+  for (const auto& [f, exact] : functions)
+    for (double x = -3; x < 3; x += 0.0137) {
+      const NumericalDerivative d = numerical_derivative(f, x);
+      const double off = std::abs(d.value - exact(x));
+      BOOST_TEST(off < 1e-3 * std::max(1.0, std::abs(exact(x))), "at " << x << " off by " << off);
+      ++points;
+      beyond += off > 30 * d.error;
+    }
+  BOOST_TEST(beyond < points / 50);
 }
 
 BOOST_AUTO_TEST_CASE(the_tangent_touches) {

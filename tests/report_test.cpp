@@ -60,7 +60,8 @@ BOOST_AUTO_TEST_CASE(the_test_items_are_counted_and_the_surest_mistakes_shown) {
 
 BOOST_AUTO_TEST_CASE(a_page_stands_alone_and_holds_everything) {
   TrainingReport r{.title = "a < b", .settings = {{"data", "x & y"}, {"lr", "0.1"}}};
-  r.history = {{1, 60, 2.3, 0.1, 2.25, 0.125}, {2, 120, std::nan(""), 0.5, 1.5, 0.4375, 1.75, 0.375}};
+  r.history = {{1, 60, {2.3, 0.1}, {2.25, 0.125}},
+               {2, 120, {std::nan(""), 0.5}, {1.5, 0.4375}, {1.75, 0.375}}};
   const nn::Sequential net = reader_of_scores();
   plot::examine(r, net, images());
   r.graph = plot::draw_step(net, images(), 5);
@@ -84,7 +85,7 @@ BOOST_AUTO_TEST_CASE(what_is_not_known_is_left_out) {
   for (const char* part : {"<h2>", "<svg", "<table"}) BOOST_TEST(count(html, part) == 0U, part);
   // One epoch, and losses that cannot be drawn at all.
   const double nan = std::nan("");
-  const std::string one = plot::to_html({.title = "one", .history = {{1, 10, nan, 0.1, nan, 0.1}}});
+  const std::string one = plot::to_html({.title = "one", .history = {{1, 10, {nan, 0.1}, {nan, 0.1}}}});
   BOOST_TEST(count(one, "<svg xmlns") == 1U);
   BOOST_TEST(count(one, "validation") == 0U);
 }

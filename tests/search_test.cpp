@@ -64,6 +64,22 @@ nn::TrialResult train(const nn::Trial& trial, const nn::Dataset::Split& split) {
 
 }  // namespace
 
+BOOST_AUTO_TEST_CASE(ranges_may_be_as_wide_as_numbers_go) {
+  const auto spread = [](const nn::Range& range) {
+    std::vector<double> found;
+    for (const nn::Trial& t :
+         nn::random_search({range}, [](const nn::Trial&) -> nn::TrialResult { return 0; }, {.trials = 200}))
+      found.push_back(t["x"]);
+    return found;
+  };
+  int small = 0;
+  for (const double x : spread({"x", 1e-300, 1e300})) small += x < 1;
+  BOOST_TEST(std::abs(small - 100) < 5 * 7);  // five standard deviations
+  int negative = 0;
+  for (const double x : spread({"x", -1.7e308, 1.7e308, false})) negative += x < 0;
+  BOOST_TEST(std::abs(negative - 100) < 5 * 7);
+}
+
 // The suite runs under the thread sanitizer too: trials share the data and the pool of threads.
 BOOST_AUTO_TEST_CASE(any_number_of_threads_gives_the_same_ranking) {
   const nn::Dataset::Split split = quarters(300).split(100, 1);
@@ -157,6 +173,7 @@ BOOST_AUTO_TEST_CASE(what_a_search_takes_is_checked) {
         ranges, [](const nn::Trial&) { return 0; }, o);
   };
   BOOST_CHECK_EXCEPTION(search({}), ArgumentError, mentions("no ranges"));
+  BOOST_CHECK_EXCEPTION(nn::random_search({{"a", 1, 2}}, {}), ArgumentError, mentions("none was given"));
   BOOST_CHECK_EXCEPTION(search({{"", 1, 2}}), ArgumentError, mentions("no name"));
   BOOST_CHECK_EXCEPTION(search({{"a", 1, 2}, {"a", 1, 2}}), ArgumentError, mentions("called 'a'"));
   BOOST_CHECK_EXCEPTION(search({{"a", 2, 1}}), ArgumentError, mentions("'a' ranges from 2 to 1"));

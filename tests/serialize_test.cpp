@@ -16,15 +16,16 @@
 #include <sys/resource.h>
 #include <boost/test/unit_test.hpp>
 
+#include "state_support.h"
 #include "support.h"
 
 using namespace tapegrad;
 using nn::load_state_file;
 using nn::save_state;
 using nn::State;
+using test::check_equal;
 using test::mentions;
 using test::read_file;
-using test::TemporaryFolder;
 using test::write_file;
 
 namespace {
@@ -35,23 +36,6 @@ State some_state() {
           {"empty", Tensor::zeros({0, 3}, f64)},
           {"fc1.bias", Tensor::from({std::nan(""), HUGE_VAL, -0.0})},
           {"mean \"quoted\" \xc3\xa4\n", Tensor::from({0.1, 1.0 / 3}, f64)}};
-}
-
-std::string bytes_of(const Tensor& t) {
-  return visit_dtype(t.dtype(), [&]<class T> {
-    const std::span<const T> v = t.values<T>();
-    return std::string(reinterpret_cast<const char*>(v.data()), v.size_bytes());
-  });
-}
-
-void check_equal(const State& a, const State& b) {
-  BOOST_REQUIRE(a.size() == b.size());
-  for (std::size_t i = 0; i < a.size(); ++i) {
-    BOOST_TEST(a[i].first == b[i].first);
-    BOOST_TEST((a[i].second.shape() == b[i].second.shape()));
-    BOOST_TEST((a[i].second.dtype() == b[i].second.dtype()));
-    BOOST_TEST((bytes_of(a[i].second) == bytes_of(b[i].second)));
-  }
 }
 
 std::string file_of(std::string_view header, std::string_view data) {
@@ -67,25 +51,8 @@ std::string entry(const char* name, const char* dtype, const char* shape, const 
   return fmt::format(R"("{}":{{"dtype":"{}","shape":{},"data_offsets":{}}})", name, dtype, shape, offsets);
 }
 
-struct Fixture {
-  TemporaryFolder folder;
-  const std::string path = folder / "model.safetensors";
-
-  std::string refusal(std::string_view bytes) {
-    write_file(path, bytes);
-    try {
-      load_state_file(path);
-    } catch (const FileError& e) {
-      BOOST_TEST_MESSAGE(e.what());
-      BOOST_TEST(std::string_view(e.what()).find(path) != std::string_view::npos);
-      return e.what();
-    }
-    return "accepted";
-  }
-  void check_refused(std::string_view bytes, std::string_view part) {
-    const std::string why = refusal(bytes);
-    BOOST_TEST(why.find(part) != std::string::npos, why << " does not mention " << part);
-  }
+struct Fixture : test::StateFile {
+  Fixture() : StateFile("model.safetensors") {}
 };
 
 }  // namespace
@@ -240,6 +207,9 @@ BOOST_AUTO_TEST_CASE(an_atomic_file_appears_with_its_commit) {
   other.commit();
   BOOST_TEST(read_file(path) == "other");
   BOOST_TEST(folder.size() == 1);
+  // What cannot succeed in the end is refused at once.
+  BOOST_CHECK_EXCEPTION(nn::AtomicFile(folder.path().string()), FileError, mentions("is a folder"));
+  BOOST_CHECK_EXCEPTION(nn::AtomicFile(""), FileError, mentions("empty"));
 }
 
 BOOST_AUTO_TEST_CASE(missing_and_unreadable_files_are_reported) {

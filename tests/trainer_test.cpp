@@ -141,6 +141,8 @@ BOOST_AUTO_TEST_CASE(validation_data_are_given_or_split_off) {
   optim::SGD sgd(net, 0.5);
   nn::Trainer little(net, sgd, {.validation = 0.001});
   BOOST_CHECK_EXCEPTION(little.fit(data), ArgumentError, mentions("0.001 of 100 items is none"));
+  nn::Trainer much(net, sgd, {.validation = 0.999});
+  BOOST_CHECK_EXCEPTION(much.fit(data), ArgumentError, mentions("0.999 of 100 items is all"));
 }
 
 BOOST_AUTO_TEST_CASE(a_loss_and_a_metric_of_ones_own) {
@@ -286,6 +288,15 @@ BOOST_AUTO_TEST_CASE(divergence_is_told_and_leaves_finite_weights) {
     BOOST_TEST(h.epochs.size() < 100U);
     for (const double v : values_of(net)) BOOST_TEST(std::isfinite(v));
   }
+  {
+    // By the last update of all, which no further batch finds out.
+    nn::MultiLayerNet net = quarter_net();
+    optim::SGD sgd(net, 1e38);
+    nn::Trainer trainer(net, sgd, {.iterations = 1});
+    trainer.fit(quarters(200));
+    BOOST_TEST((trainer.history().ending == nn::Ending::diverged));
+    BOOST_TEST(std::isnan(trainer.history().epochs.back().training.loss));
+  }
   // Before anything was learned there is nothing to report.
   nn::MultiLayerNet net = quarter_net();
   net.parameters()[0].second.assign(Tensor::full({2, 8}, kNaN));
@@ -366,6 +377,7 @@ BOOST_AUTO_TEST_CASE(what_a_trainer_takes_is_checked) {
   BOOST_CHECK_EXCEPTION(make({.patience = -1}), ArgumentError, mentions("patience"));
   BOOST_CHECK_EXCEPTION(make({.objective = nn::MSELoss(), .monitor = nn::Monitor::metric}), ArgumentError,
                         mentions("metric", "has none"));
+  BOOST_CHECK_EXCEPTION(make({.checkpoint = "/missing/best.npz"}), FileError, mentions("/missing/best.npz"));
 }
 
 BOOST_AUTO_TEST_SUITE_END()

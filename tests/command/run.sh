@@ -125,7 +125,7 @@ expect 2 'softsign' "${train[@]}" --activation softsign
 expect 2 'zero' "${train[@]}" --init zero
 expect 2 'two-layer' "${train[@]}" --hidden 50,100
 expect 2 'width' "${train[@]}" --hidden 0
-expect 2 '--batch 0' "${train[@]}" --batch 0
+expect 2 '--batch: 0: it must be at least 1' "${train[@]}" --batch 0
 expect 2 '6001' "${train[@]}" --batch 6001
 expect 2 '--lr' "${train[@]}" --lr 0
 expect 2 '--lr' "${train[@]}" --lr fast
@@ -135,11 +135,20 @@ expect 2 'cosine:2' "${train[@]}" --schedule cosine:2
 expect 2 '--validation' "${train[@]}" --validation 1
 expect 2 'none' "${train[@]}" --validation 0.00001
 expect 2 '--weight-decay' "${train[@]}" --weight-decay -1
-expect 2 '--clip' "${train[@]}" --clip 0
+expect 2 'all' "${train[@]}" --validation 0.99999
+expect 2 '--clip: 0: it must be above 0; see tapegrad train --help$' "${train[@]}" --clip 0
+expect 2 '--clip: nan' "${train[@]}" --clip nan
+expect 2 '--lr: inf' "${train[@]}" --lr inf
+expect 2 '--seed: -1' "${train[@]}" --seed -1
+expect 2 '--warm-up: -1: it must be at least 0' "${train[@]}" --warm-up -1
+expect 2 '--warm-up 60: there are 60 iterations' "${train[@]}" --epochs 1 --warm-up 60
 expect 2 '--patience' "${train[@]}" --patience 0
 expect 2 'dropout' "${train[@]}" --dropout 1
 expect 2 'standardize' "${train[@]}" --standardize=rows
-expect 1 'no longer finite' "${train[@]}" --lr 1e20
+cp "$work/run/parameters.safetensors" "$work/before"
+expect 1 'no longer finite' "${train[@]}" --lr 1e30
+check "weights that are no numbers are not saved" cmp "$work/before" "$work/run/parameters.safetensors"
+expect 1 'no longer finite' "${train[@]}" --lr 1e38 --iterations 1
 expect 2 'xcludes' "${train[@]}" --epochs 1 --iterations 1
 expect 2 '--threads' "${train[@]}" --threads 0
 expect 2 '--frob' "${train[@]}" --frob 1
@@ -147,6 +156,8 @@ expect 1 'nowhere' train --data "$work/nowhere" --out "$work/run"
 touch "$work/file"
 expect 1 'file' "${train[@]/$work\/run/$work/file}" --iterations 1
 expect 1 'missing' "${train[@]}" --report "$work/missing/report.html"
+expect 1 'is a folder' "${train[@]}" --report "$work"
+check "that is told before the training" [ ! -s "$work/out" ]
 expect 1 'missing' graph --out "$work/missing/net.dot"
 expect 2 'no_such_op' gradcheck --op no_such_op
 expect 2 '--dtype' gradcheck --dtype f16

@@ -9,6 +9,7 @@
 #include "commands.h"
 #include "model_options.h"
 #include "plot/tape.h"
+#include "program.h"
 
 namespace tapegrad::cli {
 
@@ -53,11 +54,9 @@ void add_graph_command(CLI::App& app, int& exit_code) {
   CLI::App& c = *app.add_subcommand(
       "graph", "Write the recorded tape of a model's training step, as a picture or for Graphviz");
   o.model.add_to(c);
-  c.add_option("--inputs", o.inputs, "Width of the input")->check(CLI::PositiveNumber)->capture_default_str();
-  c.add_option("--classes", o.classes, "Width of the output")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
-  c.add_option("--batch", o.batch, "Rows of the input")->check(CLI::PositiveNumber)->capture_default_str();
+  c.add_option("--inputs", o.inputs, "Width of the input")->check(at_least(1))->capture_default_str();
+  c.add_option("--classes", o.classes, "Width of the output")->check(at_least(1))->capture_default_str();
+  c.add_option("--batch", o.batch, "Rows of the input")->check(at_least(1))->capture_default_str();
   c.add_option("--out", o.out, "File to write: a picture where it ends in .svg, otherwise Graphviz DOT")
       ->required();
   c.callback([options, &exit_code] { exit_code = draw(*options); });

@@ -1,7 +1,9 @@
 #include "program.h"
 
+#include <cmath>
 #include <cstdio>
 #include <exception>
+#include <new>
 
 #include <tapegrad/graph/errors.h>
 
@@ -9,10 +11,36 @@
 
 namespace tapegrad::cli {
 
+namespace {
+
+CLI::Validator number(std::string range, bool (*holds)(double, double), double bound) {
+  const auto check = [=](std::string& text) -> std::string {
+    double value = 0;
+    if (!CLI::detail::lexical_cast(text, value)) return fmt::format("'{}' is no number", text);
+    return holds(value, bound) && std::isfinite(value) ? "" : fmt::format("{}: it must be {}", text, range);
+  };
+  return CLI::Validator(check, range);
+}
+
+}  // namespace
+
+CLI::Validator at_least(double least) {
+  return number(
+      fmt::format("at least {}", least), [](double value, double bound) { return value >= bound; }, least);
+}
+
+CLI::Validator above(double bound) {
+  return number(
+      fmt::format("above {}", bound), [](double value, double limit) { return value > limit; }, bound);
+}
+
 int usage_error(const CLI::App& app, std::string message) {
   for (char& c : message)
     if (c == '\n') c = ' ';
-  fmt::print(stderr, "{0}: {1}; see {0} --help\n", app.get_name(), message);
+  std::string command;  // down to the subcommand that was asked for
+  for (const CLI::App* a = &app; a; a = a->get_subcommands().empty() ? nullptr : a->get_subcommands().front())
+    command += (command.empty() ? "" : " ") + a->get_name();
+  fmt::print(stderr, "{}: {}; see {} --help\n", app.get_name(), message, command);
   return 2;
 }
 
@@ -25,6 +53,9 @@ int run_program(CLI::App& app, int argc, char** argv, const int& exit_code) {
     return usage_error(app, e.what());
   } catch (const ArgumentError& e) {
     return usage_error(app, e.what());
+  } catch (const std::bad_alloc&) {
+    fmt::print(stderr, "{}: there is not enough memory\n", app.get_name());
+    return 1;
   } catch (const std::exception& e) {
     fmt::print(stderr, "{}: {}\n", app.get_name(), e.what());
     return 1;

@@ -15,7 +15,7 @@
 #include "commands.h"
 #include "model_options.h"
 #include "plot/report.h"
-#include "progress.h"
+#include "program.h"
 
 namespace tapegrad::cli {
 
@@ -96,30 +96,18 @@ class RunFolder {
   std::string history_ = "epoch,iteration,train_loss,train_accuracy,test_loss,test_accuracy";
 };
 
-void require_positive(std::int64_t value, const char* option) {
-  if (value < 1) throw ArgumentError(fmt::format("{} {}: it must be at least 1", option, value));
-}
-
 std::string score_text(const char* of, const nn::Score& s) {
   return fmt::format("  {} loss {:.4f} accuracy {:.4f}", of, s.loss, s.metric);
 }
 
-/// "[####......]" for a share in [0, 1].
-std::string bar(double share) {
-  constexpr std::size_t kWidth = 24;
-  const auto full = std::min(kWidth, static_cast<std::size_t>(share * kWidth));
-  return fmt::format("[{}{}]", std::string(full, '#'), std::string(kWidth - full, '.'));
-}
-
 nn::TrainerOptions trainer_options(const TrainOptions& o, std::int64_t iterations) {
-  nn::TrainerOptions t{
-      .iterations = iterations,
-      .batch = o.batch,
-      .drop_last = true,
-      .seed = o.seed,
-      .schedule = optim::make_schedule(o.schedule, o.lr, std::max<std::int64_t>(1, iterations - o.warm_up)),
-      .clip_norm = o.clip,
-      .patience = o.patience};
+  nn::TrainerOptions t{.iterations = iterations,
+                       .batch = o.batch,
+                       .drop_last = true,
+                       .seed = o.seed,
+                       .schedule = optim::make_schedule(o.schedule, o.lr, iterations - o.warm_up),
+                       .clip_norm = o.clip,
+                       .patience = o.patience};
   if (o.warm_up > 0) t.schedule = optim::warm_up(o.warm_up, t.schedule);
   if (o.plateau > 0) t.plateau = optim::ReduceOnPlateau({.patience = o.plateau});
   return t;
@@ -135,8 +123,7 @@ class ReportFile {
     const nn::AtomicFile tried(path_);
   }
   void add(const nn::EpochReport& e, const nn::Score& test) {
-    report_.history.push_back({e.epoch, e.iteration, e.training.loss, e.training.metric, test.loss,
-                               test.metric, e.validation.loss, e.validation.metric});
+    report_.history.push_back({e.epoch, e.iteration, e.training, test, e.validation});
   }
   void write(const nn::MultiLayerNet& net, const nn::Mnist& data, std::int64_t batch) {
     if (path_.empty()) return;
@@ -168,17 +155,14 @@ std::vector<std::pair<std::string, std::string>> settings_of(const CLI::App& com
 }
 
 int train(const TrainOptions& o, const CLI::App& command) {
-  require_positive(o.batch, "--batch");
-  require_positive(o.epochs, "--epochs");
-  if (!(o.lr > 0)) throw ArgumentError(fmt::format("--lr {}: it must be above 0", o.lr));
   if (!(o.validation >= 0 && o.validation < 1))
     throw ArgumentError(fmt::format("--validation {}: it must be a share in [0, 1)", o.validation));
   set_threads(o.threads);
   const nn::Mnist data = nn::load_mnist(o.data);
   const auto held_out = std::llround(o.validation * static_cast<double>(data.train.size()));
-  if (o.validation > 0 && held_out == 0)
-    throw ArgumentError(
-        fmt::format("--validation {}: of {} images that is none", o.validation, data.train.size()));
+  if (o.validation > 0 && (held_out == 0 || held_out == data.train.size()))
+    throw ArgumentError(fmt::format("--validation {}: of {} images that is {}", o.validation,
+                                    data.train.size(), held_out == 0 ? "none" : "all"));
   const nn::Dataset::Split parts =
       held_out > 0 ? data.train.split(held_out, o.seed) : nn::Dataset::Split{data.train, {}};
 
@@ -192,21 +176,20 @@ int train(const TrainOptions& o, const CLI::App& command) {
   const auto optimizer = optim::make_optimizer(o.optimizer, net.groups(), o.lr);
   const nn::DataLoader loader(parts.training, {.batch = o.batch, .drop_last = true});
   const std::int64_t last = o.iterations > 0 ? o.iterations : o.epochs * loader.size();
+  if (o.warm_up >= last)
+    throw ArgumentError(
+        fmt::format("--warm-up {}: there are {} iterations in all; it must end before", o.warm_up, last));
   nn::TrainerOptions options = trainer_options(o, last);
   RunFolder folder(o.out, held_out > 0);
   ReportFile report(o.report, settings_of(command));
 
-  Progress progress;
+  const nn::Progress progress;
   progress.line(fmt::format(
       "{}, {} parameters, {} lr {}, batch {}, {} iterations, {} training and {} test images", net.describe(),
       net.parameter_count(), o.optimizer, o.lr, o.batch, last, parts.training.size(), data.test.size()));
   const InterruptHandler handler;
   options.on_batch = [&](nn::Trainer& trainer, const nn::BatchReport& b) {
-    progress.show([&] {
-      return fmt::format("epoch {:3}  {} iteration {:6} of {}  batch loss {:.4f}", b.epoch,
-                         bar(static_cast<double>(b.iteration) / static_cast<double>(last)), b.iteration, last,
-                         b.loss);
-    });
+    progress(trainer, b);
     if (interrupted) trainer.stop();
   };
   options.on_epoch = [&](nn::Trainer&, const nn::EpochReport& e) {
@@ -216,7 +199,8 @@ int train(const TrainOptions& o, const CLI::App& command) {
         held_out > 0 ? score_text("validation", e.validation) : "", score_text("test", test), e.seconds));
     folder.add(e, test);
     report.add(e, test);
-    folder.save("parameters.safetensors", net);
+    // What was saved before is worth more than weights that are no numbers.
+    if (std::isfinite(e.training.loss)) folder.save("parameters.safetensors", net);
     if (held_out > 0 && e.best) folder.save("best.safetensors", net);
   };
   nn::Trainer trainer(net, *optimizer, options);
@@ -261,33 +245,34 @@ void add_train_command(CLI::App& app, int& exit_code) {
   c.add_option("--optimizer", o.optimizer, "Update rule")
       ->check(CLI::IsMember(optim::optimizer_names()))
       ->capture_default_str();
-  c.add_option("--lr", o.lr, "Learning rate")->capture_default_str();
+  c.add_option("--lr", o.lr, "Learning rate")->check(above(0))->capture_default_str();
   c.add_option(
        "--schedule", o.schedule,
        "Of the rate: constant, step[:LEFT], exponential[:LEFT], inverse[:LEFT], linear[:LEFT], cosine[:LEFT] "
        "or one-cycle; LEFT is the share of the rate that is left in the end, for step after a third")
       ->capture_default_str();
-  c.add_option("--warm-up", o.warm_up, "Iterations in which the rate rises first")
-      ->check(CLI::NonNegativeNumber);
+  c.add_option("--warm-up", o.warm_up, "Iterations in which the rate rises first")->check(at_least(0));
   c.add_option("--plateau", o.plateau, "Reduce the rate to a tenth after so many epochs without a better one")
-      ->check(CLI::PositiveNumber);
+      ->check(at_least(1));
   c.add_option("--weight-decay", o.weight_decay,
                "Of the weights; default 0, for adamw 0.01 of all parameters")
-      ->check(CLI::NonNegativeNumber);
-  c.add_option("--clip", o.clip, "Largest global norm of a gradient")->check(CLI::PositiveNumber);
+      ->check(at_least(0));
+  c.add_option("--clip", o.clip, "Largest global norm of a gradient")->check(above(0));
   c.add_option("--validation", o.validation,
                "Share of the training images held out, by which the best epoch is found");
-  c.add_option("--patience", o.patience, "End after so many epochs without a better one")
-      ->check(CLI::PositiveNumber);
-  c.add_option("--batch", o.batch, "Images in a batch")->capture_default_str();
-  CLI::Option* epochs =
-      c.add_option("--epochs", o.epochs, "Passes over the training images")->capture_default_str();
+  c.add_option("--patience", o.patience, "End after so many epochs without a better one")->check(at_least(1));
+  c.add_option("--batch", o.batch, "Images in a batch")->check(at_least(1))->capture_default_str();
+  CLI::Option* epochs = c.add_option("--epochs", o.epochs, "Passes over the training images")
+                            ->check(at_least(1))
+                            ->capture_default_str();
   c.add_option("--iterations", o.iterations, "Batches in all, in place of --epochs")
-      ->check(CLI::PositiveNumber)
+      ->check(at_least(1))
       ->excludes(epochs);
-  c.add_option("--seed", o.seed, "Of the initial weights and the order of the images")->capture_default_str();
+  c.add_option("--seed", o.seed, "Of the initial weights and the order of the images")
+      ->check(at_least(0))
+      ->capture_default_str();
   c.add_option("--threads", o.threads, "Threads that compute; the result does not depend on it")
-      ->check(CLI::PositiveNumber)
+      ->check(at_least(1))
       ->capture_default_str();
   c.add_option("--out", o.out, "Folder for history.csv and parameters.safetensors")->required();
   c.add_option("--report", o.report, "HTML page to write: curves, confusion matrix, mistaken images, graph");

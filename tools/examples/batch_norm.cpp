@@ -1,33 +1,40 @@
 // Batch normalisation makes training insensitive to the initial weights: 5 hidden layers of 100 on 1,000
 // images, SGD 0.01, for 16 initial deviations. "Deep Learning from Scratch", chapter 6.3.
-// usage: batch_norm [MNIST_FOLDER]
+// usage: batch_norm [MNIST_FOLDER [FOLDER_FOR_THE_PICTURE]]
 #include <cmath>
+#include <filesystem>
 #include <limits>
 
 #include <tapegrad/tapegrad.h>
 
 #include <fmt/core.h>
 
+#include "plot/chart.h"
+
 using namespace tapegrad;
 
 namespace {
 
-/// Accuracies on the training images after 5, 10 and 20 epochs; NaN where the loss became infinite before.
-std::vector<double> train(const nn::Dataset& data, double deviation, bool batch_norm) {
+constexpr std::size_t kEpochs = 20;
+
+/// Accuracies on the training images after each epoch; none are left where the loss became infinite.
+plot::Points train(const nn::Dataset& data, double deviation, bool batch_norm) {
   Generator rng(0);
   nn::MultiLayerNet net(
       784, 10, rng,
       {.hidden = {100, 100, 100, 100, 100}, .init = nn::Init::normal(deviation), .batch_norm = batch_norm});
   optim::SGD sgd(net, 0.01);
-  std::vector<double> accuracies;
-  nn::TrainerOptions options{.epochs = 20, .evaluate_training = false};
-  options.on_epoch = [&](nn::Trainer&, const nn::EpochReport& e) {
-    if (e.epoch == 5 || e.epoch == 10 || e.epoch == 20) accuracies.push_back(nn::evaluate(net, data).metric);
-  };
-  nn::Trainer trainer(net, sgd, options);
-  trainer.fit(data);
-  accuracies.resize(3, std::numeric_limits<double>::quiet_NaN());
+  nn::Trainer trainer(net, sgd, {.epochs = kEpochs});
+  plot::Points accuracies;
+  for (const nn::EpochReport& e : trainer.fit(data).epochs)
+    if (std::isfinite(e.training.loss))
+      accuracies.push_back({static_cast<double>(e.epoch), e.training.metric});
   return accuracies;
+}
+
+/// The accuracy after so many epochs.
+double after(std::size_t epochs, const plot::Points& accuracies) {
+  return epochs <= accuracies.size() ? accuracies[epochs - 1].y : std::numeric_limits<double>::quiet_NaN();
 }
 
 }  // namespace
@@ -37,13 +44,25 @@ int main(int argc, char** argv) {
   fmt::print("accuracy on the training images after 5, 10 and 20 epochs (nan: the loss became infinite)\n\n");
   fmt::print("{:>10}  {:>22}  {:>22}\n", "deviation", "plain", "batch normalisation");
   int better = 0;
+  std::vector<plot::Picture> panels;
   for (int i = 0; i < 16; ++i) {
     const double deviation = std::pow(10.0, -4.0 * i / 15);
-    const auto plain = train(data, deviation, false);
-    const auto normalised = train(data, deviation, true);
-    fmt::print("{:10.6f}  {:8.3f}{:7.3f}{:7.3f}  {:8.3f}{:7.3f}{:7.3f}\n", deviation, plain[0], plain[1],
-               plain[2], normalised[0], normalised[1], normalised[2]);
-    better += !(plain[2] >= normalised[2]);
+    const plot::Points plain = train(data, deviation, false);
+    const plot::Points normalised = train(data, deviation, true);
+    fmt::print("{:10.6f}  {:8.3f}{:7.3f}{:7.3f}  {:8.3f}{:7.3f}{:7.3f}\n", deviation, after(5, plain),
+               after(10, plain), after(kEpochs, plain), after(5, normalised), after(10, normalised),
+               after(kEpochs, normalised));
+    better += !(after(kEpochs, plain) >= after(kEpochs, normalised));
+    plot::Chart panel(fmt::format("deviation {:.2g}", deviation));
+    panel.size(330, 210).x({.from = 0, .to = static_cast<double>(kEpochs)}).y({.from = 0, .to = 1});
+    panels.push_back(panel.line("normalised", normalised).line("plain", plain, plot::kDashed).draw());
   }
-  fmt::print("\nBatch normalisation is ahead after 20 epochs for {} of 16 deviations.\n", better);
+  fmt::print("\nBatch normalisation is ahead after {} epochs for {} of 16 deviations.\n", kEpochs, better);
+
+  const std::filesystem::path folder = argc > 2 ? argv[2] : "build/pictures";
+  std::filesystem::create_directories(folder);
+  const std::string path = (folder / "batch_norm.svg").string();
+  plot::save(path,
+             plot::grid(panels, 4, "Accuracy over the epochs, by the deviation of the initial weights"));
+  fmt::print("{}\n", path);
 }

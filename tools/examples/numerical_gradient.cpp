@@ -11,10 +11,11 @@ using namespace tapegrad;
 
 // What training by numerical gradients would cost: those of a 784-50-10 network for a batch of 100 images in
 // double, two forward passes for each of its 39,760 parameters, and how far they are from backpropagation. By
-// default every 20th parameter is moved; "numerical_gradient all" moves all.
+// default every 20th parameter is moved; "all" moves all. usage: numerical_gradient [MNIST_FOLDER] [all]
 int main(int argc, char** argv) {
-  const bool all = argc > 1 && std::string_view(argv[1]) == "all";
-  const nn::Batch batch = nn::load_mnist("tools/data/mnist").train.batch(0, 100);
+  const bool all = argc > 1 && std::string_view(argv[argc - 1]) == "all";
+  const nn::Batch batch =
+      nn::load_mnist(argc > (all ? 2 : 1) ? argv[1] : "tools/data/mnist").train.batch(0, 100);
   const Tensor x = cast(batch.x, f64);
   Generator rng(0);
   const nn::Init init = nn::Init::normal(0.01);

@@ -1,5 +1,4 @@
-#include <fstream>
-
+#include <tapegrad/nn/file.h>
 #include <tapegrad/tapegrad.h>
 
 #include <fmt/core.h>
@@ -37,7 +36,7 @@ int main(int argc, char** argv) {
     fmt::print("\n{}", graph);
     return 0;
   }
-  std::ofstream file(argv[1]);
-  file << graph;
-  return file.flush() ? 0 : 1;
+  nn::AtomicFile file(argv[1]);
+  file.write(graph);
+  file.commit();
 }

@@ -64,8 +64,7 @@ int main(int argc, char** argv) {
                  batch, static_cast<double>(correct) / static_cast<double>(labels.size()), labels.size(),
                  static_cast<double>(labels.size()) / seconds);
     }
-    fmt::print("saved: {}, test accuracy {}\n", saved.metadata.at("model"),
-               saved.metadata.at("test accuracy"));
+    for (const auto& [key, text] : saved.metadata) fmt::print("saved with it: {} {}\n", key, text);
   }
   fmt::print("{}\n", same ? "The predictions are the same in all cases." : "The predictions differ.");
   return same ? 0 : 1;

@@ -59,56 +59,53 @@ th { font-weight: normal; color: #666; }
 details { margin-top: 0.5rem; }
 )";
 
-Points curve(const std::vector<ReportRow>& history, double ReportRow::*value) {
+/// Which score of a row: in training, on the test items, on what was held out.
+using Of = nn::Score ReportRow::*;
+using Value = double nn::Score::*;
+
+Points curve(const std::vector<ReportRow>& history, Of of, Value value) {
   Points points;
-  for (const ReportRow& row : history) points.push_back({static_cast<double>(row.epoch), row.*value});
+  for (const ReportRow& row : history) points.push_back({static_cast<double>(row.epoch), row.*of.*value});
   return points;
 }
 
-bool any_finite(const std::vector<ReportRow>& history, double ReportRow::*value) {
+bool any_finite(const std::vector<ReportRow>& history, Of of, Value value) {
   return std::any_of(history.begin(), history.end(),
-                     [&](const ReportRow& r) { return std::isfinite(r.*value); });
+                     [&](const ReportRow& r) { return std::isfinite(r.*of.*value); });
 }
 
-/// Where a kind of number stands in a row: in training, on the test items, on what was held out.
-struct Kind {
-  double ReportRow::*train;
-  double ReportRow::*test;
-  double ReportRow::*validation;
-};
-constexpr Kind kLoss{&ReportRow::train_loss, &ReportRow::test_loss, &ReportRow::validation_loss};
-constexpr Kind kAccuracy{&ReportRow::train_accuracy, &ReportRow::test_accuracy,
-                         &ReportRow::validation_accuracy};
-
 void add_curves(Page& page, const std::vector<ReportRow>& history, const char* title, const char* label,
-                const Kind& kind) {
-  if (!any_finite(history, kind.train) && !any_finite(history, kind.test)) return;
+                Value value) {
+  constexpr Of kTraining = &ReportRow::training, kTest = &ReportRow::test,
+               kValidation = &ReportRow::validation;
+  if (!any_finite(history, kTraining, value) && !any_finite(history, kTest, value)) return;
   const Style style{.dots = history.size() < 2};  // a line of one point is none
   Chart chart(title);
   chart.size(530, 340).x({.label = "epoch"}).y({.label = label});
-  chart.line("training", curve(history, kind.train), style).line("test", curve(history, kind.test), style);
-  if (any_finite(history, kind.validation)) chart.line("validation", curve(history, kind.validation), style);
+  chart.line("training", curve(history, kTraining, value), style);
+  chart.line("test", curve(history, kTest, value), style);
+  if (any_finite(history, kValidation, value))
+    chart.line("validation", curve(history, kValidation, value), style);
   page.figure(chart.draw());
+}
+
+std::string cells(const nn::Score& s) {
+  return fmt::format("<td>{:.4f}</td><td>{:.4f}</td>", s.loss, s.metric);
 }
 
 void add_history(Page& page, const std::vector<ReportRow>& history) {
   page.heading("Training");
   page.add("<div class=\"curves\">\n");
-  add_curves(page, history, "Loss", "cross entropy", kLoss);
-  add_curves(page, history, "Accuracy", "accuracy", kAccuracy);
-  const bool validated = any_finite(history, &ReportRow::validation_loss);
+  add_curves(page, history, "Loss", "cross entropy", &nn::Score::loss);
+  add_curves(page, history, "Accuracy", "accuracy", &nn::Score::metric);
+  const bool validated = any_finite(history, &ReportRow::validation, &nn::Score::loss);
   page.add(
       "</div>\n<details><summary>All epochs</summary>\n<table class=\"history\">\n<tr><th>epoch</th>"
       "<th>iteration</th><th>training loss</th><th>accuracy</th><th>test loss</th><th>accuracy</th>");
   page.add(validated ? "<th>validation loss</th><th>accuracy</th></tr>\n" : "</tr>\n");
-  for (const ReportRow& r : history) {
-    page.add(
-        fmt::format("<tr><td>{}</td><td>{}</td><td>{:.4f}</td><td>{:.4f}</td><td>{:.4f}</td><td>{:.4f}</td>",
-                    r.epoch, r.iteration, r.train_loss, r.train_accuracy, r.test_loss, r.test_accuracy));
-    if (validated)
-      page.add(fmt::format("<td>{:.4f}</td><td>{:.4f}</td>", r.validation_loss, r.validation_accuracy));
-    page.add("</tr>\n");
-  }
+  for (const ReportRow& r : history)
+    page.add(fmt::format("<tr><td>{}</td><td>{}</td>{}{}{}</tr>\n", r.epoch, r.iteration, cells(r.training),
+                         cells(r.test), validated ? cells(r.validation) : ""));
   page.add("</table></details>\n");
 }
 
@@ -172,7 +169,7 @@ std::string to_html(const TrainingReport& report) {
     page.add(
         fmt::format("<p>Test accuracy <b>{:.2f} %</b>, training accuracy {:.2f} %, after {} epochs and {} "
                     "iterations.</p>\n",
-                    100 * last.test_accuracy, 100 * last.train_accuracy, last.epoch, last.iteration));
+                    100 * last.test.metric, 100 * last.training.metric, last.epoch, last.iteration));
     add_history(page, report.history);
   }
   if (!report.confusion.empty()) {

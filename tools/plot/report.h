@@ -1,12 +1,12 @@
 #pragma once
 
 #include <cstdint>
-#include <limits>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include <tapegrad/nn/dataset.h>
+#include <tapegrad/nn/evaluate.h>
 #include <tapegrad/nn/module.h>
 
 #include "images.h"
@@ -14,16 +14,13 @@
 
 namespace tapegrad::plot {
 
-/// One epoch of a training, as the curves show it.
+/// One epoch of a training, as the curves show it. The metric is the accuracy.
 struct ReportRow {
   std::int64_t epoch = 0;
   std::int64_t iteration = 0;
-  double train_loss = 0;
-  double train_accuracy = 0;
-  double test_loss = 0;
-  double test_accuracy = 0;
-  double validation_loss = std::numeric_limits<double>::quiet_NaN();  ///< NaN: nothing was held out
-  double validation_accuracy = std::numeric_limits<double>::quiet_NaN();
+  nn::Score training;
+  nn::Score test;
+  nn::Score validation{};  ///< NaN: nothing was held out
 };
 
 /// What is known of a finished training.

@@ -49,8 +49,8 @@ struct Once : Twice {  // differentiable once
   static constexpr std::uint8_t max_order = 1;
   static void samples(Samples& s) { s.unary(Once{}, {-1, 1}); }
 };
-struct Step {
-  static constexpr auto name = "step";
+struct Detached {
+  static constexpr auto name = "detached";
   static constexpr auto keep = keeps(kNone);
   static constexpr std::uint8_t max_order = 0;
   static Tensor f(const Tensor& x) { return x.detach(); }
@@ -267,7 +267,7 @@ BOOST_AUTO_TEST_SUITE(gradcheck_command)
 // ---- exit codes ----
 
 BOOST_AUTO_TEST_CASE(exit_codes) {
-  const Catalog good = catalog_of<Twice, Once, Step>(), bad = catalog_of<Twice, WrongTwice>();
+  const Catalog good = catalog_of<Twice, Once, Detached>(), bad = catalog_of<Twice, WrongTwice>();
   BOOST_TEST(code(good, {}) == 0);
   BOOST_TEST(code(good, {"--order", "2", "-v"}) == 0);
   BOOST_TEST(code(good, {"--help"}) == 0);
@@ -341,11 +341,11 @@ BOOST_AUTO_TEST_CASE(inconclusive) {
 // ---- what is checked ----
 
 BOOST_AUTO_TEST_CASE(selection) {
-  const Catalog c = catalog_of<Twice, Once, Step>({{"My.Affine", affine}, {"Other", affine}});
-  BOOST_TEST((checked(c, {}) == Names{"twice", "once", "step", "My.Affine", "Other"}));
+  const Catalog c = catalog_of<Twice, Once, Detached>({{"My.Affine", affine}, {"Other", affine}});
+  BOOST_TEST((checked(c, {}) == Names{"twice", "once", "detached", "My.Affine", "Other"}));
   BOOST_TEST((checked(c, {"--op", "*ce"}) == Names{"twice", "once"}));
   BOOST_TEST((checked(c, {"--module", "My.*"}) == Names{"My.Affine"}));
-  BOOST_TEST((checked(c, {"--module", "*", "--op", "step"}) == Names{"step", "My.Affine", "Other"}));
+  BOOST_TEST((checked(c, {"--module", "*", "--op", "detached"}) == Names{"detached", "My.Affine", "Other"}));
   const std::vector<std::string> list = lines_of(run(c, {"--list"}).out);
   BOOST_TEST_REQUIRE(list.size() == 5u);
   BOOST_TEST(list[0] == "twice        9 samples  differentiable");
@@ -353,7 +353,7 @@ BOOST_AUTO_TEST_CASE(selection) {
 }
 
 BOOST_AUTO_TEST_CASE(shards) {
-  const Catalog c = catalog_of<Twice, Once, Step>({{"My.Affine", affine}, {"Other", affine}});
+  const Catalog c = catalog_of<Twice, Once, Detached>({{"My.Affine", affine}, {"Other", affine}});
   for (const int n : {1, 2, 3, 7}) {
     Names all;
     std::size_t count = 0;
@@ -506,7 +506,7 @@ BOOST_AUTO_TEST_CASE(a_failure_in_the_table) {
 // ---- the self-test ----
 
 BOOST_AUTO_TEST_CASE(planted_faults) {
-  const Catalog c = catalog_of<Twice, Step, Once>({{"affine", affine}});
+  const Catalog c = catalog_of<Twice, Detached, Once>({{"affine", affine}});
   const Outcome good = run(c, {"--self-test"});
   BOOST_TEST(good.code == 0, good.out);
   BOOST_TEST(contains(good.out, "killed"));
@@ -541,7 +541,7 @@ BOOST_AUTO_TEST_CASE(json) {
   BOOST_TEST(wrong["samples"][2]["hints"][0] == "analytic = 1.5 x numeric");
   BOOST_TEST(bad["subjects"][8]["kind"] == "module");
   BOOST_TEST(bad["subjects"][3]["unproven"].size() == 1u);
-  results_of(catalog_of<Step>(), {"--shard", "1/2", "--strict"});
+  results_of(catalog_of<Detached>(), {"--shard", "1/2", "--strict"});
 }
 
 BOOST_AUTO_TEST_CASE(junit) {

@@ -145,13 +145,13 @@ expect 2 '--warm-up 60: there are 60 iterations' "${train[@]}" --epochs 1 --warm
 expect 2 '--patience' "${train[@]}" --patience 0
 expect 2 'dropout' "${train[@]}" --dropout 1
 expect 2 'standardize' "${train[@]}" --standardize=rows
+expect 2 'xcludes' "${train[@]}" --epochs 1 --iterations 1
+expect 2 '--threads' "${train[@]}" --threads 0
+expect 2 '--frob' "${train[@]}" --frob 1
 cp "$work/run/parameters.safetensors" "$work/before"
 expect 1 'no longer finite' "${train[@]}" --lr 1e30
 check "weights that are no numbers are not saved" cmp "$work/before" "$work/run/parameters.safetensors"
 expect 1 'no longer finite' "${train[@]}" --lr 1e38 --iterations 1
-expect 2 'xcludes' "${train[@]}" --epochs 1 --iterations 1
-expect 2 '--threads' "${train[@]}" --threads 0
-expect 2 '--frob' "${train[@]}" --frob 1
 expect 1 'nowhere' train --data "$work/nowhere" --out "$work/run"
 touch "$work/file"
 expect 1 'file' "${train[@]/$work\/run/$work/file}" --iterations 1

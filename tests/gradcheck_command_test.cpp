@@ -260,7 +260,7 @@ BOOST_AUTO_TEST_CASE(planted_faults) {
   const Outcome good = run(c, {"--self-test"});
   BOOST_TEST(good.code == 0, good.out);
   BOOST_TEST(contains(good.out, "killed"));
-  BOOST_TEST(contains(good.out, "\nstep    not differentiable\n"));
+  BOOST_TEST(contains(good.out, "\ndetached  not differentiable\n"));
   BOOST_TEST(contains(good.out, " faults planted in 2 ops: "));
   BOOST_TEST(untimed(run(c, {"--self-test", "--threads", "3"}).out) == untimed(good.out));
   // Where all gradients are 0 no fault makes a difference.

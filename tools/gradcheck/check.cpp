@@ -76,7 +76,7 @@ void check_problem(const Problem& given, const Options& options, Report& report)
 
 }  // namespace detail
 
-Report check(Function f, const std::vector<Tensor>& inputs, const Options& options) {
+Report check(TensorFunction f, const std::vector<Tensor>& inputs, const Options& options) {
   detail::validate(options);
   const detail::FunctionProblem problem(f, detail::given_inputs(inputs, options));
   if (problem.wanted().empty())

@@ -2,15 +2,13 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <span>
 #include <string>
-#include <type_traits>
-#include <utility>
 #include <vector>
 
 #include <tapegrad/gradcheck/report.h>
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/graph/export.h>
+#include <tapegrad/graph/function.h>
 #include <tapegrad/graph/tensor.h>
 
 /// Checks gradients against finite differences. In a test:
@@ -68,52 +66,8 @@ struct Options {
   bool recorded = true;
 };
 
-/// A function of tensors: of their span, or of one to six of them. Refers to the callable, which must outlive
-/// it.
-class Function {
- public:
-  template <class F>
-  requires(!std::is_same_v<std::remove_cvref_t<F>, Function>) Function(const F& f)
-      : object_(&f), call_(&call<F>) {}
-  Tensor operator()(std::span<const Tensor> inputs) const { return call_(object_, inputs); }
-
- private:
-  template <class F>
-  static Tensor call(const void* object, std::span<const Tensor> in) {
-    const F& f = *static_cast<const F*>(object);
-    if constexpr (std::is_invocable_v<const F&, std::span<const Tensor>>)
-      return f(in);
-    else
-      return spread(f, in, std::make_index_sequence<arity<F>()>{});
-  }
-  template <class F, std::size_t... I>
-  static Tensor spread(const F& f, std::span<const Tensor> in, std::index_sequence<I...>) {
-    if (in.size() != sizeof...(I))
-      throw ArgumentError("gradcheck: the function takes " + std::to_string(sizeof...(I)) + " tensors, " +
-                          std::to_string(in.size()) + " were given");
-    return f(in[I]...);
-  }
-  template <std::size_t>
-  using Argument = const Tensor&;
-  template <class F, std::size_t... I>
-  static constexpr bool takes(std::index_sequence<I...>) {
-    return std::is_invocable_v<const F&, Argument<I>...>;
-  }
-  template <class F, std::size_t N = 1>
-  static constexpr std::size_t arity() {
-    static_assert(N <= 6, "a function to check takes one to six tensors, or a std::span<const Tensor>");
-    if constexpr (takes<F>(std::make_index_sequence<N>{}))
-      return N;
-    else
-      return arity<F, N + 1>();
-  }
-
-  const void* object_;
-  Tensor (*call_)(const void*, std::span<const Tensor>);
-};
-
 /// Checks the gradients of f at these inputs. Throws DtypeError where no input is floating (integers have no
 /// gradient), ArgumentError for options that make no sense. What f or its rules throw is a finding.
-TAPEGRAD_API Report check(Function f, const std::vector<Tensor>& inputs, const Options& options = {});
+TAPEGRAD_API Report check(TensorFunction f, const std::vector<Tensor>& inputs, const Options& options = {});
 
 }  // namespace tapegrad::gradcheck

@@ -15,7 +15,7 @@ namespace tapegrad::gradcheck {
 /// Parameters appear in the report under their paths, frozen ones as constants. While it runs, parameters and
 /// buffers are f64 (unless Options::in_double is false), and buffers and generators start from the same state
 /// in each evaluation; all are as before when it returns or throws.
-TAPEGRAD_API Report check_module(nn::Module& module, Function f, const std::vector<Tensor>& inputs,
+TAPEGRAD_API Report check_module(nn::Module& module, TensorFunction f, const std::vector<Tensor>& inputs,
                                  const Options& options = {});
 /// The same for module(x).
 TAPEGRAD_API Report check_module(nn::Module& module, const Tensor& x, const Options& options = {});

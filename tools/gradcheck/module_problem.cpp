@@ -85,7 +85,7 @@ std::vector<Input> inputs_of(const ModuleState& state, std::vector<Input> rest, 
 
 }  // namespace
 
-ModuleProblem::ModuleProblem(nn::Module& module, Function f, std::vector<Input> inputs, bool in_double)
+ModuleProblem::ModuleProblem(nn::Module& module, TensorFunction f, std::vector<Input> inputs, bool in_double)
     : state_(module), f_(f) {
   inputs_ = inputs_of(state_, std::move(inputs), in_double);
 }
@@ -120,7 +120,7 @@ Tensor ModuleProblem::constant(std::size_t i, const Tensor& value) const {
 
 namespace tapegrad::gradcheck {
 
-Report check_module(nn::Module& module, Function f, const std::vector<Tensor>& inputs,
+Report check_module(nn::Module& module, TensorFunction f, const std::vector<Tensor>& inputs,
                     const Options& options) {
   detail::validate(options);
   detail::ModuleProblem problem(module, f, detail::given_inputs(inputs, options), options.in_double);

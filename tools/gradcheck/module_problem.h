@@ -43,7 +43,7 @@ class ModuleState {
 /// A function that runs a module: its inputs are the module's parameters, then the function's.
 class ModuleProblem final : public Problem {
  public:
-  ModuleProblem(nn::Module& module, Function f, std::vector<Input> inputs, bool in_double);
+  ModuleProblem(nn::Module& module, TensorFunction f, std::vector<Input> inputs, bool in_double);
   std::vector<Tensor> evaluate(std::span<const Tensor> in) const override;
   Tensor leaf(Tape& tape, std::size_t i, const Tensor& value) const override;
   Tensor constant(std::size_t i, const Tensor& value) const override;
@@ -52,7 +52,7 @@ class ModuleProblem final : public Problem {
   std::size_t parameters() const { return state_.parameters().size(); }
 
   mutable ModuleState state_;  // an evaluation leaves it changed, and the next one starts over
-  Function f_;
+  TensorFunction f_;
 };
 
 }  // namespace tapegrad::gradcheck::detail

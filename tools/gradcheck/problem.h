@@ -54,11 +54,11 @@ class Problem {
 
 class FunctionProblem final : public Problem {
  public:
-  FunctionProblem(Function f, std::vector<Input> at) : Problem(std::move(at)), f_(f) {}
+  FunctionProblem(TensorFunction f, std::vector<Input> at) : Problem(std::move(at)), f_(f) {}
   std::vector<Tensor> evaluate(std::span<const Tensor> in) const override { return {f_(in)}; }
 
  private:
-  Function f_;
+  TensorFunction f_;
 };
 
 /// The gradients of a problem, as a problem of their own: its inputs are the inputs and the weights w of the

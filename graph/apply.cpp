@@ -39,14 +39,14 @@ std::string index_text(std::int64_t flat, const Shape& shape) {
 
 /// Shields the thread's tape from what a composed operation runs: under Pause, so that it may open a tape of
 /// its own, and with the nodes held fast that the caller has resolved.
-class Shield {
+class RecordingGuard {
  public:
-  explicit Shield(Tape* tape) : tape_(tape), busy_(tape && std::exchange(tape->busy_, true)) {}
-  ~Shield() {
+  explicit RecordingGuard(Tape* tape) : tape_(tape), busy_(tape && std::exchange(tape->busy_, true)) {}
+  ~RecordingGuard() {
     if (tape_) tape_->busy_ = busy_;
   }
-  Shield(const Shield&) = delete;
-  Shield& operator=(const Shield&) = delete;
+  RecordingGuard(const RecordingGuard&) = delete;
+  RecordingGuard& operator=(const RecordingGuard&) = delete;
 
  private:
   const Pause pause_;
@@ -79,7 +79,7 @@ Tensor forward_composed(const OpTable& op, const void* attributes, const Tensor*
   const bool tagged =
       std::any_of(inputs, inputs + count, [](const Tensor* t) { return TensorAccess::tag(*t).epoch != 0; });
   if (!tape && !tagged) return op.forward(attributes, inputs, count);
-  const Shield shield(tape);
+  const RecordingGuard guard(tape);
   std::array<Tensor, kInline> plain;
   std::array<const Tensor*, kInline> handles;
   std::vector<Tensor, PoolAllocator<Tensor>> many_plain;

@@ -20,7 +20,7 @@ class Backward {
     if (tape.spent_)
       throw TapeSpent(
           fmt::format("{}: the tape is spent: an earlier backward released what it saved. Record again after "
-                      "reset(), or ask that backward to keep it (Keep::yes)",
+                      "reset(), or ask that backward to retain it (RetainGraph::yes)",
                       what));
     if (!y.defined()) throw ArgumentError(fmt::format("{}: the tensor to differentiate is undefined", what));
     require_floating(y.dtype(), "the tensor to differentiate");
@@ -31,22 +31,22 @@ class Backward {
   }
 
   /// Gradients of all leaves.
-  Gradients all_leaves(const Tensor& given_seed, bool keep) {
+  Gradients all_leaves(const Tensor& given_cotangent, bool retain_graph) {
     if (!root_)
       throw NotTracked(
           fmt::format("{}: the loss of shape {} depends on no parameter and no watched tensor of this tape; "
                       "compute it while the tape is active, and detach() nothing on the way",
                       what_, to_string(y_.shape())));
-    Tensor seed = seed_or_one(given_seed);
-    Guard guard(tape_, !keep);
+    Tensor cotangent = cotangent_or_one(given_cotangent);
+    Guard guard(tape_, !retain_graph);
     {
       const Pause pause;
-      root_->put_gradient(std::move(seed));
-      if (!keep)
+      root_->put_gradient(std::move(cotangent));
+      if (!retain_graph)
         for (Node* n = tape_.last_; n != root_; n = n->prev) n->drop_saved();
       for (Node* n = root_; n; n = n->prev) {
         if (n->has_gradient() && !n->leaf) differentiate(*n, false, true);
-        if (!keep) n->drop_saved();
+        if (!retain_graph) n->drop_saved();
       }
     }
     Gradients gradients = take_leaves();
@@ -61,14 +61,14 @@ class Backward {
       throw Error(fmt::format("{}: Record::yes needs the tape active: innermost and not paused", what_));
     PoolVector<Node*> targets;
     for (const Tensor& x : xs) targets.push_back(target(x));
-    Tensor seed = seed_or_one(options.seed);
-    Node* const seed_node = record ? tape_.resolve(seed, what_) : nullptr;
+    Tensor cotangent = cotangent_or_one(options.cotangent);
+    Node* const cotangent_node = record ? tape_.resolve(cotangent, what_) : nullptr;
     std::vector<Tensor> gradients(xs.size());
     if (root_) {
       Guard guard(tape_, false);
-      mark_wanted(targets);
-      if (root_->wanted) {
-        root_->put_gradient(std::move(seed), seed_node);
+      mark_needs_grad(targets);
+      if (root_->needs_grad) {
+        root_->put_gradient(std::move(cotangent), cotangent_node);
         if (record) {
           sweep(true);
         } else {
@@ -124,11 +124,11 @@ class Backward {
 
   static void clear_marks(Node& n) noexcept {
     n.drop_gradient();
-    n.wanted = n.target = false;
+    n.needs_grad = n.target = false;
   }
 
-  /// Rules hand one tensor on to several inputs, and the seed is the user's: gradients that leave the tape
-  /// are copied where elements would be shared, so that each may be changed in place.
+  /// Rules hand one tensor on to several inputs, and the cotangent is the user's: gradients that leave the
+  /// tape are copied where elements would be shared, so that each may be changed in place.
   static void make_own(Tensor& gradient) {
     if (!is_unique(TensorAccess::storage(gradient))) gradient = gradient.copy();
   }
@@ -139,21 +139,21 @@ class Backward {
           fmt::format("{}: {} is of i64 and has no gradient; compute in f32 or f64", what_, tensor));
   }
 
-  /// The gradient that enters at y: the seed, or one for a single element.
-  Tensor seed_or_one(const Tensor& given) const {
+  /// The gradient that enters at y: the cotangent, or one for a single element.
+  Tensor cotangent_or_one(const Tensor& given) const {
     if (!given.defined()) {
       if (y_.size() != 1)
         throw ShapeError(
             fmt::format("{}: y has shape {}; reduce it to one element, for example with sum or mean, or give "
-                        "a seed of that shape",
+                        "a cotangent of that shape",
                         what_, to_string(y_.shape())));
       return Tensor::ones(y_.shape(), y_.dtype());
     }
     if (given.shape() != y_.shape())
-      throw ShapeError(fmt::format("{}: the seed has shape {}, y has {}; they must be equal", what_,
+      throw ShapeError(fmt::format("{}: the cotangent has shape {}, y has {}; they must be equal", what_,
                                    to_string(given.shape()), to_string(y_.shape())));
     if (given.dtype() != y_.dtype())
-      throw DtypeError(fmt::format("{}: the seed is {}, y is {}; cast the seed", what_,
+      throw DtypeError(fmt::format("{}: the cotangent is {}, y is {}; cast the cotangent", what_,
                                    name_of(given.dtype()), name_of(y_.dtype())));
     return given;
   }
@@ -188,26 +188,26 @@ class Backward {
     return tag.node;
   }
 
-  void mark_wanted(const PoolVector<Node*>& targets) {
+  void mark_needs_grad(const PoolVector<Node*>& targets) {
     const Node* oldest = *std::ranges::min_element(targets, {}, &Node::index);
-    // Nodes link backward only, so the stretch between is listed once and walked forward.
+    // Nodes link backward only, so the range between is listed once and walked forward.
     for (Node* n = root_; n && n->index > oldest->index; n = n->prev) between_.push_back(n);
-    for (Node* t : targets) t->target = t->wanted = true;
+    for (Node* t : targets) t->target = t->needs_grad = true;
     for (auto n = between_.rbegin(); n != between_.rend(); ++n)
-      (*n)->wanted = (*n)->wanted || feeds_wanted(**n);
+      (*n)->needs_grad = (*n)->needs_grad || feeds_needs_grad(**n);
   }
 
-  static bool feeds_wanted(const Node& n) {
+  static bool feeds_needs_grad(const Node& n) {
     return std::any_of(n.edges(), n.edges() + n.inputs,
-                       [](const Edge& e) { return e.node && e.node->wanted; });
+                       [](const Edge& e) { return e.node && e.node->needs_grad; });
   }
 
   void sweep(bool recording) {
     for (Node* n : between_)
-      if (n->has_gradient() && !n->leaf && feeds_wanted(*n)) differentiate(*n, recording, false);
+      if (n->has_gradient() && !n->leaf && feeds_needs_grad(*n)) differentiate(*n, recording, false);
   }
 
-  void differentiate(Node& n, bool recording, bool all_wanted) {
+  void differentiate(Node& n, bool recording, bool all_need_grad) {
     if (recording) {
       if (n.order < 2)
         throw NotDifferentiable(
@@ -216,7 +216,7 @@ class Backward {
                         what_, label_of(n)));
       tape_.rule_ = &n;
     }
-    VjpContext context(tape_, n, recording, all_wanted);
+    RuleContext context(tape_, n, recording, all_need_grad);
     n.op->vjp(context);
     tape_.rule_ = nullptr;
   }
@@ -230,13 +230,13 @@ class Backward {
 
 }  // namespace detail
 
-Gradients Tape::backward(const Tensor& loss, Keep keep) {
-  return detail::Backward(*this, "backward", loss).all_leaves({}, keep == Keep::yes);
+Gradients Tape::backward(const Tensor& loss, RetainGraph retain_graph) {
+  return detail::Backward(*this, "backward", loss).all_leaves({}, retain_graph == RetainGraph::yes);
 }
 
-Gradients Tape::backward(const Tensor& y, const Tensor& seed, Keep keep) {
-  if (!seed.defined()) throw ArgumentError("backward: the seed is an undefined tensor");
-  return detail::Backward(*this, "backward", y).all_leaves(seed, keep == Keep::yes);
+Gradients Tape::backward(const Tensor& y, const Tensor& cotangent, RetainGraph retain_graph) {
+  if (!cotangent.defined()) throw ArgumentError("backward: the cotangent is an undefined tensor");
+  return detail::Backward(*this, "backward", y).all_leaves(cotangent, retain_graph == RetainGraph::yes);
 }
 
 std::vector<Tensor> Tape::grad(const Tensor& y, std::span<const Tensor> xs, const GradOptions& options) {

@@ -1,5 +1,5 @@
 #include <tapegrad/graph/errors.h>
-#include <tapegrad/graph/scope.h>
+#include <tapegrad/graph/name_scope.h>
 
 #include <fmt/format.h>
 
@@ -20,7 +20,7 @@ NonFinite::~NonFinite() = default;
 FileError::~FileError() = default;
 
 std::string op_label(std::string_view op) {
-  const std::string path = Scope::path();
+  const std::string path = NameScope::path();
   return path.empty() ? std::string(op) : fmt::format("{} '{}'", op, path);
 }
 

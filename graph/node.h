@@ -96,11 +96,11 @@ struct Node {
   std::uint32_t index;    ///< position on the tape
   std::uint32_t version;  ///< of its value's storage, when it was recorded
   std::uint32_t inputs;
-  std::uint8_t order;  ///< how many more derivatives this node admits
-  KeepMask kept;       ///< which values it still holds; those kept stand in order of their bits
-  bool leaf : 1;       ///< a parameter or a watched tensor; its attributes are a Leaf
-  bool wanted : 1;     ///< leads to a tensor whose gradient is asked
-  bool target : 1;     ///< its gradient is itself asked
+  std::uint8_t order;   ///< how many more derivatives this node admits
+  SaveMask saved_mask;  ///< which values it still holds; the saved ones stand in order of their bits
+  bool leaf : 1;        ///< a parameter or a watched tensor; its attributes are a Leaf
+  bool needs_grad : 1;  ///< leads to a tensor whose gradient is asked
+  bool target : 1;      ///< its gradient is itself asked
 
   Edge* edges() { return reinterpret_cast<Edge*>(this + 1); }
   const Edge* edges() const { return reinterpret_cast<const Edge*>(this + 1); }
@@ -125,11 +125,12 @@ struct Node {
   }
   void drop_saved() noexcept {
     const Saved* s = saved();
-    for (KeepMask m = std::exchange(kept, KeepMask{0}); m; m = without_lowest(m)) release((s++)->storage);
+    for (SaveMask m = std::exchange(saved_mask, SaveMask{0}); m; m = without_lowest(m))
+      release((s++)->storage);
   }
 
-  static KeepMask without_lowest(KeepMask m) { return static_cast<KeepMask>(m & (m - 1)); }
-  static std::size_t count(KeepMask m) {  // a loop of few rounds: not every target has the instruction
+  static SaveMask without_lowest(SaveMask m) { return static_cast<SaveMask>(m & (m - 1)); }
+  static std::size_t count(SaveMask m) {  // a loop of few rounds: not every target has the instruction
     std::size_t n = 0;
     for (; m; m = without_lowest(m)) ++n;
     return n;

@@ -7,10 +7,10 @@
 
 namespace tapegrad::detail {
 
-class VjpContext;
+class RuleContext;
 
 /// Which values a rule reads: bit i is input i, bit kOutputBit the output.
-using KeepMask = std::uint8_t;
+using SaveMask = std::uint8_t;
 inline constexpr unsigned kOutputBit = 7;
 inline constexpr std::uint8_t kAnyOrder = 255;
 
@@ -23,15 +23,15 @@ struct OpTable {
   bool composed;
   std::uint16_t attribute_bytes;
   std::uint16_t attribute_align;
-  /// keep[i]: what the gradient of input i reads. Inputs beyond the second-to-last entry share the last.
-  KeepMask keep[4];
+  /// saves[i]: what the gradient of input i reads. Inputs beyond the second-to-last entry share the last.
+  SaveMask saves[4];
   Tensor (*forward)(const void* attributes, const Tensor* const* inputs, std::size_t count);
-  void (*vjp)(VjpContext&);
+  void (*vjp)(RuleContext&);
   /// The sum of two gradients, as an operation; and the same in place, of n elements.
   Tensor (*add)(const Tensor&, const Tensor&);
   void (*add_into)(Dtype dtype, std::byte* sum, const std::byte* term, std::int64_t n);
 
-  KeepMask keep_for(std::size_t input) const { return keep[input < 4 ? input : 3]; }
+  SaveMask saves_for_input(std::size_t input) const { return saves[input < 4 ? input : 3]; }
 };
 
 }  // namespace tapegrad::detail

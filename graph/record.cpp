@@ -10,11 +10,11 @@
 namespace tapegrad {
 
 using detail::Edge;
-using detail::KeepMask;
 using detail::Leaf;
 using detail::Node;
 using detail::PackedShape;
 using detail::Saved;
+using detail::SaveMask;
 using detail::Storage;
 using detail::TensorAccess;
 
@@ -31,7 +31,7 @@ const PackedShape* Tape::shape_like(Node* const* nodes, std::size_t count, const
   return pack(out.shape(), out.dtype());
 }
 
-const detail::ScopePath* Tape::path_of(Scope* s) {
+const detail::ScopePath* Tape::path_of(NameScope* s) {
   if (s->epoch_ != epoch_) {
     detail::PoolString path;
     s->append_to(path);
@@ -59,19 +59,19 @@ Node* Tape::append(const detail::OpTable& op, std::size_t inputs, std::size_t sa
   return n;
 }
 
-static constexpr std::size_t kMostKept = detail::kOutputBit;  // of the inputs
+static constexpr std::size_t kMostSaved = detail::kOutputBit;  // of the inputs
 
 void Tape::record(Tensor& out, const detail::OpTable& op, const void* attributes, const Tensor* const* inputs,
                   Node* const* nodes, std::size_t count) {
-  KeepMask kept = 0;
+  SaveMask saved_mask = 0;
   for (std::size_t i = 0; i < count; ++i)
-    if (nodes[i]) kept |= op.keep_for(i);
+    if (nodes[i]) saved_mask |= op.saves_for_input(i);
   const unsigned beyond =
-      kept & ((1u << detail::kOutputBit) - 1u) & ~((1u << std::min(count, kMostKept)) - 1u);
+      saved_mask & ((1u << detail::kOutputBit) - 1u) & ~((1u << std::min(count, kMostSaved)) - 1u);
   if (beyond) [[unlikely]]
-    throw Error(fmt::format("{}: it declares to keep input {} and was given {} inputs", op_label(op.name),
+    throw Error(fmt::format("{}: it declares to save input {} and was given {} inputs", op_label(op.name),
                             std::bit_width(beyond) - 1, count));
-  Node* n = append(op, count, Node::count(kept));
+  Node* n = append(op, count, Node::count(saved_mask));
   n->shape = shape_like(nodes, count, out);
   n->version = out.version();
   Edge* edges = n->edges();
@@ -88,14 +88,14 @@ void Tape::record(Tensor& out, const detail::OpTable& op, const void* attributes
   }
   // Nothing below throws, so references are taken only for a node that the tape owns.
   Saved* saved = n->saved();
-  for (KeepMask m = kept; m; m = Node::without_lowest(m)) {
+  for (SaveMask m = saved_mask; m; m = Node::without_lowest(m)) {
     const auto bit = static_cast<unsigned>(std::countr_zero(m));
     const Tensor& t = bit == detail::kOutputBit ? out : *inputs[bit];
     Storage* s = TensorAccess::storage(t);
     detail::retain(s);
     *saved++ = {s, TensorAccess::data(t), t.version()};
   }
-  n->kept = kept;
+  n->saved_mask = saved_mask;
   n->prev = last_;
   last_ = n;
   ++count_;
@@ -110,7 +110,7 @@ constexpr detail::OpTable kLeaf{.name = "leaf",
                                 .composed = false,
                                 .attribute_bytes = sizeof(Leaf),
                                 .attribute_align = alignof(Leaf),
-                                .keep = {},
+                                .saves = {},
                                 .forward = nullptr,
                                 .vjp = nullptr,
                                 .add = nullptr,

@@ -81,10 +81,10 @@ class TAPEGRAD_API Shape {
 /// "[2, 3]"; "[]" for a scalar.
 TAPEGRAD_API std::string to_string(const Shape& shape);
 
-/// The shape two operands broadcast to, aligned at the last axis; an extent of 1 stretches.
+/// The shape two operands broadcast to, aligned at the last axis; an axis of size 1 is repeated.
 /// Throws ShapeError naming `op` where they do not fit.
 TAPEGRAD_API Shape broadcast(const Shape& a, const Shape& b, std::string_view op);
-/// True where `from` stretches to `to` by the same rules.
+/// True where `from` broadcasts to `to` by the same rules.
 TAPEGRAD_API bool broadcasts_to(const Shape& from, const Shape& to) noexcept;
 
 /// An axis in [-rank, rank) as one in [0, rank); throws ArgumentError naming `op` otherwise.

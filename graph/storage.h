@@ -10,7 +10,7 @@
 namespace tapegrad {
 
 class Tape;
-class Scope;
+class NameScope;
 
 namespace detail {
 
@@ -21,7 +21,7 @@ struct Storage;
 struct ThreadState {
   Tape* innermost = nullptr;                ///< top of this thread's stack of tapes
   Tape* active = nullptr;                   ///< the innermost tape where it records: neither spent nor paused
-  Scope* scope = nullptr;                   ///< innermost named scope, for messages
+  NameScope* scope = nullptr;               ///< innermost named scope, for messages
   std::uint64_t number = 0;                 ///< never reused
   std::uint64_t epochs = 0;                 ///< epochs handed out by this thread
   std::atomic<Storage*> returned{nullptr};  ///< blocks whose owned references other threads gave back

@@ -9,9 +9,9 @@
 #include <tapegrad/graph/arena.h>
 #include <tapegrad/graph/export.h>
 #include <tapegrad/graph/gradients.h>
+#include <tapegrad/graph/name_scope.h>
 #include <tapegrad/graph/node.h>
 #include <tapegrad/graph/parameter.h>
-#include <tapegrad/graph/scope.h>
 #include <tapegrad/graph/storage.h>
 #include <tapegrad/graph/tensor.h>
 
@@ -19,18 +19,18 @@ namespace tapegrad {
 
 namespace detail {
 class Backward;
-class Shield;
-class VjpContext;
+class RecordingGuard;
+class RuleContext;
 }  // namespace detail
 
 /// Whether backward keeps what the tape saved, so that it may run again.
-enum class Keep : bool { no, yes };
+enum class RetainGraph : bool { no, yes };
 /// Whether a gradient is itself recorded, so that it can be differentiated.
 enum class Record : bool { no, yes };
 
 struct GradOptions {
-  /// The gradient of what is wanted with respect to y; undefined: ones, for a y of one element.
-  Tensor seed{};
+  /// The gradient of the quantity of interest with respect to y; undefined: ones, for a y of one element.
+  Tensor cotangent{};
   Record record = Record::no;
 };
 
@@ -67,12 +67,12 @@ class TAPEGRAD_API Tape {
   Tensor watch(const Tensor& x);
 
   /// Gradients of a one-element loss for all leaves; no two share elements. Releases what was saved as it
-  /// goes and leaves the tape spent, unless it is kept. Throws NotTracked where the loss does not depend on
-  /// any leaf, ShapeError for a loss of several elements without a seed, TapeSpent, StaleTensor, ForeignTape
-  /// and MutatedSaved.
-  Gradients backward(const Tensor& loss, Keep keep = Keep::no);
-  /// The product of `seed`, of y's shape, with the Jacobian of y.
-  Gradients backward(const Tensor& y, const Tensor& seed, Keep keep = Keep::no);
+  /// goes and leaves the tape spent, unless the graph is retained. Throws NotTracked where the loss does not
+  /// depend on any leaf, ShapeError for a loss of several elements without a cotangent, TapeSpent,
+  /// StaleTensor, ForeignTape and MutatedSaved.
+  Gradients backward(const Tensor& loss, RetainGraph retain_graph = RetainGraph::no);
+  /// The product of `cotangent`, of y's shape, with the Jacobian of y.
+  Gradients backward(const Tensor& y, const Tensor& cotangent, RetainGraph retain_graph = RetainGraph::no);
 
   /// Gradients of y for tensors on this tape, leaves or intermediate ones. Does not spend the tape. Zeros
   /// for an x that y does not depend on. With Record::yes the gradients are tracked: derivatives of any
@@ -86,8 +86,8 @@ class TAPEGRAD_API Tape {
 
   /// Forgets everything recorded; the tape is active again. Tensors it recorded become stale.
   void reset();
-  /// A place to come back to: rewind(mark) forgets what was recorded after it, as often as wanted.
-  /// Differentiate in between with grad, or with backward and Keep::yes, which leave the tape unspent.
+  /// A place to come back to: rewind(mark) forgets what was recorded after it, as often as needed.
+  /// Differentiate in between with grad, or with backward and RetainGraph::yes, which leave the tape unspent.
   Mark mark();
   /// Throws ArgumentError for a mark of another tape, from before a reset, or one that was rewound past.
   void rewind(const Mark& mark);
@@ -138,8 +138,8 @@ class TAPEGRAD_API Tape {
  private:
   friend class Pause;
   friend class detail::Backward;
-  friend class detail::Shield;
-  friend class detail::VjpContext;
+  friend class detail::RecordingGuard;
+  friend class detail::RuleContext;
 
   /// What was recorded since a mark has an epoch of its own, so that rewinding makes it stale.
   struct Segment {
@@ -162,7 +162,7 @@ class TAPEGRAD_API Tape {
   detail::Node* append(const detail::OpTable& op, std::size_t inputs, std::size_t saved);
   const detail::PackedShape* pack(const Shape& shape, Dtype dtype);
   const detail::PackedShape* shape_like(detail::Node* const* nodes, std::size_t count, const Tensor& out);
-  const detail::ScopePath* path_of(Scope* scope);
+  const detail::ScopePath* path_of(NameScope* scope);
   Tensor add_leaf(const Tensor& value, std::uint64_t parameter);
   detail::Node* find_parameter(std::uint64_t id) const noexcept;
   void index_parameter(detail::Node* leaf);

@@ -10,18 +10,19 @@ std::string label_of(const Node& n) {
   return n.scope ? fmt::format("{} '{}'", n.op->name, n.scope->text()) : std::string(n.op->name);
 }
 
-Tag VjpContext::tag_of(Node* node) const { return recording_ ? tape_.tag_of(node) : Tag{}; }
+Tag RuleContext::tag_of(Node* node) const { return recording_ ? tape_.tag_of(node) : Tag{}; }
 
-void VjpContext::make_gy() const {
-  gy_ = node_.shape->tensor(std::exchange(gradient_, nullptr), gradient_data_, tag_of(node_.gradient_node));
+void RuleContext::make_grad_output() const {
+  grad_output_ =
+      node_.shape->tensor(std::exchange(gradient_, nullptr), gradient_data_, tag_of(node_.gradient_node));
 }
 
-void VjpContext::throw_no_input(std::size_t i) const {
-  throw Error(fmt::format("{}: its rule speaks of input {}; it has {}, of which the first {} can be kept",
+void RuleContext::throw_no_input(std::size_t i) const {
+  throw Error(fmt::format("{}: its rule speaks of input {}; it has {}, of which the first {} can be saved",
                           label_of(node_), i, node_.inputs, kOutputBit));
 }
 
-void VjpContext::require_fit(std::size_t i, const Tensor& g) const {
+void RuleContext::require_fit(std::size_t i, const Tensor& g) const {
   const PackedShape& shape = *node_.edges()[i].shape;
   if (g.defined() && shape.describes(g)) return;
   throw Error(fmt::format("{}: its rule gave input {} {}, the input is {} of {}", label_of(node_), i,
@@ -31,16 +32,16 @@ void VjpContext::require_fit(std::size_t i, const Tensor& g) const {
                           to_string(shape.shape()), name_of(shape.dtype)));
 }
 
-Tensor VjpContext::input(std::size_t i) const {
+Tensor RuleContext::input(std::size_t i) const {
   if (i >= kOutputBit) throw_no_input(i);
   return saved(static_cast<unsigned>(i));
 }
 
-void VjpContext::throw_not_kept() const {
-  throw Error(fmt::format("{}: its rule reads a value that it did not declare to keep", label_of(node_)));
+void RuleContext::throw_not_saved() const {
+  throw Error(fmt::format("{}: its rule reads a value that it did not declare to save", label_of(node_)));
 }
 
-void VjpContext::throw_mutated(unsigned bit, const Saved& s) const {
+void RuleContext::throw_mutated(unsigned bit, const Saved& s) const {
   const bool is_output = bit == kOutputBit;
   throw MutatedSaved(fmt::format(
       "backward of {}: {} of shape {} was changed after it was recorded (version {} then, {} now); change a "
@@ -50,15 +51,15 @@ void VjpContext::throw_mutated(unsigned bit, const Saved& s) const {
       s.storage->version.load(std::memory_order_relaxed)));
 }
 
-Tensor VjpContext::saved(unsigned bit) const {
-  const Saved& s = kept_value(bit);
+Tensor RuleContext::saved(unsigned bit) const {
+  const Saved& s = saved_value(bit);
   retain(s.storage);
   if (bit == kOutputBit) return node_.shape->tensor(s.storage, s.data, tag_of(&node_));
   const Edge& edge = node_.edges()[bit];
   return edge.shape->tensor(s.storage, s.data, tag_of(edge.node));
 }
 
-void VjpContext::check_finite(std::size_t i, const Tensor& gradient) const {
+void RuleContext::check_finite(std::size_t i, const Tensor& gradient) const {
   const std::int64_t at = first_non_finite(gradient);
   if (at < 0) return;
   throw NonFinite(
@@ -67,9 +68,9 @@ void VjpContext::check_finite(std::size_t i, const Tensor& gradient) const {
                   to_string(gradient.shape()), i, to_string(output_shape())));
 }
 
-void VjpContext::add(std::size_t i, Tensor g) {
+void RuleContext::add(std::size_t i, Tensor g) {
   require_input(i);
-  if (!wants(i)) return;
+  if (!needs_grad(i)) return;
   require_fit(i, g);
   if (checks_finite()) [[unlikely]]
     check_finite(i, g);
@@ -94,11 +95,11 @@ void VjpContext::add(std::size_t i, Tensor g) {
   to.put_gradient(std::move(g), computed_by);
 }
 
-void VjpContext::pass(std::size_t i) {
+void RuleContext::add_grad_output(std::size_t i) {
   require_input(i);
-  if (!wants(i)) return;
+  if (!needs_grad(i)) return;
   Node& to = *node_.edges()[i].node;
-  if (recording_ || checks_finite() || !gradient_) return add(i, gy());
+  if (recording_ || checks_finite() || !gradient_) return add(i, grad_output());
   if (!to.has_gradient()) {
     retain(gradient_);
     to.gradient = gradient_;
@@ -107,7 +108,7 @@ void VjpContext::pass(std::size_t i) {
   } else if (is_unique(to.gradient)) {
     node_.op->add_into(output_dtype(), to.gradient_data, gradient_data_, output_size());
   } else {
-    add(i, gy());
+    add(i, grad_output());
   }
 }
 
@@ -116,11 +117,11 @@ bool& general_rules_only() noexcept {
   return general;
 }
 
-void VjpContext::throw_recorded() const {
+void RuleContext::throw_recorded() const {
   throw Error(fmt::format("{}: its rule writes a gradient in place while it is recorded", label_of(node_)));
 }
 
-void VjpContext::put_destination(std::size_t i, Tensor&& destination) {
+void RuleContext::put_destination(std::size_t i, Tensor&& destination) {
   require_fit(i, destination);
   if (checks_finite()) [[unlikely]]
     check_finite(i, destination);

@@ -14,13 +14,13 @@ namespace tapegrad::detail {
 /// nothing is recorded; in recorded mode they are tracked, and what the rule computes becomes nodes. Their
 /// elements may be shared (two inputs of a sum receive one and the same gradient), so a rule never writes to
 /// them.
-class TAPEGRAD_API VjpContext {
+class TAPEGRAD_API RuleContext {
  public:
-  VjpContext(Tape& tape, Node& node, bool recording, bool all_wanted)
+  RuleContext(Tape& tape, Node& node, bool recording, bool all_need_grad)
       : tape_(tape),
         node_(node),
         recording_(recording),
-        all_wanted_(all_wanted),
+        all_need_grad_(all_need_grad),
         gradient_(node.gradient),
         gradient_data_(node.gradient_data) {
     if (node.target)
@@ -28,23 +28,23 @@ class TAPEGRAD_API VjpContext {
     else
       node.gradient = nullptr;
   }
-  ~VjpContext() {
+  ~RuleContext() {
     if (gradient_) release(gradient_);
   }
-  VjpContext(const VjpContext&) = delete;
-  VjpContext& operator=(const VjpContext&) = delete;
+  RuleContext(const RuleContext&) = delete;
+  RuleContext& operator=(const RuleContext&) = delete;
 
   std::size_t inputs() const { return node_.inputs; }
   /// True where the gradient of input i is asked; a rule need not compute any other.
-  bool wants(std::size_t i) const {
+  bool needs_grad(std::size_t i) const {
     const Node* from = i < node_.inputs ? node_.edges()[i].node : nullptr;
-    return from && (all_wanted_ || from->wanted);
+    return from && (all_need_grad_ || from->needs_grad);
   }
   bool recording() const { return recording_; }
   /// Gradient with respect to the output.
-  const Tensor& gy() const {
-    if (gradient_) make_gy();
-    return gy_;
+  const Tensor& grad_output() const {
+    if (gradient_) make_grad_output();
+    return grad_output_;
   }
   Shape input_shape(std::size_t i) const { return node_.edges()[i].shape->shape(); }
   Dtype input_dtype(std::size_t i) const { return node_.edges()[i].shape->dtype; }
@@ -53,19 +53,19 @@ class TAPEGRAD_API VjpContext {
 
   // For loops over elements, which spare themselves the handles:
 
-  const std::byte* gy_data() const { return gradient_data_; }
+  const std::byte* grad_output_data() const { return gradient_data_; }
   Dtype output_dtype() const { return node_.shape->dtype; }
   std::int64_t output_size() const { return node_.shape->size(); }
   bool has_output_shape(std::size_t i) const { return node_.edges()[i].shape->same_extents(*node_.shape); }
   /// The elements of input `bit`, or of the output for kOutputBit. Throws as `input`.
-  const std::byte* kept_data(unsigned bit) const { return kept_value(bit).data; }
-  /// add(i, gy()), for an input of the output's shape.
-  void pass(std::size_t i);
+  const std::byte* saved_data(unsigned bit) const { return saved_value(bit).data; }
+  /// add(i, grad_output()), for an input of the output's shape.
+  void add_grad_output(std::size_t i);
   /// As accumulate, with f(std::byte* destination, bool add).
   template <class F>
   void accumulate_data(std::size_t i, F&& f) {
     require_input(i);
-    if (!wants(i)) return;
+    if (!needs_grad(i)) return;
     const bool adds = open_destination(i);
     Node& to = *node_.edges()[i].node;
     f(to.gradient_data, adds);
@@ -82,12 +82,12 @@ class TAPEGRAD_API VjpContext {
     return from.take_gradient(tag_of(from.gradient_node));
   }
 
-  /// A kept value. Throws MutatedSaved where it was changed since.
+  /// A saved value. Throws MutatedSaved where it was changed since.
   Tensor input(std::size_t i) const;
   Tensor output() const { return saved(kOutputBit); }
 
   /// Adds to the gradient of input i, whose shape and dtype it must have. The first is taken over, without a
-  /// copy. A gradient that nobody wants is dropped.
+  /// copy. A gradient that nobody needs is dropped.
   void add(std::size_t i, Tensor gradient);
 
   /// First-order mode only: f(Tensor& destination, bool add) writes the gradient of input i in place, or adds
@@ -95,7 +95,7 @@ class TAPEGRAD_API VjpContext {
   template <class F>
   void accumulate(std::size_t i, F&& f) {
     require_input(i);
-    if (!wants(i)) return;
+    if (!needs_grad(i)) return;
     const bool adds = open_destination(i);
     Tensor destination = node_.edges()[i].node->take_gradient();
     f(destination, adds);
@@ -108,17 +108,17 @@ class TAPEGRAD_API VjpContext {
       throw_no_input(i);
   }
   [[noreturn]] void throw_no_input(std::size_t i) const;
-  [[noreturn]] void throw_not_kept() const;
+  [[noreturn]] void throw_not_saved() const;
   [[noreturn]] void throw_recorded() const;
   [[noreturn]] void throw_mutated(unsigned bit, const Saved& s) const;
   void require_fit(std::size_t i, const Tensor& gradient) const;
   Tag tag_of(Node* node) const;
-  void make_gy() const;
+  void make_grad_output() const;
   bool checks_finite() const { return tape_.check_finite_; }
-  const Saved& kept_value(unsigned bit) const {
-    if (!(node_.kept >> bit & 1u)) [[unlikely]]
-      throw_not_kept();
-    const Saved& s = node_.saved()[Node::count(static_cast<KeepMask>(node_.kept & ((1u << bit) - 1u)))];
+  const Saved& saved_value(unsigned bit) const {
+    if (!(node_.saved_mask >> bit & 1u)) [[unlikely]]
+      throw_not_saved();
+    const Saved& s = node_.saved()[Node::count(static_cast<SaveMask>(node_.saved_mask & ((1u << bit) - 1u)))];
     if (s.storage->version.load(std::memory_order_relaxed) != s.version) [[unlikely]]
       throw_mutated(bit, s);
     return s;
@@ -145,11 +145,11 @@ class TAPEGRAD_API VjpContext {
   Tape& tape_;
   Node& node_;
   bool recording_;
-  bool all_wanted_;
-  // The gradient, until gy() makes a tensor of it; scalars seldom need one.
+  bool all_need_grad_;
+  // The gradient, until grad_output() makes a tensor of it; scalars seldom need one.
   mutable Storage* gradient_;
   std::byte* gradient_data_;
-  mutable Tensor gy_;
+  mutable Tensor grad_output_;
 };
 
 /// For the checker: while true on this thread, first-order passes use `vjp` also where there is a `vjp_fused`

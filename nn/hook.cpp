@@ -24,7 +24,7 @@ Hook::~Hook() {
 
 void Hook::report(const Module& module, const Tensor& output) {
   if (!innermost) return;
-  const std::string path = Scope::path();
+  const std::string path = NameScope::path();
   for (const Hook* h = innermost; h; h = h->outer_) h->f_(path, module, output);
 }
 

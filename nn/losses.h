@@ -1,10 +1,10 @@
 #pragma once
 
 #include <tapegrad/graph/tensor.h>
-#include <tapegrad/ops/loss.h>
+#include <tapegrad/ops/neural/loss.h>
 
 /// Losses as objects, to be chosen at run time or stored: loss(y, t) calls the function of
-/// <tapegrad/ops/loss.h>.
+/// <tapegrad/ops/neural/loss.h>.
 namespace tapegrad::nn {
 
 /// softmax_with_loss: the mean over the batch of the cross entropy between softmax(y) and t.

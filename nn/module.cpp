@@ -165,7 +165,7 @@ Tensor Module::forward(const Tensor&) {
 Tensor Module::operator()(const Tensor& x) { return call(*this, {}, x); }
 
 Tensor Module::call(Module& module, std::string_view name, const Tensor& x) {
-  const Scope inside(name, &module, &find_name);
+  const NameScope inside(name, &module, &find_name);
   Tensor y = module.forward(x);
   Hook::report(module, y);
   return y;

@@ -8,8 +8,8 @@
 #include <vector>
 
 #include <tapegrad/graph/export.h>
+#include <tapegrad/graph/name_scope.h>
 #include <tapegrad/graph/parameter.h>
-#include <tapegrad/graph/scope.h>
 #include <tapegrad/graph/tensor.h>
 #include <tapegrad/nn/state.h>
 #include <tapegrad/nn/visitor.h>
@@ -51,8 +51,8 @@ class TAPEGRAD_API Module {
   Tensor operator()(const Tensor& x);
   /// A scope in which messages speak of this module: `affine 'net.fc2'`. The name is the one under which the
   /// module whose scope is open around this one visits it; a module that is called by itself has none. For
-  /// functions other than forward, which open it themselves: `const Scope inside = scope();`
-  Scope scope() const { return Scope({}, this, &find_name); }
+  /// functions other than forward, which open it themselves: `const NameScope inside = scope();`
+  NameScope scope() const { return NameScope({}, this, &find_name); }
 
   /// Trainable tensors with their path, as in "fc1.weight"; a shared parameter once, under its first name.
   /// Throws ArgumentError where visit gives one name twice; so do all functions below that walk the module.

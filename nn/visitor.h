@@ -7,9 +7,9 @@
 #include <vector>
 
 #include <tapegrad/graph/export.h>
+#include <tapegrad/graph/name_scope.h>
 #include <tapegrad/graph/parameter.h>
 #include <tapegrad/graph/random.h>
-#include <tapegrad/graph/scope.h>
 #include <tapegrad/graph/tensor.h>
 
 namespace tapegrad::nn {

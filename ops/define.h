@@ -2,7 +2,7 @@
 
 #include <cstddef>
 
-#include <tapegrad/ops/kernels/elementwise.h>
+#include <tapegrad/ops/loops/elementwise.h>
 #include <tapegrad/ops/op.h>
 
 /// Turns the struct of an op into the constant table that the engine calls. Included by the library's sources
@@ -28,14 +28,14 @@ constexpr bool is_composed() {
 
 template <class Op, std::size_t... I>
 Tensor forward_fixed(const Op& op, const Tensor* const* in, std::index_sequence<I...>) {
-  return op.f(*in[I]...);
+  return op.forward(*in[I]...);
 }
 
-/// The number of tensors that Op::f takes; 0 where it takes a span.
+/// The number of tensors that Op::forward takes; 0 where it takes a span.
 template <class Op>
 constexpr std::size_t tensor_arity() {
   constexpr auto takes = []<std::size_t... I>(std::index_sequence<I...>) {
-    return requires(const Op& op, const Tensor& t) { op.f(((void)I, t)...); };
+    return requires(const Op& op, const Tensor& t) { op.forward(((void)I, t)...); };
   };
   if constexpr (takes(std::make_index_sequence<1>{})) return 1;
   if constexpr (takes(std::make_index_sequence<2>{})) return 2;
@@ -50,7 +50,7 @@ Tensor run_forward(const void* attributes, const Tensor* const* in, std::size_t 
   if constexpr (is_elementwise<Op>) {
     return elementwise_forward<Op::arity>(kElementwise<Op>, &op, in);
   } else if constexpr (tensor_arity<Op>() == 0) {
-    return op.f(std::span<const Tensor* const>(in, count));
+    return op.forward(std::span<const Tensor* const>(in, count));
   } else {
     return forward_fixed(op, in, std::make_index_sequence<tensor_arity<Op>()>{});
   }
@@ -58,30 +58,30 @@ Tensor run_forward(const void* attributes, const Tensor* const* in, std::size_t 
 
 /// Input I of an elementwise formula as the tensor that was kept, or as something no formula can read.
 template <class Op, std::size_t Grad, unsigned Bit>
-auto kept_tensor(VjpContext& context) {
-  if constexpr (Op::keep[Grad] >> Bit & 1u)
+auto saved_tensor(RuleContext& context) {
+  if constexpr (Op::saves[Grad] >> Bit & 1u)
     return Bit == kOutputBit ? context.output() : context.input(Bit);
   else
-    return NotKept{};
+    return NotSaved{};
 }
 
 template <class Op, std::size_t Grad, std::size_t... I>
-Tensor formula_on_tensors(const Op& op, VjpContext& context, std::index_sequence<I...>) {
-  return elementwise_vjp<Grad>(op, context.gy(), kept_tensor<Op, Grad, I>(context)...,
-                               kept_tensor<Op, Grad, kOutputBit>(context));
+Tensor formula_on_tensors(const Op& op, RuleContext& context, std::index_sequence<I...>) {
+  return elementwise_vjp<Grad>(op, context.grad_output(), saved_tensor<Op, Grad, I>(context)...,
+                               saved_tensor<Op, Grad, kOutputBit>(context));
 }
 
 TAPEGRAD_API Tensor sum_to_shape(const Tensor& x, const Shape& shape);
 
 template <class Op, std::size_t... Grad>
-void elementwise_rule(VjpContext& context, std::index_sequence<Grad...>) {
+void elementwise_rule(RuleContext& context, std::index_sequence<Grad...>) {
   const Op& op = op_of<Op>(context.attributes());
   if (!context.recording() && !general_rules_only()) {
     elementwise_backward<Op::arity>(kElementwise<Op>, &op, context);
     return;
   }
   const auto one = [&]<std::size_t G>(std::integral_constant<std::size_t, G>) {
-    if (!context.wants(G)) return;
+    if (!context.needs_grad(G)) return;
     const Tensor g = formula_on_tensors<Op, G>(op, context, std::make_index_sequence<Op::arity>{});
     context.add(G, sum_to_shape(g, context.input_shape(G)));
   };
@@ -89,19 +89,19 @@ void elementwise_rule(VjpContext& context, std::index_sequence<Grad...>) {
 }
 
 template <class Op>
-void run_vjp(VjpContext& context) {
+void run_vjp(RuleContext& context) {
   if constexpr (is_elementwise<Op>) {
     elementwise_rule<Op>(context, std::make_index_sequence<Op::arity>{});
   } else {
-    Vjp<Op> m(context);
-    if constexpr (requires { Op::vjp_fused(m); })
-      if (!context.recording() && !general_rules_only()) return Op::vjp_fused(m);
-    Op::vjp(m);
+    VjpContext<Op> ctx(context);
+    if constexpr (requires { Op::vjp_fused(ctx); })
+      if (!context.recording() && !general_rules_only()) return Op::vjp_fused(ctx);
+    Op::vjp(ctx);
   }
 }
 
 template <class Op>
-constexpr auto vjp_of() -> void (*)(VjpContext&) {
+constexpr auto vjp_of() -> void (*)(RuleContext&) {
   if constexpr (max_order_of<Op>() == 0)
     return nullptr;
   else
@@ -109,11 +109,11 @@ constexpr auto vjp_of() -> void (*)(VjpContext&) {
 }
 
 template <class Op>
-constexpr std::array<KeepMask, 4> keep_of() {
+constexpr std::array<SaveMask, 4> saves_of() {
   if constexpr (max_order_of<Op>() == 0)
     return {};
   else
-    return Op::keep;
+    return Op::saves;
 }
 
 // Not inlined, so that the library's instantiation is a symbol others link to.
@@ -122,13 +122,13 @@ __attribute__((noinline)) const OpTable& table_of() {
   static_assert(std::is_trivially_copyable_v<Op>, "an op's data members are copied into the tape as bytes");
   static_assert(
       requires(Samples & s) { Op::samples(s); }, "an op needs samples, so that its gradient is checked");
-  static constexpr auto kKeep = keep_of<Op>();
+  static constexpr auto kSaves = saves_of<Op>();
   static constexpr OpTable kTable{.name = Op::name,
                                   .max_order = max_order_of<Op>(),
                                   .composed = is_composed<Op>(),
                                   .attribute_bytes = std::is_empty_v<Op> ? 0 : sizeof(Op),
                                   .attribute_align = alignof(Op),
-                                  .keep = {kKeep[0], kKeep[1], kKeep[2], kKeep[3]},
+                                  .saves = {kSaves[0], kSaves[1], kSaves[2], kSaves[3]},
                                   .forward = &run_forward<Op>,
                                   .vjp = vjp_of<Op>(),
                                   .add = &gradient_sum,

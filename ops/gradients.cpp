@@ -5,16 +5,16 @@
 #include <tapegrad/graph/values.h>
 #include <tapegrad/ops/define.h>
 #include <tapegrad/ops/gradients.h>
-#include <tapegrad/ops/kernels/rows.h>
+#include <tapegrad/ops/loops/rows.h>
 
 #include <fmt/format.h>
 
 namespace tapegrad {
 
-using detail::in_steps;
+using detail::dispatch_isa;
 using detail::parallel_ranges;
+using detail::simd_for;
 using detail::TensorAccess;
-using detail::with_isa;
 
 namespace {
 
@@ -31,7 +31,7 @@ void transform(Gradients& g, F&& f) {
     visit_floating(e.value.dtype(), [&]<class T> {
       T* x = TensorAccess::data_as<T>(own(e.value));
       parallel_ranges(e.value.size(), detail::kRangeLength, [&](std::int64_t from, std::int64_t to) {
-        with_isa([&] { in_steps(to - from, [&](std::int64_t i) { x[from + i] = f(x[from + i]); }); });
+        dispatch_isa([&] { simd_for(to - from, [&](std::int64_t i) { x[from + i] = f(x[from + i]); }); });
       });
     });
 }

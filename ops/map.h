@@ -5,7 +5,7 @@
 #include <type_traits>
 
 #include <tapegrad/ops/define.h>
-#include <tapegrad/ops/kernels/dual.h>
+#include <tapegrad/ops/elementwise/dual.h>
 
 /// Elementwise functions of the user's own, fused into one operation.
 ///
@@ -36,7 +36,7 @@ template <class F, std::size_t Inputs>
 struct Map {
   static constexpr auto name = "map";
   static constexpr std::size_t arity = Inputs;
-  static constexpr auto keep = keeps((1u << Inputs) - 1u);
+  static constexpr auto saves = saves_for((1u << Inputs) - 1u);
   F function;
 
   auto f(auto... x) const { return function(x...); }

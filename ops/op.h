@@ -16,7 +16,7 @@
 ///     struct Tanh {                                             // y = tanh(x), dy/dx = 1 - y^2
 ///       static constexpr auto name = "tanh";
 ///       static constexpr std::size_t arity = 1;                 // elementwise, of one operand
-///       static constexpr auto keep = keeps(kOut);               // what the gradient may read
+///       static constexpr auto saves = saves_for(kOut);               // what the gradient may read
 ///       auto f(auto x) const { return tanh(x); }
 ///       auto vjp(auto g, auto, auto y) const { return g * (1 - y * y); }
 ///       static void samples(Samples& s) { s.unary(Tanh{}, {-3, 3}); }
@@ -26,14 +26,16 @@
 /// they become the loops of both passes, instantiated for tensors the recorded rule. With two or three
 /// operands the gradients are vjp0(g, a, b, y), vjp1(...), vjp2(...). All other ops compute on tensors:
 ///
-///     struct Sum { name; keep; Tensor f(const Tensor& x) const; static void vjp(Vjp<Sum>& m); samples };
+///     struct Sum { name; saves; Tensor forward(const Tensor& x) const; static void vjp(VjpContext<Sum>&
+///     ctx); samples };
 ///
 /// Data members are the op's attributes; they must be trivially copyable. Optional members:
 ///
 /// - max_order: highest order of derivative, 0 for none; default: any
 /// - integers: elementwise, also takes i64 (default false)
-/// - flat: bit i set where the gradient of input i is zero by definition; the checker asks for no other
-/// - passes: elementwise, bit i set where the gradient of input i is g itself
+/// - nondifferentiable_inputs: bit i set where the gradient of input i is zero by definition; the checker
+/// asks for no other
+/// - identity_grad: elementwise, bit i set where the gradient of input i is g itself
 /// - vjp_fused: others, a faster first-order rule; the checker compares it with vjp
 /// - branches: others, a tensor that tells which way each decision of f goes at these inputs, so that the
 /// checker's
@@ -42,19 +44,20 @@
 /// - composed: others, false where f runs no other operation (default true)
 namespace tapegrad {
 
-using detail::KeepMask;
+using detail::SaveMask;
 
-inline constexpr KeepMask kNone = 0;
-inline constexpr KeepMask kIn0 = 1;
-inline constexpr KeepMask kIn1 = 2;
-inline constexpr KeepMask kIn2 = 4;
-inline constexpr KeepMask kIn3 = 8;
-inline constexpr KeepMask kOut = KeepMask{1} << detail::kOutputBit;
+inline constexpr SaveMask kNone = 0;
+inline constexpr SaveMask kIn0 = 1;
+inline constexpr SaveMask kIn1 = 2;
+inline constexpr SaveMask kIn2 = 4;
+inline constexpr SaveMask kIn3 = 8;
+inline constexpr SaveMask kOut = SaveMask{1} << detail::kOutputBit;
 
-/// keeps(a, b, ...): the gradient of input 0 reads a, that of input 1 reads b, that of all others the last.
+/// saves_for(a, b, ...): the gradient of input 0 reads a, that of input 1 reads b, that of all others the
+/// last.
 template <class... M>
-constexpr std::array<KeepMask, 4> keeps(M... masks) {
-  std::array<KeepMask, 4> all{static_cast<KeepMask>(masks)...};
+constexpr std::array<SaveMask, 4> saves_for(M... masks) {
+  std::array<SaveMask, 4> all{static_cast<SaveMask>(masks)...};
   for (std::size_t i = sizeof...(M); i < 4; ++i) all[i] = all[sizeof...(M) - 1];
   return all;
 }
@@ -91,31 +94,31 @@ const Op& op_of(const void* attributes) {
 
 /// What a rule on tensors sees of the node it differentiates.
 template <class Op>
-class Vjp {
+class VjpContext {
  public:
   // The gradient is made here, so that a rule may read it from several threads.
-  explicit Vjp(detail::VjpContext& context) : context_(context) { (void)context.gy(); }
+  explicit VjpContext(detail::RuleContext& context) : context_(context) { (void)context.grad_output(); }
 
   const Op& op() const { return detail::op_of<Op>(context_.attributes()); }
   /// Gradient with respect to the output.
-  const Tensor& gy() const { return context_.gy(); }
+  const Tensor& grad_output() const { return context_.grad_output(); }
   /// True where the gradient of input i is asked.
-  bool wants(std::size_t i) const { return context_.wants(i); }
+  bool needs_grad(std::size_t i) const { return context_.needs_grad(i); }
   bool recording() const { return context_.recording(); }
-  /// A kept input. Valid where a gradient that keeps it is wanted.
+  /// A saved input. Valid where a gradient that saves it is needed.
   template <std::size_t I>
-  Tensor in() const {
-    static_assert(kept() >> I & 1u, "this op does not keep that input: add it to keep");
+  Tensor input() const {
+    static_assert(saved() >> I & 1u, "this op does not save that input: add it to saves");
     return context_.input(I);
   }
-  Tensor out() const {
-    static_assert(kept() >> detail::kOutputBit & 1u, "this op does not keep its output: add it to keep");
+  Tensor output() const {
+    static_assert(saved() >> detail::kOutputBit & 1u, "this op does not save its output: add it to saves");
     return context_.output();
   }
   std::size_t inputs() const { return context_.inputs(); }
-  Shape in_shape(std::size_t i) const { return context_.input_shape(i); }
-  Dtype in_dtype(std::size_t i) const { return context_.input_dtype(i); }
-  Shape out_shape() const { return context_.output_shape(); }
+  Shape input_shape(std::size_t i) const { return context_.input_shape(i); }
+  Dtype input_dtype(std::size_t i) const { return context_.input_dtype(i); }
+  Shape output_shape() const { return context_.output_shape(); }
   /// Adds to the gradient of input i.
   void add(std::size_t i, Tensor gradient) { context_.add(i, std::move(gradient)); }
   /// First-order only: f(Tensor& destination, bool add) writes the gradient in place, or adds it to what is
@@ -126,12 +129,12 @@ class Vjp {
   }
 
  private:
-  static constexpr KeepMask kept() {
-    KeepMask all = 0;
-    for (const KeepMask m : Op::keep) all |= m;
+  static constexpr SaveMask saved() {
+    SaveMask all = 0;
+    for (const SaveMask m : Op::saves) all |= m;
     return all;
   }
-  detail::VjpContext& context_;
+  detail::RuleContext& context_;
 };
 
 namespace detail {

@@ -1,13 +1,13 @@
 #pragma once
 
-#include <tapegrad/ops/activation_ops.h>
-#include <tapegrad/ops/index_ops.h>
-#include <tapegrad/ops/layout_ops.h>
-#include <tapegrad/ops/linalg_ops.h>
-#include <tapegrad/ops/loss_ops.h>
-#include <tapegrad/ops/math_ops.h>
-#include <tapegrad/ops/norm_ops.h>
-#include <tapegrad/ops/reduce_ops.h>
+#include <tapegrad/ops/elementwise/activation_ops.h>
+#include <tapegrad/ops/elementwise/math_ops.h>
+#include <tapegrad/ops/neural/loss_ops.h>
+#include <tapegrad/ops/neural/norm_ops.h>
+#include <tapegrad/ops/tensor/index_ops.h>
+#include <tapegrad/ops/tensor/linalg_ops.h>
+#include <tapegrad/ops/tensor/reduce_ops.h>
+#include <tapegrad/ops/tensor/shape_ops.h>
 
 namespace tapegrad {
 

@@ -1,16 +1,16 @@
 #pragma once
 
 /// All operations.
-#include <tapegrad/ops/activation.h>
 #include <tapegrad/ops/axes.h>
-#include <tapegrad/ops/derivatives.h>
+#include <tapegrad/ops/elementwise/activation.h>
+#include <tapegrad/ops/elementwise/math.h>
+#include <tapegrad/ops/functional/derivatives.h>
+#include <tapegrad/ops/functional/numeric.h>
 #include <tapegrad/ops/gradients.h>
-#include <tapegrad/ops/index.h>
-#include <tapegrad/ops/layout.h>
-#include <tapegrad/ops/linalg.h>
-#include <tapegrad/ops/loss.h>
-#include <tapegrad/ops/math.h>
-#include <tapegrad/ops/norm.h>
-#include <tapegrad/ops/numeric.h>
-#include <tapegrad/ops/reduce.h>
+#include <tapegrad/ops/neural/loss.h>
+#include <tapegrad/ops/neural/norm.h>
+#include <tapegrad/ops/tensor/index.h>
+#include <tapegrad/ops/tensor/linalg.h>
+#include <tapegrad/ops/tensor/reduce.h>
+#include <tapegrad/ops/tensor/shape.h>
 #include <tapegrad/ops/threads.h>

@@ -122,7 +122,7 @@ class Samples {
   static Tensor call(const void* attributes, const Tensor* const* inputs, std::size_t count) {
     const Op& op = *static_cast<const Op*>(attributes);
     if constexpr (requires { Op::is_composite; })
-      return op.f(std::span<const Tensor* const>(inputs, count));
+      return op.forward(std::span<const Tensor* const>(inputs, count));
     else
       return apply_op(op, std::span<const Tensor* const>(inputs, count));
   }

@@ -3,8 +3,8 @@
 
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/graph/tape.h>
-#include <tapegrad/ops/derivatives.h>
-#include <tapegrad/ops/math.h>
+#include <tapegrad/ops/elementwise/math.h>
+#include <tapegrad/ops/functional/derivatives.h>
 #include <tapegrad/optim/descent.h>
 
 #include <fmt/format.h>

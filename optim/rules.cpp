@@ -4,17 +4,17 @@
 #include <utility>
 
 #include <tapegrad/graph/errors.h>
-#include <tapegrad/ops/kernels/parallel.h>
-#include <tapegrad/ops/kernels/with_isa.h>
+#include <tapegrad/ops/loops/dispatch.h>
+#include <tapegrad/ops/loops/parallel.h>
 #include <tapegrad/optim/rules.h>
 
 #include <fmt/format.h>
 
 namespace tapegrad::optim {
 
-using detail::in_steps;
+using detail::dispatch_isa;
 using detail::parallel_ranges;
-using detail::with_isa;
+using detail::simd_for;
 
 namespace {
 
@@ -32,9 +32,9 @@ struct Decay {
 template <class T, class Rule, class... M>
 void sweep(std::int64_t n, T* w, const T* g, Decay<T> decay, Rule rule, M*... moments) {
   if (decay.none())
-    in_steps(n, [&](std::int64_t i) { rule(w[i], g[i], moments[i]...); });
+    simd_for(n, [&](std::int64_t i) { rule(w[i], g[i], moments[i]...); });
   else
-    in_steps(n, [&](std::int64_t i) {
+    simd_for(n, [&](std::int64_t i) {
       const T gradient = g[i] + decay.coupled * w[i];
       w[i] -= decay.decoupled * w[i];  // 1 - decoupled, rounded, would be off by much of a small decay
       rule(w[i], gradient, moments[i]...);
@@ -54,7 +54,7 @@ void for_each_element(Parameter& w, const Tensor& g, std::span<Tensor> moments, 
     [&]<std::size_t... I>(std::index_sequence<I...>) {
       const std::array<T*, Moments> kept{moments[I].template mutable_values<T>().data()...};
       parallel_ranges(g.size(), kShare, [&](std::int64_t begin, std::int64_t end) {
-        with_isa(
+        dispatch_isa(
             [&]() { sweep(end - begin, values + begin, gradient + begin, decay, rule, kept[I] + begin...); });
       });
     }

@@ -4,8 +4,8 @@
 
 #include <tapegrad/graph/storage.h>
 #include <tapegrad/ops/kernels/normalize.h>
-#include <tapegrad/ops/kernels/parallel.h>
-#include <tapegrad/ops/kernels/with_isa.h>
+#include <tapegrad/ops/loops/dispatch.h>
+#include <tapegrad/ops/loops/parallel.h>
 
 namespace tapegrad::detail {
 
@@ -46,11 +46,11 @@ void by_fours(std::int64_t rows, std::int64_t stride, std::int64_t width, const 
   std::int64_t r = 0;
   for (; r + 4 <= rows; r += 4) {
     const std::int64_t a = r * stride, b = a + stride, c = b + stride, d = c + stride;
-    in_steps(width, [&](std::int64_t j) { f(j, a + j, b + j, c + j, d + j); });
+    simd_for(width, [&](std::int64_t j) { f(j, a + j, b + j, c + j, d + j); });
   }
   for (; r < rows; ++r) {
     const std::int64_t a = r * stride;
-    in_steps(width, [&](std::int64_t j) { f(j, a + j); });
+    simd_for(width, [&](std::int64_t j) { f(j, a + j); });
   }
 }
 
@@ -82,13 +82,13 @@ template <class T>
 void tile_statistics(std::int64_t rows, std::int64_t stride, std::int64_t width, const T* x,
                      double* __restrict mean, double* __restrict squares) {
   alignas(64) T centre[kTile], sum[kTile], square[kTile];
-  in_steps(width, [&](std::int64_t j) { mean[j] = squares[j] = 0; });
+  simd_for(width, [&](std::int64_t j) { mean[j] = squares[j] = 0; });
   for (std::int64_t r = 0; r < rows; r += kSummedRows, x += kSummedRows * stride) {
     const std::int64_t n = std::min(kSummedRows, rows - r);
     std::fill_n(sum, width, T{0});
     by_fours(n, stride, width, [&](std::int64_t j, auto... at) { sum[j] += total(x[at]...); });
     const T per_row = T{1} / static_cast<T>(n);
-    in_steps(width, [&](std::int64_t j) {
+    simd_for(width, [&](std::int64_t j) {
       centre[j] = sum[j] * per_row;
       sum[j] = T{0};
       square[j] = T{0};
@@ -99,7 +99,7 @@ void tile_statistics(std::int64_t rows, std::int64_t stride, std::int64_t width,
     });
     const auto before = static_cast<double>(r), count = static_cast<double>(n);
     const double share = 1 / count;
-    in_steps(width, [&](std::int64_t j) {
+    simd_for(width, [&](std::int64_t j) {
       const auto rest = static_cast<double>(sum[j]);  // what rounding has left between centre and mean
       join(before, mean[j], squares[j], count, static_cast<double>(centre[j]) + rest * share,
            static_cast<double>(square[j]) - rest * rest * share);
@@ -111,7 +111,7 @@ template <class T>
 void tile_normalize(std::int64_t rows, std::int64_t stride, std::int64_t width, const T* x,
                     const ColumnStatistics s, const T* gamma, const T* beta, T* __restrict y) {
   alignas(64) T centre[kTile], scale[kTile], offset[kTile];
-  in_steps(width, [&](std::int64_t j) {
+  simd_for(width, [&](std::int64_t j) {
     centre[j] = static_cast<T>(s.mean[j]);
     scale[j] = gamma[j] / static_cast<T>(std::sqrt(s.variance[j] + s.eps));  // a small eps is none in f32
     offset[j] = beta[j] - static_cast<T>(lost(s.mean[j], centre[j])) * scale[j];
@@ -124,7 +124,7 @@ template <class T>
 void tile_sums(std::int64_t rows, std::int64_t stride, std::int64_t width, const T* g, const T* x,
                const ColumnStatistics s, double* __restrict products, double* __restrict sums) {
   alignas(64) T centre[kTile], product[kTile], sum[kTile];
-  in_steps(width, [&](std::int64_t j) {
+  simd_for(width, [&](std::int64_t j) {
     centre[j] = static_cast<T>(s.mean[j]);
     products[j] = sums[j] = 0;
   });
@@ -135,12 +135,12 @@ void tile_sums(std::int64_t rows, std::int64_t stride, std::int64_t width, const
       sum[j] += total(g[at]...);
       product[j] += total(g[at] * (x[at] - centre[j])...);
     });
-    in_steps(width, [&](std::int64_t j) {
+    simd_for(width, [&](std::int64_t j) {
       products[j] += static_cast<double>(product[j]);
       sums[j] += static_cast<double>(sum[j]);
     });
   }
-  in_steps(width, [&](std::int64_t j) {
+  simd_for(width, [&](std::int64_t j) {
     products[j] = (products[j] - lost(s.mean[j], centre[j]) * sums[j]) / std::sqrt(s.variance[j] + s.eps);
   });
 }
@@ -151,7 +151,7 @@ void tile_gradient(std::int64_t rows, std::int64_t stride, std::int64_t width, T
                    const ColumnStatistics s, const T* gamma, const double* dgamma, const double* dbeta,
                    bool add, T* __restrict dx) {
   alignas(64) T centre[kTile], scale[kTile], slope[kTile], offset[kTile];
-  in_steps(width, [&](std::int64_t j) {
+  simd_for(width, [&](std::int64_t j) {
     const T of_std = T{1} / static_cast<T>(std::sqrt(s.variance[j] + s.eps));
     centre[j] = static_cast<T>(s.mean[j]);
     scale[j] = gamma[j] * of_std;
@@ -192,7 +192,7 @@ void column_statistics(std::int64_t rows, std::int64_t columns, const T* x, doub
   RangeResults means(tiles, mean), squares(tiles, variance);
   tiles.each(
       [&](std::int64_t range, std::int64_t row, std::int64_t count, std::int64_t column, std::int64_t width) {
-        with_isa([&]() {
+        dispatch_isa([&]() {
           tile_statistics(count, columns, width, x + row * columns + column, means.of(range) + column,
                           squares.of(range) + column);
         });
@@ -213,7 +213,7 @@ void normalize_columns(std::int64_t rows, std::int64_t columns, const T* x, cons
   Tiles{rows, columns}.each(
       [&](std::int64_t, std::int64_t row, std::int64_t count, std::int64_t column, std::int64_t width) {
         const std::int64_t first = row * columns + column;
-        with_isa([&]() {
+        dispatch_isa([&]() {
           tile_normalize(count, columns, width, x + first, s.from(column), gamma + column, beta + column,
                          y + first);
         });
@@ -228,7 +228,7 @@ void normalize_sums(std::int64_t rows, std::int64_t columns, const T* g, const T
   tiles.each(
       [&](std::int64_t range, std::int64_t row, std::int64_t count, std::int64_t column, std::int64_t width) {
         const std::int64_t first = row * columns + column;
-        with_isa([&]() {
+        dispatch_isa([&]() {
           tile_sums(count, columns, width, g + first, x + first, s.from(column), products.of(range) + column,
                     sums.of(range) + column);
         });
@@ -247,7 +247,7 @@ void normalize_gradient(std::int64_t rows, std::int64_t columns, const T* g, con
   Tiles{rows, columns}.each(
       [&](std::int64_t, std::int64_t row, std::int64_t count, std::int64_t column, std::int64_t width) {
         const std::int64_t first = row * columns + column;
-        with_isa([&]() {
+        dispatch_isa([&]() {
           tile_gradient(count, columns, width, static_cast<T>(rows), g + first, x + first, s.from(column),
                         gamma + column, dgamma + column, dbeta + column, add, dx + first);
         });

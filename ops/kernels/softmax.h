@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cstdint>
 
-#include <tapegrad/ops/kernels/real.h>
-#include <tapegrad/ops/kernels/row_loops.h>
+#include <tapegrad/ops/loops/row_loops.h>
+#include <tapegrad/ops/numbers/real.h>
 
 /// The exponentials of rows, without overflow.
 namespace tapegrad::detail {
@@ -28,9 +28,9 @@ struct RowsOfExponentials {
       const T* const row = x + r * n;
       T* const to = y + r * n;
       const T shift = largest[r] = greatest_of(row, n);
-      in_steps(n, [&](std::int64_t j) { to[j] = row[j] - shift; });
+      simd_for(n, [&](std::int64_t j) { to[j] = row[j] - shift; });
     }
-    in_steps(rows * n, [&](std::int64_t i) { y[i] = exp(Real<T>{y[i]}).v; });
+    simd_for(rows * n, [&](std::int64_t i) { y[i] = exp(Real<T>{y[i]}).v; });
     for (std::int64_t r = 0; r < rows; ++r) sum[r] = static_cast<T>(sum_of(y + r * n, n));
   }
 };
@@ -48,7 +48,7 @@ void each_row_of_exponentials(const T* x, std::int64_t rows, std::int64_t n, T* 
   few_rows(rows, n, [&](std::int64_t first, std::int64_t count) {
     const T* const from = x + first * n;
     T* const to = y + first * n;
-    with_isa([&] {
+    dispatch_isa([&] {
       const RowsOfExponentials<T> e(from, count, n, to);
       for (std::int64_t r = 0; r < count; ++r) finish(from + r * n, e.largest[r], e.sum[r], to + r * n);
     });
@@ -60,7 +60,7 @@ template <class T>
 void softmax_rows(const T* x, std::int64_t rows, std::int64_t n, T* y) {
   each_row_of_exponentials(x, rows, n, y, [n](const T*, T, T sum, T* row) {
     const T share = T{1} / sum;
-    in_steps(n, [&](std::int64_t j) { row[j] *= share; });
+    simd_for(n, [&](std::int64_t j) { row[j] *= share; });
   });
 }
 
@@ -70,7 +70,7 @@ template <class T>
 void log_softmax_rows(const T* x, std::int64_t rows, std::int64_t n, T* y) {
   each_row_of_exponentials(x, rows, n, y, [n](const T* from, T largest, T sum, T* row) {
     const T rest = log(Real<T>{sum}).v;
-    in_steps(n, [&](std::int64_t j) { row[j] = (from[j] - largest) - rest; });
+    simd_for(n, [&](std::int64_t j) { row[j] = (from[j] - largest) - rest; });
   });
 }
 

@@ -7,7 +7,7 @@
 #include <string_view>
 #include <utility>
 
-#include <tapegrad/ops/kernels/isa.h>
+#include <tapegrad/ops/loops/isa.h>
 
 #include <fmt/format.h>
 

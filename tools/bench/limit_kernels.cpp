@@ -4,7 +4,7 @@
 
 #include <cstring>
 
-#include <tapegrad/ops/kernels/isa.h>
+#include <tapegrad/ops/loops/isa.h>
 
 #if TAPEGRAD_X86
 // Defines a function as its body compiled for each instruction set.

@@ -7,7 +7,7 @@
 #include <memory>
 
 #include <tapegrad/graph/errors.h>
-#include <tapegrad/nn/file.h>
+#include <tapegrad/nn/io/file.h>
 
 #include <fmt/format.h>
 

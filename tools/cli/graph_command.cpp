@@ -1,7 +1,7 @@
 #include <memory>
 
 #include <tapegrad/graph/dot.h>
-#include <tapegrad/nn/file.h>
+#include <tapegrad/nn/io/file.h>
 #include <tapegrad/tapegrad.h>
 
 #include <fmt/format.h>

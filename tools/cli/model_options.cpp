@@ -3,7 +3,7 @@
 #include <utility>
 
 #include <tapegrad/graph/errors.h>
-#include <tapegrad/nn/activations.h>
+#include <tapegrad/nn/layers/activations.h>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include <tapegrad/graph/random.h>
-#include <tapegrad/nn/multi_layer_net.h>
+#include <tapegrad/nn/layers/multi_layer_net.h>
 
 #include <CLI/CLI.hpp>
 

@@ -5,7 +5,7 @@
 #include <filesystem>
 #include <optional>
 
-#include <tapegrad/nn/file.h>
+#include <tapegrad/nn/io/file.h>
 #include <tapegrad/ops/threads.h>
 #include <tapegrad/tapegrad.h>
 

@@ -9,8 +9,8 @@ using namespace tapegrad;
 
 struct Swish {  // y = x / (1 + e^(-beta x)), with s = 1 / (1 + e^(-beta x)): dy/dx = s + beta y (1 - s)
   static constexpr auto name = "swish";
-  static constexpr std::size_t arity = 1;           // elementwise, of one operand
-  static constexpr auto keep = keeps(kIn0 | kOut);  // what the gradient reads
+  static constexpr std::size_t arity = 1;                // elementwise, of one operand
+  static constexpr auto saves = saves_for(kIn0 | kOut);  // what the gradient reads
   double beta = 1;
   auto f(auto x) const { return x / (1 + exp(-beta * x)); }
   auto vjp(auto g, auto x, auto y) const {

@@ -8,7 +8,7 @@ using namespace tapegrad;
 struct Softsign {  // y = x / (1 + |x|): dy/dx = (1 - |y|)^2
   static constexpr auto name = "softsign";
   static constexpr std::size_t arity = 1;
-  static constexpr auto keep = keeps(kOut);
+  static constexpr auto saves = saves_for(kOut);
   auto f(auto x) const { return x / (1 + abs(x)); }
   auto vjp(auto g, auto, auto y) const { return g * (1 - abs(y)) * (1 - abs(y)); }
   // Only the second derivative jumps at 0: samples keep away from it.

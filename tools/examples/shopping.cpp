@@ -1,4 +1,4 @@
-#include <tapegrad/nn/file.h>
+#include <tapegrad/nn/io/file.h>
 #include <tapegrad/tapegrad.h>
 
 #include <fmt/core.h>

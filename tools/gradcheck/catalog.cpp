@@ -90,7 +90,7 @@ void check_refuses_to_record(const detail::Problem& problem, Report& report) {
 struct Expectation {
   int order = 1;
   bool differentiable = true;
-  unsigned flat = 0;
+  unsigned nondifferentiable_inputs = 0;
   std::optional<Waiver> waiver{};
   bool proof = true;  ///< whether derivatives other than zero must be shown: by all samples in f64
 };
@@ -135,9 +135,10 @@ void conclude(Subject& s, const Expectation& e) {
     for (const InputTally& t : all.tallies()) {
       if (t.order != order) continue;
       any |= t.pass > 0;
-      bool flat = false;
-      for (unsigned i = 0; i < 32; ++i) flat |= (e.flat >> i & 1u) && t.name == fmt::format("input {}", i);
-      if (t.pass == 0 && !flat) missing.push_back(t.name);
+      bool zero_by_definition = false;
+      for (unsigned i = 0; i < 32; ++i)
+        zero_by_definition |= (e.nondifferentiable_inputs >> i & 1u) && t.name == fmt::format("input {}", i);
+      if (t.pass == 0 && !zero_by_definition) missing.push_back(t.name);
     }
     if (!any)
       s.unproven.push_back(fmt::format("order {}: no derivative other than zero in any sample", order));
@@ -203,7 +204,7 @@ Subject check_op(const Catalog::Op& op, const Options& options, const SampleChoi
   for_each_chosen(op.name, samples.all().size(), choice, options.seed, check);
   conclude(s, {.order = std::max(1, each.order),
                .differentiable = op.max_order > 0,
-               .flat = op.flat,
+               .nondifferentiable_inputs = op.nondifferentiable_inputs,
                .waiver = op.waiver,
                .proof = !choice.only && options.f64});
   return s;

@@ -39,7 +39,7 @@ class TAPEGRAD_API Catalog {
   struct Op {
     std::string name;
     std::uint8_t max_order;
-    unsigned flat;  ///< bit i: the gradient of input i is zero by definition
+    unsigned nondifferentiable_inputs;  ///< bit i: the gradient of input i is zero by definition
     void (*samples)(Samples&);
     const tapegrad::detail::OpTable* table;    ///< what the engine knows of it
     const detail::Formula* formula = nullptr;  ///< of an elementwise op
@@ -54,8 +54,9 @@ class TAPEGRAD_API Catalog {
 
   template <class... T>
   void add_ops(TypeList<T...>) {
-    (ops_.push_back({T::name, max_order_of<T>(), flat_of<T>(), &T::samples, &tapegrad::detail::table_of<T>(),
-                     detail::formula_of<T>(), branches_of<T>(), waiver_of<T>()}),
+    (ops_.push_back({T::name, max_order_of<T>(), nondifferentiable_inputs_of<T>(), &T::samples,
+                     &tapegrad::detail::table_of<T>(), detail::formula_of<T>(), branches_of<T>(),
+                     waiver_of<T>()}),
      ...);
   }
   /// By custom a module's name is that of its class after "nn.".
@@ -85,8 +86,8 @@ class TAPEGRAD_API Catalog {
     return std::nullopt;
   }
   template <class T>
-  static constexpr unsigned flat_of() {
-    if constexpr (requires { T::flat; }) return T::flat;
+  static constexpr unsigned nondifferentiable_inputs_of() {
+    if constexpr (requires { T::nondifferentiable_inputs; }) return T::nondifferentiable_inputs;
     return 0;
   }
 

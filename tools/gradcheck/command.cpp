@@ -12,7 +12,7 @@
 #include <tapegrad/gradcheck/selection.h>
 #include <tapegrad/gradcheck/self_test.h>
 #include <tapegrad/gradcheck/table.h>
-#include <tapegrad/nn/file.h>
+#include <tapegrad/nn/io/file.h>
 
 #include <fmt/format.h>
 

@@ -3,7 +3,7 @@
 
 #include <tapegrad/gradcheck/coverage.h>
 #include <tapegrad/gradcheck/reach.h>
-#include <tapegrad/ops/kernels/isa.h>
+#include <tapegrad/ops/loops/isa.h>
 
 #include <fmt/format.h>
 

@@ -279,7 +279,7 @@ class Derivatives {
               .numeric = j.numeric,
               .uncertainty = j.uncertainty,
               .step = j.step};
-    if (!session_.report.keeps(f.verdict, f.relative_error())) {
+    if (!session_.report.saves_for(f.verdict, f.relative_error())) {
       Report::count_in(session_.report.tally(input, order_), f.verdict);
       return;
     }

@@ -57,7 +57,7 @@ std::vector<Site> sites_of(const Formula& f, std::size_t gradient, const void* a
 void add_formula_faults(std::vector<Fault>& all, const Catalog::Op& op, const Samples& samples) {
   const void* attributes = samples.all().empty() ? nullptr : samples.all()[0].attributes.data();
   for (std::size_t g = 0; g < op.formula->arity; ++g) {
-    if (!op.formula->slope[g] || (op.flat >> g & 1u)) continue;
+    if (!op.formula->slope[g] || (op.nondifferentiable_inputs >> g & 1u)) continue;
     const std::vector<Site> sites = sites_of(*op.formula, g, attributes);
     for (std::size_t i = 0; i < sites.size(); ++i) {
       std::vector<Slip> slips{Slip::left, Slip::opposite};
@@ -101,7 +101,7 @@ bool applies(FaultKind kind, const Catalog::Op& op, std::size_t gradients) {
     case FaultKind::not_reduced:  // only elementwise ops stretch their operands
       return op.formula && op.formula->arity > 1;
     case FaultKind::stale_saved:
-      return std::ranges::any_of(op.table->keep, [](auto keep) { return keep != 0; });
+      return std::ranges::any_of(op.table->saves, [](auto mask) { return mask != 0; });
     default:
       return true;
   }

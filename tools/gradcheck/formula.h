@@ -5,7 +5,7 @@
 #include <utility>
 
 #include <tapegrad/gradcheck/instrumented.h>
-#include <tapegrad/ops/kernels/elementwise.h>
+#include <tapegrad/ops/loops/elementwise.h>
 #include <tapegrad/ops/op.h>
 
 /// The formulas of elementwise ops, run number by number under observation.
@@ -30,10 +30,10 @@ double observed_value(const void* attributes, const double* in) {
 
 template <class Op, std::size_t Grad, unsigned Bit>
 auto observed_operand(double x) {
-  if constexpr (Op::keep[Grad] >> Bit & 1u)
+  if constexpr (Op::saves[Grad] >> Bit & 1u)
     return Instrumented::of(x);
   else
-    return tapegrad::detail::NotKept{};
+    return tapegrad::detail::NotSaved{};
 }
 
 template <class Op, std::size_t Grad>
@@ -53,7 +53,7 @@ constexpr Formula make_formula() {
   Formula f;
   f.arity = Op::arity;
   f.value = &observed_value<Op>;
-  if constexpr (requires { Op::keep; }) [&]<std::size_t... G>(std::index_sequence<G...>) {
+  if constexpr (requires { Op::saves; }) [&]<std::size_t... G>(std::index_sequence<G...>) {
       ((f.slope[G] = &observed_slope<Op, G>), ...);
     }
   (std::make_index_sequence<Op::arity>{});

@@ -12,7 +12,7 @@
 #include <utility>
 #include <vector>
 
-#include <tapegrad/ops/kernels/parallel.h>
+#include <tapegrad/ops/loops/parallel.h>
 
 namespace tapegrad::gradcheck::detail {
 

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <vector>
 
-#include <tapegrad/ops/kernels/real.h>
+#include <tapegrad/ops/numbers/real.h>
 
 /// The number type that elementwise formulas are instantiated with to be observed: a double that tells which
 /// operations are made of it and which way every comparison goes, and that can be made to do one of its

@@ -1,8 +1,8 @@
 #include <tapegrad/gradcheck/modules.h>
-#include <tapegrad/nn/layers.h>
-#include <tapegrad/nn/multi_layer_net.h>
-#include <tapegrad/nn/sequential.h>
-#include <tapegrad/nn/standardize.h>
+#include <tapegrad/nn/layers/layers.h>
+#include <tapegrad/nn/layers/multi_layer_net.h>
+#include <tapegrad/nn/layers/sequential.h>
+#include <tapegrad/nn/layers/standardize.h>
 
 namespace tapegrad::gradcheck::detail {
 

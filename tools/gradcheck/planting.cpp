@@ -7,10 +7,10 @@
 #include <tapegrad/gradcheck/planting.h>
 #include <tapegrad/graph/vjp.h>
 #include <tapegrad/ops/define.h>
-#include <tapegrad/ops/kernels/broadcast.h>
-#include <tapegrad/ops/layout.h>
-#include <tapegrad/ops/math.h>
-#include <tapegrad/ops/reduce.h>
+#include <tapegrad/ops/elementwise/math.h>
+#include <tapegrad/ops/loops/broadcast.h>
+#include <tapegrad/ops/tensor/reduce.h>
+#include <tapegrad/ops/tensor/shape.h>
 
 #include <fmt/format.h>
 
@@ -20,9 +20,9 @@ namespace {
 
 using tapegrad::detail::Node;
 using tapegrad::detail::OpTable;
+using tapegrad::detail::RuleContext;
 using tapegrad::detail::Saved;
 using tapegrad::detail::TensorAccess;
-using tapegrad::detail::VjpContext;
 
 /// What is planted on this thread.
 struct Planted {
@@ -38,7 +38,7 @@ thread_local Planted planted;
 Tensor flat(const Tensor& g) { return reshape(g, {g.size()}); }
 
 /// Nothing where the fault cannot be made of such a gradient.
-std::optional<Tensor> spoilt(FaultKind kind, const Tensor& g, const VjpContext& c) {
+std::optional<Tensor> spoilt(FaultKind kind, const Tensor& g, const RuleContext& c) {
   const Shape shape = g.shape();
   const std::int64_t n = g.size();
   const std::int64_t results = c.output_size();
@@ -85,11 +85,11 @@ std::optional<Tensor> spoilt(FaultKind kind, const Tensor& g, const VjpContext& 
 }
 
 /// Up to rounding, of the incoming gradient too: a mean that is zero by nature is seldom so to the last bit.
-bool same_values(const VjpContext& c, const Tensor& a, const Tensor& b) {
+bool same_values(const RuleContext& c, const Tensor& a, const Tensor& b) {
   if (a.shape() != b.shape()) return false;
   const std::vector<double> x = to_doubles(a), y = to_doubles(b);
   double largest = 0;
-  for (const std::vector<double>& values : {x, to_doubles(c.gy())})
+  for (const std::vector<double>& values : {x, to_doubles(c.grad_output())})
     for (const double v : values) largest = std::max(largest, std::isfinite(v) ? std::abs(v) : 0);
   const double slack = (a.dtype() == f32 ? 1e-5 : 1e-12) * largest;
   for (std::size_t i = 0; i < x.size(); ++i)
@@ -106,12 +106,12 @@ std::vector<double> stretched(const Tensor& t, const Shape& to) {
   return to_doubles(t.shape() == to ? t.detach() : broadcast_to(t.detach(), to));
 }
 
-Tensor by_formula(VjpContext& c, std::size_t input) {
+Tensor by_formula(RuleContext& c, std::size_t input) {
   const Formula& f = *planted.op->formula;
   const Fault& fault = *planted.fault;
   const Shape shape = c.output_shape();
-  const std::vector<double> gy = stretched(c.gy(), shape);
-  const auto mask = c.node().op->keep_for(input);
+  const std::vector<double> gy = stretched(c.grad_output(), shape);
+  const auto mask = c.node().op->saves_for_input(input);
   std::vector<std::vector<double>> in(f.arity);
   for (std::size_t i = 0; i < f.arity; ++i)
     if (mask >> i & 1u) in[i] = stretched(c.input(i), shape);
@@ -141,7 +141,7 @@ class StaleValues {
  public:
   explicit StaleValues(Node& node) : node_(node) {
     std::size_t k = 0;
-    for (auto m = node.kept; m; m = Node::without_lowest(m), ++k) {
+    for (auto m = node.saved_mask; m; m = Node::without_lowest(m), ++k) {
       unsigned bit = 0;
       while (!(m >> bit & 1u)) ++bit;
       const auto& shape = bit == tapegrad::detail::kOutputBit ? *node.shape : *node.edges()[bit].shape;
@@ -187,15 +187,15 @@ struct Aside {
   Node* computed_by;
 };
 
-void run_original(VjpContext& c) { planted.op->table->vjp(c); }
+void run_original(RuleContext& c) { planted.op->table->vjp(c); }
 
 /// Runs the rule for destinations that are empty, and gives what it has put there.
 template <class F>
-void run_apart(VjpContext& c, F&& take) {
+void run_apart(RuleContext& c, F&& take) {
   Node& node = c.node();
   std::vector<Aside> all;
   for (std::size_t i = 0; i < c.inputs(); ++i) {
-    if (!c.wants(i)) continue;
+    if (!c.needs_grad(i)) continue;
     Node& to = *node.edges()[i].node;
     if (std::ranges::any_of(all, [&](const Aside& a) { return node.edges()[a.input].node == &to; })) continue;
     all.push_back({i, std::exchange(to.gradient, nullptr), to.gradient_data, to.gradient_node});
@@ -241,7 +241,7 @@ std::size_t partner_of(const Parts& parts, std::size_t k) {
 
 void differs_if(bool yes) { planted.made_a_difference |= yes; }
 
-void run_planted(VjpContext& c) {
+void run_planted(RuleContext& c) {
   const Fault& fault = *planted.fault;
   if (rule_in_use(c) != fault.rule) return run_original(c);
   switch (fault.kind) {
@@ -249,7 +249,7 @@ void run_planted(VjpContext& c) {
     case FaultKind::formula: {
       if (!planted.op->formula) return run_original(c);
       for (std::size_t i = 0; i < c.inputs(); ++i)
-        if (c.wants(i)) {
+        if (c.needs_grad(i)) {
           const Tensor g = by_formula(c, i);
           if (fault.kind == FaultKind::formula && fault.gradient == i) {
             const Fault unaltered;
@@ -268,7 +268,7 @@ void run_planted(VjpContext& c) {
       return run_original(c);
     }
     case FaultKind::mutates_incoming: {
-      Tensor g = c.gy();  // before the rule takes it
+      Tensor g = c.grad_output();  // before the rule takes it
       run_original(c);
       if (g.size() == 0) return;
       visit_floating(g.dtype(), [&]<class T> {

@@ -2,7 +2,7 @@
 
 #include <tapegrad/gradcheck/problem.h>
 #include <tapegrad/ops/define.h>
-#include <tapegrad/ops/math.h>
+#include <tapegrad/ops/elementwise/math.h>
 
 namespace tapegrad::gradcheck::detail {
 
@@ -88,7 +88,7 @@ Tensor GradientProblem::constant(std::size_t i, const Tensor& value) const {
 
 // ---- a tape ----
 
-Rule rule_in_use(const tapegrad::detail::VjpContext& c) {
+Rule rule_in_use(const tapegrad::detail::RuleContext& c) {
   if (c.recording()) return Rule::recorded;
   return tapegrad::detail::general_rules_only() ? Rule::general : Rule::usual;
 }

@@ -82,7 +82,7 @@ class GradientProblem final : public Problem {
 /// Which of an operation's rules a backward pass uses.
 enum class Rule : std::uint8_t { usual, general, recorded };
 
-Rule rule_in_use(const tapegrad::detail::VjpContext& context);
+Rule rule_in_use(const tapegrad::detail::RuleContext& context);
 
 /// While it lives, and where `on`, first-order passes of this thread use the general rules.
 class GeneralRules {

@@ -4,8 +4,8 @@
 #include <tapegrad/gradcheck/derivatives.h>
 #include <tapegrad/gradcheck/witness.h>
 #include <tapegrad/graph/values.h>
-#include <tapegrad/ops/math.h>
-#include <tapegrad/ops/reduce.h>
+#include <tapegrad/ops/elementwise/math.h>
+#include <tapegrad/ops/tensor/reduce.h>
 
 #include <fmt/format.h>
 

@@ -7,11 +7,11 @@ namespace {
 
 using tapegrad::detail::Node;
 using tapegrad::detail::OpTable;
-using tapegrad::detail::VjpContext;
+using tapegrad::detail::RuleContext;
 
 thread_local Reach* reach = nullptr;
 
-void run_observed(VjpContext& c) {
+void run_observed(RuleContext& c) {
   // The table that the node points to is the first member of what observes it.
   auto& seen = *reinterpret_cast<RuleRuns*>(const_cast<OpTable*>(c.node().op));
   bool is_f64 = c.output_dtype() == f64;

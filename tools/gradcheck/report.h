@@ -102,7 +102,7 @@ class TAPEGRAD_API Report {
   /// Adds a finding to its tally, and keeps it where it is listed or the worst so far.
   void add(Finding finding);
   /// False where add() would do no more than count: the details need not be worked out.
-  bool keeps(Verdict verdict, double relative_error) const noexcept;
+  bool saves_for(Verdict verdict, double relative_error) const noexcept;
   static void count_in(InputTally& tally, Verdict verdict) noexcept;
   void merge(const Report& other);
 

@@ -5,8 +5,8 @@
 
 #include <tapegrad/gradcheck/derivatives.h>
 #include <tapegrad/gradcheck/samples.h>
-#include <tapegrad/ops/layout.h>
 #include <tapegrad/ops/samples.h>
+#include <tapegrad/ops/tensor/shape.h>
 
 #include <fmt/format.h>
 

@@ -3,7 +3,7 @@
 
 #include <tapegrad/gradcheck/derivatives.h>
 #include <tapegrad/gradcheck/witness.h>
-#include <tapegrad/ops/kernels/parallel.h>
+#include <tapegrad/ops/loops/parallel.h>
 
 #include <fmt/format.h>
 

@@ -4,7 +4,7 @@
 #include <array>
 
 #include <tapegrad/graph/errors.h>
-#include <tapegrad/nn/file.h>
+#include <tapegrad/nn/io/file.h>
 
 #include <fmt/format.h>
 

@@ -5,9 +5,9 @@
 #include <utility>
 #include <vector>
 
-#include <tapegrad/nn/dataset.h>
-#include <tapegrad/nn/evaluate.h>
+#include <tapegrad/nn/data/dataset.h>
 #include <tapegrad/nn/module.h>
+#include <tapegrad/nn/train/evaluate.h>
 
 #include "images.h"
 #include "picture.h"

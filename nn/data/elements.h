@@ -1,0 +1,43 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include <tapegrad/graph/tensor.h>
+#include <tapegrad/nn/io/file.h>
+
+/// The elements of files, some of which are of types that tensors do not have. Not part of the library's
+/// interface.
+namespace tapegrad::nn::files {
+
+enum class Element : std::uint8_t { f16, bf16, f32, f64, i8, i16, i32, i64, u8, u16, u32, u64, boolean };
+
+std::size_t size_of(Element element);
+/// The type in which a tensor's elements are written.
+Element element_of(Dtype dtype);
+
+/// Bytes that are read once, from the first to the last.
+class ByteSource {
+ public:
+  virtual ~ByteSource() = default;
+  /// How many there are in all.
+  virtual std::uint64_t size() const = 0;
+  /// The next ones; throws FileError where they cannot be had.
+  virtual void read(void* out, std::size_t bytes) = 0;
+};
+
+class FileSource : public ByteSource {
+ public:
+  explicit FileSource(InputFile& file) : file_(file) {}
+  std::uint64_t size() const override { return file_.size(); }
+  void read(void* out, std::size_t bytes) override { file_.read(out, bytes); }
+
+ private:
+  InputFile& file_;
+};
+
+/// As many elements as the shape has, widened without loss to a type that tensors have: f16 and bf16 to f32;
+/// booleans (0, 1) and all integers to i64. Throws FileError for an integer above the largest i64.
+Tensor read_elements(ByteSource& source, const Shape& shape, Element element, bool big_endian = false);
+
+}  // namespace tapegrad::nn::files

@@ -1,0 +1,161 @@
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstdio>
+#include <memory>
+#include <new>
+#include <span>
+#include <system_error>
+
+#include <tapegrad/graph/errors.h>
+#include <tapegrad/nn/data/idx.h>
+
+#include <fmt/format.h>
+#include <zlib.h>
+
+namespace tapegrad::nn {
+
+namespace {
+
+/// The bytes of a file, decompressed where they are a gzip stream.
+class Source {
+ public:
+  explicit Source(const std::string& path) : path_(path), file_(std::fopen(path.c_str(), "rb")) {
+    if (!file_) fail(fmt::format("cannot be opened: {}", std::generic_category().message(errno)));
+    refill();
+    gzip_ = stream_.avail_in >= 2 && buffer_[0] == 0x1f && buffer_[1] == 0x8b;
+    constexpr int kGzipOnly = 16;
+    if (gzip_ && inflateInit2(&stream_, MAX_WBITS + kGzipOnly) != Z_OK) throw std::bad_alloc();
+  }
+  ~Source() {
+    if (gzip_) inflateEnd(&stream_);
+  }
+  Source(const Source&) = delete;
+  Source& operator=(const Source&) = delete;
+
+  /// As many bytes as asked, fewer only at the end of the data.
+  std::size_t read(std::span<std::uint8_t> out) {
+    std::size_t done = 0;
+    while (done < out.size()) {
+      const std::size_t n = gzip_ ? inflate_some(out.subspan(done)) : copy_some(out.subspan(done));
+      if (n == 0) break;
+      done += n;
+    }
+    return done;
+  }
+
+  [[noreturn]] void fail(const std::string& what) const {
+    throw FileError(fmt::format("'{}' {}", path_, what));
+  }
+
+ private:
+  struct Close {
+    void operator()(std::FILE* f) const { std::fclose(f); }
+  };
+
+  bool refill() {
+    const std::size_t n = std::fread(buffer_.data(), 1, buffer_.size(), file_.get());
+    if (std::ferror(file_.get()))
+      fail(fmt::format("cannot be read: {}", std::generic_category().message(errno)));
+    stream_.next_in = buffer_.data();
+    stream_.avail_in = static_cast<uInt>(n);
+    return n > 0;
+  }
+
+  std::size_t copy_some(std::span<std::uint8_t> out) {
+    if (stream_.avail_in == 0 && !refill()) return 0;
+    const std::size_t n = std::min<std::size_t>(stream_.avail_in, out.size());
+    std::copy_n(stream_.next_in, n, out.begin());
+    stream_.next_in += n;
+    stream_.avail_in -= static_cast<uInt>(n);
+    return n;
+  }
+
+  /// 0 only at the end of the last gzip member, whose checksum has then been verified.
+  std::size_t inflate_some(std::span<std::uint8_t> out) {
+    constexpr std::size_t kMost = std::size_t{1} << 30;  // zlib counts in 32 bits
+    const auto room = static_cast<uInt>(std::min(out.size(), kMost));
+    stream_.next_out = out.data();
+    stream_.avail_out = room;
+    while (stream_.avail_out == room) {
+      const bool more = stream_.avail_in > 0 || refill();
+      if (member_ended_) {
+        if (!more) return 0;
+        if (*stream_.next_in != 0x1f) fail("has other data behind its gzip stream");
+        inflateReset(&stream_);
+        member_ended_ = false;
+      }
+      if (!more) fail("is a gzip stream that ends early: the file is truncated");
+      const int result = inflate(&stream_, Z_NO_FLUSH);
+      if (result == Z_STREAM_END) {
+        member_ended_ = true;
+      } else if (result == Z_MEM_ERROR) {
+        throw std::bad_alloc();
+      } else if (result != Z_OK && result != Z_BUF_ERROR) {
+        fail(
+            fmt::format("is a corrupt gzip stream: {}", stream_.msg ? stream_.msg : "it needs a dictionary"));
+      }
+    }
+    return room - stream_.avail_out;
+  }
+
+  std::string path_;
+  std::unique_ptr<std::FILE, Close> file_;
+  std::array<std::uint8_t, 65536> buffer_;
+  z_stream stream_{};
+  bool gzip_ = false;
+  bool member_ended_ = false;
+};
+
+Shape read_shape(Source& source) {
+  std::array<std::uint8_t, 4> magic;
+  if (const std::size_t n = source.read(magic); n < magic.size())
+    source.fail(fmt::format("is no IDX file: it holds {} bytes, the header alone has 4 and more", n));
+  constexpr std::uint8_t kUnsignedByte = 8;
+  if (magic[0] != 0 || magic[1] != 0)
+    source.fail(fmt::format("is no IDX file: it starts with {:02x}, expected 00 00 08 and the number of axes",
+                            fmt::join(magic, " ")));
+  if (magic[2] != kUnsignedByte)
+    source.fail(
+        fmt::format("holds elements of IDX type {:02x}; only 08, unsigned bytes, is supported", magic[2]));
+  const std::size_t rank = magic[3];
+  if (rank < 1 || rank > 4) source.fail(fmt::format("has {} axes, expected 1 to 4", rank));
+
+  std::array<std::int64_t, 4> dims{};
+  for (std::size_t i = 0; i < rank; ++i) {
+    std::array<std::uint8_t, 4> b;
+    if (source.read(b) < b.size()) source.fail(fmt::format("ends within its header of {} extents", rank));
+    dims[i] =
+        std::int64_t{b[0]} << 24 | std::int64_t{b[1]} << 16 | std::int64_t{b[2]} << 8 | std::int64_t{b[3]};
+  }
+  const std::span<const std::int64_t> given(dims.data(), rank);
+  try {
+    return Shape(given);
+  } catch (const ShapeError&) {
+    source.fail(fmt::format("announces [{}] elements, which no file holds", fmt::join(given, ", ")));
+  }
+}
+
+}  // namespace
+
+IdxArray read_idx(const std::string& path) {
+  Source source(path);
+  IdxArray array{read_shape(source), {}};
+  const auto expected = static_cast<std::size_t>(array.shape.size());
+  std::size_t done = 0;
+  while (done < expected) {
+    array.bytes.resize(std::min(expected, std::max<std::size_t>(2 * done, 1 << 20)));
+    const std::size_t n = source.read(std::span(array.bytes).subspan(done));
+    done += n;
+    if (done < array.bytes.size())
+      source.fail(fmt::format("is truncated: its header announces {} = {} bytes of data, it holds {}",
+                              to_string(array.shape), expected, done));
+  }
+  std::array<std::uint8_t, 1> extra;
+  if (source.read(extra) > 0)
+    source.fail(fmt::format("holds more than the {} = {} bytes of data that its header announces",
+                            to_string(array.shape), expected));
+  return array;
+}
+
+}  // namespace tapegrad::nn

@@ -1,0 +1,87 @@
+#pragma once
+
+#include <cstdint>
+#include <iterator>
+
+#include <tapegrad/graph/export.h>
+#include <tapegrad/graph/random.h>
+#include <tapegrad/nn/data/dataset.h>
+
+namespace tapegrad::nn {
+
+/// Batches of a dataset, one after the other: `for (const Batch& b : loader.epoch(0))`. A batch is made when
+/// the loop reaches it and given up when the loop goes on, so that the next one is made in its memory unless
+/// a copy is held.
+class TAPEGRAD_API Batches {
+ public:
+  class Iterator {
+   public:
+    const Batch& operator*() const { return range_->current_; }
+    const Batch* operator->() const { return &range_->current_; }
+    Iterator& operator++() {
+      range_->advance();
+      return *this;
+    }
+    bool operator==(std::default_sentinel_t) const { return range_->current_.size() == 0; }
+
+   private:
+    friend class Batches;
+    explicit Iterator(Batches* range) : range_(range) {}
+    Batches* range_;
+  };
+
+  /// Starts from the first batch.
+  Iterator begin();
+  std::default_sentinel_t end() const { return {}; }
+  /// Number of batches.
+  std::int64_t size() const noexcept { return count_; }
+
+ private:
+  friend class DataLoader;
+  friend TAPEGRAD_API Batches in_order(const Dataset& data, std::int64_t at_most);
+  Batches(const Dataset& data, const Tensor& order, std::int64_t batch, std::int64_t count)
+      : data_(data), order_(order), batch_(batch), count_(count) {}
+  void advance();
+
+  Dataset data_;
+  Tensor order_;  ///< i64, or undefined: in order
+  std::int64_t batch_;
+  std::int64_t count_;
+  std::int64_t next_ = 0;
+  Batch current_;
+};
+
+struct LoaderOptions {
+  std::int64_t batch = 100;  ///< items in a batch
+  bool shuffle = true;
+  bool drop_last = false;  ///< leave out a last batch that is not full
+  std::uint64_t seed = 0;
+};
+
+/// Mini-batches for training. Which items an epoch's batches hold depends on the seed and the epoch's number
+/// alone.
+class TAPEGRAD_API DataLoader {
+ public:
+  /// Throws ArgumentError for data without items, and a batch size below 1 or above their number.
+  explicit DataLoader(Dataset data, const LoaderOptions& options = {});
+
+  const Dataset& data() const noexcept { return data_; }
+  std::int64_t batch_size() const noexcept { return options_.batch; }
+  /// Batches in an epoch.
+  std::int64_t size() const noexcept;
+  /// Every item once (with drop_last: but for the remainder), in an order of this epoch's own where they are
+  /// shuffled.
+  Batches epoch(std::uint64_t number) const;
+  /// A batch of items drawn with replacement, as np.random.choice does: for training that counts iterations.
+  Batch sample(Generator& generator) const;
+
+ private:
+  Dataset data_;
+  LoaderOptions options_;
+};
+
+/// All items in order in batches of `at_most` items, the last with the remainder: for evaluation.
+/// Throws ArgumentError for an `at_most` below 1.
+TAPEGRAD_API Batches in_order(const Dataset& data, std::int64_t at_most);
+
+}  // namespace tapegrad::nn

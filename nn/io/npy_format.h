@@ -1,0 +1,20 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include <tapegrad/graph/tensor.h>
+#include <tapegrad/nn/data/elements.h>
+
+/// The .npy format, wherever its bytes lie. Not part of the library's interface.
+namespace tapegrad::nn::npy {
+
+inline constexpr std::string_view kMagic = "\x93NUMPY";
+
+/// All of the source as an array. Throws FileError saying what is wrong with it.
+Tensor read(files::ByteSource& source);
+
+/// What precedes the elements of a tensor in a file.
+std::string header_of(const Tensor& tensor);
+
+}  // namespace tapegrad::nn::npy

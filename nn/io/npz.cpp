@@ -1,0 +1,99 @@
+#include <set>
+#include <string_view>
+#include <utility>
+
+#include <tapegrad/graph/errors.h>
+#include <tapegrad/nn/data/elements.h>
+#include <tapegrad/nn/io/file.h>
+#include <tapegrad/nn/io/npy_format.h>
+#include <tapegrad/nn/io/npz.h>
+#include <tapegrad/nn/io/safetensors.h>
+#include <tapegrad/nn/io/zip.h>
+
+#include <fmt/format.h>
+
+namespace tapegrad::nn::npz {
+
+using tapegrad::detail::TensorAccess;
+
+namespace {
+
+constexpr std::string_view kSuffix = ".npy";
+
+class Source : public files::ByteSource {
+ public:
+  explicit Source(zip::Content& content) : content_(content) {}
+  std::uint64_t size() const override { return content_.size(); }
+  void read(void* out, std::size_t bytes) override { content_.read(out, bytes); }
+
+ private:
+  zip::Content& content_;
+};
+
+Tensor read_array(zip::Reader& archive, const zip::Entry& entry) {
+  zip::Content content(archive, entry);
+  Source source(content);
+  Tensor tensor = npy::read(source);
+  content.verify();
+  return tensor;
+}
+
+SavedState read_archive(const std::string& path) {
+  zip::Reader archive(path);
+  SavedState saved;
+  // A comment of another program's is no metadata of ours.
+  if (archive.comment().starts_with(fmt::format("{{\"{}\":", safetensors::kMetadata)))
+    saved.metadata = safetensors::read_header(archive.comment()).metadata;
+  std::set<std::string_view> names;
+  for (const zip::Entry& entry : archive.entries()) {
+    std::string name = entry.name;
+    try {
+      if (!name.ends_with(kSuffix)) throw FileError("it is no .npy file");
+      name.resize(name.size() - kSuffix.size());
+      if (!safetensors::is_utf8(name)) throw FileError("its name is not UTF-8");
+      if (!names.insert(entry.name).second) throw FileError("its name is given twice");
+      saved.tensors.emplace_back(name, read_array(archive, entry));
+    } catch (const FileError& e) {
+      throw FileError(fmt::format("array '{}': {}", name, e.what()));
+    }
+  }
+  return saved;
+}
+
+}  // namespace
+
+void save(const std::string& path, const State& state, const Metadata& metadata) {
+  constexpr std::size_t kLongestName = zip::kLongestText - kSuffix.size();
+  for (const auto& [name, tensor] : state) {
+    if (!safetensors::is_utf8(name))
+      throw ArgumentError(fmt::format("save_state: the text '{}' is not UTF-8", name));
+    // Python takes the byte 0 for the end of a name.
+    if (name.find('\0') != std::string::npos || name.size() > kLongestName)
+      throw ArgumentError(fmt::format(
+          "save_state: a name in a .npz file has up to {} bytes and no byte 0; one of {} bytes is given",
+          kLongestName, name.size()));
+  }
+  const std::string comment = metadata.empty() ? "" : safetensors::write_header({{}, metadata});
+  if (comment.size() > zip::kLongestText)
+    throw ArgumentError(fmt::format(
+        "save_state: the metadata takes {} bytes, a .npz file has room for {}; save as .safetensors",
+        comment.size(), zip::kLongestText));
+  AtomicFile file(path);
+  zip::Writer archive(file);
+  for (const auto& [name, tensor] : state)
+    archive.add(name + std::string(kSuffix), npy::header_of(tensor),
+                {reinterpret_cast<const char*>(TensorAccess::data(tensor)),
+                 static_cast<std::size_t>(tensor.size()) * size_of(tensor.dtype())});
+  archive.finish(comment);
+  file.commit();
+}
+
+SavedState load(const std::string& path) {
+  try {
+    return read_archive(path);
+  } catch (const FileError& e) {
+    throw FileError(fmt::format("'{}' is a damaged .npz file, or another zip file: {}", path, e.what()));
+  }
+}
+
+}  // namespace tapegrad::nn::npz

@@ -1,0 +1,101 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <tapegrad/nn/io/file.h>
+
+/// Zip files (PKWARE: .ZIP File Format Specification 6.3), as far as NumPy's archives need them: stored and
+/// deflated entries, sizes of 64 bits. Not part of the library's interface.
+///
+/// On zlib alone, which is here for other files anyway. Of Debian's libraries minizip 1.1 takes bytes behind
+/// a file's end for zeros, so that a truncated archive can pass for an empty one, and does not understand
+/// sizes of 64 bits; libzip would have every program load libcrypto, for encryption.
+namespace tapegrad::nn::zip {
+
+/// How a zip file starts, and one without entries.
+inline constexpr std::string_view kMagic = "PK\3\4";
+inline constexpr std::string_view kMagicOfNone = "PK\5\6";
+/// Of a name and of the comment.
+inline constexpr std::size_t kLongestText = 65'535;
+
+struct Entry {
+  std::string name;
+  bool deflated = false;
+  std::uint32_t crc = 0;
+  std::uint64_t packed = 0;    ///< bytes in the file
+  std::uint64_t size = 0;      ///< bytes of the content
+  std::uint64_t position = 0;  ///< of its local header at first, of its data in Reader::entries()
+};
+
+/// What a zip file holds. All bounds have been checked: every entry's data lies in the file, no two overlap,
+/// and none announces more than deflate could have packed into its bytes, which bounds what can be unpacked
+/// by 1032 times the file's size.
+class Reader {
+ public:
+  /// Throws FileError for anything but a whole zip file of stored and deflated entries.
+  explicit Reader(const std::string& path);
+
+  const std::vector<Entry>& entries() const { return entries_; }
+  const std::string& comment() const { return comment_; }
+
+ private:
+  friend class Content;
+  struct Directory;
+  Directory find_directory();
+  std::string bytes_at(std::uint64_t position, std::uint64_t count);
+  void find_data(Entry& entry, std::uint64_t end);
+
+  InputFile file_;
+  std::vector<Entry> entries_;
+  std::string comment_;
+};
+
+/// The content of one entry, read from its first byte to its last. One at a time for each reader.
+class Content {
+ public:
+  Content(Reader& archive, const Entry& entry);
+  ~Content();
+  Content(const Content&) = delete;
+  Content& operator=(const Content&) = delete;
+
+  std::uint64_t size() const { return entry_.size; }
+  /// Throws FileError where the data is corrupt or ends early.
+  void read(void* out, std::size_t bytes);
+  /// Once all is read: throws FileError where more follows, or the checksum is another.
+  void verify();
+
+ private:
+  struct Inflater;
+  std::size_t inflate_some(char* out, std::size_t bytes);
+
+  InputFile& file_;
+  const Entry& entry_;
+  std::uint64_t packed_left_;
+  std::uint32_t crc_ = 0;
+  std::unique_ptr<Inflater> inflater_;
+};
+
+/// Writes a zip file of stored entries. They carry the first day that the format knows, not today's date: the
+/// same content makes the same file.
+class Writer {
+ public:
+  explicit Writer(AtomicFile& file) : file_(file) {}
+  /// An entry of which `head` and `data` are the content; the name is UTF-8.
+  void add(const std::string& name, std::string_view head, std::string_view data);
+  void finish(const std::string& comment);
+
+ private:
+  void write(std::string_view bytes);
+
+  AtomicFile& file_;
+  std::uint64_t position_ = 0;
+  std::uint64_t count_ = 0;
+  std::string directory_;
+};
+
+}  // namespace tapegrad::nn::zip

@@ -1,0 +1,69 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <tapegrad/graph/export.h>
+#include <tapegrad/graph/random.h>
+#include <tapegrad/graph/tensor.h>
+#include <tapegrad/nn/init.h>
+#include <tapegrad/nn/layers/sequential.h>
+#include <tapegrad/nn/layers/standardize.h>
+#include <tapegrad/nn/module.h>
+#include <tapegrad/optim/parameters.h>
+
+namespace tapegrad::nn {
+
+struct MultiLayerOptions {
+  std::vector<std::int64_t> hidden{100};  ///< widths of the hidden layers; none: one affine layer
+  std::string activation = "relu";        ///< behind each hidden layer, see make_activation
+  std::optional<Init> init{};             ///< of the weights; not given: init_for(activation)
+  bool batch_norm = false;                ///< before each activation
+  double dropout = 0;                     ///< ratio of the Dropout behind each activation; 0: none
+  std::optional<double> weight_decay{};   ///< see MultiLayerNet::groups
+  /// Given: a Standardize layer in front, "standardize".
+  std::optional<InputStatistics> standardize{};
+  Dtype dtype = f32;
+};
+
+/// A fully connected network of any depth, as the MultiLayerNet and MultiLayerNetExtend of "Deep Learning
+/// from Scratch": for each hidden layer i the layers affine<i>, norm<i>, <activation><i> and dropout<i>,
+/// those that the options ask for; then a last affine layer, without an activation.
+///
+///     Generator rng(0);
+///     nn::MultiLayerNet net(784, 10, rng, {.hidden = {100, 100}, .batch_norm = true, .weight_decay = 1e-4});
+///     optim::Adam adam(net.groups(), 0.001);
+class TAPEGRAD_API MultiLayerNet final : public Module {
+ public:
+  /// Draws the weights from the generator, and the seeds of the dropouts. Throws ArgumentError for a width
+  /// below 1, an unknown activation, a dropout outside [0, 1) and a decay that is negative or not finite,
+  /// and what Standardize throws.
+  MultiLayerNet(std::int64_t inputs, std::int64_t outputs, Generator& generator,
+                const MultiLayerOptions& options = {});
+
+  /// The layers, by position or name: net.layers()["relu1"].
+  const Sequential& layers() const noexcept { return layers_; }
+  const MultiLayerOptions& options() const noexcept { return options_; }
+  /// The parameters for an optimizer: with a weight decay, that for the weights, and none for the biases and
+  /// the parameters of batch normalisation, as in the book; otherwise all alike.
+  optim::ParameterGroups groups() const;
+  /// As in "784-100-100-10 relu he, standardised inputs, batch norm, dropout 0.2, weight decay 0.0001".
+  std::string describe() const;
+
+  void visit(Visitor& v) override;
+  Tensor forward(const Tensor& x) override;
+  std::unique_ptr<Module> blank() const override;
+
+ private:
+  MultiLayerNet() = default;
+
+  MultiLayerOptions options_;
+  std::int64_t inputs_ = 0;
+  std::int64_t outputs_ = 0;
+  Sequential layers_;
+};
+
+}  // namespace tapegrad::nn

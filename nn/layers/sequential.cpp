@@ -1,0 +1,53 @@
+#include <algorithm>
+
+#include <tapegrad/graph/errors.h>
+#include <tapegrad/nn/layers/sequential.h>
+
+#include <fmt/format.h>
+
+namespace tapegrad::nn {
+
+void Sequential::add(std::string name, std::unique_ptr<Module> module) {
+  if (!module) throw ArgumentError(fmt::format("sequential: the layer '{}' is a null pointer", name));
+  if (name.empty() || name.find('.') != std::string::npos)
+    throw ArgumentError(
+        fmt::format("sequential: '{}' cannot name a layer; a name is not empty and has no dot", name));
+  if (std::ranges::find(layers_, name, &Layer::name) != layers_.end())
+    throw ArgumentError(fmt::format("sequential: there is a layer '{}' already", name));
+  layers_.push_back({std::move(name), std::move(module)});
+}
+
+Module& Sequential::operator[](std::size_t index) const {
+  if (index >= layers_.size())
+    throw ArgumentError(fmt::format("sequential: no layer {}; there are {}", index, layers_.size()));
+  return *layers_[index].module;
+}
+
+Module& Sequential::operator[](std::string_view name) const {
+  const auto layer = std::ranges::find(layers_, name, &Layer::name);
+  if (layer == layers_.end()) {
+    std::string names;
+    for (const Layer& l : layers_) names += fmt::format("{}'{}'", names.empty() ? "" : ", ", l.name);
+    throw ArgumentError(
+        fmt::format("sequential: no layer '{}'; there are {}", name, names.empty() ? "none" : names));
+  }
+  return *layer->module;
+}
+
+void Sequential::visit(Visitor& v) {
+  for (const Layer& l : layers_) v(l.name, *l.module);
+}
+
+Tensor Sequential::forward(const Tensor& x) {
+  Tensor y = x;
+  for (const Layer& l : layers_) y = call(*l.module, l.name, y);
+  return y;
+}
+
+std::unique_ptr<Module> Sequential::blank() const {
+  auto copy = std::make_unique<Sequential>();
+  for (const Layer& l : layers_) copy->add(l.name, l.module->blank());
+  return copy;
+}
+
+}  // namespace tapegrad::nn

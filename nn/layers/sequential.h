@@ -1,0 +1,97 @@
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include <tapegrad/graph/errors.h>
+#include <tapegrad/graph/export.h>
+#include <tapegrad/graph/tensor.h>
+#include <tapegrad/nn/layers/layers.h>
+#include <tapegrad/nn/module.h>
+
+namespace tapegrad::nn {
+
+/// A layer with the name it is to have in a Sequential: named("fc1", Affine(784, 50, rng)).
+template <class L>
+struct Named {
+  std::string name;
+  L layer;
+};
+template <class L>
+requires(!std::is_lvalue_reference_v<L>) Named<L> named(std::string name, L&& layer) {
+  return {std::move(name), std::move(layer)};
+}
+
+/// Layers one after the other, each applied to the result of the one before; none at all is the identity.
+///
+///     Generator rng(0);
+///     nn::Sequential net{nn::Affine(784, 50, rng), nn::Relu(), nn::Affine(50, 10, rng)};
+///
+/// A layer is a module, moved in, also another Sequential; a unique_ptr to one; or a function of a tensor,
+/// such as a lambda. They are called "0", "1", ... by their position, unless named. Braces, as above, make
+/// C++ evaluate the layers in this order, so that each gets the same random numbers with any compiler; with
+/// parentheses the order is the compiler's.
+class TAPEGRAD_API Sequential final : public Module {
+ public:
+  Sequential() = default;
+  template <class... L>
+  requires(sizeof...(L) > 0 && !(sizeof...(L) == 1 && (std::is_same_v<std::remove_cvref_t<L>, Sequential> &&
+                                                       ...))) explicit Sequential(L&&... layers) {
+    (append(std::forward<L>(layers)), ...);
+  }
+
+  /// Adds a layer at the end. Throws ArgumentError for a name that is empty, has a dot, or is taken, and for
+  /// a null pointer.
+  template <class L>
+  Sequential& append(L&& layer) {
+    return append(std::to_string(size()), std::forward<L>(layer));
+  }
+  template <class L>
+  Sequential& append(Named<L> named) {
+    return append(std::move(named.name), std::move(named.layer));
+  }
+  template <class L>
+  Sequential& append(std::string name, L&& layer) {
+    static_assert(!std::is_lvalue_reference_v<L> || !std::is_base_of_v<Module, std::remove_cvref_t<L>>,
+                  "a module is moved into a Sequential: append(std::move(layer))");
+    using M = std::remove_cvref_t<L>;
+    if constexpr (std::is_convertible_v<L&&, std::unique_ptr<Module>>)
+      add(std::move(name), std::forward<L>(layer));
+    else if constexpr (std::is_base_of_v<Module, M>)
+      add(std::move(name), std::make_unique<M>(std::move(layer)));
+    else
+      add(std::move(name), std::make_unique<Function<std::decay_t<L>>>(std::forward<L>(layer)));
+    return *this;
+  }
+
+  std::size_t size() const noexcept { return layers_.size(); }
+  /// A layer by position or name. Throws ArgumentError where there is none.
+  Module& operator[](std::size_t index) const;
+  Module& operator[](std::string_view name) const;
+  /// The same as its own class: net.get<Affine>(0).weight(). Throws ArgumentError where it is of another.
+  template <class M, class Key>
+  M& get(const Key& key) const {
+    if (auto* layer = dynamic_cast<M*>(&(*this)[key])) return *layer;
+    throw ArgumentError("sequential: the layer asked for is of another class");
+  }
+
+  void visit(Visitor& v) override;
+  Tensor forward(const Tensor& x) override;
+  std::unique_ptr<Module> blank() const override;
+
+ private:
+  struct Layer {
+    std::string name;
+    std::unique_ptr<Module> module;
+  };
+  void add(std::string name, std::unique_ptr<Module> module);
+
+  std::vector<Layer> layers_;
+};
+
+}  // namespace tapegrad::nn

@@ -1,0 +1,122 @@
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <numeric>
+#include <span>
+#include <vector>
+
+#include <tapegrad/graph/errors.h>
+#include <tapegrad/nn/data/loader.h>
+#include <tapegrad/nn/layers/standardize.h>
+#include <tapegrad/ops/elementwise/math.h>
+
+#include <fmt/format.h>
+
+namespace tapegrad::nn {
+
+namespace {
+
+/// The sum over the items of of_feature(x, feature), for each feature.
+template <class T, class F>
+std::vector<double> sums(const Dataset& data, std::size_t features, F&& of_feature) {
+  std::vector<double> sum(features);
+  for (const Batch& b : in_order(data, 1000)) {
+    const std::span<const T> x = b.x.values<T>();
+    for (std::size_t item = 0; item < x.size(); item += features)
+      for (std::size_t k = 0; k < features; ++k) sum[k] += of_feature(static_cast<double>(x[item + k]), k);
+  }
+  return sum;
+}
+
+/// All features as one.
+void join(std::vector<double>& sum) {
+  std::fill(sum.begin(), sum.end(), std::accumulate(sum.begin(), sum.end(), 0.0));
+}
+
+}  // namespace
+
+InputStatistics input_statistics(const Dataset& data, PerFeature per_feature) {
+  if (data.size() == 0) throw ArgumentError("input_statistics: the data set has no items");
+  const Shape& shape = data.input_shape();
+  const Tensor first = data.batch(0, 1).x;
+  if (!is_floating(first.dtype()))
+    throw DtypeError("input_statistics: the inputs are integers; cast them to f32 or f64");
+  const bool all = per_feature == PerFeature::no;
+  const auto features = static_cast<std::size_t>(shape.size());
+  if (features == 0)
+    throw ArgumentError(fmt::format("input_statistics: inputs {} have no features", to_string(shape)));
+  const double count = static_cast<double>(data.size()) * (all ? static_cast<double>(features) : 1);
+
+  const Shape result_shape = all ? Shape{} : shape;
+  InputStatistics result{Tensor::empty(result_shape, first.dtype()),
+                         Tensor::empty(result_shape, first.dtype())};
+  visit_floating(first.dtype(), [&]<class T> {
+    // Summed are differences from one of the values: a constant has exactly that mean, and the variance 0.
+    std::vector<double> mean(first.values<T>().begin(), first.values<T>().end());
+    if (all) std::fill(mean.begin(), mean.end(), mean.front());
+    std::vector<double> sum = sums<T>(data, features, [&](double x, std::size_t k) { return x - mean[k]; });
+    if (all) join(sum);
+    for (std::size_t k = 0; k < features; ++k) {
+      mean[k] += sum[k] / count;
+      if (!std::isfinite(mean[k]))
+        throw NonFinite(all ? "input_statistics: some inputs are not finite"
+                            : fmt::format("input_statistics: feature {} is not finite in all items", k));
+    }
+    sum = sums<T>(data, features, [&](double x, std::size_t k) { return (x - mean[k]) * (x - mean[k]); });
+    if (all) join(sum);
+    const std::span<T> means = result.mean.mutable_values<T>();
+    const std::span<T> deviations = result.deviation.mutable_values<T>();
+    for (std::size_t k = 0; k < means.size(); ++k) {
+      means[k] = static_cast<T>(mean[k]);
+      deviations[k] = static_cast<T>(std::sqrt(sum[k] / count));
+      if (deviations[k] == 0) deviations[k] = 1;
+    }
+  });
+  return result;
+}
+
+Standardize::Standardize(const InputStatistics& statistics)
+    : mean_(statistics.mean), deviation_(statistics.deviation) {
+  if (!mean_.defined() || !deviation_.defined())
+    throw ArgumentError("standardize: the mean or the deviation is an undefined tensor");
+  if (mean_.shape() != deviation_.shape())
+    throw ShapeError(fmt::format("standardize: the mean is {}, the deviation {}; they must be of one shape",
+                                 to_string(mean_.shape()), to_string(deviation_.shape())));
+  if (mean_.dtype() != deviation_.dtype() || !is_floating(mean_.dtype()))
+    throw DtypeError(
+        fmt::format("standardize: the mean is {}, the deviation {}; both must be f32 or both f64",
+                    name_of(mean_.dtype()), name_of(deviation_.dtype())));
+  visit_floating(mean_.dtype(), [&]<class T> {
+    for (const T m : mean_.values<T>())
+      if (!std::isfinite(m))
+        throw ArgumentError(fmt::format("standardize: a mean is {}; it must be finite", m));
+    for (const T d : deviation_.values<T>())
+      if (!(d > 0 && std::isfinite(d)))
+        throw ArgumentError(fmt::format("standardize: a deviation is {}; it must be positive and finite", d));
+  });
+}
+
+void Standardize::visit(Visitor& v) {
+  v("mean", mean_);
+  v("deviation", deviation_);
+}
+
+Tensor Standardize::forward(const Tensor& x) {
+  const Shape& of = mean_.shape();
+  bool fits = x.rank() > of.rank();
+  for (std::size_t k = 1; fits && k <= of.rank(); ++k) {
+    const std::int64_t own = of[of.rank() - k];
+    fits = own == 1 || own == x.shape()[x.rank() - k];
+  }
+  if (!fits)
+    throw ShapeError(fmt::format("{}: input {}; the statistics are of items {}", op_label("standardize"),
+                                 to_string(x.shape()), to_string(of)));
+  return (x - mean_) / deviation_;
+}
+
+std::unique_ptr<Module> Standardize::blank() const {
+  return std::make_unique<Standardize>(InputStatistics{mean_, deviation_});
+}
+
+}  // namespace tapegrad::nn

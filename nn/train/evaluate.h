@@ -1,0 +1,58 @@
+#pragma once
+
+#include <concepts>
+#include <cstdint>
+#include <limits>
+#include <type_traits>
+#include <utility>
+
+#include <tapegrad/graph/callback.h>
+#include <tapegrad/graph/export.h>
+#include <tapegrad/graph/tensor.h>
+#include <tapegrad/nn/data/dataset.h>
+#include <tapegrad/nn/module.h>
+
+namespace tapegrad::nn {
+
+/// The loss of outputs y for targets t: one number, the mean over the batch.
+using Loss = Callback<Tensor(const Tensor& y, const Tensor& t)>;
+/// A figure of merit of outputs y for targets t, the higher the better: the mean over the batch.
+using Metric = Callback<double(const Tensor& y, const Tensor& t)>;
+
+/// What training minimises and what it is judged by: softmax_with_loss and accuracy, unless another loss is
+/// given, with or without a metric.
+///
+///     Objective()      Objective(nn::MSELoss())      Objective(my_loss, my_metric)
+class TAPEGRAD_API Objective {
+ public:
+  Objective();
+  template <class L>
+  requires(!std::same_as<std::remove_cvref_t<L>, Objective> && std::convertible_to<L&&, Loss>)
+      Objective(L&& loss, Metric metric = {})
+      : loss_(std::forward<L>(loss)), metric_(std::move(metric)) {}
+
+  bool has_metric() const noexcept { return static_cast<bool>(metric_); }
+  Tensor loss(const Tensor& y, const Tensor& t) const { return loss_(y, t); }
+  /// NaN where there is no metric.
+  double metric(const Tensor& y, const Tensor& t) const {
+    return metric_ ? metric_(y, t) : std::numeric_limits<double>::quiet_NaN();
+  }
+
+ private:
+  Loss loss_;
+  Metric metric_;
+};
+
+/// Means over the items of a data set. NaN: not measured.
+struct Score {
+  double loss = std::numeric_limits<double>::quiet_NaN();
+  double metric = std::numeric_limits<double>::quiet_NaN();
+};
+
+/// The network's loss and metric on all of the data, in evaluation mode, in batches of at most `batch` items.
+/// Each module has its mode again afterwards; nothing is recorded. Throws ArgumentError for data without
+/// items.
+TAPEGRAD_API Score evaluate(Module& net, const Dataset& data, const Objective& objective = {},
+                            std::int64_t batch = 1000);
+
+}  // namespace tapegrad::nn

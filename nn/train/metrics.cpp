@@ -1,0 +1,66 @@
+#include <span>
+#include <vector>
+
+#include <tapegrad/graph/errors.h>
+#include <tapegrad/nn/train/metrics.h>
+#include <tapegrad/ops/loops/row_loops.h>
+
+#include <fmt/format.h>
+
+namespace tapegrad::nn {
+
+namespace {
+
+/// Calls f(row, class index) for the rows of a matrix with at least one column.
+template <class F>
+void each_greatest(const Tensor& matrix, F f) {
+  const std::int64_t columns = matrix.dim(1);
+  visit_dtype(matrix.dtype(), [&]<class T> {
+    const T* row = matrix.values<T>().data();
+    for (std::int64_t i = 0; i < matrix.dim(0); ++i, row += columns)
+      f(static_cast<std::size_t>(i),
+        static_cast<std::size_t>(tapegrad::detail::index_of_greatest(row, columns)));
+  });
+}
+
+}  // namespace
+
+std::int64_t count_correct(const Tensor& scores, const Tensor& labels) {
+  if (!scores.defined() || !labels.defined())
+    throw ArgumentError("accuracy: the scores or the labels are an undefined tensor");
+  const bool indices = labels.rank() == 1;
+  if (scores.rank() != 2 || scores.dim(1) == 0 ||
+      (indices ? labels.dim(0) != scores.dim(0) : labels.shape() != scores.shape()))
+    throw ShapeError(
+        fmt::format("accuracy: scores {} and labels {} given, expected scores [n, classes] and labels "
+                    "[n] or [n, classes]",
+                    to_string(scores.shape()), to_string(labels.shape())));
+  std::int64_t correct = 0;
+  if (indices) {
+    if (labels.dtype() != i64)
+      throw DtypeError(fmt::format("accuracy: labels {} are class indices and must be i64, not {}",
+                                   to_string(labels.shape()), name_of(labels.dtype())));
+    const std::span<const std::int64_t> wanted = labels.values<std::int64_t>();
+    for (std::size_t i = 0; i < wanted.size(); ++i)
+      if (wanted[i] < 0 || wanted[i] >= scores.dim(1))
+        throw ArgumentError(
+            fmt::format("accuracy: label {} of row {} is outside 0 ... {}", wanted[i], i, scores.dim(1) - 1));
+    each_greatest(scores, [&](std::size_t i, std::size_t at) {
+      correct += static_cast<std::int64_t>(at) == wanted[i];
+    });
+  } else {
+    std::vector<std::size_t, tapegrad::detail::PoolAllocator<std::size_t>> wanted(
+        static_cast<std::size_t>(labels.dim(0)));
+    each_greatest(labels, [&](std::size_t i, std::size_t at) { wanted[i] = at; });
+    each_greatest(scores, [&](std::size_t i, std::size_t at) { correct += at == wanted[i]; });
+  }
+  return correct;
+}
+
+double accuracy(const Tensor& scores, const Tensor& labels) {
+  const std::int64_t correct = count_correct(scores, labels);
+  if (scores.dim(0) == 0) throw ArgumentError("accuracy: there are no rows to judge");
+  return static_cast<double>(correct) / static_cast<double>(scores.dim(0));
+}
+
+}  // namespace tapegrad::nn

@@ -1,0 +1,32 @@
+#pragma once
+
+#include <cstdio>
+#include <memory>
+#include <string_view>
+
+#include <tapegrad/graph/export.h>
+#include <tapegrad/nn/train/trainer.h>
+
+namespace tapegrad::nn {
+
+/// Shows how a training goes on: on a terminal one line with a bar that is rewritten in place, at most ten
+/// times a second; behind each epoch a line that stays, with what was reached. Where the output is a file or
+/// a pipe, only the latter. A cheap handle: copies share the line.
+///
+///     const nn::Progress progress;
+///     nn::Trainer trainer(net, adam, {.epochs = 20, .on_batch = progress, .on_epoch = progress});
+class TAPEGRAD_API Progress {
+ public:
+  explicit Progress(std::FILE* out = stdout);
+
+  void operator()(const Trainer& trainer, const BatchReport& report) const;
+  void operator()(const Trainer& trainer, const EpochReport& report) const;
+  /// Prints a line that stays, of one's own.
+  void line(std::string_view text) const;
+
+ private:
+  class Line;
+  std::shared_ptr<Line> line_;
+};
+
+}  // namespace tapegrad::nn

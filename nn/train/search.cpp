@@ -1,0 +1,122 @@
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <exception>
+#include <mutex>
+#include <set>
+#include <thread>
+
+#include <tapegrad/graph/errors.h>
+#include <tapegrad/graph/random.h>
+#include <tapegrad/nn/train/search.h>
+
+#include <fmt/format.h>
+
+namespace tapegrad::nn {
+
+double Trial::operator[](std::string_view name) const {
+  for (const auto& [known, value] : values)
+    if (known == name) return value;
+  std::string names;
+  for (const auto& [known, value] : values) names += fmt::format("{}'{}'", names.empty() ? "" : ", ", known);
+  throw ArgumentError(fmt::format("trial: no hyper-parameter '{}'; there are {}", name, names));
+}
+
+namespace {
+
+void require(const std::vector<Range>& ranges, const SearchOptions& options) {
+  if (ranges.empty()) throw ArgumentError("search: no ranges given; there is nothing to look for");
+  if (options.trials < 1)
+    throw ArgumentError(fmt::format("search: {} trials; there must be at least one", options.trials));
+  if (options.threads < 1)
+    throw ArgumentError(fmt::format("search: {} threads; there must be at least one", options.threads));
+  std::set<std::string_view> names;
+  for (const Range& r : ranges) {
+    if (r.name.empty()) throw ArgumentError("search: a range has no name");
+    if (!names.insert(r.name).second)
+      throw ArgumentError(fmt::format("search: two ranges are called '{}'", r.name));
+    if (!std::isfinite(r.lo) || !std::isfinite(r.hi) || !(r.lo <= r.hi))
+      throw ArgumentError(fmt::format("search: '{}' ranges from {} to {}; it must be finite and not empty",
+                                      r.name, r.lo, r.hi));
+    if (r.logarithmic && !(r.lo > 0))
+      throw ArgumentError(fmt::format(
+          "search: '{}' ranges from {}, which has no logarithm; start above 0, or set logarithmic to false",
+          r.name, r.lo));
+  }
+}
+
+Trial draw(std::int64_t number, const std::vector<Range>& ranges, std::uint64_t seed) {
+  Generator generator(seed, static_cast<std::uint64_t>(number));
+  Trial trial{.number = number, .seed = generator()};
+  for (const Range& r : ranges) {
+    const double u = generator.uniform();
+    const double value =
+        r.logarithmic ? std::exp(std::lerp(std::log(r.lo), std::log(r.hi), u)) : std::lerp(r.lo, r.hi, u);
+    trial.values.emplace_back(r.name, std::clamp(value, r.lo, r.hi));
+  }
+  return trial;
+}
+
+/// Trials that threads take from the front, one after the other.
+class Queue {
+ public:
+  Queue(std::vector<Trial>& trials, const Callback<TrialResult(const Trial&)>& run,
+        const Callback<void(const Trial&)>& on_trial)
+      : trials_(trials), run_(run), on_trial_(on_trial), errors_(trials.size()) {}
+
+  void work() noexcept {
+    for (std::size_t i; !failed_ && (i = next_++) < trials_.size();) {
+      try {
+        trials_[i].result = run_(trials_[i]);
+        if (!on_trial_) continue;
+        const std::lock_guard one_at_a_time(report_);
+        on_trial_(trials_[i]);
+      } catch (...) {
+        errors_[i] = std::current_exception();
+        failed_ = true;
+      }
+    }
+  }
+  void rethrow() const {
+    for (const std::exception_ptr& e : errors_)
+      if (e) std::rethrow_exception(e);
+  }
+
+ private:
+  std::vector<Trial>& trials_;
+  const Callback<TrialResult(const Trial&)>& run_;
+  const Callback<void(const Trial&)>& on_trial_;
+  std::vector<std::exception_ptr> errors_;
+  std::atomic<std::size_t> next_{0};
+  std::atomic<bool> failed_{false};
+  std::mutex report_;
+};
+
+bool better(const Trial& a, const Trial& b) {
+  if (std::isnan(a.result.score) != std::isnan(b.result.score)) return std::isnan(b.result.score);
+  if (a.result.score != b.result.score && !std::isnan(a.result.score)) return a.result.score > b.result.score;
+  return a.number < b.number;
+}
+
+}  // namespace
+
+std::vector<Trial> random_search(const std::vector<Range>& ranges,
+                                 const Callback<TrialResult(const Trial&)>& run,
+                                 const SearchOptions& options) {
+  require(ranges, options);
+  std::vector<Trial> trials;
+  for (std::int64_t i = 0; i < options.trials; ++i) trials.push_back(draw(i, ranges, options.seed));
+
+  Queue queue(trials, run, options.on_trial);
+  {
+    std::vector<std::jthread> threads;
+    for (std::int64_t i = 1; i < std::min<std::int64_t>(options.threads, options.trials); ++i)
+      threads.emplace_back([&queue] { queue.work(); });
+    queue.work();
+  }
+  queue.rethrow();
+  std::ranges::sort(trials, better);
+  return trials;
+}
+
+}  // namespace tapegrad::nn

@@ -1,0 +1,146 @@
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <limits>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <tapegrad/graph/callback.h>
+#include <tapegrad/graph/export.h>
+#include <tapegrad/graph/gradients.h>
+#include <tapegrad/nn/data/dataset.h>
+#include <tapegrad/nn/module.h>
+#include <tapegrad/nn/state.h>
+#include <tapegrad/nn/train/evaluate.h>
+#include <tapegrad/optim/optimizer.h>
+#include <tapegrad/optim/plateau.h>
+#include <tapegrad/optim/schedule.h>
+
+namespace tapegrad::nn {
+
+class Trainer;
+
+/// After an update.
+struct BatchReport {
+  std::int64_t epoch = 0;      ///< from 1
+  std::int64_t iteration = 0;  ///< updates so far
+  std::int64_t last = 0;       ///< the iteration that training is to end with
+  double loss = 0;             ///< of the batch, before the update
+  double lr = 0;               ///< of the update
+  /// The global norm of the gradient before it was clipped; NaN unless it is clipped by norm.
+  double gradient_norm = std::numeric_limits<double>::quiet_NaN();
+};
+
+/// After an epoch, also one that was not finished.
+struct EpochReport {
+  std::int64_t epoch = 0;      ///< from 1
+  std::int64_t iteration = 0;  ///< updates so far
+  Score training;
+  Score validation;    ///< NaN where there is no validation data
+  double lr = 0;       ///< of the last update
+  double seconds = 0;  ///< since fit began
+  bool best = false;   ///< better than all epochs before
+};
+
+enum class Ending : std::uint8_t {
+  completed,  ///< all epochs or iterations
+  early,      ///< the patience was exhausted
+  stopped,    ///< by Trainer::stop
+  diverged,   ///< a loss, or a gradient to be clipped by norm, was not finite; no update was made from it
+};
+
+struct History {
+  std::vector<EpochReport> epochs{};
+  Ending ending = Ending::completed;
+
+  /// The best epoch; null before the first one with a finite value.
+  TAPEGRAD_API const EpochReport* best() const noexcept;
+};
+
+/// By what the best epoch is found, and when there is no progress any more: on the validation data where
+/// there is any, otherwise on the training data.
+enum class Monitor : std::uint8_t { loss, metric };
+
+struct TrainerOptions {
+  std::int64_t epochs = 10;
+  std::int64_t iterations = 0;  ///< if above 0: so many updates, whatever the epochs
+  std::int64_t batch = 100;     ///< items in a batch
+  bool drop_last = false;       ///< leave out a last batch that is not full
+  std::uint64_t seed = 0;       ///< of the order of the items, and of the split
+  double validation = 0;        ///< the share of the training data that is split off, where fit is given none
+
+  Objective objective{};
+  optim::Schedule schedule{};  ///< of the number of updates; none: the optimizer's rate
+  /// Scales that rate after each epoch, by what is monitored.
+  std::optional<optim::ReduceOnPlateau> plateau{};
+  double clip_norm = 0;   ///< if above 0: clip_global_norm of each gradient
+  double clip_value = 0;  ///< if above 0: clip_value of each gradient, before that
+
+  Monitor monitor = Monitor::loss;
+  std::int64_t patience = 0;  ///< if above 0: ends after so many epochs without a better one
+  std::string checkpoint{};   ///< if not empty: the file in which the best state so far is saved
+  /// Training scores are measured on all of the training data after each epoch, in evaluation mode. Otherwise
+  /// they are means over the epoch's batches, each measured before its update: as good as free, but of
+  /// weights that are on the move, and with the dropout.
+  bool evaluate_training = true;
+
+  Callback<void(Trainer&, const BatchReport&)> on_batch{};
+  Callback<void(Trainer&, const EpochReport&)> on_epoch{};
+};
+
+/// Trains a network by mini-batches.
+///
+///     optim::Adam adam(net, 0.001);
+///     nn::Trainer trainer(net, adam, {.epochs = 20, .validation = 0.1, .patience = 3});
+///     const nn::History& history = trainer.fit(mnist.train);
+///     trainer.restore_best();
+///
+/// The result depends on the seed, not on the number of threads. The network and the optimizer must outlive
+/// the trainer.
+class TAPEGRAD_API Trainer {
+ public:
+  /// Throws ArgumentError for options that cannot be: below 0, a batch below 1, a share outside [0, 1), a
+  /// metric to monitor that the objective does not have; FileError where the checkpoint cannot be written.
+  Trainer(Module& net, optim::Optimizer& optimizer, TrainerOptions options = {});
+  Trainer(const Trainer&) = delete;
+  Trainer& operator=(const Trainer&) = delete;
+
+  /// Trains, from where the last call ended: epochs, updates and schedule go on, the history grows. A network
+  /// that is in evaluation mode is put into training mode. Throws what its parts throw.
+  const History& fit(const Dataset& training, const Dataset& validation = {});
+  /// Asks fit to end after the update at hand and the evaluation of what is reached. From a callback, another
+  /// thread or a signal handler.
+  void stop() noexcept { stop_.store(true, std::memory_order_relaxed); }
+
+  const History& history() const noexcept { return history_; }
+  /// The network's state after the best epoch: parameters and buffers. Empty before the first.
+  const State& best_state() const noexcept { return best_; }
+  /// Puts the network into that state. Throws Error where there is none.
+  void restore_best();
+
+  Module& net() noexcept { return net_; }
+  optim::Optimizer& optimizer() noexcept { return optimizer_; }
+
+ private:
+  struct Epoch;
+  bool update(const Batch& batch, Epoch& epoch);
+  double clip(Gradients& gradients) const;
+  void finish(Epoch& epoch, const Dataset& training, const Dataset& validation);
+
+  Module& net_;
+  optim::Optimizer& optimizer_;
+  TrainerOptions options_;
+  double lr_;  ///< the optimizer's own
+  std::int64_t epoch_ = 0;
+  std::int64_t iteration_ = 0;
+  std::int64_t last_ = 0;
+  std::int64_t waited_ = 0;  ///< epochs without a better one
+  double best_value_ = std::numeric_limits<double>::infinity();
+  State best_;
+  History history_;
+  std::atomic<bool> stop_{false};
+};
+
+}  // namespace tapegrad::nn

@@ -1,0 +1,39 @@
+#include <tapegrad/ops/kernels/gemm/builtin/kernels.h>
+
+#define TAPEGRAD_KERNEL
+
+namespace tapegrad::detail {
+namespace {
+
+constexpr int kBytes = 16;
+constexpr int kRows = 6;
+constexpr int kWideRows = 4;
+constexpr int kDepth = 256;
+constexpr bool kFreeMasks = false;
+
+template <class T>
+struct VecOf {
+  typedef T type __attribute__((vector_size(kBytes)));
+};
+template <class T>
+using Vec = typename VecOf<T>::type;
+
+template <class T>
+inline Vec<T> load_part(const T* p, std::int64_t count) {
+  Vec<T> v{};
+  for (int i = 0; i < kBytes / static_cast<int>(sizeof(T)); ++i)
+    if (i < count) v[i] = p[i];
+  return v;
+}
+template <class T, class V>
+inline void store_part(T* p, V v, std::int64_t count) {
+  for (int i = 0; i < kBytes / static_cast<int>(sizeof(T)); ++i)
+    if (i < count) p[i] = v[i];
+}
+
+}  // namespace
+}  // namespace tapegrad::detail
+
+#include <tapegrad/ops/kernels/gemm/builtin/tile.inc>
+
+TAPEGRAD_DEFINE_GEMM_KERNELS(base)

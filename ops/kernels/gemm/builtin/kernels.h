@@ -1,0 +1,74 @@
+#pragma once
+
+#include <cstdint>
+
+#include <tapegrad/ops/kernels/gemm/gemm.h>
+#include <tapegrad/ops/loops/isa.h>
+
+/// The innermost loops of a matrix product, one table for each instruction set and type. gemm.cpp cuts a
+/// product into what they do.
+namespace tapegrad::detail {
+
+/// An operand as the loops see it: element (x, p), where x counts rows of op(a) or columns of op(b), and p
+/// the terms of the sums.
+template <class T>
+struct Operand {
+  const T* data;
+  std::int64_t ld;
+  bool along_x;  ///< neighbours in memory are neighbours in x, not in p
+
+  const T* at(std::int64_t x, std::int64_t p) const { return data + (along_x ? p * ld + x : x * ld + p); }
+  Operand from(std::int64_t x, std::int64_t p) const { return {at(x, p), ld, along_x}; }
+};
+
+/// A tile of c: as many elements as the registers can hold the sums of.
+template <class T>
+struct Tile {
+  std::int64_t depth;  ///< terms
+  const T* a;          ///< element (row, p) at a[p * a_step + row], or a[row * a_step + p] with a in rows
+  std::int64_t a_step;
+  const T* b;  ///< element (p, column) at b[p * b_step + column]; whole vectors are read
+  std::int64_t b_step;
+  T* c;
+  std::int64_t c_step;
+  std::int64_t columns;  ///< written: the last vector may stick out
+  GemmStart<T> start;
+  const T* next;           ///< called into the cache meanwhile: two lines here, and next_step on after each
+  std::int64_t next_step;  ///< `interval` terms
+  std::int64_t interval;
+};
+
+template <class T>
+struct GemmKernels {
+  static constexpr int kMostRows = 14;
+  using TileFunction = void (*)(const Tile<T>&);
+
+  std::int64_t lanes;    ///< elements of a vector
+  std::int64_t rows[3];  ///< most rows of a tile whose columns are one, two or three vectors
+  std::int64_t a_width;  ///< of a packed panel of a: the most rows, in whole vectors
+  std::int64_t depth;    ///< most terms that a packed panel holds
+
+  /// tile[a in rows][vectors - 1][rows - 1]: writes start + the products of a and b.
+  TileFunction tile[2][3][kMostRows];
+
+  /// Copies `count` x and `depth` p of an operand, times `scale`, to to[p * width + x]; zeros from count to
+  /// `width`, a multiple of lanes.
+  void (*pack)(const Operand<T>& from, std::int64_t count, std::int64_t depth, std::int64_t width, T scale,
+               T* to);
+
+  /// y[i] += alpha * (row i of the matrix) . x, for `rows` rows of length k that lie ld apart.
+  void (*add_dots)(std::int64_t rows, std::int64_t k, T alpha, const T* matrix, std::int64_t ld, const T* x,
+                   T* y);
+  /// y[j] += sum over p of alpha * x[p] * matrix[p * ld + j], j < n, p < k.
+  void (*add_rows)(std::int64_t n, std::int64_t k, T alpha, const T* matrix, std::int64_t ld, const T* x,
+                   T* y);
+};
+
+template <class T>
+const GemmKernels<T>& gemm_kernels_base() noexcept;
+template <class T>
+const GemmKernels<T>& gemm_kernels_avx2() noexcept;
+template <class T>
+const GemmKernels<T>& gemm_kernels_avx512() noexcept;
+
+}  // namespace tapegrad::detail

@@ -1,0 +1,97 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <type_traits>
+
+#include <tapegrad/ops/loops/isa.h>
+
+/// Functions that are compiled once for each instruction set, with all that they call (`flatten`). What they
+/// call must not be declared always_inline, but for leaves: GCC 12 inlines such a function first, and then
+/// stops at what that one calls.
+namespace tapegrad::detail {
+
+/// Before a loop whose steps are independent of each other.
+#if defined(__GNUC__) && !defined(__clang__)
+#define TAPEGRAD_INDEPENDENT _Pragma("GCC ivdep")
+#else
+#define TAPEGRAD_INDEPENDENT
+#endif
+
+/// Kernel::run(arguments...), compiled for each instruction set.
+template <class Kernel, class... A>
+__attribute__((flatten)) void run_base(A... arguments) {
+  Kernel::run(arguments...);
+}
+#if TAPEGRAD_X86
+template <class Kernel, class... A>
+TAPEGRAD_TARGET_AVX2 __attribute__((flatten)) void run_avx2(A... arguments) {
+  Kernel::run(arguments...);
+}
+template <class Kernel, class... A>
+TAPEGRAD_TARGET_AVX512 __attribute__((flatten)) void run_avx512(A... arguments) {
+  Kernel::run(arguments...);
+}
+#endif
+
+template <class... A>
+using PerIsa = std::array<void (*)(A...), kIsas>;
+
+/// The versions of a kernel; `chosen` is the one for the set in use.
+template <class Kernel, class... A>
+constexpr PerIsa<A...> per_isa() {
+#if TAPEGRAD_X86
+  return {&run_base<Kernel, A...>, &run_avx2<Kernel, A...>, &run_avx512<Kernel, A...>};
+#else
+  return {&run_base<Kernel, A...>, &run_base<Kernel, A...>, &run_base<Kernel, A...>};
+#endif
+}
+
+template <class... A>
+auto dispatch(const PerIsa<A...>& versions) {
+  return versions[static_cast<std::size_t>(isa())];
+}
+
+/// f(), as compiled for the instruction set in use, with all that it calls inlined: what is not inlined is
+/// not compiled for the set. Functions and lambdas of several uses are marked all the same,
+/// as they must be inlined before loops are looked at.
+template <class F>
+void dispatch_isa(const F& f) {
+  struct Kernel {
+    static void run(const F* function) { (*function)(); }
+  };
+  static constexpr auto kVersions = per_isa<Kernel, const F*>();
+  dispatch(kVersions)(&f);
+}
+
+/// The same where f works on numbers of type T: integers are seldom many, and not worth the code.
+template <class T, class F>
+void dispatch_isa_for(const F& f) {
+  if constexpr (std::is_floating_point_v<T>)
+    dispatch_isa(f);
+  else
+    f();
+}
+
+/// f(i) for each i in [begin, end), in steps whose length the compiler knows: it then needs no test and no
+/// code for a remainder to make them vectors. No f(i) may read or write what another one writes. Returns
+/// where the steps end; less than one of them is left.
+template <std::int64_t kStep, class F>
+std::int64_t simd_for_whole(std::int64_t i, std::int64_t end, const F& f) {
+  for (; i + kStep <= end; i += kStep) {
+    TAPEGRAD_INDEPENDENT
+    for (std::int64_t k = 0; k < kStep; ++k) f(i + k);
+  }
+  return i;
+}
+
+/// The same for all of [0, n). Elements of one byte want longer steps, to fill their vectors.
+template <std::int64_t kStep = 16, class F>
+void simd_for(std::int64_t n, const F& f) {
+  std::int64_t i = 0;
+  if constexpr (kStep > 16) i = simd_for_whole<kStep>(i, n, f);
+  for (i = simd_for_whole<16>(i, n, f); i < n; ++i) f(i);
+}
+
+}  // namespace tapegrad::detail

@@ -1,0 +1,160 @@
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <type_traits>
+
+#include <tapegrad/ops/numbers/vector_math.h>
+
+/// The number type that elementwise formulas are instantiated with to become loops: a float, double or int64
+/// that keeps its type against literals of double, and whose comparisons give a mask for `where`, as tensors
+/// do.
+namespace tapegrad::detail {
+
+/// Integers wrap around on overflow, as NumPy's do.
+template <class T, class F>
+T wrapping(T a, T b, F f) {
+  if constexpr (std::is_integral_v<T>)
+    return static_cast<T>(
+        f(static_cast<std::make_unsigned_t<T>>(a), static_cast<std::make_unsigned_t<T>>(b)));
+  else
+    return f(a, b);
+}
+template <class T>
+T wrapping_add(T a, T b) {
+  return wrapping(a, b, [](auto x, auto y) { return x + y; });
+}
+template <class T>
+T wrapping_sub(T a, T b) {
+  return wrapping(a, b, [](auto x, auto y) { return x - y; });
+}
+template <class T>
+T wrapping_mul(T a, T b) {
+  return wrapping(a, b, [](auto x, auto y) { return x * y; });
+}
+template <class T>
+T wrapping_neg(T a) {
+  if constexpr (std::is_integral_v<T>)
+    return wrapping_sub(T{0}, a);
+  else
+    return -a;  // 0 - a would lose the sign of a zero
+}
+
+template <class T>
+struct MaskOf {
+  bool v;
+
+  friend MaskOf operator|(MaskOf a, MaskOf b) { return {static_cast<bool>(a.v | b.v)}; }  // without a branch
+};
+
+template <class T>
+struct Real {
+  T v;
+
+  static constexpr Real of(double c) { return {static_cast<T>(c)}; }
+
+  friend Real operator-(Real a) { return {wrapping_neg(a.v)}; }
+  friend Real operator+(Real a, Real b) { return {wrapping_add(a.v, b.v)}; }
+  friend Real operator-(Real a, Real b) { return {wrapping_sub(a.v, b.v)}; }
+  friend Real operator*(Real a, Real b) { return {wrapping_mul(a.v, b.v)}; }
+  friend Real operator/(Real a, Real b) { return {a.v / b.v}; }
+  friend Real operator+(Real a, double b) { return a + of(b); }
+  friend Real operator-(Real a, double b) { return a - of(b); }
+  friend Real operator*(Real a, double b) { return a * of(b); }
+  friend Real operator/(Real a, double b) { return a / of(b); }
+  friend Real operator+(double a, Real b) { return of(a) + b; }
+  friend Real operator-(double a, Real b) { return of(a) - b; }
+  friend Real operator*(double a, Real b) { return of(a) * b; }
+  friend Real operator/(double a, Real b) { return of(a) / b; }
+
+  friend MaskOf<T> operator<(Real a, Real b) { return {a.v < b.v}; }
+  friend MaskOf<T> operator<=(Real a, Real b) { return {a.v <= b.v}; }
+  friend MaskOf<T> operator>(Real a, Real b) { return {a.v > b.v}; }
+  friend MaskOf<T> operator>=(Real a, Real b) { return {a.v >= b.v}; }
+  friend MaskOf<T> operator==(Real a, Real b) { return {a.v == b.v}; }
+  friend MaskOf<T> operator!=(Real a, Real b) { return {a.v != b.v}; }
+  friend MaskOf<T> operator<(Real a, double b) { return a < of(b); }
+  friend MaskOf<T> operator<=(Real a, double b) { return a <= of(b); }
+  friend MaskOf<T> operator>(Real a, double b) { return a > of(b); }
+  friend MaskOf<T> operator>=(Real a, double b) { return a >= of(b); }
+  friend MaskOf<T> operator==(Real a, double b) { return a == of(b); }
+  friend MaskOf<T> operator!=(Real a, double b) { return a != of(b); }
+  friend MaskOf<T> operator<(double a, Real b) { return of(a) < b; }
+  friend MaskOf<T> operator<=(double a, Real b) { return of(a) <= b; }
+  friend MaskOf<T> operator>(double a, Real b) { return of(a) > b; }
+  friend MaskOf<T> operator>=(double a, Real b) { return of(a) >= b; }
+
+  friend Real where(MaskOf<T> m, Real a, Real b) {
+    if constexpr (std::is_integral_v<T>)
+      return {m.v ? a.v : b.v};
+    else
+      return {vm::choose(m.v, a.v, b.v)};
+  }
+  friend Real where(MaskOf<T> m, Real a, double b) { return where(m, a, of(b)); }
+  friend Real where(MaskOf<T> m, double a, Real b) { return where(m, of(a), b); }
+
+  friend Real exp(Real x) { return {vm::exp(x.v)}; }
+  friend Real expm1(Real x) { return {vm::expm1(x.v)}; }
+  friend Real log(Real x) { return {vm::log(x.v)}; }
+  friend Real log1p(Real x) { return {vm::log1p(x.v)}; }
+  friend Real sqrt(Real x) { return {std::sqrt(x.v)}; }
+  friend Real sin(Real x) { return {std::sin(x.v)}; }
+  friend Real cos(Real x) { return {std::cos(x.v)}; }
+  friend Real tan(Real x) { return {std::tan(x.v)}; }
+  friend Real asin(Real x) { return {std::asin(x.v)}; }
+  friend Real acos(Real x) { return {std::acos(x.v)}; }
+  friend Real atan(Real x) { return {std::atan(x.v)}; }
+  friend Real sinh(Real x) { return {std::sinh(x.v)}; }
+  friend Real cosh(Real x) { return {std::cosh(x.v)}; }
+  friend Real tanh(Real x) { return {vm::tanh(x.v)}; }
+  friend Real erf(Real x) { return {std::erf(x.v)}; }
+  friend Real erfc(Real x) { return {std::erfc(x.v)}; }
+  /// (1 + erf(x / sqrt(2))) / 2, with all digits in the left tail: there the rounding of x / sqrt(2) would be
+  /// magnified, so that float computes in double, and double adds what the product has lost.
+  friend Real normal_cdf(Real x) {
+    constexpr double kHigh = 0x1.6a09e667f3bcdp-1;  // 1 / sqrt(2)
+    constexpr double kLow = -0x1.bdd3413b26456p-55;
+    const double wide = static_cast<double>(x.v);
+    const double z = wide * -kHigh;
+    if constexpr (sizeof(T) < sizeof(double)) {
+      return {static_cast<T>(0.5 * std::erfc(z))};
+    } else {
+      const double lost = std::fma(wide, -kHigh, -z) - wide * kLow;
+      const double slope = 1.1283791670955126 * std::exp(-z * z);  // of -erfc; 0 where `lost` is no number
+      return {0.5 * (std::erfc(z) - (slope > 0 ? slope * lost : 0))};
+    }
+  }
+  friend Real pow(Real x, Real y) { return {std::pow(x.v, y.v)}; }
+  friend Real pow(Real x, double y) { return pow(x, of(y)); }
+  friend Real sigmoid(Real x) { return {vm::sigmoid(x.v)}; }
+  friend Real abs(Real x) {
+    if constexpr (std::is_integral_v<T>)
+      return {x.v < 0 ? wrapping_neg(x.v) : x.v};
+    else
+      return {std::abs(x.v)};
+  }
+  friend Real sign(Real x) { return {static_cast<T>((x.v > T{0}) - (x.v < T{0}))}; }
+  /// The larger; a NaN in either is passed on, as in NumPy.
+  friend Real maximum(Real a, Real b) { return where((a > b) | (a != a), a, b); }
+  friend Real minimum(Real a, Real b) { return where((a < b) | (a != a), a, b); }
+  friend Real maximum(Real a, double b) { return maximum(a, of(b)); }
+  friend Real minimum(Real a, double b) { return minimum(a, of(b)); }
+};
+
+/// A mask where a number is wanted: one or zero, as a tensor of comparisons holds.
+template <class T>
+Real<T> number(MaskOf<T> m) {
+  return {static_cast<T>(m.v)};
+}
+template <class T>
+Real<T> number(Real<T> x) {
+  return x;
+}
+/// A number where a mask is wanted: true where it is not zero.
+template <class T>
+MaskOf<T> mask(Real<T> x) {
+  return {x.v != T{0}};
+}
+
+}  // namespace tapegrad::detail

@@ -1,0 +1,53 @@
+#include <algorithm>
+#include <type_traits>
+
+#include <tapegrad/ops/define.h>
+#include <tapegrad/ops/loops/rows.h>
+#include <tapegrad/ops/tensor/reduce_ops.h>
+
+namespace tapegrad {
+
+using detail::TensorAccess;
+
+namespace {
+// Columns of a block are summed together. f32 is accumulated in double: a long running sum stays exact to the
+// last digit or so.
+template <class T>
+void running_sums(const T* in, T* out, std::int64_t length, std::int64_t width, std::int64_t step) {
+  using Wide = std::conditional_t<std::is_same_v<T, float>, double, T>;
+  constexpr std::int64_t kColumns = 64;
+  for (std::int64_t j0 = 0; j0 < width; j0 += kColumns) {
+    const std::int64_t columns = std::min(kColumns, width - j0);
+    Wide total[kColumns] = {};
+    std::int64_t at = (step > 0 ? 0 : (length - 1) * width) + j0;
+    for (std::int64_t i = 0; i < length; ++i, at += step * width)
+      for (std::int64_t j = 0; j < columns; ++j) {
+        total[j] = detail::wrapping_add(total[j], static_cast<Wide>(in[at + j]));
+        out[at + j] = static_cast<T>(total[j]);
+      }
+  }
+}
+}  // namespace
+
+Tensor CumSum::forward(const Tensor& x) const {
+  Tensor y = Tensor::empty(x.shape(), x.dtype());
+  if (x.size() == 0) return y;
+  const detail::RowLayout rows(x.shape(), axis);
+  visit_dtype(x.dtype(), [&]<class T> {
+    const T* in = TensorAccess::data_as<T>(x);
+    T* out = TensorAccess::data_as<T>(y);
+    const std::int64_t block = rows.extent * rows.inner;
+    for (std::int64_t o = 0; o < x.size(); o += block)
+      running_sums(in + o, out + o, rows.extent, rows.inner, reverse ? -1 : 1);
+  });
+  return y;
+}
+void CumSum::vjp(VjpContext<CumSum>& ctx) {
+  ctx.add(0, apply_op(CumSum{.axis = ctx.op().axis, .reverse = !ctx.op().reverse}, ctx.grad_output()));
+}
+
+Tensor cumsum(const Tensor& x, std::int64_t axis) {
+  return apply_op(CumSum{.axis = static_cast<std::uint8_t>(detail::axis_of(x, axis, CumSum::name))}, x);
+}
+
+}  // namespace tapegrad

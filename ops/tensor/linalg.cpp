@@ -1,0 +1,324 @@
+#include <algorithm>
+#include <span>
+#include <vector>
+
+#include <tapegrad/graph/errors.h>
+#include <tapegrad/ops/define.h>
+#include <tapegrad/ops/kernels/gemm/gemm.h>
+#include <tapegrad/ops/loops/broadcast.h>
+#include <tapegrad/ops/loops/reduce.h>
+#include <tapegrad/ops/tensor/linalg_ops.h>
+#include <tapegrad/ops/tensor/shape.h>
+
+#include <fmt/format.h>
+
+namespace tapegrad {
+
+using detail::BroadcastLayout;
+using detail::gemm;
+using detail::gemm_batch;
+using detail::GemmShape;
+using detail::GemmStart;
+using detail::TensorAccess;
+
+namespace {
+
+void require_floating(const char* op, std::span<const Tensor* const> operands) {
+  const Dtype dtype = operands[0]->dtype();
+  for (const Tensor* t : operands)
+    if (t->dtype() != dtype)
+      throw DtypeError(
+          fmt::format("{}: operands of {} and {}; cast one of them (tensors are not converted silently)",
+                      op_label(op), name_of(dtype), name_of(t->dtype())));
+  if (!is_floating(dtype))
+    throw DtypeError(
+        fmt::format("{}: operands of i64; this operation takes f32 and f64, cast them first", op_label(op)));
+}
+
+/// The axes in front of the last two; none for a vector.
+Shape batch_of(const Shape& s) { return s.rank() <= 2 ? Shape{} : Shape(s.dims().first(s.rank() - 2)); }
+
+Shape joined(const Shape& batch, std::initializer_list<std::int64_t> last) {
+  Shape s = batch;
+  for (const std::int64_t d : last) s = s.inserted(s.rank(), d);
+  return s;
+}
+
+/// What a product of two shapes is. Vectors have been made matrices of one row, or of one column.
+struct Plan {
+  GemmShape product;
+  Shape a;  ///< [..., m, k] as it is stored
+  Shape b;
+  Shape a_batch;
+  Shape b_batch;
+  Shape batch;
+  Shape out;
+
+  Plan(const Shape& a_given, const Shape& b_given, const MatmulOptions& options) : a(a_given), b(b_given) {
+    const bool row = a.rank() == 1;
+    const bool column = b.rank() == 1;
+    require_matrix("a", a, options.transpose_a);
+    require_matrix("b", b, options.transpose_b);
+    if (row) a = {1, a[0]};
+    if (column) b = {b[0], 1};
+    const auto extent = [](const Shape& s, bool transposed, int axis) {
+      return s.dim(transposed ? -3 - axis : axis);
+    };
+    product = {.m = extent(a, options.transpose_a, -2),
+               .n = extent(b, options.transpose_b, -1),
+               .k = extent(a, options.transpose_a, -1),
+               .transpose_a = options.transpose_a,
+               .transpose_b = options.transpose_b};
+    if (const std::int64_t k = extent(b, options.transpose_b, -2); k != product.k)
+      throw ShapeError(fmt::format("{}: a {}{} has {} columns, b {}{} has {} rows; they must be equal",
+                                   op_label(Matmul::name), to_string(a_given),
+                                   options.transpose_a ? ", transposed," : "", product.k, to_string(b_given),
+                                   options.transpose_b ? ", transposed," : "", k));
+    a_batch = batch_of(a);
+    b_batch = batch_of(b);
+    batch = broadcast(a_batch, b_batch, Matmul::name);
+    out = row && column ? batch
+          : row         ? joined(batch, {product.n})
+          : column      ? joined(batch, {product.m})
+                        : joined(batch, {product.m, product.n});
+    // One matrix for a whole batch of rows: all rows are one matrix.
+    if (!options.transpose_a && b_batch.size() == 1 && a_batch.size() == batch.size()) {
+      product.m *= batch.size();
+      a_batch = b_batch = batch = Shape{};
+    }
+  }
+
+  /// dA is an op(B)^T product of dY, dB one of op(A)^T, as they are stored.
+  GemmShape for_a() const {
+    const auto& [m, n, k, ta, tb] = product;
+    return ta ? GemmShape{k, m, n, tb, true} : GemmShape{m, k, n, false, !tb};
+  }
+  GemmShape for_b() const {
+    const auto& [m, n, k, ta, tb] = product;
+    return tb ? GemmShape{n, k, m, true, ta} : GemmShape{k, n, m, !ta, false};
+  }
+
+ private:
+  static void require_matrix(const char* which, const Shape& s, bool transposed) {
+    if (s.rank() == 0)
+      throw ShapeError(
+          fmt::format("{}: {} is a scalar; multiply by it with *", op_label(Matmul::name), which));
+    if (s.rank() == 1 && transposed)
+      throw ArgumentError(fmt::format("{}: transpose_{} asks for a matrix, {} has shape {}",
+                                      op_label(Matmul::name), which, which, to_string(s)));
+  }
+};
+
+/// For each item of a batch, which matrix of an operand it takes.
+using Places = std::vector<std::int64_t, detail::PoolAllocator<std::int64_t>>;
+Places places(const Shape& operand_batch, const Shape& batch) {
+  Places at(static_cast<std::size_t>(batch.size()));
+  if (at.empty()) return at;
+  auto to = at.begin();
+  BroadcastLayout(operand_batch, batch)
+      .walk(0, batch.size(), [&](std::int64_t offset, std::int64_t run, std::int64_t step) {
+        for (std::int64_t i = 0; i < run; ++i) *to++ = offset + i * step;
+      });
+  return at;
+}
+
+/// The gradient of an operand, `shape` products of x and y: a batch that was broadcast is summed in its
+/// order.
+template <class T>
+void accumulate_products(const GemmShape& shape, const Shape& batch, const Shape& x_batch, const T* x,
+                         const Shape& y_batch, const T* y, const Shape& to_batch, T* to, bool add) {
+  const Places x_at = places(x_batch, batch);
+  const Places y_at = places(y_batch, batch);
+  const Places to_at = places(to_batch, batch);
+  if (to_batch.size() == batch.size()) {
+    gemm_batch(shape, batch.size(), T{1}, x, x_at.data(), y, y_at.data(), GemmStart<T>{static_cast<T>(add)},
+               to, to_at.data());
+    return;
+  }
+  if (!add) std::fill_n(to, to_batch.size() * shape.m * shape.n, T{0});
+  for (std::size_t i = 0; i < to_at.size(); ++i)
+    gemm(shape, T{1}, x + x_at[i] * shape.m * shape.k, y + y_at[i] * shape.k * shape.n, GemmStart<T>{T{1}},
+         to + to_at[i] * shape.m * shape.n);
+}
+
+/// Adds up the rows of g [rows, columns].
+template <class T>
+void sum_rows(const T* g, std::int64_t rows, std::int64_t columns, T* to, bool add) {
+  const BroadcastLayout layout({columns}, {rows, columns});
+  if (rows == 0 || columns == 0) {
+    if (!add) std::fill_n(to, columns, T{0});
+  } else if (!add) {
+    detail::reduce<detail::SumFold, T>(layout, g, nullptr, to);
+  } else {
+    std::vector<T, detail::PoolAllocator<T>> sums(static_cast<std::size_t>(columns));
+    detail::reduce<detail::SumFold, T>(layout, g, nullptr, sums.data());
+    for (std::int64_t j = 0; j < columns; ++j) to[j] += sums[static_cast<std::size_t>(j)];
+  }
+}
+
+Tensor reshaped(const Tensor& x, const Shape& shape) { return x.shape() == shape ? x : reshape(x, shape); }
+
+/// The number of rows of x [..., columns].
+std::int64_t rows_of(const Shape& x) { return x.removed(x.rank() - 1).size(); }
+
+}  // namespace
+
+// ---- matmul ----
+
+Tensor Matmul::forward(const Tensor& a, const Tensor& b) const {
+  const Tensor* const operands[] = {&a, &b};
+  require_floating(name, operands);
+  const Plan plan(a.shape(), b.shape(), *this);
+  Tensor y = Tensor::empty(plan.out, a.dtype());
+  visit_floating(a.dtype(), [&]<class T> {
+    const T* x = TensorAccess::data_as<T>(a);
+    const T* z = TensorAccess::data_as<T>(b);
+    T* to = TensorAccess::data_as<T>(y);
+    if (plan.batch.rank() == 0) return gemm(plan.product, T{1}, x, z, GemmStart<T>{}, to);
+    const Places at = places(plan.batch, plan.batch);
+    gemm_batch(plan.product, plan.batch.size(), T{1}, x, places(plan.a_batch, plan.batch).data(), z,
+               places(plan.b_batch, plan.batch).data(), GemmStart<T>{}, to, at.data());
+  });
+  return y;
+}
+
+void Matmul::vjp(VjpContext<Matmul>& ctx) {
+  const MatmulOptions& o = ctx.op();
+  const Shape a_shape = ctx.input_shape(0);
+  const Shape b_shape = ctx.input_shape(1);
+  // Vectors as matrices, and the axes that were dropped for them.
+  const bool row = a_shape.rank() == 1;
+  const bool column = b_shape.rank() == 1;
+  const Shape a2 = row ? Shape{1, a_shape[0]} : a_shape;
+  const Shape b2 = column ? Shape{b_shape[0], 1} : b_shape;
+  Tensor g = ctx.grad_output();
+  if (column) g = unsqueeze(g, -1);
+  if (row) g = unsqueeze(g, -2);
+  if (ctx.needs_grad(0)) {
+    const Tensor b = reshaped(ctx.input<1>(), b2);
+    const Tensor ga = o.transpose_a ? matmul(b, g, {.transpose_a = o.transpose_b, .transpose_b = true})
+                                    : matmul(g, b, {.transpose_b = !o.transpose_b});
+    ctx.add(0, reshaped(detail::sum_to_shape(ga, a2), a_shape));
+  }
+  if (ctx.needs_grad(1)) {
+    const Tensor a = reshaped(ctx.input<0>(), a2);
+    const Tensor gb = o.transpose_b ? matmul(g, a, {.transpose_a = true, .transpose_b = o.transpose_a})
+                                    : matmul(a, g, {.transpose_a = !o.transpose_a});
+    ctx.add(1, reshaped(detail::sum_to_shape(gb, b2), b_shape));
+  }
+}
+
+void Matmul::vjp_fused(VjpContext<Matmul>& ctx) {
+  const Plan plan(ctx.input_shape(0), ctx.input_shape(1), ctx.op());
+  visit_floating(ctx.grad_output().dtype(), [&]<class T> {
+    const T* g = TensorAccess::data_as<T>(ctx.grad_output());
+    // `first`: the other operand stands left of dY.
+    const auto gradient = [&](std::size_t i, const GemmShape& shape, bool first, const Tensor& other,
+                              const Shape& other_batch, const Shape& to_batch) {
+      const T* x = TensorAccess::data_as<T>(other);
+      ctx.accumulate(i, [&](Tensor& to, bool add) {
+        T* sum = TensorAccess::data_as<T>(to);
+        if (first)
+          accumulate_products(shape, plan.batch, other_batch, x, plan.batch, g, to_batch, sum, add);
+        else
+          accumulate_products(shape, plan.batch, plan.batch, g, other_batch, x, to_batch, sum, add);
+      });
+    };
+    if (ctx.needs_grad(0))
+      gradient(0, plan.for_a(), plan.product.transpose_a, ctx.input<1>(), plan.b_batch, plan.a_batch);
+    if (ctx.needs_grad(1))
+      gradient(1, plan.for_b(), !plan.product.transpose_b, ctx.input<0>(), plan.a_batch, plan.b_batch);
+  });
+}
+
+Tensor matmul(const Tensor& a, const Tensor& b, MatmulOptions options) {
+  return apply_op(Matmul{options}, a, b);
+}
+
+Tensor dot(const Tensor& a, const Tensor& b) {
+  if (a.defined() && b.defined() && (a.rank() != 1 || b.rank() != 1 || a.size() != b.size()))
+    throw ShapeError(fmt::format("{}: a {} and b {}; it takes two vectors of equal length", op_label("dot"),
+                                 to_string(a.shape()), to_string(b.shape())));
+  return matmul(a, b);
+}
+
+Tensor outer(const Tensor& a, const Tensor& b) {
+  if (!a.defined() || !b.defined()) return matmul(a, b);  // which refuses them
+  if (a.rank() != 1 || b.rank() != 1)
+    throw ShapeError(fmt::format("{}: a {} and b {}; it takes two vectors", op_label("outer"),
+                                 to_string(a.shape()), to_string(b.shape())));
+  return matmul(unsqueeze(a, 1), unsqueeze(b, 0));
+}
+
+// ---- affine ----
+
+Tensor Affine::forward(const Tensor& x, const Tensor& weight, const Tensor& bias) const {
+  const Tensor* const operands[] = {&x, &weight, &bias};
+  require_floating(name, operands);
+  if (weight.rank() != 2)
+    throw ShapeError(
+        fmt::format("{}: weight {} must be a matrix [in, out]", op_label(name), to_string(weight.shape())));
+  const std::int64_t in = weight.shape()[0];
+  const std::int64_t out = weight.shape()[1];
+  if (bias.shape() != Shape{out})
+    throw ShapeError(fmt::format("{}: bias {} does not fit weight {}, which expects [{}]", op_label(name),
+                                 to_string(bias.shape()), to_string(weight.shape()), out));
+  if (x.rank() == 0)
+    throw ShapeError(fmt::format("{}: input is a scalar, weight {} expects a last dimension of {}",
+                                 op_label(name), to_string(weight.shape()), in));
+  if (x.dim(-1) != in)
+    throw ShapeError(fmt::format("{}: input {} has last dimension {}, weight {} expects {}", op_label(name),
+                                 to_string(x.shape()), x.dim(-1), to_string(weight.shape()), in));
+  Tensor y = Tensor::empty(x.shape().with(x.rank() - 1, out), x.dtype());
+  visit_floating(x.dtype(), [&]<class T> {
+    gemm({.m = rows_of(x.shape()), .n = out, .k = in}, T{1}, TensorAccess::data_as<T>(x),
+         TensorAccess::data_as<T>(weight), GemmStart<T>{.bias = TensorAccess::data_as<T>(bias)},
+         TensorAccess::data_as<T>(y));
+  });
+  return y;
+}
+
+void Affine::vjp(VjpContext<Affine>& ctx) {
+  const Tensor& g = ctx.grad_output();
+  if (ctx.needs_grad(0)) ctx.add(0, matmul(g, ctx.input<1>(), {.transpose_b = true}));
+  if (ctx.needs_grad(1)) {
+    const Shape w = ctx.input_shape(1);
+    const std::int64_t rows = rows_of(ctx.input_shape(0));
+    ctx.add(1,
+            matmul(reshaped(ctx.input<0>(), {rows, w[0]}), reshaped(g, {rows, w[1]}), {.transpose_a = true}));
+  }
+  if (ctx.needs_grad(2)) ctx.add(2, detail::sum_to_shape(g, ctx.input_shape(2)));
+}
+
+void Affine::vjp_fused(VjpContext<Affine>& ctx) {
+  const std::int64_t rows = rows_of(ctx.input_shape(0));
+  const std::int64_t in = ctx.input_shape(1)[0];
+  const std::int64_t out = ctx.input_shape(1)[1];
+  visit_floating(ctx.grad_output().dtype(), [&]<class T> {
+    const T* g = TensorAccess::data_as<T>(ctx.grad_output());
+    const auto start = [](bool add) { return GemmStart<T>{static_cast<T>(add)}; };
+    if (ctx.needs_grad(0)) {
+      const Tensor weight = ctx.input<1>();
+      ctx.accumulate(0, [&](Tensor& to, bool add) {
+        gemm({.m = rows, .n = in, .k = out, .transpose_b = true}, T{1}, g, TensorAccess::data_as<T>(weight),
+             start(add), TensorAccess::data_as<T>(to));
+      });
+    }
+    if (ctx.needs_grad(1)) {
+      const Tensor x = ctx.input<0>();
+      ctx.accumulate(1, [&](Tensor& to, bool add) {
+        gemm({.m = in, .n = out, .k = rows, .transpose_a = true}, T{1}, TensorAccess::data_as<T>(x), g,
+             start(add), TensorAccess::data_as<T>(to));
+      });
+    }
+    if (ctx.needs_grad(2))
+      ctx.accumulate(
+          2, [&](Tensor& to, bool add) { sum_rows(g, rows, out, TensorAccess::data_as<T>(to), add); });
+  });
+}
+
+Tensor affine(const Tensor& x, const Tensor& weight, const Tensor& bias) {
+  return apply_op(Affine{}, x, weight, bias);
+}
+
+}  // namespace tapegrad

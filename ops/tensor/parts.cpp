@@ -1,0 +1,264 @@
+#include <algorithm>
+#include <array>
+#include <cstring>
+
+#include <tapegrad/graph/errors.h>
+#include <tapegrad/ops/define.h>
+#include <tapegrad/ops/elementwise/math.h>
+#include <tapegrad/ops/loops/rows.h>
+#include <tapegrad/ops/loops/strided.h>
+#include <tapegrad/ops/tensor/shape_ops.h>
+
+#include <fmt/format.h>
+
+/// Taking tensors apart and joining them.
+namespace tapegrad {
+
+using detail::RowLayout;
+using detail::StridedPlan;
+using detail::TensorAccess;
+
+// ---- slice ----
+
+namespace {
+/// A slice of x beside an array of its own shape: how the gradient goes back.
+StridedPlan slice_plan(const RowLayout& x, std::int64_t count, std::int64_t step, bool into_x) {
+  StridedPlan plan;
+  const auto axis = [&](std::int64_t extent, std::int64_t part, std::int64_t whole) {
+    plan.axis(extent, into_x ? whole : part, into_x ? part : whole);
+  };
+  axis(x.outer, count * x.inner, x.extent * x.inner);
+  axis(count, x.inner, step * x.inner);
+  axis(x.inner, 1, 1);
+  return plan;
+}
+}  // namespace
+
+Tensor Slice::forward(const Tensor& x) const {
+  const RowLayout around(x.shape(), axis);
+  const Shape shape = x.shape().with(axis, count);
+  if (around.outer == 1 && step == 1) return TensorAccess::view(x, begin * around.inner, shape);
+  Tensor y = Tensor::empty(shape, x.dtype());
+  copy_strided(slice_plan(around, count, step, false), y, 0, x, begin * around.inner);
+  return y;
+}
+void Slice::vjp(VjpContext<Slice>& ctx) {
+  const Slice& op = ctx.op();
+  ctx.add(0, apply_op(Unslice{op.axis, op.begin, ctx.input_shape(0)[op.axis], op.step}, ctx.grad_output()));
+}
+void Slice::vjp_fused(VjpContext<Slice>& ctx) {
+  const Slice& op = ctx.op();
+  const RowLayout around(ctx.input_shape(0), op.axis);
+  ctx.accumulate(0, [&](Tensor& gx, bool add) {
+    if (!add)
+      std::memset(TensorAccess::data(gx), 0, static_cast<std::size_t>(gx.size()) * size_of(gx.dtype()));
+    add_strided(slice_plan(around, op.count, op.step, true), gx, op.begin * around.inner, ctx.grad_output());
+  });
+}
+
+Tensor Unslice::forward(const Tensor& x) const {
+  Tensor y = Tensor::zeros(x.shape().with(axis, extent), x.dtype());
+  const RowLayout around(y.shape(), axis);
+  copy_strided(slice_plan(around, x.shape()[axis], step, true), y, begin * around.inner, x);
+  return y;
+}
+void Unslice::vjp(VjpContext<Unslice>& ctx) {
+  const Unslice& op = ctx.op();
+  ctx.add(0, apply_op(Slice{op.axis, op.begin, ctx.input_shape(0)[op.axis], op.step}, ctx.grad_output()));
+}
+
+Tensor slice(const Tensor& x, std::int64_t axis, std::int64_t begin, std::int64_t end, std::int64_t step) {
+  const std::size_t a = detail::axis_of(x, axis, Slice::name);
+  if (step == 0) throw ArgumentError(fmt::format("{}: the step is 0", op_label(Slice::name)));
+  const std::int64_t n = x.shape()[a];
+  // Python's rule: bounds lie in [0, n], or in [-1, n - 1] on the way back.
+  const auto bound = [&](std::int64_t i) {
+    if (i < 0) i += n;
+    return step > 0 ? std::clamp<std::int64_t>(i, 0, n) : std::clamp<std::int64_t>(i, -1, n - 1);
+  };
+  begin = bound(begin);
+  end = bound(end);
+  std::int64_t count = 0;
+  if (step > 0 && begin < end) count = (end - begin - 1) / step + 1;
+  if (step < 0 && begin > end) count = (end - begin + 1) / step + 1;
+  // Where there is nothing to step over, no stride is formed from a step that may be of any size.
+  if (count < 2) step = 1;
+  if (count == 0) begin = 0;
+  return apply_op(Slice{static_cast<std::uint8_t>(a), begin, count, step}, x);
+}
+
+Tensor select(const Tensor& x, std::int64_t axis, std::int64_t index) {
+  const std::size_t a = detail::axis_of(x, axis, "select");
+  const std::int64_t n = x.shape()[a];
+  if (index < -n || index >= n)
+    throw ArgumentError(fmt::format("{}: index {} is outside axis {} of {}", op_label("select"), index, a,
+                                    to_string(x.shape())));
+  const std::int64_t at = index < 0 ? index + n : index;
+  return reshape(apply_op(Slice{static_cast<std::uint8_t>(a), at, 1, 1}, x), x.shape().removed(a));
+}
+
+std::vector<Tensor> split(const Tensor& x, std::span<const std::int64_t> extents, std::int64_t axis) {
+  const std::size_t a = detail::axis_of(x, axis, "split");
+  std::int64_t left = x.shape()[a];
+  bool fits = true;
+  for (const std::int64_t extent : extents) {
+    fits = fits && extent >= 0 && extent <= left;
+    if (fits) left -= extent;
+  }
+  if (!fits || left != 0)
+    throw ShapeError(fmt::format("{}: parts of [{}] do not add up to axis {} of {}", op_label("split"),
+                                 fmt::join(extents, ", "), a, to_string(x.shape())));
+  std::vector<Tensor> parts;
+  parts.reserve(extents.size());
+  std::int64_t begin = 0;
+  for (const std::int64_t extent : extents) {
+    parts.push_back(apply_op(Slice{static_cast<std::uint8_t>(a), extent ? begin : 0, extent, 1}, x));
+    begin += extent;
+  }
+  return parts;
+}
+std::vector<Tensor> split(const Tensor& x, std::initializer_list<std::int64_t> extents, std::int64_t axis) {
+  return split(x, std::span(extents.begin(), extents.size()), axis);
+}
+std::vector<Tensor> split(const Tensor& x, std::int64_t count, std::int64_t axis) {
+  const std::size_t a = detail::axis_of(x, axis, "split");
+  const std::int64_t n = x.shape()[a];
+  if (count <= 0 || n % count != 0)
+    throw ShapeError(fmt::format("{}: axis {} of {} does not divide into {} equal parts", op_label("split"),
+                                 a, to_string(x.shape()), count));
+  return split(x, std::vector<std::int64_t>(static_cast<std::size_t>(count), n / count), axis);
+}
+
+// ---- concat, stack ----
+
+Tensor Concat::forward(std::span<const Tensor* const> parts) const {
+  const Tensor& first = *parts[0];
+  std::int64_t extent = 0;
+  for (std::size_t p = 0; p < parts.size(); ++p) {
+    const Tensor& part = *parts[p];
+    if (part.dtype() != first.dtype())
+      throw DtypeError(fmt::format("{}: part 0 is {}, part {} is {}; cast one of them", op_label(name),
+                                   name_of(first.dtype()), p, name_of(part.dtype())));
+    if (part.rank() != first.rank() || part.shape().with(axis, 0) != first.shape().with(axis, 0))
+      throw ShapeError(
+          fmt::format("{}: part 0 is {}, part {} is {}; all extents but that of axis {} must be equal",
+                      op_label(name), to_string(first.shape()), p, to_string(part.shape()), axis));
+    extent += part.shape()[axis];
+  }
+  Tensor y = Tensor::empty(first.shape().with(axis, extent), first.dtype());
+  const RowLayout whole(y.shape(), axis);
+  std::int64_t offset = 0;
+  for (const Tensor* part : parts) {
+    const std::int64_t run = part->shape()[axis] * whole.inner;
+    StridedPlan plan;
+    plan.axis(whole.outer, extent * whole.inner, run);
+    plan.axis(run, 1, 1);
+    copy_strided(plan, y, offset, *part);
+    offset += run;
+  }
+  return y;
+}
+void Concat::vjp(VjpContext<Concat>& ctx) {
+  const std::uint8_t axis = ctx.op().axis;
+  std::int64_t begin = 0;
+  for (std::size_t p = 0; p < ctx.inputs(); ++p) {
+    const std::int64_t extent = ctx.input_shape(p)[axis];
+    if (ctx.needs_grad(p))
+      ctx.add(p, apply_op(Slice{axis, extent ? begin : 0, extent, 1}, ctx.grad_output()));
+    begin += extent;
+  }
+}
+
+namespace {
+void require_parts(std::span<const Tensor> parts, const char* op) {
+  constexpr std::size_t kMost = 65535;  // what a node counts
+  if (parts.empty() || parts.size() > kMost)
+    throw ArgumentError(
+        fmt::format("{}: {} tensors given; it takes 1 to {}", op_label(op), parts.size(), kMost));
+}
+}  // namespace
+
+Tensor concat(std::span<const Tensor> parts, std::int64_t axis) {
+  require_parts(parts, Concat::name);
+  const auto a = static_cast<std::uint8_t>(detail::axis_of(parts[0], axis, Concat::name));
+  std::vector<const Tensor*, detail::PoolAllocator<const Tensor*>> pointers;
+  pointers.reserve(parts.size());
+  for (const Tensor& part : parts) pointers.push_back(&part);
+  return apply_op(Concat{.axis = a}, std::span<const Tensor* const>(pointers));
+}
+Tensor concat(std::initializer_list<Tensor> parts, std::int64_t axis) {
+  return concat(std::span(parts.begin(), parts.size()), axis);
+}
+
+// The axis after which the new one comes stays where it is while the parts are joined along it, so that the
+// whole needs two nodes, however many parts there are.
+Tensor stack(std::span<const Tensor> parts, std::int64_t axis) {
+  require_parts(parts, "stack");
+  const Shape& shape = parts[0].shape();
+  const std::size_t a = normalize_axis(axis, shape.rank() + 1, "stack");
+  const Shape stacked = shape.inserted(a, static_cast<std::int64_t>(parts.size()));
+  for (std::size_t p = 1; p < parts.size(); ++p)
+    if (parts[p].shape() != shape)
+      throw ShapeError(fmt::format("{}: part 0 is {}, part {} is {}; all must have one shape",
+                                   op_label("stack"), to_string(shape), p, to_string(parts[p].shape())));
+  if (a < shape.rank()) return reshape(concat(parts, static_cast<std::int64_t>(a)), stacked);
+  std::vector<Tensor, detail::PoolAllocator<Tensor>> columns;
+  columns.reserve(parts.size());
+  for (const Tensor& part : parts) columns.push_back(unsqueeze(part, -1));
+  return concat(std::span<const Tensor>(columns), -1);
+}
+Tensor stack(std::initializer_list<Tensor> parts, std::int64_t axis) {
+  return stack(std::span(parts.begin(), parts.size()), axis);
+}
+
+// ---- pad ----
+
+Tensor Pad::forward(const Tensor& x) const {
+  std::array<std::int64_t, Shape::kMaxRank> dims{};
+  for (std::size_t i = 0; i < x.rank(); ++i) dims[i] = padding[i].before + x.shape()[i] + padding[i].after;
+  Tensor y = Tensor::full(Shape(std::span<const std::int64_t>(dims.data(), x.rank())), value, x.dtype());
+  const auto to = detail::row_major_strides(y.shape());
+  const auto from = detail::row_major_strides(x.shape());
+  StridedPlan plan;
+  std::int64_t first = 0;
+  for (std::size_t i = 0; i < x.rank(); ++i) {
+    first += padding[i].before * to[i];
+    plan.axis(x.shape()[i], to[i], from[i]);
+  }
+  copy_strided(plan, y, first, x);
+  return y;
+}
+void Pad::vjp(VjpContext<Pad>& ctx) {
+  Tensor g = ctx.grad_output();
+  for (std::size_t i = 0; i < ctx.input_shape(0).rank(); ++i) {
+    const Padding& p = ctx.op().padding[i];
+    const std::int64_t extent = ctx.input_shape(0)[i];
+    if (p.before || p.after)
+      g = apply_op(Slice{static_cast<std::uint8_t>(i), extent ? p.before : 0, extent, 1}, g);
+  }
+  ctx.add(0, g);
+}
+
+Tensor pad(const Tensor& x, std::span<const Padding> padding, double value) {
+  if (padding.size() != x.rank())
+    throw ArgumentError(fmt::format("{}: {} paddings given for {} with {} axes; each axis takes one",
+                                    op_label(Pad::name), padding.size(), to_string(x.shape()), x.rank()));
+  Pad op{.value = scalar_like(x, value).item()};
+  for (std::size_t i = 0; i < padding.size(); ++i) {
+    const Padding& p = padding[i];
+    if (p.before < 0 || p.after < 0)
+      throw ArgumentError(fmt::format("{}: {} before and {} after axis {}; use slice to take elements away",
+                                      op_label(Pad::name), p.before, p.after, i));
+    constexpr std::int64_t kMost = std::int64_t{1} << 59;  // sums of three stay within i64
+    if (p.before > kMost || p.after > kMost)
+      throw ArgumentError(fmt::format("{}: {} before and {} after axis {} are too many elements",
+                                      op_label(Pad::name), p.before, p.after, i));
+    op.padding[i] = p;
+  }
+  return apply_op(op, x);
+}
+Tensor pad(const Tensor& x, std::initializer_list<Padding> padding, double value) {
+  return pad(x, std::span(padding.begin(), padding.size()), value);
+}
+
+}  // namespace tapegrad

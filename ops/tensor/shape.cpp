@@ -1,0 +1,189 @@
+#include <algorithm>
+#include <array>
+
+#include <tapegrad/graph/errors.h>
+#include <tapegrad/ops/define.h>
+#include <tapegrad/ops/elementwise/math.h>
+#include <tapegrad/ops/loops/strided.h>
+#include <tapegrad/ops/tensor/shape_ops.h>
+
+#include <fmt/format.h>
+
+namespace tapegrad {
+
+using detail::StridedPlan;
+using detail::TensorAccess;
+
+namespace {
+
+using Extents = std::array<std::int64_t, Shape::kMaxRank>;
+
+Shape shape_of(const Extents& extents, std::size_t rank) {
+  return Shape(std::span<const std::int64_t>(extents.data(), rank));
+}
+
+bool has_axis(AxisMask axes, std::size_t i) { return axes >> i & 1u; }
+
+}  // namespace
+
+// ---- reshape and its kin ----
+
+Tensor Reshape::forward(const Tensor& x) const {
+  if (x.size() != shape.size())
+    throw ShapeError(fmt::format("{}: {} has {} elements, {} holds {}", op_label(name), to_string(x.shape()),
+                                 x.size(), to_string(shape), shape.size()));
+  return TensorAccess::view(x, 0, shape);
+}
+void Reshape::vjp(VjpContext<Reshape>& ctx) { ctx.add(0, reshape(ctx.grad_output(), ctx.input_shape(0))); }
+
+Tensor reshape(const Tensor& x, const Shape& shape) { return apply_op(Reshape{.shape = shape}, x); }
+
+Tensor reshape(const Tensor& x, std::initializer_list<std::int64_t> extents) {
+  const auto open = std::find(extents.begin(), extents.end(), -1);
+  if (open == extents.end() || extents.size() > Shape::kMaxRank || !x.defined())
+    return reshape(x, Shape(extents));
+  Extents dims{};
+  std::copy(extents.begin(), extents.end(), dims.begin());
+  const auto axis = static_cast<std::size_t>(open - extents.begin());
+  dims[axis] = 1;
+  if (std::find(open + 1, extents.end(), -1) != extents.end())
+    throw ShapeError(fmt::format("{}: [{}] leaves two extents open; at most one may be -1",
+                                 op_label(Reshape::name), fmt::join(extents, ", ")));
+  const Shape known = shape_of(dims, extents.size());
+  if (known.size() == 0 || x.size() % known.size() != 0)
+    throw ShapeError(fmt::format("{}: {} has {} elements, which [{}] cannot hold whatever -1 stands for",
+                                 op_label(Reshape::name), to_string(x.shape()), x.size(),
+                                 fmt::join(extents, ", ")));
+  return reshape(x, known.with(axis, x.size() / known.size()));
+}
+
+Tensor flatten(const Tensor& x, std::int64_t start) {
+  if (x.defined() && x.rank() == 0 && (start == 0 || start == -1)) return reshape(x, Shape{1});
+  const std::size_t from = detail::axis_of(x, start, "flatten");
+  Extents dims{};
+  std::copy_n(x.shape().dims().begin(), from, dims.begin());
+  dims[from] = 1;
+  for (std::size_t i = from; i < x.rank(); ++i) dims[from] *= x.shape()[i];
+  return reshape(x, shape_of(dims, from + 1));
+}
+
+Tensor squeeze(const Tensor& x) {
+  AxisMask ones = 0;
+  for (std::size_t i = 0; i < x.rank(); ++i)
+    if (x.shape()[i] == 1) ones = static_cast<AxisMask>(ones | 1u << i);
+  Shape shape = x.shape();
+  for (std::size_t i = x.rank(); i-- > 0;)
+    if (has_axis(ones, i)) shape = shape.removed(i);
+  return reshape(x, shape);
+}
+
+Tensor squeeze(const Tensor& x, const Axes& axes) {
+  const AxisMask mask = detail::axes_of(x, axes, "squeeze");
+  Shape shape = x.shape();
+  for (std::size_t i = x.rank(); i-- > 0;) {
+    if (!has_axis(mask, i)) continue;
+    if (shape[i] != 1)
+      throw ShapeError(fmt::format("{}: axis {} of {} has extent {}; only an axis of extent 1 can be removed",
+                                   op_label("squeeze"), i, to_string(x.shape()), shape[i]));
+    shape = shape.removed(i);
+  }
+  return reshape(x, shape);
+}
+
+Tensor unsqueeze(const Tensor& x, std::int64_t axis) {
+  return reshape(x, x.shape().inserted(normalize_axis(axis, x.rank() + 1, "unsqueeze"), 1));
+}
+
+// ---- permute, transpose, flip ----
+
+Tensor Permute::forward(const Tensor& x) const {
+  const auto stride = detail::row_major_strides(x.shape());
+  Extents dims{};
+  for (std::size_t i = 0; i < x.rank(); ++i) dims[i] = x.shape()[order[i]];
+  Tensor y = Tensor::empty(shape_of(dims, x.rank()), x.dtype());
+  const auto to = detail::row_major_strides(y.shape());
+  StridedPlan plan;
+  for (std::size_t i = 0; i < x.rank(); ++i) plan.axis(dims[i], to[i], stride[order[i]]);
+  copy_strided(plan, y, 0, x);
+  return y;
+}
+void Permute::vjp(VjpContext<Permute>& ctx) {
+  Permute back;
+  for (std::size_t i = 0; i < ctx.input_shape(0).rank(); ++i)
+    back.order[ctx.op().order[i]] = static_cast<std::uint8_t>(i);
+  ctx.add(0, apply_op(back, ctx.grad_output()));
+}
+
+Tensor permute(const Tensor& x, std::span<const std::int64_t> order) {
+  Permute op;
+  AxisMask seen = 0;
+  for (std::size_t i = 0; i < std::min(order.size(), x.rank()); ++i) {
+    const std::size_t axis = detail::axis_of(x, order[i], Permute::name);
+    op.order[i] = static_cast<std::uint8_t>(axis);
+    seen = static_cast<AxisMask>(seen | 1u << axis);
+  }
+  if (order.size() != x.rank() || seen != static_cast<AxisMask>((1u << x.rank()) - 1u))
+    throw ArgumentError(fmt::format("{}: the order [{}] must name each axis of {} once",
+                                    op_label(Permute::name), fmt::join(order, ", "), to_string(x.shape())));
+  return apply_op(op, x);
+}
+Tensor permute(const Tensor& x, std::initializer_list<std::int64_t> order) {
+  return permute(x, std::span(order.begin(), order.size()));
+}
+
+Tensor transpose(const Tensor& x) {
+  if (x.defined() && x.rank() < 2)
+    throw ShapeError(
+        fmt::format("{}: {} has fewer than two axes", op_label("transpose"), to_string(x.shape())));
+  return transpose(x, -2, -1);
+}
+Tensor transpose(const Tensor& x, std::int64_t a, std::int64_t b) {
+  Permute op;
+  for (std::size_t i = 0; i < op.order.size(); ++i) op.order[i] = static_cast<std::uint8_t>(i);
+  std::swap(op.order[detail::axis_of(x, a, "transpose")], op.order[detail::axis_of(x, b, "transpose")]);
+  return apply_op(op, x);
+}
+
+Tensor Flip::forward(const Tensor& x) const {
+  Tensor y = Tensor::empty(x.shape(), x.dtype());
+  const auto stride = detail::row_major_strides(x.shape());
+  StridedPlan plan;
+  std::int64_t last = 0;
+  for (std::size_t i = 0; i < x.rank(); ++i) {
+    const bool reversed = has_axis(axes, i);
+    if (reversed) last += (x.shape()[i] - 1) * stride[i];
+    plan.axis(x.shape()[i], stride[i], reversed ? -stride[i] : stride[i]);
+  }
+  copy_strided(plan, y, 0, x, last);
+  return y;
+}
+void Flip::vjp(VjpContext<Flip>& ctx) { ctx.add(0, apply_op(ctx.op(), ctx.grad_output())); }
+
+Tensor flip(const Tensor& x, const Axes& axes) {
+  return apply_op(Flip{.axes = detail::axes_of(x, axes, Flip::name)}, x);
+}
+
+// ---- broadcast_to ----
+
+Tensor BroadcastTo::forward(const Tensor& x) const {
+  if (!broadcasts_to(x.shape(), shape))
+    throw ShapeError(fmt::format(
+        "{}: {} does not broadcast to {}: aligned at the last axis, its extents must be equal or 1",
+        op_label(name), to_string(x.shape()), to_string(shape)));
+  Tensor y = Tensor::empty(shape, x.dtype());
+  const auto to = detail::row_major_strides(shape);
+  const auto from = detail::row_major_strides(x.shape());
+  const std::size_t added = shape.rank() - x.rank();
+  StridedPlan plan;
+  for (std::size_t i = 0; i < shape.rank(); ++i)
+    plan.axis(shape[i], to[i], i < added || x.shape()[i - added] == 1 ? 0 : from[i - added]);
+  copy_strided(plan, y, 0, x);
+  return y;
+}
+void BroadcastTo::vjp(VjpContext<BroadcastTo>& ctx) {
+  ctx.add(0, detail::sum_to_shape(ctx.grad_output(), ctx.input_shape(0)));
+}
+
+Tensor broadcast_to(const Tensor& x, const Shape& shape) { return apply_op(BroadcastTo{.shape = shape}, x); }
+
+}  // namespace tapegrad

@@ -1,0 +1,350 @@
+#include <cmath>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <tapegrad/graph/errors.h>
+#include <tapegrad/graph/format.h>
+#include <tapegrad/graph/tape.h>
+#include <tapegrad/nn/layers/layers.h>
+#include <tapegrad/nn/layers/sequential.h>
+#include <tapegrad/nn/module.h>
+#include <tapegrad/ops/elementwise/math.h>
+#include <tapegrad/ops/tensor/linalg.h>
+#include <tapegrad/ops/tensor/reduce.h>
+#include <tapegrad/optim/rules.h>
+
+#include <boost/test/unit_test.hpp>
+
+#include "module_support.h"
+#include "support.h"
+
+using namespace tapegrad;
+using test::floats;
+using test::kX;
+using test::mentions;
+using test::TwoLayer;
+
+BOOST_AUTO_TEST_SUITE(module)
+
+namespace {
+
+/// One of everything that a module can have.
+class Everything : public nn::Module {
+ public:
+  void visit(nn::Visitor& v) override {
+    v("scale", scale);
+    v("count", count);
+    v("generator", generator);
+    v("absent", absent);
+    v("present", present);
+    v("shared", shared);
+    v("many", many);
+    v("drop", drop);
+  }
+  std::unique_ptr<Module> blank() const override {
+    auto copy = std::make_unique<Everything>();
+    Generator any;
+    while (copy->many.size() < many.size()) copy->many.emplace_back(1, 1, any);
+    return copy;
+  }
+
+  Generator rng{5};
+  Parameter scale{Tensor::full({2}, 3)};
+  nn::Buffer count = Tensor::scalar(7, i64);
+  Generator generator{11};
+  std::unique_ptr<nn::Affine> absent;
+  std::unique_ptr<nn::Module> present = std::make_unique<nn::Affine>(2, 1, rng);
+  std::shared_ptr<nn::BatchNorm> shared = std::make_shared<nn::BatchNorm>(2);
+  std::vector<nn::Affine> many;
+  nn::Dropout drop{0.5, rng};
+};
+
+/// Its second layer shares the first one's weight.
+class Tied : public nn::Module {
+ public:
+  explicit Tied(Generator rng) : in(3, 3, rng), out(in.weight()) {}
+  void visit(nn::Visitor& v) override {
+    v("in", in);
+    v("out", out);
+  }
+  Tensor forward(const Tensor& x) override { return out(in(x)); }
+  std::unique_ptr<Module> blank() const override { return std::make_unique<Tied>(Generator()); }
+
+  nn::Affine in, out;
+};
+
+template <class List>
+std::vector<std::string> names_of(const List& list) {
+  std::vector<std::string> names;
+  for (const auto& [name, value] : list) names.push_back(name);
+  return names;
+}
+
+}  // namespace
+
+// ---- what a module enumerates ----
+
+BOOST_AUTO_TEST_CASE(a_module_lists_its_members_by_path) {
+  TwoLayer net(3, 4, 2, Generator(1));
+  BOOST_TEST(names_of(net.parameters()) ==
+             std::vector<std::string>({"fc1.weight", "fc1.bias", "fc2.weight", "fc2.bias"}));
+  BOOST_TEST(net.parameter_count() == 3 * 4 + 4 + 4 * 2 + 2);
+  BOOST_CHECK(net.parameters()[2].second == net.fc2().weight());
+  BOOST_TEST(net.buffers().empty());
+
+  Everything all;
+  all.many.emplace_back(1, 1, all.rng);
+  all.many.emplace_back(1, 2, all.rng, nn::AffineOptions{.bias = false});
+  BOOST_TEST(names_of(all.parameters()) ==
+             std::vector<std::string>({"scale", "present.weight", "present.bias", "shared.gamma",
+                                       "shared.beta", "many.0.weight", "many.0.bias", "many.1.weight"}));
+  BOOST_TEST(names_of(all.buffers()) ==
+             std::vector<std::string>({"count", "shared.running_mean", "shared.running_var"}));
+  BOOST_TEST(names_of(all.state()) ==
+             std::vector<std::string>({"scale", "count", "present.weight", "present.bias", "shared.gamma",
+                                       "shared.beta", "shared.running_mean", "shared.running_var",
+                                       "many.0.weight", "many.0.bias", "many.1.weight"}));
+}
+
+BOOST_AUTO_TEST_CASE(a_shared_parameter_is_listed_and_trained_once) {
+  Tied net(Generator(1));
+  BOOST_TEST(names_of(net.parameters()) == std::vector<std::string>({"in.weight", "in.bias"}));
+  BOOST_TEST(names_of(net.state()) == std::vector<std::string>({"in.weight", "in.bias"}));
+  BOOST_TEST(net.parameter_count() == 12);
+
+  // d/dW sum(relu-free (x W) W) has a term from each use.
+  const Parameter w = net.in.weight();
+  Tape tape;
+  const Gradients g = tape.backward(sum(net(kX)));
+  Tape reference;
+  const Tensor a = reference.watch(w.data());
+  const Tensor b = reference.watch(w.data());
+  const Gradients parts = reference.backward(sum(matmul(affine(kX, a, net.in.bias().data()), b)));
+  const std::vector<float> both = floats(g[w]);
+  const std::vector<float> first = floats(parts[a]);
+  const std::vector<float> second = floats(parts[b]);
+  for (std::size_t i = 0; i < both.size(); ++i) BOOST_TEST(std::abs(both[i] - first[i] - second[i]) < 1e-5);
+}
+
+BOOST_AUTO_TEST_CASE(one_name_twice_is_refused) {
+  struct Double : nn::Module {
+    Parameter a{Tensor::ones({1})}, b{Tensor::ones({1})};
+    void visit(nn::Visitor& v) override {
+      v("a", a);
+      v("a", b);
+    }
+  } m;
+  BOOST_CHECK_EXCEPTION(m.parameters(), ArgumentError, mentions("Double", "two members 'a'"));
+  BOOST_CHECK_THROW(m.state(), ArgumentError);
+}
+
+BOOST_AUTO_TEST_CASE(modes_and_freezing_reach_all_modules) {
+  Everything all;
+  all.many.emplace_back(1, 1, all.rng);
+  BOOST_TEST(all.training());
+  BOOST_TEST(all.shared->training());
+  all.eval();
+  BOOST_TEST(!all.training());
+  BOOST_TEST(!all.present->training());
+  BOOST_TEST(!all.shared->training());
+  BOOST_TEST(!all.many[0].training());
+  all.train();
+  BOOST_TEST(all.many[0].training());
+
+  TwoLayer net(3, 4, 2, Generator(1));
+  net.freeze();
+  {
+    Tape tape;
+    BOOST_TEST(!net(kX).tracked());
+  }
+  net.freeze(false);
+  net.fc1().freeze();
+  Tape tape;
+  const Gradients g = tape.backward(sum(net(kX)));
+  BOOST_TEST(g.find(net.fc1().weight()) == nullptr);
+  BOOST_TEST(g.find(net.fc2().weight()) != nullptr);
+}
+
+BOOST_AUTO_TEST_CASE(a_module_without_forward_says_so) {
+  Everything all;
+  BOOST_CHECK_EXCEPTION(all(kX), Error, mentions("Everything", "does not override forward"));
+}
+
+BOOST_AUTO_TEST_CASE(a_buffer_forgets_the_history_of_what_it_is_given) {
+  nn::Buffer b;
+  const Parameter p(Tensor::ones({2}));
+  {
+    Tape tape;
+    b = p.value() * 3;
+    BOOST_TEST(!b.tracked());
+    BOOST_TEST((p.value() * b).tracked());
+    const nn::Buffer c = p.value() * 2;
+    BOOST_TEST(!c.tracked());
+  }
+  Tape tape;
+  BOOST_CHECK_NO_THROW(p.value() * b);  // not stale
+  BOOST_TEST(floats(b) == std::vector<float>({3, 3}));
+}
+
+// ---- state ----
+
+BOOST_AUTO_TEST_CASE(state_is_a_copy_and_comes_back) {
+  TwoLayer net(3, 4, 2, Generator(1));
+  const nn::State saved = net.state();
+  const std::vector<float> y = floats(net(kX));
+  optim::SGD sgd(net, 0.1);
+  {
+    Tape tape;
+    sgd.step(tape.backward(sum(square(net(kX)))));
+  }
+  BOOST_TEST(floats(net(kX)) != y);
+  net.load_state(saved);
+  BOOST_TEST(floats(net(kX)) == y);
+  BOOST_TEST(sgd.state().size() == 2);
+  {
+    Tape tape;  // the same parameters still: the optimizer reaches them
+    sgd.step(tape.backward(sum(square(net(kX)))));
+  }
+  BOOST_TEST(floats(net(kX)) != y);
+
+  TwoLayer other(3, 4, 2, Generator(2));
+  nn::State shuffled(saved.rbegin(), saved.rend());
+  other.load_state(shuffled);
+  BOOST_TEST(floats(other(kX)) == y);
+
+  nn::BatchNorm norm(3);
+  nn::State stats = norm.state();
+  stats[2].second = Tensor::from({1, 2, 3});
+  norm.load_state(stats);
+  stats[2].second.mutable_values<float>()[0] = 9;
+  BOOST_TEST(floats(norm.running_mean()) == std::vector<float>({1, 2, 3}));
+}
+
+BOOST_AUTO_TEST_CASE(a_state_that_does_not_fit_changes_nothing) {
+  nn::Sequential net;
+  Generator rng(1);
+  net.append("fc", nn::Affine(3, 2, rng)).append("norm", nn::BatchNorm(2));
+  const nn::State good = net.state();
+  BOOST_TEST(names_of(good) == std::vector<std::string>({"fc.weight", "fc.bias", "norm.gamma", "norm.beta",
+                                                         "norm.running_mean", "norm.running_var"}));
+  nn::State zeros = good;
+  for (auto& [name, tensor] : zeros) tensor = Tensor::zeros(tensor.shape());
+
+  nn::State names = zeros;
+  names[1].first = "fc.bias2";
+  names.pop_back();
+  BOOST_CHECK_EXCEPTION(net.load_state(names), ArgumentError,
+                        mentions("missing: fc.bias, norm.running_var", "unexpected: fc.bias2"));
+  nn::State shape = zeros;
+  shape[5].second = Tensor::zeros({3});
+  BOOST_CHECK_EXCEPTION(net.load_state(shape), ShapeError, mentions("'norm.running_var' is [3]", "[2]"));
+  nn::State dtype = zeros;
+  dtype[5].second = Tensor::zeros({2}, f64);
+  BOOST_CHECK_EXCEPTION(net.load_state(dtype), DtypeError, mentions("'norm.running_var'", "f64", "f32"));
+  nn::State twice = zeros;
+  twice.push_back(zeros[0]);
+  BOOST_CHECK_EXCEPTION(net.load_state(twice), ArgumentError, mentions("'fc.weight' is given twice"));
+  nn::State undefined = zeros;
+  undefined[0].second = Tensor();
+  BOOST_CHECK_EXCEPTION(net.load_state(undefined), ArgumentError,
+                        mentions("'fc.weight' is an undefined tensor"));
+
+  const nn::State after = net.state();
+  for (std::size_t i = 0; i < good.size(); ++i) BOOST_TEST(floats(after[i].second) == floats(good[i].second));
+}
+
+// ---- clone ----
+
+BOOST_AUTO_TEST_CASE(a_clone_is_equal_and_independent) {
+  TwoLayer net(3, 4, 2, Generator(1));
+  net.fc1().freeze();
+  net.fc2().eval();
+  const std::unique_ptr<TwoLayer> copy = nn::clone(net);
+  const std::vector<float> y = floats(net(kX));
+  BOOST_TEST(floats((*copy)(kX)) == y);
+  BOOST_TEST(copy->fc1().weight().frozen());
+  BOOST_TEST(!copy->fc2().weight().frozen());
+  BOOST_TEST(copy->training());
+  BOOST_TEST(!copy->fc2().training());
+  BOOST_CHECK(!(copy->fc1().weight() == net.fc1().weight()));
+
+  copy->fc2().weight().mutable_values<float>()[0] += 1;
+  BOOST_TEST(floats((*copy)(kX)) != y);
+  BOOST_TEST(floats(net(kX)) == y);
+
+  Everything all;
+  all.many.emplace_back(1, 1, all.rng);
+  all.generator();
+  all.shared->forward(Tensor::from({{1, 2}, {3, 5}}));
+  const auto twin = nn::clone(all);
+  BOOST_CHECK(twin->generator.state() == all.generator.state());
+  const nn::State a = all.state();
+  const nn::State b = twin->state();
+  BOOST_TEST(names_of(a) == names_of(b));
+  for (std::size_t i = 0; i < a.size(); ++i) BOOST_TEST(to_string(a[i].second) == to_string(b[i].second));
+  BOOST_TEST(floats(all.drop(Tensor::ones({50}))) == floats(twin->drop(Tensor::ones({50}))));
+  twin->shared->forward(Tensor::from({{1, 2}, {3, 5}}));
+  BOOST_TEST(floats(twin->shared->running_mean()) != floats(all.shared->running_mean()));
+  twin->count.mutable_values<std::int64_t>()[0] = 8;
+  BOOST_TEST(all.count.item() == 7);
+}
+
+BOOST_AUTO_TEST_CASE(shared_parameters_stay_shared_in_a_clone) {
+  const auto check = [](nn::Module& net, const Parameter& original, const Parameter& first,
+                        const Parameter& second) {
+    BOOST_CHECK(first == second);
+    BOOST_CHECK(!(first == original));
+    BOOST_TEST(floats(first.data()) == floats(original.data()));
+    BOOST_TEST(net.parameter_count() == 12);
+  };
+  Tied net(Generator(1));
+  const auto copy = nn::clone(net);
+  check(*copy, net.in.weight(), copy->in.weight(), copy->out.weight());
+
+  // Shared across layers that know nothing of each other, at different depths.
+  Generator rng(1);
+  nn::Affine a(3, 3, rng);
+  const Parameter w = a.weight();
+  nn::Sequential seq{std::move(a), nn::Relu(), nn::Sequential{nn::Tanh(), nn::Affine(w)}};
+  const auto twin = nn::clone(seq);
+  check(*twin, w, twin->get<nn::Affine>(0).weight(),
+        twin->get<nn::Sequential>(2).get<nn::Affine>(1).weight());
+}
+
+BOOST_AUTO_TEST_CASE(a_module_that_cannot_be_cloned_says_so) {
+  struct Plain : nn::Module {};
+  BOOST_CHECK_EXCEPTION(Plain().clone(), Error, mentions("Plain", "override blank()"));
+  BOOST_CHECK_EXCEPTION(nn::Sequential(Plain()).clone(), Error, mentions("Plain", "override blank()"));
+
+  struct Derived : TwoLayer {
+    Derived() : TwoLayer(3, 4, 2, Generator()) {}
+  };
+  BOOST_CHECK_EXCEPTION(Derived().clone(), Error, mentions("Derived", "TwoLayer"));
+  BOOST_CHECK_EXCEPTION(nn::Sequential(Derived()).clone(), Error, mentions("Derived", "TwoLayer"));
+
+  struct Other : nn::Module {
+    std::vector<nn::Affine> layers;
+    void visit(nn::Visitor& v) override { v("layers", layers); }
+    std::unique_ptr<Module> blank() const override { return std::make_unique<Other>(); }
+  } other;
+  Generator rng;
+  other.layers.emplace_back(1, 1, rng);
+  BOOST_CHECK_EXCEPTION(other.clone(), Error, mentions("Other", "other members"));
+}
+
+BOOST_AUTO_TEST_CASE(modules_move_and_never_copy) {
+  static_assert(!std::is_copy_constructible_v<TwoLayer> && !std::is_copy_assignable_v<TwoLayer>);
+  static_assert(std::is_nothrow_move_constructible_v<nn::Affine> &&
+                std::is_nothrow_move_assignable_v<nn::Sequential>);
+  static_assert(!std::is_constructible_v<nn::Module>);
+  TwoLayer net(3, 4, 2, Generator(1));
+  net.eval();
+  const std::vector<float> y = floats(net(kX));
+  TwoLayer moved(std::move(net));
+  BOOST_TEST(floats(moved(kX)) == y);
+  BOOST_TEST(!moved.training());
+}
+
+BOOST_AUTO_TEST_SUITE_END()

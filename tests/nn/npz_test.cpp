@@ -1,0 +1,312 @@
+#include <csignal>
+#include <cstdint>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include <tapegrad/graph/errors.h>
+#include <tapegrad/nn/io/npy.h>
+#include <tapegrad/nn/io/serialize.h>
+
+#include <fmt/format.h>
+#include <sys/resource.h>
+#include <zlib.h>
+#include <boost/test/unit_test.hpp>
+
+#include "npy_support.h"
+#include "state_support.h"
+#include "support.h"
+
+using namespace tapegrad;
+using nn::load_state_file;
+using nn::save_state;
+using nn::State;
+using test::array_file;
+using test::check_equal;
+using test::dictionary;
+using test::little;
+using test::mentions;
+using test::read_file;
+using test::write_file;
+
+namespace {
+
+/// A member of a zip file; each field may be made a lie.
+struct Member {
+  std::string name;
+  std::string packed;
+  std::uint64_t size = packed.size();
+  std::uint32_t crc = 0;
+  int method = 0;
+  int flags = 0;
+  std::uint64_t packed_size = packed.size();
+};
+
+std::uint32_t crc_of(const std::string& bytes) {
+  return static_cast<std::uint32_t>(
+      crc32(0, reinterpret_cast<const Bytef*>(bytes.data()), static_cast<uInt>(bytes.size())));
+}
+
+Member stored(std::string name, std::string content) {
+  const std::uint32_t crc = crc_of(content);
+  return {.name = std::move(name), .packed = std::move(content), .crc = crc};
+}
+
+Member deflated(std::string name, const std::string& content) {
+  z_stream z{};
+  BOOST_REQUIRE(deflateInit2(&z, 9, Z_DEFLATED, -MAX_WBITS, 8, Z_DEFAULT_STRATEGY) == Z_OK);
+  std::string out(deflateBound(&z, content.size()), '\0');
+  z.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(content.data()));
+  z.avail_in = static_cast<uInt>(content.size());
+  z.next_out = reinterpret_cast<Bytef*>(out.data());
+  z.avail_out = static_cast<uInt>(out.size());
+  BOOST_REQUIRE(deflate(&z, Z_FINISH) == Z_STREAM_END);
+  out.resize(z.total_out);
+  deflateEnd(&z);
+  return {
+      .name = std::move(name), .packed = out, .size = content.size(), .crc = crc_of(content), .method = 8};
+}
+
+/// The zip file. With zip64, the sizes stand in 64-bit fields behind each name, as numpy.savez writes them.
+std::string zip_of(const std::vector<Member>& members, bool zip64 = false, const std::string& comment = "") {
+  std::string file;
+  std::string list;
+  const std::uint64_t marker = 0xffffffff;
+  for (const Member& m : members) {
+    const std::uint64_t at = file.size();
+    const std::string extra =
+        zip64 ? little(1, 2) + little(16, 2) + little(m.size, 8) + little(m.packed_size, 8) : "";
+    const std::string about =
+        little(static_cast<std::uint64_t>(m.flags), 2) + little(static_cast<std::uint64_t>(m.method), 2) +
+        little(1 << 21 | 1 << 16, 4) + little(m.crc, 4) + little(zip64 ? marker : m.packed_size, 4) +
+        little(zip64 ? marker : m.size, 4) + little(m.name.size(), 2) + little(extra.size(), 2);
+    file += "PK\3\4" + little(zip64 ? 45 : 20, 2) + about + m.name + extra + m.packed;
+    list += "PK\1\2" + little(20, 2) + little(zip64 ? 45 : 20, 2) + about + little(0, 2) + little(0, 2) +
+            little(0, 2) + little(0, 4) + little(at, 4) + m.name + extra;
+  }
+  const std::uint64_t start = file.size();
+  const std::uint64_t count = members.size();
+  return file + list + "PK\5\6" + little(0, 4) + little(count, 2) + little(count, 2) +
+         little(list.size(), 4) + little(start, 4) + little(comment.size(), 2) + comment;
+}
+
+std::string floats(const std::vector<float>& values) {
+  return array_file(dictionary("<f4", fmt::format("({},)", values.size())),
+                    {reinterpret_cast<const char*>(values.data()), values.size() * 4});
+}
+
+State some_state() {
+  return {{"fc1.weight", Tensor::from({{1, -2}, {0.5, 1e-30}})},
+          {"steps", Tensor::scalar(1e15, i64)},
+          {"empty", Tensor::zeros({0, 3}, f64)},
+          {"m\xc3\xa4 n/x", Tensor::from({0.1, 1.0 / 3}, f64)}};
+}
+
+struct Fixture : test::StateFile {
+  Fixture() : StateFile("model.npz") {}
+};
+
+}  // namespace
+
+BOOST_FIXTURE_TEST_SUITE(npz, Fixture)
+
+BOOST_AUTO_TEST_CASE(a_state_comes_back_with_names_order_and_metadata) {
+  const nn::Metadata metadata{{"model", "784-50-10 \"relu\""}, {"", "PK\5\6"}};
+  save_state(path, some_state(), metadata);
+  const nn::SavedState saved = load_state_file(path);
+  check_equal(saved.tensors, some_state());
+  BOOST_TEST((saved.metadata == metadata));
+  BOOST_TEST(folder.size() == 1);
+  const std::string first = read_file(path);
+  save_state(path, some_state(), metadata);
+  BOOST_TEST((read_file(path) == first));  // no date of today
+  save_state(path, {});
+  BOOST_TEST(load_state_file(path).tensors.empty());
+  save_state(path, {}, metadata);
+  BOOST_TEST((load_state_file(path).metadata == metadata));
+}
+
+BOOST_AUTO_TEST_CASE(the_content_tells_the_format_whatever_the_name) {
+  save_state(path, some_state(), {{"k", "v"}});
+  std::filesystem::rename(path, folder / "model.safetensors");
+  check_equal(load_state_file(folder / "model.safetensors").tensors, some_state());
+  save_state(folder / "other.safetensors", some_state());
+  std::filesystem::rename(folder / "other.safetensors", path);
+  check_equal(load_state_file(path).tensors, some_state());
+  nn::save_npy(folder / "a.npy", Tensor::ones({2}));
+  BOOST_CHECK_EXCEPTION(load_state_file(folder / "a.npy"), FileError, mentions("load_npy"));
+  BOOST_CHECK_EXCEPTION(save_state(folder / "b.npy", some_state()), ArgumentError,
+                        mentions("b.npy", "save_npy"));
+  BOOST_CHECK_EXCEPTION(nn::load_npy(path), FileError, mentions("NUMPY"));
+}
+
+BOOST_AUTO_TEST_CASE(members_are_the_files_that_save_npy_writes) {
+  save_state(path, {{"w", Tensor::from({1, 2, 3})}});
+  nn::save_npy(folder / "w.npy", Tensor::from({1, 2, 3}));
+  const std::string zip = read_file(path);
+  BOOST_TEST(zip.substr(0, 4) == "PK\3\4");
+  BOOST_TEST(zip.find("w.npy" + read_file(folder / "w.npy")) == 30U);
+}
+
+BOOST_AUTO_TEST_CASE(stored_deflated_and_zip64_members_are_read) {
+  const std::string a = floats({1, 2, 3});
+  const std::string b =
+      array_file(dictionary(">i4", "(2, 2)", "True"), std::string("\0\0\0\1\0\0\0\3\0\0\0\2\0\0\0\4", 16));
+  for (const bool zip64 : {false, true}) {
+    const nn::SavedState saved = load(zip_of({stored("a.npy", a), deflated("b.npy", b)}, zip64));
+    check_equal(saved.tensors, {{"a", Tensor::from({1, 2, 3})}, {"b", Tensor::from({{1, 2}, {3, 4}}, i64)}});
+    BOOST_TEST(saved.metadata.empty());
+  }
+  BOOST_TEST(load(zip_of({stored("a.npy", a)}, false, "made by hand")).metadata.empty());
+  const std::vector<float> zeros(1'000'000);
+  const State state = load(zip_of({deflated("z.npy", floats(zeros))})).tensors;  // near deflate's best ratio
+  BOOST_TEST(state[0].second.size() == 1'000'000);
+}
+
+BOOST_AUTO_TEST_CASE(more_arrays_than_16_bits_count_are_written_and_read) {
+  State state;
+  for (int i = 0; i < 66'000; ++i) state.emplace_back(std::to_string(i), Tensor::scalar(i));
+  save_state(path, state, {{"k", "v"}});
+  const nn::SavedState saved = load_state_file(path);
+  BOOST_REQUIRE(saved.tensors.size() == 66'000U);
+  BOOST_TEST(saved.tensors[65'999].first == "65999");
+  BOOST_TEST(saved.tensors[65'999].second.item() == 65'999);
+  BOOST_TEST(saved.metadata.at("k") == "v");
+  const std::string file = read_file(path);
+  const std::size_t locator = file.rfind("PK\6\7");
+  for (const std::size_t at : {locator, locator + 8, file.rfind("PK\6\6"), file.rfind("PK\6\6") + 40}) {
+    std::string changed = file;
+    changed[at] = static_cast<char>(changed[at] ^ 1);
+    BOOST_TEST(refusal(changed) != "accepted", "byte " << at);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(names_and_metadata_that_cannot_be_saved_are_refused_before_anything_is_written) {
+  save_state(path, some_state());
+  const Tensor t = Tensor::ones({2});
+  BOOST_CHECK_EXCEPTION(save_state(path, {{"w", t}, {"w", t}}), ArgumentError, mentions("'w'", "twice"));
+  BOOST_CHECK_EXCEPTION(save_state(path, {{"w", Tensor()}}), ArgumentError, mentions("'w'", "undefined"));
+  BOOST_CHECK_EXCEPTION(save_state(path, {{"\xff\xfe", t}}), ArgumentError, mentions("UTF-8"));
+  BOOST_CHECK_EXCEPTION(save_state(path, {{std::string("a\0b", 3), t}}), ArgumentError,
+                        mentions("no byte 0"));
+  BOOST_CHECK_EXCEPTION(save_state(path, {{std::string(70'000, 'n'), t}}), ArgumentError, mentions("65531"));
+  BOOST_CHECK_EXCEPTION(save_state(path, {}, {{"k", "\xc3"}}), ArgumentError, mentions("UTF-8"));
+  BOOST_CHECK_EXCEPTION(save_state(path, {}, {{"k", std::string(70'000, 'x')}}), ArgumentError,
+                        mentions(".safetensors"));
+  check_equal(load_state_file(path).tensors, some_state());
+  const State longest{{std::string(65'531, 'n'), t}};
+  save_state(path, longest, {{"k", std::string(60'000, 'x')}});
+  check_equal(load_state_file(path).tensors, longest);
+  BOOST_TEST(folder.size() == 1);
+}
+
+BOOST_AUTO_TEST_CASE(a_file_that_cannot_be_written_leaves_the_older_one) {
+  BOOST_CHECK_EXCEPTION(save_state(folder / "missing/m.npz", some_state()), FileError,
+                        mentions("No such file"));
+  save_state(path, some_state());
+  // The limit on a file's size stands in for a full disk.
+  rlimit old{};
+  BOOST_REQUIRE(::getrlimit(RLIMIT_FSIZE, &old) == 0);
+  const auto old_handler = std::signal(SIGXFSZ, SIG_IGN);
+  const rlimit small{100'000, old.rlim_max};
+  BOOST_REQUIRE(::setrlimit(RLIMIT_FSIZE, &small) == 0);
+  std::string message;
+  try {
+    save_state(path, {{"large", Tensor::ones({100'000})}});
+  } catch (const FileError& e) {
+    message = e.what();
+  }
+  ::setrlimit(RLIMIT_FSIZE, &old);
+  std::signal(SIGXFSZ, old_handler);
+  BOOST_TEST(message.find("cannot be written") != std::string::npos, message);
+  check_equal(load_state_file(path).tensors, some_state());
+  BOOST_TEST(folder.size() == 1);
+}
+
+BOOST_AUTO_TEST_CASE(truncated_and_changed_archives_are_refused) {
+  const std::string whole =
+      zip_of({stored("a.npy", floats({1, 2})), deflated("b.npy", floats(std::vector<float>(50, 3)))});
+  BOOST_TEST(refusal(whole) == "accepted");
+  for (std::size_t size = 0; size < whole.size(); ++size)
+    BOOST_TEST(refusal(std::string_view(whole).substr(0, size)) != "accepted", size << " bytes");
+  const State expected{{"a", Tensor::from({1, 2})}, {"b", Tensor::full({50}, 3)}};
+  for (std::size_t at = 0; at < whole.size(); ++at)
+    for (const int bit : {1, 8, 64, 128}) {
+      std::string changed = whole;
+      changed[at] = static_cast<char>(changed[at] ^ bit);
+      write_file(path, changed);
+      try {
+        // What is not needed may change: dates, attributes, the bits that fill a last byte.
+        check_equal(load_state_file(path).tensors, expected);
+      } catch (const FileError&) {
+      }
+    }
+}
+
+BOOST_AUTO_TEST_CASE(wrong_checksums_and_sizes_are_refused) {
+  const Member good = stored("a.npy", floats({1, 2}));
+  Member m = good;
+  m.crc ^= 1;
+  check_refused(zip_of({m}), "'a': its data is corrupt: the checksum");
+  m = deflated("a.npy", floats({1, 2}));
+  m.crc ^= 1;
+  check_refused(zip_of({m}), "the checksum");
+  m = good;
+  m.size += 4;
+  check_refused(zip_of({m}), "cannot be unpacked");
+  m = deflated("a.npy", floats({1, 2}));
+  m.size += 4;
+  check_refused(zip_of({m}), "2 elements of 4 bytes");
+  m.size -= 8;
+  check_refused(zip_of({m}), "2 elements of 4 bytes");
+  m = deflated("a.npy", floats({1, 2}));
+  m.packed.resize(m.packed.size() - 4);
+  m.packed_size = m.packed.size();
+  check_refused(zip_of({m}), "ends early");
+}
+
+BOOST_AUTO_TEST_CASE(absurd_sizes_are_refused_before_memory_is_taken) {
+  // A terabyte announced alike by the archive and by the array's header.
+  const std::string header = array_file(dictionary("<f4", "(274877906944,)"), "");
+  const std::uint64_t claimed = (std::uint64_t{1} << 40) + header.size();
+  Member bomb = deflated("bomb.npy", header + std::string(1000, '\0'));
+  bomb.size = claimed;
+  check_refused(zip_of({bomb}, true), "cannot be unpacked from");
+  bomb = stored("bomb.npy", header);
+  bomb.size = bomb.packed_size = claimed;
+  check_refused(zip_of({bomb}, true), "bytes at 58 are more than");
+  bomb.packed_size = ~std::uint64_t{0};
+  check_refused(zip_of({stored("a.npy", floats({1})), bomb}, true), "'bomb.npy'");
+  // An array's header that claims more than the archive says there is.
+  check_refused(zip_of({stored("a.npy", header)}), "274877906944 elements");
+  // Arrays that share their data, of which each alone is sound.
+  const std::string zip = zip_of({stored("a.npy", floats(std::vector<float>(100)))});
+  std::string list = zip.substr(zip.find("PK\1\2"), zip.find("PK\5\6") - zip.find("PK\1\2"));
+  std::string shared = zip.substr(0, zip.find("PK\1\2"));
+  const std::size_t start = shared.size();
+  std::string entries;
+  for (int i = 0; i < 10; ++i) entries += list;
+  shared += entries + "PK\5\6" + little(0, 4) + little(10, 2) + little(10, 2) + little(entries.size(), 4) +
+            little(start, 4) + little(0, 2);
+  check_refused(shared, "overlaps");
+}
+
+BOOST_AUTO_TEST_CASE(other_members_are_refused) {
+  const std::string a = floats({1});
+  check_refused(zip_of({stored("a.npy", a), stored("a.npy", a)}), "'a': its name is given twice");
+  check_refused(zip_of({stored("a.txt", a)}), "'a.txt': it is no .npy file");
+  check_refused(zip_of({stored("\xff.npy", a)}), "not UTF-8");
+  check_refused(zip_of({stored("a.npy", "hello, world")}), "'a': it does not start with");
+  check_refused(zip_of({stored("a.npy", "")}), "0 bytes");
+  check_refused(zip_of({stored("o.npy", array_file(dictionary("|O", "(1,)"), "\x80\4K\1."))}),
+                "'o': it holds Python objects");
+  Member m = stored("a.npy", a);
+  m.flags = 1;
+  check_refused(zip_of({m}), "encrypted");
+  m = stored("a.npy", a);
+  m.method = 14;
+  check_refused(zip_of({m}), "method 14");
+  check_refused(zip_of({stored("a.npy", a)}, false, "{\"__metadata__\":{\"k\":5}}"), "a number");
+}
+
+BOOST_AUTO_TEST_SUITE_END()

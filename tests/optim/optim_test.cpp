@@ -1,0 +1,218 @@
+#include <limits>
+#include <string>
+#include <vector>
+
+#include <tapegrad/graph/errors.h>
+#include <tapegrad/graph/format.h>
+
+#include <boost/test/unit_test.hpp>
+
+#include "optim_support.h"
+#include "support.h"
+
+using namespace tapegrad;
+using namespace tapegrad::test;
+
+BOOST_AUTO_TEST_SUITE(optim)
+
+namespace {
+
+/// All names and values, with enough digits to tell any two apart.
+std::string text_of(const State& state) {
+  std::string text;
+  for (const auto& [name, tensor] : state)
+    text += fmt::format("{} {:.17g}\n", name, tensor.dtype() == i64 ? cast(tensor, f64) : tensor);
+  return text;
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(a_parameter_without_a_gradient_stays) {
+  for (const Rule& rule : rules()) BOOST_TEST_CONTEXT(rule.name) {
+      const Parameter w = parameter(kW, f64);
+      Parameter u = parameter(kU, f64);
+      const auto optimizer = rule.make({w, u}, 0.1);
+      {
+        Tape tape;
+        optimizer->step(tape.backward(bowl(w, 1, 0)));
+      }
+      BOOST_TEST(values_of(u) == kU);
+      BOOST_TEST(values_of(w) != kW);
+      u.freeze();
+      descend(*optimizer, w, u, 2);
+      BOOST_TEST(values_of(u) == kU);
+      u.freeze(false);
+      const Gradients both = gradients_of(w, u);
+      u.freeze();
+      optimizer->step(both);  // frozen since
+      BOOST_TEST(values_of(u) == kU);
+      const std::int64_t steps = optimizer->steps();
+      Tape tape;
+      u.freeze(false);
+      const Gradients only = tape.backward(bowl(u, 1, 0));
+      u.freeze();
+      BOOST_CHECK_THROW(optimizer->step(only), Error);
+      BOOST_TEST(optimizer->steps() == steps);
+      for (const auto& [name, tensor] : optimizer->state())
+        if (name.starts_with("1.")) BOOST_TEST(tensor.to_vector<double>() == Values(kU.size(), 0));
+    }
+}
+
+BOOST_AUTO_TEST_CASE(a_step_without_any_gradient_is_an_error) {
+  const Parameter w = parameter(kW, f64);
+  const Parameter u = parameter(kU, f64);
+  SGD sgd({u}, 0.1);
+  Tape tape;
+  const Gradients g = tape.backward(bowl(w, 1, 0));
+  BOOST_CHECK_EXCEPTION(sgd.step(g), Error, mentions("sgd", "none of the 1 parameters", "'0'"));
+  BOOST_CHECK_THROW(sgd.step(Gradients()), Error);
+  BOOST_TEST(sgd.steps() == 0);
+}
+
+BOOST_AUTO_TEST_CASE(gradients_that_do_not_fit_change_nothing) {
+  const Parameter w = parameter(kW, f64);
+  const Parameter u = parameter(kU, f64);
+  Adam adam({w, u}, 0.1);
+  Gradients shape;
+  shape.insert({w.id(), {}}, Tensor::ones({5}, f64));
+  shape.insert({u.id(), {}}, Tensor::ones({4}, f64));
+  BOOST_CHECK_EXCEPTION(adam.step(shape), ShapeError, mentions("adam", "'1'", "[4]", "[3]"));
+  Gradients dtype;
+  dtype.insert({w.id(), {}}, Tensor::ones({5}, f64));
+  dtype.insert({u.id(), {}}, Tensor::ones({3}, f32));
+  BOOST_CHECK_EXCEPTION(adam.step(dtype), DtypeError, mentions("adam", "'1'", "f32", "f64"));
+  BOOST_TEST(values_of(w) == kW);
+  BOOST_TEST(adam.steps() == 0);
+}
+
+BOOST_AUTO_TEST_CASE(a_step_is_plain_under_any_tape) {
+  const Parameter w = parameter({1, 2}, f64);
+  SGD sgd({w}, 0.5);
+  Tape tape;
+  const Tensor loss = sum(square(w));
+  const Gradients g = tape.backward(loss, RetainGraph::yes);
+  const std::size_t nodes = tape.size();
+  BOOST_TEST(tape.active());
+  sgd.step(g);
+  BOOST_TEST(values_of(w) == Values({0, 0}));
+  BOOST_TEST(tape.size() == nodes);
+  BOOST_CHECK_THROW(sum(w), MutatedSaved);  // the active tape saw the old value
+  tape.reset();
+  sgd.step(tape.backward(sum(w.value() * 4)));
+  BOOST_TEST(tape.spent());
+  BOOST_TEST(values_of(w) == Values({-2, -2}));
+  sgd.step(g);
+  BOOST_TEST(values_of(w) == Values({-3, -4}));
+}
+
+BOOST_AUTO_TEST_CASE(a_restored_optimizer_continues_bit_for_bit) {
+  for (const Rule& rule : rules())
+    for (const Dtype dtype : {f64, f32}) BOOST_TEST_CONTEXT(rule.name << " in " << name_of(dtype)) {
+        const auto groups = [dtype](const Parameter& w, const Parameter& u) {
+          return ParameterGroups{
+              {.parameters = {w}},
+              {.parameters = {u}, .lr_scale = 0.5, .weight_decay = 0.1, .decoupled = dtype == f32}};
+        };
+        const Parameter w = parameter(kW, dtype);
+        const Parameter u = parameter(kU, dtype);
+        const auto optimizer = rule.make(groups(w, u), 0.05);
+        descend(*optimizer, w, u, 2);
+        optimizer->set_lr(0.03);
+        descend(*optimizer, w, u, 2);
+
+        const Parameter w2 = w.clone();
+        const Parameter u2 = u.clone();
+        const auto restored = rule.make(groups(w2, u2), 1);
+        const State saved = optimizer->state();
+        const std::string text = text_of(saved);
+        BOOST_TEST(saved.size() == 2 + 2 * rule.moments);
+        restored->load_state(saved);
+        BOOST_TEST(restored->steps() == 4);
+        BOOST_TEST(restored->lr() == 0.03);
+        descend(*optimizer, w, u, 3);  // what was saved are copies: this does not reach them
+        descend(*restored, w2, u2, 3);
+        BOOST_TEST(values_of(w) == values_of(w2));
+        BOOST_TEST(values_of(u) == values_of(u2));
+
+        const auto other = rule.make(groups(w2.clone(), u2.clone()), 1);
+        other->load_state(saved);
+        BOOST_TEST(text_of(other->state()) == text);
+      }
+}
+
+BOOST_AUTO_TEST_CASE(a_state_that_does_not_fit_changes_nothing) {
+  const Parameter w = parameter(kW, f64);
+  const Parameter u = parameter(kU, f64);
+  Adam adam(ParameterList({{"w", w}, {"u", u}}), 0.05);
+  descend(adam, w, u, 2);
+  const State good = adam.state();
+  std::vector<std::string> names;
+  for (const auto& [name, tensor] : good) names.push_back(name);
+  BOOST_TEST(names == std::vector<std::string>({"step", "lr", "w.m", "w.v", "u.m", "u.v"}));
+
+  const auto with = [&](std::size_t i, const Tensor& t) {
+    State s = good;
+    s[i].second = t;
+    return s;
+  };
+  State missing = good;
+  missing.pop_back();
+  missing[2].first = "x.m";
+  BOOST_CHECK_EXCEPTION(adam.load_state(missing), ArgumentError,
+                        mentions("adam", "missing: w.m, u.v", "unexpected: x.m"));
+  State twice = good;
+  twice.push_back(good[2]);
+  BOOST_CHECK_EXCEPTION(adam.load_state(twice), ArgumentError, mentions("'w.m' is given twice"));
+  BOOST_CHECK_EXCEPTION(adam.load_state(with(3, Tensor())), ArgumentError, mentions("'w.v'", "undefined"));
+  BOOST_CHECK_EXCEPTION(adam.load_state(with(5, Tensor::ones({4}, f64))), ShapeError,
+                        mentions("'u.v'", "[4]", "[3]"));
+  BOOST_CHECK_EXCEPTION(adam.load_state(with(5, Tensor::ones({3}))), DtypeError,
+                        mentions("'u.v'", "f32", "f64"));
+  BOOST_CHECK_THROW(adam.load_state(with(0, Tensor::scalar(1, f64))), DtypeError);
+  BOOST_CHECK_EXCEPTION(adam.load_state(with(0, Tensor::scalar(-1, i64))), ArgumentError,
+                        mentions("'step' is -1"));
+  BOOST_CHECK_EXCEPTION(adam.load_state(with(1, Tensor::scalar(-1, f64))), ArgumentError,
+                        mentions("learning rate is -1"));
+
+  const State after = adam.state();
+  BOOST_TEST(adam.steps() == 2);
+  BOOST_TEST(adam.lr() == 0.05);
+  for (std::size_t i = 2; i < good.size(); ++i)
+    BOOST_TEST(after[i].second.to_vector<double>() == good[i].second.to_vector<double>());
+}
+
+BOOST_AUTO_TEST_CASE(what_an_optimizer_takes_is_checked) {
+  const Parameter w = parameter(kW, f64);
+  const Parameter u = parameter(kU, f64);
+  constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  BOOST_CHECK_EXCEPTION(SGD(std::vector<Parameter>{}, 0.1), ArgumentError, mentions("sgd", "no parameters"));
+  BOOST_CHECK_EXCEPTION(SGD({w, Parameter()}, 0.1), ArgumentError, mentions("'1' is undefined"));
+  BOOST_CHECK_EXCEPTION(SGD({w, w}, 0.1), ArgumentError, mentions("'1' is listed twice"));
+  BOOST_CHECK_EXCEPTION(SGD({{.parameters = {w}}, {.parameters = {u, w}}}, 0.1), ArgumentError,
+                        mentions("'1.1' is listed twice"));
+  BOOST_CHECK_EXCEPTION(SGD(ParameterList({{"a", w}, {"a", u}}), 0.1), ArgumentError, mentions("called 'a'"));
+  for (const double lr : {-0.1, kNaN, kInfinity}) {
+    BOOST_CHECK_EXCEPTION(SGD({w}, lr), ArgumentError, mentions("learning rate"));
+    SGD sgd({w}, 0.1);
+    BOOST_CHECK_THROW(sgd.set_lr(lr), ArgumentError);
+    BOOST_TEST(sgd.lr() == 0.1);
+    BOOST_CHECK_EXCEPTION(SGD({{.parameters = {w}, .lr_scale = lr}}, 0.1), ArgumentError,
+                          mentions("lr_scale"));
+    BOOST_CHECK_EXCEPTION(SGD({{.parameters = {w}, .weight_decay = lr}}, 0.1), ArgumentError,
+                          mentions("weight_decay"));
+  }
+  for (const double momentum : {-0.1, 1.0, kNaN})
+    BOOST_CHECK_EXCEPTION(Momentum({w}, 0.1, momentum), ArgumentError, mentions("momentum", "less than 1"));
+  for (const double momentum : {-0.1, 1.0, kNaN})
+    BOOST_CHECK_EXCEPTION(Nesterov({w}, 0.1, momentum), ArgumentError, mentions("nesterov", "momentum"));
+  for (const double decay : {-0.1, 1.0, kNaN})
+    BOOST_CHECK_EXCEPTION(RMSProp({w}, 0.1, decay), ArgumentError, mentions("rmsprop", "decay"));
+  for (const double decay : {-0.1, kInfinity, kNaN})
+    BOOST_CHECK_EXCEPTION(AdamW({w}, 0.1, decay), ArgumentError, mentions("adamw", "weight_decay"));
+  BOOST_CHECK_EXCEPTION(AdamW({w}, 0.1, 0.01, 1.0), ArgumentError, mentions("adamw", "beta1"));
+  BOOST_CHECK_EXCEPTION(Adam({w}, 0.1, 1.0), ArgumentError, mentions("beta1"));
+  BOOST_CHECK_EXCEPTION(Adam({w}, 0.1, 0.9, -1), ArgumentError, mentions("beta2"));
+}
+
+BOOST_AUTO_TEST_SUITE_END()

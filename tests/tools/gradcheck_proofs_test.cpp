@@ -1,0 +1,259 @@
+// That the checker can fail: planted faults are found; and that it looks at everything there is.
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <regex>
+#include <set>
+#include <sstream>
+
+#include <tapegrad/gradcheck/command.h>
+#include <tapegrad/gradcheck/coverage.h>
+#include <tapegrad/gradcheck/self_test.h>
+#include <tapegrad/ops/define.h>
+#include <tapegrad/ops/elementwise/math.h>
+#include <tapegrad/ops/tensor/reduce.h>
+#include <tapegrad/ops/tensor/shape.h>
+
+#include <fmt/format.h>
+#include <boost/test/unit_test.hpp>
+
+using namespace tapegrad;
+using gradcheck::Catalog;
+using gradcheck::PlantedFault;
+using gradcheck::Subject;
+using Fate = PlantedFault::Fate;
+
+namespace {
+
+// ---- ops whose samples are not good enough ----
+
+struct Cube {
+  static constexpr auto name = "cube";
+  static constexpr std::size_t arity = 1;
+  static constexpr auto saves = saves_for(kIn0);
+  auto f(auto x) const { return x * x * x; }
+  auto vjp(auto g, auto x, auto) const { return 3 * g * x * x; }
+  static void samples(Samples& s) { s.unary(Cube{}, {-2, 2}); }
+};
+struct CubeAtOne : Cube {  // where x, x^2 and 1 are the same
+  static constexpr auto name = "cube_at_one";
+  static void samples(Samples& s) { s.add(CubeAtOne{}, {SampleInput::of(Tensor::from({1}, f64))}); }
+};
+struct Twin : Cube {  // one shape in both places is never tried
+  static constexpr auto name = "twin";
+  static constexpr std::size_t arity = 2;
+  static constexpr auto saves = saves_for(kIn1, kIn0);
+  auto f(auto a, auto b) const { return a * b; }
+  auto vjp0(auto g, auto, auto b, auto) const { return g * b; }
+  auto vjp1(auto g, auto a, auto, auto) const { return g * a; }
+  static void samples(Samples& s) { s.add(Twin{}, {Shape{2, 3}, Shape{3}}); }
+};
+struct Excused : Cube {
+  static constexpr auto name = "excused";
+  static constexpr Waiver waiver{.from_order = 2, .reason = "its second derivative is somebody else's"};
+  auto vjp(auto g, auto x, auto) const { return 3 * g * x * x; }
+  Tensor vjp(Tensor g, Tensor x, auto) const { return 3 * g * x.detach() * x.detach(); }
+  static void samples(Samples& s) { s.unary(Excused{}, {1, 2}); }
+};
+struct ExcusedInVain : Cube {
+  static constexpr auto name = "excused_in_vain";
+  static constexpr Waiver waiver{.from_order = 1, .reason = "none"};
+  static void samples(Samples& s) { s.unary(ExcusedInVain{}, {1, 2}); }
+};
+struct ExcusedTooLate : Cube {
+  static constexpr auto name = "excused_too_late";
+  static constexpr Waiver waiver{.from_order = 2, .reason = "none"};
+  auto vjp(auto g, auto x, auto) const { return 4 * g * x * x; }
+  static void samples(Samples& s) { s.unary(ExcusedTooLate{}, {1, 2}); }
+};
+struct WithoutSamples : Cube {
+  static constexpr auto name = "without_samples";
+  static void samples(Samples&) {}
+};
+struct Unlisted : Cube {  // recorded by what another op computes
+  static constexpr auto name = "unlisted";
+};
+struct UsesUnlisted {
+  static constexpr auto name = "uses_unlisted";
+  static constexpr bool is_composite = true;
+  Tensor forward(std::span<const Tensor* const> in) const { return apply_op(Unlisted{}, *in[0]); }
+};
+struct Lists : Cube {
+  static constexpr auto name = "lists";
+  static void samples(Samples& s) {
+    s.add(Lists{}, {Shape{3}});
+    s.add(UsesUnlisted{}, {Shape{3}});
+  }
+};
+
+template <class... Op>
+Catalog catalog_of() {
+  Catalog c;
+  c.add_ops(TypeList<Op...>{});
+  return c;
+}
+
+template <class Op>
+std::vector<PlantedFault> planted(const std::vector<gradcheck::EquivalentFault>& equivalents = {}) {
+  return gradcheck::self_test(catalog_of<Op>().ops()[0], {}, equivalents);
+}
+
+// Under the address sanitizer, which takes ten times as long and looks at memory, some of the ops are enough.
+#ifdef __SANITIZE_ADDRESS__
+constexpr std::size_t kFirstOp = 2, kEveryOp = 6;  // mul and others
+#else
+constexpr std::size_t kFirstOp = 0, kEveryOp = 1;
+#endif
+
+/// What became of all faults in the library's ops, planted once for all the cases.
+const std::vector<PlantedFault>& library_faults() {
+  static const std::vector<PlantedFault> all = [] {
+    std::vector<PlantedFault> faults;
+    const std::vector<Catalog::Op>& ops = gradcheck::library_catalog().ops();
+    for (std::size_t i = kFirstOp; i < ops.size(); i += kEveryOp)
+      for (PlantedFault& p : gradcheck::self_test(ops[i], {}, gradcheck::library_equivalents()))
+        faults.push_back(std::move(p));
+    return faults;
+  }();
+  return all;
+}
+
+const PlantedFault& fault(const std::vector<PlantedFault>& all, const std::string& name) {
+  const auto found = std::ranges::find(all, name, &PlantedFault::fault);
+  BOOST_REQUIRE_MESSAGE(found != all.end(), name);
+  return *found;
+}
+
+int run(const Catalog& catalog, std::vector<const char*> arguments) {
+  arguments.insert(arguments.begin(), "gradcheck");
+  return gradcheck::run_program(catalog, static_cast<int>(arguments.size()), arguments.data());
+}
+
+std::string read(const std::filesystem::path& path) {
+  std::ifstream in(path);
+  BOOST_REQUIRE_MESSAGE(in, path);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(gradcheck_proofs)
+
+BOOST_AUTO_TEST_CASE(every_fault_in_the_library_is_found) {
+  std::size_t killed = 0, equivalent = 0;
+  std::set<std::string> kinds;
+  for (const PlantedFault& p : library_faults()) {
+    killed += p.fate == Fate::killed;
+    equivalent += p.fate == Fate::equivalent;
+    BOOST_TEST((p.fate == Fate::killed || p.fate == Fate::equivalent),
+               p.op << ": " << p.fault << ": " << name_of(p.fate));
+    BOOST_TEST(!p.how.empty(), p.op << ": " << p.fault);
+    if (p.fate == Fate::killed) kinds.insert(p.fault);
+  }
+  BOOST_TEST(killed > (kEveryOp == 1 ? 3000u : 250u));
+  BOOST_TEST(equivalent < 50u);
+  for (const char* kind :
+       {"zero", "negated", "doubled", "scaled by 1 + 1e-6", "one zeroed", "swapped with another input's",
+        "transposed", "not summed", "averaged where it should be summed", "overwrites",
+        "changes the incoming gradient", "off by one", "from stale values", "without its mean",
+        "in single precision", "detached, as recorded", "zero, by the general rule",
+        "overwrites, as recorded"})
+    BOOST_TEST(kinds.count(kind) == 1u, kind);
+}
+
+BOOST_AUTO_TEST_CASE(every_equivalent_fault_is_one) {
+  if (kEveryOp > 1) return;
+  for (const gradcheck::EquivalentFault& e : gradcheck::library_equivalents())
+    BOOST_TEST(std::ranges::any_of(library_faults(),
+                                   [&](const PlantedFault& p) {
+                                     return p.op == e.op && p.fate == Fate::equivalent && p.how == e.reason;
+                                   }),
+               e.op << ": " << e.fault);
+}
+
+BOOST_AUTO_TEST_CASE(nothing_is_found_where_nothing_is_planted) {
+  std::size_t formulas = 0;
+  for (const PlantedFault& p : library_faults()) {
+    if (p.fault != "none: the formula as observed") continue;
+    ++formulas;
+    BOOST_TEST((p.fate == Fate::killed), p.op);
+  }
+  BOOST_TEST(formulas >= (kEveryOp == 1 ? 42u : 5u));
+}
+
+BOOST_AUTO_TEST_CASE(samples_that_are_not_good_enough) {
+  for (const PlantedFault& p : planted<Cube>()) BOOST_TEST((p.fate == Fate::killed), p.fault);
+  // x * x for x: no difference at 1.
+  BOOST_TEST((fault(planted<CubeAtOne>(), "right of * forgotten, operation 2").fate != Fate::killed));
+  BOOST_TEST((fault(planted<Twin>(), "swapped with another input's").fate == Fate::idle));
+  BOOST_TEST(run(catalog_of<Cube>(), {"--self-test"}) == 0);
+  BOOST_TEST(run(catalog_of<Cube, CubeAtOne>(), {"--self-test"}) == 4);
+  BOOST_TEST(run(catalog_of<Cube, CubeAtOne>(), {"--self-test", "--op", "cube", "-v"}) == 0);
+  BOOST_TEST(run(catalog_of<Cube>(), {"--self-test", "--format", "json"}) == 2);
+}
+
+BOOST_AUTO_TEST_CASE(equivalent_faults_are_listed_with_reasons) {
+  const std::vector<gradcheck::EquivalentFault> list{{"twin", "swapped*", "there is one shape only"},
+                                                     {"twin", "doubled", "it is not"}};
+  const auto all = planted<Twin>(list);
+  BOOST_TEST((fault(all, "swapped with another input's").fate == Fate::equivalent));
+  BOOST_TEST(fault(all, "swapped with another input's").how == "there is one shape only");
+  BOOST_TEST((fault(all, "doubled").fate == Fate::listed_in_vain));
+  BOOST_TEST((fault(all, "negated").fate == Fate::killed));
+}
+
+BOOST_AUTO_TEST_CASE(waivers) {
+  const auto checked = [](const Catalog& c, int order) {
+    return gradcheck::check_op(c.ops()[0], {.order = order, .properties = false, .recorded = false});
+  };
+  const Subject excused = checked(catalog_of<Excused>(), 2);
+  BOOST_TEST(name_of(excused.standing) == "WAIVED");
+  BOOST_TEST(excused.waived == "from order 2: its second derivative is somebody else's");
+  BOOST_TEST(name_of(checked(catalog_of<Excused>(), 1).standing) == "PASS");
+  BOOST_TEST(name_of(checked(catalog_of<ExcusedInVain>(), 1).standing) == "UNPROVEN");
+  BOOST_TEST(name_of(checked(catalog_of<ExcusedTooLate>(), 2).standing) == "FAIL");
+}
+
+BOOST_AUTO_TEST_CASE(everything_is_reached) {
+  const gradcheck::Coverage c = gradcheck::coverage_of(gradcheck::library_catalog(), {});
+  for (const std::string& gap : c.gaps) BOOST_ERROR(gap);
+  BOOST_TEST(c.reached == c.variants);
+  BOOST_TEST(c.variants > 250 * c.instruction_sets.size());
+}
+
+BOOST_AUTO_TEST_CASE(what_is_not_reached) {
+  const auto gaps = [](const Catalog& c) {
+    return fmt::format("{}", fmt::join(gradcheck::coverage_of(c, {}).gaps, "\n"));
+  };
+  BOOST_TEST(gaps(catalog_of<Cube>()).empty());
+  BOOST_TEST(gaps(catalog_of<WithoutSamples>()).find("without_samples: it has no samples") !=
+             std::string::npos);
+  BOOST_TEST(gaps(catalog_of<Lists>()).find("unlisted: recorded on a tape, and in no list") !=
+             std::string::npos);
+  BOOST_TEST(run(catalog_of<WithoutSamples>(), {"--coverage"}) == 5);
+  BOOST_TEST(run(catalog_of<Cube>(), {"--coverage"}) == 0);
+}
+
+// A layer that nobody has entered into the catalogue is found by its declaration.
+BOOST_AUTO_TEST_CASE(every_layer_is_checked) {
+  std::set<std::string> listed;
+  for (const Catalog::Module& m : gradcheck::library_catalog().modules()) listed.insert(m.name);
+  const std::regex declared(
+      "(?:class (?:TAPEGRAD_API )?(\\w+) (?:final )?: public Module)|(?:using (\\w+) = Function<)");
+  std::size_t found = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(TAPEGRAD_NN_DIR)) {
+    if (entry.path().extension() != ".h") continue;
+    const std::string text = read(entry.path());
+    for (std::sregex_iterator m(text.begin(), text.end(), declared), end; m != end; ++m) {
+      const std::string name = (*m)[1].matched ? (*m)[1] : (*m)[2];
+      if (name == "Function") continue;  // made into the activations that follow
+      ++found;
+      BOOST_TEST(listed.count("nn." + name) == 1u,
+                 "nn." << name << " is not in the catalogue of the checker");
+    }
+  }
+  BOOST_TEST(found > 12u);
+}
+
+BOOST_AUTO_TEST_SUITE_END()

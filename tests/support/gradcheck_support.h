@@ -253,7 +253,7 @@ inline Json results_of(const Catalog& catalog, std::vector<std::string> argument
   arguments.insert(arguments.end(), {"--format", "json"});
   const Outcome o = run(catalog, arguments);
   const Json all = Json::parse(o.out);
-  const Json schema = Json::parse(test::read_file(TAPEGRAD_GRADCHECK_DIR "/report.schema.json"));
+  const Json schema = Json::parse(test::read_file(TAPEGRAD_GRADCHECK_DIR "/report/report.schema.json"));
   for (const std::string& fault : Schema(schema).faults(all)) BOOST_ERROR(fault);
   BOOST_TEST(all["summary"]["exit_code"] == o.code);
   return all;

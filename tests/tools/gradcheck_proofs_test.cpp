@@ -7,9 +7,9 @@
 #include <set>
 #include <sstream>
 
+#include <tapegrad/gradcheck/check/coverage.h>
 #include <tapegrad/gradcheck/command.h>
-#include <tapegrad/gradcheck/coverage.h>
-#include <tapegrad/gradcheck/self_test.h>
+#include <tapegrad/gradcheck/mutation/self_test.h>
 #include <tapegrad/ops/define.h>
 #include <tapegrad/ops/elementwise/math.h>
 #include <tapegrad/ops/tensor/reduce.h>
@@ -242,7 +242,7 @@ BOOST_AUTO_TEST_CASE(every_layer_is_checked) {
   const std::regex declared(
       "(?:class (?:TAPEGRAD_API )?(\\w+) (?:final )?: public Module)|(?:using (\\w+) = Function<)");
   std::size_t found = 0;
-  for (const auto& entry : std::filesystem::directory_iterator(TAPEGRAD_NN_DIR)) {
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(TAPEGRAD_NN_DIR)) {
     if (entry.path().extension() != ".h") continue;
     const std::string text = read(entry.path());
     for (std::sregex_iterator m(text.begin(), text.end(), declared), end; m != end; ++m) {

@@ -1,6 +1,6 @@
 #include <memory>
 
-#include <tapegrad/gradcheck/command_line.h>
+#include <tapegrad/gradcheck/command/command_line.h>
 
 #include "commands.h"
 

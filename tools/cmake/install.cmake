@@ -10,13 +10,17 @@ install(
   DESTINATION ${config_dir})
 
 install(
-  DIRECTORY graph ops nn optim tools/gradcheck
+  DIRECTORY graph ops nn optim
   DESTINATION ${header_dir}
   FILES_MATCHING
   PATTERN *.h
-  PATTERN report.schema.json
   PATTERN tapegrad.h EXCLUDE)
 install(FILES nn/tapegrad.h DESTINATION ${header_dir})
+# Of the checker its public headers; of its rooms only what catalog.h includes, and the schema of its reports.
+file(GLOB gradcheck_headers CONFIGURE_DEPENDS tools/gradcheck/*.h)
+install(FILES ${gradcheck_headers} tools/gradcheck/report/report.schema.json DESTINATION ${header_dir}/gradcheck)
+install(FILES tools/gradcheck/mutation/formula.h tools/gradcheck/mutation/instrumented.h
+        DESTINATION ${header_dir}/gradcheck/mutation)
 
 configure_package_config_file(tools/cmake/tapegradConfig.cmake.in tapegradConfig.cmake
                               INSTALL_DESTINATION ${config_dir} NO_SET_AND_CHECK_MACRO)

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include <tapegrad/gradcheck/check.h>
-#include <tapegrad/gradcheck/formula.h>
+#include <tapegrad/gradcheck/mutation/formula.h>
 #include <tapegrad/nn/module.h>
 #include <tapegrad/ops/op.h>
 #include <tapegrad/ops/samples.h>

@@ -1,0 +1,248 @@
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <exception>
+
+#include <tapegrad/gradcheck/catalog.h>
+#include <tapegrad/gradcheck/check/derivatives.h>
+#include <tapegrad/gradcheck/check/module_problem.h>
+#include <tapegrad/gradcheck/check/modules.h>
+#include <tapegrad/gradcheck/check/samples.h>
+#include <tapegrad/ops/op_list.h>
+
+#include <fmt/format.h>
+
+namespace tapegrad::gradcheck {
+
+std::string_view name_of(Subject::Standing s) noexcept {
+  constexpr std::array<std::string_view, 6> kNames{"PASS",     "not differentiable", "WAIVED",
+                                                   "UNPROVEN", "INCONCLUSIVE",       "FAIL"};
+  return kNames[static_cast<std::size_t>(s)];
+}
+
+const Catalog& library_catalog() {
+  static const Catalog catalog = [] {
+    Catalog c;
+    c.add_ops(AllOps{});
+    detail::add_library_modules(c);
+    return c;
+  }();
+  return catalog;
+}
+
+bool Subject::Sample::is_open() const {
+  return std::ranges::any_of(
+      report.tallies(), [&](const InputTally& t) { return t.inconclusive > 0 && t.order < uncertain_from; });
+}
+
+namespace detail {
+
+std::uint64_t seed_of(std::string_view name, std::size_t sample, std::uint64_t seed) {
+  std::uint64_t h = 14695981039346656037u ^ seed;
+  for (const char c : name) h = (h ^ static_cast<unsigned char>(c)) * 1099511628211u;
+  return (h ^ sample) * 1099511628211u;
+}
+
+}  // namespace detail
+
+using detail::seed_of;
+
+namespace {
+
+// A result that an op declares to have no derivative: nothing may be recorded for it, and running it twice
+// gives the same.
+void check_not_recorded(const detail::Problem& problem, Report& report) {
+  const auto fail = [&](const char* what, const char* message) {
+    report.add({.verdict = Verdict::fail, .what = what, .input = "result", .message = message});
+  };
+  std::vector<Tensor> at;
+  for (const Tensor& t : problem.values()) at.push_back(t.copy());
+  Tape tape;
+  for (const std::size_t i : problem.wanted()) at[i] = tape.watch(at[i]);
+  const std::size_t nodes = tape.size();
+  const std::vector<Tensor> first = problem.evaluate(at), second = problem.evaluate(at);
+  if (tape.size() != nodes || first[0].tracked())
+    fail("not differentiable", "it is recorded on the tape, although the op declares max_order 0");
+  if (detail::to_doubles(first) != detail::to_doubles(second))
+    fail("repeated", "a second run gives other values");
+  for (std::size_t i = 0; i < at.size(); ++i)
+    if (detail::to_doubles(at[i]) != detail::to_doubles(problem.inputs()[i].value))
+      fail("nothing is changed", "it wrote to an input");
+}
+
+// Of an op that is differentiable once: asking to record its gradient must say so.
+void check_refuses_to_record(const detail::Problem& problem, Report& report) {
+  detail::Recording recording(problem, problem.values(), problem.wanted());
+  std::vector<Tensor> ones;
+  for (const Tensor& r : recording.results()) ones.push_back(Tensor::ones(r.shape(), r.dtype()));
+  try {
+    recording.vjp(ones, detail::Rule::recorded);
+  } catch (const NotDifferentiable&) {
+    return;
+  }
+  report.add({.verdict = Verdict::fail,
+              .order = 2,
+              .what = "differentiable once",
+              .input = "result",
+              .message = "its gradient was recorded, although the op declares max_order 1"});
+}
+
+struct Expectation {
+  int order = 1;
+  bool differentiable = true;
+  unsigned nondifferentiable_inputs = 0;
+  std::optional<Waiver> waiver{};
+  bool proof = true;  ///< whether derivatives other than zero must be shown: by all samples in f64
+};
+
+void conclude(Subject& s, const Expectation& e) {
+  Report all;
+  for (const Subject::Sample& sample : s.samples) all.merge(sample.report);
+  s.order = e.order;
+  using Standing = Subject::Standing;
+  const auto fails_in = [&](int first, int last) {
+    return std::ranges::any_of(all.tallies(), [&](const InputTally& t) {
+      return t.fail > 0 && t.order >= first && t.order <= last;
+    });
+  };
+  const bool waived =
+      e.waiver && fails_in(e.waiver->from_order, 255) && !fails_in(1, e.waiver->from_order - 1);
+  if (waived) {
+    s.standing = Standing::waived;
+    s.waived = fmt::format("from order {}: {}", e.waiver->from_order, e.waiver->reason);
+    return;
+  }
+  if (all.count(Verdict::fail) > 0) {
+    s.standing = Standing::fail;
+    return;
+  }
+  if (e.waiver && e.proof && e.order >= e.waiver->from_order)
+    s.unproven.push_back(fmt::format("order {}: waived ({}), and nothing fails there: the waiver is in vain",
+                                     e.waiver->from_order, e.waiver->reason));
+  if (!e.differentiable) {
+    s.standing = Standing::not_differentiable;
+    return;
+  }
+  if (std::ranges::any_of(s.samples, &Subject::Sample::is_open)) {
+    s.standing = Standing::inconclusive;
+    return;
+  }
+  if (!e.proof) return;
+  // At order 1 every input, at higher ones the op as a whole, must have shown a derivative that is not zero.
+  for (int order = 1; order <= e.order; ++order) {
+    bool any = false;
+    std::vector<std::string> missing;
+    for (const InputTally& t : all.tallies()) {
+      if (t.order != order) continue;
+      any |= t.pass > 0;
+      bool zero_by_definition = false;
+      for (unsigned i = 0; i < 32; ++i)
+        zero_by_definition |= (e.nondifferentiable_inputs >> i & 1u) && t.name == fmt::format("input {}", i);
+      if (t.pass == 0 && !zero_by_definition) missing.push_back(t.name);
+    }
+    if (!any)
+      s.unproven.push_back(fmt::format("order {}: no derivative other than zero in any sample", order));
+    else if (order == 1)
+      for (const std::string& name : missing)
+        s.unproven.push_back(fmt::format("order 1, {}: no derivative other than zero in any sample", name));
+  }
+  s.standing = s.unproven.empty() ? Standing::pass : Standing::unproven;
+}
+
+/// Adds what check(report) finds at a sample, which may be that it throws.
+template <class Check>
+void add_sample(Subject& s, Subject::Sample sample, Check&& check) {
+  const auto start = std::chrono::steady_clock::now();
+  try {
+    check(sample.report);
+  } catch (const std::exception& e) {
+    sample.report.add({.verdict = Verdict::fail, .what = "sample", .input = "threw", .message = e.what()});
+  }
+  sample.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  s.samples.push_back(std::move(sample));
+}
+
+/// f(number of the sample, seed of the draw) for all that are chosen.
+template <class F>
+void for_each_chosen(const std::string& name, std::size_t count, const SampleChoice& choice,
+                     std::uint64_t seed, F&& f) {
+  if (choice.only && *choice.only >= count)
+    throw ArgumentError(
+        fmt::format("{} has no sample #{}; its {} samples are numbered from #0", name, *choice.only, count));
+  for (int draw = 0; draw < choice.draws; ++draw)
+    for (std::size_t i = choice.only.value_or(0); i < (choice.only ? *choice.only + 1 : count); ++i)
+      f(i, seed + static_cast<std::uint64_t>(draw));
+}
+
+}  // namespace
+
+Subject check_op(const Catalog::Op& op, const Options& options, const SampleChoice& choice) {
+  detail::validate(options);
+  Subject s{.name = op.name, .samples = {}, .unproven = {}};
+  Samples samples;
+  op.samples(samples);
+  Options each = options;
+  each.order = std::min<int>(options.order, op.max_order);
+  each.recorded = options.recorded && op.max_order > 1;
+  const auto check = [&](std::size_t i, std::uint64_t seed) {
+    const Samples::Sample& sample = samples.all()[i];
+    const auto run = [&](Report& report) {
+      each.seed = seed_of(op.name, i, seed);
+      Generator generator(each.seed, 1);
+      const detail::SampleProblem problem(op, sample, generator);
+      if (op.max_order == 0) return check_not_recorded(problem, report);
+      detail::check_sample(sample, problem, each, report);
+      if (op.max_order < options.order) check_refuses_to_record(problem, report);
+    };
+    add_sample(s,
+               {.number = i,
+                .seed = seed,
+                .label = detail::label_of(sample),
+                .uncertain_from = sample.uncertain_from},
+               run);
+  };
+  for_each_chosen(op.name, samples.all().size(), choice, options.seed, check);
+  conclude(s, {.order = std::max(1, each.order),
+               .differentiable = op.max_order > 0,
+               .nondifferentiable_inputs = op.nondifferentiable_inputs,
+               .waiver = op.waiver,
+               .proof = !choice.only && options.f64});
+  return s;
+}
+
+Subject check_module_samples(const Catalog::Module& module, const Options& options,
+                             const SampleChoice& choice) {
+  detail::validate(options);
+  Subject s{.name = module.name, .kind = Subject::Kind::module, .samples = {}, .unproven = {}};
+  const auto made = [&](std::uint64_t seed) {
+    Generator generator(seed_of(module.name, 0, seed), 1);
+    return module.samples(generator);
+  };
+  std::uint64_t seed_of_samples = options.seed;
+  std::vector<ModuleSample> samples = made(seed_of_samples);
+  const auto check = [&](std::size_t i, std::uint64_t seed) {
+    if (seed != seed_of_samples) samples = made(seed_of_samples = seed);
+    ModuleSample& sample = samples[i];
+    std::string label = sample.label;
+    for (const SampleInput& in : sample.inputs) label += (label.empty() ? "" : " ") + to_string(in.shape);
+    const auto run = [&](Report& report) {
+      Options each = options;
+      each.seed = seed_of(module.name, i + 1, seed);
+      Generator generator(each.seed, 1);  // of its own, so that the sample can be repeated by itself
+      std::vector<detail::Input> inputs;
+      for (std::size_t k = 0; k < sample.inputs.size(); ++k)
+        inputs.push_back(detail::drawn(sample.inputs[k], fmt::format("input {}", k), generator));
+      const auto function = [&](std::span<const Tensor> in) { return sample.function(*sample.module, in); };
+      const detail::ModuleProblem problem(*sample.module, function, std::move(inputs), options.in_double);
+      detail::check_problem(problem, each, report);
+    };
+    add_sample(
+        s, {.number = i, .seed = seed, .label = std::move(label), .uncertain_from = sample.uncertain_from},
+        run);
+  };
+  for_each_chosen(module.name, samples.size(), choice, options.seed, check);
+  conclude(s, {.order = options.order, .proof = !choice.only && options.f64});
+  return s;
+}
+
+}  // namespace tapegrad::gradcheck

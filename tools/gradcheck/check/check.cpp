@@ -1,0 +1,92 @@
+#include <algorithm>
+#include <cmath>
+#include <exception>
+#include <optional>
+
+#include <tapegrad/gradcheck/check/derivatives.h>
+#include <tapegrad/gradcheck/check/reach.h>
+
+#include <fmt/format.h>
+
+namespace tapegrad::gradcheck {
+
+namespace detail {
+
+void validate(const Options& o) {
+  if (!(o.rtol > 0 && o.rtol < 1))
+    throw ArgumentError(fmt::format("gradcheck: rtol {} is not between 0 and 1", o.rtol));
+  if (o.order < 1 || o.order > 3)
+    throw ArgumentError(fmt::format("gradcheck: order {}; it can be 1, 2 or 3", o.order));
+  if (!(o.excuse_atol >= 0))
+    throw ArgumentError(fmt::format("gradcheck: excuse_atol {} is negative", o.excuse_atol));
+  if (!o.f64 && !o.f32) throw ArgumentError("gradcheck: neither f64 nor f32 is to be checked");
+  if (o.elements < 1 || o.directions < 1)
+    throw ArgumentError(
+        fmt::format("gradcheck: {} elements and {} directions; there must be at least one of each",
+                    o.elements, o.directions));
+}
+
+std::vector<Input> given_inputs(const std::vector<Tensor>& inputs, const Options& options) {
+  std::vector<Input> at;
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    if (!inputs[i].defined())
+      throw ArgumentError(fmt::format("gradcheck: input {} is an undefined tensor", i));
+    const bool constant = std::ranges::find(options.constants, i) != options.constants.end();
+    at.push_back({.name = i < options.names.size() ? options.names[i] : fmt::format("input {}", i),
+                  .value = options.in_double ? converted(inputs[i], f64) : inputs[i].copy(),
+                  .differentiate = is_floating(inputs[i].dtype()) && !constant});
+  }
+  return at;
+}
+
+namespace {
+
+// What the function or a rule throws is what the check has found.
+template <class F>
+void guarded(Session& s, int order, const char* what, F&& f) {
+  try {
+    f();
+  } catch (const std::exception& e) {
+    s.fail(order, what, "threw", e.what());
+  }
+}
+
+}  // namespace
+
+std::span<const Rule> rules_of(const Options& options) {
+  static constexpr Rule kRules[] = {Rule::usual, Rule::general, Rule::recorded};
+  return std::span(kRules).first(options.recorded ? 3 : 2);
+}
+
+void check_problem(const Problem& given, const Options& options, Report& report) {
+  std::optional<ObservedProblem> observed;
+  if (Reach* reach = Reach::current()) observed.emplace(given, *reach);
+  const Problem& problem = observed ? *observed : given;
+  Session s{options, report, Generator(options.seed)};
+  if (options.f32 && options.properties && options.in_double)
+    guarded(s, 1, "f32 against f64", [&] { check_single_precision(s, problem); });
+  if (!options.f64) return;
+  if (options.properties) {
+    guarded(s, 1, "properties", [&] { check_properties(s, problem); });
+    guarded(s, 1, "surroundings", [&] { check_surroundings(s, problem); });
+  }
+  guarded(s, 1, "gradient", [&] { check_derivatives(s, problem, 1, rules_of(options)); });
+  if (options.order >= 2) guarded(s, 2, "higher derivatives", [&] { check_higher_orders(s, problem, 2); });
+}
+
+}  // namespace detail
+
+Report check(TensorFunction f, const std::vector<Tensor>& inputs, const Options& options) {
+  detail::validate(options);
+  const detail::FunctionProblem problem(f, detail::given_inputs(inputs, options));
+  if (problem.wanted().empty())
+    throw DtypeError(
+        "gradcheck: no input to differentiate: integers have no gradient, and the others are held constant; "
+        "give a "
+        "tensor of f32 or f64");
+  Report report;
+  detail::check_problem(problem, options, report);
+  return report;
+}
+
+}  // namespace tapegrad::gradcheck

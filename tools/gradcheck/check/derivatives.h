@@ -1,0 +1,65 @@
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <tapegrad/gradcheck/check/problem.h>
+
+namespace tapegrad::gradcheck::detail {
+
+/// One check while it runs.
+struct Session {
+  const Options& options;
+  Report& report;
+  Generator generator;
+
+  void fail(int order, std::string_view what, std::string_view input, std::string message) {
+    report.add({.verdict = Verdict::fail,
+                .order = order,
+                .what = std::string(what),
+                .input = std::string(input),
+                .message = std::move(message)});
+  }
+};
+
+/// The rules that the options ask for, the one that a user gets first.
+std::span<const Rule> rules_of(const Options& options);
+
+/// "gradient", "gradient by the general rule", "gradient as recorded".
+std::string_view describe(Rule rule);
+
+/// Compares the derivatives of all results for all wanted inputs with numerical ones; by each of the rules.
+void check_derivatives(Session& s, const Problem& problem, int order, std::span<const Rule> rules);
+
+/// From order 2 to that of the options: the same for the recorded gradients, and the symmetry of the second
+/// derivatives.
+void check_higher_orders(Session& s, const Problem& problem, int order);
+
+/// What every gradient must satisfy; see Options::properties.
+void check_properties(Session& s, const Problem& problem);
+
+/// That nothing but its inputs matters to a gradient: not the number of threads, nor what lies beside the
+/// elements.
+void check_surroundings(Session& s, const Problem& problem);
+
+/// The f32 results and gradients against those in f64 at the same point.
+void check_single_precision(Session& s, const Problem& problem);
+
+/// Problem, order, properties: all that the options ask. Exceptions become findings.
+void check_problem(const Problem& problem, const Options& options, Report& report);
+
+/// Throws ArgumentError for options that make no sense.
+void validate(const Options& options);
+/// A user's inputs under their names.
+std::vector<Input> given_inputs(const std::vector<Tensor>& inputs, const Options& options);
+
+/// Where a flat position lies among several tensors: which, and its index text.
+struct Place {
+  std::size_t tensor;
+  std::size_t element;
+};
+Place place_of(std::size_t flat, std::span<const Tensor> tensors);
+
+}  // namespace tapegrad::gradcheck::detail

@@ -1,0 +1,58 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <tapegrad/gradcheck/check/problem.h>
+#include <tapegrad/nn/module.h>
+
+namespace tapegrad::gradcheck::detail {
+
+/// What a module holds, each with its path, exchanged for copies as long as this lives.
+class ModuleState {
+ public:
+  explicit ModuleState(nn::Module& module);
+  ~ModuleState();
+  ModuleState(const ModuleState&) = delete;
+  ModuleState& operator=(const ModuleState&) = delete;
+
+  /// Parameters, a shared one once.
+  const std::vector<std::pair<std::string, Parameter>>& parameters() const { return parameters_; }
+  /// Gives a parameter these values, in their dtype.
+  void set(std::size_t parameter, const Tensor& value);
+  /// Puts buffers and generators back to where they were, buffers in this dtype.
+  void rewind(Dtype dtype);
+
+ private:
+  template <class T>
+  struct Held {
+    T* member;
+    T original;
+    std::size_t parameter = 0;  ///< position in parameters()
+  };
+  struct Collector;
+
+  std::vector<std::pair<std::string, Parameter>> parameters_;
+  std::vector<Held<Parameter>> held_parameters_;
+  std::vector<Held<nn::Buffer>> buffers_;
+  std::vector<std::pair<Generator*, Generator>> generators_;
+};
+
+/// A function that runs a module: its inputs are the module's parameters, then the function's.
+class ModuleProblem final : public Problem {
+ public:
+  ModuleProblem(nn::Module& module, TensorFunction f, std::vector<Input> inputs, bool in_double);
+  std::vector<Tensor> evaluate(std::span<const Tensor> in) const override;
+  Tensor leaf(Tape& tape, std::size_t i, const Tensor& value) const override;
+  Tensor constant(std::size_t i, const Tensor& value) const override;
+
+ private:
+  std::size_t parameters() const { return state_.parameters().size(); }
+
+  mutable ModuleState state_;  // an evaluation leaves it changed, and the next one starts over
+  TensorFunction f_;
+};
+
+}  // namespace tapegrad::gradcheck::detail

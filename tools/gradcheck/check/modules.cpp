@@ -1,0 +1,120 @@
+#include <tapegrad/gradcheck/check/modules.h>
+#include <tapegrad/nn/layers/layers.h>
+#include <tapegrad/nn/layers/multi_layer_net.h>
+#include <tapegrad/nn/layers/sequential.h>
+#include <tapegrad/nn/layers/standardize.h>
+
+namespace tapegrad::gradcheck::detail {
+
+namespace {
+
+template <class M, class... A>
+ModuleSample sample(std::string label, std::vector<SampleInput> inputs, A&&... arguments) {
+  return {std::move(label), std::make_unique<M>(std::forward<A>(arguments)...), std::move(inputs)};
+}
+
+/// A layer that is no more than an op.
+template <class M>
+std::vector<ModuleSample> activation(Generator&) {
+  std::vector<ModuleSample> all;
+  all.push_back(sample<M>("", {SampleInput({3, 5}, {-2, 2, {0}})}));
+  return all;
+}
+
+std::vector<ModuleSample> affine(Generator& g) {
+  std::vector<ModuleSample> all;
+  all.push_back(sample<nn::Affine>("", {Shape{4, 3}}, 3, 2, g));
+  all.push_back(sample<nn::Affine>("without bias", {Shape{4, 3}}, 3, 2, g, nn::AffineOptions{.bias = false}));
+  return all;
+}
+
+std::vector<ModuleSample> batch_norm(Generator& g) {
+  std::vector<ModuleSample> all;
+  const auto made = [&] {
+    auto m = std::make_unique<nn::BatchNorm>(3);
+    m->gamma().assign(uniform({3}, g, 0.5, 2));
+    m->beta().assign(uniform({3}, g, -1, 1));
+    return m;
+  };
+  all.push_back({"training", made(), {Shape{5, 3}}});
+  auto trained = made();
+  (*trained)(uniform({20, 3}, g, -2, 3));  // running statistics that are not the initial ones
+  trained->eval();
+  all.push_back({"evaluation", std::move(trained), {Shape{5, 3}}});
+  return all;
+}
+
+std::vector<ModuleSample> dropout(Generator& g) {
+  std::vector<ModuleSample> all;
+  all.push_back(sample<nn::Dropout>("training", {Shape{5, 7}}, 0.4, g));
+  auto evaluated = sample<nn::Dropout>("evaluation", {Shape{5, 7}}, 0.4, g);
+  evaluated.module->eval();
+  all.push_back(std::move(evaluated));
+  return all;
+}
+
+std::vector<ModuleSample> sequential(Generator& g) {
+  std::vector<ModuleSample> all;
+  all.push_back({"a network",
+                 std::make_unique<nn::Sequential>(
+                     nn::Sequential{nn::Affine(4, 6, g), nn::Tanh(), nn::BatchNorm(6), nn::Dropout(0.3, g),
+                                    nn::Sequential{nn::Affine(6, 5, g), nn::Sigmoid()}, nn::Affine(5, 3, g)}),
+                 {Shape{6, 4}}});
+  return all;
+}
+
+nn::InputStatistics statistics(Generator& g) { return {uniform({4}, g, -2, 3), uniform({4}, g, 0.5, 2)}; }
+
+std::vector<ModuleSample> standardize(Generator& g) {
+  std::vector<ModuleSample> all;
+  all.push_back(sample<nn::Standardize>("by feature", {Shape{3, 4}}, statistics(g)));
+  all.push_back(sample<nn::Standardize>("all together", {Shape{3, 4}},
+                                        nn::InputStatistics{Tensor::full({}, 0.5), Tensor::full({}, 2)}));
+  return all;
+}
+
+std::vector<ModuleSample> multi_layer_net(Generator& g) {
+  std::vector<ModuleSample> all;
+  const auto normalised = [&] {
+    auto net = std::make_unique<nn::MultiLayerNet>(4, 3, g,
+                                                   nn::MultiLayerOptions{.hidden = {6, 5},
+                                                                         .activation = "tanh",
+                                                                         .batch_norm = true,
+                                                                         .dropout = 0.3,
+                                                                         .standardize = statistics(g)});
+    return net;
+  };
+  all.push_back({"plain",
+                 std::make_unique<nn::MultiLayerNet>(
+                     4, 3, g, nn::MultiLayerOptions{.hidden = {6, 5}, .activation = "sigmoid"}),
+                 {Shape{6, 4}}});
+  all.push_back({"training", normalised(), {Shape{6, 4}}});
+  auto trained = normalised();
+  (*trained)(uniform({20, 4}, g, -2, 3));  // running statistics that are not the initial ones
+  trained->eval();
+  all.push_back({"evaluation", std::move(trained), {Shape{6, 4}}});
+  return all;
+}
+
+}  // namespace
+
+void add_library_modules(Catalog& c) {
+  c.add_module("nn.Affine", affine);
+  c.add_module("nn.Relu", activation<nn::Relu>);
+  c.add_module("nn.LeakyRelu", activation<nn::LeakyRelu>);
+  c.add_module("nn.Elu", activation<nn::Elu>);
+  c.add_module("nn.Sigmoid", activation<nn::Sigmoid>);
+  c.add_module("nn.Tanh", activation<nn::Tanh>);
+  c.add_module("nn.Softplus", activation<nn::Softplus>);
+  c.add_module("nn.Gelu", activation<nn::Gelu>);
+  c.add_module("nn.Silu", activation<nn::Silu>);
+  c.add_module("nn.Identity", activation<nn::Identity>);
+  c.add_module("nn.Flatten", activation<nn::Flatten>);
+  c.add_module("nn.BatchNorm", batch_norm);
+  c.add_module("nn.Dropout", dropout);
+  c.add_module("nn.Standardize", standardize);
+  c.add_module("nn.Sequential", sequential);
+  c.add_module("nn.MultiLayerNet", multi_layer_net);
+}
+
+}  // namespace tapegrad::gradcheck::detail

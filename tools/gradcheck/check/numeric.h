@@ -1,0 +1,114 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <map>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include <tapegrad/gradcheck/check/problem.h>
+
+/// Numerical derivatives along one direction: differences at shrinking steps, extrapolated to step 0.
+namespace tapegrad::gradcheck::detail {
+
+/// A number made of the results, to be differentiated: one element of them, or all of them weighted.
+struct Row {
+  std::ptrdiff_t element = -1;
+  std::vector<double> weights{};  ///< where element is -1
+};
+
+/// Round-off inside a function may exceed that of its result by this factor before it is taken for something
+/// else.
+inline constexpr double kInnerRounding = 4096;
+
+/// The smallest steps tried, as a power of two times the natural one.
+inline constexpr int kSmallestScale = -40;
+
+/// What the differences of one window of steps say about one row. In units of the direction's first step.
+struct Estimate {
+  bool finite = false;
+  /// The second difference falls with the step as that of a smooth function does. Where it does not, a kink
+  /// or a pole lies within the window, or the function turns too fast for it.
+  bool smooth = false;
+  /// The one-sided derivatives differ, by the same amount at each step.
+  bool kinked = false;
+  double value = 0;
+  double uncertainty = 0;
+  double noise = 0;   ///< the part of the uncertainty that is round-off
+  double hidden = 0;  ///< what results that did not change at all may hide
+  double left = 0, right = 0;
+};
+
+/// The results at the point, and how coarsely a double or float can show that they change.
+struct Base {
+  explicit Base(std::span<const Tensor> results);
+  std::vector<double> values;
+  std::vector<double> epsilon;  ///< of each result's dtype
+  /// What a change of a result that shows no change at all may have been lost in: the last digit of the
+  /// largest number in its tensor, as terms of that size may have cancelled on the way to it.
+  std::vector<double> grain;
+};
+
+/// The function along a line through the point: x + t * direction, in windows of a few steps, each half the
+/// one before, evaluated when asked for. Moves are made exactly representable, so that the step divided by is
+/// the step taken.
+class Line {
+ public:
+  struct Move {
+    std::size_t input;
+    std::size_t element;
+    double by;  ///< first step at scale 0, times its weight in a random direction
+  };
+
+  /// `at` are the values of the problem's inputs, `base` the results there. Elements of `at` are moved and
+  /// put back.
+  Line(const Problem& problem, std::vector<Tensor>& at, const Base& base, std::vector<Move> moves);
+
+  /// `scale`: the first step is 2^scale times the natural one.
+  Estimate estimate(const Row& row, int scale);
+  /// The moves made at a scale, as they were rounded.
+  const std::vector<double>& moved(int scale) { return window(scale).by; }
+  /// True where a row, on the way of the moves from the point, stays as it is and then changes by leaps of
+  /// about what `slope`, its derivative per move, makes of them: rounding inside the function hides what
+  /// smaller steps change.
+  bool moves_in_leaps(const Row& row, double slope);
+  /// True for each result that no step of usual size changes, be it small or large.
+  std::vector<bool> unchanged();
+  /// True where a decision goes another way at an end of this scale's window, although it would not for the
+  /// smallest steps: the window reaches over a kink beside the point.
+  bool steps_over_kink(int scale);
+  /// Scale at which one element moves in proportion to itself; 0 where it does so already, and for several
+  /// elements.
+  int proportional_scale() const;
+  /// Steps of a window; more where they start large, as a larger part of the function's curvature must be
+  /// removed.
+  static constexpr std::size_t kSteps = 3, kWideSteps = 6;
+  /// The larger windows that are tried.
+  static constexpr std::array<int, 4> kWider{3, 6, 9, 12};
+
+ private:
+  struct Window {
+    std::vector<double> by;
+    std::vector<std::vector<double>> plus, minus;
+  };
+  const Window& window(int scale);
+  bool decides_otherwise(int scale);
+  /// f() with the elements moved by t * by.
+  template <class F>
+  auto at_step(const std::vector<double>& by, double t, F&& f);
+  std::vector<double> results_at(const std::vector<double>& by, double t);
+
+  const Problem& problem_;
+  std::vector<Tensor>& at_;
+  const Base& base_;
+  std::vector<Move> moves_;
+  std::vector<double> from_;
+  std::map<int, Window> windows_;
+  std::optional<std::vector<std::uint8_t>> branches_;  ///< at the point
+};
+
+/// The first step of an element, before scaling: a small part of its magnitude, or of one.
+double natural_step(double x, double reach);
+
+}  // namespace tapegrad::gradcheck::detail

@@ -1,0 +1,150 @@
+#include <algorithm>
+
+#include <tapegrad/gradcheck/check/problem.h>
+#include <tapegrad/ops/define.h>
+#include <tapegrad/ops/elementwise/math.h>
+
+namespace tapegrad::gradcheck::detail {
+
+Tensor Problem::leaf(Tape& tape, std::size_t, const Tensor& value) const { return tape.watch(value); }
+Tensor Problem::constant(std::size_t, const Tensor& value) const { return value; }
+
+std::vector<std::size_t> Problem::wanted() const {
+  std::vector<std::size_t> list;
+  for (std::size_t i = 0; i < inputs_.size(); ++i)
+    if (inputs_[i].differentiate) list.push_back(i);
+  return list;
+}
+
+std::vector<Tensor> Problem::values() const {
+  std::vector<Tensor> list;
+  for (const Input& in : inputs_) list.push_back(in.value);
+  return list;
+}
+
+// ---- gradients as a problem ----
+
+namespace {
+
+/// Sum over k of the gradients of sum(weights[k] * results[k]).
+std::vector<Tensor> weighted_gradients(Tape& tape, std::span<const Tensor> results,
+                                       std::span<const Tensor> weights, std::span<const Tensor> xs,
+                                       Record record) {
+  std::vector<Tensor> sum;
+  for (std::size_t k = 0; k < results.size(); ++k) {
+    if (!weights[k].defined()) continue;
+    std::vector<Tensor> g = tape.grad(results[k], xs, {weights[k], record});
+    if (sum.empty())
+      sum = std::move(g);
+    else
+      for (std::size_t i = 0; i < sum.size(); ++i) sum[i] = add(sum[i], g[i]);
+  }
+  if (sum.empty())
+    for (const Tensor& x : xs) sum.push_back(Tensor::zeros(x.shape(), x.dtype()));
+  return sum;
+}
+
+std::vector<Input> with_weights(const Problem& of, std::span<const Tensor> weights) {
+  std::vector<Input> all = of.inputs();
+  for (std::size_t k = 0; k < weights.size(); ++k)
+    all.push_back(
+        {.name = weights.size() == 1 ? "incoming gradient" : "incoming gradient " + std::to_string(k),
+         .value = weights[k],
+         .differentiate = is_floating(weights[k].dtype())});
+  return all;
+}
+
+}  // namespace
+
+GradientProblem::GradientProblem(const Problem& of, std::span<const Tensor> weights)
+    : Problem(with_weights(of, weights)), of_(of), wanted_(of.wanted()) {}
+
+std::vector<Tensor> GradientProblem::evaluate(std::span<const Tensor> in) const {
+  const std::span<const Tensor> point = in.first(of_.inputs().size());
+  const std::span<const Tensor> weights = in.subspan(point.size());
+  const bool recorded = std::ranges::any_of(in, [](const Tensor& t) { return t.tracked(); });
+  if (!recorded) {
+    Recording r(of_, point, wanted_);
+    return r.vjp(weights);
+  }
+  Tape& tape = *Tape::current();
+  // An input that is not a leaf of the caller's tape becomes one: its gradient is a result here.
+  std::vector<Tensor> tracked(point.begin(), point.end()), xs;
+  for (const std::size_t i : wanted_) {
+    if (!tracked[i].tracked()) tracked[i] = of_.leaf(tape, i, tracked[i]);
+    xs.push_back(tracked[i]);
+  }
+  const std::vector<Tensor> results = of_.evaluate(tracked);
+  return weighted_gradients(tape, results, weights, xs, Record::yes);
+}
+
+Tensor GradientProblem::leaf(Tape& tape, std::size_t i, const Tensor& value) const {
+  return i < of_.inputs().size() ? of_.leaf(tape, i, value) : tape.watch(value);
+}
+
+Tensor GradientProblem::constant(std::size_t i, const Tensor& value) const {
+  return i < of_.inputs().size() ? of_.constant(i, value) : value;
+}
+
+// ---- a tape ----
+
+Rule rule_in_use(const tapegrad::detail::RuleContext& c) {
+  if (c.recording()) return Rule::recorded;
+  return tapegrad::detail::general_rules_only() ? Rule::general : Rule::usual;
+}
+
+Recording::Recording(const Problem& problem, std::span<const Tensor> at, std::span<const std::size_t> track) {
+  std::vector<Tensor> in;
+  for (std::size_t i = 0; i < at.size(); ++i) {
+    const bool tracked = std::ranges::find(track, i) != track.end();
+    in.push_back(tracked ? problem.leaf(tape_, i, at[i]) : problem.constant(i, at[i]));
+    if (tracked) leaves_.push_back(in.back());
+  }
+  results_ = problem.evaluate(in);
+}
+
+std::vector<Tensor> Recording::vjp(std::span<const Tensor> weights, Rule rule) {
+  const GeneralRules rules(rule == Rule::general);
+  return weighted_gradients(tape_, results_, weights, leaves_,
+                            rule == Rule::recorded ? Record::yes : Record::no);
+}
+
+// ---- numbers ----
+
+std::vector<double> to_doubles(const Tensor& t) {
+  std::vector<double> v(static_cast<std::size_t>(t.size()));
+  visit_dtype(t.dtype(), [&]<class T> {
+    std::ranges::transform(t.values<T>(), v.begin(), [](T x) { return static_cast<double>(x); });
+  });
+  return v;
+}
+
+std::vector<double> to_doubles(std::span<const Tensor> all) {
+  std::vector<double> v;
+  for (const Tensor& t : all) {
+    const std::vector<double> one = to_doubles(t);
+    v.insert(v.end(), one.begin(), one.end());
+  }
+  return v;
+}
+
+Tensor from_doubles(std::span<const double> values, const Shape& shape, Dtype dtype) {
+  Tensor t = Tensor::empty(shape, dtype);
+  visit_floating(dtype, [&]<class T> {
+    std::ranges::transform(values, t.mutable_values<T>().begin(), [](double x) { return static_cast<T>(x); });
+  });
+  return t;
+}
+
+Tensor converted(const Tensor& t, Dtype dtype) {
+  if (!is_floating(t.dtype())) return t.detach();
+  return from_doubles(to_doubles(t), t.shape(), dtype);
+}
+
+Tensor random_weights(const Shape& shape, Dtype dtype, Generator& generator) {
+  std::vector<double> w(static_cast<std::size_t>(shape.size()));
+  for (double& x : w) x = (generator() & 1u ? 1 : -1) * (1 + generator.uniform());
+  return from_doubles(w, shape, dtype);
+}
+
+}  // namespace tapegrad::gradcheck::detail

@@ -1,0 +1,395 @@
+#include <algorithm>
+#include <cmath>
+
+#include <tapegrad/gradcheck/check/derivatives.h>
+#include <tapegrad/gradcheck/check/witness.h>
+#include <tapegrad/graph/values.h>
+#include <tapegrad/ops/elementwise/math.h>
+#include <tapegrad/ops/tensor/reduce.h>
+
+#include <fmt/format.h>
+
+namespace tapegrad::gradcheck::detail {
+
+namespace {
+
+using Tensors = std::vector<Tensor>;
+
+class Properties {
+ public:
+  Properties(Session& s, const Problem& problem)
+      : session_(s), problem_(problem), wanted_(problem.wanted()), at_(problem.values()) {
+    for (Tensor& t : at_) t = t.copy();  // a faulty rule may write to it
+  }
+
+  void run() {
+    Recording reference(problem_, at_, wanted_);
+    for (const Tensor& r : reference.results())
+      weights_.push_back(random_weights(r.shape(), r.dtype(), session_.generator));
+    gradient_ = reference.vjp(weights_);
+    for (const double x : to_doubles(gradient_))
+      largest_ = std::max(largest_, std::isfinite(x) ? std::abs(x) : 0);
+    check_forward(reference);
+    check_nothing_changes();
+    check_repeated();
+    check_rules_agree(reference);
+    check_linear(reference);
+    if (session_.options.recorded) check_forward_product(reference);
+    check_subsets();
+    check_result_used_twice();
+    check_inputs_used_elsewhere();
+    check_same_input_twice();
+  }
+
+ private:
+  const std::string& name(std::size_t k) const { return problem_.inputs()[wanted_[k]].name; }
+
+  void differs(std::string_view what, std::size_t k, std::size_t e, double got, double expected) {
+    const Shape& shape = at_[wanted_[k]].shape();
+    session_.report.add({.verdict = Verdict::fail,
+                         .what = std::string(what),
+                         .input = name(k),
+                         .index = tapegrad::detail::index_text(static_cast<std::int64_t>(e), shape),
+                         .analytic = got,
+                         .numeric = expected});
+  }
+
+  /// Two ways to one gradient: equal up to rounding. `size` is what the terms that were summed measure, per
+  /// element; the largest gradient of any input stands for rounding on the way, where larger terms have
+  /// cancelled.
+  void compare(std::string_view what, std::size_t k, const std::vector<double>& got,
+               const std::vector<double>& expected, const std::vector<double>& size, double scale = 1) {
+    double largest = 0;
+    for (const double x : size) largest = std::max(largest, std::isfinite(x) ? std::abs(x) : 0);
+    largest = std::max(largest, scale * largest_);
+    const double unit = at_[wanted_[k]].dtype() == f32 ? 0x1p-23 : 0x1p-52;
+    for (std::size_t e = 0; e < got.size(); ++e) {
+      const double tolerance = unit * (1e5 * std::abs(size[e]) + 1e3 * largest);
+      if (std::abs(got[e] - expected[e]) <= tolerance || got[e] == expected[e]) continue;
+      if (!std::isfinite(expected[e])) continue;  // the derivative check has reported it
+      return differs(what, k, e, got[e], expected[e]);
+    }
+  }
+  void compare(std::string_view what, std::size_t k, const Tensor& got, const std::vector<double>& expected,
+               double scale = 1) {
+    compare(what, k, to_doubles(got), expected, expected, scale);
+  }
+
+  void check_forward(const Recording& reference) {
+    Tensors plain = at_;
+    for (std::size_t i = 0; i < plain.size(); ++i) plain[i] = problem_.constant(i, plain[i]);
+    const Pause pause;
+    const Tensors results = problem_.evaluate(plain);
+    for (std::size_t k = 0; k < results.size(); ++k) {
+      if (results[k].tracked())
+        session_.fail(1, "no tape", "result", "it is tracked although no tape records");
+      if (!same_bits(results[k], reference.results()[k]))
+        session_.fail(1, "no tape", "result", "its bits differ from those computed under a tape");
+    }
+  }
+
+  void check_nothing_changes() {
+    for (const Rule rule : rules_of(session_.options)) {
+      // Storage of its own for everything that could be written to.
+      Tensors at, weights;
+      for (const Tensor& t : at_) at.push_back(t.copy());
+      for (const Tensor& t : weights_) weights.push_back(t.copy());
+      const Witness inputs(at), incoming(weights);
+      Recording recording(problem_, at, wanted_);
+      const Witness results(recording.results());
+      std::string thrown;
+      try {
+        recording.vjp(weights, rule);
+      } catch (const MutatedSaved& e) {
+        thrown = e.what();
+      }
+      if (const auto i = inputs.changed(); i >= 0)
+        session_.fail(1, "nothing is changed", problem_.inputs()[static_cast<std::size_t>(i)].name,
+                      "the forward or backward pass wrote to this input");
+      else if (results.changed() >= 0)
+        session_.fail(1, "nothing is changed", "result", "the backward pass wrote to the result");
+      else if (incoming.changed() >= 0)
+        session_.fail(1, "nothing is changed", "incoming gradient", "the backward pass wrote to it");
+      else if (!thrown.empty())
+        session_.fail(1, "nothing is changed", "input", thrown);
+    }
+  }
+
+  void check_repeated() {
+    Recording again(problem_, at_, wanted_);
+    const Tensors g = again.vjp(weights_);
+    for (std::size_t k = 0; k < g.size(); ++k)
+      if (!same_bits(g[k], gradient_[k]))
+        session_.fail(1, "repeated", name(k),
+                      "a second run gives other bits; freeze what is random by a seed");
+    // backward() wants all leaves at once and frees as it goes; one of several results is enough.
+    if (again.results().size() != 1 || !again.results()[0].tracked()) return;
+    const tapegrad::Gradients all = again.tape().backward(again.results()[0], weights_[0]);
+    for (std::size_t k = 0; k < g.size(); ++k) {
+      const Tensor* whole = all.find(again.leaves()[k]);
+      if (whole && !same_bits(*whole, g[k]))
+        session_.fail(1, "repeated", name(k), "backward() gives other bits than grad()");
+    }
+  }
+
+  // Up to rounding: unlike the unit vectors of a Jacobian, random weights have all their digits.
+  void check_rules_agree(Recording& reference) {
+    for (const Rule rule : rules_of(session_.options).subspan(1)) {
+      const Tensors g = reference.vjp(weights_, rule);
+      for (std::size_t k = 0; k < g.size(); ++k)
+        compare(fmt::format("{}, beside the usual one", describe(rule)), k, g[k], to_doubles(gradient_[k]));
+    }
+  }
+
+  // Linear, for every pattern of the incoming gradient w: v(w) = v(p) + v(w - p), v(cw) = c v(w), v(0) = 0.
+  void check_linear(Recording& reference) {
+    const auto vjp = [&](auto&& value) {
+      Tensors w;
+      for (const Tensor& r : weights_) {
+        std::vector<double> x = to_doubles(r);
+        for (std::size_t j = 0; j < x.size(); ++j) x[j] = value(j, x[j]);
+        w.push_back(from_doubles(x, r.shape(), r.dtype()));
+      }
+      return reference.vjp(w);
+    };
+    const auto split = [&](const char* what, auto&& pattern) {
+      const Tensors p = vjp(pattern);
+      const Tensors rest = vjp([&](std::size_t j, double w) { return w - pattern(j, w); });
+      for (std::size_t k = 0; k < p.size(); ++k) {
+        const std::vector<double> a = to_doubles(p[k]), b = to_doubles(rest[k]), g = to_doubles(gradient_[k]);
+        std::vector<double> sum(a.size()), size(a.size());
+        for (std::size_t e = 0; e < a.size(); ++e) {
+          sum[e] = a[e] + b[e];
+          size[e] = std::abs(a[e]) + std::abs(b[e]) + std::abs(g[e]);
+        }
+        compare(what, k, sum, g, size);
+      }
+    };
+    split("linear in the incoming gradient, split at all ones", [](std::size_t, double) { return 1.0; });
+    split("linear in the incoming gradient, split at half of it zero",
+          [](std::size_t j, double w) { return j % 2 ? w : 0.0; });
+    split("linear in the incoming gradient, split at its first element",
+          [](std::size_t j, double w) { return j == 0 ? w : 0.0; });
+    for (const double c : {-0x1p40, 0x1p-40}) {
+      const Tensors g = vjp([&](std::size_t, double w) { return c * w; });
+      for (std::size_t k = 0; k < g.size(); ++k) {
+        std::vector<double> expected = to_doubles(gradient_[k]);
+        for (double& x : expected) x *= c;
+        compare(c < 0 ? "linear in the incoming gradient, large" : "linear in the incoming gradient, tiny", k,
+                g[k], expected, std::abs(c));
+      }
+    }
+    const Tensors nothing = vjp([](std::size_t, double) { return 0.0; });
+    for (std::size_t k = 0; k < nothing.size(); ++k) {
+      const std::vector<double> g = to_doubles(nothing[k]), usual = to_doubles(gradient_[k]);
+      for (std::size_t e = 0; e < g.size(); ++e)
+        if (g[e] != 0 && std::isfinite(usual[e])) {
+          differs("linear in the incoming gradient, zero", k, e, g[e], 0);
+          break;
+        }
+    }
+  }
+
+  // The product of the Jacobian with a direction d, by differentiating the recorded gradient with respect to
+  // its incoming one: <w, J d> is <J^T w, d> for every w.
+  void check_forward_product(Recording& reference) {
+    Tensors directions;
+    for (const std::size_t i : wanted_)
+      directions.push_back(random_weights(at_[i].shape(), at_[i].dtype(), session_.generator));
+    Recording recording(problem_, at_, wanted_);
+    Tensors leaves;
+    for (const Tensor& w : weights_) leaves.push_back(recording.tape().watch(w.copy()));
+    const Tensors gradients = recording.vjp(leaves, Rule::recorded);
+    Tensor product;
+    for (std::size_t k = 0; k < gradients.size(); ++k) {
+      if (!gradients[k].tracked()) continue;
+      const Tensor part = sum(mul(gradients[k], directions[k]));
+      product = product.defined() ? add(product, part) : part;
+    }
+    Tensors forward;
+    if (product.defined()) forward = recording.tape().grad(product, leaves);
+    Tensors fresh;
+    for (const Tensor& w : weights_)
+      fresh.push_back(random_weights(w.shape(), w.dtype(), session_.generator));
+    double left = 0, right = 0, size = 0;
+    for (std::size_t j = 0; j < forward.size(); ++j) {
+      const std::vector<double> a = to_doubles(forward[j]), w = to_doubles(fresh[j]);
+      for (std::size_t e = 0; e < a.size(); ++e) left += a[e] * w[e], size += std::abs(a[e] * w[e]);
+    }
+    const Tensors backward = reference.vjp(fresh);
+    for (std::size_t k = 0; k < backward.size(); ++k) {
+      const std::vector<double> g = to_doubles(backward[k]), d = to_doubles(directions[k]);
+      for (std::size_t e = 0; e < g.size(); ++e) right += g[e] * d[e], size += std::abs(g[e] * d[e]);
+    }
+    const bool single = std::ranges::any_of(weights_, [](const Tensor& w) { return w.dtype() == f32; });
+    if (std::abs(left - right) <= (single ? 1e-4 : 1e-11) * size || !std::isfinite(size)) return;
+    session_.report.add({.verdict = Verdict::fail,
+                         .what = "forward product beside the gradient",
+                         .input = "inputs",
+                         .index = ", random direction",
+                         .analytic = left,
+                         .numeric = right});
+  }
+
+  void check_subsets() {
+    const std::size_t n = wanted_.size();
+    if (n < 2) return;
+    // All subsets of a few inputs; of many each alone and each left out.
+    std::vector<std::size_t> masks;
+    const std::size_t all = (std::size_t{1} << n) - 1;
+    if (n <= 3) {
+      for (std::size_t m = 1; m < all; ++m) masks.push_back(m);
+    } else {
+      for (std::size_t k = 0; k < n; ++k)
+        masks.insert(masks.end(), {std::size_t{1} << k, all ^ (std::size_t{1} << k)});
+    }
+    for (const std::size_t mask : masks) {
+      std::vector<std::size_t> track, which;
+      for (std::size_t k = 0; k < n; ++k)
+        if (mask >> k & 1u) {
+          track.push_back(wanted_[k]);
+          which.push_back(k);
+        }
+      Recording recording(problem_, at_, track);
+      const Tensors g = recording.vjp(weights_);
+      for (std::size_t i = 0; i < g.size(); ++i)
+        compare("only some inputs tracked", which[i], g[i], to_doubles(gradient_[which[i]]));
+    }
+  }
+
+  /// Gradients of all leaves for sum(weights * f(leaves)), computed on a tape of its own.
+  template <class F>
+  Tensors on_tape(F&& f) {
+    Tape tape;
+    Tensors in;
+    Tensors leaves;
+    for (std::size_t i = 0; i < at_.size(); ++i) {
+      const bool tracked = std::ranges::find(wanted_, i) != wanted_.end();
+      in.push_back(tracked ? problem_.leaf(tape, i, at_[i]) : problem_.constant(i, at_[i]));
+      if (tracked) leaves.push_back(in.back());
+    }
+    Tensors total;
+    f(in, total);
+    Tensors sum;
+    for (std::size_t k = 0; k < total.size(); ++k) {
+      const Tensors g = tape.grad(total[k], leaves, {weights_[k], Record::no});
+      if (sum.empty())
+        sum = g;
+      else
+        for (std::size_t i = 0; i < sum.size(); ++i) sum[i] = add(sum[i], g[i]);
+    }
+    return sum;
+  }
+
+  std::vector<double> doubled(std::size_t k) const {
+    std::vector<double> g = to_doubles(gradient_[k]);
+    for (double& x : g) x *= 2;
+    return g;
+  }
+
+  // The incoming gradient is then a sum, which nobody else holds; and the inputs' gradients arrive in two
+  // parts.
+  void check_result_used_twice() {
+    Tensors g = on_tape([&](const Tensors& in, Tensors& total) {
+      for (const Tensor& y : problem_.evaluate(in)) total.push_back(add(y, y));
+    });
+    for (std::size_t k = 0; k < g.size(); ++k) compare("result used twice", k, g[k], doubled(k));
+    g = on_tape([&](const Tensors& in, Tensors& total) {
+      const Tensors first = problem_.evaluate(in), second = problem_.evaluate(in);
+      for (std::size_t j = 0; j < first.size(); ++j) total.push_back(add(first[j], second[j]));
+    });
+    for (std::size_t k = 0; k < g.size(); ++k) compare("function used twice", k, g[k], doubled(k));
+  }
+
+  // An input that is no leaf, and has a gradient from elsewhere before the rule runs: it must be added to.
+  void check_inputs_used_elsewhere() {
+    for (std::size_t k = 0; k < wanted_.size(); ++k) {
+      const std::size_t i = wanted_[k];
+      if (!problem_.inputs()[i].free) continue;
+      const Tensor other = random_weights(at_[i].shape(), at_[i].dtype(), session_.generator);
+      Tape tape;
+      Tensors in = at_;
+      for (std::size_t j = 0; j < in.size(); ++j) in[j] = problem_.constant(j, in[j]);
+      const Tensor leaf = tape.watch(at_[i].copy());
+      in[i] = mul(leaf, 1);
+      const Tensor inner = in[i];
+      const Tensors results = problem_.evaluate(in);
+      // The gradients meet at `inner`, that of `other` first.
+      Tensor total;
+      for (std::size_t j = 0; j < results.size(); ++j) {
+        if (!results[j].tracked()) continue;
+        const Tensor part = sum(mul(results[j], weights_[j]));
+        total = total.defined() ? add(total, part) : part;
+      }
+      if (!total.defined()) continue;
+      total = add(total, sum(mul(inner, other)));
+      std::vector<double> expected = to_doubles(gradient_[k]), size = expected;
+      const std::vector<double> o = to_doubles(other);
+      for (std::size_t e = 0; e < expected.size(); ++e) {
+        size[e] = std::abs(expected[e]) + std::abs(o[e]);
+        expected[e] += o[e];
+      }
+      for (const Rule rule : rules_of(session_.options)) {
+        const GeneralRules general(rule == Rule::general);
+        const Record record = rule == Rule::recorded ? Record::yes : Record::no;
+        compare(fmt::format("input used elsewhere too, {}", describe(rule)), k,
+                to_doubles(tape.grad(total, leaf, {{}, record})), expected, size);
+      }
+    }
+  }
+
+  void check_same_input_twice() {
+    for (std::size_t a = 0; a < wanted_.size(); ++a)
+      for (std::size_t b = a + 1; b < wanted_.size(); ++b) {
+        if (!problem_.inputs()[wanted_[a]].free || !problem_.inputs()[wanted_[b]].free) continue;
+        if (at_[wanted_[a]].shape() != at_[wanted_[b]].shape()) continue;
+        // Either point may lie outside the other input's domain.
+        if (!same_input_twice(a, b, at_[wanted_[a]])) same_input_twice(a, b, at_[wanted_[b]]);
+      }
+  }
+
+  bool same_input_twice(std::size_t a, std::size_t b, const Tensor& x) {
+    Tensors in = at_;
+    for (std::size_t j = 0; j < in.size(); ++j) in[j] = problem_.constant(j, in[j]);
+    // The same values in two tensors, against one tensor in both places.
+    in[wanted_[a]] = x.copy();
+    in[wanted_[b]] = x.copy();
+    const std::size_t both[] = {wanted_[a], wanted_[b]};
+    Recording apart(problem_, in, both);
+    for (const Tensor& r : apart.results())
+      if (tapegrad::detail::first_non_finite(r) >= 0) return false;
+    const Tensors g = apart.vjp(weights_);
+    const std::vector<double> first = to_doubles(g[0]), second = to_doubles(g[1]);
+    std::vector<double> expected(first.size()), size(first.size());
+    for (std::size_t e = 0; e < first.size(); ++e) {
+      if (!std::isfinite(first[e]) || !std::isfinite(second[e])) return false;
+      expected[e] = first[e] + second[e];
+      size[e] = std::abs(first[e]) + std::abs(second[e]);
+    }
+    Tape tape;
+    const Tensor leaf = tape.watch(x.copy());
+    in[wanted_[a]] = in[wanted_[b]] = leaf;
+    const Tensors results = problem_.evaluate(in);
+    std::vector<double> got(expected.size());
+    for (std::size_t j = 0; j < results.size(); ++j) {
+      const std::vector<double> part = to_doubles(tape.grad(results[j], leaf, {weights_[j], Record::no}));
+      for (std::size_t e = 0; e < got.size(); ++e) got[e] += part[e];
+    }
+    compare("same tensor as " + name(a) + " and " + name(b), a, got, expected, size);
+    return true;
+  }
+
+  Session& session_;
+  const Problem& problem_;
+  std::vector<std::size_t> wanted_;
+  Tensors at_;
+  Tensors weights_;
+  Tensors gradient_;
+  double largest_ = 0;
+};
+
+}  // namespace
+
+void check_properties(Session& s, const Problem& problem) { Properties(s, problem).run(); }
+
+}  // namespace tapegrad::gradcheck::detail

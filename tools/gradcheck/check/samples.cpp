@@ -1,0 +1,257 @@
+#include <algorithm>
+#include <cmath>
+#include <exception>
+#include <numeric>
+
+#include <tapegrad/gradcheck/check/derivatives.h>
+#include <tapegrad/gradcheck/check/samples.h>
+#include <tapegrad/ops/samples.h>
+#include <tapegrad/ops/tensor/shape.h>
+
+#include <fmt/format.h>
+
+namespace tapegrad {
+
+void Samples::append(Sample sample) { all_.push_back(std::move(sample)); }
+
+namespace {
+
+/// All n-tuples of the shapes.
+std::vector<std::vector<Shape>> tuples(const std::vector<Shape>& shapes, std::size_t n) {
+  std::vector<std::vector<Shape>> all{{}};
+  for (std::size_t i = 0; i < n; ++i) {
+    std::vector<std::vector<Shape>> longer;
+    for (const std::vector<Shape>& head : all)
+      for (const Shape& s : shapes) {
+        longer.push_back(head);
+        longer.back().push_back(s);
+      }
+    all = std::move(longer);
+  }
+  return all;
+}
+
+/// Shapes of operands that differ: each axis stretched or missing in each of them, within a block of the
+/// loops and across several.
+std::vector<std::vector<Shape>> broadcast_shapes(std::size_t operands) {
+  if (operands == 1) return {};
+  std::vector<std::vector<Shape>> all = operands == 2
+                                            ? tuples({{2, 3}, {1, 3}, {2, 1}, {1, 1}, {3}, {1}, {}}, 2)
+                                            : tuples({{2, 3}, {1, 3}, {2, 1}, {}}, operands);
+  std::erase_if(all, [](const std::vector<Shape>& t) {
+    return std::ranges::all_of(t, [&](const Shape& s) { return s == t[0]; });
+  });
+  const std::vector<std::vector<Shape>> large =
+      operands == 2 ? std::vector<std::vector<Shape>>{{{5, 131}, {131}},   {{131}, {5, 131}},
+                                                      {{5, 131}, {5, 1}},  {{5, 1}, {1, 131}},
+                                                      {{}, {601}},         {{601}, {1}},
+                                                      {{2, 1, 4}, {3, 1}}, {{2, 1, 4}, {2, 3, 1}},
+                                                      {{0, 3}, {3}},       {{1}, {0}},
+                                                      {{2, 1}, {2, 0}}}
+                    : std::vector<std::vector<Shape>>{{{5, 131}, {131}, {5, 1}},
+                                                      {{131}, {5, 131}, {}},
+                                                      {{5, 1}, {1, 131}, {5, 131}},
+                                                      {{2, 1, 4}, {3, 1}, {4}},
+                                                      {{0, 3}, {3}, {1, 1}}};
+  if (operands <= 3) all.insert(all.end(), large.begin(), large.end());
+  return all;
+}
+
+}  // namespace
+
+void Samples::add_elementwise(const std::vector<Domain>& domains, const std::vector<double>& special) {
+  const std::size_t n = domains.size();
+  const auto random = [&](const std::vector<Shape>& shapes) {
+    Sample s{{}, {}, nullptr, {}};
+    for (std::size_t i = 0; i < n; ++i) s.inputs.emplace_back(shapes[i], domains[i]);
+    append(std::move(s));
+  };
+  for (const Shape& shape :
+       {Shape{}, Shape{1}, Shape{7}, Shape{2, 3}, Shape{5, 131}, Shape{1031}, Shape{0}, Shape{0, 3}})
+    random(std::vector<Shape>(n, shape));
+  for (const std::vector<Shape>& shapes : broadcast_shapes(n)) random(shapes);
+  random(std::vector<Shape>(n, Shape{20011}));  // for several threads
+  if (special.empty()) return;
+
+  // Each operand takes the special values while the others are random; then all take them, in every
+  // combination.
+  const auto count = static_cast<std::int64_t>(special.size());
+  const auto given = [](const std::vector<double>& v) {
+    return SampleInput::of(Tensor::from(v, Shape{static_cast<std::int64_t>(v.size())}));
+  };
+  for (std::size_t k = 0; k < n; ++k) {
+    Sample s{n == 1 ? "special values" : fmt::format("special values of input {}", k), {}, nullptr, {}};
+    for (std::size_t i = 0; i < n; ++i)
+      s.inputs.push_back(i == k ? given(special) : SampleInput({count}, domains[i]));
+    append(std::move(s));
+  }
+  if (n == 1) return;
+  Sample all{"special values of all inputs", {}, nullptr, {}};
+  const auto combinations = static_cast<std::size_t>(std::pow(special.size(), n));
+  for (std::size_t k = 0, period = 1; k < n; ++k, period *= special.size()) {
+    std::vector<double> v(combinations);
+    for (std::size_t j = 0; j < combinations; ++j) v[j] = special[j / period % special.size()];
+    all.inputs.push_back(given(v));
+  }
+  append(std::move(all));
+}
+
+namespace gradcheck::detail {
+
+namespace {
+
+// Elements keep this part of their domain's width away from a kink.
+constexpr double kKinkDistance = 0.02;
+
+double draw(const Domain& d, Generator& g) {
+  const double width = d.hi - d.lo;
+  for (int attempt = 0; attempt < 10000; ++attempt) {
+    const double x = d.lo + width * g.uniform();
+    if (std::ranges::none_of(d.kinks, [&](double k) { return std::abs(x - k) < kKinkDistance * width; }))
+      return x;
+  }
+  throw ArgumentError(
+      fmt::format("gradcheck: the kinks of a sample leave no room in its domain [{}, {})", d.lo, d.hi));
+}
+
+}  // namespace
+
+Input drawn(const SampleInput& from, std::string name, Generator& g) {
+  Input in{.name = std::move(name), .value = {}};
+  using Kind = SampleInput::Kind;
+  if (from.kind == Kind::values || from.kind == Kind::constant) {
+    in.value = converted(from.values, f64);
+    in.differentiate = from.kind == Kind::values && is_floating(from.values.dtype());
+    return in;
+  }
+  const Domain& d = from.domain;
+  if (!(d.lo < d.hi))
+    throw ArgumentError(fmt::format("gradcheck: a sample's domain [{}, {}) is empty", d.lo, d.hi));
+  std::vector<double> x(static_cast<std::size_t>(from.shape.size()));
+  if (!d.only.empty()) {
+    for (double& v : x) v = d.only[g.below(d.only.size())];
+    in.differentiate = false;
+  } else if (from.kind == Kind::distinct) {
+    // One element in the middle half of each of n equal intervals.
+    const double interval = (d.hi - d.lo) / static_cast<double>(std::max<std::size_t>(x.size(), 1));
+    const Tensor order = permutation(from.shape.size(), g);
+    for (std::size_t i = 0; i < x.size(); ++i)
+      x[i] =
+          d.lo + interval * (static_cast<double>(order.values<std::int64_t>()[i]) + 0.25 + 0.5 * g.uniform());
+    in.reach = 0.5 * interval;
+  } else {
+    for (double& v : x) v = draw(d, g);
+    in.reach = (d.hi - d.lo) * (d.kinks.empty() ? 0.25 : kKinkDistance);
+  }
+  in.value = from_doubles(x, from.shape, f64);
+  return in;
+}
+
+namespace {
+
+std::vector<std::uint8_t> formula_branches(const Formula& f, const void* attributes,
+                                           const std::vector<Tensor>& in) {
+  Shape shape = in[0].shape();
+  for (const Tensor& t : in) shape = broadcast(shape, t.shape(), "gradcheck");
+  std::vector<std::vector<double>> x;
+  for (const Tensor& t : in) x.push_back(to_doubles(t.shape() == shape ? t : broadcast_to(t, shape)));
+  std::vector<std::uint8_t> ways;
+  observer() = {};
+  observer().branches = &ways;
+  std::array<double, tapegrad::detail::kMaxArity> point{};
+  for (std::size_t e = 0; e < x[0].size(); ++e) {
+    for (std::size_t i = 0; i < x.size(); ++i) point[i] = x[i][e];
+    f.value(attributes, point.data());
+  }
+  observer() = {};
+  return ways;
+}
+
+}  // namespace
+
+std::vector<Tensor> SampleProblem::evaluate(std::span<const Tensor> in) const {
+  std::vector<const Tensor*> handles;
+  for (const Tensor& t : in) handles.push_back(&t);
+  return {sample_.function(sample_.attributes.data(), handles.data(), handles.size())};
+}
+
+namespace {
+
+std::vector<Input> all_drawn(const Samples::Sample& sample, Generator& g) {
+  std::vector<Input> all;
+  for (std::size_t i = 0; i < sample.inputs.size(); ++i)
+    all.push_back(drawn(sample.inputs[i], fmt::format("input {}", i), g));
+  return all;
+}
+
+}  // namespace
+
+SampleProblem::SampleProblem(const Catalog::Op& op, const Samples::Sample& sample, Generator& g)
+    : Problem(all_drawn(sample, g)), op_(op), sample_(sample) {}
+
+std::vector<std::uint8_t> SampleProblem::branches(std::span<const Tensor> in) const {
+  const Pause pause;
+  std::vector<Tensor> plain;
+  for (const Tensor& t : in) plain.push_back(t.detach());
+  if (op_.formula) return formula_branches(*op_.formula, sample_.attributes.data(), plain);
+  if (!op_.branches) return {};
+  std::vector<const Tensor*> handles;
+  for (const Tensor& t : plain) handles.push_back(&t);
+  std::vector<std::uint8_t> ways;
+  for (const double x : to_doubles(op_.branches(sample_.attributes.data(), handles.data(), handles.size())))
+    ways.push_back(x != 0);
+  return ways;
+}
+
+namespace {
+
+void check_convention(const Samples::Sample& sample, const Problem& problem, const Options& options,
+                      Report& report) {
+  const std::vector<std::size_t> wanted = problem.wanted();
+  for (const Rule rule : rules_of(options)) {
+    Recording recording(problem, problem.values(), wanted);
+    std::vector<Tensor> ones;
+    for (const Tensor& r : recording.results()) ones.push_back(Tensor::ones(r.shape(), r.dtype()));
+    const std::vector<Tensor> g = recording.vjp(ones, rule);
+    for (std::size_t k = 0; k < g.size() && k < sample.gradients.size(); ++k) {
+      const std::vector<double> got = to_doubles(g[k]), expected = to_doubles(sample.gradients[k]);
+      if (got.size() != expected.size())
+        throw ArgumentError(fmt::format("gradcheck: the sample documents {} gradients of input {}, it has {}",
+                                        expected.size(), k, got.size()));
+      for (std::size_t e = 0; e < got.size(); ++e)
+        if (!(std::abs(got[e] - expected[e]) <= 1e-12 * std::abs(expected[e])))
+          report.add({.verdict = Verdict::fail,
+                      .what = std::string("documented convention, ") + std::string(describe(rule)),
+                      .input = problem.inputs()[wanted[k]].name,
+                      .index = fmt::format("[{}]", e),
+                      .analytic = got[e],
+                      .numeric = expected[e]});
+    }
+  }
+}
+
+}  // namespace
+
+void check_sample(const Samples::Sample& sample, const Problem& problem, const Options& options,
+                  Report& report) {
+  if (!sample.gradients.empty()) {
+    try {
+      check_convention(sample, problem, options, report);
+    } catch (const std::exception& e) {
+      report.add(
+          {.verdict = Verdict::fail, .what = "documented convention", .input = "threw", .message = e.what()});
+    }
+  }
+  Options each = options;
+  if (!sample.gradients.empty()) each.order = 1;
+  check_problem(problem, each, report);
+}
+
+std::string label_of(const Samples::Sample& sample) {
+  std::string text = sample.label;
+  for (const SampleInput& in : sample.inputs) text += (text.empty() ? "" : " ") + to_string(in.shape);
+  return text;
+}
+
+}  // namespace gradcheck::detail
+}  // namespace tapegrad

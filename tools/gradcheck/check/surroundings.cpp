@@ -1,0 +1,132 @@
+#include <cstring>
+#include <limits>
+
+#include <tapegrad/gradcheck/check/derivatives.h>
+#include <tapegrad/gradcheck/check/witness.h>
+#include <tapegrad/ops/loops/parallel.h>
+
+#include <fmt/format.h>
+
+namespace tapegrad::gradcheck::detail {
+
+namespace {
+
+using Tensors = std::vector<Tensor>;
+using tapegrad::detail::TensorAccess;
+
+/// What lies around the elements of a tensor.
+template <class T>
+constexpr T filler(int run) {
+  if constexpr (std::is_integral_v<T>)
+    return run;  // it may be taken for an index
+  else
+    return run == 0 ? std::numeric_limits<T>::quiet_NaN() : static_cast<T>(1e30);
+}
+
+/// A tensor's elements in the middle of a larger block, whose ends nobody may read or write.
+class Guarded {
+ public:
+  Guarded(const Tensor& t, int run) : run_(run), size_(t.size()) {
+    visit_dtype(t.dtype(), [&]<class T> {
+      block_ = Tensor::full({size_ + 2 * kGuard}, 0, t.dtype());
+      const std::span<T> cells = block_.mutable_values<T>();
+      std::ranges::fill(cells, filler<T>(run));
+      std::ranges::copy(t.values<T>(), cells.begin() + kGuard);
+    });
+    inner_ = TensorAccess::view(block_, kGuard, t.shape());
+  }
+  const Tensor& inner() const { return inner_; }
+  bool intact() const {
+    return visit_dtype(block_.dtype(), [&]<class T> {
+      const std::span<const T> cells = block_.values<T>();
+      const T expected = filler<T>(run_);
+      const auto same = [&](T x) { return std::memcmp(&x, &expected, sizeof x) == 0; };
+      return std::ranges::all_of(cells.first(kGuard), same) && std::ranges::all_of(cells.last(kGuard), same);
+    });
+  }
+
+ private:
+  // Odd, so that the elements are also seen where they are aligned to nothing but themselves.
+  static constexpr std::int64_t kGuard = 67;
+  int run_;
+  std::int64_t size_;
+  Tensor block_, inner_;
+};
+
+class Surroundings {
+ public:
+  Surroundings(Session& s, const Problem& problem)
+      : session_(s), problem_(problem), wanted_(problem.wanted()) {
+    const Pause pause;
+    for (const Tensor& r : problem.evaluate(problem.values()))
+      weights_.push_back(random_weights(r.shape(), r.dtype(), s.generator));
+  }
+
+  void run() {
+    for (const Rule rule : rules_of(session_.options)) {
+      check_guards(rule);
+      check_threads(rule);
+    }
+  }
+
+ private:
+  /// Results, then gradients.
+  Tensors outcome(const Tensors& at, const Tensors& weights, Rule rule) const {
+    Recording recording(problem_, at, wanted_);
+    Tensors all = recording.results();
+    for (Tensor& g : recording.vjp(weights, rule)) all.push_back(std::move(g));
+    return all;
+  }
+
+  void compare(const char* what, Rule rule, const Tensors& a, const Tensors& b, const char* message) {
+    for (std::size_t i = 0; i < a.size() && i < b.size(); ++i)
+      if (!same_bits(a[i], b[i])) {
+        const bool result = i < weights_.size();
+        return session_.fail(1, fmt::format("{}, {}", what, describe(rule)),
+                             result ? "result" : problem_.inputs()[wanted_[i - weights_.size()]].name,
+                             message);
+      }
+  }
+
+  void check_guards(Rule rule) {
+    Tensors runs[2];
+    for (const int run : {0, 1}) {
+      std::vector<Guarded> all;
+      for (const Tensor& t : problem_.values()) all.emplace_back(t, run);
+      const std::size_t inputs = all.size();
+      for (const Tensor& w : weights_) all.emplace_back(w, run);
+      Tensors at, weights;
+      for (std::size_t i = 0; i < all.size(); ++i) (i < inputs ? at : weights).push_back(all[i].inner());
+      runs[run] = outcome(at, weights, rule);
+      for (std::size_t i = 0; i < all.size(); ++i)
+        if (!all[i].intact())
+          return session_.fail(1, "written beside the elements",
+                               i < inputs ? problem_.inputs()[i].name : "incoming gradient",
+                               "what lies in memory before or after its elements was changed");
+    }
+    compare(
+        "read beside the elements", rule, runs[0], runs[1],
+        "its bits depend on what lies in memory before or after the elements of an input or of the incoming "
+        "gradient");
+  }
+
+  void check_threads(Rule rule) {
+    Tensors runs[2];
+    for (const int run : {0, 1}) {
+      const tapegrad::detail::ThreadLimit limit(run + 1);
+      runs[run] = outcome(problem_.values(), weights_, rule);
+    }
+    compare("threads", rule, runs[0], runs[1], "two threads give other bits than one");
+  }
+
+  Session& session_;
+  const Problem& problem_;
+  std::vector<std::size_t> wanted_;
+  Tensors weights_;
+};
+
+}  // namespace
+
+void check_surroundings(Session& s, const Problem& problem) { Surroundings(s, problem).run(); }
+
+}  // namespace tapegrad::gradcheck::detail

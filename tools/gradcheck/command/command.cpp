@@ -1,0 +1,168 @@
+#include <chrono>
+#include <cstdio>
+#include <exception>
+#include <filesystem>
+
+#include <tapegrad/gradcheck/check/coverage.h>
+#include <tapegrad/gradcheck/check/derivatives.h>
+#include <tapegrad/gradcheck/command.h>
+#include <tapegrad/gradcheck/command/in_order.h>
+#include <tapegrad/gradcheck/command/selection.h>
+#include <tapegrad/gradcheck/mutation/self_test.h>
+#include <tapegrad/gradcheck/report/fault_table.h>
+#include <tapegrad/gradcheck/report/results.h>
+#include <tapegrad/gradcheck/report/table.h>
+#include <tapegrad/nn/io/file.h>
+
+#include <fmt/format.h>
+
+namespace tapegrad::gradcheck {
+
+namespace {
+
+using namespace detail;
+
+void require_valid(const CommandOptions& o) {
+  validate(o.check);
+  if (o.threads < 1 || o.threads > 256)
+    throw ArgumentError(fmt::format("--threads {}; it can be 1 to 256", o.threads));
+  if (o.samples < 1) throw ArgumentError(fmt::format("--samples {}; it must be at least 1", o.samples));
+  if (o.shard.index < 1 || o.shard.index > o.shard.count)
+    throw ArgumentError(fmt::format("--shard {}/{}: there is no such part", o.shard.index, o.shard.count));
+  if (o.output.empty()) return;
+  // Found out now rather than after all the work.
+  try {
+    if (std::filesystem::is_directory(o.output)) throw FileError(fmt::format("'{}' is a folder", o.output));
+    const nn::AtomicFile file(o.output);
+  } catch (const FileError& e) {
+    throw ArgumentError(fmt::format("--output: {}", e.what()));
+  }
+}
+
+void print(const std::string& text) {
+  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0)
+    throw FileError("the standard output cannot be written");
+}
+
+void write_output(const CommandOptions& o, const std::string& text) {
+  if (o.output.empty()) return;
+  nn::AtomicFile file(o.output);
+  file.write(text);
+  file.commit();
+}
+
+/// What is to be checked, and how.
+struct Plan {
+  std::vector<Job> jobs;
+  std::size_t selected = 0;
+  Options options;
+  SampleChoice choice;
+};
+
+Plan plan_of(const Catalog& catalog, const CommandOptions& o) {
+  Plan plan{.jobs = {}, .options = o.check, .choice = {.draws = o.samples}};
+  if (o.repro.empty()) {
+    plan.jobs = selected(catalog, o);
+    if (o.self_test) std::erase_if(plan.jobs, [](const Job& job) { return !job.op; });
+    plan.selected = plan.jobs.size();
+    plan.jobs = part_of(plan.jobs, o.shard);
+    return plan;
+  }
+  const SampleName sample = parse_sample(o.repro, o.check.seed);
+  plan.jobs = {named(catalog, sample.name)};
+  plan.selected = 1;
+  plan.options.seed = sample.seed;
+  plan.choice.only = sample.number;
+  if (const std::size_t count = plan.jobs[0].samples(); sample.number >= count)
+    throw ArgumentError(fmt::format("--repro: {} has no sample #{}; its {} samples are numbered from #0",
+                                    sample.name, sample.number, count));
+  return plan;
+}
+
+Results run(const Plan& plan, const CommandOptions& o) {
+  Results results{.options = o, .subjects = {}, .selected = plan.selected};
+  const auto start = std::chrono::steady_clock::now();
+  // The standard output has either the table or another format.
+  const bool table_shown = o.format == Format::table || !o.output.empty();
+  const Table table(o, plan.jobs);
+  std::string text;  // of the table
+  const auto add = [&](const std::string& lines) {
+    text += lines;
+    if (table_shown) print(lines);
+  };
+  add(table.header());
+  in_order(
+      plan.jobs.size(), o.threads,
+      [&](std::size_t i) { return plan.jobs[i].check(plan.options, plan.choice); },
+      [&](Subject subject) {
+        add(table.rows(subject));
+        results.subjects.push_back(std::move(subject));
+        return !o.fail_fast || passes(results.subjects.back(), o.strict);
+      });
+  results.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  results.stopped = results.subjects.size() < plan.jobs.size();
+  add(table.summary(results));
+
+  const std::string formatted = o.format == Format::json    ? json_text(results)
+                                : o.format == Format::junit ? junit_text(results)
+                                                            : text;
+  write_output(o, formatted);
+  if (!table_shown) print(formatted);
+  return results;
+}
+
+ExitCode run_self_test(const Plan& plan, const CommandOptions& o) {
+  const auto start = std::chrono::steady_clock::now();
+  std::string text;
+  const auto add = [&](const std::string& lines) {
+    text += lines;
+    print(lines);
+  };
+  FaultTable table(o, plan.jobs);
+  const std::vector<EquivalentFault> equivalents = library_equivalents();
+  in_order(
+      plan.jobs.size(), o.threads,
+      [&](std::size_t i) { return plan.jobs[i].plant_faults(plan.options, equivalents); },
+      [&](const std::vector<PlantedFault>& faults) {
+        add(table.rows(faults));
+        return !o.fail_fast || !table.any_survived();
+      });
+  add(table.summary(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count()));
+  write_output(o, text);
+  return table.any_survived() ? ExitCode::fault_survived : ExitCode::pass;
+}
+
+ExitCode run_coverage(const Catalog& catalog, const CommandOptions& o) {
+  const auto start = std::chrono::steady_clock::now();
+  const Coverage c = coverage_of(catalog, o.check);
+  for (const std::string& gap : c.gaps) print(fmt::format("GAP: {}\n", gap));
+  print(fmt::format(
+      "{} ops and {} modules; {} of {} variants of their rules were run ({}); {} gaps, in {:.1f} s\n", c.ops,
+      c.modules, c.reached, c.variants, fmt::join(c.instruction_sets, ", "), c.gaps.size(),
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count()));
+  return c.gaps.empty() ? ExitCode::pass : ExitCode::coverage_gap;
+}
+
+}  // namespace
+
+ExitCode run_command(const Catalog& catalog, const CommandOptions& given) {
+  CommandOptions options = given;
+  options.verbose |= !options.repro.empty();
+  require_valid(options);
+  try {
+    const Plan plan = plan_of(catalog, options);
+    if (options.list) {
+      print(listing(plan.jobs));
+      return ExitCode::pass;
+    }
+    if (options.coverage) return run_coverage(catalog, options);
+    return options.self_test ? run_self_test(plan, options) : exit_code_of(run(plan, options));
+  } catch (const ArgumentError&) {
+    throw;
+  } catch (const std::exception& e) {
+    fmt::print(stderr, "{}: {}\n", options.program, e.what());
+    return ExitCode::internal_error;
+  }
+}
+
+}  // namespace tapegrad::gradcheck

@@ -1,0 +1,54 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include <tapegrad/gradcheck/catalog.h>
+#include <tapegrad/gradcheck/check/problem.h>
+
+/// The faults that are planted in the backward rules of operations, to see whether the checker finds them.
+namespace tapegrad::gradcheck::detail {
+
+enum class FaultKind : std::uint8_t {
+  none,  ///< the formula run as observed, unaltered: nothing may be found
+  zero,
+  negated,
+  doubled,
+  slightly_scaled,  ///< by 1 + 1e-6
+  single_precision,
+  one_zeroed,
+  off_by_one,  ///< every element moved on by one
+  transposed,
+  without_mean,  ///< its mean is missing
+  swapped,       ///< the gradients of two inputs of one shape
+  averaged,      ///< over what should be summed for a stretched operand
+  not_reduced,   ///< not summed for a stretched operand
+  overwrites,    ///< what the input's gradient was before
+  mutates_incoming,
+  stale_saved,  ///< the saved values are others than those of the forward pass
+  detached,     ///< the recorded gradient has the value, and no derivative
+  formula,      ///< one operation of the formula is done wrong
+};
+
+struct Fault {
+  FaultKind kind = FaultKind::none;
+  /// Only this one of the op's rules has it.
+  Rule rule = Rule::usual;
+  // Of a formula:
+  std::size_t gradient = 0;  ///< of which input
+  std::size_t site = 0;
+  Slip slip = Slip::none;
+  std::string formula{};  ///< "sin forgotten"
+
+  /// "doubled, as recorded".
+  std::string name() const;
+  /// "doubled".
+  std::string kind_name() const;
+};
+
+/// All that could be planted in an op, whether it makes a difference there or not.
+std::vector<Fault> faults_of(const Catalog::Op& op);
+
+}  // namespace tapegrad::gradcheck::detail

@@ -1,0 +1,34 @@
+#pragma once
+
+#include <cstddef>
+#include <map>
+#include <string>
+#include <vector>
+
+#include <tapegrad/gradcheck/command/selection.h>
+#include <tapegrad/gradcheck/mutation/self_test.h>
+
+namespace tapegrad::gradcheck::detail {
+
+/// What became of planted faults, for readers: a row for each op, below it those that were not found; with -v
+/// all.
+class FaultTable {
+ public:
+  FaultTable(const CommandOptions& options, const std::vector<Job>& jobs);
+
+  /// The next op's, counted with those before.
+  std::string rows(const std::vector<PlantedFault>& faults);
+  std::string summary(double seconds) const;
+  bool any_survived() const;
+
+ private:
+  using Fate = PlantedFault::Fate;
+
+  const CommandOptions& options_;
+  const std::vector<Job>& jobs_;
+  std::size_t next_ = 0;  ///< position of the op whose turn it is
+  std::size_t ops_ = 0;   ///< that faults were planted in
+  std::map<Fate, std::size_t> total_;
+};
+
+}  // namespace tapegrad::gradcheck::detail

@@ -171,9 +171,9 @@ Tensor Module::call(Module& module, std::string_view name, const Tensor& x) {
   return y;
 }
 
-std::unique_ptr<Module> Module::blank() const {
+std::unique_ptr<Module> Module::new_like() const {
   throw Error(
-      fmt::format("clone: {} cannot be cloned; override blank() to return a new {} of the same structure",
+      fmt::format("clone: {} cannot be cloned; override new_like() to return a new {} of the same structure",
                   class_of(*this), class_of(*this)));
 }
 
@@ -242,14 +242,14 @@ void require_same_names(const Module& m, const Members::Named<T>& from, const Me
   const auto same = [](const auto& a, const auto& b) { return a.first == b.first; };
   if (!std::equal(from.begin(), from.end(), to.begin(), to.end(), same))
     throw Error(
-        fmt::format("clone: blank() of {} gave a module with other members than its own", class_of(m)));
+        fmt::format("clone: new_like() of {} gave a module with other members than its own", class_of(m)));
 }
 
 }  // namespace
 
 std::unique_ptr<Module> Module::clone() const {
-  std::unique_ptr<Module> copy = blank();
-  if (!copy) throw Error(fmt::format("clone: blank() of {} gave nothing", class_of(*this)));
+  std::unique_ptr<Module> copy = new_like();
+  if (!copy) throw Error(fmt::format("clone: new_like() of {} gave nothing", class_of(*this)));
   const Members from(*this);
   const Members to(*copy);
   require_same_names(*this, from.modules, to.modules);
@@ -257,7 +257,7 @@ std::unique_ptr<Module> Module::clone() const {
     const Module& original = *from.modules[i].second;
     const Module& twin = *to.modules[i].second;
     if (typeid(original) != typeid(twin))
-      throw Error(fmt::format("clone: blank() of {} gave {}; override it in that class too",
+      throw Error(fmt::format("clone: new_like() of {} gave {}; override it in that class too",
                               class_of(original), class_of(twin)));
   }
   require_same_names(*this, from.parameters, to.parameters);

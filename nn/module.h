@@ -76,14 +76,14 @@ class TAPEGRAD_API Module {
   void load_state(const State& state);
 
   /// An independent module with the same values, modes, buffers and generators. Parameters that are shared
-  /// within this module are shared within the clone. Throws Error where a module does not override blank().
+  /// within this module are shared within the clone. Throws Error where a module does not override new_like().
   std::unique_ptr<Module> clone() const;
   /// A module of the same class and structure, with any values, for clone() to fill in:
   ///
-  ///     std::unique_ptr<Module> blank() const override { return std::make_unique<MyNet>(arguments); }
+  ///     std::unique_ptr<Module> new_like() const override { return std::make_unique<MyNet>(arguments); }
   ///
-  /// Settings that visit does not name are for blank() to pass on. Throws Error unless overridden.
-  virtual std::unique_ptr<Module> blank() const;
+  /// Settings that visit does not name are for new_like() to pass on. Throws Error unless overridden.
+  virtual std::unique_ptr<Module> new_like() const;
 
  protected:
   Module() noexcept = default;

@@ -17,11 +17,7 @@
 #include <tapegrad/nn/init.h>
 #include <tapegrad/nn/io/npy.h>
 #include <tapegrad/nn/io/serialize.h>
-#include <tapegrad/nn/layers/activations.h>
 #include <tapegrad/nn/layers/layers.h>
-#include <tapegrad/nn/layers/multi_layer_net.h>
-#include <tapegrad/nn/layers/sequential.h>
-#include <tapegrad/nn/layers/standardize.h>
 #include <tapegrad/nn/losses.h>
 #include <tapegrad/nn/module.h>
 #include <tapegrad/nn/train/evaluate.h>

@@ -2,7 +2,9 @@
 
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/nn/layers/activations.h>
-#include <tapegrad/nn/layers/layers.h>
+#include <tapegrad/nn/layers/affine.h>
+#include <tapegrad/nn/layers/batch_norm.h>
+#include <tapegrad/nn/layers/dropout.h>
 #include <tapegrad/nn/layers/multi_layer_net.h>
 
 #include <fmt/format.h>
@@ -57,12 +59,12 @@ void MultiLayerNet::visit(Visitor& v) { layers_.visit(v); }
 
 Tensor MultiLayerNet::forward(const Tensor& x) { return layers_.forward(x); }
 
-std::unique_ptr<Module> MultiLayerNet::blank() const {
+std::unique_ptr<Module> MultiLayerNet::new_like() const {
   std::unique_ptr<MultiLayerNet> copy(new MultiLayerNet);
   copy->options_ = options_;
   copy->inputs_ = inputs_;
   copy->outputs_ = outputs_;
-  const std::unique_ptr<Module> layers = layers_.blank();
+  const std::unique_ptr<Module> layers = layers_.new_like();
   copy->layers_ = std::move(static_cast<Sequential&>(*layers));
   return copy;
 }

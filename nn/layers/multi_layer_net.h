@@ -55,7 +55,7 @@ class TAPEGRAD_API MultiLayerNet final : public Module {
 
   void visit(Visitor& v) override;
   Tensor forward(const Tensor& x) override;
-  std::unique_ptr<Module> blank() const override;
+  std::unique_ptr<Module> new_like() const override;
 
  private:
   MultiLayerNet() = default;

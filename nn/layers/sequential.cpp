@@ -44,9 +44,9 @@ Tensor Sequential::forward(const Tensor& x) {
   return y;
 }
 
-std::unique_ptr<Module> Sequential::blank() const {
+std::unique_ptr<Module> Sequential::new_like() const {
   auto copy = std::make_unique<Sequential>();
-  for (const Layer& l : layers_) copy->add(l.name, l.module->blank());
+  for (const Layer& l : layers_) copy->add(l.name, l.module->new_like());
   return copy;
 }
 

@@ -11,7 +11,7 @@
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/graph/export.h>
 #include <tapegrad/graph/tensor.h>
-#include <tapegrad/nn/layers/layers.h>
+#include <tapegrad/nn/layers/lambda.h>
 #include <tapegrad/nn/module.h>
 
 namespace tapegrad::nn {
@@ -65,7 +65,7 @@ class TAPEGRAD_API Sequential final : public Module {
     else if constexpr (std::is_base_of_v<Module, M>)
       add(std::move(name), std::make_unique<M>(std::move(layer)));
     else
-      add(std::move(name), std::make_unique<Function<std::decay_t<L>>>(std::forward<L>(layer)));
+      add(std::move(name), std::make_unique<Lambda<std::decay_t<L>>>(std::forward<L>(layer)));
     return *this;
   }
 
@@ -82,7 +82,7 @@ class TAPEGRAD_API Sequential final : public Module {
 
   void visit(Visitor& v) override;
   Tensor forward(const Tensor& x) override;
-  std::unique_ptr<Module> blank() const override;
+  std::unique_ptr<Module> new_like() const override;
 
  private:
   struct Layer {

@@ -44,7 +44,7 @@ class TAPEGRAD_API Standardize final : public Module {
   void visit(Visitor& v) override;
   /// Throws ShapeError for x [n, ...] where an item is not of the statistics' shape, or stretches it.
   Tensor forward(const Tensor& x) override;
-  std::unique_ptr<Module> blank() const override;
+  std::unique_ptr<Module> new_like() const override;
 
  private:
   Buffer mean_;

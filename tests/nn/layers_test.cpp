@@ -104,7 +104,7 @@ BOOST_AUTO_TEST_CASE(activations_are_their_functions) {
   check(nn::Gelu(), gelu(x));
   check(nn::Silu(), silu(x));
   check(nn::Identity(), x);
-  check(nn::Function([](const Tensor& t) { return t * 2; }), x * 2);
+  check(nn::Lambda([](const Tensor& t) { return t * 2; }), x * 2);
 }
 
 BOOST_AUTO_TEST_CASE(flatten_keeps_the_items) {

@@ -43,7 +43,7 @@ class Everything : public nn::Module {
     v("many", many);
     v("drop", drop);
   }
-  std::unique_ptr<Module> blank() const override {
+  std::unique_ptr<Module> new_like() const override {
     auto copy = std::make_unique<Everything>();
     Generator any;
     while (copy->many.size() < many.size()) copy->many.emplace_back(1, 1, any);
@@ -70,7 +70,7 @@ class Tied : public nn::Module {
     v("out", out);
   }
   Tensor forward(const Tensor& x) override { return out(in(x)); }
-  std::unique_ptr<Module> blank() const override { return std::make_unique<Tied>(Generator()); }
+  std::unique_ptr<Module> new_like() const override { return std::make_unique<Tied>(Generator()); }
 
   nn::Affine in, out;
 };
@@ -315,8 +315,8 @@ BOOST_AUTO_TEST_CASE(shared_parameters_stay_shared_in_a_clone) {
 
 BOOST_AUTO_TEST_CASE(a_module_that_cannot_be_cloned_says_so) {
   struct Plain : nn::Module {};
-  BOOST_CHECK_EXCEPTION(Plain().clone(), Error, mentions("Plain", "override blank()"));
-  BOOST_CHECK_EXCEPTION(nn::Sequential(Plain()).clone(), Error, mentions("Plain", "override blank()"));
+  BOOST_CHECK_EXCEPTION(Plain().clone(), Error, mentions("Plain", "override new_like()"));
+  BOOST_CHECK_EXCEPTION(nn::Sequential(Plain()).clone(), Error, mentions("Plain", "override new_like()"));
 
   struct Derived : TwoLayer {
     Derived() : TwoLayer(3, 4, 2, Generator()) {}
@@ -327,7 +327,7 @@ BOOST_AUTO_TEST_CASE(a_module_that_cannot_be_cloned_says_so) {
   struct Other : nn::Module {
     std::vector<nn::Affine> layers;
     void visit(nn::Visitor& v) override { v("layers", layers); }
-    std::unique_ptr<Module> blank() const override { return std::make_unique<Other>(); }
+    std::unique_ptr<Module> new_like() const override { return std::make_unique<Other>(); }
   } other;
   Generator rng;
   other.layers.emplace_back(1, 1, rng);

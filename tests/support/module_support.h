@@ -22,7 +22,7 @@ class TwoLayer : public nn::Module {
     v("fc2", fc2_);
   }
   Tensor forward(const Tensor& x) override { return fc2_(relu(fc1_(x))); }
-  std::unique_ptr<Module> blank() const override {
+  std::unique_ptr<Module> new_like() const override {
     return std::make_unique<TwoLayer>(fc1_.in(), fc1_.out(), fc2_.out(), Generator());
   }
 

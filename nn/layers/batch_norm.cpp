@@ -1,0 +1,72 @@
+#include <cmath>
+#include <span>
+
+#include <tapegrad/graph/errors.h>
+#include <tapegrad/nn/layers/batch_norm.h>
+#include <tapegrad/ops/elementwise/math.h>
+#include <tapegrad/ops/neural/norm.h>
+
+#include <fmt/format.h>
+
+namespace tapegrad::nn {
+
+namespace {
+
+/// a * of_a + b * of_b, in the dtype of a; b is f64. Neither is tracked.
+Tensor blend(const Tensor& a, double of_a, const Tensor& b, double of_b) {
+  Tensor result = Tensor::empty(a.shape(), a.dtype());
+  visit_floating(a.dtype(), [&]<class T> {
+    const std::span<T> to = result.mutable_values<T>();
+    for (std::size_t i = 0; i < to.size(); ++i)
+      to[i] = static_cast<T>(static_cast<double>(a.values<T>()[i]) * of_a + b.values<double>()[i] * of_b);
+  });
+  return result;
+}
+
+}  // namespace
+
+BatchNorm::BatchNorm(std::int64_t features, const BatchNormOptions& options)
+    : features_(features), options_(options) {
+  if (features < 1)
+    throw ArgumentError(fmt::format("batch_norm: {} features; there must be at least one", features));
+  if (!(options.momentum >= 0 && options.momentum <= 1))
+    throw ArgumentError(fmt::format("batch_norm: momentum is {}; it must be in [0, 1]", options.momentum));
+  if (!(options.eps > 0 && std::isfinite(options.eps)))
+    throw ArgumentError(fmt::format("batch_norm: eps is {}; it must be positive and finite", options.eps));
+  gamma_ = Parameter(Tensor::ones({features}, options.dtype));
+  beta_ = Parameter(Tensor::zeros({features}, options.dtype));
+  running_mean_ = Tensor::zeros({features}, options.dtype);
+  running_var_ = Tensor::ones({features}, options.dtype);
+}
+
+void BatchNorm::visit(Visitor& v) {
+  v("gamma", gamma_);
+  v("beta", beta_);
+  v("running_mean", running_mean_);
+  v("running_var", running_var_);
+}
+
+Tensor BatchNorm::forward(const Tensor& x) {
+  if (x.rank() != 2 || x.dim(1) != features_)
+    throw ShapeError(fmt::format("{}: input {}; it must be [n, {}]", op_label("batch_norm"),
+                                 to_string(x.shape()), features_));
+  if (!training()) return (x - running_mean_) * (rsqrt(running_var_ + options_.eps) * gamma_) + beta_;
+
+  const auto n = static_cast<double>(x.dim(0));
+  if (n < 2)
+    throw ArgumentError(fmt::format(
+        "{}: a batch of {} in training; the variance needs at least 2 (leave out a last batch that "
+        "is not full, or call eval() to use the running statistics)",
+        op_label("batch_norm"), n));
+  const BatchNormalized batch = batch_norm(x, gamma_, beta_, options_.eps);
+  const double keep = options_.momentum;
+  running_mean_ = blend(running_mean_, keep, batch.mean, 1 - keep);
+  running_var_ = blend(running_var_, keep, batch.variance, (1 - keep) * n / (n - 1));
+  return batch.y;
+}
+
+std::unique_ptr<Module> BatchNorm::new_like() const {
+  return std::make_unique<BatchNorm>(features_, options_);
+}
+
+}  // namespace tapegrad::nn

@@ -1,0 +1,52 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include <tapegrad/graph/export.h>
+#include <tapegrad/graph/parameter.h>
+#include <tapegrad/graph/tensor.h>
+#include <tapegrad/nn/module.h>
+
+namespace tapegrad::nn {
+
+struct BatchNormOptions {
+  /// How much of the running statistics an update keeps: running = momentum * running + (1 - momentum) *
+  /// batch, as in "Deep Learning from Scratch". (PyTorch's momentum is 1 minus this.)
+  double momentum = 0.9;
+  double eps = 1e-5;  ///< is added to the variance
+  Dtype dtype = f32;
+};
+
+/// Ioffe, Szegedy: Batch Normalization, ICML 2015: y = gamma (x - mean) / sqrt(var + eps) + beta for each
+/// feature of x [n, features]. Parameters "gamma", at first 1, and "beta", 0; buffers "running_mean", 0, and
+/// "running_var", 1.
+///
+/// In training the mean and variance are those of the batch, and the running ones are updated by them; the
+/// variance that normalises is the biased one, sum (x - mean)^2 / n, that in the running average the unbiased
+/// one, / (n - 1), as in PyTorch. In evaluation the running ones are used.
+class TAPEGRAD_API BatchNorm final : public Module {
+ public:
+  /// Throws ArgumentError for no features, a momentum outside [0, 1], an eps that is not positive and finite.
+  explicit BatchNorm(std::int64_t features, const BatchNormOptions& options = {});
+
+  Parameter& gamma() noexcept { return gamma_; }
+  Parameter& beta() noexcept { return beta_; }
+  const Tensor& running_mean() const noexcept { return running_mean_; }
+  const Tensor& running_var() const noexcept { return running_var_; }
+
+  void visit(Visitor& v) override;
+  /// Throws ShapeError for another shape than [n, features], and in training ArgumentError for n < 2.
+  Tensor forward(const Tensor& x) override;
+  std::unique_ptr<Module> new_like() const override;
+
+ private:
+  std::int64_t features_;
+  BatchNormOptions options_;
+  Parameter gamma_;
+  Parameter beta_;
+  Buffer running_mean_;
+  Buffer running_var_;
+};
+
+}  // namespace tapegrad::nn

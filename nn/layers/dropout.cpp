@@ -1,0 +1,26 @@
+#include <tapegrad/graph/errors.h>
+#include <tapegrad/nn/layers/dropout.h>
+#include <tapegrad/ops/elementwise/math.h>
+
+#include <fmt/format.h>
+
+namespace tapegrad::nn {
+
+Dropout::Dropout(double ratio, std::uint64_t seed) : ratio_(ratio), generator_(seed) {
+  if (!(ratio >= 0 && ratio < 1))
+    throw ArgumentError(fmt::format("dropout: ratio is {}; it must be in [0, 1)", ratio));
+}
+
+void Dropout::visit(Visitor& v) { v("generator", generator_); }
+
+Tensor Dropout::forward(const Tensor& x) {
+  if (!training() || ratio_ == 0) return x;
+  const Tensor mask = bernoulli(x.shape(), generator_, 1 - ratio_, x.dtype());
+  return x * (mask * (1 / (1 - ratio_)));
+}
+
+std::unique_ptr<Module> Dropout::new_like() const {
+  return std::make_unique<Dropout>(ratio_, generator_.state().seed);
+}
+
+}  // namespace tapegrad::nn

@@ -15,10 +15,10 @@
 ///     double d = central_difference([](double x) { return 0.01 * x * x + 0.1 * x; }, 5);      // 0.2
 ///     Tensor g = numerical_gradient([](const Tensor& x) { return sum(square(x)); }, x);       // 2 x
 ///
-/// A step h is refused with ArgumentError where it is not positive and finite, or vanishes beside x: where x
-/// + h is x, the difference would be zero divided by h, whatever the function; an x that is not finite is
-/// refused with NonFinite. The default is a compromise: a
-/// larger step sees more of the function's curvature, and a smaller one more of the values' rounding.
+/// A step h is refused with ArgumentError where it is not positive and finite, or vanishes beside x: where
+/// x + h is x, the difference would be zero divided by h, whatever the function. An x that is not finite is
+/// refused with NonFinite. The default step is a compromise: a larger one sees more of the function's
+/// curvature, and a smaller one more of the rounding of the values.
 namespace tapegrad {
 
 inline constexpr double kDifferenceStep = 1e-4;

@@ -188,7 +188,7 @@ class Schema {
   explicit Schema(const Json& root) : root_(root) {}
 
   /// Every way in which the value is not what the schema says.
-  std::vector<std::string> faults(const Json& value) const {
+  std::vector<std::string> violations(const Json& value) const {
     std::vector<std::string> all;
     check(value, root_, "", all);
     return all;
@@ -206,42 +206,43 @@ class Schema {
   }
 
   void check(const Json& v, const Json& schema, const std::string& at,
-             std::vector<std::string>& faults) const {
-    const auto fault = [&](const std::string& what) { faults.push_back(at + ": " + what); };
+             std::vector<std::string>& violations) const {
+    const auto violation = [&](const std::string& what) { violations.push_back(at + ": " + what); };
     for (const auto& [key, rule] : schema.items()) {
       if (key == "$ref") {
-        check(v, root_.at(Json::json_pointer(rule.get<std::string>().substr(1))), at, faults);
+        check(v, root_.at(Json::json_pointer(rule.get<std::string>().substr(1))), at, violations);
       } else if (key == "type") {
         const Json types = rule.is_array() ? rule : Json::array({rule});
         if (std::ranges::none_of(types, [&](const Json& t) { return is(t.get<std::string>(), v); }))
-          fault(v.dump() + " is no " + rule.dump());
+          violation(v.dump() + " is no " + rule.dump());
       } else if (key == "const") {
-        if (v != rule) fault(v.dump() + " is not " + rule.dump());
+        if (v != rule) violation(v.dump() + " is not " + rule.dump());
       } else if (key == "enum") {
-        if (std::ranges::find(rule, v) == rule.end()) fault(v.dump() + " is not one of " + rule.dump());
+        if (std::ranges::find(rule, v) == rule.end()) violation(v.dump() + " is not one of " + rule.dump());
       } else if (key == "minimum") {
-        if (v.is_number() && v < rule) fault(v.dump() + " is below " + rule.dump());
+        if (v.is_number() && v < rule) violation(v.dump() + " is below " + rule.dump());
       } else if (key == "required") {
         for (const Json& name : rule)
-          if (!v.contains(name.get<std::string>())) fault("there is no " + name.dump());
+          if (!v.contains(name.get<std::string>())) violation("there is no " + name.dump());
       } else if (key == "properties") {
         for (const auto& [name, sub] : rule.items())
-          if (v.contains(name)) check(v[name], sub, at + '/' + name, faults);
+          if (v.contains(name)) check(v[name], sub, at + '/' + name, violations);
       } else if (key == "additionalProperties") {
         for (const auto& [name, unused] : v.items())
-          if (!schema["properties"].contains(name)) fault(name + " is not in the schema");
+          if (!schema["properties"].contains(name)) violation(name + " is not in the schema");
       } else if (key == "items") {
-        for (std::size_t i = 0; i < v.size(); ++i) check(v[i], rule, at + '/' + std::to_string(i), faults);
+        for (std::size_t i = 0; i < v.size(); ++i)
+          check(v[i], rule, at + '/' + std::to_string(i), violations);
       } else if (key == "anyOf") {
         const bool any = std::ranges::any_of(rule, [&](const Json& sub) {
           std::vector<std::string> its;
           check(v, sub, at, its);
           return its.empty();
         });
-        if (!any) fault("fits none of the alternatives");
+        if (!any) violation("fits none of the alternatives");
       } else {
         static const std::set<std::string> kWords{"$schema", "$defs", "title", "description"};
-        if (!kWords.contains(key)) fault("this test does not know '" + key + "'");
+        if (!kWords.contains(key)) violation("this test does not know '" + key + "'");
       }
     }
   }
@@ -254,7 +255,7 @@ inline Json results_of(const Catalog& catalog, std::vector<std::string> argument
   const Outcome o = run(catalog, arguments);
   const Json all = Json::parse(o.out);
   const Json schema = Json::parse(test::read_file(TAPEGRAD_GRADCHECK_DIR "/report/report.schema.json"));
-  for (const std::string& fault : Schema(schema).faults(all)) BOOST_ERROR(fault);
+  for (const std::string& violation : Schema(schema).violations(all)) BOOST_ERROR(violation);
   BOOST_TEST(all["summary"]["exit_code"] == o.code);
   return all;
 }

@@ -255,19 +255,19 @@ BOOST_AUTO_TEST_CASE(a_failure_in_the_table) {
 
 // ---- the self-test ----
 
-BOOST_AUTO_TEST_CASE(planted_faults) {
+BOOST_AUTO_TEST_CASE(mutations) {
   const Catalog c = catalog_of<Twice, Detached, Once>({{"affine", affine}});
   const Outcome good = run(c, {"--self-test"});
   BOOST_TEST(good.code == 0, good.out);
   BOOST_TEST(contains(good.out, "killed"));
   BOOST_TEST(contains(good.out, "\ndetached  not differentiable\n"));
-  BOOST_TEST(contains(good.out, " faults planted in 2 ops: "));
+  BOOST_TEST(contains(good.out, " mutations in 2 ops: "));
   BOOST_TEST(untimed(run(c, {"--self-test", "--threads", "3"}).out) == untimed(good.out));
-  // Where all gradients are 0 no fault makes a difference.
-  const Outcome idle = run(catalog_of<OnlyAtZero, Twice>(), {"--self-test", "--fail-fast"});
-  BOOST_TEST(idle.code == 4);
-  BOOST_TEST(contains(idle.out, "FAIL\n  zero"), idle.out);
-  BOOST_TEST(!contains(idle.out, "\ntwice"));
+  // Where all gradients are 0 no mutation makes a difference.
+  const Outcome unproven = run(catalog_of<OnlyAtZero, Twice>(), {"--self-test", "--fail-fast"});
+  BOOST_TEST(unproven.code == 4);
+  BOOST_TEST(contains(unproven.out, "FAIL\n  zero"), unproven.out);
+  BOOST_TEST(!contains(unproven.out, "\ntwice"));
   BOOST_TEST(code(c, {"--self-test", "--module", "affine"}) == 2);
 }
 

@@ -1,4 +1,4 @@
-// That the checker can fail: planted faults are found; and that it looks at everything there is.
+// That the checker can fail: it finds mutations of the rules; and that it looks at everything there is.
 
 #include <algorithm>
 #include <filesystem>
@@ -20,9 +20,9 @@
 
 using namespace tapegrad;
 using gradcheck::Catalog;
-using gradcheck::PlantedFault;
+using gradcheck::MutationResult;
 using gradcheck::Subject;
-using Fate = PlantedFault::Fate;
+using Status = MutationResult::Status;
 
 namespace {
 
@@ -95,7 +95,7 @@ Catalog catalog_of() {
 }
 
 template <class Op>
-std::vector<PlantedFault> planted(const std::vector<gradcheck::EquivalentFault>& equivalents = {}) {
+std::vector<MutationResult> self_tested(const std::vector<gradcheck::EquivalentMutation>& equivalents = {}) {
   return gradcheck::self_test(catalog_of<Op>().ops()[0], {}, equivalents);
 }
 
@@ -106,21 +106,21 @@ constexpr std::size_t kFirstOp = 2, kEveryOp = 6;  // mul and others
 constexpr std::size_t kFirstOp = 0, kEveryOp = 1;
 #endif
 
-/// What became of all faults in the library's ops, planted once for all the cases.
-const std::vector<PlantedFault>& library_faults() {
-  static const std::vector<PlantedFault> all = [] {
-    std::vector<PlantedFault> faults;
+/// What became of all mutations of the library's ops, made once for all the cases.
+const std::vector<MutationResult>& library_mutations() {
+  static const std::vector<MutationResult> all = [] {
+    std::vector<MutationResult> results;
     const std::vector<Catalog::Op>& ops = gradcheck::library_catalog().ops();
     for (std::size_t i = kFirstOp; i < ops.size(); i += kEveryOp)
-      for (PlantedFault& p : gradcheck::self_test(ops[i], {}, gradcheck::library_equivalents()))
-        faults.push_back(std::move(p));
-    return faults;
+      for (MutationResult& p : gradcheck::self_test(ops[i], {}, gradcheck::library_equivalents()))
+        results.push_back(std::move(p));
+    return results;
   }();
   return all;
 }
 
-const PlantedFault& fault(const std::vector<PlantedFault>& all, const std::string& name) {
-  const auto found = std::ranges::find(all, name, &PlantedFault::fault);
+const MutationResult& named(const std::vector<MutationResult>& all, const std::string& name) {
+  const auto found = std::ranges::find(all, name, &MutationResult::mutation);
   BOOST_REQUIRE_MESSAGE(found != all.end(), name);
   return *found;
 }
@@ -140,67 +140,68 @@ std::string read(const std::filesystem::path& path) {
 
 BOOST_AUTO_TEST_SUITE(gradcheck_proofs)
 
-BOOST_AUTO_TEST_CASE(every_fault_in_the_library_is_found) {
+BOOST_AUTO_TEST_CASE(every_mutation_of_the_library_is_found) {
   std::size_t killed = 0, equivalent = 0;
   std::set<std::string> kinds;
-  for (const PlantedFault& p : library_faults()) {
-    killed += p.fate == Fate::killed;
-    equivalent += p.fate == Fate::equivalent;
-    BOOST_TEST((p.fate == Fate::killed || p.fate == Fate::equivalent),
-               p.op << ": " << p.fault << ": " << name_of(p.fate));
-    BOOST_TEST(!p.how.empty(), p.op << ": " << p.fault);
-    if (p.fate == Fate::killed) kinds.insert(p.fault);
+  for (const MutationResult& p : library_mutations()) {
+    killed += p.status == Status::killed;
+    equivalent += p.status == Status::equivalent;
+    BOOST_TEST((p.status == Status::killed || p.status == Status::equivalent),
+               p.op << ": " << p.mutation << ": " << name_of(p.status));
+    BOOST_TEST(!p.explanation.empty(), p.op << ": " << p.mutation);
+    if (p.status == Status::killed) kinds.insert(p.mutation);
   }
   BOOST_TEST(killed > (kEveryOp == 1 ? 3000u : 250u));
   BOOST_TEST(equivalent < 50u);
   for (const char* kind :
        {"zero", "negated", "doubled", "scaled by 1 + 1e-6", "one zeroed", "swapped with another input's",
         "transposed", "not summed", "averaged where it should be summed", "overwrites",
-        "changes the incoming gradient", "off by one", "from stale values", "without its mean",
+        "changes the incoming gradient", "off by one", "from stale saved values", "without its mean",
         "in single precision", "detached, as recorded", "zero, by the general rule",
         "overwrites, as recorded"})
     BOOST_TEST(kinds.count(kind) == 1u, kind);
 }
 
-BOOST_AUTO_TEST_CASE(every_equivalent_fault_is_one) {
+BOOST_AUTO_TEST_CASE(every_equivalent_mutation_is_one) {
   if (kEveryOp > 1) return;
-  for (const gradcheck::EquivalentFault& e : gradcheck::library_equivalents())
-    BOOST_TEST(std::ranges::any_of(library_faults(),
-                                   [&](const PlantedFault& p) {
-                                     return p.op == e.op && p.fate == Fate::equivalent && p.how == e.reason;
+  for (const gradcheck::EquivalentMutation& e : gradcheck::library_equivalents())
+    BOOST_TEST(std::ranges::any_of(library_mutations(),
+                                   [&](const MutationResult& p) {
+                                     return p.op == e.op && p.status == Status::equivalent &&
+                                            p.explanation == e.reason;
                                    }),
-               e.op << ": " << e.fault);
+               e.op << ": " << e.mutation);
 }
 
-BOOST_AUTO_TEST_CASE(nothing_is_found_where_nothing_is_planted) {
+BOOST_AUTO_TEST_CASE(nothing_is_found_where_nothing_is_altered) {
   std::size_t formulas = 0;
-  for (const PlantedFault& p : library_faults()) {
-    if (p.fault != "none: the formula as observed") continue;
+  for (const MutationResult& p : library_mutations()) {
+    if (p.mutation != "none: the formula as observed") continue;
     ++formulas;
-    BOOST_TEST((p.fate == Fate::killed), p.op);
+    BOOST_TEST((p.status == Status::killed), p.op);
   }
   BOOST_TEST(formulas >= (kEveryOp == 1 ? 42u : 5u));
 }
 
 BOOST_AUTO_TEST_CASE(samples_that_are_not_good_enough) {
-  for (const PlantedFault& p : planted<Cube>()) BOOST_TEST((p.fate == Fate::killed), p.fault);
+  for (const MutationResult& p : self_tested<Cube>()) BOOST_TEST((p.status == Status::killed), p.mutation);
   // x * x for x: no difference at 1.
-  BOOST_TEST((fault(planted<CubeAtOne>(), "right of * forgotten, operation 2").fate != Fate::killed));
-  BOOST_TEST((fault(planted<Twin>(), "swapped with another input's").fate == Fate::idle));
+  BOOST_TEST((named(self_tested<CubeAtOne>(), "right of * omitted, operation 2").status != Status::killed));
+  BOOST_TEST((named(self_tested<Twin>(), "swapped with another input's").status == Status::no_effect));
   BOOST_TEST(run(catalog_of<Cube>(), {"--self-test"}) == 0);
   BOOST_TEST(run(catalog_of<Cube, CubeAtOne>(), {"--self-test"}) == 4);
   BOOST_TEST(run(catalog_of<Cube, CubeAtOne>(), {"--self-test", "--op", "cube", "-v"}) == 0);
   BOOST_TEST(run(catalog_of<Cube>(), {"--self-test", "--format", "json"}) == 2);
 }
 
-BOOST_AUTO_TEST_CASE(equivalent_faults_are_listed_with_reasons) {
-  const std::vector<gradcheck::EquivalentFault> list{{"twin", "swapped*", "there is one shape only"},
-                                                     {"twin", "doubled", "it is not"}};
-  const auto all = planted<Twin>(list);
-  BOOST_TEST((fault(all, "swapped with another input's").fate == Fate::equivalent));
-  BOOST_TEST(fault(all, "swapped with another input's").how == "there is one shape only");
-  BOOST_TEST((fault(all, "doubled").fate == Fate::listed_in_vain));
-  BOOST_TEST((fault(all, "negated").fate == Fate::killed));
+BOOST_AUTO_TEST_CASE(equivalent_mutations_are_listed_with_reasons) {
+  const std::vector<gradcheck::EquivalentMutation> list{{"twin", "swapped*", "there is one shape only"},
+                                                        {"twin", "doubled", "it is not"}};
+  const auto all = self_tested<Twin>(list);
+  BOOST_TEST((named(all, "swapped with another input's").status == Status::equivalent));
+  BOOST_TEST(named(all, "swapped with another input's").explanation == "there is one shape only");
+  BOOST_TEST((named(all, "doubled").status == Status::not_equivalent));
+  BOOST_TEST((named(all, "negated").status == Status::killed));
 }
 
 BOOST_AUTO_TEST_CASE(waivers) {
@@ -215,14 +216,14 @@ BOOST_AUTO_TEST_CASE(waivers) {
   BOOST_TEST(name_of(checked(catalog_of<ExcusedTooLate>(), 2).standing) == "FAIL");
 }
 
-BOOST_AUTO_TEST_CASE(everything_is_reached) {
+BOOST_AUTO_TEST_CASE(everything_is_covered) {
   const gradcheck::Coverage c = gradcheck::coverage_of(gradcheck::library_catalog(), {});
   for (const std::string& gap : c.gaps) BOOST_ERROR(gap);
-  BOOST_TEST(c.reached == c.variants);
+  BOOST_TEST(c.covered == c.variants);
   BOOST_TEST(c.variants > 250 * c.instruction_sets.size());
 }
 
-BOOST_AUTO_TEST_CASE(what_is_not_reached) {
+BOOST_AUTO_TEST_CASE(what_is_not_covered) {
   const auto gaps = [](const Catalog& c) {
     return fmt::format("{}", fmt::join(gradcheck::coverage_of(c, {}).gaps, "\n"));
   };

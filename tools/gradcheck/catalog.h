@@ -118,7 +118,7 @@ struct Subject {
     double seconds = 0;
 
     /// Whether a check is inconclusive that is not to be expected to be.
-    TAPEGRAD_API bool is_open() const;
+    TAPEGRAD_API bool unexpectedly_inconclusive() const;
   };
   enum class Kind : std::uint8_t { op, module };
   std::string name;

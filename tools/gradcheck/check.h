@@ -13,8 +13,9 @@
 
 /// Checks gradients against finite differences. In a test:
 ///
-///     const auto report = gradcheck::check([](const Tensor& x, const Tensor& w) { return tanh(matmul(x, w));
-///     }, {x, w}); BOOST_TEST(report.ok(), report.text());
+///     const auto f = [](const Tensor& x, const Tensor& w) { return tanh(matmul(x, w)); };
+///     const gradcheck::Report report = gradcheck::check(f, {x, w});
+///     BOOST_TEST(report.ok(), report.text());
 ///
 /// The numerical derivative is a central difference in double, extrapolated to step 0 (Ridders: Accurate
 /// computation of F'(x) and F'(x)F''(x), Advances in Engineering Software 4, 1982), with an error estimate

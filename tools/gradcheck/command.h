@@ -13,17 +13,16 @@ namespace tapegrad::gradcheck {
 
 /// What the checking command exits with. A mismatch outweighs what is inconclusive.
 enum class ExitCode : int {
-  /// Every input at every order has shown a derivative other than zero that agrees, and nothing is
-  /// inconclusive
-  /// but at samples marked for it (Samples::uncertain_from).
+  /// Every input at every order has shown a derivative other than zero that agrees. Nothing is inconclusive,
+  /// except at samples marked for it (Samples::uncertain_from).
   pass = 0,
   mismatch = 1,  ///< something is wrong, or unproven
   usage = 2,     ///< wrong arguments, or nothing matches them
-  inconclusive =
-      3,  ///< nothing is wrong, but inconclusive: under --strict anywhere, else at an unmarked sample
-  fault_survived = 4,  ///< the self-test: a planted fault was not found
-  coverage_gap = 5,    ///< --coverage: something is not reached
-  internal_error = 6,  ///< the command could not do its work
+  /// Nothing is wrong, but a comparison is inconclusive: at an unmarked sample, or under --strict anywhere.
+  inconclusive = 3,
+  mutation_survived = 4,  ///< --self-test: a mutation was not found
+  coverage_gap = 5,       ///< --coverage: something is not covered
+  internal_error = 6,     ///< the command could not do its work
 };
 
 /// One of several equal parts of the work: every count-th op or module, from the index-th on.
@@ -51,8 +50,8 @@ struct CommandOptions {
   std::string output{};  ///< a file that gets the results in the format; the table is printed all the same
   std::string repro{};   ///< "NAME#SAMPLE" or "NAME#SAMPLE:seed=SEED": this sample alone
   bool list = false;
-  bool self_test = false;  ///< plant faults in the selected ops, and see whether they are found
-  bool coverage = false;   ///< see whether all there is to check is reached
+  bool self_test = false;  ///< alter the rules of the selected ops, and see whether the checker finds it
+  bool coverage = false;   ///< see whether every rule of every op is run
   bool strict = false;
   bool fail_fast = false;
   bool verbose = false;

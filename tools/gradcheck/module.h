@@ -9,8 +9,8 @@ namespace tapegrad::gradcheck {
 
 /// Checks f, which runs the module on the inputs, for every parameter of the module and every floating input:
 ///
-///     gradcheck::check_module(net, [&](const Tensor& x, const Tensor& t) { return softmax_with_loss(net(x),
-///     t); }, {x, t})
+///     const auto loss = [&](const Tensor& x, const Tensor& t) { return softmax_with_loss(net(x), t); };
+///     const gradcheck::Report report = gradcheck::check_module(net, loss, {x, t});
 ///
 /// Parameters appear in the report under their paths, frozen ones as constants. While it runs, parameters and
 /// buffers are f64 (unless Options::in_double is false), and buffers and generators start from the same state

@@ -35,7 +35,7 @@ inline constexpr std::string_view kSinglePrecision = "f32 against f64";
 
 /// Where a derivative stands in a Jacobian.
 struct JacobianEntry {
-  std::int64_t element = 0;  ///< flat, of the input
+  std::int64_t element = 0;  ///< of the input, counted in row-major order
   Shape input{};
   std::size_t row = 0;       ///< a number for what was differentiated
   std::int64_t result = -1;  ///< that is this element of the result; -1: a weighted sum of all
@@ -102,7 +102,7 @@ class TAPEGRAD_API Report {
   /// Adds a finding to its tally, and keeps it where it is listed or the worst so far.
   void add(Finding finding);
   /// False where add() would do no more than count: the details need not be worked out.
-  bool saves_for(Verdict verdict, double relative_error) const noexcept;
+  bool would_store(Verdict verdict, double relative_error) const noexcept;
   static void count_in(InputTally& tally, Verdict verdict) noexcept;
   void merge(const Report& other);
 

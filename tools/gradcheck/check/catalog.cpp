@@ -30,7 +30,7 @@ const Catalog& library_catalog() {
   return catalog;
 }
 
-bool Subject::Sample::is_open() const {
+bool Subject::Sample::unexpectedly_inconclusive() const {
   return std::ranges::any_of(
       report.tallies(), [&](const InputTally& t) { return t.inconclusive > 0 && t.order < uncertain_from; });
 }
@@ -58,7 +58,7 @@ void check_not_recorded(const detail::Problem& problem, Report& report) {
   std::vector<Tensor> at;
   for (const Tensor& t : problem.values()) at.push_back(t.copy());
   Tape tape;
-  for (const std::size_t i : problem.wanted()) at[i] = tape.watch(at[i]);
+  for (const std::size_t i : problem.grad_inputs()) at[i] = tape.watch(at[i]);
   const std::size_t nodes = tape.size();
   const std::vector<Tensor> first = problem.evaluate(at), second = problem.evaluate(at);
   if (tape.size() != nodes || first[0].tracked())
@@ -72,7 +72,7 @@ void check_not_recorded(const detail::Problem& problem, Report& report) {
 
 // Of an op that is differentiable once: asking to record its gradient must say so.
 void check_refuses_to_record(const detail::Problem& problem, Report& report) {
-  detail::Recording recording(problem, problem.values(), problem.wanted());
+  detail::Recording recording(problem, problem.values(), problem.grad_inputs());
   std::vector<Tensor> ones;
   for (const Tensor& r : recording.results()) ones.push_back(Tensor::ones(r.shape(), r.dtype()));
   try {
@@ -123,7 +123,7 @@ void conclude(Subject& s, const Expectation& e) {
     s.standing = Standing::not_differentiable;
     return;
   }
-  if (std::ranges::any_of(s.samples, &Subject::Sample::is_open)) {
+  if (std::ranges::any_of(s.samples, &Subject::Sample::unexpectedly_inconclusive)) {
     s.standing = Standing::inconclusive;
     return;
   }

@@ -4,7 +4,7 @@
 #include <optional>
 
 #include <tapegrad/gradcheck/check/derivatives.h>
-#include <tapegrad/gradcheck/check/reach.h>
+#include <tapegrad/gradcheck/check/rule_coverage.h>
 
 #include <fmt/format.h>
 
@@ -34,7 +34,7 @@ std::vector<Input> given_inputs(const std::vector<Tensor>& inputs, const Options
     const bool constant = std::ranges::find(options.constants, i) != options.constants.end();
     at.push_back({.name = i < options.names.size() ? options.names[i] : fmt::format("input {}", i),
                   .value = options.in_double ? converted(inputs[i], f64) : inputs[i].copy(),
-                  .differentiate = is_floating(inputs[i].dtype()) && !constant});
+                  .needs_grad = is_floating(inputs[i].dtype()) && !constant});
   }
   return at;
 }
@@ -60,7 +60,7 @@ std::span<const Rule> rules_of(const Options& options) {
 
 void check_problem(const Problem& given, const Options& options, Report& report) {
   std::optional<ObservedProblem> observed;
-  if (Reach* reach = Reach::current()) observed.emplace(given, *reach);
+  if (RuleCoverage* coverage = RuleCoverage::current()) observed.emplace(given, *coverage);
   const Problem& problem = observed ? *observed : given;
   Session s{options, report, Generator(options.seed)};
   if (options.f32 && options.properties && options.in_double)
@@ -68,7 +68,7 @@ void check_problem(const Problem& given, const Options& options, Report& report)
   if (!options.f64) return;
   if (options.properties) {
     guarded(s, 1, "properties", [&] { check_properties(s, problem); });
-    guarded(s, 1, "surroundings", [&] { check_surroundings(s, problem); });
+    guarded(s, 1, "isolation", [&] { check_isolation(s, problem); });
   }
   guarded(s, 1, "gradient", [&] { check_derivatives(s, problem, 1, rules_of(options)); });
   if (options.order >= 2) guarded(s, 2, "higher derivatives", [&] { check_higher_orders(s, problem, 2); });
@@ -79,7 +79,7 @@ void check_problem(const Problem& given, const Options& options, Report& report)
 Report check(TensorFunction f, const std::vector<Tensor>& inputs, const Options& options) {
   detail::validate(options);
   const detail::FunctionProblem problem(f, detail::given_inputs(inputs, options));
-  if (problem.wanted().empty())
+  if (problem.grad_inputs().empty())
     throw DtypeError(
         "gradcheck: no input to differentiate: integers have no gradient, and the others are held constant; "
         "give a "

@@ -2,7 +2,7 @@
 #include <array>
 
 #include <tapegrad/gradcheck/check/coverage.h>
-#include <tapegrad/gradcheck/check/reach.h>
+#include <tapegrad/gradcheck/check/rule_coverage.h>
 #include <tapegrad/ops/loops/isa.h>
 
 #include <fmt/format.h>
@@ -62,15 +62,15 @@ class Survey {
   }
 
   void survey() {
-    const detail::Reach reach;
+    const detail::RuleCoverage runs_seen;
     for (const Catalog::Op& op : catalog_.ops()) {
       const Subject s = check_op(op, options_);
       examine(s, std::min<int>(options_.order, op.max_order));
-      if (op.max_order > 0) examine_rules(op, reach);
+      if (op.max_order > 0) examine_rules(op, runs_seen);
     }
     for (const Catalog::Module& m : catalog_.modules())
       examine(check_module_samples(m, options_), options_.order);
-    for (const auto& [table, runs] : reach.all())
+    for (const auto& [table, runs] : runs_seen.all())
       if (!is_listed(table))
         gap(fmt::format("{}: recorded on a tape, and in no list of ops that are checked", table->name));
   }
@@ -84,13 +84,13 @@ class Survey {
       gap(fmt::format("{}: checked at order {}, it claims {}", s.name, s.order, order));
   }
 
-  void examine_rules(const Catalog::Op& op, const detail::Reach& reach) {
-    const detail::RuleRuns* runs = reach.runs_of(op.table);
+  void examine_rules(const Catalog::Op& op, const detail::RuleCoverage& runs_seen) {
+    const detail::RuleRuns* runs = runs_seen.runs_of(op.table);
     for (const Variant& v : kVariants) {
       if (v.rule == detail::Rule::recorded && op.max_order < 2) continue;
       ++result_.variants;
       if (runs && runs->runs[static_cast<std::size_t>(v.rule)][v.is_f64] > 0)
-        ++result_.reached;
+        ++result_.covered;
       else
         gap(fmt::format("{}: the {} was never run{}", op.name, v.name, where()));
     }

@@ -6,17 +6,17 @@
 
 #include <tapegrad/gradcheck/catalog.h>
 
-/// What the checks reach: whether every rule of every op was really run, in each precision and with each
+/// What the checks cover: whether every rule of every op was really run, in each precision and with each
 /// instruction set, and whether there is anything on a tape that is not checked.
 namespace tapegrad::gradcheck {
 
 struct Coverage {
-  /// What is missing, a line each; nothing where all is reached.
+  /// What is missing, a line each; nothing where all is covered.
   std::vector<std::string> gaps;
   std::size_t ops = 0, modules = 0;
   /// Variants of a rule (fused, general or recorded; precision; instruction set) that were run, and all that
   /// there are.
-  std::size_t reached = 0, variants = 0;
+  std::size_t covered = 0, variants = 0;
   /// Names of the instruction sets that this processor offers.
   std::vector<std::string> instruction_sets;
 };

@@ -3,19 +3,19 @@
 #include <limits>
 #include <numeric>
 
+#include <tapegrad/gradcheck/check/comparison.h>
 #include <tapegrad/gradcheck/check/derivatives.h>
-#include <tapegrad/gradcheck/check/judge.h>
 #include <tapegrad/graph/values.h>
 
 #include <fmt/format.h>
 
 namespace tapegrad::gradcheck::detail {
 
-Place place_of(std::size_t flat, std::span<const Tensor> tensors) {
+Position position_of(std::size_t position, std::span<const Tensor> tensors) {
   std::size_t t = 0;
-  while (flat >= static_cast<std::size_t>(tensors[t].size()))
-    flat -= static_cast<std::size_t>(tensors[t++].size());
-  return {t, flat};
+  while (position >= static_cast<std::size_t>(tensors[t].size()))
+    position -= static_cast<std::size_t>(tensors[t++].size());
+  return {t, position};
 }
 
 std::string_view describe(Rule rule) {
@@ -39,10 +39,10 @@ class Derivatives {
         problem_(problem),
         order_(order),
         rules_(rules),
-        wanted_(problem.wanted()),
+        grad_inputs_(problem.grad_inputs()),
         at_(problem.values()) {
-    for (const std::size_t i : wanted_) s.report.tally(problem.inputs()[i].name, order);
-    for (Tensor& t : at_) t = t.copy();  // elements are moved in place, and a faulty rule may write to them
+    for (const std::size_t i : grad_inputs_) s.report.tally(problem.inputs()[i].name, order);
+    for (Tensor& t : at_) t = t.copy();  // elements are moved in place, and a wrong rule may write to them
     std::vector<Tensor> constants = problem.values();
     for (std::size_t i = 0; i < constants.size(); ++i) constants[i] = problem.constant(i, constants[i]);
     {
@@ -54,7 +54,7 @@ class Derivatives {
 
   void run() {
     std::size_t elements = 0;
-    for (const std::size_t i : wanted_) elements += static_cast<std::size_t>(at_[i].size());
+    for (const std::size_t i : grad_inputs_) elements += static_cast<std::size_t>(at_[i].size());
     // The whole function is evaluated for each element, so that many elements of one result are large, too.
     const bool exhaustive = session_.options.mode == Mode::exhaustive;
     full_ = elements * std::max(base_.values.size(), exhaustive ? elements : 0) <= full_size();
@@ -64,17 +64,18 @@ class Derivatives {
     find_largest();
     const Pause pause;
     if (session_.options.mode != Mode::fast)
-      for (std::size_t k = 0; k < wanted_.size(); ++k) check_elements(k);
+      for (std::size_t k = 0; k < grad_inputs_.size(); ++k) check_elements(k);
     if (!full_ && elements > 0)
       for (std::size_t d = 0; d < rows_.size(); ++d) {
-        if (wanted_.size() > 1)
-          for (std::size_t k = 0; k < wanted_.size(); ++k) check_direction(rows_.size() - 1 - d, k, k + 1);
-        check_direction(d, 0, wanted_.size());
+        if (grad_inputs_.size() > 1)
+          for (std::size_t k = 0; k < grad_inputs_.size(); ++k)
+            check_direction(rows_.size() - 1 - d, k, k + 1);
+        check_direction(d, 0, grad_inputs_.size());
       }
   }
 
   bool full() const { return full_; }
-  /// [rule][row][wanted input]: the analytic gradients.
+  /// [rule][row][input that needs a gradient]: the analytic gradients.
   using Gradients = std::vector<std::vector<double>>;
   const std::vector<Gradients>& slopes() const { return slopes_[0]; }
   const std::vector<Row>& rows() const { return rows_; }
@@ -116,7 +117,7 @@ class Derivatives {
   std::vector<Tensor> weights_of(const Row& row) const {
     std::vector<Tensor> weights(results_.size());
     if (row.element >= 0) {
-      const Place p = place_of(static_cast<std::size_t>(row.element), results_);
+      const Position p = position_of(static_cast<std::size_t>(row.element), results_);
       const Tensor& r = results_[p.tensor];
       std::vector<double> one(static_cast<std::size_t>(r.size()));
       one[p.element] = 1;
@@ -134,12 +135,12 @@ class Derivatives {
   }
 
   void analyse(Rule rule, std::vector<Gradients>& slopes) {
-    Recording recording(problem_, at_, wanted_);
+    Recording recording(problem_, at_, grad_inputs_);
     for (const Row& row : rows_) {
       const std::vector<Tensor> g = recording.vjp(weights_of(row), rule);
       Gradients& all = slopes.emplace_back();
       for (std::size_t k = 0; k < g.size(); ++k) {
-        const Tensor& x = at_[wanted_[k]];
+        const Tensor& x = at_[grad_inputs_[k]];
         if (g[k].shape() != x.shape() || g[k].dtype() != x.dtype())
           throw Error(fmt::format("the gradient is {} of {}, the input {} of {}", to_string(g[k].shape()),
                                   name_of(g[k].dtype()), to_string(x.shape()), name_of(x.dtype())));
@@ -149,7 +150,7 @@ class Derivatives {
   }
 
   void check_elements(std::size_t k) {
-    const std::size_t input = wanted_[k];
+    const std::size_t input = grad_inputs_[k];
     const std::vector<double> x = to_doubles(at_[input]);
     std::vector<std::size_t> elements(x.size());
     std::iota(elements.begin(), elements.end(), std::size_t{0});
@@ -165,7 +166,7 @@ class Derivatives {
       elements.resize(most);
     }
     for (const std::size_t e : elements) {
-      const double step = natural_step(x[e], problem_.inputs()[input].reach);
+      const double step = natural_step(x[e], problem_.inputs()[input].max_step);
       Line line(problem_, at_, base_, {{input, e, step}});
       const std::vector<bool> still = full_ ? line.unchanged() : std::vector<bool>();
       std::size_t zeros = 0;
@@ -177,8 +178,8 @@ class Derivatives {
         }
         for (std::size_t r = 0; r < rules_.size(); ++r) {
           const double slope = slopes_[r][row][k][e];
-          Judgement j = judge(line, rows_[row], std::span(&slope, 1), session_.options.rtol);
-          settle(j, step, largest_[row]);
+          Comparison j = compare_derivative(line, rows_[row], std::span(&slope, 1), session_.options.rtol);
+          zero_if_negligible(j, step, largest_[row]);
           record(j, rules_[r], problem_.inputs()[input].name,
                  [&](Finding& f) { place(f, at_[input], e, row); });
         }
@@ -190,7 +191,7 @@ class Derivatives {
   /// Takes for zero what no double can show more of, beside the other derivatives of its result: an uncertain
   /// derivative that may be, and two that differ by no more than the rounding of terms that cancel, such as
   /// those of a bias before a batch normalisation.
-  void settle(Judgement& j, double step, double largest) const {
+  void zero_if_negligible(Comparison& j, double step, double largest) const {
     constexpr double kRounding = 0x1p-46;
     const bool is_rounding =
         std::max(std::abs(j.analytic), std::abs(j.numeric)) * step <= kRounding * largest;
@@ -198,7 +199,7 @@ class Derivatives {
         (j.verdict == Verdict::fail && is_rounding))
       j.verdict = Verdict::zero;
   }
-  bool is_negligible(const Judgement& j, double step, double largest) const {
+  bool is_negligible(const Comparison& j, double step, double largest) const {
     const double rtol = session_.options.rtol;
     const double size = std::max(std::abs(j.analytic), std::abs(j.numeric));
     return std::abs(j.analytic - j.numeric) <= rtol * size + 4 * j.uncertainty &&
@@ -209,41 +210,43 @@ class Derivatives {
   void find_largest() {
     for (const Gradients& g : slopes_[0]) {
       double& largest = largest_.emplace_back(0);
-      for (std::size_t k = 0; k < wanted_.size(); ++k) {
-        const std::vector<double> x = to_doubles(at_[wanted_[k]]);
+      for (std::size_t k = 0; k < grad_inputs_.size(); ++k) {
+        const std::vector<double> x = to_doubles(at_[grad_inputs_[k]]);
         for (std::size_t e = 0; e < x.size(); ++e)
-          largest =
-              std::max(largest, std::abs(g[k][e]) * natural_step(x[e], problem_.inputs()[wanted_[k]].reach));
+          largest = std::max(
+              largest, std::abs(g[k][e]) * natural_step(x[e], problem_.inputs()[grad_inputs_[k]].max_step));
       }
     }
   }
 
-  /// All elements of wanted inputs [first, last) at once, each by its own random multiple of its natural
+  /// All elements of inputs [first, last) at once, each by its own random multiple of its natural
   /// step; upward or downward as the gradient of the row points, so that the parts of the derivative do not
   /// cancel.
   void check_direction(std::size_t row, std::size_t first, std::size_t last) {
     std::vector<Line::Move> moves;
     std::vector<std::vector<double>> slopes(rules_.size());
     for (std::size_t k = first; k < last; ++k) {
-      const Input& in = problem_.inputs()[wanted_[k]];
-      const std::vector<double> x = to_doubles(at_[wanted_[k]]);
+      const Input& in = problem_.inputs()[grad_inputs_[k]];
+      const std::vector<double> x = to_doubles(at_[grad_inputs_[k]]);
       const std::vector<double> w =
-          to_doubles(random_weights(at_[wanted_[k]].shape(), f64, session_.generator));
+          to_doubles(random_weights(at_[grad_inputs_[k]].shape(), f64, session_.generator));
       const std::vector<double>& g = slopes_[0][row][k];
       for (std::size_t e = 0; e < x.size(); ++e) {
         const double sign = g[e] > 0 ? 1 : g[e] < 0 ? -1 : w[e];
-        moves.push_back({wanted_[k], e, 0.5 * std::copysign(w[e], sign) * natural_step(x[e], in.reach)});
+        moves.push_back(
+            {grad_inputs_[k], e, 0.5 * std::copysign(w[e], sign) * natural_step(x[e], in.max_step)});
       }
       for (std::size_t r = 0; r < rules_.size(); ++r)
         slopes[r].insert(slopes[r].end(), slopes_[r][row][k].begin(), slopes_[r][row][k].end());
     }
     if (moves.empty()) return;
-    const std::string& name = last - first > 1 ? kAll : problem_.inputs()[wanted_[first]].name;
+    const std::string& name = last - first > 1 ? kAll : problem_.inputs()[grad_inputs_[first]].name;
     const double count = static_cast<double>(moves.size());
     Line line(problem_, at_, base_, std::move(moves));
     for (std::size_t r = 0; r < rules_.size(); ++r) {
-      Judgement j = judge(line, rows_[row], slopes[r], session_.options.rtol);
-      settle(j, 1, std::sqrt(count) * largest_[row]);  // a direction is measured in steps of its elements
+      Comparison j = compare_derivative(line, rows_[row], slopes[r], session_.options.rtol);
+      zero_if_negligible(
+          j, 1, std::sqrt(count) * largest_[row]);  // a direction is measured in steps of its elements
       record(j, rules_[r], name, [](Finding& f) { f.index = ", random direction"; });
     }
   }
@@ -258,7 +261,7 @@ class Derivatives {
       f.index += " of a weighted sum";
       return;
     }
-    const Place p = place_of(static_cast<std::size_t>(rows_[row].element), results_);
+    const Position p = position_of(static_cast<std::size_t>(rows_[row].element), results_);
     entry.result = static_cast<std::int64_t>(p.element);
     entry.output = results_[p.tensor].shape();
     f.index += " of result " + (results_.size() > 1 ? std::to_string(p.tensor) : std::string()) +
@@ -267,7 +270,7 @@ class Derivatives {
 
   /// `locate` completes a finding that is kept.
   template <class Locate>
-  void record(const Judgement& j, Rule rule, const std::string& input, Locate&& locate) {
+  void record(const Comparison& j, Rule rule, const std::string& input, Locate&& locate) {
     const bool excused =
         j.verdict == Verdict::fail && std::abs(j.analytic - j.numeric) <= session_.options.excuse_atol;
     Finding f{.verdict = excused ? Verdict::inconclusive : j.verdict,
@@ -279,7 +282,7 @@ class Derivatives {
               .numeric = j.numeric,
               .uncertainty = j.uncertainty,
               .step = j.step};
-    if (!session_.report.saves_for(f.verdict, f.relative_error())) {
+    if (!session_.report.would_store(f.verdict, f.relative_error())) {
       Report::count_in(session_.report.tally(input, order_), f.verdict);
       return;
     }
@@ -294,7 +297,7 @@ class Derivatives {
   const Problem& problem_;
   int order_;
   std::span<const Rule> rules_;
-  std::vector<std::size_t> wanted_;
+  std::vector<std::size_t> grad_inputs_;
   std::vector<Tensor> at_;
   std::vector<Tensor> results_;
   Base base_{{}};
@@ -307,7 +310,7 @@ class Derivatives {
 /// Second derivatives do not depend on the order of differentiation. `gradients` are rows of results, each
 /// differentiated for the inputs again; results and inputs are the same elements in the same order.
 void check_symmetry(Session& s, const Derivatives& d, int order, std::size_t inputs) {
-  const auto flat = [&](std::size_t row) {
+  const auto concatenated = [&](std::size_t row) {
     std::vector<double> all;
     for (std::size_t k = 0; k < inputs; ++k)
       all.insert(all.end(), d.slopes()[row][k].begin(), d.slopes()[row][k].end());
@@ -324,7 +327,7 @@ void check_symmetry(Session& s, const Derivatives& d, int order, std::size_t inp
                   .numeric = b});
   };
   std::vector<std::vector<double>> h;
-  for (std::size_t row = 0; row < d.rows().size(); ++row) h.push_back(flat(row));
+  for (std::size_t row = 0; row < d.rows().size(); ++row) h.push_back(concatenated(row));
   if (d.full()) {
     double largest = 0;
     for (const auto& row : h)
@@ -383,7 +386,7 @@ void check_higher_orders(Session& s, const Problem& problem, int order) {
   const GradientProblem gradients(problem, weights);
   constexpr Rule kRules[] = {Rule::usual};
   differentiate(s, gradients, order, kRules, [&](Session& session, const Derivatives& d) {
-    check_symmetry(session, d, order, problem.wanted().size());
+    check_symmetry(session, d, order, problem.grad_inputs().size());
   });
   if (order < s.options.order) check_higher_orders(s, gradients, order + 1);
 }

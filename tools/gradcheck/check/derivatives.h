@@ -30,7 +30,8 @@ std::span<const Rule> rules_of(const Options& options);
 /// "gradient", "gradient by the general rule", "gradient as recorded".
 std::string_view describe(Rule rule);
 
-/// Compares the derivatives of all results for all wanted inputs with numerical ones; by each of the rules.
+/// Compares the derivatives of all results for all inputs that need a gradient with numerical ones; by each
+/// of the rules.
 void check_derivatives(Session& s, const Problem& problem, int order, std::span<const Rule> rules);
 
 /// From order 2 to that of the options: the same for the recorded gradients, and the symmetry of the second
@@ -42,7 +43,7 @@ void check_properties(Session& s, const Problem& problem);
 
 /// That nothing but its inputs matters to a gradient: not the number of threads, nor what lies beside the
 /// elements.
-void check_surroundings(Session& s, const Problem& problem);
+void check_isolation(Session& s, const Problem& problem);
 
 /// The f32 results and gradients against those in f64 at the same point.
 void check_single_precision(Session& s, const Problem& problem);
@@ -55,11 +56,12 @@ void validate(const Options& options);
 /// A user's inputs under their names.
 std::vector<Input> given_inputs(const std::vector<Tensor>& inputs, const Options& options);
 
-/// Where a flat position lies among several tensors: which, and its index text.
-struct Place {
+/// Which of several tensors an element belongs to, counted through all of them, and where in that tensor it
+/// is.
+struct Position {
   std::size_t tensor;
   std::size_t element;
 };
-Place place_of(std::size_t flat, std::span<const Tensor> tensors);
+Position position_of(std::size_t element, std::span<const Tensor> tensors);
 
 }  // namespace tapegrad::gradcheck::detail

@@ -77,8 +77,8 @@ std::vector<Input> inputs_of(const ModuleState& state, std::vector<Input> rest, 
   for (const auto& [name, p] : state.parameters())
     all.push_back({.name = name,
                    .value = in_double ? converted(p.data(), f64) : p.data().copy(),
-                   .differentiate = !p.frozen(),
-                   .free = false});
+                   .needs_grad = !p.frozen(),
+                   .replaceable = false});
   for (Input& in : rest) all.push_back(std::move(in));
   return all;
 }
@@ -124,7 +124,7 @@ Report check_module(nn::Module& module, TensorFunction f, const std::vector<Tens
                     const Options& options) {
   detail::validate(options);
   detail::ModuleProblem problem(module, f, detail::given_inputs(inputs, options), options.in_double);
-  if (problem.wanted().empty())
+  if (problem.grad_inputs().empty())
     throw DtypeError(
         "gradcheck: nothing to differentiate: the module has no parameters that are not frozen, and no input "
         "is "

@@ -8,8 +8,8 @@ namespace tapegrad::gradcheck::detail {
 
 constexpr double kRelativeStep = 0x1p-7;
 
-double natural_step(double x, double reach) {
-  return std::min(kRelativeStep * std::max(std::abs(x), 0.5), 0.25 * reach);
+double natural_step(double x, double max_step) {
+  return std::min(kRelativeStep * std::max(std::abs(x), 0.5), 0.25 * max_step);
 }
 
 Base::Base(std::span<const Tensor> results) : values(to_doubles(results)) {
@@ -19,7 +19,7 @@ Base::Base(std::span<const Tensor> results) : values(to_doubles(results)) {
     double largest = 0;
     for (const double x : to_doubles(r)) largest = std::max(largest, std::isfinite(x) ? std::abs(x) : 0);
     epsilon.insert(epsilon.end(), n, ulp);
-    grain.insert(grain.end(), n, ulp * largest);
+    resolution.insert(resolution.end(), n, ulp * largest);
   }
 }
 
@@ -42,12 +42,12 @@ namespace {
 /// The move rounded so that x plus and minus it, its half, its quarter, ... are exact in the tensor's
 /// precision.
 double exact_move(double x, double by, Dtype dtype) {
-  const double reach = std::max(std::abs(x), std::abs(by)) * 2;
+  const double largest = std::max(std::abs(x), std::abs(by)) * 2;
   const double ulp =
       dtype == Dtype::f64
-          ? std::nextafter(reach, std::numeric_limits<double>::infinity()) - reach
-          : std::nextafterf(static_cast<float>(reach), std::numeric_limits<float>::infinity()) -
-                static_cast<float>(reach);
+          ? std::nextafter(largest, std::numeric_limits<double>::infinity()) - largest
+          : std::nextafterf(static_cast<float>(largest), std::numeric_limits<float>::infinity()) -
+                static_cast<float>(largest);
   const double grid = ulp * (1 << (Line::kWideSteps - 1));
   const double rounded = std::round(by / grid) * grid;
   return rounded != 0 ? rounded : std::copysign(grid, by);
@@ -194,7 +194,7 @@ Estimate Line::estimate(const Row& row, int scale) {
     double h = 1;
     for (std::size_t l = 0; l < d.count; ++l, h /= 2) {
       if (!changes) {
-        d.hidden[l] += std::abs(weight) * base_.grain[j] / h;
+        d.hidden[l] += std::abs(weight) * base_.resolution[j] / h;
         continue;
       }
       const double p = w.plus[l][j], m = w.minus[l][j];

@@ -47,7 +47,7 @@ struct Base {
   std::vector<double> epsilon;  ///< of each result's dtype
   /// What a change of a result that shows no change at all may have been lost in: the last digit of the
   /// largest number in its tensor, as terms of that size may have cancelled on the way to it.
-  std::vector<double> grain;
+  std::vector<double> resolution;
 };
 
 /// The function along a line through the point: x + t * direction, in windows of a few steps, each half the
@@ -109,6 +109,6 @@ class Line {
 };
 
 /// The first step of an element, before scaling: a small part of its magnitude, or of one.
-double natural_step(double x, double reach);
+double natural_step(double x, double max_step);
 
 }  // namespace tapegrad::gradcheck::detail

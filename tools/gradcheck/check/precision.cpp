@@ -43,9 +43,9 @@ struct Outcome {
   Tensors results, gradients;
 };
 
-Outcome outcome_of(const Problem& problem, const Tensors& at, const std::vector<std::size_t>& wanted,
+Outcome outcome_of(const Problem& problem, const Tensors& at, const std::vector<std::size_t>& grad_inputs,
                    const Tensors& weights) {
-  Recording r(problem, at, wanted);
+  Recording r(problem, at, grad_inputs);
   Tensors w;
   for (std::size_t k = 0; k < weights.size(); ++k) w.push_back(converted(weights[k], r.results()[k].dtype()));
   return {r.results(), r.vjp(w)};
@@ -90,7 +90,7 @@ void compare(Session& s, std::string_view what, std::string_view name, const Ten
 }  // namespace
 
 void check_single_precision(Session& s, const Problem& problem) {
-  const std::vector<std::size_t> wanted = problem.wanted();
+  const std::vector<std::size_t> grad_inputs = problem.grad_inputs();
   const Tensors single = all_as(problem.values(), f32), exact = all_as(single, f64);
   Tensors weights;
   {
@@ -98,19 +98,19 @@ void check_single_precision(Session& s, const Problem& problem) {
     for (const Tensor& r : problem.evaluate(exact))
       weights.push_back(random_weights(r.shape(), f32, s.generator));
   }
-  const Outcome a = outcome_of(problem, single, wanted, weights),
-                b = outcome_of(problem, exact, wanted, weights);
+  const Outcome a = outcome_of(problem, single, grad_inputs, weights),
+                b = outcome_of(problem, exact, grad_inputs, weights);
   std::vector<std::vector<double>> results, gradients;
   for (int i = 0; i < 4; ++i) {
-    const Outcome c =
-        outcome_of(problem, moved(exact, s.generator, i == 0), wanted, moved(weights, s.generator, i == 1));
+    const Outcome c = outcome_of(problem, moved(exact, s.generator, i == 0), grad_inputs,
+                                 moved(weights, s.generator, i == 1));
     widen(results, c.results, b.results);
     widen(gradients, c.gradients, b.gradients);
   }
   for (std::size_t k = 0; k < a.results.size(); ++k)
     compare(s, "f32 against f64", "result", a.results[k], b.results[k], results[k], largest_of(b.results));
-  for (std::size_t k = 0; k < wanted.size(); ++k) {
-    const std::string& name = problem.inputs()[wanted[k]].name;
+  for (std::size_t k = 0; k < grad_inputs.size(); ++k) {
+    const std::string& name = problem.inputs()[grad_inputs[k]].name;
     if (a.gradients[k].dtype() != f32)
       s.fail(1, "f32 against f64", name, "the gradient of an f32 input is not f32");
     compare(s, "f32 against f64: gradient", name, a.gradients[k], b.gradients[k], gradients[k],

@@ -9,10 +9,10 @@ namespace tapegrad::gradcheck::detail {
 Tensor Problem::leaf(Tape& tape, std::size_t, const Tensor& value) const { return tape.watch(value); }
 Tensor Problem::constant(std::size_t, const Tensor& value) const { return value; }
 
-std::vector<std::size_t> Problem::wanted() const {
+std::vector<std::size_t> Problem::grad_inputs() const {
   std::vector<std::size_t> list;
   for (std::size_t i = 0; i < inputs_.size(); ++i)
-    if (inputs_[i].differentiate) list.push_back(i);
+    if (inputs_[i].needs_grad) list.push_back(i);
   return list;
 }
 
@@ -50,27 +50,27 @@ std::vector<Input> with_weights(const Problem& of, std::span<const Tensor> weigh
     all.push_back(
         {.name = weights.size() == 1 ? "incoming gradient" : "incoming gradient " + std::to_string(k),
          .value = weights[k],
-         .differentiate = is_floating(weights[k].dtype())});
+         .needs_grad = is_floating(weights[k].dtype())});
   return all;
 }
 
 }  // namespace
 
 GradientProblem::GradientProblem(const Problem& of, std::span<const Tensor> weights)
-    : Problem(with_weights(of, weights)), of_(of), wanted_(of.wanted()) {}
+    : Problem(with_weights(of, weights)), of_(of), grad_inputs_(of.grad_inputs()) {}
 
 std::vector<Tensor> GradientProblem::evaluate(std::span<const Tensor> in) const {
   const std::span<const Tensor> point = in.first(of_.inputs().size());
   const std::span<const Tensor> weights = in.subspan(point.size());
   const bool recorded = std::ranges::any_of(in, [](const Tensor& t) { return t.tracked(); });
   if (!recorded) {
-    Recording r(of_, point, wanted_);
+    Recording r(of_, point, grad_inputs_);
     return r.vjp(weights);
   }
   Tape& tape = *Tape::current();
   // An input that is not a leaf of the caller's tape becomes one: its gradient is a result here.
   std::vector<Tensor> tracked(point.begin(), point.end()), xs;
-  for (const std::size_t i : wanted_) {
+  for (const std::size_t i : grad_inputs_) {
     if (!tracked[i].tracked()) tracked[i] = of_.leaf(tape, i, tracked[i]);
     xs.push_back(tracked[i]);
   }

@@ -18,11 +18,11 @@ namespace tapegrad::gradcheck::detail {
 struct Input {
   std::string name;
   Tensor value;
-  bool differentiate = true;
+  bool needs_grad = true;
   /// False where only one tensor can stand here: a parameter of a module.
-  bool free = true;
+  bool replaceable = true;
   /// First steps stay below: the distance to a kink that the sample was drawn to avoid.
-  double reach = std::numeric_limits<double>::infinity();
+  double max_step = std::numeric_limits<double>::infinity();
 };
 
 /// A function of tensors with several results, at a point.
@@ -45,7 +45,7 @@ class Problem {
 
   const std::vector<Input>& inputs() const { return inputs_; }
   /// Positions of the inputs that are differentiated.
-  std::vector<std::size_t> wanted() const;
+  std::vector<std::size_t> grad_inputs() const;
   std::vector<Tensor> values() const;
 
  protected:
@@ -62,8 +62,8 @@ class FunctionProblem final : public Problem {
 };
 
 /// The gradients of a problem, as a problem of their own: its inputs are the inputs and the weights w of the
-/// results, its results the gradients of sum(w * result) for each wanted input. Under a tape it records the
-/// backward pass.
+/// results, its results the gradients of sum(w * result) for each input that needs one. Under a tape it
+/// records the backward pass.
 class GradientProblem final : public Problem {
  public:
   GradientProblem(const Problem& of, std::span<const Tensor> weights);
@@ -76,7 +76,7 @@ class GradientProblem final : public Problem {
 
  private:
   const Problem& of_;
-  std::vector<std::size_t> wanted_;
+  std::vector<std::size_t> grad_inputs_;
 };
 
 /// Which of an operation's rules a backward pass uses.

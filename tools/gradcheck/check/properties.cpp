@@ -2,7 +2,7 @@
 #include <cmath>
 
 #include <tapegrad/gradcheck/check/derivatives.h>
-#include <tapegrad/gradcheck/check/witness.h>
+#include <tapegrad/gradcheck/check/snapshot.h>
 #include <tapegrad/graph/values.h>
 #include <tapegrad/ops/elementwise/math.h>
 #include <tapegrad/ops/tensor/reduce.h>
@@ -18,12 +18,12 @@ using Tensors = std::vector<Tensor>;
 class Properties {
  public:
   Properties(Session& s, const Problem& problem)
-      : session_(s), problem_(problem), wanted_(problem.wanted()), at_(problem.values()) {
-    for (Tensor& t : at_) t = t.copy();  // a faulty rule may write to it
+      : session_(s), problem_(problem), grad_inputs_(problem.grad_inputs()), at_(problem.values()) {
+    for (Tensor& t : at_) t = t.copy();  // a wrong rule may write to it
   }
 
   void run() {
-    Recording reference(problem_, at_, wanted_);
+    Recording reference(problem_, at_, grad_inputs_);
     for (const Tensor& r : reference.results())
       weights_.push_back(random_weights(r.shape(), r.dtype(), session_.generator));
     gradient_ = reference.vjp(weights_);
@@ -42,10 +42,10 @@ class Properties {
   }
 
  private:
-  const std::string& name(std::size_t k) const { return problem_.inputs()[wanted_[k]].name; }
+  const std::string& name(std::size_t k) const { return problem_.inputs()[grad_inputs_[k]].name; }
 
   void differs(std::string_view what, std::size_t k, std::size_t e, double got, double expected) {
-    const Shape& shape = at_[wanted_[k]].shape();
+    const Shape& shape = at_[grad_inputs_[k]].shape();
     session_.report.add({.verdict = Verdict::fail,
                          .what = std::string(what),
                          .input = name(k),
@@ -62,7 +62,7 @@ class Properties {
     double largest = 0;
     for (const double x : size) largest = std::max(largest, std::isfinite(x) ? std::abs(x) : 0);
     largest = std::max(largest, scale * largest_);
-    const double unit = at_[wanted_[k]].dtype() == f32 ? 0x1p-23 : 0x1p-52;
+    const double unit = at_[grad_inputs_[k]].dtype() == f32 ? 0x1p-23 : 0x1p-52;
     for (std::size_t e = 0; e < got.size(); ++e) {
       const double tolerance = unit * (1e5 * std::abs(size[e]) + 1e3 * largest);
       if (std::abs(got[e] - expected[e]) <= tolerance || got[e] == expected[e]) continue;
@@ -94,9 +94,9 @@ class Properties {
       Tensors at, weights;
       for (const Tensor& t : at_) at.push_back(t.copy());
       for (const Tensor& t : weights_) weights.push_back(t.copy());
-      const Witness inputs(at), incoming(weights);
-      Recording recording(problem_, at, wanted_);
-      const Witness results(recording.results());
+      const Snapshot inputs(at), incoming(weights);
+      Recording recording(problem_, at, grad_inputs_);
+      const Snapshot results(recording.results());
       std::string thrown;
       try {
         recording.vjp(weights, rule);
@@ -116,7 +116,7 @@ class Properties {
   }
 
   void check_repeated() {
-    Recording again(problem_, at_, wanted_);
+    Recording again(problem_, at_, grad_inputs_);
     const Tensors g = again.vjp(weights_);
     for (std::size_t k = 0; k < g.size(); ++k)
       if (!same_bits(g[k], gradient_[k]))
@@ -194,9 +194,9 @@ class Properties {
   // its incoming one: <w, J d> is <J^T w, d> for every w.
   void check_forward_product(Recording& reference) {
     Tensors directions;
-    for (const std::size_t i : wanted_)
+    for (const std::size_t i : grad_inputs_)
       directions.push_back(random_weights(at_[i].shape(), at_[i].dtype(), session_.generator));
-    Recording recording(problem_, at_, wanted_);
+    Recording recording(problem_, at_, grad_inputs_);
     Tensors leaves;
     for (const Tensor& w : weights_) leaves.push_back(recording.tape().watch(w.copy()));
     const Tensors gradients = recording.vjp(leaves, Rule::recorded);
@@ -232,7 +232,7 @@ class Properties {
   }
 
   void check_subsets() {
-    const std::size_t n = wanted_.size();
+    const std::size_t n = grad_inputs_.size();
     if (n < 2) return;
     // All subsets of a few inputs; of many each alone and each left out.
     std::vector<std::size_t> masks;
@@ -247,7 +247,7 @@ class Properties {
       std::vector<std::size_t> track, which;
       for (std::size_t k = 0; k < n; ++k)
         if (mask >> k & 1u) {
-          track.push_back(wanted_[k]);
+          track.push_back(grad_inputs_[k]);
           which.push_back(k);
         }
       Recording recording(problem_, at_, track);
@@ -264,7 +264,7 @@ class Properties {
     Tensors in;
     Tensors leaves;
     for (std::size_t i = 0; i < at_.size(); ++i) {
-      const bool tracked = std::ranges::find(wanted_, i) != wanted_.end();
+      const bool tracked = std::ranges::find(grad_inputs_, i) != grad_inputs_.end();
       in.push_back(tracked ? problem_.leaf(tape, i, at_[i]) : problem_.constant(i, at_[i]));
       if (tracked) leaves.push_back(in.back());
     }
@@ -303,9 +303,9 @@ class Properties {
 
   // An input that is no leaf, and has a gradient from elsewhere before the rule runs: it must be added to.
   void check_inputs_used_elsewhere() {
-    for (std::size_t k = 0; k < wanted_.size(); ++k) {
-      const std::size_t i = wanted_[k];
-      if (!problem_.inputs()[i].free) continue;
+    for (std::size_t k = 0; k < grad_inputs_.size(); ++k) {
+      const std::size_t i = grad_inputs_[k];
+      if (!problem_.inputs()[i].replaceable) continue;
       const Tensor other = random_weights(at_[i].shape(), at_[i].dtype(), session_.generator);
       Tape tape;
       Tensors in = at_;
@@ -339,12 +339,14 @@ class Properties {
   }
 
   void check_same_input_twice() {
-    for (std::size_t a = 0; a < wanted_.size(); ++a)
-      for (std::size_t b = a + 1; b < wanted_.size(); ++b) {
-        if (!problem_.inputs()[wanted_[a]].free || !problem_.inputs()[wanted_[b]].free) continue;
-        if (at_[wanted_[a]].shape() != at_[wanted_[b]].shape()) continue;
+    for (std::size_t a = 0; a < grad_inputs_.size(); ++a)
+      for (std::size_t b = a + 1; b < grad_inputs_.size(); ++b) {
+        if (!problem_.inputs()[grad_inputs_[a]].replaceable ||
+            !problem_.inputs()[grad_inputs_[b]].replaceable)
+          continue;
+        if (at_[grad_inputs_[a]].shape() != at_[grad_inputs_[b]].shape()) continue;
         // Either point may lie outside the other input's domain.
-        if (!same_input_twice(a, b, at_[wanted_[a]])) same_input_twice(a, b, at_[wanted_[b]]);
+        if (!same_input_twice(a, b, at_[grad_inputs_[a]])) same_input_twice(a, b, at_[grad_inputs_[b]]);
       }
   }
 
@@ -352,9 +354,9 @@ class Properties {
     Tensors in = at_;
     for (std::size_t j = 0; j < in.size(); ++j) in[j] = problem_.constant(j, in[j]);
     // The same values in two tensors, against one tensor in both places.
-    in[wanted_[a]] = x.copy();
-    in[wanted_[b]] = x.copy();
-    const std::size_t both[] = {wanted_[a], wanted_[b]};
+    in[grad_inputs_[a]] = x.copy();
+    in[grad_inputs_[b]] = x.copy();
+    const std::size_t both[] = {grad_inputs_[a], grad_inputs_[b]};
     Recording apart(problem_, in, both);
     for (const Tensor& r : apart.results())
       if (tapegrad::detail::first_non_finite(r) >= 0) return false;
@@ -368,7 +370,7 @@ class Properties {
     }
     Tape tape;
     const Tensor leaf = tape.watch(x.copy());
-    in[wanted_[a]] = in[wanted_[b]] = leaf;
+    in[grad_inputs_[a]] = in[grad_inputs_[b]] = leaf;
     const Tensors results = problem_.evaluate(in);
     std::vector<double> got(expected.size());
     for (std::size_t j = 0; j < results.size(); ++j) {
@@ -381,7 +383,7 @@ class Properties {
 
   Session& session_;
   const Problem& problem_;
-  std::vector<std::size_t> wanted_;
+  std::vector<std::size_t> grad_inputs_;
   Tensors at_;
   Tensors weights_;
   Tensors gradient_;

@@ -31,7 +31,7 @@ std::vector<std::vector<Shape>> tuples(const std::vector<Shape>& shapes, std::si
   return all;
 }
 
-/// Shapes of operands that differ: each axis stretched or missing in each of them, within a block of the
+/// Shapes of operands that differ: each axis broadcast or missing in each of them, within a block of the
 /// loops and across several.
 std::vector<std::vector<Shape>> broadcast_shapes(std::size_t operands) {
   if (operands == 1) return {};
@@ -121,7 +121,7 @@ Input drawn(const SampleInput& from, std::string name, Generator& g) {
   using Kind = SampleInput::Kind;
   if (from.kind == Kind::values || from.kind == Kind::constant) {
     in.value = converted(from.values, f64);
-    in.differentiate = from.kind == Kind::values && is_floating(from.values.dtype());
+    in.needs_grad = from.kind == Kind::values && is_floating(from.values.dtype());
     return in;
   }
   const Domain& d = from.domain;
@@ -130,7 +130,7 @@ Input drawn(const SampleInput& from, std::string name, Generator& g) {
   std::vector<double> x(static_cast<std::size_t>(from.shape.size()));
   if (!d.only.empty()) {
     for (double& v : x) v = d.only[g.below(d.only.size())];
-    in.differentiate = false;
+    in.needs_grad = false;
   } else if (from.kind == Kind::distinct) {
     // One element in the middle half of each of n equal intervals.
     const double interval = (d.hi - d.lo) / static_cast<double>(std::max<std::size_t>(x.size(), 1));
@@ -138,10 +138,10 @@ Input drawn(const SampleInput& from, std::string name, Generator& g) {
     for (std::size_t i = 0; i < x.size(); ++i)
       x[i] =
           d.lo + interval * (static_cast<double>(order.values<std::int64_t>()[i]) + 0.25 + 0.5 * g.uniform());
-    in.reach = 0.5 * interval;
+    in.max_step = 0.5 * interval;
   } else {
     for (double& v : x) v = draw(d, g);
-    in.reach = (d.hi - d.lo) * (d.kinks.empty() ? 0.25 : kKinkDistance);
+    in.max_step = (d.hi - d.lo) * (d.kinks.empty() ? 0.25 : kKinkDistance);
   }
   in.value = from_doubles(x, from.shape, f64);
   return in;
@@ -207,9 +207,9 @@ namespace {
 
 void check_convention(const Samples::Sample& sample, const Problem& problem, const Options& options,
                       Report& report) {
-  const std::vector<std::size_t> wanted = problem.wanted();
+  const std::vector<std::size_t> grad_inputs = problem.grad_inputs();
   for (const Rule rule : rules_of(options)) {
-    Recording recording(problem, problem.values(), wanted);
+    Recording recording(problem, problem.values(), grad_inputs);
     std::vector<Tensor> ones;
     for (const Tensor& r : recording.results()) ones.push_back(Tensor::ones(r.shape(), r.dtype()));
     const std::vector<Tensor> g = recording.vjp(ones, rule);
@@ -222,7 +222,7 @@ void check_convention(const Samples::Sample& sample, const Problem& problem, con
         if (!(std::abs(got[e] - expected[e]) <= 1e-12 * std::abs(expected[e])))
           report.add({.verdict = Verdict::fail,
                       .what = std::string("documented convention, ") + std::string(describe(rule)),
-                      .input = problem.inputs()[wanted[k]].name,
+                      .input = problem.inputs()[grad_inputs[k]].name,
                       .index = fmt::format("[{}]", e),
                       .analytic = got[e],
                       .numeric = expected[e]});

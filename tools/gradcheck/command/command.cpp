@@ -9,7 +9,7 @@
 #include <tapegrad/gradcheck/command/in_order.h>
 #include <tapegrad/gradcheck/command/selection.h>
 #include <tapegrad/gradcheck/mutation/self_test.h>
-#include <tapegrad/gradcheck/report/fault_table.h>
+#include <tapegrad/gradcheck/report/mutation_table.h>
 #include <tapegrad/gradcheck/report/results.h>
 #include <tapegrad/gradcheck/report/table.h>
 #include <tapegrad/nn/io/file.h>
@@ -118,18 +118,18 @@ ExitCode run_self_test(const Plan& plan, const CommandOptions& o) {
     text += lines;
     print(lines);
   };
-  FaultTable table(o, plan.jobs);
-  const std::vector<EquivalentFault> equivalents = library_equivalents();
+  MutationTable table(o, plan.jobs);
+  const std::vector<EquivalentMutation> equivalents = library_equivalents();
   in_order(
       plan.jobs.size(), o.threads,
-      [&](std::size_t i) { return plan.jobs[i].plant_faults(plan.options, equivalents); },
-      [&](const std::vector<PlantedFault>& faults) {
-        add(table.rows(faults));
+      [&](std::size_t i) { return plan.jobs[i].self_test(plan.options, equivalents); },
+      [&](const std::vector<MutationResult>& mutations) {
+        add(table.rows(mutations));
         return !o.fail_fast || !table.any_survived();
       });
   add(table.summary(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count()));
   write_output(o, text);
-  return table.any_survived() ? ExitCode::fault_survived : ExitCode::pass;
+  return table.any_survived() ? ExitCode::mutation_survived : ExitCode::pass;
 }
 
 ExitCode run_coverage(const Catalog& catalog, const CommandOptions& o) {
@@ -138,7 +138,7 @@ ExitCode run_coverage(const Catalog& catalog, const CommandOptions& o) {
   for (const std::string& gap : c.gaps) print(fmt::format("GAP: {}\n", gap));
   print(fmt::format(
       "{} ops and {} modules; {} of {} variants of their rules were run ({}); {} gaps, in {:.1f} s\n", c.ops,
-      c.modules, c.reached, c.variants, fmt::join(c.instruction_sets, ", "), c.gaps.size(),
+      c.modules, c.covered, c.variants, fmt::join(c.instruction_sets, ", "), c.gaps.size(),
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count()));
   return c.gaps.empty() ? ExitCode::pass : ExitCode::coverage_gap;
 }

@@ -82,10 +82,10 @@ inline void add_options(CLI::App& app, CommandOptions& o) {
           ->type_name("SAMPLE")
           ->excludes(list, ops, modules, samples, shard);
   auto* self_test = app.add_flag("--self-test", o.self_test,
-                                 "Plant faults in the rules of the ops, one at a time: each must be found");
+                                 "Alter the rules of the ops, one mutation at a time: each must be found");
   self_test->excludes(list, modules, samples, repro, format);
   list->excludes(samples, format, output);
-  app.add_flag("--coverage", o.coverage, "See whether every rule of every op is reached, in every variant")
+  app.add_flag("--coverage", o.coverage, "See whether every rule of every op is run, in every variant")
       ->excludes(list, ops, modules, samples, shard, repro, format, output, self_test);
   app.add_flag("--strict", o.strict, "Nothing may be inconclusive, not even at samples marked for it");
   app.add_flag("--fail-fast", o.fail_fast, "Stop after the first op or module that does not pass");
@@ -97,8 +97,8 @@ inline void add_options(CLI::App& app, CommandOptions& o) {
       "  1  a derivative is wrong, or none other than zero was seen\n"
       "  2  wrong usage, or nothing matches\n"
       "  3  nothing is wrong, but inconclusive: at a sample not marked for it; under --strict at any\n"
-      "  4  a planted fault was not found\n"
-      "  5  --coverage: something is not reached\n"
+      "  4  --self-test: a mutation was not found\n"
+      "  5  --coverage: something is not covered\n"
       "  6  the command could not do its work");
 }
 

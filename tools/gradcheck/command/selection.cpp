@@ -146,9 +146,9 @@ Subject Job::check(const Options& options, const SampleChoice& choice) const {
   });
 }
 
-std::vector<PlantedFault> Job::plant_faults(const Options& options,
-                                            const std::vector<EquivalentFault>& equivalents) const {
-  return under_name(name(), [&] { return self_test(*op, options, equivalents); });
+std::vector<MutationResult> Job::self_test(const Options& options,
+                                           const std::vector<EquivalentMutation>& equivalents) const {
+  return under_name(name(), [&] { return gradcheck::self_test(*op, options, equivalents); });
 }
 
 SampleName parse_sample(std::string_view text, std::uint64_t seed) {

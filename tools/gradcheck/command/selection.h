@@ -20,8 +20,8 @@ struct Job {
   std::size_t samples() const;
   Subject check(const Options& options, const SampleChoice& choice) const;
   /// Of an op.
-  std::vector<PlantedFault> plant_faults(const Options& options,
-                                         const std::vector<EquivalentFault>& equivalents) const;
+  std::vector<MutationResult> self_test(const Options& options,
+                                        const std::vector<EquivalentMutation>& equivalents) const;
 };
 
 /// A sample as it is named on the command line.

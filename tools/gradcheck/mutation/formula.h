@@ -8,16 +8,16 @@
 #include <tapegrad/ops/loops/elementwise.h>
 #include <tapegrad/ops/op.h>
 
-/// The formulas of elementwise ops, run number by number under observation.
+/// The formulas of elementwise ops, evaluated for one element at a time with Instrumented numbers.
 namespace tapegrad::gradcheck::detail {
 
 struct Formula {
   std::size_t arity = 0;
   double (*value)(const void* attributes, const double* in) = nullptr;
-  /// The gradient of input i, from that of the output and the values that the op keeps; null for an op
-  /// without a derivative.
-  using Slope = double (*)(const void* attributes, double gy, const double* in, double y);
-  std::array<Slope, tapegrad::detail::kMaxArity> slope{};
+  /// The gradient of input i, from the gradient of the output and the values that the op has saved; null for
+  /// an op without a derivative.
+  using Vjp = double (*)(const void* attributes, double grad_output, const double* in, double y);
+  std::array<Vjp, tapegrad::detail::kMaxArity> vjp{};
 };
 
 template <class Op>
@@ -37,10 +37,10 @@ auto observed_operand(double x) {
 }
 
 template <class Op, std::size_t Grad>
-double observed_slope(const void* attributes, double gy, const double* in, double y) {
+double observed_vjp(const void* attributes, double grad_output, const double* in, double y) {
   return [&]<std::size_t... I>(std::index_sequence<I...>) {
     return tapegrad::detail::elementwise_vjp<Grad>(
-               tapegrad::detail::op_of<Op>(attributes), Instrumented::of(gy),
+               tapegrad::detail::op_of<Op>(attributes), Instrumented::of(grad_output),
                observed_operand<Op, Grad, I>(in[I])...,
                observed_operand<Op, Grad, tapegrad::detail::kOutputBit>(y))
         .r.v;
@@ -54,7 +54,7 @@ constexpr Formula make_formula() {
   f.arity = Op::arity;
   f.value = &observed_value<Op>;
   if constexpr (requires { Op::saves; }) [&]<std::size_t... G>(std::index_sequence<G...>) {
-      ((f.slope[G] = &observed_slope<Op, G>), ...);
+      ((f.vjp[G] = &observed_vjp<Op, G>), ...);
     }
   (std::make_index_sequence<Op::arity>{});
   return f;

@@ -6,38 +6,38 @@
 
 #include <tapegrad/ops/numbers/real.h>
 
-/// The number type that elementwise formulas are instantiated with to be observed: a double that tells which
-/// operations are made of it and which way every comparison goes, and that can be made to do one of its
-/// operations wrong.
+/// The number type that the checker instantiates elementwise formulas with. It is a double that reports its
+/// operations and the result of every comparison, and that replaces one operation where a mutation asks for
+/// it.
 namespace tapegrad::gradcheck::detail {
 
-/// The operation that is to be done wrong, and how.
-enum class Slip : std::uint8_t {
+/// What a mutation replaces one operation of a formula by.
+enum class MutationOperator : std::uint8_t {
   none,
-  left,        ///< the right operand is forgotten: a + b becomes a, sin(x) becomes x
-  right,       ///< the left one
-  opposite,    ///< the inverse operation: + for -, * for /; the other branch; sin for cos, log for exp
-  off_by_one,  ///< a constant of the formula one too large
+  left_operand,   ///< a + b becomes a, sin(x) becomes x
+  right_operand,  ///< a + b becomes b
+  inverse,        ///< + becomes -, * becomes /; a decision takes the other branch; sin becomes cos
+  off_by_one,     ///< a constant of the formula is one too large
 };
 
-/// An operation of a formula.
+/// An operation of a formula: where a mutation can be applied.
 struct Site {
   const char* name;
   bool binary = false;    ///< it has two operands
   bool constant = false;  ///< one of them is a constant
 };
 
-/// What the numbers of this thread report to.
+/// Receives the reports of this thread's Instrumented numbers, and holds the mutation to apply to them.
 struct Observer {
-  std::size_t next = 0;  ///< operations of the formula so far
-  std::size_t slip_at = SIZE_MAX;
-  Slip slip = Slip::none;
-  std::vector<Site>* sites = nullptr;             ///< where given, they are listed
+  std::size_t next = 0;                 ///< operations of the formula so far
+  std::size_t mutated_site = SIZE_MAX;  ///< number of the operation that is replaced
+  MutationOperator mutation_operator = MutationOperator::none;
+  std::vector<Site>* sites = nullptr;             ///< where given, each operation is appended
   std::vector<std::uint8_t>* branches = nullptr;  ///< where given, every decision is appended
 
-  bool slips(const Site& site) {
+  bool mutates(const Site& site) {
     if (sites) sites->push_back(site);
-    return next++ == slip_at;
+    return next++ == mutated_site;
   }
   void decide(int way) {
     if (branches) branches->push_back(static_cast<std::uint8_t>(way));
@@ -60,17 +60,17 @@ struct Instrumented {
   static Instrumented of(double v) { return {R{v}}; }
 
  private:
-  /// One operation with two operands: `f`, unless it is the one to slip.
+  /// One operation with two operands: `f`, unless the mutation replaces it.
   template <class F, class Opposite>
   static Instrumented binary(const Site& site, Instrumented a, Instrumented b, F f, Opposite opposite) {
     Observer& o = observer();
-    if (!o.slips(site)) return {f(a.r, b.r)};
-    switch (o.slip) {
-      case Slip::left:
+    if (!o.mutates(site)) return {f(a.r, b.r)};
+    switch (o.mutation_operator) {
+      case MutationOperator::left_operand:
         return a;
-      case Slip::right:
+      case MutationOperator::right_operand:
         return b;
-      case Slip::opposite:
+      case MutationOperator::inverse:
         return {opposite(a.r, b.r)};
       default:
         return {f(a.r, b.r)};
@@ -79,15 +79,15 @@ struct Instrumented {
   template <class F, class Opposite>
   static Instrumented with_constant(const char* name, Instrumented a, double c, F f, Opposite opposite) {
     Observer& o = observer();
-    if (!o.slips({name, true, true})) return {f(a.r, R{c})};
-    switch (o.slip) {
-      case Slip::left:
+    if (!o.mutates({name, true, true})) return {f(a.r, R{c})};
+    switch (o.mutation_operator) {
+      case MutationOperator::left_operand:
         return a;
-      case Slip::right:
+      case MutationOperator::right_operand:
         return of(c);
-      case Slip::opposite:
+      case MutationOperator::inverse:
         return {opposite(a.r, R{c})};
-      case Slip::off_by_one:
+      case MutationOperator::off_by_one:
         return {f(a.r, R{c + 1})};
       default:
         return {f(a.r, R{c})};
@@ -96,11 +96,11 @@ struct Instrumented {
   template <class F, class Opposite>
   static Instrumented unary(const char* name, Instrumented x, F f, Opposite opposite) {
     Observer& o = observer();
-    if (!o.slips({name})) return {f(x.r)};
-    switch (o.slip) {
-      case Slip::left:
+    if (!o.mutates({name})) return {f(x.r)};
+    switch (o.mutation_operator) {
+      case MutationOperator::left_operand:
         return x;
-      case Slip::opposite:
+      case MutationOperator::inverse:
         return {opposite(x.r)};
       default:
         return {f(x.r)};
@@ -108,15 +108,15 @@ struct Instrumented {
   }
   static Mask compared(const char* name, bool result) {
     Observer& o = observer();
-    const bool slips = o.slips({name}) && o.slip == Slip::opposite;
+    const bool mutated = o.mutates({name}) && o.mutation_operator == MutationOperator::inverse;
     o.decide(result);
-    return {result != slips};
+    return {result != mutated};
   }
   static Instrumented chosen(const char* name, Instrumented a, Instrumented b, bool first, bool tie) {
     Observer& o = observer();
-    const bool slips = o.slips({name, true}) && o.slip == Slip::opposite;
+    const bool mutated = o.mutates({name, true}) && o.mutation_operator == MutationOperator::inverse;
     o.decide(tie ? 2 : first);
-    return first != slips ? a : b;
+    return first != mutated ? a : b;
   }
 
  public:
@@ -208,7 +208,7 @@ struct Instrumented {
 
   friend Instrumented where(Mask m, Instrumented a, Instrumented b) {
     Observer& o = observer();
-    return m.v != (o.slips({"where", true}) && o.slip == Slip::opposite) ? a : b;
+    return m.v != (o.mutates({"where", true}) && o.mutation_operator == MutationOperator::inverse) ? a : b;
   }
   friend Instrumented where(Mask m, Instrumented a, double b) { return where(m, a, of(b)); }
   friend Instrumented where(Mask m, double a, Instrumented b) { return where(m, of(a), b); }

@@ -8,40 +8,40 @@
 
 #include <tapegrad/gradcheck/catalog.h>
 
-/// The proof that the checker can fail: faults are planted in the rules of every op, one at a time, and each
-/// has to be found.
+/// Mutation testing of the checker: the rules of every op are altered, one mutation at a time, and the
+/// checker has to find each.
 namespace tapegrad::gradcheck {
 
-/// What became of one planted fault.
-struct PlantedFault {
-  enum class Fate : std::uint8_t {
+/// What became of one mutation.
+struct MutationResult {
+  enum class Status : std::uint8_t {
     killed,      ///< the check of some sample failed
     equivalent,  ///< no gradient of any sample differs, as listed, for the reason given
     survived,    ///< gradients differ, and no sample failed
-    idle,        ///< no gradient of any sample differs, which is not listed: a sample is missing, or a reason
-    listed_in_vain,  ///< listed as equivalent, and killed all the same
+    no_effect,  ///< no gradient of any sample differs, and it is not listed: a sample is missing, or a reason
+    not_equivalent,  ///< listed as equivalent, and killed all the same
   };
   std::string op;
-  std::string fault;  ///< "sin forgotten, operation 1"
-  Fate fate = Fate::survived;
+  std::string mutation;  ///< "sin omitted, operation 1"
+  Status status = Status::survived;
   /// The sample and the check that found it; or the reason why it makes no difference.
-  std::string how{};
+  std::string explanation{};
 };
 
-TAPEGRAD_API std::string_view name_of(PlantedFault::Fate fate) noexcept;
+TAPEGRAD_API std::string_view name_of(MutationResult::Status status) noexcept;
 
-/// A fault that makes no difference, and why. Names are shell globs.
-struct EquivalentFault {
+/// A mutation that makes no difference, and why. Names are shell globs.
+struct EquivalentMutation {
   const char* op;
-  const char* fault;
+  const char* mutation;
   const char* reason;
 };
 
 /// Those of the library's ops.
-TAPEGRAD_API std::vector<EquivalentFault> library_equivalents();
+TAPEGRAD_API std::vector<EquivalentMutation> library_equivalents();
 
-/// Plants every fault in an op. Elements are drawn by the options' seed, as in check_op.
-TAPEGRAD_API std::vector<PlantedFault> self_test(const Catalog::Op& op, const Options& options,
-                                                 const std::vector<EquivalentFault>& equivalents);
+/// Checks an op under each of its mutations. Elements are drawn by the options' seed, as in check_op.
+TAPEGRAD_API std::vector<MutationResult> self_test(const Catalog::Op& op, const Options& options,
+                                                   const std::vector<EquivalentMutation>& equivalents);
 
 }  // namespace tapegrad::gradcheck

@@ -54,8 +54,8 @@ bool explains(double value, double uncertainty, const Finding& f) {
          40 * uncertainty <= std::abs(f.analytic - f.numeric);
 }
 
-/// Axes of the output along which the input was stretched.
-std::vector<std::size_t> stretched_axes(const JacobianEntry& at) {
+/// Axes of the output along which the input was broadcast.
+std::vector<std::size_t> broadcast_axes(const JacobianEntry& at) {
   std::vector<std::size_t> axes;
   if (at.input.rank() > at.output.rank()) return axes;
   const std::size_t missing = at.output.rank() - at.input.rank();
@@ -71,22 +71,22 @@ std::string axes_text(const std::vector<std::size_t>& axes) {
   return fmt::format("dimension{} {}", axes.size() > 1 ? "s" : "", fmt::join(axes, " and "));
 }
 
-/// Each stretched axis by itself, then all together.
+/// Each broadcast axis by itself, then all together.
 std::vector<std::vector<std::size_t>> sets_of_axes(const JacobianEntry& at) {
-  const std::vector<std::size_t> all = stretched_axes(at);
+  const std::vector<std::size_t> all = broadcast_axes(at);
   std::vector<std::vector<std::size_t>> sets;
   for (const std::size_t axis : all) sets.push_back({axis});
   if (all.size() > 1) sets.push_back(all);
   return sets;
 }
 
-std::int64_t extent_of(const Shape& shape, const std::vector<std::size_t>& axes) {
+std::int64_t size_along(const Shape& shape, const std::vector<std::size_t>& axes) {
   std::int64_t extent = 1;
   for (const std::size_t axis : axes) extent *= shape[axis];
   return extent;
 }
 
-/// Of all slices along some stretched axes, one alone has reached the gradient.
+/// Of all slices along some broadcast axes, one alone has reached the gradient.
 std::optional<std::string> not_summed(const Report& report, const Findings& group) {
   const auto is_missing = [](const Finding* f) {
     return f->analytic == 0 && f->entry && f->entry->result >= 0;
@@ -105,7 +105,7 @@ std::optional<std::string> not_summed(const Report& report, const Findings& grou
         if (std::ranges::find(axes, d) != axes.end()) index.push_back(rest % f->entry->output[d]);
       slices.insert(index);
     }
-    if (static_cast<std::int64_t>(slices.size()) == extent_of(group[0]->entry->output, axes) - 1)
+    if (static_cast<std::int64_t>(slices.size()) == size_along(group[0]->entry->output, axes) - 1)
       return "not summed over " + axes_text(axes);
   }
   return {};
@@ -132,7 +132,7 @@ std::string factor_text(double factor, const Findings& group) {
   const JacobianEntry& at = *(*first)->entry;
   const auto is = [&](double value) { return std::abs(factor / value - 1) < 1e-9; };
   for (const auto& axes : sets_of_axes(at))
-    if (is(1 / static_cast<double>(extent_of(at.output, axes))))
+    if (is(1 / static_cast<double>(size_along(at.output, axes))))
       return text + ", as if averaged instead of summed over " + axes_text(axes);
   const double reduced = static_cast<double>(at.input.size()) / static_cast<double>(at.output.size());
   if (reduced > 1 && is(1 / reduced)) return text + ", as if averaged instead of summed";

@@ -103,7 +103,8 @@ Suite suite_of(const CommandOptions& o, const Subject& s) {
   for (const Subject::Sample& sample : s.samples) {
     const Report& r = sample.report;
     const std::string name = number_text(o, sample) + (sample.label.empty() ? "" : " ") + sample.label;
-    const bool excused = r.verdict() == Verdict::inconclusive && !sample.is_open() && !o.strict;
+    const bool excused =
+        r.verdict() == Verdict::inconclusive && !sample.unexpectedly_inconclusive() && !o.strict;
     if (excused)
       suite.skipped(name, sample.seconds, "inconclusive, and marked for it");
     else if (r.verdict() == Verdict::fail && !s.waived.empty())

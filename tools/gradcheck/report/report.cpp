@@ -105,7 +105,7 @@ InputTally& Report::tally(std::string_view input, int order) {
 
 void Report::count_in(InputTally& tally, Verdict verdict) noexcept { ++slot(tally, verdict); }
 
-bool Report::saves_for(Verdict verdict, double relative_error) const noexcept {
+bool Report::would_store(Verdict verdict, double relative_error) const noexcept {
   if (is_worse(verdict, relative_error, worst_)) return true;
   return verdict == Verdict::fail ? failures_.size() < kMaxFailures
                                   : verdict == Verdict::inconclusive && inconclusive_.size() < kMaxListed;

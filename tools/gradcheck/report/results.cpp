@@ -54,7 +54,7 @@ Totals totals_of(const std::vector<Subject>& subjects) {
       for (const Verdict v :
            {Verdict::zero, Verdict::kink, Verdict::pass, Verdict::inconclusive, Verdict::fail})
         t.derivatives += sample.report.count(v);
-      t.undecided += undecided(sample) && !sample.is_open();
+      t.undecided += undecided(sample) && !sample.unexpectedly_inconclusive();
     }
   }
   return t;

@@ -72,7 +72,7 @@ std::string Table::rows(const Subject& s) const {
                           numbers(sample.report.worst(), title(options_, sample)),
                           name_of(sample.report.verdict()));
     // What is inconclusive as was to be expected is news under -v alone.
-    const bool bad = sample.report.count(Verdict::fail) > 0 || sample.is_open() ||
+    const bool bad = sample.report.count(Verdict::fail) > 0 || sample.unexpectedly_inconclusive() ||
                      (options_.strict && sample.report.count(Verdict::inconclusive) > 0);
     if (!options_.verbose && !bad) continue;
     if (options_.repro.empty() && sample.report.listed().empty()) continue;

@@ -10,25 +10,25 @@
 
 namespace tapegrad::gradcheck::detail {
 
-/// What became of planted faults, for readers: a row for each op, below it those that were not found; with -v
-/// all.
-class FaultTable {
+/// What became of the mutations, for readers: a row for each op, below it the mutations that were not found;
+/// with -v all of them.
+class MutationTable {
  public:
-  FaultTable(const CommandOptions& options, const std::vector<Job>& jobs);
+  MutationTable(const CommandOptions& options, const std::vector<Job>& jobs);
 
   /// The next op's, counted with those before.
-  std::string rows(const std::vector<PlantedFault>& faults);
+  std::string rows(const std::vector<MutationResult>& mutations);
   std::string summary(double seconds) const;
   bool any_survived() const;
 
  private:
-  using Fate = PlantedFault::Fate;
+  using Status = MutationResult::Status;
 
   const CommandOptions& options_;
   const std::vector<Job>& jobs_;
   std::size_t next_ = 0;  ///< position of the op whose turn it is
-  std::size_t ops_ = 0;   ///< that faults were planted in
-  std::map<Fate, std::size_t> total_;
+  std::size_t ops_ = 0;   ///< that have mutations
+  std::map<Status, std::size_t> total_;
 };
 
 }  // namespace tapegrad::gradcheck::detail

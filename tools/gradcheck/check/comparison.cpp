@@ -3,14 +3,14 @@
 #include <limits>
 #include <optional>
 
-#include <tapegrad/gradcheck/check/judge.h>
+#include <tapegrad/gradcheck/check/comparison.h>
 
 namespace tapegrad::gradcheck::detail {
 
 namespace {
 
 /// How the analytic value compares with one window.
-enum class View {
+enum class Evidence {
   agrees,   ///< within the tolerance, and the numerical value is certain to it
   differs,  ///< by more than the tolerance and what the numerical value is uncertain by
   zero,     ///< both vanish within round-off
@@ -19,32 +19,33 @@ enum class View {
   noisy,  ///< round-off hides the answer: a larger step may tell
 };
 
-View view_of(double a, const Estimate& e, double rtol) {
-  if (!e.finite) return View::rough;
+Evidence evidence_of(double a, const Estimate& e, double rtol) {
+  if (!e.finite) return Evidence::rough;
   // Where round-off is as large as the jump of a kink would be, either may be true.
-  if (e.smooth && e.kinked) return View::noisy;
-  if (!e.smooth) return e.kinked ? View::kinked : View::rough;
-  if (!std::isfinite(a)) return View::differs;
+  if (e.smooth && e.kinked) return Evidence::noisy;
+  if (!e.smooth) return e.kinked ? Evidence::kinked : Evidence::rough;
+  if (!std::isfinite(a)) return Evidence::differs;
   const double size = std::max(std::abs(a), std::abs(e.value));
   const double error = std::abs(a - e.value);
   const double tolerance = rtol * size;
-  if (size == 0) return View::zero;
-  if (error <= tolerance && e.uncertainty <= tolerance) return View::agrees;
-  if (size <= 4 * (e.uncertainty + e.hidden) && e.uncertainty <= kInnerRounding * e.noise) return View::zero;
-  if (error > tolerance + 4 * (e.uncertainty + e.hidden)) return View::differs;
-  return e.uncertainty <= 16 * e.noise || e.noise + e.hidden > tolerance ? View::noisy : View::rough;
+  if (size == 0) return Evidence::zero;
+  if (error <= tolerance && e.uncertainty <= tolerance) return Evidence::agrees;
+  if (size <= 4 * (e.uncertainty + e.hidden) && e.uncertainty <= kInnerRounding * e.noise)
+    return Evidence::zero;
+  if (error > tolerance + 4 * (e.uncertainty + e.hidden)) return Evidence::differs;
+  return e.uncertainty <= 16 * e.noise || e.noise + e.hidden > tolerance ? Evidence::noisy : Evidence::rough;
 }
 
-class Judge {
+class WindowSearch {
  public:
-  Judge(Line& line, const Row& row, std::span<const double> slopes, double rtol)
+  WindowSearch(Line& line, const Row& row, std::span<const double> slopes, double rtol)
       : line_(line), row_(row), slopes_(slopes), rtol_(rtol) {}
 
   // Each window's steps are 32 times smaller than the last one's.
   static constexpr int kSmaller = -5;
 
-  Judgement run() {
-    Judgement j = search();
+  Comparison run() {
+    Comparison j = search();
     // A difference of exactly nothing may be all that rounding inside the function leaves of one.
     if (j.verdict == Verdict::fail && j.numeric == 0 && line_.moves_in_leaps(row_, slope_at(0)))
       j.verdict = Verdict::inconclusive;
@@ -60,39 +61,40 @@ class Judge {
     return a;
   }
 
-  Judgement search() {
+  Comparison search() {
     int differing = 0, kinks = 0;
     for (int scale = 0; scale >= kSmallestScale; scale += kSmaller) {
-      const View v = look(scale);
-      if (v == View::agrees) return result(Verdict::pass);
+      const Evidence v = look(scale);
+      if (v == Evidence::agrees) return result(Verdict::pass);
       // Two windows that differ could still both lie above what the function does; no smaller one may then
       // agree.
       if (differing >= 2) return result(Verdict::fail);
-      if (v == View::zero && size_ == 0 && line_.proportional_scale() == 0) return result(Verdict::zero);
-      if (v == View::zero || v == View::noisy) {
+      if (v == Evidence::zero && size_ == 0 && line_.proportional_scale() == 0) return result(Verdict::zero);
+      if (v == Evidence::zero || v == Evidence::noisy) {
         if (kinks >= 3) return kink();
         if (scale < 0)
           for (const int between : {scale + 2, scale + 3}) {
-            const View w = look(between);
-            if (w == View::agrees) return result(Verdict::pass);
-            if (w == View::differs && differing && confirmed()) return result(Verdict::fail);
+            const Evidence w = look(between);
+            if (w == Evidence::agrees) return result(Verdict::pass);
+            if (w == Evidence::differs && differing && confirmed()) return result(Verdict::fail);
           }
         return look_wider(v);
       }
-      differing = v != View::differs ? 0 : differing && confirmed() ? differing + 1 : 1;
+      differing = v != Evidence::differs ? 0 : differing && confirmed() ? differing + 1 : 1;
       if (differing == 1) differs_ = seen_;
-      kinks = v == View::kinked ? kinks + 1 : 0;
+      kinks = v == Evidence::kinked ? kinks + 1 : 0;
       if (kinks == 1) kink_ = line_.estimate(row_, kink_scale_ = scale);
     }
-    return kinks >= 3 ? kink() : look_wider(View::rough);
+    return kinks >= 3 ? kink() : look_wider(Evidence::rough);
   }
 
-  View look(int scale) {
+  Evidence look(int scale) {
     const Estimate e = line_.estimate(row_, scale);
     const std::vector<double>& moved = line_.moved(scale);
     const double a = slope_at(scale);
-    View v = view_of(a, e, rtol_);
-    if ((v == View::differs || v == View::kinked) && line_.steps_over_kink(scale)) v = View::rough;
+    Evidence v = evidence_of(a, e, rtol_);
+    if ((v == Evidence::differs || v == Evidence::kinked) && line_.steps_over_kink(scale))
+      v = Evidence::rough;
     // Reported per unit of the element, or of the direction.
     const double unit = moved.size() == 1 ? moved[0] : std::ldexp(1, scale);
     const double step = moved.size() == 1 ? std::abs(moved[0]) : unit;
@@ -111,40 +113,40 @@ class Judge {
            std::abs(seen_.numeric - differs_->numeric) <= 0.5 * std::abs(seen_.analytic - seen_.numeric);
   }
 
-  Judgement result(Verdict v) const {
-    Judgement j = v == Verdict::fail && differs_        ? *differs_
-                  : v == Verdict::inconclusive && best_ ? *best_
-                                                        : seen_;
+  Comparison result(Verdict v) const {
+    Comparison j = v == Verdict::fail && differs_        ? *differs_
+                   : v == Verdict::inconclusive && best_ ? *best_
+                                                         : seen_;
     j.verdict = v;
     return j;
   }
 
-  Judgement look_wider(View before) {
+  Comparison look_wider(Evidence before) {
     int differing = 0;
     // What a step of ordinary size hides near 0, one in proportion to the element may show.
     if (const int scale = line_.proportional_scale(); scale < 0)
       for (const int closer : {scale, scale - 3}) {
-        const View v = look(closer);
-        if (v == View::agrees) return result(Verdict::pass);
-        if (v != View::differs) break;
+        const Evidence v = look(closer);
+        if (v == Evidence::agrees) return result(Verdict::pass);
+        if (v != Evidence::differs) break;
         if (++differing == 2 && confirmed()) return result(Verdict::fail);
         differs_ = seen_;
       }
     differing = 0;
     for (const int scale : Line::kWider) {
-      const View v = look(scale);
-      if (v == View::agrees) return result(Verdict::pass);
-      if (v != View::differs) {
-        if (v != View::noisy && v != View::zero) break;
+      const Evidence v = look(scale);
+      if (v == Evidence::agrees) return result(Verdict::pass);
+      if (v != Evidence::differs) {
+        if (v != Evidence::noisy && v != Evidence::zero) break;
         continue;
       }
       if (++differing > 1 && confirmed()) return result(Verdict::fail);
       differs_ = seen_;
     }
-    return result(before == View::zero ? Verdict::zero : Verdict::inconclusive);
+    return result(before == Evidence::zero ? Verdict::zero : Verdict::inconclusive);
   }
 
-  Judgement kink() {
+  Comparison kink() {
     const std::vector<double>& moved = line_.moved(kink_scale_);
     const double a = slope_at(kink_scale_);
     const auto [lo, hi] = std::minmax(kink_.left, kink_.right);
@@ -160,18 +162,18 @@ class Judge {
   const Row& row_;
   std::span<const double> slopes_;
   double rtol_;
-  Judgement seen_;
+  Comparison seen_;
   double size_ = 0;
-  std::optional<Judgement> differs_;  ///< the first window that did
-  std::optional<Judgement> best_;     ///< the most certain window
+  std::optional<Comparison> differs_;  ///< the first window that did
+  std::optional<Comparison> best_;     ///< the most certain window
   Estimate kink_;
   int kink_scale_ = 0;
 };
 
 }  // namespace
 
-Judgement judge(Line& line, const Row& row, std::span<const double> slopes, double rtol) {
-  return Judge(line, row, slopes, rtol).run();
+Comparison compare_derivative(Line& line, const Row& row, std::span<const double> slopes, double rtol) {
+  return WindowSearch(line, row, slopes, rtol).run();
 }
 
 }  // namespace tapegrad::gradcheck::detail

@@ -17,9 +17,9 @@ inline bool same_bits(const Tensor& a, const Tensor& b) {
 }
 
 /// Bytes of tensors, to see later whether anybody wrote to them.
-class Witness {
+class Snapshot {
  public:
-  explicit Witness(std::span<const Tensor> tensors) : tensors_(tensors.begin(), tensors.end()) {
+  explicit Snapshot(std::span<const Tensor> tensors) : tensors_(tensors.begin(), tensors.end()) {
     for (const Tensor& t : tensors_) copies_.push_back(t.copy());
   }
   /// The first that was changed, -1 where none was.

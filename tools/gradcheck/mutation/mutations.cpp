@@ -2,7 +2,7 @@
 #include <array>
 #include <string_view>
 
-#include <tapegrad/gradcheck/mutation/faults.h>
+#include <tapegrad/gradcheck/mutation/mutations.h>
 
 #include <fmt/format.h>
 
@@ -25,21 +25,21 @@ constexpr std::array kNames{"none",
                             "not summed",
                             "overwrites",
                             "changes the incoming gradient",
-                            "from stale values",
+                            "from stale saved values",
                             "detached",
                             "formula"};
 
-std::string slip_name(const Site& site, Slip slip) {
-  switch (slip) {
-    case Slip::left:
-      return site.binary ? fmt::format("right of {} forgotten", site.name)
-                         : fmt::format("{} forgotten", site.name);
-    case Slip::right:
-      return fmt::format("left of {} forgotten", site.name);
-    case Slip::off_by_one:
+std::string operator_name(const Site& site, MutationOperator mutation_operator) {
+  switch (mutation_operator) {
+    case MutationOperator::left_operand:
+      return site.binary ? fmt::format("right of {} omitted", site.name)
+                         : fmt::format("{} omitted", site.name);
+    case MutationOperator::right_operand:
+      return fmt::format("left of {} omitted", site.name);
+    case MutationOperator::off_by_one:
       return fmt::format("constant of {} off by one", site.name);
     default:
-      return fmt::format("{} the other way", site.name);
+      return fmt::format("{} inverted", site.name);
   }
 }
 
@@ -49,31 +49,34 @@ std::vector<Site> sites_of(const Formula& f, std::size_t gradient, const void* a
   const std::array<double, tapegrad::detail::kMaxArity> in{0.25, 0.5, 0.75};
   observer() = {};
   observer().sites = &sites;
-  f.slope[gradient](attributes, 1, in.data(), 0.5);
+  f.vjp[gradient](attributes, 1, in.data(), 0.5);
   observer() = {};
   return sites;
 }
 
-void add_formula_faults(std::vector<Fault>& all, const Catalog::Op& op, const Samples& samples) {
+void add_formula_mutations(std::vector<Mutation>& all, const Catalog::Op& op, const Samples& samples) {
   const void* attributes = samples.all().empty() ? nullptr : samples.all()[0].attributes.data();
   for (std::size_t g = 0; g < op.formula->arity; ++g) {
-    if (!op.formula->slope[g] || (op.nondifferentiable_inputs >> g & 1u)) continue;
+    if (!op.formula->vjp[g] || (op.nondifferentiable_inputs >> g & 1u)) continue;
     const std::vector<Site> sites = sites_of(*op.formula, g, attributes);
     for (std::size_t i = 0; i < sites.size(); ++i) {
-      std::vector<Slip> slips{Slip::left, Slip::opposite};
+      std::vector<MutationOperator> mutated{MutationOperator::left_operand, MutationOperator::inverse};
       constexpr std::array<std::string_view, 9> kDecisions{
           "where", "maximum", "minimum", "<", "<=", ">", ">=", "==", "!="};
       if (std::ranges::find(kDecisions, sites[i].name) != kDecisions.end())
-        slips = {Slip::opposite};
+        mutated = {MutationOperator::inverse};
       else if (sites[i].binary)
-        slips.push_back(Slip::right);
-      if (sites[i].constant) slips.push_back(Slip::off_by_one);
-      for (const Slip slip : slips) {
-        std::string text = slip_name(sites[i], slip);
+        mutated.push_back(MutationOperator::right_operand);
+      if (sites[i].constant) mutated.push_back(MutationOperator::off_by_one);
+      for (const MutationOperator mutation_operator : mutated) {
+        std::string text = operator_name(sites[i], mutation_operator);
         text += fmt::format(", operation {}", i + 1);
         if (op.formula->arity > 1) text += fmt::format(" of gradient {}", g);
-        all.push_back(
-            {.kind = FaultKind::formula, .gradient = g, .site = i, .slip = slip, .formula = std::move(text)});
+        all.push_back({.kind = MutationKind::formula,
+                       .gradient = g,
+                       .site = i,
+                       .mutation_operator = mutation_operator,
+                       .formula = std::move(text)});
       }
     }
   }
@@ -81,26 +84,26 @@ void add_formula_faults(std::vector<Fault>& all, const Catalog::Op& op, const Sa
 
 }  // namespace
 
-std::string Fault::kind_name() const {
-  return kind == FaultKind::formula ? formula : kNames[static_cast<std::size_t>(kind)];
+std::string Mutation::kind_name() const {
+  return kind == MutationKind::formula ? formula : kNames[static_cast<std::size_t>(kind)];
 }
 
-std::string Fault::name() const {
+std::string Mutation::name() const {
   constexpr std::array<const char*, 3> kRules{"", ", by the general rule", ", as recorded"};
   return kind_name() + kRules[static_cast<std::size_t>(rule)];
 }
 
 namespace {
 
-/// False for what cannot be planted in such an op at all.
-bool applies(FaultKind kind, const Catalog::Op& op, std::size_t gradients) {
+/// False for a mutation that cannot be applied to such an op.
+bool applies(MutationKind kind, const Catalog::Op& op, std::size_t gradients) {
   switch (kind) {
-    case FaultKind::swapped:
+    case MutationKind::swapped:
       return gradients > 1;
-    case FaultKind::averaged:
-    case FaultKind::not_reduced:  // only elementwise ops stretch their operands
+    case MutationKind::averaged:
+    case MutationKind::not_reduced:  // only elementwise ops broadcast their operands
       return op.formula && op.formula->arity > 1;
-    case FaultKind::stale_saved:
+    case MutationKind::stale_saved:
       return std::ranges::any_of(op.table->saves, [](auto mask) { return mask != 0; });
     default:
       return true;
@@ -122,22 +125,22 @@ std::size_t gradients_of(const Samples& samples) {
 
 }  // namespace
 
-std::vector<Fault> faults_of(const Catalog::Op& op) {
-  std::vector<Fault> all;
+std::vector<Mutation> mutations_of(const Catalog::Op& op) {
+  std::vector<Mutation> all;
   if (op.max_order == 0) return all;
   Samples samples;
   op.samples(samples);
   const std::size_t gradients = gradients_of(samples);
-  for (auto kind = FaultKind::none; kind < FaultKind::formula;
-       kind = static_cast<FaultKind>(static_cast<int>(kind) + 1))
+  for (auto kind = MutationKind::none; kind < MutationKind::formula;
+       kind = static_cast<MutationKind>(static_cast<int>(kind) + 1))
     for (const Rule rule : {Rule::usual, Rule::general, Rule::recorded}) {
       if (rule == Rule::recorded && op.max_order < 2) continue;
       if (!applies(kind, op, gradients)) continue;
-      if (kind == FaultKind::none && rule != Rule::usual) continue;
-      if (kind == FaultKind::detached && rule != Rule::recorded) continue;
+      if (kind == MutationKind::none && rule != Rule::usual) continue;
+      if (kind == MutationKind::detached && rule != Rule::recorded) continue;
       all.push_back({.kind = kind, .rule = rule});
     }
-  if (op.formula) add_formula_faults(all, op, samples);
+  if (op.formula) add_formula_mutations(all, op, samples);
   return all;
 }
 

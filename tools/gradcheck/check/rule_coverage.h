@@ -20,15 +20,15 @@ struct RuleRuns {
 };
 
 /// While it lives, every problem that this thread checks is observed.
-class Reach {
+class RuleCoverage {
  public:
-  Reach();
-  ~Reach();
-  Reach(const Reach&) = delete;
-  Reach& operator=(const Reach&) = delete;
+  RuleCoverage();
+  ~RuleCoverage();
+  RuleCoverage(const RuleCoverage&) = delete;
+  RuleCoverage& operator=(const RuleCoverage&) = delete;
 
   /// That of this thread, or null.
-  static Reach* current();
+  static RuleCoverage* current();
   /// Has the nodes of this thread's active tape run their rules under observation.
   void observe_tape();
   /// Null for an op that no tape had.
@@ -38,16 +38,17 @@ class Reach {
 
  private:
   std::map<const tapegrad::detail::OpTable*, std::unique_ptr<RuleRuns>> all_;
-  Reach* before_;
+  RuleCoverage* before_;
 };
 
-/// A problem that shows its tapes to this thread's Reach.
+/// A problem that shows its tapes to this thread's RuleCoverage.
 class ObservedProblem final : public Problem {
  public:
-  ObservedProblem(const Problem& of, Reach& reach) : Problem(of.inputs()), of_(of), reach_(reach) {}
+  ObservedProblem(const Problem& of, RuleCoverage& coverage)
+      : Problem(of.inputs()), of_(of), coverage_(coverage) {}
   std::vector<Tensor> evaluate(std::span<const Tensor> in) const override {
     std::vector<Tensor> results = of_.evaluate(in);
-    reach_.observe_tape();
+    coverage_.observe_tape();
     return results;
   }
   Tensor leaf(Tape& tape, std::size_t i, const Tensor& value) const override {
@@ -58,7 +59,7 @@ class ObservedProblem final : public Problem {
 
  private:
   const Problem& of_;
-  Reach& reach_;
+  RuleCoverage& coverage_;
 };
 
 }  // namespace tapegrad::gradcheck::detail

@@ -1,4 +1,4 @@
-#include <tapegrad/gradcheck/check/reach.h>
+#include <tapegrad/gradcheck/check/rule_coverage.h>
 #include <tapegrad/graph/node.h>
 
 namespace tapegrad::gradcheck::detail {
@@ -9,7 +9,7 @@ using tapegrad::detail::Node;
 using tapegrad::detail::OpTable;
 using tapegrad::detail::RuleContext;
 
-thread_local Reach* reach = nullptr;
+thread_local RuleCoverage* current_coverage = nullptr;
 
 void run_observed(RuleContext& c) {
   // The table that the node points to is the first member of what observes it.
@@ -22,12 +22,12 @@ void run_observed(RuleContext& c) {
 
 }  // namespace
 
-Reach::Reach() : before_(std::exchange(reach, this)) {}
-Reach::~Reach() { reach = before_; }
+RuleCoverage::RuleCoverage() : before_(std::exchange(current_coverage, this)) {}
+RuleCoverage::~RuleCoverage() { current_coverage = before_; }
 
-Reach* Reach::current() { return reach; }
+RuleCoverage* RuleCoverage::current() { return current_coverage; }
 
-void Reach::observe_tape() {
+void RuleCoverage::observe_tape() {
   const Tape* tape = Tape::current();
   if (!tape) return;
   for (const Node* n : tape->nodes()) {
@@ -43,7 +43,7 @@ void Reach::observe_tape() {
   }
 }
 
-const RuleRuns* Reach::runs_of(const OpTable* table) const {
+const RuleRuns* RuleCoverage::runs_of(const OpTable* table) const {
   const auto found = all_.find(table);
   return found == all_.end() ? nullptr : found->second.get();
 }

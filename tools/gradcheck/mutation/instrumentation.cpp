@@ -4,7 +4,7 @@
 #include <cstring>
 #include <optional>
 
-#include <tapegrad/gradcheck/mutation/planting.h>
+#include <tapegrad/gradcheck/mutation/instrumentation.h>
 #include <tapegrad/graph/vjp.h>
 #include <tapegrad/ops/define.h>
 #include <tapegrad/ops/elementwise/math.h>
@@ -24,60 +24,61 @@ using tapegrad::detail::RuleContext;
 using tapegrad::detail::Saved;
 using tapegrad::detail::TensorAccess;
 
-/// What is planted on this thread.
-struct Planted {
-  const Fault* fault = nullptr;
+/// The mutation that this thread applies to the rules of one op.
+struct Instrumentation {
+  const Mutation* mutation = nullptr;
   const Catalog::Op* op = nullptr;
   OpTable table{};
   bool made_a_difference = false;
 };
-thread_local Planted planted;
+thread_local Instrumentation instrumentation;
 
-// ---- gradients spoilt ----
+// ---- a gradient altered ----
 
-Tensor flat(const Tensor& g) { return reshape(g, {g.size()}); }
+Tensor flattened(const Tensor& g) { return reshape(g, {g.size()}); }
 
-/// Nothing where the fault cannot be made of such a gradient.
-std::optional<Tensor> spoilt(FaultKind kind, const Tensor& g, const RuleContext& c) {
+/// The gradient as the mutation makes it; nothing where the mutation does not apply to a gradient of this
+/// shape.
+std::optional<Tensor> mutated_gradient(MutationKind kind, const Tensor& g, const RuleContext& c) {
   const Shape shape = g.shape();
   const std::int64_t n = g.size();
   const std::int64_t results = c.output_size();
   switch (kind) {
-    case FaultKind::zero:
+    case MutationKind::zero:
       return mul(g, 0);
-    case FaultKind::negated:
+    case MutationKind::negated:
       return neg(g);
-    case FaultKind::doubled:
+    case MutationKind::doubled:
       return mul(g, 2);
-    case FaultKind::slightly_scaled:
+    case MutationKind::slightly_scaled:
       return mul(g, 1 + 1e-6);
-    case FaultKind::single_precision:
+    case MutationKind::single_precision:
       if (g.dtype() != f64) return std::nullopt;
       return cast(cast(g, f32), f64);
-    case FaultKind::one_zeroed: {
+    case MutationKind::one_zeroed: {
       if (n == 0) return std::nullopt;
       std::vector<double> keep(static_cast<std::size_t>(n), 1);
       keep[keep.size() / 2] = 0;
       return mul(g, from_doubles(keep, shape, g.dtype()));
     }
-    case FaultKind::off_by_one: {
+    case MutationKind::off_by_one: {
       if (n < 2) return std::nullopt;
-      const Tensor f = flat(g);
+      const Tensor f = flattened(g);
       return reshape(concat({slice(f, 0, n - 1, n), slice(f, 0, 0, n - 1)}), shape);
     }
-    case FaultKind::transposed:
+    case MutationKind::transposed:
       if (shape.rank() < 2) return std::nullopt;
       return reshape(transpose(g), shape);
-    case FaultKind::without_mean:
+    case MutationKind::without_mean:
       if (n == 0) return std::nullopt;
       return sub(g, mean(g));
-    case FaultKind::averaged:
+    case MutationKind::averaged:
       if (n == 0 || n >= results) return std::nullopt;
       return mul(g, static_cast<double>(n) / static_cast<double>(results));
-    case FaultKind::not_reduced:
+    case MutationKind::not_reduced:
       if (n == 0 || n >= results) return std::nullopt;
       return broadcast_to(g, c.output_shape());
-    case FaultKind::detached:
+    case MutationKind::detached:
       return g.detach();
     default:
       return std::nullopt;
@@ -100,34 +101,34 @@ bool same_values(const RuleContext& c, const Tensor& a, const Tensor& b) {
 
 // ---- the formula, one operation of it altered ----
 
-/// The elements of a tensor, stretched to a shape.
-std::vector<double> stretched(const Tensor& t, const Shape& to) {
+/// The elements of a tensor, broadcast to a shape.
+std::vector<double> broadcast_values(const Tensor& t, const Shape& to) {
   const Pause pause;
   return to_doubles(t.shape() == to ? t.detach() : broadcast_to(t.detach(), to));
 }
 
 Tensor by_formula(RuleContext& c, std::size_t input) {
-  const Formula& f = *planted.op->formula;
-  const Fault& fault = *planted.fault;
+  const Formula& f = *instrumentation.op->formula;
+  const Mutation& mutation = *instrumentation.mutation;
   const Shape shape = c.output_shape();
-  const std::vector<double> gy = stretched(c.grad_output(), shape);
+  const std::vector<double> grad_output = broadcast_values(c.grad_output(), shape);
   const auto mask = c.node().op->saves_for_input(input);
   std::vector<std::vector<double>> in(f.arity);
   for (std::size_t i = 0; i < f.arity; ++i)
-    if (mask >> i & 1u) in[i] = stretched(c.input(i), shape);
+    if (mask >> i & 1u) in[i] = broadcast_values(c.input(i), shape);
   std::vector<double> y;
-  if (mask & kOut) y = stretched(c.output(), shape);
-  std::vector<double> g(gy.size());
+  if (mask & kOut) y = broadcast_values(c.output(), shape);
+  std::vector<double> g(grad_output.size());
   Observer& o = observer();
-  const bool here = fault.kind == FaultKind::formula && fault.gradient == input;
-  o.slip = here ? fault.slip : Slip::none;
-  o.slip_at = here ? fault.site : SIZE_MAX;
+  const bool here = mutation.kind == MutationKind::formula && mutation.gradient == input;
+  o.mutation_operator = here ? mutation.mutation_operator : MutationOperator::none;
+  o.mutated_site = here ? mutation.site : SIZE_MAX;
   for (std::size_t e = 0; e < g.size(); ++e) {
     std::array<double, tapegrad::detail::kMaxArity> x{};
     for (std::size_t i = 0; i < f.arity; ++i)
       if (!in[i].empty()) x[i] = in[i][e];
     o.next = 0;
-    g[e] = f.slope[input](c.attributes(), gy[e], x.data(), y.empty() ? 0 : y[e]);
+    g[e] = f.vjp[input](c.attributes(), grad_output[e], x.data(), y.empty() ? 0 : y[e]);
   }
   o = {};
   const Pause pause;
@@ -187,7 +188,7 @@ struct Aside {
   Node* computed_by;
 };
 
-void run_original(RuleContext& c) { planted.op->table->vjp(c); }
+void run_original(RuleContext& c) { instrumentation.op->table->vjp(c); }
 
 /// Runs the rule for destinations that are empty, and gives what it has put there.
 template <class F>
@@ -239,35 +240,35 @@ std::size_t partner_of(const Parts& parts, std::size_t k) {
   return k;
 }
 
-void differs_if(bool yes) { planted.made_a_difference |= yes; }
+void differs_if(bool yes) { instrumentation.made_a_difference |= yes; }
 
-void run_planted(RuleContext& c) {
-  const Fault& fault = *planted.fault;
-  if (rule_in_use(c) != fault.rule) return run_original(c);
-  switch (fault.kind) {
-    case FaultKind::none:
-    case FaultKind::formula: {
-      if (!planted.op->formula) return run_original(c);
+void run_mutated(RuleContext& c) {
+  const Mutation& mutation = *instrumentation.mutation;
+  if (rule_in_use(c) != mutation.rule) return run_original(c);
+  switch (mutation.kind) {
+    case MutationKind::none:
+    case MutationKind::formula: {
+      if (!instrumentation.op->formula) return run_original(c);
       for (std::size_t i = 0; i < c.inputs(); ++i)
         if (c.needs_grad(i)) {
           const Tensor g = by_formula(c, i);
-          if (fault.kind == FaultKind::formula && fault.gradient == i) {
-            const Fault unaltered;
-            planted.fault = &unaltered;
+          if (mutation.kind == MutationKind::formula && mutation.gradient == i) {
+            const Mutation unaltered;
+            instrumentation.mutation = &unaltered;
             const Tensor right = by_formula(c, i);
-            planted.fault = &fault;
+            instrumentation.mutation = &mutation;
             differs_if(!same_values(c, right, g));
           }
           c.add(i, g);
         }
       return;
     }
-    case FaultKind::stale_saved: {
+    case MutationKind::stale_saved: {
       const StaleValues stale(c.node());
       differs_if(stale.changed());
       return run_original(c);
     }
-    case FaultKind::mutates_incoming: {
+    case MutationKind::mutates_incoming: {
       Tensor g = c.grad_output();  // before the rule takes it
       run_original(c);
       if (g.size() == 0) return;
@@ -278,14 +279,14 @@ void run_planted(RuleContext& c) {
       });
       return;
     }
-    case FaultKind::overwrites:
+    case MutationKind::overwrites:
       return run_apart(c, [&](std::size_t i, Parts& parts, std::size_t k) {
         Node& to = *c.node().edges()[i].node;
         differs_if(to.has_gradient());
         to.drop_gradient();
         c.add(i, *parts[k]);
       });
-    case FaultKind::swapped:
+    case MutationKind::swapped:
       return run_apart(c, [&](std::size_t i, Parts& parts, std::size_t k) {
         const std::size_t other = partner_of(parts, k);
         const bool can = other != k;
@@ -294,10 +295,10 @@ void run_planted(RuleContext& c) {
       });
     default:
       return run_apart(c, [&](std::size_t i, Parts& parts, std::size_t k) {
-        const std::optional<Tensor> bad = spoilt(fault.kind, *parts[k], c);
+        const std::optional<Tensor> bad = mutated_gradient(mutation.kind, *parts[k], c);
         if (bad)
-          differs_if(fault.kind == FaultKind::detached ? parts[k]->tracked()
-                                                       : !same_values(c, *parts[k], *bad));
+          differs_if(mutation.kind == MutationKind::detached ? parts[k]->tracked()
+                                                             : !same_values(c, *parts[k], *bad));
         c.add(i, bad ? *bad : *parts[k]);
       });
   }
@@ -305,21 +306,21 @@ void run_planted(RuleContext& c) {
 
 }  // namespace
 
-PlantedProblem::PlantedProblem(const Problem& of, const Catalog::Op& op, const Fault& fault)
+MutatedProblem::MutatedProblem(const Problem& of, const Catalog::Op& op, const Mutation& mutation)
     : Problem(of.inputs()), of_(of) {
-  planted = {&fault, &op, *op.table, false};
-  planted.table.vjp = &run_planted;
+  instrumentation = {&mutation, &op, *op.table, false};
+  instrumentation.table.vjp = &run_mutated;
 }
 
-PlantedProblem::~PlantedProblem() { planted = {}; }
+MutatedProblem::~MutatedProblem() { instrumentation = {}; }
 
-bool PlantedProblem::made_a_difference() const { return planted.made_a_difference; }
+bool MutatedProblem::made_a_difference() const { return instrumentation.made_a_difference; }
 
-std::vector<Tensor> PlantedProblem::evaluate(std::span<const Tensor> in) const {
+std::vector<Tensor> MutatedProblem::evaluate(std::span<const Tensor> in) const {
   std::vector<Tensor> results = of_.evaluate(in);
   if (const Tape* tape = Tape::current())
     for (const Node* n : tape->nodes())
-      if (n->op == planted.op->table) const_cast<Node*>(n)->op = &planted.table;
+      if (n->op == instrumentation.op->table) const_cast<Node*>(n)->op = &instrumentation.table;
   return results;
 }
 

@@ -4,15 +4,15 @@
 #include <span>
 #include <vector>
 
-#include <tapegrad/gradcheck/mutation/faults.h>
+#include <tapegrad/gradcheck/mutation/mutations.h>
 
 namespace tapegrad::gradcheck::detail {
 
-/// A problem whose nodes of one op have a faulty rule.
-class PlantedProblem final : public Problem {
+/// A problem in which a mutation is applied to the rules of one op.
+class MutatedProblem final : public Problem {
  public:
-  PlantedProblem(const Problem& of, const Catalog::Op& op, const Fault& fault);
-  ~PlantedProblem() override;
+  MutatedProblem(const Problem& of, const Catalog::Op& op, const Mutation& mutation);
+  ~MutatedProblem() override;
   std::vector<Tensor> evaluate(std::span<const Tensor> in) const override;
   Tensor leaf(Tape& tape, std::size_t i, const Tensor& value) const override {
     return of_.leaf(tape, i, value);
@@ -21,7 +21,7 @@ class PlantedProblem final : public Problem {
 
   std::vector<std::uint8_t> branches(std::span<const Tensor> in) const override { return of_.branches(in); }
 
-  /// True once the fault has made a gradient differ.
+  /// True once the mutation has made a gradient differ.
   bool made_a_difference() const;
 
  private:

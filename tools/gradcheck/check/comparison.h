@@ -7,7 +7,7 @@
 namespace tapegrad::gradcheck::detail {
 
 /// The verdict on one derivative, with the numbers of the window of steps that decided.
-struct Judgement {
+struct Comparison {
   Verdict verdict = Verdict::inconclusive;
   double analytic = 0;
   double numeric = 0;
@@ -16,6 +16,6 @@ struct Judgement {
 };
 
 /// Compares the derivative of a row along a line with its analytic value, the sum of slopes[k] * move k.
-Judgement judge(Line& line, const Row& row, std::span<const double> slopes, double rtol);
+Comparison compare_derivative(Line& line, const Row& row, std::span<const double> slopes, double rtol);
 
 }  // namespace tapegrad::gradcheck::detail

@@ -2,7 +2,7 @@
 #include <limits>
 
 #include <tapegrad/gradcheck/check/derivatives.h>
-#include <tapegrad/gradcheck/check/witness.h>
+#include <tapegrad/gradcheck/check/snapshot.h>
 #include <tapegrad/ops/loops/parallel.h>
 
 #include <fmt/format.h>
@@ -53,10 +53,10 @@ class Guarded {
   Tensor block_, inner_;
 };
 
-class Surroundings {
+class Isolation {
  public:
-  Surroundings(Session& s, const Problem& problem)
-      : session_(s), problem_(problem), wanted_(problem.wanted()) {
+  Isolation(Session& s, const Problem& problem)
+      : session_(s), problem_(problem), grad_inputs_(problem.grad_inputs()) {
     const Pause pause;
     for (const Tensor& r : problem.evaluate(problem.values()))
       weights_.push_back(random_weights(r.shape(), r.dtype(), s.generator));
@@ -72,7 +72,7 @@ class Surroundings {
  private:
   /// Results, then gradients.
   Tensors outcome(const Tensors& at, const Tensors& weights, Rule rule) const {
-    Recording recording(problem_, at, wanted_);
+    Recording recording(problem_, at, grad_inputs_);
     Tensors all = recording.results();
     for (Tensor& g : recording.vjp(weights, rule)) all.push_back(std::move(g));
     return all;
@@ -83,7 +83,7 @@ class Surroundings {
       if (!same_bits(a[i], b[i])) {
         const bool result = i < weights_.size();
         return session_.fail(1, fmt::format("{}, {}", what, describe(rule)),
-                             result ? "result" : problem_.inputs()[wanted_[i - weights_.size()]].name,
+                             result ? "result" : problem_.inputs()[grad_inputs_[i - weights_.size()]].name,
                              message);
       }
   }
@@ -121,12 +121,12 @@ class Surroundings {
 
   Session& session_;
   const Problem& problem_;
-  std::vector<std::size_t> wanted_;
+  std::vector<std::size_t> grad_inputs_;
   Tensors weights_;
 };
 
 }  // namespace
 
-void check_surroundings(Session& s, const Problem& problem) { Surroundings(s, problem).run(); }
+void check_isolation(Session& s, const Problem& problem) { Isolation(s, problem).run(); }
 
 }  // namespace tapegrad::gradcheck::detail

@@ -1,0 +1,55 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include <tapegrad/gradcheck/catalog.h>
+#include <tapegrad/gradcheck/check/problem.h>
+
+/// The mutations that the self-test applies to the backward rules of operations, to see whether the checker
+/// finds them.
+namespace tapegrad::gradcheck::detail {
+
+enum class MutationKind : std::uint8_t {
+  none,  ///< the formula in the observed number type, unaltered: the checker must find nothing
+  zero,
+  negated,
+  doubled,
+  slightly_scaled,  ///< by 1 + 1e-6
+  single_precision,
+  one_zeroed,
+  off_by_one,  ///< every element moved on by one
+  transposed,
+  without_mean,      ///< its mean is missing
+  swapped,           ///< the gradients of two inputs of one shape
+  averaged,          ///< over what should be summed for a broadcast operand
+  not_reduced,       ///< not summed for a broadcast operand
+  overwrites,        ///< what the input's gradient was before
+  mutates_incoming,  ///< it writes to the incoming gradient
+  stale_saved,       ///< the saved values are others than those of the forward pass
+  detached,          ///< the recorded gradient has the value, and no derivative
+  formula,           ///< one operation of the formula is replaced, see MutationOperator
+};
+
+struct Mutation {
+  MutationKind kind = MutationKind::none;
+  /// Only this one of the op's rules has it.
+  Rule rule = Rule::usual;
+  // Of a formula:
+  std::size_t gradient = 0;  ///< of which input
+  std::size_t site = 0;
+  MutationOperator mutation_operator = MutationOperator::none;
+  std::string formula{};  ///< "sin omitted"
+
+  /// "doubled, as recorded".
+  std::string name() const;
+  /// "doubled".
+  std::string kind_name() const;
+};
+
+/// All mutations that can be applied to an op, whether they make a difference there or not.
+std::vector<Mutation> mutations_of(const Catalog::Op& op);
+
+}  // namespace tapegrad::gradcheck::detail

@@ -2,6 +2,7 @@
 #include <array>
 #include <bit>
 #include <cmath>
+#include <iterator>
 #include <limits>
 #include <type_traits>
 #include <vector>
@@ -120,7 +121,10 @@ std::size_t size_of(Element element) {
 }
 
 Element element_of(Dtype dtype) {
-  return dtype == Dtype::f32 ? Element::f32 : dtype == Dtype::f64 ? Element::f64 : Element::i64;
+  // In the order of Dtype.
+  static constexpr Element kElements[] = {Element::f32, Element::f64, Element::i64};
+  static_assert(std::size(kElements) == std::size(kDtypes));
+  return kElements[static_cast<std::size_t>(dtype)];
 }
 
 Tensor read_elements(ByteSource& source, const Shape& shape, Element element, bool big_endian) {

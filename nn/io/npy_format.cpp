@@ -224,8 +224,11 @@ Tensor read(files::ByteSource& source) {
 }
 
 std::string header_of(const Tensor& tensor) {
-  const char* type = tensor.dtype() == f32 ? "<f4" : tensor.dtype() == f64 ? "<f8" : "<i8";
-  std::string text = fmt::format("{{'descr': '{}', 'fortran_order': False, 'shape': ({}{}), }}", type,
+  const auto* type = std::ranges::find(kTypes, files::element_of(tensor.dtype()), &Type::element);
+  if (type == std::end(kTypes))
+    throw ArgumentError(
+        fmt::format("save_npy: NumPy has no type for elements of {}", name_of(tensor.dtype())));
+  std::string text = fmt::format("{{'descr': '<{}', 'fortran_order': False, 'shape': ({}{}), }}", type->name,
                                  fmt::join(tensor.shape().dims(), ", "), tensor.rank() == 1 ? "," : "");
   // The elements start at a multiple of 64 bytes, for programs that map the file into memory.
   constexpr std::size_t kFixed = 10;

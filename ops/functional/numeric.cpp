@@ -187,9 +187,9 @@ class Surroundings {
       const double above = value_with(input, element, up);
       const double below = value_with(input, element, down);
       put(input, element, x);
-      // In f32 the points are rounded by a noticeable part of the step.
-      const double distance =
-          dtype_of<T> == f64 ? 2 * h_ : static_cast<double>(up) - static_cast<double>(down);
+      // In less than double the points are rounded by a noticeable part of the step.
+      constexpr bool rounded = epsilon_of(dtype_of<T>) > epsilon_of(f64);
+      const double distance = rounded ? static_cast<double>(up) - static_cast<double>(down) : 2 * h_;
       return (above - below) / distance;
     });
   }

@@ -151,17 +151,17 @@ BOOST_AUTO_TEST_CASE(a_module_of_your_own_with_mini_batches_and_clipping) {
   const nn::Dataset data(randn({60, 20}, rng), randn({60, 1}, rng));
   const auto epoch = [&](std::uint64_t number) {
     const nn::DataLoader loader(data, {.batch = 10});
-    std::uint64_t simd_for = 0;
+    std::uint64_t in_steps = 0;
     std::uint64_t before = allocations.load();
     for (const nn::Batch& batch : loader.epoch(number)) {
       Tape tape;
       Gradients g = tape.backward(mse_loss(net(batch.x), batch.t));
       clip_global_norm(g, 1);
       momentum.step(g);
-      simd_for += allocations.load() - before;
+      in_steps += allocations.load() - before;
       before = allocations.load();
     }
-    return simd_for;
+    return in_steps;
   };
   epoch(0);
   BOOST_TEST(epoch(1) == 0);

@@ -15,7 +15,7 @@ double natural_step(double x, double max_step) {
 Base::Base(std::span<const Tensor> results) : values(to_doubles(results)) {
   for (const Tensor& r : results) {
     const auto n = static_cast<std::size_t>(r.size());
-    const double ulp = r.dtype() == f32 ? 0x1p-23 : 0x1p-52;
+    const double ulp = epsilon_of(r.dtype());
     double largest = 0;
     for (const double x : to_doubles(r)) largest = std::max(largest, std::isfinite(x) ? std::abs(x) : 0);
     epsilon.insert(epsilon.end(), n, ulp);
@@ -43,11 +43,10 @@ namespace {
 /// precision.
 double exact_move(double x, double by, Dtype dtype) {
   const double largest = std::max(std::abs(x), std::abs(by)) * 2;
-  const double ulp =
-      dtype == Dtype::f64
-          ? std::nextafter(largest, std::numeric_limits<double>::infinity()) - largest
-          : std::nextafterf(static_cast<float>(largest), std::numeric_limits<float>::infinity()) -
-                static_cast<float>(largest);
+  const double ulp = visit_floating(dtype, [&]<class T> {
+    const T from = static_cast<T>(largest);
+    return static_cast<double>(std::nextafter(from, std::numeric_limits<T>::infinity()) - from);
+  });
   const double grid = ulp * (1 << (Line::kWideSteps - 1));
   const double rounded = std::round(by / grid) * grid;
   return rounded != 0 ? rounded : std::copysign(grid, by);

@@ -62,7 +62,7 @@ class Properties {
     double largest = 0;
     for (const double x : size) largest = std::max(largest, std::isfinite(x) ? std::abs(x) : 0);
     largest = std::max(largest, scale * largest_);
-    const double unit = at_[grad_inputs_[k]].dtype() == f32 ? 0x1p-23 : 0x1p-52;
+    const double unit = epsilon_of(at_[grad_inputs_[k]].dtype());
     for (std::size_t e = 0; e < got.size(); ++e) {
       const double tolerance = unit * (1e5 * std::abs(size[e]) + 1e3 * largest);
       if (std::abs(got[e] - expected[e]) <= tolerance || got[e] == expected[e]) continue;

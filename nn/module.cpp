@@ -5,7 +5,7 @@
 #include <typeinfo>
 
 #include <tapegrad/graph/errors.h>
-#include <tapegrad/nn/hook.h>
+#include <tapegrad/nn/layer.h>
 #include <tapegrad/nn/module.h>
 #include <tapegrad/optim/state.h>
 
@@ -18,7 +18,8 @@ Visitor::~Visitor() = default;
 void Visitor::parameter(std::string_view, Parameter&) {}
 void Visitor::buffer(std::string_view, Buffer&) {}
 void Visitor::generator(std::string_view, Generator&) {}
-void Visitor::module(std::string_view, Module&) {}
+void Visitor::module(std::string_view, ModuleBase&) {}
+TensorVisitor::~TensorVisitor() = default;
 
 detail::PoolString Visitor::indexed(std::string_view name, std::size_t index) {
   detail::PoolString text(name);
@@ -28,7 +29,7 @@ detail::PoolString Visitor::indexed(std::string_view name, std::size_t index) {
 
 namespace {
 
-std::string class_of(const Module& m) {
+std::string class_of(const ModuleBase& m) {
   int status = 0;
   const std::unique_ptr<char, void (*)(void*)> name(
       abi::__cxa_demangle(typeid(m).name(), nullptr, nullptr, &status), std::free);
@@ -44,7 +45,7 @@ struct Members final : Visitor {
   Named<Parameter> parameters;
   Named<Buffer> buffers;
   Named<Generator> generators;
-  Named<Module> modules;
+  Named<ModuleBase> modules;
   /// What state() holds, in order: an index into buffers, or into parameters.
   struct Entry {
     bool is_buffer;
@@ -53,10 +54,10 @@ struct Members final : Visitor {
   std::vector<Entry> entries;
 
   // visit is not const, as it hands out members to change, but changes nothing itself.
-  explicit Members(const Module& m) { walk({}, const_cast<Module&>(m)); }
+  explicit Members(const ModuleBase& m) { walk({}, const_cast<ModuleBase&>(m)); }
 
  private:
-  void walk(std::string_view name, Module& m) {
+  void walk(std::string_view name, ModuleBase& m) {
     if (!seen_.insert(&m).second) return;
     modules.emplace_back(path(name), &m);
     const std::string before = prefix_;
@@ -84,10 +85,10 @@ struct Members final : Visitor {
   void generator(std::string_view name, Generator& g) override {
     generators.emplace_back(unique_path(name), &g);
   }
-  void module(std::string_view name, Module& m) override { walk(name, m); }
+  void module(std::string_view name, ModuleBase& m) override { walk(name, m); }
 
   std::string prefix_;
-  std::set<const Module*> seen_;
+  std::set<const ModuleBase*> seen_;
   std::set<std::string> names_;
 };
 
@@ -116,10 +117,10 @@ namespace {
 
 /// Looks for a module among the members of another, and below them where `deep`.
 struct NameFinder final : Visitor {
-  NameFinder(const Module* wanted, detail::PoolString& out, bool search_below)
+  NameFinder(const ModuleBase* wanted, detail::PoolString& out, bool search_below)
       : target(wanted), name(out), deep(search_below) {}
 
-  void module(std::string_view n, Module& m) override {
+  void module(std::string_view n, ModuleBase& m) override {
     if (found) return;
     if (&m == target) {
       name += n;
@@ -133,7 +134,7 @@ struct NameFinder final : Visitor {
     }
   }
 
-  const Module* target;
+  const ModuleBase* target;
   detail::PoolString& name;
   bool deep;
   bool found = false;
@@ -141,43 +142,31 @@ struct NameFinder final : Visitor {
 
 }  // namespace
 
-void Module::find_name(const void* module, const void* outer, detail::PoolString& name) {
+void ModuleBase::find_name(const void* module, const void* outer, detail::PoolString& name) {
   if (!outer) return;
   // As a rule it is a direct member; a parent may also call one further down.
   for (const bool deep : {false, true}) {
-    NameFinder finder(static_cast<const Module*>(module), name, deep);
-    const_cast<Module*>(static_cast<const Module*>(outer))->visit(finder);
+    NameFinder finder(static_cast<const ModuleBase*>(module), name, deep);
+    const_cast<ModuleBase*>(static_cast<const ModuleBase*>(outer))->visit(finder);
     if (finder.found) return;
   }
 }
 
-// ---- Module ----
+// ---- ModuleBase ----
 
-Module::~Module() = default;
+template class Layer<Tensor(const Tensor&)>;
 
-void Module::visit(Visitor&) {}
+ModuleBase::~ModuleBase() = default;
 
-Tensor Module::forward(const Tensor&) {
-  throw Error(fmt::format("{}: it does not override forward(const Tensor&), so it cannot be called",
-                          class_of(*this)));
-}
+void ModuleBase::visit(Visitor&) {}
 
-Tensor Module::operator()(const Tensor& x) { return call(*this, {}, x); }
-
-Tensor Module::call(Module& module, std::string_view name, const Tensor& x) {
-  const NameScope inside(name, &module, &find_name);
-  Tensor y = module.forward(x);
-  Hook::report(module, y);
-  return y;
-}
-
-std::unique_ptr<Module> Module::new_like() const {
+std::unique_ptr<ModuleBase> ModuleBase::new_like() const {
   throw Error(
       fmt::format("clone: {} cannot be cloned; override new_like() to return a new {} of the same structure",
                   class_of(*this), class_of(*this)));
 }
 
-std::vector<std::pair<std::string, Parameter>> Module::parameters() const {
+std::vector<std::pair<std::string, Parameter>> ModuleBase::parameters() const {
   std::vector<std::pair<std::string, Parameter>> list;
   for_each_value(Members(*this), [&](const std::string& name, const Tensor&, Parameter* p, Buffer*) {
     if (p) list.emplace_back(name, *p);
@@ -185,7 +174,7 @@ std::vector<std::pair<std::string, Parameter>> Module::parameters() const {
   return list;
 }
 
-std::vector<std::pair<std::string, Tensor>> Module::buffers() const {
+std::vector<std::pair<std::string, Tensor>> ModuleBase::buffers() const {
   std::vector<std::pair<std::string, Tensor>> list;
   for_each_value(Members(*this), [&](const std::string& name, const Tensor& value, Parameter*, Buffer* b) {
     if (b) list.emplace_back(name, value);
@@ -193,21 +182,21 @@ std::vector<std::pair<std::string, Tensor>> Module::buffers() const {
   return list;
 }
 
-std::int64_t Module::parameter_count() const {
+std::int64_t ModuleBase::parameter_count() const {
   std::int64_t count = 0;
   for (const auto& [name, parameter] : parameters()) count += parameter.size();
   return count;
 }
 
-void Module::train(bool on) {
+void ModuleBase::train(bool on) {
   for (const auto& [name, module] : Members(*this).modules) module->training_ = on;
 }
 
-void Module::freeze(bool frozen) {
+void ModuleBase::freeze(bool frozen) {
   for (auto& [name, parameter] : parameters()) parameter.freeze(frozen);
 }
 
-State Module::state() const {
+State ModuleBase::state() const {
   State state;
   for_each_value(Members(*this), [&](const std::string& name, const Tensor& value, Parameter*, Buffer*) {
     state.emplace_back(name, value.copy());
@@ -215,7 +204,7 @@ State Module::state() const {
   return state;
 }
 
-void Module::load_state(const State& state) {
+void ModuleBase::load_state(const State& state) {
   State own;
   std::vector<std::pair<Parameter*, Buffer*>> members;
   for_each_value(Members(*this), [&](const std::string& name, const Tensor& value, Parameter* p, Buffer* b) {
@@ -238,7 +227,7 @@ void Module::load_state(const State& state) {
 namespace {
 
 template <class T>
-void require_same_names(const Module& m, const Members::Named<T>& from, const Members::Named<T>& to) {
+void require_same_names(const ModuleBase& m, const Members::Named<T>& from, const Members::Named<T>& to) {
   const auto same = [](const auto& a, const auto& b) { return a.first == b.first; };
   if (!std::equal(from.begin(), from.end(), to.begin(), to.end(), same))
     throw Error(
@@ -247,18 +236,16 @@ void require_same_names(const Module& m, const Members::Named<T>& from, const Me
 
 }  // namespace
 
-std::unique_ptr<Module> Module::clone() const {
-  std::unique_ptr<Module> copy = new_like();
-  if (!copy) throw Error(fmt::format("clone: new_like() of {} gave nothing", class_of(*this)));
+std::unique_ptr<ModuleBase> ModuleBase::clone() const {
+  std::unique_ptr<ModuleBase> copy = new_like();
+  if (!copy) detail::throw_other_class(*this, nullptr);
   const Members from(*this);
   const Members to(*copy);
   require_same_names(*this, from.modules, to.modules);
   for (std::size_t i = 0; i < from.modules.size(); ++i) {
-    const Module& original = *from.modules[i].second;
-    const Module& twin = *to.modules[i].second;
-    if (typeid(original) != typeid(twin))
-      throw Error(fmt::format("clone: new_like() of {} gave {}; override it in that class too",
-                              class_of(original), class_of(twin)));
+    const ModuleBase& original = *from.modules[i].second;
+    const ModuleBase& twin = *to.modules[i].second;
+    if (typeid(original) != typeid(twin)) detail::throw_other_class(original, &twin);
   }
   require_same_names(*this, from.parameters, to.parameters);
   require_same_names(*this, from.buffers, to.buffers);
@@ -285,3 +272,8 @@ std::unique_ptr<Module> Module::clone() const {
 }
 
 }  // namespace tapegrad::nn
+
+void tapegrad::detail::throw_other_class(const nn::ModuleBase& module, const nn::ModuleBase* made) {
+  throw Error(fmt::format("clone: new_like() of {} gave {}; override it in that class too",
+                          nn::class_of(module), made ? nn::class_of(*made) : "nothing"));
+}

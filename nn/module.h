@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -15,40 +16,36 @@
 #include <tapegrad/nn/visitor.h>
 
 namespace tapegrad::nn {
+class ModuleBase;
+}
 
-/// A part of a network, or all of it: parameters, buffers and further modules, with a function of one tensor.
-/// One of your own:
+namespace tapegrad::detail {
+[[noreturn]] TAPEGRAD_API void throw_other_class(const nn::ModuleBase& module, const nn::ModuleBase* made);
+}
+
+namespace tapegrad::nn {
+
+template <class Signature>
+class Layer;
+
+/// What all parts of a network have in common: parameters, buffers and further modules. What a part computes
+/// is in Layer (layer.h), from which layers derive; a part that only holds others derives from this.
 ///
-///     class TwoLayer : public nn::Module {
-///      public:
-///       TwoLayer(std::int64_t in, std::int64_t hidden, std::int64_t out, Generator& rng)
-///           : fc1_(in, hidden, rng), fc2_(hidden, out, rng) {}
-///       void visit(nn::Visitor& v) override { v("fc1", fc1_); v("fc2", fc2_); }
-///       Tensor forward(const Tensor& x) override { return fc2_(relu(fc1_(x))); }
-///
-///      private:
-///       nn::Affine fc1_, fc2_;
-///     };
-///
-/// All that the library knows of it comes from visit, when it is needed: nothing is registered, so a module
-/// may be moved at any time. It is copied by clone() only, never by accident.
+/// All that the library knows of a module comes from visit, when it is needed: nothing is registered, so a
+/// module may be moved at any time. It is copied by clone() only, never by accident.
 ///
 /// Threads may evaluate one module at once; training it changes buffers and generators, which is for one
 /// thread.
-class TAPEGRAD_API Module {
+class TAPEGRAD_API ModuleBase {
  public:
-  virtual ~Module();
-  Module(const Module&) = delete;
-  Module& operator=(const Module&) = delete;
+  virtual ~ModuleBase();
+  ModuleBase(const ModuleBase&) = delete;
+  ModuleBase& operator=(const ModuleBase&) = delete;
 
-  /// Names each Parameter, Buffer, Generator and Module that is a member, always the same ones in the same
+  /// Names each Parameter, Buffer, Generator and module that is a member, always the same ones in the same
   /// order, and does nothing else: it is called often, also by several threads at once.
   virtual void visit(Visitor& v);
 
-  /// The function itself; call the module to run it. Throws Error unless overridden.
-  virtual Tensor forward(const Tensor& x);
-  /// forward(x) inside scope(), seen by the hooks there are.
-  Tensor operator()(const Tensor& x);
   /// A scope in which messages speak of this module: `affine 'net.fc2'`. The name is the one under which the
   /// module whose scope is open around this one visits it; a module that is called by itself has none. For
   /// functions other than forward, which open it themselves: `const NameScope inside = scope();`
@@ -77,32 +74,49 @@ class TAPEGRAD_API Module {
 
   /// An independent module with the same values, modes, buffers and generators. Parameters that are shared
   /// within this module are shared within the clone. Throws Error where a module does not override new_like().
-  std::unique_ptr<Module> clone() const;
+  std::unique_ptr<ModuleBase> clone() const;
   /// A module of the same class and structure, with any values, for clone() to fill in:
   ///
-  ///     std::unique_ptr<Module> new_like() const override { return std::make_unique<MyNet>(arguments); }
+  ///     std::unique_ptr<nn::ModuleBase> new_like() const override {
+  ///       return std::make_unique<MyNet>(arguments);
+  ///     }
   ///
   /// Settings that visit does not name are for new_like() to pass on. Throws Error unless overridden.
-  virtual std::unique_ptr<Module> new_like() const;
+  virtual std::unique_ptr<ModuleBase> new_like() const;
 
  protected:
-  Module() noexcept = default;
-  Module(Module&&) noexcept = default;
-  Module& operator=(Module&&) noexcept = default;
-  /// module(x) for a module that knows under which name it calls another, which need not be searched then.
-  static Tensor call(Module& module, std::string_view name, const Tensor& x);
+  ModuleBase() noexcept = default;
+  ModuleBase(ModuleBase&&) noexcept = default;
+  ModuleBase& operator=(ModuleBase&&) noexcept = default;
+  /// layer(a...) for a module that knows under which name it calls another, which need not be searched then.
+  template <class R, class... A>
+  static R call(Layer<R(A...)>& layer, std::string_view name, std::type_identity_t<A>... a) {
+    return layer.run(name, std::forward<A>(a)...);
+  }
 
  private:
+  template <class Signature>
+  friend class Layer;
   static void find_name(const void* module, const void* outer, detail::PoolString& name);
 
   bool training_ = true;
 };
 
-/// An independent copy of a module as its own class; see Module::clone.
+/// An independent copy of a module as its own class; see ModuleBase::clone.
 template <class M>
 std::unique_ptr<M> clone(const M& module) {
   // clone() has checked that the copy is of the module's dynamic class.
-  return std::unique_ptr<M>(static_cast<M*>(module.clone().release()));
+  return std::unique_ptr<M>(static_cast<M*>(static_cast<const ModuleBase&>(module).clone().release()));
+}
+
+/// new_like() of a member, as the member's class: for the new_like() of a module that holds others by pointer.
+template <class M>
+std::unique_ptr<M> new_like(const M& module) {
+  std::unique_ptr<ModuleBase> made = module.new_like();
+  auto* const typed = dynamic_cast<M*>(made.get());
+  if (!typed) detail::throw_other_class(module, made.get());
+  static_cast<void>(made.release());
+  return std::unique_ptr<M>(typed);
 }
 
 }  // namespace tapegrad::nn

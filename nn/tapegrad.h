@@ -17,9 +17,11 @@
 #include <tapegrad/nn/init.h>
 #include <tapegrad/nn/io/npy.h>
 #include <tapegrad/nn/io/serialize.h>
+#include <tapegrad/nn/layer.h>
 #include <tapegrad/nn/layers/layers.h>
 #include <tapegrad/nn/losses.h>
 #include <tapegrad/nn/module.h>
+#include <tapegrad/nn/tensors.h>
 #include <tapegrad/nn/train/evaluate.h>
 #include <tapegrad/nn/train/metrics.h>
 #include <tapegrad/nn/train/progress.h>

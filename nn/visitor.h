@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <memory>
 #include <optional>
@@ -14,7 +15,7 @@
 
 namespace tapegrad::nn {
 
-class Module;
+class ModuleBase;
 
 /// A tensor that belongs to a module and is not trained, such as a running mean. Whatever is assigned to it
 /// loses its history, so that it never holds on to a tape nor becomes stale.
@@ -24,7 +25,7 @@ class Buffer : public Tensor {
   Buffer(const Tensor& value) noexcept : Tensor(value.detach()) {}
 };
 
-/// What Module::visit hands a module's members to, each with its name. It is for the library to implement,
+/// What ModuleBase::visit hands a module's members to, each with its name. It is for the library to implement,
 /// and for tools that walk modules.
 class TAPEGRAD_API Visitor {
  public:
@@ -33,7 +34,7 @@ class TAPEGRAD_API Visitor {
   void operator()(std::string_view name, Parameter& member) { parameter(name, member); }
   void operator()(std::string_view name, Buffer& member) { buffer(name, member); }
   void operator()(std::string_view name, Generator& member) { generator(name, member); }
-  void operator()(std::string_view name, Module& member) { module(name, member); }
+  void operator()(std::string_view name, ModuleBase& member) { module(name, member); }
   /// A member that may be absent.
   template <class T>
   void operator()(std::string_view name, std::unique_ptr<T>& member) {
@@ -48,6 +49,10 @@ class TAPEGRAD_API Visitor {
     if (member) (*this)(name, *member);
   }
   /// Members called name.0, name.1, ...
+  template <class T, std::size_t N>
+  void operator()(std::string_view name, std::array<T, N>& members) {
+    for (std::size_t i = 0; i < N; ++i) (*this)(std::string_view(indexed(name, i)), members[i]);
+  }
   template <class T>
   void operator()(std::string_view name, std::vector<T>& members) {
     for (std::size_t i = 0; i < members.size(); ++i) (*this)(std::string_view(indexed(name, i)), members[i]);
@@ -57,7 +62,7 @@ class TAPEGRAD_API Visitor {
   virtual void parameter(std::string_view name, Parameter& member);
   virtual void buffer(std::string_view name, Buffer& member);
   virtual void generator(std::string_view name, Generator& member);
-  virtual void module(std::string_view name, Module& member);
+  virtual void module(std::string_view name, ModuleBase& member);
 
  private:
   static detail::PoolString indexed(std::string_view name, std::size_t index);

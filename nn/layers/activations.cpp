@@ -17,10 +17,10 @@ template class Activation<silu>;
 template class Activation<identity>;
 
 Tensor LeakyRelu::forward(const Tensor& x) { return leaky_relu(x, slope_); }
-std::unique_ptr<Module> LeakyRelu::new_like() const { return std::make_unique<LeakyRelu>(slope_); }
+std::unique_ptr<ModuleBase> LeakyRelu::new_like() const { return std::make_unique<LeakyRelu>(slope_); }
 
 Tensor Elu::forward(const Tensor& x) { return elu(x, alpha_); }
-std::unique_ptr<Module> Elu::new_like() const { return std::make_unique<Elu>(alpha_); }
+std::unique_ptr<ModuleBase> Elu::new_like() const { return std::make_unique<Elu>(alpha_); }
 
 namespace {
 

@@ -8,7 +8,7 @@
 #include <tapegrad/graph/export.h>
 #include <tapegrad/graph/tensor.h>
 #include <tapegrad/nn/init.h>
-#include <tapegrad/nn/module.h>
+#include <tapegrad/nn/layer.h>
 #include <tapegrad/ops/elementwise/activation.h>
 
 namespace tapegrad::nn {
@@ -18,7 +18,7 @@ template <Tensor (*f)(const Tensor&)>
 class Activation final : public Module {
  public:
   Tensor forward(const Tensor& x) override { return f(x); }
-  std::unique_ptr<Module> new_like() const override { return std::make_unique<Activation>(); }
+  std::unique_ptr<ModuleBase> new_like() const override { return std::make_unique<Activation>(); }
 };
 
 /// The activations of <tapegrad/ops/elementwise/activation.h> as modules.
@@ -45,7 +45,7 @@ class TAPEGRAD_API LeakyRelu final : public Module {
   double slope() const noexcept { return slope_; }
 
   Tensor forward(const Tensor& x) override;
-  std::unique_ptr<Module> new_like() const override;
+  std::unique_ptr<ModuleBase> new_like() const override;
 
  private:
   double slope_;
@@ -58,7 +58,7 @@ class TAPEGRAD_API Elu final : public Module {
   double alpha() const noexcept { return alpha_; }
 
   Tensor forward(const Tensor& x) override;
-  std::unique_ptr<Module> new_like() const override;
+  std::unique_ptr<ModuleBase> new_like() const override;
 
  private:
   double alpha_;

@@ -36,6 +36,6 @@ Tensor Affine::forward(const Tensor& x) {
   return bias_.defined() ? affine(x, weight_, bias_) : matmul(x, weight_);
 }
 
-std::unique_ptr<Module> Affine::new_like() const { return std::unique_ptr<Affine>(new Affine); }
+std::unique_ptr<ModuleBase> Affine::new_like() const { return std::unique_ptr<Affine>(new Affine); }
 
 }  // namespace tapegrad::nn

@@ -65,7 +65,7 @@ Tensor BatchNorm::forward(const Tensor& x) {
   return batch.y;
 }
 
-std::unique_ptr<Module> BatchNorm::new_like() const {
+std::unique_ptr<ModuleBase> BatchNorm::new_like() const {
   return std::make_unique<BatchNorm>(features_, options_);
 }
 

@@ -6,7 +6,7 @@
 #include <tapegrad/graph/export.h>
 #include <tapegrad/graph/parameter.h>
 #include <tapegrad/graph/tensor.h>
-#include <tapegrad/nn/module.h>
+#include <tapegrad/nn/layer.h>
 
 namespace tapegrad::nn {
 
@@ -38,7 +38,7 @@ class TAPEGRAD_API BatchNorm final : public Module {
   void visit(Visitor& v) override;
   /// Throws ShapeError for another shape than [n, features], and in training ArgumentError for n < 2.
   Tensor forward(const Tensor& x) override;
-  std::unique_ptr<Module> new_like() const override;
+  std::unique_ptr<ModuleBase> new_like() const override;
 
  private:
   std::int64_t features_;

@@ -19,7 +19,7 @@ Tensor Dropout::forward(const Tensor& x) {
   return x * (mask * (1 / (1 - ratio_)));
 }
 
-std::unique_ptr<Module> Dropout::new_like() const {
+std::unique_ptr<ModuleBase> Dropout::new_like() const {
   return std::make_unique<Dropout>(ratio_, generator_.state().seed);
 }
 

@@ -6,7 +6,7 @@
 #include <tapegrad/graph/export.h>
 #include <tapegrad/graph/random.h>
 #include <tapegrad/graph/tensor.h>
-#include <tapegrad/nn/module.h>
+#include <tapegrad/nn/layer.h>
 
 namespace tapegrad::nn {
 
@@ -24,7 +24,7 @@ class TAPEGRAD_API Dropout final : public Module {
 
   void visit(Visitor& v) override;
   Tensor forward(const Tensor& x) override;
-  std::unique_ptr<Module> new_like() const override;
+  std::unique_ptr<ModuleBase> new_like() const override;
 
  private:
   double ratio_;

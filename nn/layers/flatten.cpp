@@ -12,6 +12,6 @@ Tensor Flatten::forward(const Tensor& x) {
   return x.rank() == 1 ? unsqueeze(x, 1) : flatten(x, 1);
 }
 
-std::unique_ptr<Module> Flatten::new_like() const { return std::make_unique<Flatten>(); }
+std::unique_ptr<ModuleBase> Flatten::new_like() const { return std::make_unique<Flatten>(); }
 
 }  // namespace tapegrad::nn

@@ -4,7 +4,7 @@
 
 #include <tapegrad/graph/export.h>
 #include <tapegrad/graph/tensor.h>
-#include <tapegrad/nn/module.h>
+#include <tapegrad/nn/layer.h>
 
 namespace tapegrad::nn {
 
@@ -13,7 +13,7 @@ class TAPEGRAD_API Flatten final : public Module {
  public:
   /// Throws ShapeError for a scalar.
   Tensor forward(const Tensor& x) override;
-  std::unique_ptr<Module> new_like() const override;
+  std::unique_ptr<ModuleBase> new_like() const override;
 };
 
 }  // namespace tapegrad::nn

@@ -4,7 +4,7 @@
 #include <utility>
 
 #include <tapegrad/graph/tensor.h>
-#include <tapegrad/nn/module.h>
+#include <tapegrad/nn/layer.h>
 
 namespace tapegrad::nn {
 
@@ -16,7 +16,7 @@ class Lambda final : public Module {
  public:
   explicit Lambda(F f = F()) : f_(std::move(f)) {}
   Tensor forward(const Tensor& x) override { return f_(x); }
-  std::unique_ptr<Module> new_like() const override { return std::make_unique<Lambda>(f_); }
+  std::unique_ptr<ModuleBase> new_like() const override { return std::make_unique<Lambda>(f_); }
 
  private:
   F f_;

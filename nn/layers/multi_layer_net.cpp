@@ -59,13 +59,12 @@ void MultiLayerNet::visit(Visitor& v) { layers_.visit(v); }
 
 Tensor MultiLayerNet::forward(const Tensor& x) { return layers_.forward(x); }
 
-std::unique_ptr<Module> MultiLayerNet::new_like() const {
+std::unique_ptr<ModuleBase> MultiLayerNet::new_like() const {
   std::unique_ptr<MultiLayerNet> copy(new MultiLayerNet);
   copy->options_ = options_;
   copy->inputs_ = inputs_;
   copy->outputs_ = outputs_;
-  const std::unique_ptr<Module> layers = layers_.new_like();
-  copy->layers_ = std::move(static_cast<Sequential&>(*layers));
+  copy->layers_ = std::move(*nn::new_like(layers_));
   return copy;
 }
 

@@ -10,9 +10,9 @@
 #include <tapegrad/graph/random.h>
 #include <tapegrad/graph/tensor.h>
 #include <tapegrad/nn/init.h>
+#include <tapegrad/nn/layer.h>
 #include <tapegrad/nn/layers/sequential.h>
 #include <tapegrad/nn/layers/standardize.h>
-#include <tapegrad/nn/module.h>
 #include <tapegrad/optim/parameters.h>
 
 namespace tapegrad::nn {
@@ -55,7 +55,7 @@ class TAPEGRAD_API MultiLayerNet final : public Module {
 
   void visit(Visitor& v) override;
   Tensor forward(const Tensor& x) override;
-  std::unique_ptr<Module> new_like() const override;
+  std::unique_ptr<ModuleBase> new_like() const override;
 
  private:
   MultiLayerNet() = default;

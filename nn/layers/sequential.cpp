@@ -12,7 +12,7 @@ void Sequential::add(std::string name, std::unique_ptr<Module> module) {
   if (name.empty() || name.find('.') != std::string::npos)
     throw ArgumentError(
         fmt::format("sequential: '{}' cannot name a layer; a name is not empty and has no dot", name));
-  if (std::ranges::find(layers_, name, &Layer::name) != layers_.end())
+  if (std::ranges::find(layers_, name, &Entry::name) != layers_.end())
     throw ArgumentError(fmt::format("sequential: there is a layer '{}' already", name));
   layers_.push_back({std::move(name), std::move(module)});
 }
@@ -24,10 +24,10 @@ Module& Sequential::operator[](std::size_t index) const {
 }
 
 Module& Sequential::operator[](std::string_view name) const {
-  const auto layer = std::ranges::find(layers_, name, &Layer::name);
+  const auto layer = std::ranges::find(layers_, name, &Entry::name);
   if (layer == layers_.end()) {
     std::string names;
-    for (const Layer& l : layers_) names += fmt::format("{}'{}'", names.empty() ? "" : ", ", l.name);
+    for (const Entry& l : layers_) names += fmt::format("{}'{}'", names.empty() ? "" : ", ", l.name);
     throw ArgumentError(
         fmt::format("sequential: no layer '{}'; there are {}", name, names.empty() ? "none" : names));
   }
@@ -35,18 +35,18 @@ Module& Sequential::operator[](std::string_view name) const {
 }
 
 void Sequential::visit(Visitor& v) {
-  for (const Layer& l : layers_) v(l.name, *l.module);
+  for (const Entry& l : layers_) v(l.name, *l.module);
 }
 
 Tensor Sequential::forward(const Tensor& x) {
   Tensor y = x;
-  for (const Layer& l : layers_) y = call(*l.module, l.name, y);
+  for (const Entry& l : layers_) y = call(*l.module, l.name, y);
   return y;
 }
 
-std::unique_ptr<Module> Sequential::new_like() const {
+std::unique_ptr<ModuleBase> Sequential::new_like() const {
   auto copy = std::make_unique<Sequential>();
-  for (const Layer& l : layers_) copy->add(l.name, l.module->new_like());
+  for (const Entry& l : layers_) copy->add(l.name, nn::new_like(*l.module));
   return copy;
 }
 

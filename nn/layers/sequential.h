@@ -11,8 +11,8 @@
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/graph/export.h>
 #include <tapegrad/graph/tensor.h>
+#include <tapegrad/nn/layer.h>
 #include <tapegrad/nn/layers/lambda.h>
-#include <tapegrad/nn/module.h>
 
 namespace tapegrad::nn {
 
@@ -57,9 +57,13 @@ class TAPEGRAD_API Sequential final : public Module {
   }
   template <class L>
   Sequential& append(std::string name, L&& layer) {
-    static_assert(!std::is_lvalue_reference_v<L> || !std::is_base_of_v<Module, std::remove_cvref_t<L>>,
-                  "a module is moved into a Sequential: append(std::move(layer))");
     using M = std::remove_cvref_t<L>;
+    static_assert(!std::is_lvalue_reference_v<L> || !std::is_base_of_v<ModuleBase, M>,
+                  "a module is moved into a Sequential: append(std::move(layer))");
+    static_assert(
+        !std::is_base_of_v<ModuleBase, M> || std::is_base_of_v<Module, M>,
+        "a Sequential holds modules of one tensor, Layer<Tensor(const Tensor&)>; call others from a "
+        "module of your own");
     if constexpr (std::is_convertible_v<L&&, std::unique_ptr<Module>>)
       add(std::move(name), std::forward<L>(layer));
     else if constexpr (std::is_base_of_v<Module, M>)
@@ -82,16 +86,16 @@ class TAPEGRAD_API Sequential final : public Module {
 
   void visit(Visitor& v) override;
   Tensor forward(const Tensor& x) override;
-  std::unique_ptr<Module> new_like() const override;
+  std::unique_ptr<ModuleBase> new_like() const override;
 
  private:
-  struct Layer {
+  struct Entry {
     std::string name;
     std::unique_ptr<Module> module;
   };
   void add(std::string name, std::unique_ptr<Module> module);
 
-  std::vector<Layer> layers_;
+  std::vector<Entry> layers_;
 };
 
 }  // namespace tapegrad::nn

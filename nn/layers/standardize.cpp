@@ -115,7 +115,7 @@ Tensor Standardize::forward(const Tensor& x) {
   return (x - mean_) / deviation_;
 }
 
-std::unique_ptr<Module> Standardize::new_like() const {
+std::unique_ptr<ModuleBase> Standardize::new_like() const {
   return std::make_unique<Standardize>(InputStatistics{mean_, deviation_});
 }
 

@@ -5,7 +5,7 @@
 #include <tapegrad/graph/export.h>
 #include <tapegrad/graph/tensor.h>
 #include <tapegrad/nn/data/dataset.h>
-#include <tapegrad/nn/module.h>
+#include <tapegrad/nn/layer.h>
 
 namespace tapegrad::nn {
 
@@ -44,7 +44,7 @@ class TAPEGRAD_API Standardize final : public Module {
   void visit(Visitor& v) override;
   /// Throws ShapeError for x [n, ...] where an item is not of the statistics' shape, or stretches it.
   Tensor forward(const Tensor& x) override;
-  std::unique_ptr<Module> new_like() const override;
+  std::unique_ptr<ModuleBase> new_like() const override;
 
  private:
   Buffer mean_;

@@ -17,7 +17,7 @@ namespace {
 /// get back.
 class InEvaluation final : Visitor {
  public:
-  explicit InEvaluation(Module& net) {
+  explicit InEvaluation(ModuleBase& net) {
     module({}, net);
     net.eval();
   }
@@ -27,11 +27,11 @@ class InEvaluation final : Visitor {
   }
 
  private:
-  void module(std::string_view, Module& m) override {
+  void module(std::string_view, ModuleBase& m) override {
     modes_.emplace_back(&m, m.training());
     m.visit(*this);
   }
-  std::vector<std::pair<Module*, bool>> modes_;
+  std::vector<std::pair<ModuleBase*, bool>> modes_;
 };
 
 }  // namespace

@@ -10,7 +10,7 @@
 #include <tapegrad/graph/export.h>
 #include <tapegrad/graph/tensor.h>
 #include <tapegrad/nn/data/dataset.h>
-#include <tapegrad/nn/module.h>
+#include <tapegrad/nn/layer.h>
 
 namespace tapegrad::nn {
 

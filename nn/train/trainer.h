@@ -11,7 +11,7 @@
 #include <tapegrad/graph/export.h>
 #include <tapegrad/graph/gradients.h>
 #include <tapegrad/nn/data/dataset.h>
-#include <tapegrad/nn/module.h>
+#include <tapegrad/nn/layer.h>
 #include <tapegrad/nn/state.h>
 #include <tapegrad/nn/train/evaluate.h>
 #include <tapegrad/optim/optimizer.h>

@@ -10,7 +10,7 @@
 #include <tapegrad/graph/tape.h>
 #include <tapegrad/nn/layers/layers.h>
 #include <tapegrad/nn/layers/sequential.h>
-#include <tapegrad/nn/module.h>
+#include <tapegrad/nn/layer.h>
 #include <tapegrad/ops/elementwise/math.h>
 #include <tapegrad/ops/tensor/reduce.h>
 
@@ -103,7 +103,7 @@ BOOST_AUTO_TEST_CASE(a_module_called_past_its_parent_has_its_whole_path) {
 }
 
 BOOST_AUTO_TEST_CASE(functions_beside_forward_open_the_scope_themselves) {
-  struct Pair : nn::Module {
+  struct Pair : nn::ModuleBase {
     nn::Affine fc;
     explicit Pair(Generator rng) : fc(3, 2, rng) {}
     void visit(nn::Visitor& v) override { v("fc", fc); }

@@ -34,7 +34,7 @@ BOOST_AUTO_TEST_CASE(it_is_the_layers_that_its_options_name) {
   struct Names final : nn::Visitor {
     std::vector<std::string>& list;
     explicit Names(std::vector<std::string>& l) : list(l) {}
-    void module(std::string_view name, nn::Module&) override { list.emplace_back(name); }
+    void module(std::string_view name, nn::ModuleBase&) override { list.emplace_back(name); }
   } names(layers);
   net.visit(names);
   BOOST_TEST(layers == std::vector<std::string>({"affine1", "norm1", "tanh1", "dropout1", "affine2", "norm2",

@@ -7,7 +7,7 @@
 #include <tapegrad/graph/random.h>
 #include <tapegrad/graph/tensor.h>
 #include <tapegrad/nn/layers/layers.h>
-#include <tapegrad/nn/module.h>
+#include <tapegrad/nn/layer.h>
 #include <tapegrad/ops/elementwise/activation.h>
 
 namespace tapegrad::test {
@@ -22,7 +22,7 @@ class TwoLayer : public nn::Module {
     v("fc2", fc2_);
   }
   Tensor forward(const Tensor& x) override { return fc2_(relu(fc1_(x))); }
-  std::unique_ptr<Module> new_like() const override {
+  std::unique_ptr<ModuleBase> new_like() const override {
     return std::make_unique<TwoLayer>(fc1_.in(), fc1_.out(), fc2_.out(), Generator());
   }
 

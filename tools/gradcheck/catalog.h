@@ -11,7 +11,7 @@
 
 #include <tapegrad/gradcheck/check.h>
 #include <tapegrad/gradcheck/mutation/formula.h>
-#include <tapegrad/nn/module.h>
+#include <tapegrad/nn/layer.h>
 #include <tapegrad/ops/op.h>
 #include <tapegrad/ops/samples.h>
 
@@ -20,12 +20,15 @@ namespace tapegrad::gradcheck {
 /// A module to check: one in the state it is to be checked in, with inputs, and a function that runs it on
 /// them.
 struct ModuleSample {
-  using Function = Tensor (*)(nn::Module& module, std::span<const Tensor> inputs);
+  using Function = std::vector<Tensor> (*)(nn::ModuleBase& module, std::span<const Tensor> inputs);
 
   std::string label;
-  std::unique_ptr<nn::Module> module;
+  std::unique_ptr<nn::ModuleBase> module;
   std::vector<SampleInput> inputs;
-  Function function = [](nn::Module& m, std::span<const Tensor> in) { return m(in[0]); };
+  /// Its results; of a module of one tensor, unless another is given.
+  Function function = [](nn::ModuleBase& m, std::span<const Tensor> in) {
+    return std::vector{dynamic_cast<nn::Module&>(m)(in[0])};
+  };
   /// Inconclusive checks from this order on do not count against the module.
   int uncertain_from = 255;
 };

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include <tapegrad/nn/data/dataset.h>
-#include <tapegrad/nn/module.h>
+#include <tapegrad/nn/layer.h>
 #include <tapegrad/nn/train/evaluate.h>
 
 #include "images.h"

@@ -23,7 +23,7 @@ struct ModuleState::Collector final : nn::Visitor {
     if (b.defined()) state.buffers_.push_back({&b, b});
   }
   void generator(std::string_view, Generator& g) override { state.generators_.emplace_back(&g, g); }
-  void module(std::string_view name, nn::Module& m) override {
+  void module(std::string_view name, nn::ModuleBase& m) override {
     if (!seen.insert(&m).second) return;
     const std::string outer = prefix;
     prefix += std::string(name) + '.';
@@ -33,11 +33,11 @@ struct ModuleState::Collector final : nn::Visitor {
 
   ModuleState& state;
   std::string prefix;
-  std::set<const nn::Module*> seen;
+  std::set<const nn::ModuleBase*> seen;
   std::map<std::uint64_t, std::size_t> positions;
 };
 
-ModuleState::ModuleState(nn::Module& module) {
+ModuleState::ModuleState(nn::ModuleBase& module) {
   Collector all(*this);
   module.visit(all);
   // Only now: a module that is visited must look the same throughout.
@@ -85,8 +85,8 @@ std::vector<Input> inputs_of(const ModuleState& state, std::vector<Input> rest, 
 
 }  // namespace
 
-ModuleProblem::ModuleProblem(nn::Module& module, TensorFunction f, std::vector<Input> inputs, bool in_double)
-    : state_(module), f_(f) {
+ModuleProblem::ModuleProblem(nn::ModuleBase& module, RunModule f, std::vector<Input> inputs, bool in_double)
+    : state_(module), f_(std::move(f)) {
   inputs_ = inputs_of(state_, std::move(inputs), in_double);
 }
 
@@ -97,7 +97,7 @@ std::vector<Tensor> ModuleProblem::evaluate(std::span<const Tensor> in) const {
     if (i < parameters() && !in[i].tracked()) state_.set(i, in[i]);
   }
   state_.rewind(dtype);
-  return {f_(in.subspan(parameters()))};
+  return f_(in.subspan(parameters()));
 }
 
 Tensor ModuleProblem::leaf(Tape& tape, std::size_t i, const Tensor& value) const {
@@ -120,18 +120,24 @@ Tensor ModuleProblem::constant(std::size_t i, const Tensor& value) const {
 
 namespace tapegrad::gradcheck {
 
-Report check_module(nn::Module& module, TensorFunction f, const std::vector<Tensor>& inputs,
-                    const Options& options) {
+Report detail::check_module_function(nn::ModuleBase& module, RunModule f, const std::vector<Tensor>& inputs,
+                                     const Options& options) {
   detail::validate(options);
-  detail::ModuleProblem problem(module, f, detail::given_inputs(inputs, options), options.in_double);
+  detail::ModuleProblem problem(module, std::move(f), detail::given_inputs(inputs, options),
+                                options.in_double);
   if (problem.grad_inputs().empty())
     throw DtypeError(
         "gradcheck: nothing to differentiate: the module has no parameters that are not frozen, and no input "
-        "is "
-        "floating");
+        "is floating");
   Report report;
   detail::check_problem(problem, options, report);
   return report;
+}
+
+Report check_module(nn::ModuleBase& module, TensorFunction f, const std::vector<Tensor>& inputs,
+                    const Options& options) {
+  const auto run = [f](std::span<const Tensor> in) { return std::vector{f(in)}; };
+  return detail::check_module_function(module, run, inputs, options);
 }
 
 Report check_module(nn::Module& module, const Tensor& x, const Options& options) {

@@ -6,14 +6,14 @@
 #include <vector>
 
 #include <tapegrad/gradcheck/check/problem.h>
-#include <tapegrad/nn/module.h>
+#include <tapegrad/gradcheck/module.h>
 
 namespace tapegrad::gradcheck::detail {
 
 /// What a module holds, each with its path, exchanged for copies as long as this lives.
 class ModuleState {
  public:
-  explicit ModuleState(nn::Module& module);
+  explicit ModuleState(nn::ModuleBase& module);
   ~ModuleState();
   ModuleState(const ModuleState&) = delete;
   ModuleState& operator=(const ModuleState&) = delete;
@@ -43,7 +43,7 @@ class ModuleState {
 /// A function that runs a module: its inputs are the module's parameters, then the function's.
 class ModuleProblem final : public Problem {
  public:
-  ModuleProblem(nn::Module& module, TensorFunction f, std::vector<Input> inputs, bool in_double);
+  ModuleProblem(nn::ModuleBase& module, RunModule f, std::vector<Input> inputs, bool in_double);
   std::vector<Tensor> evaluate(std::span<const Tensor> in) const override;
   Tensor leaf(Tape& tape, std::size_t i, const Tensor& value) const override;
   Tensor constant(std::size_t i, const Tensor& value) const override;
@@ -52,7 +52,7 @@ class ModuleProblem final : public Problem {
   std::size_t parameters() const { return state_.parameters().size(); }
 
   mutable ModuleState state_;  // an evaluation leaves it changed, and the next one starts over
-  TensorFunction f_;
+  RunModule f_;
 };
 
 }  // namespace tapegrad::gradcheck::detail

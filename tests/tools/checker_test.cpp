@@ -1,5 +1,5 @@
 // Right gradients that the checker must not call wrong, and modules. Wrong ones are in
-// gradcheck_faults_test.cpp, the command in gradcheck_command_test.cpp.
+// gradcheck_wrong_derivatives_test.cpp, the command in gradcheck_command_test.cpp.
 
 #include <cmath>
 

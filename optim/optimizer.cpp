@@ -1,5 +1,6 @@
 #include <limits>
 #include <set>
+#include <utility>
 
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/optim/optimizer.h>
@@ -22,12 +23,22 @@ double Optimizer::require(std::string_view setting, double value, double lo, dou
                                   hi == kInfinity ? "finite" : fmt::format("less than {}", hi)));
 }
 
+double Optimizer::require_eps(double eps) const {
+  if (eps > 0 && eps < kInfinity) return eps;
+  throw ArgumentError(fmt::format("{}: eps is {}; it must be positive and finite", name_, eps));
+}
+
+double Optimizer::require_dampening(double dampening) const {
+  if (dampening >= 0 && dampening <= 1) return dampening;
+  throw ArgumentError(fmt::format("{}: dampening is {}; it must be in [0, 1]", name_, dampening));
+}
+
 Optimizer::Optimizer(std::string_view name, const ParameterGroups& groups, double lr,
-                     std::initializer_list<std::string_view> moments)
-    : name_(name), moments_(moments) {
-  if (moments.size() > kMaxMoments)
+                     std::vector<std::string_view> moments)
+    : name_(name), moments_(std::move(moments)) {
+  if (moments_.size() > kMaxMoments)
     throw ArgumentError(
-        fmt::format("{}: {} moments; at most {} can be kept", name_, moments.size(), kMaxMoments));
+        fmt::format("{}: {} moments; at most {} can be kept", name_, moments_.size(), kMaxMoments));
   set_lr(lr);
   std::set<std::uint64_t> ids;
   std::set<std::string> names;

@@ -3,7 +3,6 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <initializer_list>
 #include <span>
 #include <string>
 #include <string_view>
@@ -53,8 +52,8 @@ class TAPEGRAD_API Optimizer {
   /// Throws ArgumentError for no parameters, an undefined one, one that is listed twice, two of one name, and
   /// for a rate, scale or decay that is negative or not finite.
   Optimizer(std::string_view name, const ParameterGroups& groups, double lr,
-            std::initializer_list<std::string_view> moments = {});
-  static constexpr std::size_t kMaxMoments = 2;
+            std::vector<std::string_view> moments = {});
+  static constexpr std::size_t kMaxMoments = 3;
   /// How far an update of a parameter goes.
   struct Rates {
     double lr = 0;
@@ -63,6 +62,9 @@ class TAPEGRAD_API Optimizer {
   };
   /// Checks a setting: throws ArgumentError, naming it, unless lo <= value < hi.
   double require(std::string_view setting, double value, double lo, double hi) const;
+  /// The same for an eps, which is positive and finite, and for a dampening in [0, 1].
+  double require_eps(double eps) const;
+  double require_dampening(double dampening) const;
 
  private:
   struct Slot {

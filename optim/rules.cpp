@@ -18,8 +18,6 @@ using detail::simd_for;
 
 namespace {
 
-constexpr double kSmall = 1e-7;  // as in the book
-
 constexpr std::int64_t kShare = 32 * 1024;  // elements worth waking a thread for
 
 template <class T>
@@ -64,28 +62,58 @@ void for_each_element(Parameter& w, const Tensor& g, std::span<Tensor> moments, 
 
 }  // namespace
 
-SGD::SGD(const ParameterGroups& parameters, double lr) : Optimizer("sgd", parameters, lr) {}
+// ---- SGD ----
+
+SGD::SGD(const ParameterGroups& parameters, double lr, const SGDOptions& options)
+    : Optimizer(kName, parameters, lr,
+                options.momentum > 0 ? std::vector<std::string_view>{"v"} : std::vector<std::string_view>{}),
+      options_(options) {
+  require("momentum", options.momentum, 0, 1);
+  require_dampening(options.dampening);
+  if (options.nesterov && !(options.momentum > 0 && options.dampening == 0))
+    throw ArgumentError(
+        fmt::format("sgd: nesterov with the momentum {} and the dampening {}; it needs a momentum "
+                    "above 0, and no dampening",
+                    options.momentum, options.dampening));
+}
 
 void SGD::update(Parameter& w, const Tensor& g, std::span<Tensor> moments, const Rates& rates) {
-  for_each_element<0>(w, g, moments, rates, [&]<class T>(T) {
-    return [rate = static_cast<T>(rates.lr)](T& w_i, T g_i) { w_i -= rate * g_i; };
+  if (moments.empty())
+    return for_each_element<0>(w, g, moments, rates, [&]<class T>(T) {
+      return [rate = static_cast<T>(rates.lr)](T& w_i, T g_i) { w_i -= rate * g_i; };
+    });
+  for_each_element<1>(w, g, moments, rates, [&, this]<class T>(T) {
+    // The step is lr (of_g g + of_v v): one formula for both kinds of momentum.
+    return [rate = static_cast<T>(rates.lr), momentum = static_cast<T>(options_.momentum),
+            share = static_cast<T>(first_ ? 1 : 1 - options_.dampening),
+            of_g = static_cast<T>(options_.nesterov ? 1 : 0),
+            of_v = static_cast<T>(options_.nesterov ? options_.momentum : 1)](T& w_i, T g_i, T& v) {
+      v = momentum * v + share * g_i;
+      w_i -= rate * (of_g * g_i + of_v * v);
+    };
   });
 }
 
-Momentum::Momentum(const ParameterGroups& parameters, double lr, double momentum)
-    : Optimizer("momentum", parameters, lr, {"v"}), momentum_(require("momentum", momentum, 0, 1)) {}
+// ---- Momentum, Nesterov ----
+
+Momentum::Momentum(const ParameterGroups& parameters, double lr, const MomentumOptions& options)
+    : Optimizer(kName, parameters, lr, {"v"}), options_(options) {
+  require("momentum", options.momentum, 0, 1);
+  require_dampening(options.dampening);
+}
 
 void Momentum::update(Parameter& w, const Tensor& g, std::span<Tensor> moments, const Rates& rates) {
   for_each_element<1>(w, g, moments, rates, [&, this]<class T>(T) {
-    return [rate = static_cast<T>(rates.lr), momentum = static_cast<T>(momentum_)](T& w_i, T g_i, T& v) {
+    return [rate = static_cast<T>(rates.lr * (1 - options_.dampening)),
+            momentum = static_cast<T>(options_.momentum)](T& w_i, T g_i, T& v) {
       v = momentum * v - rate * g_i;
       w_i += v;
     };
   });
 }
 
-Nesterov::Nesterov(const ParameterGroups& parameters, double lr, double momentum)
-    : Optimizer("nesterov", parameters, lr, {"v"}), momentum_(require("momentum", momentum, 0, 1)) {}
+Nesterov::Nesterov(const ParameterGroups& parameters, double lr, const NesterovOptions& options)
+    : Optimizer(kName, parameters, lr, {"v"}), momentum_(require("momentum", options.momentum, 0, 1)) {}
 
 void Nesterov::update(Parameter& w, const Tensor& g, std::span<Tensor> moments, const Rates& rates) {
   for_each_element<1>(w, g, moments, rates, [&, this]<class T>(T) {
@@ -96,53 +124,107 @@ void Nesterov::update(Parameter& w, const Tensor& g, std::span<Tensor> moments, 
   });
 }
 
-AdaGrad::AdaGrad(const ParameterGroups& parameters, double lr)
-    : Optimizer("adagrad", parameters, lr, {"h"}) {}
+// ---- AdaGrad ----
+
+AdaGrad::AdaGrad(const ParameterGroups& parameters, double lr, const AdaGradOptions& options)
+    : Optimizer(kName, parameters, lr, {"h"}), eps_(require_eps(options.eps)) {}
 
 void AdaGrad::update(Parameter& w, const Tensor& g, std::span<Tensor> moments, const Rates& rates) {
-  for_each_element<1>(w, g, moments, rates, [&]<class T>(T) {
-    return [rate = static_cast<T>(rates.lr), small = static_cast<T>(kSmall)](T& w_i, T g_i, T& h) {
+  for_each_element<1>(w, g, moments, rates, [&, this]<class T>(T) {
+    return [rate = static_cast<T>(rates.lr), eps = static_cast<T>(eps_)](T& w_i, T g_i, T& h) {
       h += g_i * g_i;
-      w_i -= rate * g_i / (std::sqrt(h) + small);
+      w_i -= rate * g_i / (std::sqrt(h) + eps);
     };
   });
 }
 
-RMSProp::RMSProp(const ParameterGroups& parameters, double lr, double decay)
-    : Optimizer("rmsprop", parameters, lr, {"h"}), decay_(require("decay", decay, 0, 1)) {}
+// ---- RMSProp ----
+
+namespace {
+
+std::vector<std::string_view> moments_of(const RMSPropOptions& options) {
+  std::vector<std::string_view> moments{"h"};
+  if (options.centered) moments.push_back("mean");
+  if (options.momentum > 0) moments.push_back("v");
+  return moments;
+}
+
+}  // namespace
+
+RMSProp::RMSProp(const ParameterGroups& parameters, double lr, const RMSPropOptions& options)
+    : Optimizer(kName, parameters, lr, moments_of(options)), options_(options) {
+  require("decay", options.decay, 0, 1);
+  require("momentum", options.momentum, 0, 1);
+  require_eps(options.eps);
+}
 
 void RMSProp::update(Parameter& w, const Tensor& g, std::span<Tensor> moments, const Rates& rates) {
-  for_each_element<1>(w, g, moments, rates, [&, this]<class T>(T) {
-    return [rate = static_cast<T>(rates.lr), small = static_cast<T>(kSmall),
-            rest = static_cast<T>(1 - decay_)](T& w_i, T g_i, T& h) {
-      h += rest * (g_i * g_i - h);
-      w_i -= rate * g_i / (std::sqrt(h) + small);
+  const auto make = [&, this]<class T, bool kCentered, bool kMomentum>() {
+    return [rate = static_cast<T>(rates.lr), eps = static_cast<T>(options_.eps),
+            one_minus_decay = static_cast<T>(1 - options_.decay),
+            momentum = static_cast<T>(options_.momentum)](T& w_i, T g_i, T& h, auto&... more) {
+      h += one_minus_decay * (g_i * g_i - h);
+      T square = h;
+      const std::array<T*, sizeof...(more)> others{&more...};  // mean and v, those there are
+      if constexpr (kCentered) {
+        T& mean = *others[0];
+        mean += one_minus_decay * (g_i - mean);
+        square = h - mean * mean;
+        square = square > 0 ? square : T{0};  // a variance is not below 0 but by rounding
+      }
+      if constexpr (kMomentum) {
+        T& v = *others[kCentered ? 1 : 0];
+        v = momentum * v + g_i / (std::sqrt(square) + eps);
+        w_i -= rate * v;
+      } else {
+        static_cast<void>(momentum);
+        w_i -= rate * g_i / (std::sqrt(square) + eps);
+      }
     };
-  });
+  };
+  const bool momentum = options_.momentum > 0;
+  if (options_.centered && momentum)
+    for_each_element<3>(w, g, moments, rates,
+                        [&]<class T>(T) { return make.template operator()<T, true, true>(); });
+  else if (options_.centered)
+    for_each_element<2>(w, g, moments, rates,
+                        [&]<class T>(T) { return make.template operator()<T, true, false>(); });
+  else if (momentum)
+    for_each_element<2>(w, g, moments, rates,
+                        [&]<class T>(T) { return make.template operator()<T, false, true>(); });
+  else
+    for_each_element<1>(w, g, moments, rates,
+                        [&]<class T>(T) { return make.template operator()<T, false, false>(); });
 }
 
-Adam::Adam(const ParameterGroups& parameters, double lr, double beta1, double beta2)
-    : Adam("adam", parameters, lr, beta1, beta2) {}
+// ---- Adam, AdamW ----
 
-Adam::Adam(std::string_view name, const ParameterGroups& parameters, double lr, double beta1, double beta2)
-    : Optimizer(name, parameters, lr, {"m", "v"}),
-      beta1_(require("beta1", beta1, 0, 1)),
-      beta2_(require("beta2", beta2, 0, 1)) {}
+Adam::Adam(const ParameterGroups& parameters, double lr, const AdamOptions& options)
+    : Adam(kName, parameters, lr, options) {}
+
+Adam::Adam(std::string_view name, const ParameterGroups& parameters, double lr, const AdamOptions& options)
+    : Optimizer(name, parameters, lr, {"m", "v"}), options_(options) {
+  require("beta1", options.betas[0], 0, 1);
+  require("beta2", options.betas[1], 0, 1);
+  require_eps(options.eps);
+}
 
 void Adam::begin_step(std::int64_t step) {
   const auto t = static_cast<double>(step);
-  correction_ = std::sqrt(1 - std::pow(beta2_, t)) / (1 - std::pow(beta1_, t));
+  const double root = std::sqrt(1 - std::pow(options_.betas[1], t));
+  correction_ = root / (1 - std::pow(options_.betas[0], t));
+  eps_ = options_.form == AdamForm::epsilon ? options_.eps * root : options_.eps;
 }
 
 void Adam::update(Parameter& w, const Tensor& g, std::span<Tensor> moments, const Rates& rates) {
   for_each_element<2>(w, g, moments, rates, [&, this]<class T>(T) {
-    return
-        [rate = static_cast<T>(rates.lr * correction_), small = static_cast<T>(kSmall),
-         rest1 = static_cast<T>(1 - beta1_), rest2 = static_cast<T>(1 - beta2_)](T& w_i, T g_i, T& m, T& v) {
-          m += rest1 * (g_i - m);
-          v += rest2 * (g_i * g_i - v);
-          w_i -= rate * m / (std::sqrt(v) + small);
-        };
+    return [rate = static_cast<T>(rates.lr * correction_), eps = static_cast<T>(eps_),
+            one_minus_beta1 = static_cast<T>(1 - options_.betas[0]),
+            one_minus_beta2 = static_cast<T>(1 - options_.betas[1])](T& w_i, T g_i, T& m, T& v) {
+      m += one_minus_beta1 * (g_i - m);
+      v += one_minus_beta2 * (g_i * g_i - v);
+      w_i -= rate * m / (std::sqrt(v) + eps);
+    };
   });
 }
 
@@ -160,34 +242,40 @@ ParameterGroups decoupled(const ParameterGroups& groups, double weight_decay) {
 
 }  // namespace
 
-AdamW::AdamW(const ParameterGroups& parameters, double lr, double weight_decay, double beta1, double beta2)
-    : Adam("adamw", decoupled(parameters, weight_decay), lr, beta1, beta2) {}
+AdamW::AdamW(const ParameterGroups& parameters, double lr, const AdamWOptions& options)
+    : Adam(kName, decoupled(parameters, options.weight_decay), lr,
+           {.betas = options.betas, .eps = options.eps, .form = options.form}) {}
+
+// ---- the list ----
 
 namespace {
 
-template <class O>
-std::unique_ptr<Optimizer> make(const ParameterGroups& parameters, double lr) {
-  return std::make_unique<O>(parameters, lr);
+struct Entry {
+  std::string_view name;
+  std::unique_ptr<Optimizer> (*make)(const ParameterGroups&, double lr);
+};
+
+template <class... O>
+constexpr std::array<Entry, sizeof...(O)> entries() {
+  return {Entry{O::kName, [](const ParameterGroups& parameters, double lr) -> std::unique_ptr<Optimizer> {
+                  return std::make_unique<O>(parameters, lr);
+                }}...};
 }
 
-constexpr struct {
-  std::string_view name;
-  std::unique_ptr<Optimizer> (*make)(const ParameterGroups&, double);
-} kOptimizers[] = {{"sgd", make<SGD>},         {"momentum", make<Momentum>}, {"nesterov", make<Nesterov>},
-                   {"adagrad", make<AdaGrad>}, {"rmsprop", make<RMSProp>},   {"adam", make<Adam>},
-                   {"adamw", make<AdamW>}};
+/// All rules. A new one is a class above and its name here.
+constexpr auto kOptimizers = entries<SGD, Momentum, Nesterov, AdaGrad, RMSProp, Adam, AdamW>();
 
 }  // namespace
 
 std::vector<std::string> optimizer_names() {
   std::vector<std::string> names;
-  for (const auto& o : kOptimizers) names.emplace_back(o.name);
+  for (const Entry& o : kOptimizers) names.emplace_back(o.name);
   return names;
 }
 
 std::unique_ptr<Optimizer> make_optimizer(std::string_view name, const ParameterGroups& parameters,
                                           double lr) {
-  for (const auto& o : kOptimizers)
+  for (const Entry& o : kOptimizers)
     if (o.name == name) return o.make(parameters, lr);
   throw ArgumentError(
       fmt::format("optimizer: '{}' is not known; there are {}", name, fmt::join(optimizer_names(), ", ")));

@@ -132,7 +132,7 @@ class Parser {
     expect('(');
     while (!take(')')) {
       if (dims.size() > Shape::kMaxRank) break;  // the shape says it better
-      dims.push_back(extent());
+      dims.push_back(axis_size());
       if (take(')')) break;
       expect(',');
     }
@@ -143,7 +143,7 @@ class Parser {
     }
   }
 
-  std::int64_t extent() {
+  std::int64_t axis_size() {
     const bool negative = take('-');
     skip_space();
     std::size_t digits = 0;
@@ -151,9 +151,9 @@ class Parser {
     for (; digits < rest_.size() && rest_[digits] >= '0' && rest_[digits] <= '9'; ++digits)
       if (__builtin_mul_overflow(value, 10, &value) ||
           __builtin_add_overflow(value, rest_[digits] - '0', &value))
-        throw FileError("it has an impossible shape (an extent above the largest i64)");
+        throw FileError("it has an impossible shape (an axis above the largest i64)");
     if (digits == 0) refuse();
-    if (negative) throw FileError(fmt::format("it has an impossible shape (an extent of -{})", value));
+    if (negative) throw FileError(fmt::format("it has an impossible shape (an axis of -{})", value));
     rest_.remove_prefix(digits);
     if (rest_.starts_with('L')) rest_.remove_prefix(1);  // as Python 2 wrote long integers
     return value;

@@ -125,13 +125,13 @@ class Reader : public nlohmann::json_sax<Json> {
 
   bool start_array(std::size_t) override {
     if (place_ != Place::shape && place_ != Place::offsets) refuse("a list");
-    place_ = place_ == Place::shape ? Place::extents : Place::bounds;
+    place_ = place_ == Place::shape ? Place::sizes : Place::bounds;
     numbers_.clear();
     return true;
   }
 
   bool end_array() override {
-    if (place_ == Place::extents) {
+    if (place_ == Place::sizes) {
       finish_shape();
     } else if (place_ == Place::bounds) {
       if (numbers_.size() != 2)
@@ -145,8 +145,8 @@ class Reader : public nlohmann::json_sax<Json> {
   }
 
   bool number_unsigned(std::uint64_t value) override {
-    if (place_ != Place::extents && place_ != Place::bounds) refuse("a number");
-    // More than any shape has; a list of millions of extents need not be kept.
+    if (place_ != Place::sizes && place_ != Place::bounds) refuse("a number");
+    // More than any shape has; a list of millions of sizes need not be kept.
     if (numbers_.size() > Shape::kMaxRank)
       throw FileError(fmt::format("tensor '{}' has too many axes", name_));
     numbers_.push_back(value);
@@ -177,7 +177,7 @@ class Reader : public nlohmann::json_sax<Json> {
     fields,
     dtype,
     shape,
-    extents,
+    sizes,
     offsets,
     bounds,
     end
@@ -192,7 +192,7 @@ class Reader : public nlohmann::json_sax<Json> {
     std::vector<std::int64_t> dims;
     for (const std::uint64_t n : numbers_) {
       if (n > static_cast<std::uint64_t>(INT64_MAX))
-        throw FileError(fmt::format("tensor '{}' has an extent of {}", name_, n));
+        throw FileError(fmt::format("tensor '{}' has an axis of {}", name_, n));
       dims.push_back(static_cast<std::int64_t>(n));
     }
     try {

@@ -9,8 +9,17 @@
 #include <tapegrad/nn/data/elements.h>
 #include <tapegrad/nn/io/serialize.h>
 
-/// The JSON header of a safetensors file. Not part of the library's interface.
+/// The safetensors format. Not part of the library's interface: save_state and load_state_file come here.
 namespace tapegrad::nn::safetensors {
+
+/// The state's names are unique and its tensors defined.
+void save(const std::string& path, const State& state, const Metadata& metadata);
+SavedState load(const std::string& path);
+
+/// The format's own limit keeps a damaged length from taking all memory.
+inline constexpr std::uint64_t kLongestHeader = 100'000'000;
+
+// ---- the JSON header ----
 
 inline constexpr std::string_view kMetadata = "__metadata__";
 
@@ -32,7 +41,7 @@ bool is_utf8(const std::string& text);
 /// Throws ArgumentError for a name or a text that is not UTF-8.
 std::string write_header(const Header& header);
 
-/// The entries in the order of the text; each one's extent of bytes is that of its shape. Throws FileError
+/// The entries in the order of the text; each one's number of bytes is that of its shape. Throws FileError
 /// for anything but such a header: bad JSON, other structure, unknown dtype, impossible shape, a name given
 /// twice.
 Header read_header(std::string_view text);

@@ -1,0 +1,119 @@
+#include <algorithm>
+#include <utility>
+
+#include <tapegrad/graph/errors.h>
+#include <tapegrad/nn/data/elements.h>
+#include <tapegrad/nn/io/file.h>
+#include <tapegrad/nn/io/safetensors.h>
+
+#include <fmt/format.h>
+
+namespace tapegrad::nn::safetensors {
+
+using tapegrad::detail::TensorAccess;
+
+namespace {
+
+std::size_t bytes_of(const Tensor& t) { return static_cast<std::size_t>(t.size()) * size_of(t.dtype()); }
+
+std::uint64_t read_length(InputFile& file) {
+  std::uint64_t length = 0;
+  if (file.size() < sizeof length)
+    file.fail(fmt::format("is no safetensors file: {} bytes are fewer than the 8 of its header's length",
+                          file.size()));
+  file.read(&length, sizeof length);
+  return length;
+}
+
+std::string read_header_text(InputFile& file, std::uint64_t length) {
+  if (length > kLongestHeader || length > file.size() - sizeof length)
+    file.fail(
+        fmt::format("is no safetensors file or is truncated: it announces a header of {} bytes, {} follow",
+                    length, file.size() - sizeof length));
+  std::string header(length, '\0');
+  file.read(header.data(), header.size());
+  return header;
+}
+
+/// The entries in the order of their data, which must fill [0, size) without a gap.
+std::vector<const Entry*> in_file_order(const InputFile& file, const Header& header, std::uint64_t size) {
+  std::vector<const Entry*> entries;
+  for (const Entry& e : header.entries) entries.push_back(&e);
+  std::stable_sort(entries.begin(), entries.end(), [](const auto* a, const auto* b) {
+    return std::pair(a->begin, a->end) < std::pair(b->begin, b->end);
+  });
+  std::uint64_t end = 0;
+  for (const Entry* e : entries) {
+    if (e->end > size)
+      file.fail(fmt::format("is truncated or damaged: tensor '{}' lies at [{}, {}] of {} bytes of data",
+                            e->name, e->begin, e->end, size));
+    if (e->begin != end)
+      file.fail(fmt::format("is damaged: tensor '{}' starts at {}, expected {} where the one before it ends",
+                            e->name, e->begin, end));
+    end = e->end;
+  }
+  if (end != size) file.fail(fmt::format("is damaged: {} bytes of data follow the last tensor", size - end));
+  return entries;
+}
+
+Tensor read_tensor(InputFile& file, const Entry& e) {
+  files::FileSource source(file);
+  try {
+    return read_elements(source, e.shape, e.element);
+  } catch (const FileError& error) {
+    file.fail(fmt::format("cannot be read, tensor '{}': {}", e.name, error.what()));
+  }
+}
+
+}  // namespace
+
+void save(const std::string& path, const State& state, const Metadata& metadata) {
+  // Elements of 8 bytes first, so that every tensor of the file is aligned.
+  std::vector<std::size_t> order(state.size());
+  for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
+  std::stable_partition(order.begin(), order.end(),
+                        [&](std::size_t i) { return size_of(state[i].second.dtype()) == 8; });
+
+  Header header{.entries = std::vector<Entry>(state.size()), .metadata = metadata};
+  std::uint64_t end = 0;
+  for (const std::size_t i : order) {
+    const auto& [name, tensor] = state[i];
+    header.entries[i] = {name, files::element_of(tensor.dtype()), tensor.shape(), end,
+                         end + bytes_of(tensor)};
+    end += bytes_of(tensor);
+  }
+  std::string text = write_header(header);
+  text.append((8 - text.size() % 8) % 8, ' ');
+  const std::uint64_t length = text.size();
+
+  AtomicFile file(path);
+  file.write(&length, sizeof length);
+  file.write(text);
+  for (const std::size_t i : order)
+    file.write(TensorAccess::data(state[i].second), bytes_of(state[i].second));
+  file.commit();
+}
+
+SavedState load(const std::string& path) {
+  InputFile file(path);
+  const std::uint64_t length = read_length(file);
+  const std::string text = read_header_text(file, length);
+  Header header;
+  try {
+    header = read_header(text);
+  } catch (const FileError& e) {
+    file.fail(fmt::format("is damaged or no safetensors file: {}", e.what()));
+  }
+  const std::uint64_t size = file.size() - sizeof(std::uint64_t) - text.size();
+  const std::vector<const Entry*> order = in_file_order(file, header, size);
+
+  SavedState saved;
+  saved.tensors.resize(header.entries.size());
+  for (const Entry* e : order) {
+    saved.tensors[static_cast<std::size_t>(e - header.entries.data())] = {e->name, read_tensor(file, *e)};
+  }
+  saved.metadata = std::move(header.metadata);
+  return saved;
+}
+
+}  // namespace tapegrad::nn::safetensors

@@ -40,6 +40,7 @@ train=(train --data "$mnist" --out "$work/run")
 # ---- what works ----
 expect 0 'train.*gradcheck.*graph|gradcheck' --help
 expect 0 '^tapegrad [0-9]+\.[0-9]+\.[0-9]+$' --version
+expect 0 'multi-layer:' train --help
 for command in train gradcheck graph bench; do expect 0 "Usage: tapegrad $command" "$command" --help; done
 
 expect 0 'epoch +3  iteration +150 ' "${train[@]}" --iterations 150 --lr 0.2
@@ -82,7 +83,7 @@ check "Ctrl-C says what is kept" grep -q 'interrupted after [0-9]* iterations' "
 check "Ctrl-C leaves the parameters" [ -s "$work/run/parameters.safetensors" ]
 
 expect 0 'the report is' "${train[@]}" --iterations 60 --validation 0.1 --report "$work/report.html"
-for part in '</html>' 'Loss' 'Accuracy' 'validation' 'Mistaken test images' 'affine1.weight' 'softmax_with_loss' '<th>optimizer</th><td>sgd</td>' \
+for part in '</html>' 'Loss' 'Accuracy' 'validation' 'Misclassified test images' 'affine1.weight' 'softmax_with_loss' '<th>optimizer</th><td>sgd</td>' \
   '<th>iterations</th><td>60</td>'; do
   check "'$part' in the report" grep -q "$part" "$work/report.html"
 done
@@ -102,7 +103,7 @@ check "JSON in the file" grep -q '"format": "tapegrad gradcheck"' "$work/checks.
 expect 0 '<testcase classname="gradcheck.ops.tanh"' gradcheck --op tanh --format junit
 check "XML alone" grep -q '^<?xml' <(head -1 "$work/out")
 expect 0 'tanh.*PASS' gradcheck --op tanh --mode fast --dtype f64 --order 3
-expect 0 'faults planted in 1 ops: [0-9]+ killed' gradcheck --op tanh --self-test
+expect 0 '[0-9]+ mutations in 1 ops: [0-9]+ killed' gradcheck --op tanh --self-test
 expect 0 '^PASS; [0-9]+ derivatives of one sample' gradcheck --repro 'matmul#7:seed=42' --order 2
 
 expect 0 'W1 .*784-50-10' bench --list

@@ -7,7 +7,7 @@
 #include <fmt/format.h>
 
 #include "commands.h"
-#include "model_options.h"
+#include "models.h"
 #include "plot/tape.h"
 #include "program.h"
 
@@ -25,7 +25,8 @@ struct GraphOptions {
 
 int draw(const GraphOptions& o) {
   Generator generator(0);
-  nn::MultiLayerNet net = o.model.build(o.inputs, o.classes, generator);
+  const Model model = build_model(o.model, o.inputs, o.classes, generator);
+  nn::Module& net = *model.net;
   DotOptions names;
   for (const auto& [name, parameter] : net.parameters())
     names.parameter_names.emplace_back(parameter.id(), name);
@@ -33,7 +34,7 @@ int draw(const GraphOptions& o) {
   Tape tape;
   const Tensor scores = net(uniform({o.batch, o.inputs}, generator));
   nn::SoftmaxWithLoss()(scores, Tensor::zeros({o.batch}, i64));
-  const std::string what = fmt::format("{}: {} nodes of {}", o.out, tape.size(), net.describe());
+  const std::string what = fmt::format("{}: {} nodes of {}", o.out, tape.size(), model.description);
   if (o.out.ends_with(".svg")) {
     plot::save(o.out, plot::draw_tape(tape, names.parameter_names));
     fmt::print("{}\n", what);

@@ -13,7 +13,7 @@
 #include <fmt/ranges.h>
 
 #include "commands.h"
-#include "model_options.h"
+#include "models.h"
 #include "plot/report.h"
 #include "program.h"
 
@@ -32,7 +32,6 @@ struct TrainOptions {
   std::string schedule = "constant";
   std::int64_t warm_up = 0;
   std::int64_t plateau = 0;
-  std::optional<double> weight_decay{};
   double clip = 0;
   double validation = 0;
   std::int64_t patience = 0;
@@ -80,8 +79,8 @@ class RunFolder {
     history_ += validated_ ? fmt::format(",{:.6f},{:.6f}\n", e.validation.loss, e.validation.metric) : "\n";
     write_history();
   }
-  void save(const char* file, const nn::MultiLayerNet& net) {
-    nn::save_state((path_ / file).string(), net.state(), {{"model", net.describe()}});
+  void save(const char* file, const Model& model) {
+    nn::save_state((path_ / file).string(), model.net->state(), {{"model", model.description}});
   }
   std::string name() const { return path_.string(); }
 
@@ -125,11 +124,11 @@ class ReportFile {
   void add(const nn::EpochReport& e, const nn::Score& test) {
     report_.history.push_back({e.epoch, e.iteration, e.training, test, e.validation});
   }
-  void write(const nn::MultiLayerNet& net, const nn::Mnist& data, std::int64_t batch) {
+  void write(const Model& model, const nn::Mnist& data, std::int64_t batch) {
     if (path_.empty()) return;
-    report_.title = net.describe();
-    plot::examine(report_, net, data.test);
-    report_.graph = plot::draw_step(net, data.train, batch);
+    report_.title = model.description;
+    plot::examine(report_, *model.net, data.test);
+    report_.graph = plot::draw_step(*model.net, data.train, batch);
     nn::AtomicFile file(path_);
     file.write(plot::to_html(report_));
     file.commit();
@@ -167,13 +166,14 @@ int train(const TrainOptions& o, const CLI::App& command) {
       held_out > 0 ? data.train.split(held_out, o.seed) : nn::Dataset::Split{data.train, {}};
 
   Generator generator(o.seed);
-  std::optional<nn::InputStatistics> statistics;
+  ModelOptions model_options = o.model;
   if (!o.standardize.empty())
-    statistics = nn::input_statistics(parts.training,
-                                      o.standardize == "pixels" ? nn::PerFeature::yes : nn::PerFeature::no);
-  nn::MultiLayerNet net = o.model.build(data.train.input_shape().size(), data.train.classes(), generator,
-                                        o.weight_decay, statistics);
-  const auto optimizer = optim::make_optimizer(o.optimizer, net.groups(), o.lr);
+    model_options.standardize = nn::input_statistics(
+        parts.training, o.standardize == "pixels" ? nn::PerFeature::yes : nn::PerFeature::no);
+  const Model model =
+      build_model(model_options, data.train.input_shape().size(), data.train.classes(), generator);
+  nn::Module& net = *model.net;
+  const auto optimizer = optim::make_optimizer(o.optimizer, model.groups, o.lr);
   const nn::DataLoader loader(parts.training, {.batch = o.batch, .drop_last = true});
   const std::int64_t last = o.iterations > 0 ? o.iterations : o.epochs * loader.size();
   if (o.warm_up >= last)
@@ -184,9 +184,10 @@ int train(const TrainOptions& o, const CLI::App& command) {
   ReportFile report(o.report, settings_of(command));
 
   const nn::Progress progress;
-  progress.line(fmt::format(
-      "{}, {} parameters, {} lr {}, batch {}, {} iterations, {} training and {} test images", net.describe(),
-      net.parameter_count(), o.optimizer, o.lr, o.batch, last, parts.training.size(), data.test.size()));
+  progress.line(
+      fmt::format("{}, {} parameters, {} lr {}, batch {}, {} iterations, {} training and {} test images",
+                  model.description, net.parameter_count(), o.optimizer, o.lr, o.batch, last,
+                  parts.training.size(), data.test.size()));
   const InterruptHandler handler;
   options.on_batch = [&](nn::Trainer& trainer, const nn::BatchReport& b) {
     progress(trainer, b);
@@ -200,27 +201,27 @@ int train(const TrainOptions& o, const CLI::App& command) {
     folder.add(e, test);
     report.add(e, test);
     // What was saved before is worth more than weights that are no numbers.
-    if (std::isfinite(e.training.loss)) folder.save("parameters.safetensors", net);
-    if (held_out > 0 && e.best) folder.save("best.safetensors", net);
+    if (std::isfinite(e.training.loss)) folder.save("parameters.safetensors", model);
+    if (held_out > 0 && e.best) folder.save("best.safetensors", model);
   };
   nn::Trainer trainer(net, *optimizer, options);
   const nn::History& history = trainer.fit(parts.training, parts.validation);
 
-  if (history.ending == nn::Ending::diverged) {
+  if (history.stop_reason == nn::StopReason::diverged) {
     fmt::print(stderr,
                "tapegrad: after {} iterations the loss or a gradient is no longer finite; a smaller --lr or "
                "--clip may help\n",
                optimizer->steps());
     return 1;
   }
-  report.write(net, data, o.batch);
+  report.write(model, data, o.batch);
   if (!o.report.empty()) progress.line(fmt::format("the report is {}", o.report));
   if (interrupted) {
     progress.line(fmt::format("interrupted after {} iterations; parameters and history so far are in {}",
                               optimizer->steps(), folder.name()));
     return 130;  // what a shell reports for a program ended by Ctrl-C
   }
-  if (history.ending == nn::Ending::early)
+  if (history.stop_reason == nn::StopReason::early)
     progress.line(fmt::format("no better epoch for {}: ended early", o.patience));
   if (const nn::EpochReport* best = history.best(); best && held_out > 0)
     progress.line(fmt::format("the best epoch was {}{}; its parameters are in {}/best.safetensors",
@@ -237,9 +238,10 @@ void add_train_command(CLI::App& app, int& exit_code) {
   CLI::App& c =
       *app.add_subcommand("train", "Train a classifier on images in MNIST's format (IDX, plain or gzip)");
   c.add_option("--data", o.data, "Folder of the four IDX files")->required();
-  c.add_flag("--standardize{all}", o.standardize,
-             "Scale the images to mean 0 and deviation 1 by those of the training images: of all pixels "
-             "together, or with --standardize=pixels of each pixel by itself")
+  c.add_flag(
+       "--standardize{all}", o.standardize,
+       "Scale the images to mean 0 and standard deviation 1 by those of the training images: of all pixels "
+       "together, or with --standardize=pixels of each pixel by itself")
       ->check(CLI::IsMember({"all", "pixels"}));
   o.model.add_to(c);
   c.add_option("--optimizer", o.optimizer, "Update rule")
@@ -254,7 +256,7 @@ void add_train_command(CLI::App& app, int& exit_code) {
   c.add_option("--warm-up", o.warm_up, "Iterations in which the rate rises first")->check(at_least(0));
   c.add_option("--plateau", o.plateau, "Reduce the rate to a tenth after so many epochs without a better one")
       ->check(at_least(1));
-  c.add_option("--weight-decay", o.weight_decay,
+  c.add_option("--weight-decay", o.model.weight_decay,
                "Of the weights; default 0, for adamw 0.01 of all parameters")
       ->check(at_least(0));
   c.add_option("--clip", o.clip, "Largest global norm of a gradient")->check(above(0));
@@ -275,7 +277,8 @@ void add_train_command(CLI::App& app, int& exit_code) {
       ->check(at_least(1))
       ->capture_default_str();
   c.add_option("--out", o.out, "Folder for history.csv and parameters.safetensors")->required();
-  c.add_option("--report", o.report, "HTML page to write: curves, confusion matrix, mistaken images, graph");
+  c.add_option("--report", o.report,
+               "HTML page to write: curves, confusion matrix, misclassified images, graph");
   c.callback([options, &c, &exit_code] { exit_code = train(*options, c); });
 }
 

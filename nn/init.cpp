@@ -19,7 +19,7 @@ struct Init::Form {
 };
 
 constexpr Init::Form Init::kForms[] = {
-    {"std", Kind::normal, "deviation", {}},
+    {"std", Kind::normal, "stddev", {}},
     {"uniform", Kind::uniform, "bound", {}},
     {"constant", Kind::constant, "value", {}},
     {"xavier", Kind::xavier, "gain", 1},
@@ -36,7 +36,7 @@ Init::Init(Kind kind, double number) : kind_(kind), number_(number) {
 }
 
 Init Init::constant(double value) { return {Kind::constant, value}; }
-Init Init::normal(double deviation) { return {Kind::normal, deviation}; }
+Init Init::normal(double stddev) { return {Kind::normal, stddev}; }
 Init Init::uniform(double bound) { return {Kind::uniform, bound}; }
 Init Init::xavier(double gain) { return {Kind::xavier, gain}; }
 Init Init::xavier_uniform(double gain) { return {Kind::xavier_uniform, gain}; }
@@ -77,12 +77,12 @@ Tensor Init::operator()(const Shape& shape, Generator& generator, Dtype dtype) c
   const auto fan = [&](bool both) {
     if (shape.rank() != 2)
       throw ShapeError(fmt::format(
-          "init: '{}' needs a weight [in, out], asked is {}; give such a tensor a deviation of its "
+          "init: '{}' needs a weight [in, out], asked is {}; give such a tensor a standard deviation of its "
           "own (std:0.01)",
           text(), to_string(shape)));
     return static_cast<double>(both ? shape[0] + shape[1] : shape[0]);
   };
-  const auto draw_normal = [&](double deviation) { return randn(shape, generator, dtype, 0, deviation); };
+  const auto draw_normal = [&](double stddev) { return randn(shape, generator, dtype, 0, stddev); };
   const auto draw_uniform = [&](double bound) {
     return bound > 0 ? tapegrad::uniform(shape, generator, -bound, bound, dtype)
                      : Tensor::zeros(shape, dtype);

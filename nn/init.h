@@ -13,26 +13,26 @@ namespace tapegrad::nn {
 /// How the values of a new weight are drawn: a small value that a layer takes, and draws from a generator.
 /// The same generator state gives the same weight.
 ///
-/// fan_in and fan_out are the extents of a weight [in, out]: how many inputs a result sums up, and how many
+/// fan_in and fan_out are the sizes of a weight [in, out]: how many inputs a result sums up, and how many
 /// results an input goes into. Xavier keeps the variance of what passes a linear layer forward and backward
 /// about constant; its gain makes up for what the activation behind it takes away: 1 for sigmoid and none,
 /// 5/3 for tanh, sqrt(2) for relu. He is the same for rectifiers, looking at the forward pass alone.
 class TAPEGRAD_API Init {
  public:
   static Init constant(double value);
-  /// Normal with mean 0 and this deviation.
-  static Init normal(double deviation);
+  /// Normal with mean 0 and this standard deviation.
+  static Init normal(double stddev);
   /// Uniform in [-bound, bound).
   static Init uniform(double bound);
   /// Glorot, Bengio: Understanding the difficulty of training deep feedforward neural networks, AISTATS 2010.
-  /// Normal with deviation gain * sqrt(2 / (fan_in + fan_out)), or uniform with the bound gain * sqrt(6 /
-  /// (fan_in + fan_out)), which has the same deviation. For a square weight the former is the 1 /
-  /// sqrt(fan_in) that "Deep Learning from Scratch" gives.
+  /// Normal with the standard deviation gain * sqrt(2 / (fan_in + fan_out)), or uniform with the bound
+  /// gain * sqrt(6 / (fan_in + fan_out)), which has the same standard deviation. For a square weight the former
+  /// is the 1 / sqrt(fan_in) that "Deep Learning from Scratch" gives.
   static Init xavier(double gain = 1);
   static Init xavier_uniform(double gain = 1);
-  /// He, Zhang, Ren, Sun: Delving Deep into Rectifiers, ICCV 2015. Normal with deviation gain / sqrt(fan_in),
-  /// or uniform with the bound gain * sqrt(3 / fan_in), where gain = sqrt(2 / (1 + slope^2)); slope is that
-  /// of leaky_relu for negative x, 0 for relu.
+  /// He, Zhang, Ren, Sun: Delving Deep into Rectifiers, ICCV 2015. Normal with the standard deviation
+  /// gain / sqrt(fan_in), or uniform with the bound gain * sqrt(3 / fan_in), where gain = sqrt(2 / (1 +
+  /// slope^2)); slope is that of leaky_relu for negative x, 0 for relu.
   static Init he(double slope = 0);
   static Init he_uniform(double slope = 0);
 
@@ -43,7 +43,7 @@ class TAPEGRAD_API Init {
   std::string text() const;
 
   /// A new tensor. Throws ShapeError where fan_in is asked of a shape other than [in, out], and ArgumentError
-  /// for a negative or non-finite deviation, bound or gain, as all functions above do.
+  /// for a negative or non-finite standard deviation, bound or gain, as all functions above do.
   Tensor operator()(const Shape& shape, Generator& generator, Dtype dtype = f32) const;
 
   friend bool operator==(const Init&, const Init&) = default;

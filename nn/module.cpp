@@ -117,8 +117,8 @@ namespace {
 
 /// Looks for a module among the members of another, and below them where `deep`.
 struct NameFinder final : Visitor {
-  NameFinder(const ModuleBase* wanted, detail::PoolString& out, bool search_below)
-      : target(wanted), name(out), deep(search_below) {}
+  NameFinder(const ModuleBase* sought, detail::PoolString& out, bool search_below)
+      : target(sought), name(out), deep(search_below) {}
 
   void module(std::string_view n, ModuleBase& m) override {
     if (found) return;

@@ -124,7 +124,7 @@ Shape read_shape(Source& source) {
   std::array<std::int64_t, 4> dims{};
   for (std::size_t i = 0; i < rank; ++i) {
     std::array<std::uint8_t, 4> b;
-    if (source.read(b) < b.size()) source.fail(fmt::format("ends within its header of {} extents", rank));
+    if (source.read(b) < b.size()) source.fail(fmt::format("ends within its header of {} sizes", rank));
     dims[i] =
         std::int64_t{b[0]} << 24 | std::int64_t{b[1]} << 16 | std::int64_t{b[2]} << 8 | std::int64_t{b[3]};
   }

@@ -66,40 +66,42 @@ InputStatistics input_statistics(const Dataset& data, PerFeature per_feature) {
     sum = sums<T>(data, features, [&](double x, std::size_t k) { return (x - mean[k]) * (x - mean[k]); });
     if (all) join(sum);
     const std::span<T> means = result.mean.mutable_values<T>();
-    const std::span<T> deviations = result.deviation.mutable_values<T>();
+    const std::span<T> stddevs = result.stddev.mutable_values<T>();
     for (std::size_t k = 0; k < means.size(); ++k) {
       means[k] = static_cast<T>(mean[k]);
-      deviations[k] = static_cast<T>(std::sqrt(sum[k] / count));
-      if (deviations[k] == 0) deviations[k] = 1;
+      stddevs[k] = static_cast<T>(std::sqrt(sum[k] / count));
+      if (stddevs[k] == 0) stddevs[k] = 1;
     }
   });
   return result;
 }
 
 Standardize::Standardize(const InputStatistics& statistics)
-    : mean_(statistics.mean), deviation_(statistics.deviation) {
-  if (!mean_.defined() || !deviation_.defined())
-    throw ArgumentError("standardize: the mean or the deviation is an undefined tensor");
-  if (mean_.shape() != deviation_.shape())
-    throw ShapeError(fmt::format("standardize: the mean is {}, the deviation {}; they must be of one shape",
-                                 to_string(mean_.shape()), to_string(deviation_.shape())));
-  if (mean_.dtype() != deviation_.dtype() || !is_floating(mean_.dtype()))
+    : mean_(statistics.mean), stddev_(statistics.stddev) {
+  if (!mean_.defined() || !stddev_.defined())
+    throw ArgumentError("standardize: the mean or the standard deviation is an undefined tensor");
+  if (mean_.shape() != stddev_.shape())
+    throw ShapeError(
+        fmt::format("standardize: the mean is {}, the standard deviation {}; they must be of one shape",
+                    to_string(mean_.shape()), to_string(stddev_.shape())));
+  if (mean_.dtype() != stddev_.dtype() || !is_floating(mean_.dtype()))
     throw DtypeError(
-        fmt::format("standardize: the mean is {}, the deviation {}; both must be f32 or both f64",
-                    name_of(mean_.dtype()), name_of(deviation_.dtype())));
+        fmt::format("standardize: the mean is {}, the standard deviation {}; both must be f32 or both f64",
+                    name_of(mean_.dtype()), name_of(stddev_.dtype())));
   visit_floating(mean_.dtype(), [&]<class T> {
     for (const T m : mean_.values<T>())
       if (!std::isfinite(m))
         throw ArgumentError(fmt::format("standardize: a mean is {}; it must be finite", m));
-    for (const T d : deviation_.values<T>())
+    for (const T d : stddev_.values<T>())
       if (!(d > 0 && std::isfinite(d)))
-        throw ArgumentError(fmt::format("standardize: a deviation is {}; it must be positive and finite", d));
+        throw ArgumentError(
+            fmt::format("standardize: a standard deviation is {}; it must be positive and finite", d));
   });
 }
 
 void Standardize::visit(Visitor& v) {
   v("mean", mean_);
-  v("deviation", deviation_);
+  v("stddev", stddev_);
 }
 
 Tensor Standardize::forward(const Tensor& x) {
@@ -112,11 +114,11 @@ Tensor Standardize::forward(const Tensor& x) {
   if (!fits)
     throw ShapeError(fmt::format("{}: input {}; the statistics are of items {}", op_label("standardize"),
                                  to_string(x.shape()), to_string(of)));
-  return (x - mean_) / deviation_;
+  return (x - mean_) / stddev_;
 }
 
 std::unique_ptr<ModuleBase> Standardize::new_like() const {
-  return std::make_unique<Standardize>(InputStatistics{mean_, deviation_});
+  return std::make_unique<Standardize>(InputStatistics{mean_, stddev_});
 }
 
 }  // namespace tapegrad::nn

@@ -12,43 +12,44 @@ namespace tapegrad::nn {
 /// Mean and standard deviation of inputs.
 struct InputStatistics {
   Tensor mean;
-  Tensor deviation;
+  Tensor stddev;
 };
 
 enum class PerFeature : bool { no, yes };
 
 /// Over the items of a data set, each feature by itself (tensors of the shape of one input), or all features
 /// together (scalars), in the inputs' dtype. The variance is the biased one, sum (x - mean)^2 / n. The
-/// deviation of what is constant, such as a pixel at the rim that no image uses, is given as 1, so that it
-/// becomes 0 instead of infinite. Throws ArgumentError for data without items, DtypeError for integers,
-/// NonFinite for inputs that are not finite.
+/// standard deviation of what is constant, such as a pixel at the rim that no image uses, is given as 1, so
+/// that it becomes 0 instead of infinite. Throws ArgumentError for data without items, DtypeError for
+/// integers, NonFinite for inputs that are not finite.
 TAPEGRAD_API InputStatistics input_statistics(const Dataset& data, PerFeature per_feature = PerFeature::yes);
 
-/// y = (x - mean) / deviation: inputs with the mean 0 and the deviation 1, as the first layer of a network.
-/// Take the statistics from the training data alone: what is tested, or classified later, is standardised by
-/// the same numbers. They are buffers, "mean" and "deviation", and so are saved and loaded with the weights.
+/// y = (x - mean) / stddev: inputs with the mean 0 and the standard deviation 1, as the first layer of a
+/// network. Take the statistics from the training data alone: what is tested, or classified later, is
+/// standardised by the same numbers. They are buffers, "mean" and "stddev", and so are saved and loaded with
+/// the weights.
 ///
 ///     nn::Sequential net{nn::Standardize(nn::input_statistics(mnist.train)), nn::Affine(784, 50, rng), ...};
 ///
-/// Per feature this is scikit-learn's StandardScaler; with one mean and deviation for all, or for each
-/// channel as [channels, 1, 1], torchvision's Normalize.
+/// Per feature this is scikit-learn's StandardScaler; with one mean and standard deviation for all, or
+/// for each channel as [channels, 1, 1], torchvision's Normalize.
 class TAPEGRAD_API Standardize final : public Module {
  public:
-  /// Throws ArgumentError for undefined tensors, a mean that is not finite and a deviation that is not
-  /// positive and finite, ShapeError or DtypeError where the two do not fit each other or are integers.
+  /// Throws ArgumentError for undefined tensors, a mean that is not finite and a standard deviation that is
+  /// not positive and finite, ShapeError or DtypeError where the two do not fit each other or are integers.
   explicit Standardize(const InputStatistics& statistics);
 
   const Tensor& mean() const noexcept { return mean_; }
-  const Tensor& deviation() const noexcept { return deviation_; }
+  const Tensor& stddev() const noexcept { return stddev_; }
 
   void visit(Visitor& v) override;
-  /// Throws ShapeError for x [n, ...] where an item is not of the statistics' shape, or stretches it.
+  /// Throws ShapeError for x [n, ...] where an item is not of the statistics' shape nor broadcast against it.
   Tensor forward(const Tensor& x) override;
   std::unique_ptr<ModuleBase> new_like() const override;
 
  private:
   Buffer mean_;
-  Buffer deviation_;
+  Buffer stddev_;
 };
 
 }  // namespace tapegrad::nn

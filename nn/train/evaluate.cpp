@@ -36,13 +36,22 @@ class InEvaluation final : Visitor {
 
 }  // namespace
 
+Forward forward_of(Module& net) {
+  return [&net](const Batch& b) { return net(b.x); };
+}
+
 Score evaluate(Module& net, const Dataset& data, const Objective& objective, std::int64_t batch) {
+  return evaluate(net, forward_of(net), data, objective, batch);
+}
+
+Score evaluate(ModuleBase& net, const Forward& forward, const Dataset& data, const Objective& objective,
+               std::int64_t batch) {
   if (data.size() == 0) throw ArgumentError("evaluate: the data set has no items");
   const InEvaluation mode(net);
   const Pause pause;
   Score sum{0, 0};
   for (const Batch& b : in_order(data, batch)) {
-    const Tensor y = net(b.x);
+    const Tensor y = forward(b);
     const auto n = static_cast<double>(b.size());
     sum.loss += n * objective.loss(y, b.t).item();
     sum.metric += n * objective.metric(y, b.t);

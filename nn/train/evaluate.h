@@ -11,6 +11,7 @@
 #include <tapegrad/graph/tensor.h>
 #include <tapegrad/nn/data/dataset.h>
 #include <tapegrad/nn/layer.h>
+#include <tapegrad/nn/module.h>
 
 namespace tapegrad::nn {
 
@@ -49,10 +50,18 @@ struct Score {
   double metric = std::numeric_limits<double>::quiet_NaN();
 };
 
+/// Computes a network's outputs for a batch: `[&](const nn::Batch& b) { return net(b.x, lengths_of(b)); }`.
+using Forward = Callback<Tensor(const Batch& batch)>;
+/// net(batch.x). The network must outlive it.
+TAPEGRAD_API Forward forward_of(Module& net);
+
 /// The network's loss and metric on all of the data, in evaluation mode, in batches of at most `batch` items.
 /// Each module has its mode again afterwards; nothing is recorded. Throws ArgumentError for data without
 /// items.
 TAPEGRAD_API Score evaluate(Module& net, const Dataset& data, const Objective& objective = {},
                             std::int64_t batch = 1000);
+/// The same of what `forward` computes with the network, which is put into evaluation mode.
+TAPEGRAD_API Score evaluate(ModuleBase& net, const Forward& forward, const Dataset& data,
+                            const Objective& objective = {}, std::int64_t batch = 1000);
 
 }  // namespace tapegrad::nn

@@ -40,19 +40,19 @@ std::int64_t count_correct(const Tensor& scores, const Tensor& labels) {
     if (labels.dtype() != i64)
       throw DtypeError(fmt::format("accuracy: labels {} are class indices and must be i64, not {}",
                                    to_string(labels.shape()), name_of(labels.dtype())));
-    const std::span<const std::int64_t> wanted = labels.values<std::int64_t>();
-    for (std::size_t i = 0; i < wanted.size(); ++i)
-      if (wanted[i] < 0 || wanted[i] >= scores.dim(1))
-        throw ArgumentError(
-            fmt::format("accuracy: label {} of row {} is outside 0 ... {}", wanted[i], i, scores.dim(1) - 1));
+    const std::span<const std::int64_t> expected = labels.values<std::int64_t>();
+    for (std::size_t i = 0; i < expected.size(); ++i)
+      if (expected[i] < 0 || expected[i] >= scores.dim(1))
+        throw ArgumentError(fmt::format("accuracy: label {} of row {} is outside 0 ... {}", expected[i], i,
+                                        scores.dim(1) - 1));
     each_greatest(scores, [&](std::size_t i, std::size_t at) {
-      correct += static_cast<std::int64_t>(at) == wanted[i];
+      correct += static_cast<std::int64_t>(at) == expected[i];
     });
   } else {
-    std::vector<std::size_t, tapegrad::detail::PoolAllocator<std::size_t>> wanted(
+    std::vector<std::size_t, tapegrad::detail::PoolAllocator<std::size_t>> expected(
         static_cast<std::size_t>(labels.dim(0)));
-    each_greatest(labels, [&](std::size_t i, std::size_t at) { wanted[i] = at; });
-    each_greatest(scores, [&](std::size_t i, std::size_t at) { correct += at == wanted[i]; });
+    each_greatest(labels, [&](std::size_t i, std::size_t at) { expected[i] = at; });
+    each_greatest(scores, [&](std::size_t i, std::size_t at) { correct += at == expected[i]; });
   }
   return correct;
 }

@@ -20,7 +20,15 @@ const EpochReport* History::best() const noexcept {
 }
 
 Trainer::Trainer(Module& net, optim::Optimizer& optimizer, TrainerOptions options)
-    : net_(net), optimizer_(optimizer), options_(std::move(options)), lr_(optimizer.lr()) {
+    : Trainer(net, forward_of(net), optimizer, std::move(options)) {}
+
+Trainer::Trainer(ModuleBase& net, Forward forward, optim::Optimizer& optimizer, TrainerOptions options)
+    : net_(net),
+      forward_(std::move(forward)),
+      optimizer_(optimizer),
+      options_(std::move(options)),
+      lr_(optimizer.lr()) {
+  if (!forward_) throw ArgumentError("trainer: there is no function to compute the outputs of a batch");
   const TrainerOptions& o = options_;
   const auto require = [](bool holds, const char* what, auto given, const char* range) {
     if (!holds) throw ArgumentError(fmt::format("trainer: {} is {}; it must be {}", what, given, range));
@@ -58,19 +66,20 @@ bool Trainer::update(const Batch& batch, Epoch& epoch) {
     optimizer_.set_lr(rate * (options_.plateau ? options_.plateau->scale() : 1));
   }
   Tape tape;
-  const Tensor y = net_(batch.x);
+  const Tensor y = forward_(batch);
   const Tensor loss = options_.objective.loss(y, batch.t);
   const double value = loss.item();
   if (!std::isfinite(value)) return false;
   Gradients gradients = tape.backward(loss);
-  double norm = 0;
+  BatchReport report{epoch.report.epoch, iteration_, last_, value, optimizer_.lr()};
+  if (options_.on_gradients) options_.on_gradients(*this, report, gradients);
   try {
-    norm = clip(gradients);
+    report.gradient_norm = clip(gradients);
   } catch (const NonFinite&) {
     return false;
   }
   optimizer_.step(gradients);
-  ++iteration_;
+  report.iteration = ++iteration_;
 
   const auto n = static_cast<double>(batch.size());
   epoch.items += batch.size();
@@ -78,8 +87,8 @@ bool Trainer::update(const Batch& batch, Epoch& epoch) {
   if (!options_.evaluate_training) epoch.sum.metric += n * options_.objective.metric(y, batch.t);
   epoch.report.lr = optimizer_.lr();
   epoch.report.iteration = iteration_;
-  if (options_.on_batch)
-    options_.on_batch(*this, {epoch.report.epoch, iteration_, last_, value, epoch.report.lr, norm});
+  report.lr = epoch.report.lr;
+  if (options_.on_batch) options_.on_batch(*this, report);
   return true;
 }
 
@@ -87,9 +96,9 @@ bool Trainer::update(const Batch& batch, Epoch& epoch) {
 void Trainer::finish(Epoch& epoch, const Dataset& training, const Dataset& validation) {
   EpochReport& r = epoch.report;
   const auto items = static_cast<double>(epoch.items);
-  r.training = options_.evaluate_training ? evaluate(net_, training, options_.objective)
+  r.training = options_.evaluate_training ? evaluate(net_, forward_, training, options_.objective)
                                           : Score{epoch.sum.loss / items, epoch.sum.metric / items};
-  if (validation.size() > 0) r.validation = evaluate(net_, validation, options_.objective);
+  if (validation.size() > 0) r.validation = evaluate(net_, forward_, validation, options_.objective);
   r.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - epoch.start).count();
 
   const Score& judged = validation.size() > 0 ? r.validation : r.training;
@@ -118,28 +127,28 @@ const History& Trainer::fit(const Dataset& training, const Dataset& validation) 
   const DataLoader loader(training,
                           {.batch = options_.batch, .drop_last = options_.drop_last, .seed = options_.seed});
   last_ = iteration_ + (options_.iterations > 0 ? options_.iterations : options_.epochs * loader.size());
-  history_.ending = Ending::completed;
+  history_.stop_reason = StopReason::completed;
   waited_ = 0;
   stop_ = false;
   const auto start = std::chrono::steady_clock::now();
   if (!net_.training()) net_.train();
 
   const auto stopped = [this] { return stop_.load(std::memory_order_relaxed); };
-  while (iteration_ < last_ && history_.ending == Ending::completed) {
+  while (iteration_ < last_ && history_.stop_reason == StopReason::completed) {
     Epoch epoch{.start = start};
     epoch.report.epoch = ++epoch_;
     for (const Batch& batch : loader.epoch(static_cast<std::uint64_t>(epoch_))) {
       const bool finite = update(batch, epoch);
-      if (!finite) history_.ending = Ending::diverged;
+      if (!finite) history_.stop_reason = StopReason::diverged;
       if (!finite || iteration_ == last_ || stopped()) break;
     }
     if (epoch.items > 0) finish(epoch, training, validation);
-    if (!std::isfinite(epoch.report.training.loss)) history_.ending = Ending::diverged;
-    if (history_.ending == Ending::diverged || iteration_ == last_) break;
+    if (!std::isfinite(epoch.report.training.loss)) history_.stop_reason = StopReason::diverged;
+    if (history_.stop_reason == StopReason::diverged || iteration_ == last_) break;
     if (stopped())
-      history_.ending = Ending::stopped;
+      history_.stop_reason = StopReason::stopped;
     else if (options_.patience > 0 && waited_ >= options_.patience)
-      history_.ending = Ending::early;
+      history_.stop_reason = StopReason::early;
   }
   return history_;
 }

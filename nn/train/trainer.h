@@ -12,6 +12,7 @@
 #include <tapegrad/graph/gradients.h>
 #include <tapegrad/nn/data/dataset.h>
 #include <tapegrad/nn/layer.h>
+#include <tapegrad/nn/module.h>
 #include <tapegrad/nn/state.h>
 #include <tapegrad/nn/train/evaluate.h>
 #include <tapegrad/optim/optimizer.h>
@@ -22,7 +23,7 @@ namespace tapegrad::nn {
 
 class Trainer;
 
-/// After an update.
+/// After an update; for TrainerOptions::on_gradients, before it.
 struct BatchReport {
   std::int64_t epoch = 0;      ///< from 1
   std::int64_t iteration = 0;  ///< updates so far
@@ -44,7 +45,7 @@ struct EpochReport {
   bool best = false;   ///< better than all epochs before
 };
 
-enum class Ending : std::uint8_t {
+enum class StopReason : std::uint8_t {
   completed,  ///< all epochs or iterations
   early,      ///< the patience was exhausted
   stopped,    ///< by Trainer::stop
@@ -53,7 +54,7 @@ enum class Ending : std::uint8_t {
 
 struct History {
   std::vector<EpochReport> epochs{};
-  Ending ending = Ending::completed;
+  StopReason stop_reason = StopReason::completed;
 
   /// The best epoch; null before the first one with a finite value.
   TAPEGRAD_API const EpochReport* best() const noexcept;
@@ -86,6 +87,9 @@ struct TrainerOptions {
   /// weights that are on the move, and with the dropout.
   bool evaluate_training = true;
 
+  /// Between backward and the update, before the gradients are clipped: it may look at them and change them,
+  /// as training on several machines does. The report has what is known by then: no gradient norm.
+  Callback<void(Trainer&, const BatchReport&, Gradients&)> on_gradients{};
   Callback<void(Trainer&, const BatchReport&)> on_batch{};
   Callback<void(Trainer&, const EpochReport&)> on_epoch{};
 };
@@ -104,6 +108,11 @@ class TAPEGRAD_API Trainer {
   /// Throws ArgumentError for options that cannot be: below 0, a batch below 1, a share outside [0, 1), a
   /// metric to monitor that the objective does not have; FileError where the checkpoint cannot be written.
   Trainer(Module& net, optim::Optimizer& optimizer, TrainerOptions options = {});
+  /// For networks that are not called as net(batch.x): `forward` computes the outputs that the objective
+  /// compares with batch.t. The network is what has modes and a state.
+  ///
+  ///     nn::Trainer trainer(net, [&](const nn::Batch& b) { return net(b.x, lengths_of(b)); }, adam);
+  Trainer(ModuleBase& net, Forward forward, optim::Optimizer& optimizer, TrainerOptions options = {});
   Trainer(const Trainer&) = delete;
   Trainer& operator=(const Trainer&) = delete;
 
@@ -120,7 +129,7 @@ class TAPEGRAD_API Trainer {
   /// Puts the network into that state. Throws Error where there is none.
   void restore_best();
 
-  Module& net() noexcept { return net_; }
+  ModuleBase& net() noexcept { return net_; }
   optim::Optimizer& optimizer() noexcept { return optimizer_; }
 
  private:
@@ -129,7 +138,8 @@ class TAPEGRAD_API Trainer {
   double clip(Gradients& gradients) const;
   void finish(Epoch& epoch, const Dataset& training, const Dataset& validation);
 
-  Module& net_;
+  ModuleBase& net_;
+  Forward forward_;
   optim::Optimizer& optimizer_;
   TrainerOptions options_;
   double lr_;  ///< the optimizer's own

@@ -18,7 +18,7 @@ namespace {
 
 struct Moments {
   double mean = 0;
-  double deviation = 0;
+  double stddev = 0;
   double lowest = 0;
   double highest = 0;
 };
@@ -32,8 +32,8 @@ Moments moments_of(const Tensor& t) {
     m.lowest = std::min(m.lowest, v);
     m.highest = std::max(m.highest, v);
   }
-  for (const double v : x) m.deviation += (v - m.mean) * (v - m.mean) / static_cast<double>(x.size());
-  m.deviation = std::sqrt(m.deviation);
+  for (const double v : x) m.stddev += (v - m.mean) * (v - m.mean) / static_cast<double>(x.size());
+  m.stddev = std::sqrt(m.stddev);
   return m;
 }
 
@@ -45,21 +45,21 @@ Moments drawn(const Init& init) {
   return moments_of(init({kIn, kOut}, generator, f64));
 }
 
-// Of 60,000 values the deviation of the mean is s / 245, that of the deviation below s / 340: five of them
-// are allowed.
-void check_normal(const Init& init, double deviation) {
+// Of 60,000 values the standard deviation of the mean is s / 245, that of the standard deviation below s / 340:
+// five of them are allowed.
+void check_normal(const Init& init, double stddev) {
   const Moments m = drawn(init);
-  BOOST_TEST(std::abs(m.mean) < 5 * deviation / 245);
-  BOOST_TEST(std::abs(m.deviation / deviation - 1) < 5.0 / 340);
-  BOOST_TEST(m.highest > 3.5 * deviation);  // a uniform of this deviation ends at 1.73
-  BOOST_TEST(m.lowest < -3.5 * deviation);
+  BOOST_TEST(std::abs(m.mean) < 5 * stddev / 245);
+  BOOST_TEST(std::abs(m.stddev / stddev - 1) < 5.0 / 340);
+  BOOST_TEST(m.highest > 3.5 * stddev);  // a uniform of this standard deviation ends at 1.73
+  BOOST_TEST(m.lowest < -3.5 * stddev);
 }
 
 void check_uniform(const Init& init, double bound) {
   const Moments m = drawn(init);
-  const double deviation = bound / std::sqrt(3.0);
-  BOOST_TEST(std::abs(m.mean) < 5 * deviation / 245);
-  BOOST_TEST(std::abs(m.deviation / deviation - 1) < 5.0 / 340);
+  const double stddev = bound / std::sqrt(3.0);
+  BOOST_TEST(std::abs(m.mean) < 5 * stddev / 245);
+  BOOST_TEST(std::abs(m.stddev / stddev - 1) < 5.0 / 340);
   BOOST_TEST(m.highest < bound);
   BOOST_TEST(m.highest > 0.999 * bound);
   BOOST_TEST(m.lowest >= -bound);
@@ -120,7 +120,7 @@ BOOST_AUTO_TEST_CASE(text_gives_the_same_as_the_function) {
 BOOST_AUTO_TEST_CASE(bad_text_is_refused_with_what_there_is) {
   for (const char* text : {"", "normal", "He", "he ", "xavier-normal", ":0.1"})
     BOOST_CHECK_EXCEPTION(Init::parse(text), ArgumentError, mentions(text, "std:", "xavier-uniform", "he"));
-  BOOST_CHECK_EXCEPTION(Init::parse("std"), ArgumentError, mentions("'std' needs its deviation"));
+  BOOST_CHECK_EXCEPTION(Init::parse("std"), ArgumentError, mentions("'std' needs its stddev"));
   for (const char* text : {"std:", "std:x", "std:0.1x", "std:0.1 ", "he:"})
     BOOST_CHECK_EXCEPTION(Init::parse(text), ArgumentError, mentions(text, "not a number"));
   for (const char* text : {"std:-0.1", "std:nan", "std:inf", "uniform:-1", "constant:inf", "he:-1"})

@@ -281,7 +281,7 @@ BOOST_AUTO_TEST_CASE(dropout_zeroes_a_share_and_scales_the_rest) {
     BOOST_REQUIRE((v == 0 || std::abs(v - 4) < 1e-14));
     zeros += v == 0;
   }
-  BOOST_TEST(std::abs(static_cast<double>(zeros) - 2500) < 5 * 43.3);  // five deviations
+  BOOST_TEST(std::abs(static_cast<double>(zeros) - 2500) < 5 * 43.3);  // five standard deviations
   BOOST_TEST(doubles(layer(x)) != y);                                  // another mask
   BOOST_TEST(doubles(nn::Dropout(0.25, 7)(x)) == y);                   // the seed decides
   BOOST_TEST(doubles(nn::Dropout(0.25, 8)(x)) != y);

@@ -8,9 +8,9 @@
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/graph/name_scope.h>
 #include <tapegrad/graph/tape.h>
+#include <tapegrad/nn/layer.h>
 #include <tapegrad/nn/layers/layers.h>
 #include <tapegrad/nn/layers/sequential.h>
-#include <tapegrad/nn/layer.h>
 #include <tapegrad/ops/elementwise/math.h>
 #include <tapegrad/ops/tensor/reduce.h>
 

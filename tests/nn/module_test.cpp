@@ -7,9 +7,9 @@
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/graph/format.h>
 #include <tapegrad/graph/tape.h>
+#include <tapegrad/nn/layer.h>
 #include <tapegrad/nn/layers/layers.h>
 #include <tapegrad/nn/layers/sequential.h>
-#include <tapegrad/nn/layer.h>
 #include <tapegrad/ops/elementwise/math.h>
 #include <tapegrad/ops/tensor/linalg.h>
 #include <tapegrad/ops/tensor/reduce.h>

@@ -65,7 +65,7 @@ nn::TrialResult train(const nn::Trial& trial, const nn::Dataset::Split& split) {
 }  // namespace
 
 BOOST_AUTO_TEST_CASE(ranges_may_be_as_wide_as_numbers_go) {
-  const auto spread = [](const nn::Range& range) {
+  const auto sample = [](const nn::Range& range) {
     std::vector<double> found;
     for (const nn::Trial& t :
          nn::random_search({range}, [](const nn::Trial&) -> nn::TrialResult { return 0; }, {.trials = 200}))
@@ -73,10 +73,10 @@ BOOST_AUTO_TEST_CASE(ranges_may_be_as_wide_as_numbers_go) {
     return found;
   };
   int small = 0;
-  for (const double x : spread({"x", 1e-300, 1e300})) small += x < 1;
+  for (const double x : sample({"x", 1e-300, 1e300})) small += x < 1;
   BOOST_TEST(std::abs(small - 100) < 5 * 7);  // five standard deviations
   int negative = 0;
-  for (const double x : spread({"x", -1.7e308, 1.7e308, false})) negative += x < 0;
+  for (const double x : sample({"x", -1.7e308, 1.7e308, false})) negative += x < 0;
   BOOST_TEST(std::abs(negative - 100) < 5 * 7);
 }
 

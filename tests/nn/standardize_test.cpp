@@ -31,14 +31,14 @@ BOOST_AUTO_TEST_CASE(statistics_are_those_of_the_definition) {
   BOOST_TEST((each.mean.shape() == Shape{2}));
   BOOST_TEST(doubles(each.mean) == std::vector<double>({3, 20}));
   // (4 + 1 + 9) / 3 and (100 + 100 + 400) / 3
-  BOOST_TEST(doubles(each.deviation) == std::vector<double>({std::sqrt(14.0 / 3), std::sqrt(200.0)}),
+  BOOST_TEST(doubles(each.stddev) == std::vector<double>({std::sqrt(14.0 / 3), std::sqrt(200.0)}),
              boost::test_tools::per_element());
 
   const nn::InputStatistics all = nn::input_statistics(data, PerFeature::no);
   BOOST_TEST((all.mean.shape() == Shape{}));
   BOOST_TEST(all.mean.item() == 11.5);
   // 10.5^2 + 9.5^2 + 5.5^2 + 2 * 1.5^2 + 28.5^2
-  BOOST_TEST(all.deviation.item() == std::sqrt(1047.5 / 6), boost::test_tools::tolerance(1e-15));
+  BOOST_TEST(all.stddev.item() == std::sqrt(1047.5 / 6), boost::test_tools::tolerance(1e-15));
 }
 
 BOOST_AUTO_TEST_CASE(many_items_far_from_zero_keep_their_digits) {
@@ -46,17 +46,17 @@ BOOST_AUTO_TEST_CASE(many_items_far_from_zero_keep_their_digits) {
   const Tensor count = cast(Tensor::arange(kItems), f64);
   const nn::Dataset data = items(stack({count, count * 1e-3 + 1e6, Tensor::full({kItems}, 0.1, f64)}, 1));
   const nn::InputStatistics s = nn::input_statistics(data);
-  const double deviation = std::sqrt((static_cast<double>(kItems) * kItems - 1) / 12);
-  const std::vector<double> mean = doubles(s.mean), spread = doubles(s.deviation);
+  const double stddev = std::sqrt((static_cast<double>(kItems) * kItems - 1) / 12);
+  const std::vector<double> mean = doubles(s.mean), stddevs = doubles(s.stddev);
   BOOST_TEST(mean[0] == 1250, boost::test_tools::tolerance(1e-15));
-  BOOST_TEST(spread[0] == deviation, boost::test_tools::tolerance(1e-14));
+  BOOST_TEST(stddevs[0] == stddev, boost::test_tools::tolerance(1e-14));
   BOOST_TEST(mean[1] == 1e6 + 1.25, boost::test_tools::tolerance(1e-15));
-  BOOST_TEST(spread[1] == deviation * 1e-3, boost::test_tools::tolerance(1e-9));
+  BOOST_TEST(stddevs[1] == stddev * 1e-3, boost::test_tools::tolerance(1e-9));
   BOOST_TEST(mean[2] == 0.1);  // a constant, to the bit
-  BOOST_TEST(spread[2] == 1);
+  BOOST_TEST(stddevs[2] == 1);
 }
 
-BOOST_AUTO_TEST_CASE(images_come_out_with_mean_0_and_deviation_1) {
+BOOST_AUTO_TEST_CASE(images_come_out_with_mean_0_and_stddev_1) {
   const nn::Mnist mnist = nn::load_mnist(TAPEGRAD_MNIST_DIR);
   for (const PerFeature per_feature : {PerFeature::no, PerFeature::yes}) {
     const nn::InputStatistics s = nn::input_statistics(mnist.train, per_feature);
@@ -67,7 +67,7 @@ BOOST_AUTO_TEST_CASE(images_come_out_with_mean_0_and_deviation_1) {
     if (per_feature == PerFeature::no) {
       // What is known of the whole of MNIST; these are a tenth of its images.
       BOOST_TEST(s.mean.item() == 0.1307, boost::test_tools::tolerance(0.02));
-      BOOST_TEST(s.deviation.item() == 0.3081, boost::test_tools::tolerance(0.02));
+      BOOST_TEST(s.stddev.item() == 0.3081, boost::test_tools::tolerance(0.02));
       BOOST_TEST(std::abs(mean(y).item()) < 1e-6);
       BOOST_TEST(var(y).item() == 1, boost::test_tools::tolerance(1e-5));
     } else {
@@ -87,7 +87,7 @@ BOOST_AUTO_TEST_CASE(images_come_out_with_mean_0_and_deviation_1) {
     }
     // A test image is scaled by the numbers of the training images, not by its own.
     const Tensor x = mnist.test.batch(0, 5).x;
-    BOOST_TEST(doubles(net(x)) == doubles((x - layer.mean()) / layer.deviation()));
+    BOOST_TEST(doubles(net(x)) == doubles((x - layer.mean()) / layer.stddev()));
     for (const double v : doubles(net(x))) BOOST_REQUIRE(std::isfinite(v));
   }
 }
@@ -100,7 +100,7 @@ BOOST_AUTO_TEST_CASE(a_network_saves_and_loads_the_statistics) {
   BOOST_TEST(net.parameter_count() == 4 * 3 + 3 + 3 * 2 + 2);
   const nn::State state = net.state();
   BOOST_TEST(state[0].first == "standardize.mean");
-  BOOST_TEST(state[1].first == "standardize.deviation");
+  BOOST_TEST(state[1].first == "standardize.stddev");
 
   // The first layer sees standardised inputs.
   const Tensor x = data.batch(0, 50).x;
@@ -140,12 +140,12 @@ BOOST_AUTO_TEST_CASE(what_does_not_fit_is_refused) {
   BOOST_CHECK_EXCEPTION(nn::input_statistics(broken), NonFinite, mentions("feature 1"));
   BOOST_CHECK_EXCEPTION(nn::input_statistics(broken, PerFeature::no), NonFinite, mentions("not finite"));
 
-  const auto make = [](const Tensor& mean, const Tensor& deviation) { nn::Standardize({mean, deviation}); };
+  const auto make = [](const Tensor& mean, const Tensor& stddev) { nn::Standardize({mean, stddev}); };
   const Tensor two = Tensor::ones({2});
   BOOST_CHECK_EXCEPTION(make(two, {}), ArgumentError, mentions("undefined"));
   BOOST_CHECK_EXCEPTION(make(two, Tensor::ones({3})), ShapeError, mentions("[2]", "[3]"));
   BOOST_CHECK_EXCEPTION(make(two, Tensor::ones({2}, f64)), DtypeError, mentions("f32", "f64"));
-  BOOST_CHECK_EXCEPTION(make(two, Tensor::from({1, 0})), ArgumentError, mentions("deviation is 0"));
+  BOOST_CHECK_EXCEPTION(make(two, Tensor::from({1, 0})), ArgumentError, mentions("standard deviation is 0"));
   BOOST_CHECK_EXCEPTION(make(Tensor::from({1, infinite}), two), ArgumentError, mentions("mean is inf"));
 
   nn::Sequential net{nn::named("inputs", nn::Standardize({two, two}))};

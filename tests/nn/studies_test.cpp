@@ -16,7 +16,7 @@ BOOST_AUTO_TEST_SUITE(studies)
 namespace {
 
 struct LayerStatistics {
-  double deviation;
+  double stddev;
   double saturated;  ///< share of outputs within 0.01 of a bound
 };
 
@@ -52,29 +52,28 @@ BOOST_AUTO_TEST_CASE(large_initial_weights_saturate_a_sigmoid) {
 BOOST_AUTO_TEST_CASE(small_initial_weights_make_all_nodes_alike) {
   for (const LayerStatistics& layer : activations("sigmoid", "std:0.01")) {
     BOOST_TEST(layer.saturated == 0);
-    BOOST_TEST(layer.deviation < 0.04);
+    BOOST_TEST(layer.stddev < 0.04);
   }
   for (const char* activation : {"tanh", "relu"}) {
     const auto layers = activations(activation, "std:0.01");
-    for (std::size_t i = 1; i < layers.size(); ++i)
-      BOOST_TEST(layers[i].deviation < 0.2 * layers[i - 1].deviation);
-    BOOST_TEST(layers[4].deviation < 1e-4);
+    for (std::size_t i = 1; i < layers.size(); ++i) BOOST_TEST(layers[i].stddev < 0.2 * layers[i - 1].stddev);
+    BOOST_TEST(layers[4].stddev < 1e-4);
   }
 }
 
 BOOST_AUTO_TEST_CASE(xavier_and_he_keep_the_activations_spread) {
   for (const LayerStatistics& layer : activations("sigmoid", "xavier")) {
-    BOOST_TEST(layer.deviation > 0.1);
+    BOOST_TEST(layer.stddev > 0.1);
     BOOST_TEST(layer.saturated < 0.01);
   }
   for (const LayerStatistics& layer : activations("tanh", "xavier")) {
-    BOOST_TEST(layer.deviation > 0.25);
+    BOOST_TEST(layer.stddev > 0.25);
     BOOST_TEST(layer.saturated < 0.02);
   }
   for (const LayerStatistics& layer : activations("relu", "he"))
-    BOOST_TEST(std::abs(std::log(layer.deviation)) < 0.7);
+    BOOST_TEST(std::abs(std::log(layer.stddev)) < 0.7);
   // Xavier loses half of a relu's variance in each layer, He does not.
-  BOOST_TEST(activations("relu", "xavier")[4].deviation < 0.4 * activations("relu", "he")[4].deviation);
+  BOOST_TEST(activations("relu", "xavier")[4].stddev < 0.4 * activations("relu", "he")[4].stddev);
 }
 
 namespace {
@@ -87,19 +86,19 @@ const nn::Mnist& mnist() {
 }  // namespace
 
 BOOST_AUTO_TEST_CASE(batch_normalisation_learns_where_a_plain_network_does_not) {
-  const auto accuracy_after = [&](double deviation, bool batch_norm) {
+  const auto accuracy_after = [&](double stddev, bool batch_norm) {
     Generator rng(0);
     nn::MultiLayerNet net(
         784, 10, rng,
-        {.hidden = {100, 100, 100, 100, 100}, .init = nn::Init::normal(deviation), .batch_norm = batch_norm});
+        {.hidden = {100, 100, 100, 100, 100}, .init = nn::Init::normal(stddev), .batch_norm = batch_norm});
     optim::SGD sgd(net, 0.01);
     nn::Trainer trainer(net, sgd, {.epochs = 12, .evaluate_training = false});
     trainer.fit(mnist().train.head(1000));
     return nn::evaluate(net, mnist().train.head(1000)).metric;
   };
-  for (const double deviation : {0.015, 0.005}) {
-    BOOST_TEST(accuracy_after(deviation, false) < 0.2);
-    BOOST_TEST(accuracy_after(deviation, true) > 0.8);
+  for (const double stddev : {0.015, 0.005}) {
+    BOOST_TEST(accuracy_after(stddev, false) < 0.2);
+    BOOST_TEST(accuracy_after(stddev, true) > 0.8);
   }
 }
 

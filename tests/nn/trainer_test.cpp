@@ -42,7 +42,7 @@ std::vector<double> values_of(const nn::State& state) {
     for (const double v : cast(t, f64).to_vector<double>()) values.push_back(v);
   return values;
 }
-std::vector<double> values_of(const nn::Module& net) { return values_of(net.state()); }
+std::vector<double> values_of(const nn::ModuleBase& net) { return values_of(net.state()); }
 
 }  // namespace
 
@@ -99,7 +99,104 @@ BOOST_AUTO_TEST_CASE(it_does_what_a_loop_by_hand_does) {
   }
   BOOST_TEST(losses.size() == 18U);
   BOOST_TEST(values_of(net) == values_of(other));
-  BOOST_TEST((history.ending == nn::Ending::completed));
+  BOOST_TEST((history.stop_reason == nn::StopReason::completed));
+}
+
+// ---- any callable of a batch ----
+
+namespace {
+
+/// A network of two inputs: the halves of what a batch has as one.
+struct TwoTowers final : nn::Layer<Tensor(const Tensor&, const Tensor&)> {
+  explicit TwoTowers(Generator rng) : left(1, 4, rng), right(1, 4, rng), head(4, 4, rng) {}
+  void visit(nn::Visitor& v) override {
+    v("left", left);
+    v("right", right);
+    v("drop", drop);
+    v("head", head);
+  }
+  Tensor forward(const Tensor& a, const Tensor& b) override {
+    return head(drop(tapegrad::tanh(left(a) * right(b))));
+  }
+  nn::Affine left, right;
+  nn::Dropout drop{0.1, 3};
+  nn::Affine head;
+};
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(a_network_of_several_inputs_is_trained_by_a_callable) {
+  const nn::Dataset data = quarters(200);
+  const auto train = [&](TwoTowers& net) {
+    const auto forward = [&](const nn::Batch& b) { return net(slice(b.x, 1, 0, 1), slice(b.x, 1, 1, 2)); };
+    const double before = nn::evaluate(net, forward, data).loss;
+    optim::Adam adam(net, 0.05);
+    nn::Trainer trainer(net, forward, adam, {.epochs = 10, .batch = 20, .validation = 0.2});
+    const nn::History& h = trainer.fit(data);
+    BOOST_TEST(h.epochs.back().training.loss < before / 2);
+    BOOST_TEST(h.epochs.back().validation.metric > 0.8);
+    BOOST_TEST(net.training());
+    BOOST_TEST(net.drop.training());  // evaluate has put every mode back
+    trainer.restore_best();
+    BOOST_TEST(values_of(net.state()) == values_of(trainer.best_state()));
+    BOOST_TEST(&trainer.net() == &net);
+  };
+  TwoTowers net(Generator(1)), again(Generator(1));
+  train(net);
+  train(again);
+  BOOST_TEST(values_of(net.state()) == values_of(again.state()));
+  optim::SGD sgd(net, 0.1);
+  BOOST_CHECK_EXCEPTION(nn::Trainer(net, nn::Forward(), sgd), ArgumentError, mentions("no function"));
+}
+
+BOOST_AUTO_TEST_CASE(a_module_is_the_callable_that_calls_it) {
+  const nn::Dataset data = quarters(60);
+  nn::MultiLayerNet one = quarter_net(), other = quarter_net();
+  optim::SGD first(one, 0.1), second(other, 0.1);
+  const auto forward = [&](const nn::Batch& b) { return other(b.x); };
+  nn::Trainer(one, first, {.epochs = 2, .batch = 16}).fit(data);
+  nn::Trainer(other, forward, second, {.epochs = 2, .batch = 16}).fit(data);
+  BOOST_TEST(values_of(one) == values_of(other));
+  BOOST_TEST(nn::evaluate(one, data).loss == nn::evaluate(other, forward, data).loss);
+}
+
+// ---- between backward and the update ----
+
+BOOST_AUTO_TEST_CASE(gradients_are_seen_and_changed_before_they_are_clipped) {
+  const nn::Dataset data = quarters(60);
+  nn::MultiLayerNet net = quarter_net();
+  optim::SGD sgd(net, 0.1);
+  std::vector<double> found, reported, losses, batch_losses;
+  nn::TrainerOptions options{.epochs = 1, .batch = 20, .clip_norm = 1e9};
+  options.on_gradients = [&](nn::Trainer& trainer, const nn::BatchReport& b, Gradients& g) {
+    BOOST_TEST(&trainer.net() == &net);
+    BOOST_TEST(b.epoch == 1);
+    BOOST_TEST(b.last == 3);
+    BOOST_TEST(b.iteration == static_cast<std::int64_t>(found.size()));  // updates so far
+    BOOST_TEST(b.lr == 0.1);
+    BOOST_TEST(std::isnan(b.gradient_norm));
+    losses.push_back(b.loss);
+    Gradients copy = g;
+    found.push_back(clip_global_norm(copy, 1e9));
+    for (auto& [key, gradient] : g) gradient = gradient * 0.5;
+  };
+  options.on_batch = [&](nn::Trainer&, const nn::BatchReport& b) {
+    reported.push_back(b.gradient_norm);
+    batch_losses.push_back(b.loss);
+    BOOST_TEST(b.iteration == static_cast<std::int64_t>(reported.size()));
+  };
+  nn::Trainer(net, sgd, options).fit(data);
+  BOOST_TEST_REQUIRE(found.size() == 3U);
+  BOOST_TEST(losses == batch_losses);
+  for (std::size_t i = 0; i < 3; ++i)
+    BOOST_TEST(reported[i] == found[i] / 2, boost::test_tools::tolerance(1e-6));
+
+  // Halved gradients are those of half the rate.
+  nn::MultiLayerNet plain = quarter_net();
+  optim::SGD half(plain, 0.05);
+  nn::Trainer(plain, half, {.epochs = 1, .batch = 20}).fit(data);
+  const std::vector<double> a = values_of(net), b = values_of(plain);
+  for (std::size_t i = 0; i < a.size(); ++i) BOOST_TEST(std::abs(a[i] - b[i]) < 1e-6);
 }
 
 BOOST_AUTO_TEST_CASE(the_result_depends_on_the_seed_and_not_on_the_threads) {
@@ -227,7 +324,7 @@ BOOST_AUTO_TEST_CASE(it_stops_early_and_keeps_the_best) {
   BOOST_CHECK_EXCEPTION(trainer.restore_best(), Error, mentions("no best state"));
   const nn::History& h = trainer.fit(quarters(60), quarters(13, 8));
   BOOST_TEST(h.epochs.size() == 6U);  // three epochs after the third, an equal one among them
-  BOOST_TEST((h.ending == nn::Ending::early));
+  BOOST_TEST((h.stop_reason == nn::StopReason::early));
   BOOST_TEST(h.best()->epoch == 3);
   BOOST_TEST(values_of(net) == states[5]);
   trainer.restore_best();
@@ -258,7 +355,7 @@ BOOST_AUTO_TEST_CASE(a_stop_keeps_what_was_reached) {
                          if (b.iteration == 14) t.stop();
                        }});
   const nn::History& h = trainer.fit(quarters(100));
-  BOOST_TEST((h.ending == nn::Ending::stopped));
+  BOOST_TEST((h.stop_reason == nn::StopReason::stopped));
   BOOST_TEST(h.epochs.size() == 2U);
   BOOST_TEST(h.epochs.back().iteration == 14);
   BOOST_TEST(h.epochs.back().training.loss > 0);
@@ -272,7 +369,7 @@ BOOST_AUTO_TEST_CASE(a_stop_keeps_what_was_reached) {
        }});
   waiting.fit(quarters(100));
   other.join();
-  BOOST_TEST((waiting.history().ending == nn::Ending::stopped));
+  BOOST_TEST((waiting.history().stop_reason == nn::StopReason::stopped));
 }
 
 BOOST_AUTO_TEST_CASE(divergence_is_told_and_leaves_finite_weights) {
@@ -284,7 +381,7 @@ BOOST_AUTO_TEST_CASE(divergence_is_told_and_leaves_finite_weights) {
     optim::SGD sgd(net, 1000);
     nn::Trainer trainer(net, sgd, {.epochs = 100, .batch = 8, .objective = nn::MSELoss(), .clip_norm = clip});
     const nn::History& h = trainer.fit(data);
-    BOOST_TEST((h.ending == nn::Ending::diverged));
+    BOOST_TEST((h.stop_reason == nn::StopReason::diverged));
     BOOST_TEST(h.epochs.size() < 100U);
     for (const double v : values_of(net)) BOOST_TEST(std::isfinite(v));
   }
@@ -294,7 +391,7 @@ BOOST_AUTO_TEST_CASE(divergence_is_told_and_leaves_finite_weights) {
     optim::SGD sgd(net, 1e38);
     nn::Trainer trainer(net, sgd, {.iterations = 1});
     trainer.fit(quarters(200));
-    BOOST_TEST((trainer.history().ending == nn::Ending::diverged));
+    BOOST_TEST((trainer.history().stop_reason == nn::StopReason::diverged));
     BOOST_TEST(std::isnan(trainer.history().epochs.back().training.loss));
   }
   // Before anything was learned there is nothing to report.
@@ -329,7 +426,7 @@ BOOST_AUTO_TEST_CASE(iterations_may_end_within_an_epoch) {
   const nn::History& h = trainer.fit(quarters(170));
   BOOST_TEST(h.epochs.size() == 3U);  // 5, 5 and 3
   BOOST_TEST(h.epochs.back().iteration == 13);
-  BOOST_TEST((h.ending == nn::Ending::completed));
+  BOOST_TEST((h.stop_reason == nn::StopReason::completed));
 }
 
 BOOST_AUTO_TEST_CASE(every_module_keeps_its_mode) {

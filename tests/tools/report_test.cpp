@@ -42,17 +42,17 @@ BOOST_AUTO_TEST_CASE(the_test_items_are_counted_and_the_surest_mistakes_shown) {
   plot::examine(r, net, images());
   const std::vector<std::vector<std::int64_t>> expected{{1, 1, 1}, {0, 1, 0}, {0, 0, 1}};
   BOOST_TEST((r.confusion == expected));
-  BOOST_TEST(r.mistaken_in_all == 2);
-  BOOST_REQUIRE(r.mistaken.size() == 2U);
+  BOOST_TEST(r.misclassified_in_all == 2);
+  BOOST_REQUIRE(r.misclassified.size() == 2U);
   // softmax of (0, 8, 0) gives e^8 / (e^8 + 2) = 0.9993, of (0, 0, 2) gives 0.7870.
-  BOOST_TEST(r.mistaken[0].label == "1, not 0: 100 %");
-  BOOST_TEST(r.mistaken[1].label == "2, not 0: 79 %");
-  BOOST_TEST(r.mistaken[1].pixels == (std::vector<std::uint8_t>{0, 0, 255, 255}),
+  BOOST_TEST(r.misclassified[0].label == "1, not 0: 100 %");
+  BOOST_TEST(r.misclassified[1].label == "2, not 0: 79 %");
+  BOOST_TEST(r.misclassified[1].pixels == (std::vector<std::uint8_t>{0, 0, 255, 255}),
              boost::test_tools::per_element());
-  BOOST_TEST(r.mistaken[0].columns == 2U);
+  BOOST_TEST(r.misclassified[0].columns == 2U);
   plot::examine(r, net, images(), 1);
-  BOOST_TEST(r.mistaken.size() == 1U);
-  BOOST_TEST(r.mistaken_in_all == 2);
+  BOOST_TEST(r.misclassified.size() == 1U);
+  BOOST_TEST(r.misclassified_in_all == 2);
   Generator rng(0);
   BOOST_CHECK_EXCEPTION(plot::examine(r, nn::Sequential{nn::Affine(4, 2, rng)}, images()), ShapeError,
                         mentions("[5, 2]", "3 classes"));

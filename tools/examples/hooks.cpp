@@ -15,7 +15,7 @@ int main() {
   const Tensor loss = softmax_with_loss(net(x), t);
   const std::vector<Tensor> gradients = layers.gradients(tape, loss);
   for (std::size_t i = 0; i < layers.size(); ++i)
-    fmt::print("{:9} {} mean {:6.3f}, deviation {:.3f}, largest gradient {:.1e}\n", layers[i].path,
+    fmt::print("{:9} {} mean {:6.3f}, stddev {:.3f}, largest gradient {:.1e}\n", layers[i].path,
                layers[i].output.shape(), mean(layers[i].output).item(), sqrt(var(layers[i].output)).item(),
                max(abs(gradients[i])).item());
 }

@@ -1,5 +1,6 @@
 /// Draws what there is to see of a training as SVG files: digits, curves of loss and accuracy, which digits
-/// were taken for which, and those that were mistaken. usage: pictures_of_networks [MNIST_FOLDER [FOLDER]]
+/// were taken for which, and those that were misclassified. usage: pictures_of_networks [MNIST_FOLDER
+/// [FOLDER]]
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -69,6 +70,6 @@ int main(int argc, char** argv) {
   plot::TrainingReport found;
   plot::examine(found, net, mnist.test, 50);
   save("confusion.svg", plot::confusion_matrix(found.confusion, "Digits, and what was found"));
-  save("mistaken_digits.svg",
-       plot::image_grid(found.mistaken, 10, "Mistaken digits: what was found, and what it is", 70));
+  save("misclassified_digits.svg",
+       plot::image_grid(found.misclassified, 10, "Misclassified digits: what was found, and what it is", 70));
 }

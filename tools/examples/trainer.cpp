@@ -40,7 +40,7 @@ int main(int argc, char** argv) {
   const double last = nn::evaluate(net, mnist.test).metric;
   trainer.restore_best();
   fmt::print("\n{} after {} epochs in {:.1f} s; test accuracy {:.4f}, of the best epoch ({}) {:.4f}\n",
-             history.ending == nn::Ending::early ? "stopped early" : "done", history.epochs.size(),
+             history.stop_reason == nn::StopReason::early ? "stopped early" : "done", history.epochs.size(),
              history.epochs.back().seconds, last, history.best()->epoch,
              nn::evaluate(net, mnist.test).metric);
 }

@@ -23,7 +23,7 @@ struct Activation {
   std::optional<double> height{};  ///< of the histograms; not given: each its own
 };
 
-double deviation(const Tensor& x) { return std::sqrt(var(x).item()); }
+double stddev(const Tensor& x) { return std::sqrt(var(x).item()); }
 
 /// The share of outputs at which the activation is flat: within 0.01 of a bound, or zeros of a relu.
 double saturated(const Tensor& y, const Activation& activation) {
@@ -51,9 +51,9 @@ plot::Picture study(const Activation& activation, const Tensor& x, Generator& rn
     for (std::size_t i = 0; i < layers.size(); ++i) {
       const auto& [path, y] = layers[i];
       if (!path.starts_with(activation.name)) continue;
-      spread += fmt::format("{:9.2g}", deviation(y));
+      spread += fmt::format("{:9.2g}", stddev(y));
       flat += fmt::format("{:5.0f} %", 100 * saturated(y, activation));
-      last = deviation(gradients[i]);
+      last = stddev(gradients[i]);
       if (first == 0) first = last;
       panels.push_back(plot::Chart(fmt::format("{}, {}", init, path))
                            .size(250, 190)
@@ -76,9 +76,10 @@ int main(int argc, char** argv) {
   Generator rng(0);
   const Tensor x = randn({1000, 100}, rng, f64);
   fmt::print(
-      "deviation of the outputs of layers 1 ... 5; share of them where the activation is flat (relu: "
+      "standard deviation of the outputs of layers 1 ... 5; share of them where the activation is flat "
+      "(relu: "
       "zeros);\n"
-      "deviation of the gradient at layer 1 as a multiple of that at layer 5\n\n");
+      "standard deviation of the gradient at layer 1 as a multiple of that at layer 5\n\n");
   const Activation activations[] = {{"sigmoid", 0}, {"tanh", -1}, {"relu", 0, 7000}};
   std::vector<std::string> files;
   for (const Activation& activation : activations) {

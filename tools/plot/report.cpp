@@ -25,7 +25,7 @@ struct Mistake {
   double certainty;  ///< the probability that the network gives to what it found
 };
 
-/// The extent of an image's rows: the last axis, or the side of a flat square.
+/// The length of an image's rows: the last axis, or the side of a flat square.
 std::size_t columns_of(const Shape& image) {
   if (image.rank() > 1) return static_cast<std::size_t>(image.dim(-1));
   const auto side = static_cast<std::int64_t>(std::lround(std::sqrt(static_cast<double>(image.size()))));
@@ -136,13 +136,13 @@ void examine(TrainingReport& report, const nn::Module& net, const nn::Dataset& d
     }
   }
 
-  report.mistaken_in_all = static_cast<std::int64_t>(mistakes.size());
+  report.misclassified_in_all = static_cast<std::int64_t>(mistakes.size());
   std::stable_sort(mistakes.begin(), mistakes.end(),
                    [](const Mistake& a, const Mistake& b) { return a.certainty > b.certainty; });
   mistakes.resize(std::min(most, mistakes.size()));
-  report.mistaken.clear();
+  report.misclassified.clear();
   for (const Mistake& m : mistakes)
-    report.mistaken.push_back(
+    report.misclassified.push_back(
         image_of(data.batch(m.item, m.item + 1).x.values<float>(), columns_of(data.input_shape()),
                  fmt::format("{}, not {}: {:.0f} %", m.found, m.truth, 100 * m.certainty)));
 }
@@ -176,11 +176,11 @@ std::string to_html(const TrainingReport& report) {
     page.heading("Test images: what they are, and what was found");
     page.figure(confusion_matrix(report.confusion));
   }
-  if (!report.mistaken.empty()) {
-    const std::size_t shown = report.mistaken.size();
-    page.heading(fmt::format("Mistaken test images: {} of {}", shown, report.mistaken_in_all));
+  if (!report.misclassified.empty()) {
+    const std::size_t shown = report.misclassified.size();
+    page.heading(fmt::format("Misclassified test images: {} of {}", shown, report.misclassified_in_all));
     page.add("<p>What was found, what it is, and how sure the network was; the surest first.</p>\n");
-    page.figure(image_grid(report.mistaken, 8, {}, 70));
+    page.figure(image_grid(report.misclassified, 8, {}, 70));
   }
   if (!report.graph.body.empty()) {
     page.heading("Graph of a training step");

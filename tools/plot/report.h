@@ -30,14 +30,14 @@ struct TrainingReport {
       settings{};  ///< names and values, in the order of the page
   std::vector<ReportRow> history{};
   std::vector<std::vector<std::int64_t>> confusion{};  ///< on the test items: [truth][found]
-  std::vector<Image> mistaken{};                       ///< some of them, with labels
-  std::int64_t mistaken_in_all = 0;
+  std::vector<Image> misclassified{};                  ///< some of them, with labels
+  std::int64_t misclassified_in_all = 0;
   Picture graph{};  ///< of one training step
 };
 
-/// Evaluates a classifier on all items: fills in the confusion matrix and up to `most` mistaken images, those
-/// first of whose wrong class the network is surest. The items are images as load_mnist gives them, flat or
-/// with their rows; the network must be one that clone() copies, and stays as it is.
+/// Evaluates a classifier on all items: fills in the confusion matrix and up to `most` misclassified images,
+/// those first of whose wrong class the network is surest. The items are images as load_mnist gives them, flat
+/// or with their rows; the network must be one that clone() copies, and stays as it is.
 void examine(TrainingReport& report, const nn::Module& net, const nn::Dataset& data, std::size_t most = 40);
 
 /// A training step of a copy of the network on the first `batch` items, drawn.

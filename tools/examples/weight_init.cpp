@@ -23,7 +23,7 @@ struct Activation {
   std::optional<double> height{};  ///< of the histograms; not given: each its own
 };
 
-double stddev(const Tensor& x) { return std::sqrt(var(x).item()); }
+double stddev_of(const Tensor& x) { return std::sqrt(var(x).item()); }
 
 /// The share of outputs at which the activation is flat: within 0.01 of a bound, or zeros of a relu.
 double saturated(const Tensor& y, const Activation& activation) {
@@ -51,9 +51,9 @@ plot::Picture study(const Activation& activation, const Tensor& x, Generator& rn
     for (std::size_t i = 0; i < layers.size(); ++i) {
       const auto& [path, y] = layers[i];
       if (!path.starts_with(activation.name)) continue;
-      spread += fmt::format("{:9.2g}", stddev(y));
+      spread += fmt::format("{:9.2g}", stddev_of(y));
       flat += fmt::format("{:5.0f} %", 100 * saturated(y, activation));
-      last = stddev(gradients[i]);
+      last = stddev_of(gradients[i]);
       if (first == 0) first = last;
       panels.push_back(plot::Chart(fmt::format("{}, {}", init, path))
                            .size(250, 190)

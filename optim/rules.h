@@ -31,9 +31,9 @@ struct SGDOptions {
   bool nesterov = false;  ///< needs a momentum, and no dampening
 };
 
-/// W -= lr g. With a momentum, as torch.optim.SGD: v = momentum v + (1 - dampening) g, in the first update v =
-/// g; W -= lr v, with nesterov W -= lr (g + momentum v). The rate is outside the velocity here and inside it in
-/// Momentum and Nesterov; as long as it does not change, and without dampening, the two are the same.
+/// W -= lr g. With a momentum, as torch.optim.SGD: v = momentum v + (1 - dampening) g, in the first update
+/// v = g; then W -= lr v, or with nesterov W -= lr (g + momentum v). The rate is outside the velocity here, and
+/// inside it in Momentum and Nesterov: as long as it does not change, the two are the same without dampening.
 class TAPEGRAD_API SGD : public Optimizer {
  public:
   static constexpr std::string_view kName = "sgd";

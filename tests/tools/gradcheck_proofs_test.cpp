@@ -241,7 +241,8 @@ BOOST_AUTO_TEST_CASE(every_layer_is_checked) {
   std::set<std::string> listed;
   for (const Catalog::Module& m : gradcheck::library_catalog().modules()) listed.insert(m.name);
   const std::regex declared(
-      "(?:class (?:TAPEGRAD_API )?(\\w+) (?:final )?: public Module)|(?:using (\\w+) = Activation<)");
+      "(?:class (?:TAPEGRAD_API )?(\\w+) (?:final )?: public (?:Module|Layer<))|(?:using (\\w+) = "
+      "Activation<)");
   std::size_t found = 0;
   for (const auto& entry : std::filesystem::recursive_directory_iterator(TAPEGRAD_NN_DIR)) {
     if (entry.path().extension() != ".h") continue;

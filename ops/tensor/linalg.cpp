@@ -110,9 +110,9 @@ struct Plan {
 };
 
 /// For each item of a batch, which matrix of an operand it takes.
-using Places = std::vector<std::int64_t, detail::PoolAllocator<std::int64_t>>;
-Places places(const Shape& operand_batch, const Shape& batch) {
-  Places at(static_cast<std::size_t>(batch.size()));
+using BatchOffsets = std::vector<std::int64_t, detail::PoolAllocator<std::int64_t>>;
+BatchOffsets batch_offsets(const Shape& operand_batch, const Shape& batch) {
+  BatchOffsets at(static_cast<std::size_t>(batch.size()));
   if (at.empty()) return at;
   auto to = at.begin();
   BroadcastLayout(operand_batch, batch)
@@ -127,9 +127,9 @@ Places places(const Shape& operand_batch, const Shape& batch) {
 template <class T>
 void accumulate_products(const GemmShape& shape, const Shape& batch, const Shape& x_batch, const T* x,
                          const Shape& y_batch, const T* y, const Shape& to_batch, T* to, bool add) {
-  const Places x_at = places(x_batch, batch);
-  const Places y_at = places(y_batch, batch);
-  const Places to_at = places(to_batch, batch);
+  const BatchOffsets x_at = batch_offsets(x_batch, batch);
+  const BatchOffsets y_at = batch_offsets(y_batch, batch);
+  const BatchOffsets to_at = batch_offsets(to_batch, batch);
   if (to_batch.size() == batch.size()) {
     gemm_batch(shape, batch.size(), T{1}, x, x_at.data(), y, y_at.data(), GemmStart<T>{static_cast<T>(add)},
                to, to_at.data());
@@ -175,9 +175,9 @@ Tensor Matmul::forward(const Tensor& a, const Tensor& b) const {
     const T* z = TensorAccess::data_as<T>(b);
     T* to = TensorAccess::data_as<T>(y);
     if (plan.batch.rank() == 0) return gemm(plan.product, T{1}, x, z, GemmStart<T>{}, to);
-    const Places at = places(plan.batch, plan.batch);
-    gemm_batch(plan.product, plan.batch.size(), T{1}, x, places(plan.a_batch, plan.batch).data(), z,
-               places(plan.b_batch, plan.batch).data(), GemmStart<T>{}, to, at.data());
+    const BatchOffsets at = batch_offsets(plan.batch, plan.batch);
+    gemm_batch(plan.product, plan.batch.size(), T{1}, x, batch_offsets(plan.a_batch, plan.batch).data(), z,
+               batch_offsets(plan.b_batch, plan.batch).data(), GemmStart<T>{}, to, at.data());
   });
   return y;
 }

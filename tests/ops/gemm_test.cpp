@@ -11,23 +11,20 @@
 #include <tapegrad/graph/storage.h>
 #include <tapegrad/ops/kernels/gemm/gemm.h>
 #include <tapegrad/ops/loops/isa.h>
-#include <tapegrad/ops/threads.h>
+#include <tapegrad/ops/loops/parallel.h>
 
 #include <boost/test/unit_test.hpp>
 
+#include "engine_support.h"
+
 using namespace tapegrad;
+using namespace tapegrad::test;
 using detail::GemmShape;
 using detail::GemmStart;
 using detail::Isa;
+using detail::ThreadLimit;
 
 namespace {
-
-/// Puts the number of threads back.
-struct Threads {
-  int before = threads();
-  explicit Threads(int n) { set_threads(n); }
-  ~Threads() { set_threads(before); }
-};
 
 struct UseIsa {
   Isa before;
@@ -35,11 +32,24 @@ struct UseIsa {
   ~UseIsa() { detail::set_isa(before); }
 };
 
-/// The sets that this processor has, the best one first.
-std::vector<Isa> isas() {
+/// The sets that this processor has, the best one first. OpenBLAS has chosen its own when it was loaded.
+std::vector<Isa> isas(MatmulEngine engine) {
+  if (engine != MatmulEngine::builtin) return {detail::best_isa()};
   std::vector<Isa> all{Isa::avx512, Isa::avx2, Isa::base};
   std::erase_if(all, [](Isa i) { return i > detail::best_isa(); });
   return all;
+}
+
+/// f(where) with each engine and each of its instruction sets.
+template <class F>
+void for_each_engine(F&& f) {
+  for (const MatmulEngine engine : engines()) {
+    const UseEngine use(engine);
+    for (const Isa isa : isas(engine)) {
+      const UseIsa set(isa);
+      f(std::string(name_of(engine)) + ' ' + name_of(isa));
+    }
+  }
 }
 
 template <class T>
@@ -123,7 +133,7 @@ struct Case {
   static constexpr double kWrong = std::numeric_limits<double>::infinity();
 };
 
-/// All transpositions, starts and instruction sets, with the same bits from any number of threads.
+/// All transpositions and starts in all engines, with the same bits from any number of threads.
 template <class T>
 void check_case(std::int64_t m, std::int64_t n, std::int64_t k) {
   const Case<T> c(m, n, k);
@@ -136,21 +146,19 @@ void check_case(std::int64_t m, std::int64_t n, std::int64_t k) {
                         {T{1}, {T{0}, c.bias.data()}},
                         {T(-0.75), {T(0.4), nullptr}},
                         {T(3), {T{0}, c.bias.data()}}};
-  for (const Isa isa : isas()) {
-    const UseIsa use(isa);
+  for_each_engine([&](const std::string& engine) {
     for (const bool ta : {false, true})
       for (const bool tb : {false, true})
         for (const Form& form : forms) {
           std::vector<T> expected;
-          for (const int count : {1, 2, 3, 4}) {
+          for (const int count : {1, 2, 3, 4, 7}) {
             if (count > 1 && &form != forms) continue;
-            const Threads limit(count);
+            const ThreadLimit limit(count);
             const std::vector<T> result = c.run(ta, tb, form.alpha, form.start);
             const auto where = [&] {
-              return std::string(name_of(isa)) + ' ' + std::to_string(m) + 'x' + std::to_string(n) + 'x' +
-                     std::to_string(k) + (ta ? " T" : " N") + (tb ? "T" : "N") + ", form " +
-                     std::to_string(&form - forms) + ", " + std::to_string(count) + " threads, " +
-                     std::to_string(sizeof(T)) + " bytes";
+              return engine + ' ' + std::to_string(m) + 'x' + std::to_string(n) + 'x' + std::to_string(k) +
+                     (ta ? " T" : " N") + (tb ? "T" : "N") + ", form " + std::to_string(&form - forms) +
+                     ", " + std::to_string(count) + " threads, " + std::to_string(sizeof(T)) + " bytes";
             };
             if (count == 1) {
               expected = result;
@@ -162,12 +170,47 @@ void check_case(std::int64_t m, std::int64_t n, std::int64_t k) {
             }
           }
         }
-  }
+  });
 }
 
 void check_both(std::int64_t m, std::int64_t n, std::int64_t k) {
   check_case<float>(m, n, k);
   check_case<double>(m, n, k);
+}
+
+void check_batches(const std::string& engine) {
+  for (const auto& [m, n, k, count] : {std::array<std::int64_t, 4>{5, 7, 9, 40},
+                                       {30, 60, 30, 20},
+                                       {150, 160, 100, 3},
+                                       {0, 4, 4, 3},
+                                       {4, 4, 4, 0}})
+    for (const bool tb : {false, true}) {
+      const auto a = values<float>(m * k * 3, 1);
+      const auto b = values<float>(k * n * 2, 2);
+      std::vector<std::int64_t> a_at, b_at, c_at;
+      for (std::int64_t i = 0; i < count; ++i) {
+        a_at.push_back(i % 3);
+        b_at.push_back(i / 2 % 2);
+        c_at.push_back(count - 1 - i);
+      }
+      const std::vector<float> old = values<float>(m * n * count, 3);
+      std::vector<float> expected = old;
+      const GemmShape shape{m, n, k, false, tb};
+      const GemmStart<float> start{0.5F, nullptr};
+      {
+        const ThreadLimit limit(1);
+        for (std::size_t i = 0; i < a_at.size(); ++i)
+          detail::gemm<float>(shape, 2, a.data() + a_at[i] * m * k, b.data() + b_at[i] * k * n, start,
+                              expected.data() + c_at[i] * m * n);
+      }
+      for (const int threads_used : {1, 2, 3}) {
+        const ThreadLimit limit(threads_used);
+        std::vector<float> c = old;
+        detail::gemm_batch<float>(shape, count, 2, a.data(), a_at.data(), b.data(), b_at.data(), start,
+                                  c.data(), c_at.data());
+        BOOST_TEST((c == expected), engine);
+      }
+    }
 }
 
 }  // namespace
@@ -220,10 +263,17 @@ BOOST_AUTO_TEST_CASE(large_shapes) {
   check_both(257, 300, 1);
 }
 
+// Shapes that OpenBLAS computes in several blocks, by rows, by columns and by both.
+BOOST_AUTO_TEST_CASE(shapes_of_several_calls) {
+  check_case<float>(530, 540, 270);
+  check_case<double>(600, 600, 190);
+  check_case<double>(2050, 70, 470);
+  check_case<float>(70, 2050, 470);
+}
+
 BOOST_AUTO_TEST_CASE(a_nan_reaches_its_row_only) {
   const std::int64_t m = 20, n = 50, k = 30;
-  for (const Isa isa : isas()) {
-    const UseIsa use(isa);
+  for_each_engine([&](const std::string& engine) {
     std::vector<float> a(m * k, 1), b(k * n, 2), c(m * n);
     a[7 * k + 3] = std::numeric_limits<float>::quiet_NaN();
     detail::gemm<float>({m, n, k}, 1, a.data(), b.data(), {}, c.data());
@@ -233,43 +283,12 @@ BOOST_AUTO_TEST_CASE(a_nan_reaches_its_row_only) {
         const float x = c[static_cast<std::size_t>(i * n + j)];
         wrong += i == 7 ? !std::isnan(x) : x != 60;
       }
-    BOOST_TEST(wrong == 0);
-  }
+    BOOST_TEST(wrong == 0, engine);
+  });
 }
 
 BOOST_AUTO_TEST_CASE(batches) {
-  for (const auto& [m, n, k, count] : {std::array<std::int64_t, 4>{5, 7, 9, 40},
-                                       {30, 60, 30, 20},
-                                       {150, 160, 100, 3},
-                                       {0, 4, 4, 3},
-                                       {4, 4, 4, 0}})
-    for (const bool tb : {false, true}) {
-      const auto a = values<float>(m * k * 3, 1);
-      const auto b = values<float>(k * n * 2, 2);
-      std::vector<std::int64_t> a_at, b_at, c_at;
-      for (std::int64_t i = 0; i < count; ++i) {
-        a_at.push_back(i % 3);
-        b_at.push_back(i / 2 % 2);
-        c_at.push_back(count - 1 - i);
-      }
-      const std::vector<float> old = values<float>(m * n * count, 3);
-      std::vector<float> expected = old;
-      const GemmShape shape{m, n, k, false, tb};
-      const GemmStart<float> start{0.5F, nullptr};
-      {
-        const Threads limit(1);
-        for (std::size_t i = 0; i < a_at.size(); ++i)
-          detail::gemm<float>(shape, 2, a.data() + a_at[i] * m * k, b.data() + b_at[i] * k * n, start,
-                              expected.data() + c_at[i] * m * n);
-      }
-      for (const int threads_used : {1, 2, 3}) {
-        const Threads limit(threads_used);
-        std::vector<float> c = old;
-        detail::gemm_batch<float>(shape, count, 2, a.data(), a_at.data(), b.data(), b_at.data(), start,
-                                  c.data(), c_at.data());
-        BOOST_TEST((c == expected));
-      }
-    }
+  for_each_engine([](const std::string& engine) { check_batches(engine); });
 }
 
 BOOST_AUTO_TEST_CASE(no_memory_is_asked_for_again) {
@@ -277,7 +296,7 @@ BOOST_AUTO_TEST_CASE(no_memory_is_asked_for_again) {
   const auto a = values<float>(m * k, 1);
   const auto b = values<float>(k * n, 2);
   std::vector<float> c(static_cast<std::size_t>(m * n));
-  const Threads limit(1);
+  const ThreadLimit limit(1);
   const auto run = [&] { detail::gemm<float>({m, n, k}, 1, a.data(), b.data(), {}, c.data()); };
   run();
   const std::uint64_t before = system_allocations();

@@ -52,6 +52,7 @@ class Contender {
     return formula(std::move(task));
   }
   virtual std::unique_ptr<Program> overhead(Overhead) { return nullptr; }
+  virtual std::unique_ptr<Program> product(const ProductTask&) { return nullptr; }
 };
 
 std::unique_ptr<Contender> make_tapegrad();

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include <tapegrad/ops/loops/isa.h>
+#include <tapegrad/ops/matmul_engine.h>
 
 #include <fmt/format.h>
 
@@ -76,6 +77,7 @@ std::vector<std::string> environment_lines() {
   processor_line += fmt::format(", OpenBLAS's for {}", openblas_get_corename());
 #endif
   lines.push_back(processor_line);
+  lines.push_back("tapegrad's matrix products: " + matmul_engine_description());
   return lines;
 }
 

@@ -20,8 +20,10 @@ namespace tapegrad::bench {
 
 namespace {
 
+constexpr const char* kAll = "*";
+
 struct BenchOptions {
-  std::string filter = "*";
+  std::string filter = kAll;
   RunnerOptions runner;
   std::string json;
   bool list = false;
@@ -31,7 +33,9 @@ struct BenchOptions {
 
 std::vector<Entry> chosen_entries(const BenchOptions& o) {
   std::vector<Entry> all = o.grow ? growth_suite() : suite();
-  std::erase_if(all, [&](const Entry& e) { return fnmatch(o.filter.c_str(), e.name.c_str(), 0) != 0; });
+  std::erase_if(all, [&](const Entry& e) {
+    return fnmatch(o.filter.c_str(), e.name.c_str(), 0) != 0 || (e.on_demand && o.filter == kAll);
+  });
   if (all.empty())
     throw ArgumentError(fmt::format("--filter {}: no workload has such a name; --list shows them", o.filter));
   return all;
@@ -85,19 +89,21 @@ int run(const BenchOptions& o) {
   if (!o.svg.empty()) make_folder(o.svg);
   for (const std::string& line : environment_lines()) print(line + "\n");
   for (const std::string& line : missing_contenders()) print(line + "\n");
-  print(fmt::format("{} {}\n\n{}", o.runner.threads, o.runner.threads == 1 ? "thread" : "threads",
-                    table_head()));
+  print(fmt::format("{} {}\n", o.runner.threads, o.runner.threads == 1 ? "thread" : "threads"));
   const Contenders contenders = make_contenders();
   std::vector<std::vector<Measurement>> measured;
+  std::string head;
   for (const Entry& e : chosen) {
     std::vector<Measurement> all = e.measure(contenders, o.runner);
     if (all.empty())
       print(fmt::format("{}: left out, bench_startup_tapegrad is not beside this program\n", e.name));
     for (std::vector<Measurement>& group : grouped(std::move(all))) {
+      if (const std::string next = table_head(group); next != head) print("\n" + (head = next));
       print(table_lines(group));
       measured.push_back(std::move(group));
     }
   }
+  print(engines_summary(measured));
   if (!o.json.empty()) write_file(o.json, to_json(measured, o.runner.threads));
   if (!o.svg.empty())
     for (const NamedChart& c : growth_charts(measured))
@@ -114,7 +120,10 @@ int main(int argc, char** argv) {
   int exit_code = 0;
   CLI::App app("Measures speed and memory beside a hand-written program and other libraries.",
                "tapegrad bench");
-  app.add_option("--filter", o.filter, "Workloads whose names match, as in 'W5*'")->capture_default_str();
+  app.add_option("--filter", o.filter,
+                 "Workloads whose names match, as in 'W5*'; 'gemm*' compares the "
+                 "engines of matrix products")
+      ->capture_default_str();
   app.add_option("--threads", o.runner.threads, "Threads that each contender may use")
       ->check(CLI::Range(1, 256))
       ->capture_default_str();

@@ -1,5 +1,7 @@
 #include "report.h"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
@@ -23,6 +25,19 @@ std::string number(double v) {
 
 std::string ratio(double v, const char* format) { return v > 0 ? fmt::format(fmt::runtime(format), v) : ""; }
 
+/// Of the engines' rates: automatic's against the better one of the two. 0 where they were not compared.
+double automatic_against_better(const std::vector<Measurement>& all) {
+  const Measurement* automatic = find("automatic", all);
+  if (!automatic) return 0;
+  double better = 0;
+  for (const char* name : {"builtin", "openblas"})
+    if (const Measurement* m = find(name, all)) better = std::max(better, m->median());
+  return automatic->median() / better;
+}
+
+constexpr const char* kEngineRow = "{:<30} {:>9} {:>9} {:>9} {:<7} {:>16} {:>22}\n";
+constexpr double kLost = 0.95;
+
 constexpr const char* kRow = "{:<18} {:<9} {:>9} {:>9} {:>9} {:<8} {:>11} {:>9}\n";
 
 }  // namespace
@@ -35,12 +50,23 @@ double advantage_over(const std::string& contender, const std::vector<Measuremen
   return ours->metric.higher_is_better ? ratio : 1 / ratio;
 }
 
-std::string table_head() {
+std::string table_head(const std::vector<Measurement>& of_workload) {
+  if (automatic_against_better(of_workload) > 0)
+    return fmt::format(kEngineRow, "product", "builtin", "openblas", "automatic", "unit", "builtin/openblas",
+                       "automatic/better one");
   return fmt::format(kRow, "workload", "contender", "median", "min", "max", "unit", "vs libtorch",
                      "of limit");
 }
 
 std::string table_lines(const std::vector<Measurement>& all) {
+  if (const double share = automatic_against_better(all); share > 0) {
+    const Measurement* const builtin = find("builtin", all);
+    const Measurement* const openblas = find("openblas", all);
+    return fmt::format(
+        kEngineRow, builtin->workload, number(builtin->median()), openblas ? number(openblas->median()) : "-",
+        number(find("automatic", all)->median()), builtin->metric.unit,
+        openblas ? ratio(builtin->median() / openblas->median(), "{:.2f}") : "", ratio(share, "{:.2f}"));
+  }
   std::string text;
   for (const Measurement& m : all) {
     const bool ours = m.contender == "tapegrad";
@@ -49,6 +75,23 @@ std::string table_lines(const std::vector<Measurement>& all) {
                         ours ? ratio(100 * advantage_over(limit_of(all), all), "{:.0f} %") : "");
   }
   return text;
+}
+
+std::string engines_summary(const std::vector<std::vector<Measurement>>& by_workload) {
+  std::size_t compared = 0;
+  std::size_t near = 0;
+  const std::vector<Measurement>* worst = nullptr;
+  for (const auto& of_workload : by_workload) {
+    const double share = automatic_against_better(of_workload);
+    if (share == 0) continue;
+    ++compared;
+    near += share >= kLost ? 1 : 0;
+    if (!worst || share < automatic_against_better(*worst)) worst = &of_workload;
+  }
+  if (!worst) return "";
+  return fmt::format(
+      "\nautomatic is within 5 % of the better engine in {} of {}; furthest from it in {}: {:.2f}\n", near,
+      compared, worst->front().workload, automatic_against_better(*worst));
 }
 
 std::string to_json(const std::vector<std::vector<Measurement>>& by_workload, int threads) {
@@ -69,6 +112,8 @@ std::string to_json(const std::vector<std::vector<Measurement>>& by_workload, in
     nlohmann::ordered_json ratios = nlohmann::ordered_json::object();
     for (const std::string& other : {std::string("libtorch"), limit_of(of_workload)})
       if (const double r = advantage_over(other, of_workload); r > 0) ratios["tapegrad_vs_" + other] = r;
+    if (const double r = automatic_against_better(of_workload); r > 0)
+      ratios["automatic_vs_better_engine"] = r;
     const Measurement& first = of_workload.front();
     all.push_back({{"workload", first.workload},
                    {"threads", first.threads ? first.threads : threads},

@@ -11,9 +11,14 @@ namespace tapegrad::bench {
 /// 0 where one of them has no measurement.
 double advantage_over(const std::string& contender, const std::vector<Measurement>& of_workload);
 
-/// The table's head, and the lines of one workload: a line for each contender, tapegrad's with the ratios.
-std::string table_head();
+/// The table's head, and the lines of one workload: a line for each contender, tapegrad's with the ratios; or,
+/// where the engines of matrix products are compared, one line for all of them.
+std::string table_head(const std::vector<Measurement>& of_workload);
 std::string table_lines(const std::vector<Measurement>& of_workload);
+
+/// How often `automatic` is within 5 % of the better engine, and where it is furthest from it; empty where none
+/// were compared.
+std::string engines_summary(const std::vector<std::vector<Measurement>>& by_workload);
 
 /// All measurements as an array of objects, then one with the ratios for each workload.
 std::string to_json(const std::vector<std::vector<Measurement>>& by_workload, int threads);

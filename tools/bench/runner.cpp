@@ -1,8 +1,8 @@
 #include "runner.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
+#include <ctime>
 
 #include <tapegrad/graph/errors.h>
 
@@ -20,12 +20,18 @@ struct Entrant {
   std::vector<double> seconds{};  // of a call
 };
 
+using Clock = clockid_t;
+double seconds_of(Clock clock) {
+  timespec t{};
+  clock_gettime(clock, &t);
+  return static_cast<double>(t.tv_sec) + 1e-9 * static_cast<double>(t.tv_nsec);
+}
+
 // Seconds that so many calls take; keeps their result.
-double time(Entrant& e, std::int64_t calls) {
-  const auto start = std::chrono::steady_clock::now();
+double time(Entrant& e, std::int64_t calls, Clock clock) {
+  const double start = seconds_of(clock);
   e.result = e.program->run(calls);
-  const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
-  return taken.count();
+  return seconds_of(clock) - start;
 }
 
 bool agree(double a, double b, double tolerance) {
@@ -46,9 +52,9 @@ void require_agreement(const Workload& w, const std::vector<Entrant>& entrants, 
 }
 
 // How often to call within a run, from how long the calls took so far.
-void choose_calls(const Workload& w, std::vector<Entrant>& entrants, double seconds) {
+void choose_calls(const Workload& w, std::vector<Entrant>& entrants, double seconds, Clock clock) {
   for (Entrant& e : entrants) {
-    const double taken = time(e, w.check_calls) / static_cast<double>(w.check_calls);
+    const double taken = time(e, w.check_calls, clock) / static_cast<double>(w.check_calls);
     e.calls = std::max<std::int64_t>(1, std::llround(seconds / std::max(taken, 1e-9)));
   }
   if (!w.trains) return;
@@ -79,16 +85,17 @@ std::vector<Measurement> measure(const Workload& w, const Contenders& contenders
     c->set_threads(options.threads);
     if (auto program = w.make(*c)) entrants.push_back({.contender = c.get(), .program = std::move(program)});
   }
+  const Clock clock = w.processor_time && options.threads == 1 ? CLOCK_THREAD_CPUTIME_ID : CLOCK_MONOTONIC;
   const int runs = options.runs > 0 ? options.runs : w.whole_runs > 0 ? w.whole_runs : kRuns;
   if (w.whole_runs == 0) {
     for (Entrant& e : entrants) e.result = e.program->run(w.check_calls);
     require_agreement(w, entrants, w.tolerance, w.tolerance, "at the start");
-    choose_calls(w, entrants, options.seconds);
+    choose_calls(w, entrants, options.seconds, clock);
   }
   for (int run = 0; run < runs; ++run)
     for (Entrant& e : entrants) {
       if (w.whole_runs > 0 && run > 0) e.program = w.make(*e.contender);
-      e.seconds.push_back(time(e, e.calls) / static_cast<double>(e.calls));
+      e.seconds.push_back(time(e, e.calls, clock) / static_cast<double>(e.calls));
     }
   if (w.trains)
     require_agreement(w, entrants, kSameCourse, w.drift, "at the end");

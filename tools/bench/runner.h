@@ -33,6 +33,8 @@ struct Workload {
   double drift = 0.05;  ///< tolerance of those
   /// A call is a whole run: each is made with a new program, and so many are made unless asked otherwise.
   int whole_runs = 0;
+  /// Of one thread, the processor's time counts: what other programs take meanwhile is left out.
+  bool processor_time = false;
 };
 
 struct Measurement {

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "child.h"
+#include "engines.h"
 #include "plot/chart.h"
 #include "workloads.h"
 
@@ -56,6 +57,9 @@ std::vector<Entry> suite() {
   for (const char* task : {"W2", "W3"})
     all.push_back(memory_entry(fmt::format("memory-{}", task), task,
                                fmt::format("memory of a step of {} at its peak", task)));
+  for (const Workload& w : product_workloads())
+    all.push_back({w.name, w.description,
+                   [w](const Contenders&, const RunnerOptions& o) { return measure_engines(w, o); }, true});
   return all;
 }
 

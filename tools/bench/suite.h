@@ -14,6 +14,7 @@ struct Entry {
   std::string name;
   std::string description;
   std::function<std::vector<Measurement>(const Contenders&, const RunnerOptions&)> measure;
+  bool on_demand = false;  ///< left out unless a filter names it
 };
 
 /// The table that `tapegrad bench` prints.

@@ -68,6 +68,16 @@ struct FormulaTask {
   float b = -0.25F;
 };
 
+/// c [m, n] = op(a) op(b) of random matrices, where op(a) is a, or the transpose of an a stored [k, m].
+struct ProductTask {
+  std::int64_t m = 0;
+  std::int64_t n = 0;
+  std::int64_t k = 0;
+  bool transpose_a = false;
+  bool transpose_b = false;
+  bool f64 = false;
+};
+
 /// What an operation costs beside its arithmetic: a call is a chain of kOverheadOps recorded operations on
 /// tiny tensors, or (gradient) recorded sum(relu(x + b)) of four numbers and its gradient.
 enum class Overhead : std::uint8_t { add, relu, affine, gradient };

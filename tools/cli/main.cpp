@@ -6,6 +6,8 @@
 #include <string>
 #include <string_view>
 
+#include <tapegrad/ops/matmul_engine.h>
+
 #include <fmt/format.h>
 
 #include "commands.h"
@@ -26,6 +28,11 @@ int become_bench(char** argv) {
   return 1;
 }
 
+std::string version() {
+  return fmt::format("tapegrad {}\nmatrix products: {}", TAPEGRAD_VERSION,
+                     tapegrad::matmul_engine_description());
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -34,7 +41,7 @@ int main(int argc, char** argv) {
   CLI::App app(
       "Trains networks, checks gradients, draws graphs and measures speed with the tapegrad library.",
       "tapegrad");
-  app.set_version_flag("--version", std::string("tapegrad ") + TAPEGRAD_VERSION);
+  app.set_version_flag("--version", version, "Display the version, and what computes matrix products");
   app.require_subcommand(1);
   tapegrad::cli::add_train_command(app, exit_code);
   tapegrad::cli::add_gradcheck_command(app, exit_code, argc > 0 ? argv[0] : "tapegrad");

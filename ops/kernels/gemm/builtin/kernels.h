@@ -5,8 +5,8 @@
 #include <tapegrad/ops/kernels/gemm/gemm.h>
 #include <tapegrad/ops/loops/isa.h>
 
-/// The innermost loops of a matrix product, one table for each instruction set and type. gemm.cpp cuts a
-/// product into what they do.
+/// The innermost loops of a matrix product, one table for each instruction set and type. product.cpp
+/// divides a product into what they do.
 namespace tapegrad::detail {
 
 /// An operand as the loops see it: element (x, p), where x counts rows of op(a) or columns of op(b), and p

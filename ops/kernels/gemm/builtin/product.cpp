@@ -1,12 +1,11 @@
 #include <algorithm>
-#include <cmath>
 #include <cstdint>
 
+#include <tapegrad/ops/kernels/gemm/builtin/buffer.h>
 #include <tapegrad/ops/kernels/gemm/builtin/kernels.h>
-#include <tapegrad/ops/kernels/gemm/builtin/parts.h>
-#include <tapegrad/ops/kernels/gemm/gemm.h>
+#include <tapegrad/ops/kernels/gemm/engines.h>
+#include <tapegrad/ops/kernels/gemm/partition.h>
 #include <tapegrad/ops/loops/parallel.h>
-#include <tapegrad/ops/threads.h>
 
 namespace tapegrad::detail {
 
@@ -26,13 +25,7 @@ const GemmKernels<T>& kernels() {
   }
 }
 
-// Multiply-adds of a block that is worth a thread.
-constexpr double kTaskWork = 1 << 20;
-constexpr std::int64_t kTasksOfThread = 3;
-
-double work_of(const GemmShape& s) {
-  return static_cast<double>(s.m) * static_cast<double>(s.n) * static_cast<double>(s.k);
-}
+constexpr std::int64_t kBlocksOfThread = 3;
 
 template <class T>
 Operand<T> operand_a(const GemmShape& s, const T* a) {
@@ -71,9 +64,9 @@ bool run_panel(const GemmShape& s, T alpha, const T* a_data, const T* b_data, Ge
     of_rows[s.m - 1](tile);
     return true;
   }
-  const Cut tiles = Cut::into(s.m, most_rows);
+  const Partition tiles = Partition::into(s.m, most_rows);
   for (std::int64_t t = 0; t < tiles.count(); ++t) {
-    const auto [i0, i1] = part(tiles, t);
+    const auto [i0, i1] = chunk(tiles, t);
     tile.a = a.at(i0, 0);
     tile.c = c + i0 * s.n;
     tile.next = tile.c;
@@ -91,8 +84,8 @@ struct Prefetch {
   std::int64_t rows = 0;
 };
 
-/// Tiles of rows and panels of columns, numbered.
-struct Extent {
+/// A block of c: tiles of rows and panels of columns, numbered.
+struct Block {
   Range tiles;
   Range panels;
 };
@@ -120,7 +113,7 @@ class Product {
     // Three vectors of columns are one panel: as two and one they would take as long as four.
     const std::int64_t vectors = blocks_of(n_, k_.lanes) == 3 ? 3 : 2;
     panel_ = vectors * k_.lanes;
-    tiles_ = Cut::into(m_, k_.rows[vectors - 1]);
+    tiles_ = Partition::into(m_, k_.rows[vectors - 1]);
     panels_ = blocks_of(n_, panel_);
     step_ = blocks_of(depth_, blocks_of(depth_, k_.depth));
     step_ = blocks_of(step_, kStepUnit) * kStepUnit;
@@ -136,23 +129,24 @@ class Product {
  private:
   static constexpr std::int64_t kLeastInterval = 8;
   static constexpr std::int64_t kRowsOfC = 16;
-  static constexpr double kVectorTaskWork = 128 * 1024;
+  static constexpr double kVectorBlockWork = 128 * 1024;
   static constexpr std::int64_t kVectorUnit = 64;
   static constexpr std::int64_t kVectorLength = 4096;
   static constexpr std::int64_t kStepUnit = 16;
   static constexpr std::int64_t kFewPanels = 4;
   static constexpr double kSmallWork = 1 << 17;
-  // The part of an operand that a task goes through again and again: this many elements of its x, one step
+  // The part of an operand that a block goes through again and again: this many elements of its x, one step
   // deep, stay in the second level of cache.
   static constexpr std::int64_t kNear = 512;
   static constexpr std::int64_t kNearRow = 1024 / sizeof(T);
   static constexpr std::int64_t kFarBytes = 1 << 20;
 
-  // ---- parts ----
+  // ---- partitions ----
 
-  /// How many tasks make the threads finish together. No bit depends on it, as no sum is cut.
-  std::int64_t tasks(double least = kTaskWork) const {
-    const std::int64_t most = threads() == 1 ? 1 : kTasksOfThread * threads();
+  /// How many blocks make the threads finish together. No bit depends on it, as no sum is cut.
+  std::int64_t parallel_block_count(double least = kBlockWork) const {
+    const int threads = threads_here();
+    const std::int64_t most = threads == 1 ? 1 : kBlocksOfThread * threads;
     return std::clamp(static_cast<std::int64_t>(work_ / least), std::int64_t{1}, most);
   }
   std::int64_t step_begin(std::int64_t s) const { return s * step_; }
@@ -161,7 +155,7 @@ class Product {
   /// Of a packed panel.
   std::int64_t panel_width(std::int64_t j) const { return blocks_of(panel_columns(j), k_.lanes) * k_.lanes; }
 
-  // ---- one task ----
+  // ---- one block ----
 
   /// Brings c to what the product is added to.
   void begin(std::int64_t i0, std::int64_t i1, std::int64_t j0, std::int64_t j1) const {
@@ -185,7 +179,7 @@ class Product {
 
   void tile(std::int64_t t, std::int64_t j, std::int64_t s, const Source& a, const Source& b,
             const Prefetch<T>& next = {}) const {
-    const auto [i0, i1] = part(tiles_, t);
+    const auto [i0, i1] = chunk(tiles_, t);
     Tile<T> tile;
     tile.depth = step_depth(s);
     tile.a = a.data;
@@ -209,12 +203,12 @@ class Product {
     k_.pack(b_.from(j * panel_, step_begin(s)), panel_columns(j), step_depth(s), panel_width(j), alpha_, to);
   }
   void pack_a(std::int64_t t, std::int64_t s, T* to) const {
-    const auto [i0, i1] = part(tiles_, t);
+    const auto [i0, i1] = chunk(tiles_, t);
     k_.pack(a_.from(i0, step_begin(s)), i1 - i0, step_depth(s), k_.a_width, T{1}, to);
   }
   /// Panels of b are packed one after the other and stay in the first level of cache for all tiles; the rows
   /// of a that they meet, packed unless they are used in place, stay in the second.
-  void by_columns(const Extent& e, bool a_in_place) const {
+  void by_columns(const Block& e, bool a_in_place) const {
     const std::int64_t tiles = e.tiles.to - e.tiles.from;
     const std::int64_t depth = std::min(step_, depth_);
     Buffer<T> panel(depth * panel_);
@@ -243,7 +237,7 @@ class Product {
   }
 
   /// The same with the operands' parts exchanged.
-  void by_rows(const Extent& e) const {
+  void by_rows(const Block& e) const {
     const std::int64_t panels = e.panels.to - e.panels.from;
     const std::int64_t depth = std::min(step_, depth_);
     Buffer<T> panel(depth * k_.a_width);
@@ -277,11 +271,11 @@ class Product {
   Prefetch<T> share(const Panel& panel, std::int64_t i, std::int64_t count) const {
     if (panel.depth == 0) return {};
     if (panel.from.along_x) {
-      const auto [p0, p1] = part(Cut(panel.depth, count), i);
+      const auto [p0, p1] = chunk(Partition(panel.depth, count), i);
       return {panel.from.at(0, p0), panel.from.ld, p1 - p0};
     }
     constexpr std::int64_t kTerms = 128 / sizeof(T);
-    const auto [p0, p1] = part(Cut(blocks_of(panel.depth, kTerms), count), i);
+    const auto [p0, p1] = chunk(Partition(blocks_of(panel.depth, kTerms), count), i);
     if (p0 == p1) return {};
     return {panel.from.at(0, p0 * kTerms), panel.from.ld, panel_};
   }
@@ -290,31 +284,33 @@ class Product {
 
   // ---- the whole ----
 
-  /// Tasks of their own for parts of the rows and of the columns.
+  /// A block for each chunk of the rows and each of the columns, in parallel.
   template <class F>
-  void share_out(const Cut& rows, const Cut& columns, F&& f) const {
+  void parallel_blocks(const Partition& rows, const Partition& columns, F&& f) const {
     parallel_for(rows.count() * columns.count(), [&](std::int64_t i) {
-      f(Extent{part(rows, i % rows.count()), part(columns, i / rows.count())});
+      f(Block{chunk(rows, i % rows.count()), chunk(columns, i / rows.count())});
     });
   }
 
   void run_in_place() const {
-    const std::int64_t wanted = tasks();
+    const std::int64_t blocks = parallel_block_count();
     const bool rows = tiles_.count() >= panels_;
-    share_out({tiles_.count(), rows ? std::min(wanted, tiles_.count()) : 1},
-              {panels_, rows ? 1 : std::min(wanted, panels_)}, [&](const Extent& e) { by_columns(e, true); });
+    parallel_blocks({tiles_.count(), rows ? std::min(blocks, tiles_.count()) : 1},
+                    {panels_, rows ? 1 : std::min(blocks, panels_)},
+                    [&](const Block& e) { by_columns(e, true); });
   }
 
   void run_packed() const {
     const bool columns = m_ <= n_;
-    const Cut slabs =
-        columns ? Cut::into(tiles_.count(), kNear / k_.rows[1]) : Cut::into(panels_, kNear / panel_);
+    const Partition slabs = columns ? Partition::into(tiles_.count(), kNear / k_.rows[1])
+                                    : Partition::into(panels_, kNear / panel_);
     const std::int64_t stream = columns ? panels_ : tiles_.count();
-    const Cut streams{stream, std::clamp<std::int64_t>(blocks_of(tasks(), slabs.count()), 1, stream)};
+    const Partition streams{
+        stream, std::clamp<std::int64_t>(blocks_of(parallel_block_count(), slabs.count()), 1, stream)};
     if (columns)
-      share_out(slabs, streams, [&](const Extent& e) { by_columns(e, false); });
+      parallel_blocks(slabs, streams, [&](const Block& e) { by_columns(e, false); });
     else
-      share_out(streams, slabs, [&](const Extent& e) { by_rows(e); });
+      parallel_blocks(streams, slabs, [&](const Block& e) { by_rows(e); });
   }
 
   /// Takes off a column or two beyond three vectors and computes them as products of matrix and vector. In a
@@ -346,9 +342,10 @@ class Product {
     const Operand<T>& matrix = column ? a_ : b_;
     const T* const vector = column ? b_.data : a_.data;
     const std::int64_t length = column ? m_ : n_;
-    const std::int64_t wanted = std::min(tasks(kVectorTaskWork), blocks_of(length, kVectorUnit));
-    parallel_for(wanted, [&](std::int64_t i) {
-      const Cut units{blocks_of(length, kVectorUnit), wanted};
+    const std::int64_t blocks =
+        std::min(parallel_block_count(kVectorBlockWork), blocks_of(length, kVectorUnit));
+    parallel_for(blocks, [&](std::int64_t i) {
+      const Partition units{blocks_of(length, kVectorUnit), blocks};
       const std::int64_t from = units.bound(i) * kVectorUnit;
       const std::int64_t to = std::min(length, units.bound(i + 1) * kVectorUnit);
       if (column)
@@ -370,7 +367,7 @@ class Product {
   T* c_;
   double work_;
   std::int64_t panel_ = 0;
-  Cut tiles_{};
+  Partition tiles_{};
   std::int64_t panels_ = 0;
   std::int64_t step_ = 0;
   std::int64_t steps_ = 0;
@@ -379,38 +376,13 @@ class Product {
 }  // namespace
 
 template <class T>
-void gemm(const GemmShape& shape, T alpha, const T* a, const T* b, GemmStart<T> start, T* c) {
-  if (shape.m == 0 || shape.n == 0) return;
+void builtin_gemm(const GemmShape& shape, T alpha, const T* a, const T* b, GemmStart<T> start, T* c) {
   if (!run_panel(shape, alpha, a, b, start, c)) Product<T>(shape, alpha, a, b, start, c).run();
 }
 
-template <class T>
-void gemm_batch(const GemmShape& shape, std::int64_t count, T alpha, const T* a, const std::int64_t* a_at,
-                const T* b, const std::int64_t* b_at, GemmStart<T> start, T* c, const std::int64_t* c_at) {
-  if (shape.m == 0 || shape.n == 0) return;
-  const auto product = [&](std::int64_t i) {
-    gemm(shape, alpha, a + a_at[i] * shape.m * shape.k, b + b_at[i] * shape.k * shape.n, start,
-         c + c_at[i] * shape.m * shape.n);
-  };
-  // Few large products are shared out one after the other, many or small ones among each other.
-  constexpr std::int64_t kFew = 8;
-  if (count < kFew && work_of(shape) >= 2 * kTaskWork) {
-    for (std::int64_t i = 0; i < count; ++i) product(i);
-    return;
-  }
-  const auto together = static_cast<std::int64_t>(std::ceil(kTaskWork / std::max(1.0, work_of(shape))));
-  parallel_ranges(count, together, [&](std::int64_t from, std::int64_t to) {
-    for (std::int64_t i = from; i < to; ++i) product(i);
-  });
-}
-
-#define TAPEGRAD_INSTANTIATE(T)                                                                              \
-  template TAPEGRAD_API void gemm<T>(const GemmShape&, T, const T*, const T*, GemmStart<T>, T*);             \
-  template TAPEGRAD_API void gemm_batch<T>(const GemmShape&, std::int64_t, T, const T*, const std::int64_t*, \
-                                           const T*, const std::int64_t*, GemmStart<T>, T*,                  \
-                                           const std::int64_t*)
-TAPEGRAD_INSTANTIATE(float);
-TAPEGRAD_INSTANTIATE(double);
-#undef TAPEGRAD_INSTANTIATE
+template void builtin_gemm<float>(const GemmShape&, float, const float*, const float*, GemmStart<float>,
+                                  float*);
+template void builtin_gemm<double>(const GemmShape&, double, const double*, const double*, GemmStart<double>,
+                                   double*);
 
 }  // namespace tapegrad::detail

@@ -1,0 +1,126 @@
+#include <tapegrad/ops/kernels/gemm/choice.h>
+
+#include <algorithm>
+#include <atomic>
+
+#include <tapegrad/graph/errors.h>
+#include <tapegrad/ops/kernels/gemm/engines.h>
+#include <tapegrad/ops/kernels/gemm/openblas_library.h>
+#include <tapegrad/ops/matmul_engine.h>
+
+#include <fmt/format.h>
+
+namespace tapegrad {
+
+namespace detail {
+
+namespace {
+
+constinit std::atomic<MatmulEngine> current_engine{MatmulEngine::automatic};
+
+// By `tapegrad bench --filter 'gemm*'` and the shapes around its own: one thread, OpenBLAS 0.3.21 in the blocks of
+// openblas.cpp. Figures are GFLOPS of the builtin kernels over OpenBLAS's: below 1 OpenBLAS is faster.
+
+/// AVX-512, OpenBLAS's Cooperlake kernels:
+///
+///     up to 100^3 multiply-adds, for which OpenBLAS has kernels that do not pack:
+///       b not transposed             f32 0.87-1.02 from sizes of 48 on, below to 1.4
+///                                    f64 0.83-1.0 from sizes of 20 on (a transposed: 10), beyond 128 terms to 1.1
+///       both transposed              0.64-1.0 from 32 rows on and up to 128 terms and columns, else to 2.1
+///       b alone transposed           1.1-3
+///     beyond: squares                f32 1.03-1.25, f64 1.2-1.36
+///       thin ones, and with vectors  1.04-1.9
+///       f32, a transposed, much higher than wide    0.5-0.95
+bool faster_avx512(const GemmShape& s, bool f64) {
+  const std::int64_t least = std::min({s.m, s.n, s.k});
+  if (work_of(s) <= 1e6) {
+    if (s.transpose_b) return s.transpose_a && s.m >= 32 && least >= 10 && std::max({s.m, s.n, s.k}) <= 128;
+    if (f64) return least >= (s.transpose_a ? 10 : 20) && s.k <= 128;
+    return least >= 48;
+  }
+  return !f64 && s.transpose_a && s.m >= 2048 && s.m >= 8 * s.n && s.n >= 64 && s.k >= 512;
+}
+
+/// AVX2, OpenBLAS's Haswell kernels, on the same processor: f32 0.93-1.0 from 3 to 30 million multiply-adds, 0.87-0.98
+/// much higher than wide, else 0.97-1.3; f64 0.95-1.5.
+bool faster_avx2(const GemmShape& s, bool f64) {
+  if (f64 || std::min(s.m, s.n) < 48) return false;
+  const double work = work_of(s);
+  return (work >= 3e6 && work <= 3e7) || (s.m >= 2048 && s.m >= 8 * s.n && s.k >= 512);
+}
+
+/// SSE2, OpenBLAS's Nehalem kernels, on the same processor: f32 0.68-0.97 from sizes of 48 on up to 256^3, 0.88-0.92
+/// much higher than wide, else 1.0-1.25; f64 0.90-0.96 up to 256^3.
+bool faster_sse2(const GemmShape& s, bool f64) {
+  if (std::min({s.m, s.n, s.k}) < 48) return false;
+  return work_of(s) <= 3e7 || (!f64 && s.m >= 2048 && s.m >= 8 * s.n && s.k >= 512);
+}
+
+bool openblas_is_faster(const GemmShape& s, bool f64) {
+  switch (isa()) {
+    case Isa::avx512:
+      return faster_avx512(s, f64);
+    case Isa::avx2:
+      return faster_avx2(s, f64);
+    default:
+      return TAPEGRAD_X86 && faster_sse2(s, f64);  // others were not measured
+  }
+}
+
+/// Kernels for an older processor would lose.
+bool openblas_fits_processor(const OpenBlas& library) { return library.isa == isa(); }
+
+}  // namespace
+
+bool takes_openblas(const GemmShape& shape, std::size_t element_bytes) {
+  const MatmulEngine engine = current_engine.load(std::memory_order_relaxed);
+  if (engine == MatmulEngine::builtin || !openblas_can(shape)) return false;
+  if (engine == MatmulEngine::openblas) return true;
+  if (!openblas_is_faster(shape, element_bytes == sizeof(double))) return false;
+  const OpenBlas* const library = openblas();
+  return library && openblas_fits_processor(*library);
+}
+
+}  // namespace detail
+
+void set_matmul_engine(MatmulEngine engine) {
+  if (engine == MatmulEngine::openblas && !detail::openblas())
+    throw ArgumentError(
+        fmt::format("set_matmul_engine(openblas): OpenBLAS cannot be used: {}; or choose "
+                    "automatic or builtin, which need nothing",
+                    detail::openblas_absence()));
+  detail::current_engine.store(engine, std::memory_order_relaxed);
+}
+
+MatmulEngine matmul_engine() noexcept { return detail::current_engine.load(std::memory_order_relaxed); }
+
+const char* name_of(MatmulEngine engine) noexcept {
+  switch (engine) {
+    case MatmulEngine::openblas:
+      return "openblas";
+    case MatmulEngine::builtin:
+      return "builtin";
+    default:
+      return "automatic";
+  }
+}
+
+std::string matmul_engine_description() {
+  const char* const ours = detail::name_of(detail::isa());
+  const MatmulEngine engine = matmul_engine();
+  const detail::OpenBlas* const library = detail::openblas();
+  if (!library)
+    return fmt::format("{}: the builtin kernels ({}); no OpenBLAS: {}", name_of(engine), ours,
+                       detail::openblas_absence());
+  const std::string theirs = fmt::format("{} ({})", library->version, library->core);
+  if (engine == MatmulEngine::openblas) return fmt::format("openblas: {}", theirs);
+  if (engine == MatmulEngine::builtin)
+    return fmt::format("builtin: the builtin kernels ({}); {} is there", ours, theirs);
+  if (detail::openblas_fits_processor(*library))
+    return fmt::format("automatic: {} or the builtin kernels ({}), as the shape asks", theirs, ours);
+  return fmt::format(
+      "automatic: the builtin kernels ({}); {} is not used, its kernels are for another processor{}", ours,
+      theirs, library->user_core ? " because OPENBLAS_CORETYPE is set" : "");
+}
+
+}  // namespace tapegrad

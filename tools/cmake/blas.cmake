@@ -1,0 +1,35 @@
+# Which OpenBLAS the library loads while it runs: tapegrad_openblas_names, C++ strings with a comma between them,
+# to be tried one after the other. Nothing of it is needed to build.
+set(tapegrad_openblas_names "")
+if(TAPEGRAD_BLAS STREQUAL "none")
+  return()
+elseif(NOT TAPEGRAD_BLAS STREQUAL "openblas")
+  message(FATAL_ERROR "TAPEGRAD_BLAS is '${TAPEGRAD_BLAS}'; it can be openblas or none")
+endif()
+
+# The name that Debian's and OpenBLAS's own builds have had since there is an ABI to name.
+set(name libopenblas.so.0)
+set(folder "")
+find_package(OpenBLAS QUIET CONFIG)
+if(OpenBLAS_FOUND)
+  set(file ${OpenBLAS_LIBRARIES})
+  if(TARGET OpenBLAS::OpenBLAS)
+    get_target_property(file OpenBLAS::OpenBLAS LOCATION)
+  endif()
+  file(REAL_PATH "${file}" file)
+  if(CMAKE_OBJDUMP AND EXISTS "${file}")
+    execute_process(COMMAND ${CMAKE_OBJDUMP} -p ${file} OUTPUT_VARIABLE headers ERROR_QUIET)
+    if(headers MATCHES "SONAME +([^\n ]+)")
+      set(name ${CMAKE_MATCH_1})
+      cmake_path(GET file PARENT_PATH folder)
+    endif()
+  endif()
+else()
+  message(STATUS "OpenBLAS was not found: ${name} is loaded where the library runs, if it is there")
+endif()
+
+set(tapegrad_openblas_names "\"${name}\"")
+# Outside the folders that the loader searches by itself, the library's own path comes second.
+if(folder AND NOT folder MATCHES "^(/usr)?/lib")
+  string(APPEND tapegrad_openblas_names ",\"${folder}/${name}\"")
+endif()

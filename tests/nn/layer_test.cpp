@@ -5,11 +5,13 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <tuple>
 #include <utility>
 #include <vector>
 
+#include <tapegrad/gradcheck/catalog.h>
 #include <tapegrad/gradcheck/module.h>
 #include <tapegrad/tapegrad.h>
 
@@ -325,6 +327,24 @@ BOOST_AUTO_TEST_CASE(the_checker_takes_any_arguments_and_results) {
   Reader net(2, 3, rng);
   const gradcheck::Report nested = gradcheck::check_module(net, some({2, 4}, 6));
   BOOST_TEST(nested.ok(), nested.text());
+}
+
+BOOST_AUTO_TEST_CASE(a_catalogue_holds_layers_of_several_inputs) {
+  const auto samples = [](Generator& g) {
+    std::vector<gradcheck::ModuleSample> all;
+    all.push_back({.label = "a step",
+                   .module = std::make_unique<LstmCell>(2, 3, g),
+                   .inputs = {Shape{2, 2}, Shape{2, 3}, Shape{2, 3}},
+                   .function = [](nn::ModuleBase& m, std::span<const Tensor> in) {
+                     const LstmState s = dynamic_cast<LstmCell&>(m)(in[0], {in[1], in[2]});
+                     return std::vector{s.h, s.c};
+                   }});
+    return all;
+  };
+  gradcheck::Catalog catalog;
+  catalog.add_module("nn.LstmCell", samples);
+  const gradcheck::Subject subject = gradcheck::check_module_samples(catalog.modules()[0], {.order = 2});
+  BOOST_TEST((subject.standing == gradcheck::Subject::Standing::pass));
 }
 
 BOOST_AUTO_TEST_CASE(the_checker_finds_what_is_wrong_in_one_of_the_results) {

@@ -12,8 +12,9 @@
 /// a copy shared with the program would have one thread setting for both, which a product would have to change
 /// behind the program's back. The private copy is told to use one thread before it could start any, so the
 /// library's own threads can call it side by side, with the same bits whatever the program does with its copy.
-/// Measured (0.3.21, median of ten): 2 ms to load, against 2 ms by dlopen and 6 ms, with a thread a core, of
-/// start-up by a plain link.
+/// Measured (0.3.21, two cores): 2 ms to load, by dlmopen as by dlopen. A plain link adds them to every start of the
+/// program, with a thread a core, and takes kernels for an older processor where this build does not know the
+/// present one.
 namespace tapegrad::detail {
 
 struct OpenBlas {

@@ -29,7 +29,7 @@ constinit std::atomic<MatmulEngine> current_engine{MatmulEngine::automatic};
 ///       both transposed              0.64-1.0 from 32 rows on and up to 128 terms and columns, else to 2.1
 ///       b alone transposed           1.1-3
 ///     beyond: squares                f32 1.03-1.25, f64 1.2-1.36
-///       thin ones, and with vectors  1.04-1.9
+///       other shapes, vectors        1.03-2.2
 ///       f32, a transposed, much higher than wide    0.5-0.95
 bool faster_avx512(const GemmShape& s, bool f64) {
   const std::int64_t least = std::min({s.m, s.n, s.k});

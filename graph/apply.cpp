@@ -63,9 +63,10 @@ void check_result(const OpTable& op, const Tensor& out, const Tensor* const* inp
   if (at < 0) return;
   std::string shapes;
   for (std::size_t i = 0; i < count; ++i) {
+    if (!inputs[i]->defined()) continue;
     const std::int64_t bad = first_non_finite(*inputs[i]);
     shapes += fmt::format(
-        "{}{}{}", i ? ", " : "", to_string(inputs[i]->shape()),
+        "{}{}{}", shapes.empty() ? "" : ", ", to_string(inputs[i]->shape()),
         bad < 0 ? "" : fmt::format(" (itself not finite at {})", index_text(bad, inputs[i]->shape())));
   }
   throw NonFinite(fmt::format("{}: forward produced {} at {} of its result {} from inputs {}",
@@ -75,10 +76,10 @@ void check_result(const OpTable& op, const Tensor& out, const Tensor* const* inp
 
 // A composed operation computes on plain values.
 Tensor forward_composed(const OpTable& op, const void* attributes, const Tensor* const* inputs,
-                        std::size_t count, Tape* tape) {
+                        std::size_t count, Tape* tape, Tensor* residuals) {
   const bool tagged =
       std::any_of(inputs, inputs + count, [](const Tensor* t) { return TensorAccess::tag(*t).epoch != 0; });
-  if (!tape && !tagged) return op.forward(attributes, inputs, count);
+  if (!tape && !tagged) return op.forward(attributes, inputs, count, residuals);
   const RecordingGuard guard(tape);
   std::array<Tensor, kInline> plain;
   std::array<const Tensor*, kInline> handles;
@@ -96,51 +97,72 @@ Tensor forward_composed(const OpTable& op, const void* attributes, const Tensor*
     t[i] = inputs[i]->detach();
     h[i] = &t[i];
   }
-  return op.forward(attributes, h, count);
+  return op.forward(attributes, h, count, residuals);
 }
 
-[[noreturn]] void throw_undefined(const OpTable& op, const Tensor* const* inputs) {
-  std::size_t i = 0;
-  while (inputs[i]->defined()) ++i;
+[[noreturn]] void throw_undefined(const OpTable& op, std::size_t i) {
   throw ArgumentError(fmt::format("{}: input {} is an undefined tensor", op_label(op.name), i));
 }
 
-/// `nodes` has place for the node of each input.
+/// `nodes` has place for the node of each input. `residuals`, for an op that has any: place for these. `reads_residuals`: the
+/// caller reads them, whether they are recorded or not.
 Tensor apply_with(const OpTable& op, const void* attributes, const Tensor* const* inputs, std::size_t count,
-                  Node** nodes) {
+                  Node** nodes, Tensor* residuals, bool reads_residuals) {
   const ThreadState* thread = current_thread;
   Tape* const tape = thread ? thread->active : nullptr;
   const bool may_record = tape && op.max_order > 0;
   bool recorded = false;
   for (std::size_t i = 0; i < count; ++i) {
-    if (!inputs[i]->defined()) [[unlikely]]
-      throw_undefined(op, inputs);
+    if (!inputs[i]->defined()) [[unlikely]] {
+      if (i >= 8 || !(op.optional_inputs >> i & 1u)) throw_undefined(op, i);
+      nodes[i] = nullptr;
+      continue;
+    }
     if (!may_record) continue;
     nodes[i] = tape->resolve(*inputs[i], op.name);
     recorded |= nodes[i] != nullptr;
   }
-  Tensor out = op.composed ? forward_composed(op, attributes, inputs, count, tape)
-                           : op.forward(attributes, inputs, count);
+  Tensor* const produced = recorded || reads_residuals ? residuals : nullptr;
+  Tensor out = op.composed ? forward_composed(op, attributes, inputs, count, tape, produced)
+                           : op.forward(attributes, inputs, count, produced);
   if (!out.defined()) [[unlikely]]
     throw Error(fmt::format("{}: its value is an undefined tensor", op_label(op.name)));
   if (tape && tape->checks_finite()) [[unlikely]]
     check_result(op, out, inputs, count);
   if (recorded && is_floating(out.dtype()))
-    tape->record(out, op, attributes, inputs, nodes, count);
+    tape->record(out, op, attributes, inputs, nodes, count, residuals);
   else
     TensorAccess::set_tag(out, {});
   return out;
 }
 
+Tensor apply_any_count(const OpTable& op, const void* attributes, const Tensor* const* inputs,
+                       std::size_t count, Tensor* residuals, bool reads_residuals) {
+  if (count <= kInline) {
+    Node* nodes[kInline];
+    return apply_with(op, attributes, inputs, count, nodes, residuals, reads_residuals);
+  }
+  std::vector<Node*, PoolAllocator<Node*>> nodes(count);
+  return apply_with(op, attributes, inputs, count, nodes.data(), residuals, reads_residuals);
+}
+
+// Apart, since few ops have residuals, and the others should not pay for their place.
+__attribute__((noinline)) Tensor apply_with_residuals(const OpTable& op, const void* attributes,
+                                                      const Tensor* const* inputs, std::size_t count) {
+  std::array<Tensor, kMaxResiduals> residuals;
+  return apply_any_count(op, attributes, inputs, count, residuals.data(), false);
+}
+
 }  // namespace
 
 Tensor apply(const OpTable& op, const void* attributes, const Tensor* const* inputs, std::size_t count) {
-  if (count <= kInline) {
-    Node* nodes[kInline];
-    return apply_with(op, attributes, inputs, count, nodes);
-  }
-  std::vector<Node*, PoolAllocator<Node*>> nodes(count);
-  return apply_with(op, attributes, inputs, count, nodes.data());
+  if (op.residuals) return apply_with_residuals(op, attributes, inputs, count);
+  return apply_any_count(op, attributes, inputs, count, nullptr, false);
+}
+
+Tensor apply(const OpTable& op, const void* attributes, const Tensor* const* inputs, std::size_t count,
+             Tensor* residuals) {
+  return apply_any_count(op, attributes, inputs, count, residuals, true);
 }
 
 }  // namespace tapegrad::detail

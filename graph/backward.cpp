@@ -2,7 +2,8 @@
 
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/graph/tape.h>
-#include <tapegrad/graph/vjp.h>
+#include <tapegrad/graph/rule_context.h>
+#include <tapegrad/graph/rule_probe.h>
 
 #include <fmt/format.h>
 
@@ -217,13 +218,17 @@ class Backward {
       tape_.rule_ = &n;
     }
     RuleContext context(tape_, n, recording, all_need_grad);
-    n.op->vjp(context);
+    if (hook_) [[unlikely]]
+      hook_->run_rule(context, *n.op);
+    else
+      n.op->vjp(context);
     tape_.rule_ = nullptr;
   }
 
   Tape& tape_;
   const char* what_;
   const Tensor& y_;
+  RuleHook* const hook_ = tape_.thread_->rule_hook;
   Node* root_ = nullptr;
   PoolVector<Node*> between_;  ///< the nodes from y back to the oldest target, that one excluded
 };

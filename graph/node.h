@@ -62,7 +62,8 @@ struct ScopePath {
   }
 };
 
-/// An input of a node: the node it came from (null: a constant) and its shape.
+/// An input of a node: the node it came from (null: a constant) and its shape (null: the op takes an optional input
+/// there, and none was given).
 struct Edge {
   Node* node;
   const PackedShape* shape;
@@ -82,7 +83,7 @@ struct Leaf {
   std::uint64_t epoch;      ///< that the tag of its tensor carries
 };
 
-/// One recorded operation, followed by its edges and its saved values.
+/// One recorded operation, followed by its edges, its saved values, and the shapes of the residuals among these.
 struct Node {
   const OpTable* op;
   Node* prev;  ///< recorded just before
@@ -96,15 +97,27 @@ struct Node {
   std::uint32_t index;    ///< position on the tape
   std::uint32_t version;  ///< of its value's storage, when it was recorded
   std::uint32_t inputs;
-  std::uint8_t order;   ///< how many more derivatives this node admits
-  SaveMask saved_mask;  ///< which values it still holds; the saved ones stand in order of their bits
+  std::uint8_t order;  ///< how many more derivatives this node admits
   bool leaf : 1;        ///< a parameter or a watched tensor; its attributes are a Leaf
   bool needs_grad : 1;  ///< leads to a tensor whose gradient is asked
   bool target : 1;      ///< its gradient is itself asked
+  SaveMask saved_mask;  ///< which values it still holds; the saved ones stand in order of their bits
 
   Edge* edges() { return reinterpret_cast<Edge*>(this + 1); }
   const Edge* edges() const { return reinterpret_cast<const Edge*>(this + 1); }
   Saved* saved() { return reinterpret_cast<Saved*>(edges() + inputs); }
+  /// Where the value of a bit of saved_mask stands.
+  Saved& saved_at(unsigned bit) { return saved()[count(below(saved_mask, bit))]; }
+  /// The shapes of the saved residuals, in order.
+  const PackedShape** residual_shapes() {
+    return reinterpret_cast<const PackedShape**>(saved() + count(saved_mask));
+  }
+  /// The shape of the value of a bit of saved_mask.
+  const PackedShape& saved_shape(unsigned bit) {
+    if (bit < kOutputBit) return *edges()[bit].shape;
+    if (bit == kOutputBit) return *shape;
+    return *residual_shapes()[count(below(static_cast<SaveMask>(saved_mask >> kResidualBit), bit - kResidualBit))];
+  }
   const Leaf& as_leaf() const { return *static_cast<const Leaf*>(attributes); }
 
   bool has_gradient() const { return gradient != nullptr; }
@@ -129,6 +142,7 @@ struct Node {
       release((s++)->storage);
   }
 
+  static SaveMask below(SaveMask m, unsigned bit) { return static_cast<SaveMask>(m & ((1u << bit) - 1u)); }
   static SaveMask without_lowest(SaveMask m) { return static_cast<SaveMask>(m & (m - 1)); }
   static std::size_t count(SaveMask m) {  // a loop of few rounds: not every target has the instruction
     std::size_t n = 0;

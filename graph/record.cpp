@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cstring>
 
@@ -41,12 +42,13 @@ const detail::ScopePath* Tape::path_of(NameScope* s) {
   return s->interned_;
 }
 
-Node* Tape::append(const detail::OpTable& op, std::size_t inputs, std::size_t saved) {
+Node* Tape::append(const detail::OpTable& op, std::size_t inputs, std::size_t saved, std::size_t residuals) {
   if (std::max(count_, inputs) >= UINT32_MAX)
     throw Error("tape: more than 4,294,967,295 nodes or inputs of a node");
   // A gradient belongs to the module of what it differentiates.
   const detail::ScopePath* scope = rule_ ? rule_->scope : thread_->scope ? path_of(thread_->scope) : nullptr;
-  void* memory = arena_.allocate(sizeof(Node) + inputs * sizeof(Edge) + saved * sizeof(Saved));
+  void* memory = arena_.allocate(sizeof(Node) + inputs * sizeof(Edge) + saved * sizeof(Saved) +
+                                  residuals * sizeof(PackedShape*));
   Node* n = new (memory) Node{};
   n->op = &op;
   n->scope = scope;
@@ -61,8 +63,26 @@ Node* Tape::append(const detail::OpTable& op, std::size_t inputs, std::size_t sa
 
 static constexpr std::size_t kMostSaved = detail::kOutputBit;  // of the inputs
 
+namespace {
+
+/// The part of a mask that has a value: neither an optional input that was not given, nor a residual that forward
+/// had no use for.
+SaveMask with_values(SaveMask mask, const Tensor* const* inputs, const Tensor* residuals) {
+  SaveMask present = 0;
+  for (SaveMask m = mask; m; m = Node::without_lowest(m)) {
+    const auto bit = static_cast<unsigned>(std::countr_zero(m));
+    const bool defined = bit < detail::kOutputBit    ? inputs[bit]->defined()
+                         : bit == detail::kOutputBit ? true
+                                                     : residuals[bit - detail::kResidualBit].defined();
+    if (defined) present = static_cast<SaveMask>(present | 1u << bit);
+  }
+  return present;
+}
+
+}  // namespace
+
 void Tape::record(Tensor& out, const detail::OpTable& op, const void* attributes, const Tensor* const* inputs,
-                  Node* const* nodes, std::size_t count) {
+                  Node* const* nodes, std::size_t count, const Tensor* residuals) {
   SaveMask saved_mask = 0;
   for (std::size_t i = 0; i < count; ++i)
     if (nodes[i]) saved_mask |= op.saves_for_input(i);
@@ -71,16 +91,26 @@ void Tape::record(Tensor& out, const detail::OpTable& op, const void* attributes
   if (beyond) [[unlikely]]
     throw Error(fmt::format("{}: it declares to save input {} and was given {} inputs", op_label(op.name),
                             std::bit_width(beyond) - 1, count));
-  Node* n = append(op, count, Node::count(saved_mask));
+  std::size_t saved_residuals = 0;
+  if (op.optional_inputs || op.residuals) [[unlikely]] {
+    saved_mask = with_values(saved_mask, inputs, residuals);
+    saved_residuals = Node::count(static_cast<SaveMask>(saved_mask >> detail::kResidualBit));
+  }
+  Node* n = append(op, count, Node::count(saved_mask), saved_residuals);
   n->shape = shape_like(nodes, count, out);
   n->version = out.version();
   Edge* edges = n->edges();
   for (std::size_t i = 0; i < count; ++i) {
     const Tensor& t = *inputs[i];
     edges[i] = {nodes[i], nodes[i]                 ? nodes[i]->shape
+                          : !t.defined()           ? nullptr
                           : n->shape->describes(t) ? n->shape
                                                    : pack(t.shape(), t.dtype())};
   }
+  std::array<const PackedShape*, detail::kMaxResiduals> residual_shapes;
+  for (std::size_t i = 0, k = 0; k < saved_residuals; ++i)
+    if (saved_mask >> (detail::kResidualBit + i) & 1u)
+      residual_shapes[k++] = pack(residuals[i].shape(), residuals[i].dtype());
   if (op.attribute_bytes) {
     void* copy = arena_.allocate(op.attribute_bytes, op.attribute_align);
     std::memcpy(copy, attributes, op.attribute_bytes);
@@ -90,12 +120,15 @@ void Tape::record(Tensor& out, const detail::OpTable& op, const void* attributes
   Saved* saved = n->saved();
   for (SaveMask m = saved_mask; m; m = Node::without_lowest(m)) {
     const auto bit = static_cast<unsigned>(std::countr_zero(m));
-    const Tensor& t = bit == detail::kOutputBit ? out : *inputs[bit];
+    const Tensor& t = bit < detail::kOutputBit    ? *inputs[bit]
+                      : bit == detail::kOutputBit ? out
+                                                  : residuals[bit - detail::kResidualBit];
     Storage* s = TensorAccess::storage(t);
     detail::retain(s);
     *saved++ = {s, TensorAccess::data(t), t.version()};
   }
   n->saved_mask = saved_mask;
+  for (std::size_t k = 0; k < saved_residuals; ++k) n->residual_shapes()[k] = residual_shapes[k];
   n->prev = last_;
   last_ = n;
   ++count_;
@@ -108,17 +141,20 @@ namespace {
 constexpr detail::OpTable kLeaf{.name = "leaf",
                                 .max_order = detail::kAnyOrder,
                                 .composed = false,
+                                .residuals = 0,
+                                .optional_inputs = 0,
                                 .attribute_bytes = sizeof(Leaf),
                                 .attribute_align = alignof(Leaf),
                                 .saves = {},
                                 .forward = nullptr,
                                 .vjp = nullptr,
+                                .describe = nullptr,
                                 .add = nullptr,
                                 .add_into = nullptr};
 }  // namespace
 
 Tensor Tape::add_leaf(const Tensor& value, std::uint64_t parameter) {
-  Node* n = append(kLeaf, 0, 0);
+  Node* n = append(kLeaf, 0, 0, 0);
   n->shape = pack(value.shape(), value.dtype());
   n->version = value.version();
   n->leaf = true;

@@ -14,6 +14,7 @@ class NameScope;
 
 namespace detail {
 
+class RuleHook;
 struct Storage;
 
 /// What the library keeps for each thread. A thread that ends leaves its record behind; the next new thread
@@ -22,6 +23,7 @@ struct ThreadState {
   Tape* innermost = nullptr;                ///< top of this thread's stack of tapes
   Tape* active = nullptr;                   ///< the innermost tape where it records: neither spent nor paused
   NameScope* scope = nullptr;               ///< innermost named scope, for messages
+  RuleHook* rule_hook = nullptr;            ///< stands in for the rules of backward passes; see rule_probe.h
   std::uint64_t number = 0;                 ///< never reused
   std::uint64_t epochs = 0;                 ///< epochs handed out by this thread
   std::atomic<Storage*> returned{nullptr};  ///< blocks whose owned references other threads gave back

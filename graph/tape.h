@@ -129,7 +129,7 @@ class TAPEGRAD_API Tape {
   }
   /// Appends a node for `out`, which the operation has just computed, and tags it.
   void record(Tensor& out, const detail::OpTable& op, const void* attributes, const Tensor* const* inputs,
-              detail::Node* const* nodes, std::size_t count);
+              detail::Node* const* nodes, std::size_t count, const Tensor* residuals = nullptr);
   /// The tracked value of a parameter.
   Tensor track(const Tensor& value, std::uint64_t parameter);
   /// True where results are to be examined; those of a rule are, as the gradient they amount to.
@@ -140,6 +140,7 @@ class TAPEGRAD_API Tape {
   friend class detail::Backward;
   friend class detail::RecordingGuard;
   friend class detail::RuleContext;
+  friend class TapeView;
 
   /// What was recorded since a mark has an epoch of its own, so that rewinding makes it stale.
   struct Segment {
@@ -159,7 +160,8 @@ class TAPEGRAD_API Tape {
   void require_thread(const char* what) const;
   void require_idle(const char* what) const;
   detail::Tag tag_of(detail::Node* node) const noexcept;
-  detail::Node* append(const detail::OpTable& op, std::size_t inputs, std::size_t saved);
+  detail::Node* append(const detail::OpTable& op, std::size_t inputs, std::size_t saved,
+                       std::size_t residuals);
   const detail::PackedShape* pack(const Shape& shape, Dtype dtype);
   const detail::PackedShape* shape_like(detail::Node* const* nodes, std::size_t count, const Tensor& out);
   const detail::ScopePath* path_of(NameScope* scope);
@@ -205,6 +207,10 @@ namespace detail {
 /// Runs an operation on its inputs by the tape's rules, and records it where an input is tracked.
 TAPEGRAD_API Tensor apply(const OpTable& op, const void* attributes, const Tensor* const* inputs,
                           std::size_t count);
+/// The same, and gives the caller the residuals that forward has produced, recorded or not. What the caller
+/// hands on to a user must be a copy: the tape holds the residuals themselves.
+TAPEGRAD_API Tensor apply(const OpTable& op, const void* attributes, const Tensor* const* inputs,
+                          std::size_t count, Tensor* residuals);
 }  // namespace detail
 
 }  // namespace tapegrad

@@ -1,9 +1,14 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
+#include <span>
+#include <utility>
 
 #include <tapegrad/ops/loops/elementwise.h>
+#include <tapegrad/graph/rule_probe.h>
 #include <tapegrad/ops/op.h>
+#include <tapegrad/ops/op_info.h>
 
 /// Turns the struct of an op into the constant table that the engine calls. Included by the library's sources
 /// and by users who define ops of their own.
@@ -26,37 +31,97 @@ constexpr bool is_composed() {
   return true;
 }
 
-template <class Op, std::size_t... I>
-Tensor forward_fixed(const Op& op, const Tensor* const* in, std::index_sequence<I...>) {
-  return op.forward(*in[I]...);
+/// What Op::forward takes: so many tensors (0: a span of any number), and so many residuals.
+struct ForwardSignature {
+  std::size_t tensors;
+  std::size_t residuals;
+  bool found;
+};
+
+template <class Op, std::size_t Residual, std::size_t... I>
+constexpr bool takes_tensors(std::index_sequence<I...>) {
+  if constexpr (Residual == 0)
+    return requires(const Op& op, const Tensor& t) { op.forward(((void)I, t)...); };
+  else
+    return requires(const Op& op, const Tensor& t, Residuals<Residual>& r) { op.forward(((void)I, t)..., r); };
+}
+template <class Op, std::size_t Residual>
+constexpr bool takes_span() {
+  if constexpr (Residual == 0)
+    return requires(const Op& op, std::span<const Tensor* const> s) { op.forward(s); };
+  else
+    return requires(const Op& op, std::span<const Tensor* const> s, Residuals<Residual>& r) { op.forward(s, r); };
 }
 
-/// The number of tensors that Op::forward takes; 0 where it takes a span.
 template <class Op>
-constexpr std::size_t tensor_arity() {
-  constexpr auto takes = []<std::size_t... I>(std::index_sequence<I...>) {
-    return requires(const Op& op, const Tensor& t) { op.forward(((void)I, t)...); };
+constexpr ForwardSignature forward_signature() {
+  ForwardSignature found{0, 0, false};
+  const auto with_residuals = [&]<std::size_t R>(std::integral_constant<std::size_t, R>) {
+    if constexpr (takes_span<Op, R>()) found = {0, R, true};
+    [&]<std::size_t... N>(std::index_sequence<N...>) {
+      ((takes_tensors<Op, R>(std::make_index_sequence<N + 1>{}) ? void(found = {N + 1, R, true}) : void()), ...);
+    }
+    (std::make_index_sequence<kOutputBit>{});
   };
-  if constexpr (takes(std::make_index_sequence<1>{})) return 1;
-  if constexpr (takes(std::make_index_sequence<2>{})) return 2;
-  if constexpr (takes(std::make_index_sequence<3>{})) return 3;
-  if constexpr (takes(std::make_index_sequence<4>{})) return 4;
+  [&]<std::size_t... R>(std::index_sequence<R...>) {
+    (with_residuals(std::integral_constant<std::size_t, R>{}), ...);
+  }
+  (std::make_index_sequence<kMaxResiduals + 1>{});
+  return found;
+}
+
+template <class Op>
+constexpr std::uint8_t residuals_of() {
+  if constexpr (is_elementwise<Op>)
+    return 0;
+  else
+    return static_cast<std::uint8_t>(forward_signature<Op>().residuals);
+}
+
+template <class Op>
+constexpr std::uint8_t optional_inputs_of() {
+  if constexpr (requires { Op::optional_inputs; }) return Op::optional_inputs;
   return 0;
 }
 
+template <class Op, std::size_t... I, class... R>
+Tensor forward_fixed(const Op& op, const Tensor* const* in, std::index_sequence<I...>, R&... residuals) {
+  return op.forward(*in[I]..., residuals...);
+}
+
 template <class Op>
-Tensor run_forward(const void* attributes, const Tensor* const* in, std::size_t count) {
+Tensor run_forward(const void* attributes, const Tensor* const* in, [[maybe_unused]] std::size_t count,
+                   [[maybe_unused]] Tensor* residuals) {
   const Op& op = op_of<Op>(attributes);
   if constexpr (is_elementwise<Op>) {
     return elementwise_forward<Op::arity>(kElementwise<Op>, &op, in);
-  } else if constexpr (tensor_arity<Op>() == 0) {
-    return op.forward(std::span<const Tensor* const>(in, count));
   } else {
-    return forward_fixed(op, in, std::make_index_sequence<tensor_arity<Op>()>{});
+    constexpr ForwardSignature kSignature = forward_signature<Op>();
+    static_assert(kSignature.found, "forward takes tensors or a span of them, then the residuals; it is const");
+    const auto run = [&](auto&... r) {
+      if constexpr (kSignature.tensors == 0)
+        return op.forward(std::span<const Tensor* const>(in, count), r...);
+      else
+        return forward_fixed(op, in, std::make_index_sequence<kSignature.tensors>{}, r...);
+    };
+    if constexpr (kSignature.residuals == 0) {
+      return run();
+    } else {
+      Residuals<kSignature.residuals> r(residuals);
+      return run(r);
+    }
   }
 }
 
-/// Input I of an elementwise formula as the tensor that was kept, or as something no formula can read.
+template <class Op>
+constexpr auto describe_of() -> void (*)(const void*, AttributeVisitor&) {
+  if constexpr (requires(const Op& op, AttributeVisitor& v) { op.describe(v); })
+    return [](const void* attributes, AttributeVisitor& v) { op_of<Op>(attributes).describe(v); };
+  else
+    return nullptr;
+}
+
+/// Input I of an elementwise formula as the tensor that was saved, or as something no formula can read.
 template <class Op, std::size_t Grad, unsigned Bit>
 auto saved_tensor(RuleContext& context) {
   if constexpr (Op::saves[Grad] >> Bit & 1u)
@@ -77,7 +142,7 @@ template <class Op, std::size_t... Grad>
 void elementwise_rule(RuleContext& context, std::index_sequence<Grad...>) {
   const Op& op = op_of<Op>(context.attributes());
   if (!context.recording() && !general_rules_only()) {
-    elementwise_backward<Op::arity>(kElementwise<Op>, &op, context);
+    elementwise_backward<Op::arity>(kElementwise<Op>, &op, ElementAccess(context));
     return;
   }
   const auto one = [&]<std::size_t G>(std::integral_constant<std::size_t, G>) {
@@ -126,14 +191,49 @@ __attribute__((noinline)) const OpTable& table_of() {
   static constexpr OpTable kTable{.name = Op::name,
                                   .max_order = max_order_of<Op>(),
                                   .composed = is_composed<Op>(),
+                                  .residuals = residuals_of<Op>(),
+                                  .optional_inputs = optional_inputs_of<Op>(),
                                   .attribute_bytes = std::is_empty_v<Op> ? 0 : sizeof(Op),
                                   .attribute_align = alignof(Op),
                                   .saves = {kSaves[0], kSaves[1], kSaves[2], kSaves[3]},
                                   .forward = &run_forward<Op>,
                                   .vjp = vjp_of<Op>(),
+                                  .describe = describe_of<Op>(),
                                   .add = &gradient_sum,
                                   .add_into = &add_elements};
   return kTable;
+}
+
+template <class Op>
+constexpr unsigned nondifferentiable_inputs_of() {
+  if constexpr (requires { Op::nondifferentiable_inputs; }) return Op::nondifferentiable_inputs;
+  return 0;
+}
+
+template <class Op>
+constexpr auto branches_of() -> Tensor (*)(const void*, const Tensor* const*, std::size_t) {
+  if constexpr (requires { &Op::branches; })
+    return [](const void* attributes, const Tensor* const* inputs, std::size_t count) {
+      return op_of<Op>(attributes).branches(std::span<const Tensor* const>(inputs, count));
+    };
+  else
+    return nullptr;
+}
+
+template <class Op>
+constexpr std::optional<Waiver> waiver_of() {
+  if constexpr (requires { Op::waiver; }) return Op::waiver;
+  return std::nullopt;
+}
+
+template <class Op>
+__attribute__((noinline)) const OpInfo& info_of() {
+  static const OpInfo kInfo{.table = &table_of<Op>(),
+                            .nondifferentiable_inputs = nondifferentiable_inputs_of<Op>(),
+                            .samples = &Op::samples,
+                            .branches = branches_of<Op>(),
+                            .waiver = waiver_of<Op>()};
+  return kInfo;
 }
 
 }  // namespace tapegrad::detail

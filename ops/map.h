@@ -19,16 +19,12 @@
 /// recorded, f is evaluated on tensors, so that derivatives of any order exist.
 ///
 /// f is generic (`auto`) over numbers, masks come from comparisons, and it may use, unqualified:
-///     + - * / with numbers and C++ constants, unary -, pow, square, sqrt, rsqrt, exp, expm1, log, log1p,
-///     abs, sign, maximum, minimum, clamp, where(a < b, c, d), sin, cos, tan, asin, acos, atan, sinh, cosh,
-///     tanh, erf, erfc, relu, leaky_relu, elu, sigmoid, softplus, gelu, silu, step.
+///     + - * / with numbers and C++ constants, unary -, pow, clamp, where(a < b, c, d), and every function of
+///     <tapegrad/ops/elementwise/rows.h>: sqrt, exp, log, abs, maximum, sin, tanh, erf, relu, sigmoid, gelu, ...
 /// A constant stands on the right of pow, maximum and minimum, and in at most one branch of where.
 /// What it captures must be trivially copyable and is a constant: its gradient is not asked. It is vectorised
 /// as far as its functions are: arithmetic, comparisons, exp, expm1, log, log1p, tanh, sigmoid, softplus and
 /// silu; sqrt only under -fno-math-errno.
-///
-/// This header brings the structs of the operations with it: where both `tapegrad` and `tapegrad::nn` are
-/// used as namespaces, say nn::Relu.
 namespace tapegrad {
 namespace detail {
 

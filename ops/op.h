@@ -6,17 +6,18 @@
 #include <span>
 #include <type_traits>
 
+#include <tapegrad/graph/attributes.h>
 #include <tapegrad/graph/export.h>
 #include <tapegrad/graph/op_table.h>
 #include <tapegrad/graph/tape.h>
-#include <tapegrad/graph/vjp.h>
+#include <tapegrad/graph/rule_context.h>
 
 /// The pattern of an operation. Everything about one stands in one struct:
 ///
 ///     struct Tanh {                                             // y = tanh(x), dy/dx = 1 - y^2
 ///       static constexpr auto name = "tanh";
 ///       static constexpr std::size_t arity = 1;                 // elementwise, of one operand
-///       static constexpr auto saves = saves_for(kOut);               // what the gradient may read
+///       static constexpr auto saves = saves_for(kOut);          // what the gradient may read
 ///       auto f(auto x) const { return tanh(x); }
 ///       auto vjp(auto g, auto, auto y) const { return g * (1 - y * y); }
 ///       static void samples(Samples& s) { s.unary(Tanh{}, {-3, 3}); }
@@ -26,22 +27,33 @@
 /// they become the loops of both passes, instantiated for tensors the recorded rule. With two or three
 /// operands the gradients are vjp0(g, a, b, y), vjp1(...), vjp2(...). All other ops compute on tensors:
 ///
-///     struct Sum { name; saves; Tensor forward(const Tensor& x) const; static void vjp(VjpContext<Sum>&
-///     ctx); samples };
+///     struct MaxPool {                                          // y = the largest element of each window
+///       static constexpr auto name = "max_pool";
+///       static constexpr auto saves = saves_for(kResidual0);
+///       std::int64_t window = 2;
+///       Tensor forward(const Tensor& x, Residuals<1>& r) const; // r[0]: where the largest element stands
+///       static void vjp(VjpContext<MaxPool>& ctx);              // ctx.grad_output(), ctx.residual<0>()
+///       void describe(AttributeVisitor& v) const { v("window", window); }
+///       static void samples(Samples& s);
+///     };
 ///
-/// Data members are the op's attributes; they must be trivially copyable. Optional members:
+/// `forward` takes each input as a const Tensor&, or all as a std::span<const Tensor* const>, and behind them the
+/// residuals, where it has any. Data members are the op's attributes; they must be trivially copyable.
 ///
+/// Optional members:
+///
+/// - describe: tells the attributes by their names, for printing, drawing and export
 /// - max_order: highest order of derivative, 0 for none; default: any
 /// - integers: elementwise, also takes i64 (default false)
-/// - nondifferentiable_inputs: bit i set where the gradient of input i is zero by definition; the checker
-/// asks for no other
+/// - nondifferentiable_inputs: bit i set where the gradient of input i is zero by definition; the checker asks for
+///   no other
 /// - identity_grad: elementwise, bit i set where the gradient of input i is g itself
+/// - optional_inputs: others, bit i set where input i may be an undefined tensor; see VjpContext::has_input
 /// - vjp_fused: others, a faster first-order rule; the checker compares it with vjp
-/// - branches: others, a tensor that tells which way each decision of f goes at these inputs, so that the
-/// checker's
-///   differences do not step over a kink; of elementwise ops the formula tells
+/// - branches: others, a tensor that tells which way each decision of forward goes at these inputs, so that the
+///   checker's differences do not step over a kink; of elementwise ops the formula tells
 /// - waiver: what the checker finds from an order on is excused, for a reason that it prints
-/// - composed: others, false where f runs no other operation (default true)
+/// - composed: others, false where forward runs no other operation (default true)
 namespace tapegrad {
 
 using detail::SaveMask;
@@ -52,6 +64,10 @@ inline constexpr SaveMask kIn1 = 2;
 inline constexpr SaveMask kIn2 = 4;
 inline constexpr SaveMask kIn3 = 8;
 inline constexpr SaveMask kOut = SaveMask{1} << detail::kOutputBit;
+inline constexpr SaveMask kResidual0 = SaveMask{1} << detail::kResidualBit;
+inline constexpr SaveMask kResidual1 = SaveMask{2} << detail::kResidualBit;
+inline constexpr SaveMask kResidual2 = SaveMask{4} << detail::kResidualBit;
+inline constexpr SaveMask kResidual3 = SaveMask{8} << detail::kResidualBit;
 
 /// saves_for(a, b, ...): the gradient of input 0 reads a, that of input 1 reads b, that of all others the
 /// last.
@@ -92,6 +108,30 @@ const Op& op_of(const void* attributes) {
 }
 }  // namespace detail
 
+/// What forward hands to the rule beside its inputs and output: masks, positions, inverse deviations. Assigned in
+/// forward; one that is left undefined is not saved. The tape holds the tensors themselves, so forward keeps no
+/// other handle on them.
+///
+/// In a derivative that is itself recorded a residual is a constant. A rule that is to be differentiated again may
+/// therefore read only residuals that do not change with the inputs but in leaps; others are for vjp_fused, and
+/// vjp computes their value once more.
+template <std::size_t N>
+class Residuals {
+  static_assert(N > 0 && N <= detail::kMaxResiduals);
+
+ public:
+  /// `place`: where they are wanted; null where nobody will read them.
+  explicit Residuals(Tensor* place) : place_(place) {}
+
+  /// False where nothing will read them; what costs time to make need not be made then.
+  bool needed() const noexcept { return place_ != nullptr; }
+  Tensor& operator[](std::size_t i) noexcept { return place_ ? place_[i] : unused_[i]; }
+
+ private:
+  Tensor* place_;
+  std::array<Tensor, N> unused_;
+};
+
 /// What a rule on tensors sees of the node it differentiates.
 template <class Op>
 class VjpContext {
@@ -115,7 +155,16 @@ class VjpContext {
     static_assert(saved() >> detail::kOutputBit & 1u, "this op does not save its output: add it to saves");
     return context_.output();
   }
+  /// What forward has put into Residuals.
+  template <std::size_t I>
+  Tensor residual() const {
+    static_assert(saved() >> (detail::kResidualBit + I) & 1u,
+                  "this op does not save that residual: add it to saves");
+    return context_.residual(I);
+  }
   std::size_t inputs() const { return context_.inputs(); }
+  /// False for an optional input that was not given.
+  bool has_input(std::size_t i) const { return context_.has_input(i); }
   Shape input_shape(std::size_t i) const { return context_.input_shape(i); }
   Dtype input_dtype(std::size_t i) const { return context_.input_dtype(i); }
   Shape output_shape() const { return context_.output_shape(); }
@@ -150,6 +199,13 @@ template <class Op, std::same_as<Tensor>... T>
 Tensor apply_op(const Op& op, const T&... inputs) {
   const Tensor* list[] = {&inputs...};
   return detail::apply(detail::table_of<Op>(), &op, list, sizeof...(T));
+}
+/// The same, which also gives the residuals. What is handed on to a user must be a copy: the tape holds the
+/// residuals themselves.
+template <class Op, std::size_t N, std::same_as<Tensor>... T>
+Tensor apply_op(const Op& op, std::array<Tensor, N>& residuals, const T&... inputs) {
+  const Tensor* list[] = {&inputs...};
+  return detail::apply(detail::table_of<Op>(), &op, list, sizeof...(T), residuals.data());
 }
 template <class Op>
 Tensor apply_op(const Op& op, std::span<const Tensor* const> inputs) {

@@ -1,36 +1,41 @@
 #pragma once
 
 #include <tapegrad/ops/elementwise/activation_ops.h>
+#include <tapegrad/ops/elementwise/arithmetic_ops.h>
 #include <tapegrad/ops/elementwise/math_ops.h>
-#include <tapegrad/ops/neural/loss_ops.h>
-#include <tapegrad/ops/neural/norm_ops.h>
-#include <tapegrad/ops/tensor/index_ops.h>
-#include <tapegrad/ops/tensor/linalg_ops.h>
-#include <tapegrad/ops/tensor/reduce_ops.h>
-#include <tapegrad/ops/tensor/shape_ops.h>
+#include <tapegrad/ops/elementwise/rows.h>
+#include <tapegrad/ops/op_info.h>
+
+/// The list of the library's operations: what the checker walks (library_ops in op_info.h). Elementwise ops are the
+/// rows of <tapegrad/ops/elementwise/rows.h>; every other op is a row here, and a struct in a source file of its
+/// family, which ends with `template const OpInfo& detail::info_of<op::Op>();`.
+#define TAPEGRAD_TENSOR_OPS(row)                                                                      \
+  row(Cast)                                                                                           \
+  row(Sum) row(Mean) row(Prod) row(Max) row(Min) row(ArgMax) row(ArgMin) row(Var) row(Std)            \
+  row(LogSumExp) row(Norm) row(CumSum)                                                                \
+  row(Reshape) row(Permute) row(Flip) row(Slice) row(Unslice) row(Concat) row(Pad) row(BroadcastTo)   \
+  row(Gather) row(ScatterAdd) row(IndexSelect) row(IndexAdd) row(OneHot)                              \
+  row(Matmul) row(Affine)                                                                             \
+  row(Softmax) row(LogSoftmax) row(MseLoss) row(HalfSumSquaredError) row(HuberLoss)                   \
+  row(BinaryCrossEntropyWithLogits) row(CrossEntropy) row(SoftmaxWithLoss)                            \
+  row(BatchNorm) row(Dropout)
 
 namespace tapegrad {
 
-/// Every op of the library, in the order of its headers: what the checker walks.
-using AllOps = TypeList<
-    // math_ops.h
-    Add, Sub, Mul, Div, Neg, AddScalar, ScalarSub, MulScalar, DivScalar, ScalarDiv, Pow, PowScalar, Square,
-    Sqrt, Rsqrt, Exp, Expm1, Log, Log1p, Abs, Sign, Maximum, Minimum, Clamp, Sin, Cos, Tan, Asin, Acos, Atan,
-    Sinh, Cosh, Erf, Erfc, Where, Equal, NotEqual, Less, LessEqual, Greater, GreaterEqual, Cast,
-    // activation_ops.h
-    Relu, LeakyRelu, Elu, Sigmoid, Tanh, Softplus, Gelu, Silu, Step,
-    // reduce_ops.h
-    Sum, Mean, Prod, Max, Min, ArgMax, ArgMin, Var, Std, LogSumExp, Norm, CumSum,
-    // layout_ops.h
-    Reshape, Permute, Flip, Slice, Unslice, Concat, Pad, BroadcastTo,
-    // index_ops.h
-    Gather, ScatterAdd, IndexSelect, IndexAdd, OneHot,
-    // linalg_ops.h
-    Matmul, Affine,
-    // loss_ops.h
-    Softmax, LogSoftmax, MseLoss, HalfSumSquaredError, HuberLoss, BinaryCrossEntropyWithLogits, CrossEntropy,
-    SoftmaxWithLoss,
-    // norm_ops.h
-    BatchNorm>;
+namespace detail {
+template <class... Ops>
+TypeList<Ops...> without_first(TypeList<void, Ops...>);
+}  // namespace detail
+
+/// The structs of all elementwise ops.
+#define TAPEGRAD_ROW_1(Op) , op::Op
+#define TAPEGRAD_ROW_2(function, Op, ...) , op::Op
+using ElementwiseOps = decltype(detail::without_first(
+    TypeList<void TAPEGRAD_BINARY_OPS(TAPEGRAD_ROW_2) TAPEGRAD_MIXED_OPS(TAPEGRAD_ROW_1)
+                 TAPEGRAD_UNARY_OPS(TAPEGRAD_ROW_2) TAPEGRAD_COMPARISON_OPS(TAPEGRAD_ROW_2)
+                     TAPEGRAD_ACTIVATIONS(TAPEGRAD_ROW_2) TAPEGRAD_NUMBER_ACTIVATIONS(TAPEGRAD_ROW_2)
+                         TAPEGRAD_LEARNT_ACTIVATIONS(TAPEGRAD_ROW_2)>{}));
+#undef TAPEGRAD_ROW_1
+#undef TAPEGRAD_ROW_2
 
 }  // namespace tapegrad

@@ -29,6 +29,7 @@ struct SampleInput {
     distinct,  ///< as random, but no two elements close to each other (so that max and sorting have no ties)
     values,    ///< the given tensor; differentiated where it is floating
     constant,  ///< the given tensor, f32/f64 or i64; not differentiated
+    absent,    ///< an optional input that is not given
   };
   Kind kind = Kind::random;
   Shape shape{};
@@ -45,6 +46,11 @@ struct SampleInput {
     SampleInput in(v.shape());
     in.kind = Kind::values;
     in.values = v;
+    return in;
+  }
+  static SampleInput absent() {
+    SampleInput in{Shape{}};
+    in.kind = Kind::absent;
     return in;
   }
   static SampleInput constant(const Tensor& v) {
@@ -121,7 +127,7 @@ class Samples {
   template <class Op>
   static Tensor call(const void* attributes, const Tensor* const* inputs, std::size_t count) {
     const Op& op = *static_cast<const Op*>(attributes);
-    if constexpr (requires { Op::is_composite; })
+    if constexpr (requires { Op::is_composite; })  // a function of several ops, where the op is met inside
       return op.forward(std::span<const Tensor* const>(inputs, count));
     else
       return apply_op(op, std::span<const Tensor* const>(inputs, count));

@@ -3,14 +3,22 @@
 
 namespace tapegrad {
 
-Tensor relu(const Tensor& x) { return apply_op(Relu{}, x); }
-Tensor leaky_relu(const Tensor& x, double slope) { return apply_op(LeakyRelu{.slope = slope}, x); }
-Tensor elu(const Tensor& x, double alpha) { return apply_op(Elu{.alpha = alpha}, x); }
-Tensor sigmoid(const Tensor& x) { return apply_op(Sigmoid{}, x); }
-Tensor tanh(const Tensor& x) { return apply_op(Tanh{}, x); }
-Tensor softplus(const Tensor& x) { return apply_op(Softplus{}, x); }
-Tensor gelu(const Tensor& x) { return apply_op(Gelu{}, x); }
-Tensor silu(const Tensor& x) { return apply_op(Silu{}, x); }
-Tensor step(const Tensor& x) { return apply_op(Step{}, x); }
+#define TAPEGRAD_ROW(function, Op, ...)                              \
+  Tensor function(const Tensor& x) { return apply_op(op::Op{}, x); } \
+  template const OpInfo& detail::info_of<op::Op>();
+TAPEGRAD_ACTIVATIONS(TAPEGRAD_ROW)
+#undef TAPEGRAD_ROW
+
+#define TAPEGRAD_ROW(function, Op, name, initialiser, attribute, standard)                               \
+  Tensor function(const Tensor& x, double attribute) { return apply_op(op::Op{.attribute = attribute}, x); } \
+  template const OpInfo& detail::info_of<op::Op>();
+TAPEGRAD_NUMBER_ACTIVATIONS(TAPEGRAD_ROW)
+#undef TAPEGRAD_ROW
+
+#define TAPEGRAD_ROW(function, Op, ...)                                                              \
+  Tensor function(const Tensor& x, const Tensor& parameter) { return apply_op(op::Op{}, x, parameter); } \
+  template const OpInfo& detail::info_of<op::Op>();
+TAPEGRAD_LEARNT_ACTIVATIONS(TAPEGRAD_ROW)
+#undef TAPEGRAD_ROW
 
 }  // namespace tapegrad

@@ -2,28 +2,27 @@
 
 #include <tapegrad/graph/export.h>
 #include <tapegrad/graph/tensor.h>
+#include <tapegrad/ops/elementwise/rows.h>
 
-/// Activation functions, elementwise on f32 or f64.
+/// Activation functions, elementwise on f32 or f64: TAPEGRAD_ACTIVATIONS and those after it in
+/// <tapegrad/ops/elementwise/rows.h>, with their documentation. `step` is in math.h.
 namespace tapegrad {
 
-/// max(x, 0). The gradient at 0 is 0.
-TAPEGRAD_API Tensor relu(const Tensor& x);
-/// x where x > 0, else slope * x.
-TAPEGRAD_API Tensor leaky_relu(const Tensor& x, double slope = 0.01);
-/// x where x > 0, else alpha * (e^x - 1). Clevert, Unterthiner, Hochreiter, ICLR 2016.
-TAPEGRAD_API Tensor elu(const Tensor& x, double alpha = 1);
-/// 1 / (1 + e^-x).
-TAPEGRAD_API Tensor sigmoid(const Tensor& x);
-TAPEGRAD_API Tensor tanh(const Tensor& x);
-/// ln(1 + e^x), without overflow.
-TAPEGRAD_API Tensor softplus(const Tensor& x);
-/// x * Phi(x) with the normal distribution function Phi, exact. Hendrycks, Gimpel, 2016.
-TAPEGRAD_API Tensor gelu(const Tensor& x);
-/// x * sigmoid(x).
-TAPEGRAD_API Tensor silu(const Tensor& x);
+#define TAPEGRAD_ROW(function, ...) TAPEGRAD_API Tensor function(const Tensor& x);
+TAPEGRAD_ACTIVATIONS(TAPEGRAD_ROW)
+#undef TAPEGRAD_ROW
+
+#define TAPEGRAD_ROW(function, Op, name, initialiser, attribute, standard) \
+  TAPEGRAD_API Tensor function(const Tensor& x, double attribute = standard);
+TAPEGRAD_NUMBER_ACTIVATIONS(TAPEGRAD_ROW)
+#undef TAPEGRAD_ROW
+
+#define TAPEGRAD_ROW(function, Op, name, initialiser, parameter, initial) \
+  TAPEGRAD_API Tensor function(const Tensor& x, const Tensor& parameter);
+TAPEGRAD_LEARNT_ACTIVATIONS(TAPEGRAD_ROW)
+#undef TAPEGRAD_ROW
+
 /// x itself: the activation of an output layer in regression.
 inline Tensor identity(const Tensor& x) { return x; }
-/// One where x > 0, else zero: the perceptron's activation. Not differentiable: the result is a constant.
-TAPEGRAD_API Tensor step(const Tensor& x);
 
 }  // namespace tapegrad

@@ -4,8 +4,18 @@
 #include <tapegrad/ops/elementwise/math_ops.h>
 #include <tapegrad/ops/samples.h>
 
-/// The structs behind <tapegrad/ops/elementwise/activation.h>; <tapegrad/ops/op.h> explains the pattern.
-namespace tapegrad TAPEGRAD_API {  // the structs are part of the names of exported templates
+/// The structs of activations; <tapegrad/ops/op.h> explains the pattern. A new one is a struct here and a row in
+/// rows.h, which makes of it the function, the overloads inside `map`, the layer, its name and its entry in the
+/// checker's catalogue.
+namespace tapegrad {
+
+inline constexpr double kOneOverSqrt2 = 0.70710678118654752;
+inline constexpr double kOneOverSqrt2Pi = 0.39894228040143268;
+
+/// Through erfc, which keeps its digits in the left tail, where 1 + erf cancels.
+inline Tensor normal_cdf(const Tensor& x) { return 0.5 * erfc(-kOneOverSqrt2 * x); }
+
+namespace op TAPEGRAD_API {  // the structs are part of the names of exported templates
 
 struct Relu {  // y = max(x, 0)
   static constexpr auto name = "relu";
@@ -24,6 +34,7 @@ struct LeakyRelu {
   static constexpr std::size_t arity = 1;
   static constexpr auto saves = saves_for(kIn0);
   double slope = 0.01;
+  void describe(AttributeVisitor& v) const { v("slope", slope); }
   auto f(auto x) const { return where(x > 0, x, slope * x); }
   auto vjp(auto g, auto x, auto) const { return where(x > 0, g, slope * g); }
   static void samples(Samples& s) {
@@ -37,6 +48,7 @@ struct Elu {
   static constexpr std::size_t arity = 1;
   static constexpr auto saves = saves_for(kIn0 | kOut);
   double alpha = 1;
+  void describe(AttributeVisitor& v) const { v("alpha", alpha); }
   auto f(auto x) const { return where(x > 0, x, alpha * expm1(x)); }
   auto vjp(auto g, auto x, auto y) const { return where(x > 0, g, g * (y + alpha)); }
   static void samples(Samples& s) {
@@ -73,12 +85,6 @@ struct Softplus {  // dy/dx = sigmoid(x)
   static void samples(Samples& s) { s.unary(Softplus{}, {-3, 3}, {-40, 40}); }
 };
 
-inline constexpr double kOneOverSqrt2 = 0.70710678118654752;
-inline constexpr double kOneOverSqrt2Pi = 0.39894228040143268;
-
-/// Through erfc, which keeps its digits in the left tail, where 1 + erf cancels.
-inline Tensor normal_cdf(const Tensor& x) { return 0.5 * erfc(-kOneOverSqrt2 * x); }
-
 struct Gelu {  // dy/dx = Phi(x) + x phi(x)
   static constexpr auto name = "gelu";
   static constexpr std::size_t arity = 1;
@@ -102,6 +108,110 @@ struct Silu {  // with s = sigmoid(x): dy/dx = s (1 + x (1 - s))
   static void samples(Samples& s) { s.unary(Silu{}, {-4, 4}, {-30}); }
 };
 
+struct LogSigmoid {  // y = -ln(1 + e^-x), dy/dx = sigmoid(-x)
+  static constexpr auto name = "log_sigmoid";
+  static constexpr std::size_t arity = 1;
+  static constexpr auto saves = saves_for(kIn0);
+  auto f(auto x) const { return minimum(x, 0) - log1p(exp(-abs(x))); }
+  auto vjp(auto g, auto x, auto) const { return g * sigmoid(-x); }
+  static void samples(Samples& s) { s.unary(LogSigmoid{}, {-3, 3}, {-40, 40}); }
+};
+
+/// y = x tanh(softplus(x)); with t = tanh(softplus(x)), s = sigmoid(x): dy/dx = t + x s (1 - t^2)
+struct Mish {
+  static constexpr auto name = "mish";
+  static constexpr std::size_t arity = 1;
+  static constexpr auto saves = saves_for(kIn0);
+  auto f(auto x) const { return x * tanh(softplus(x)); }
+  auto vjp(auto g, auto x, auto) const {
+    auto t = tanh(softplus(x));
+    return g * (t + x * sigmoid(x) * (1 - t * t));
+  }
+  static void samples(Samples& s) { s.unary(Mish{}, {-4, 4}, {-30, 8}); }
+};
+
+struct Relu6 {  // y = min(max(x, 0), 6)
+  static constexpr auto name = "relu6";
+  static constexpr std::size_t arity = 1;
+  static constexpr auto saves = saves_for(kOut);
+  auto f(auto x) const { return minimum(maximum(x, 0), 6); }
+  auto vjp(auto g, auto, auto y) const { return where(y > 0, where(y < 6, g, 0), 0); }
+  static void samples(Samples& s) {
+    s.unary(Relu6{}, {-2, 8, {0, 6}});
+    s.convention(Relu6{}, {{0, 6}}, {{0, 0}});
+  }
+};
+
+struct Hardsigmoid {  // y = min(max(x / 6 + 1/2, 0), 1)
+  static constexpr auto name = "hardsigmoid";
+  static constexpr std::size_t arity = 1;
+  static constexpr auto saves = saves_for(kIn0);
+  auto f(auto x) const { return minimum(maximum(x + 3, 0), 6) / 6; }
+  auto vjp(auto g, auto x, auto) const { return where(x > -3, where(x < 3, g / 6, 0), 0); }
+  static void samples(Samples& s) {
+    s.unary(Hardsigmoid{}, {-5, 5, {-3, 3}});
+    s.convention(Hardsigmoid{}, {{-3, 3}}, {{0, 0}});
+  }
+};
+
+struct Hardswish {  // y = x hardsigmoid(x); between -3 and 3: dy/dx = x / 3 + 1/2
+  static constexpr auto name = "hardswish";
+  static constexpr std::size_t arity = 1;
+  static constexpr auto saves = saves_for(kIn0);
+  auto f(auto x) const { return x * (minimum(maximum(x + 3, 0), 6) / 6); }
+  auto vjp(auto g, auto x, auto) const { return where(x > -3, where(x < 3, g * (x / 3 + 0.5), g), 0 * g); }
+  static void samples(Samples& s) {
+    s.unary(Hardswish{}, {-5, 5, {-3, 3}});
+    s.convention(Hardswish{}, {{-3, 3}}, {{0, 1}});
+  }
+};
+
+/// y = lambda x where x > 0, else lambda alpha (e^x - 1). Klambauer, Unterthiner, Mayr, Hochreiter:
+/// Self-Normalizing Neural Networks, NIPS 2017.
+struct Selu {
+  static constexpr auto name = "selu";
+  static constexpr std::size_t arity = 1;
+  static constexpr auto saves = saves_for(kIn0 | kOut);
+  static constexpr double kLambda = 1.0507009873554804934;
+  static constexpr double kLambdaAlpha = 1.0507009873554804934 * 1.6732632423543772848;
+  auto f(auto x) const { return where(x > 0, kLambda * x, kLambdaAlpha * expm1(x)); }
+  auto vjp(auto g, auto x, auto y) const { return where(x > 0, kLambda * g, g * (y + kLambdaAlpha)); }
+  static void samples(Samples& s) {
+    s.unary(Selu{}, {-3, 3, {0}});
+    s.convention(Selu{}, {{0}}, {{kLambdaAlpha}});
+  }
+};
+
+struct Softsign {  // y = x / (1 + |x|), dy/dx = 1 / (1 + |x|)^2
+  static constexpr auto name = "softsign";
+  static constexpr std::size_t arity = 1;
+  static constexpr auto saves = saves_for(kIn0);
+  auto f(auto x) const { return x / (1 + abs(x)); }
+  auto vjp(auto g, auto x, auto) const {
+    auto d = 1 + abs(x);
+    return g / d / d;
+  }
+  static void samples(Samples& s) {
+    s.unary(Softsign{}, {-4, 4, {0}}, {1e4, -1e4});
+    s.convention(Softsign{}, {{0}}, {{1}});
+  }
+};
+
+/// y = x where x > 0, else slope x, with a slope that is learnt and broadcasts against x. He, Zhang, Ren, Sun:
+/// Delving Deep into Rectifiers, ICCV 2015.
+struct Prelu {
+  static constexpr auto name = "prelu";
+  static constexpr std::size_t arity = 2;
+  static constexpr auto saves = saves_for(kIn0 | kIn1, kIn0);
+  auto f(auto x, auto slope) const { return where(x > 0, x, slope * x); }
+  auto vjp0(auto g, auto x, auto slope, auto) const { return where(x > 0, g, slope * g); }
+  auto vjp1(auto g, auto x, auto, auto) const { return where(x > 0, 0, g * x); }
+  static void samples(Samples& s) {
+    s.binary(Prelu{}, {-2, 2, {0}}, {0.05, 0.5});
+    s.convention(Prelu{}, {{0, 0}, {0.25, 0.5}}, {{0.25, 0.5}, {0, 0}});
+  }
+};
+
 struct Step {
   static constexpr auto name = "step";
   static constexpr std::size_t arity = 1;
@@ -111,3 +221,4 @@ struct Step {
 };
 
 }  // namespace TAPEGRAD_API
+}  // namespace tapegrad

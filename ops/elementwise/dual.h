@@ -29,132 +29,108 @@ concept Number = is_number<N>;
 
 // ---- functions of one number ----
 
+/// Whether an op has a derivative; one without is constant wherever it has one.
+template <class Op>
+inline constexpr bool has_rule = requires { Op::saves; };
+
 template <class Op, class N>
 Dual<N> dual_of(const Op& op, const Dual<N>& x) {
-  const N y = op.f(x.v);
-  return {y, op.vjp(x.d, x.v, y)};
+  const N y = number(op.f(x.v));
+  if constexpr (has_rule<Op>)
+    return {y, op.vjp(x.d, x.v, y)};
+  else
+    return {y, 0 * x.d};
 }
 
-#define TAPEGRAD_DUAL(function, Op)    \
-  template <class N>                   \
-  Dual<N> function(const Dual<N>& x) { \
-    return dual_of(Op{}, x);           \
+template <class N>
+Dual<N> operator-(const Dual<N>& x) {
+  return dual_of(op::Neg{}, x);
+}
+
+// Of functions that Real has itself, its own is the better match.
+#define TAPEGRAD_ROW(function, Op, ...)  \
+  template <class N>                     \
+  Dual<N> function(const Dual<N>& x) {   \
+    return dual_of(op::Op{}, x);         \
+  }                                      \
+  template <class T>                     \
+  Real<T> function(Real<T> x) {          \
+    return number(op::Op{}.f(x));        \
   }
-/// Of functions that Real has not itself.
-#define TAPEGRAD_DUAL_AND_REAL(function, Op) \
-  TAPEGRAD_DUAL(function, Op)                \
-  template <class T>                         \
-  Real<T> function(Real<T> x) {              \
-    return number(Op{}.f(x));                \
+TAPEGRAD_UNARY_OPS(TAPEGRAD_ROW)
+TAPEGRAD_ACTIVATIONS(TAPEGRAD_ROW)
+#undef TAPEGRAD_ROW
+
+#define TAPEGRAD_ROW(function, Op, name, initialiser, attribute, standard) \
+  template <class N>                                                       \
+  Dual<N> function(const Dual<N>& x, double attribute = standard) {        \
+    return dual_of(op::Op{.attribute = attribute}, x);                     \
+  }                                                                        \
+  template <class T>                                                       \
+  Real<T> function(Real<T> x, double attribute = standard) {               \
+    return op::Op{.attribute = attribute}.f(x);                            \
   }
-TAPEGRAD_DUAL(operator-, Neg)
-TAPEGRAD_DUAL(exp, Exp)
-TAPEGRAD_DUAL(expm1, Expm1)
-TAPEGRAD_DUAL(log, Log)
-TAPEGRAD_DUAL(log1p, Log1p)
-TAPEGRAD_DUAL(sqrt, Sqrt)
-TAPEGRAD_DUAL(abs, Abs)
-TAPEGRAD_DUAL(sin, Sin)
-TAPEGRAD_DUAL(cos, Cos)
-TAPEGRAD_DUAL(tan, Tan)
-TAPEGRAD_DUAL(asin, Asin)
-TAPEGRAD_DUAL(acos, Acos)
-TAPEGRAD_DUAL(atan, Atan)
-TAPEGRAD_DUAL(sinh, Sinh)
-TAPEGRAD_DUAL(cosh, Cosh)
-TAPEGRAD_DUAL(tanh, Tanh)
-TAPEGRAD_DUAL(erf, Erf)
-TAPEGRAD_DUAL(erfc, Erfc)
-TAPEGRAD_DUAL(sigmoid, Sigmoid)
-TAPEGRAD_DUAL_AND_REAL(square, Square)
-TAPEGRAD_DUAL_AND_REAL(rsqrt, Rsqrt)
-TAPEGRAD_DUAL_AND_REAL(relu, Relu)
-TAPEGRAD_DUAL_AND_REAL(softplus, Softplus)
-TAPEGRAD_DUAL_AND_REAL(gelu, Gelu)
-TAPEGRAD_DUAL_AND_REAL(silu, Silu)
-#undef TAPEGRAD_DUAL_AND_REAL
-#undef TAPEGRAD_DUAL
+TAPEGRAD_NUMBER_ACTIVATIONS(TAPEGRAD_ROW)
+#undef TAPEGRAD_ROW
 
 template <class N>
 Dual<N> pow(const Dual<N>& x, double exponent) {
-  return dual_of(PowScalar{.c = exponent}, x);
-}
-template <class N>
-Dual<N> leaky_relu(const Dual<N>& x, double slope = LeakyRelu{}.slope) {
-  return dual_of(LeakyRelu{.slope = slope}, x);
-}
-template <class T>
-Real<T> leaky_relu(Real<T> x, double slope = LeakyRelu{}.slope) {
-  return LeakyRelu{.slope = slope}.f(x);
-}
-template <class N>
-Dual<N> elu(const Dual<N>& x, double alpha = Elu{}.alpha) {
-  return dual_of(Elu{.alpha = alpha}, x);
-}
-template <class T>
-Real<T> elu(Real<T> x, double alpha = Elu{}.alpha) {
-  return Elu{.alpha = alpha}.f(x);
+  return dual_of(op::PowScalar{.c = exponent}, x);
 }
 template <class N>
 Dual<N> clamp(const Dual<N>& x, double lo, double hi) {
-  return dual_of(Clamp{.lo = lo, .hi = hi}, x);
+  return dual_of(op::Clamp{.lo = lo, .hi = hi}, x);
 }
 template <class T>
 Real<T> clamp(Real<T> x, double lo, double hi) {
-  return Clamp{.lo = lo, .hi = hi}.f(x);
-}
-
-/// Flat wherever they have a derivative.
-template <class N>
-Dual<N> sign(const Dual<N>& x) {
-  return {sign(x.v), 0 * x.d};
-}
-template <class N>
-Dual<N> step(const Dual<N>& x) {
-  return {number(Step{}.f(x.v)), 0 * x.d};
-}
-template <class T>
-Real<T> step(Real<T> x) {
-  return number(Step{}.f(x));
+  return op::Clamp{.lo = lo, .hi = hi}.f(x);
 }
 
 // ---- functions of two ----
 
 // Of a dual number and another, of a dual number and one that does not change, and the other way round.
-#define TAPEGRAD_DUAL(function, Op)                                        \
-  template <class N>                                                       \
-  Dual<N> function(const Dual<N>& a, const Dual<N>& b) {                   \
-    const N y = Op{}.f(a.v, b.v);                                          \
-    return {y, Op{}.vjp0(a.d, a.v, b.v, y) + Op{}.vjp1(b.d, a.v, b.v, y)}; \
-  }                                                                        \
-  template <Number N>                                                      \
-  Dual<N> function(const Dual<N>& a, const N& b) {                         \
-    const N y = Op{}.f(a.v, b);                                            \
-    return {y, Op{}.vjp0(a.d, a.v, b, y)};                                 \
-  }                                                                        \
-  template <Number N>                                                      \
-  Dual<N> function(const N& a, const Dual<N>& b) {                         \
-    const N y = Op{}.f(a, b.v);                                            \
-    return {y, Op{}.vjp1(b.d, a, b.v, y)};                                 \
+#define TAPEGRAD_ROW(function, Op, ...)                                                \
+  template <class N>                                                                   \
+  Dual<N> function(const Dual<N>& a, const Dual<N>& b) {                               \
+    const N y = op::Op{}.f(a.v, b.v);                                                  \
+    return {y, op::Op{}.vjp0(a.d, a.v, b.v, y) + op::Op{}.vjp1(b.d, a.v, b.v, y)};     \
+  }                                                                                    \
+  template <Number N>                                                                  \
+  Dual<N> function(const Dual<N>& a, const N& b) {                                     \
+    const N y = op::Op{}.f(a.v, b);                                                    \
+    return {y, op::Op{}.vjp0(a.d, a.v, b, y)};                                         \
+  }                                                                                    \
+  template <Number N>                                                                  \
+  Dual<N> function(const N& a, const Dual<N>& b) {                                     \
+    const N y = op::Op{}.f(a, b.v);                                                    \
+    return {y, op::Op{}.vjp1(b.d, a, b.v, y)};                                         \
   }
-TAPEGRAD_DUAL(operator+, Add)
-TAPEGRAD_DUAL(operator-, Sub)
-TAPEGRAD_DUAL(operator*, Mul)
-TAPEGRAD_DUAL(operator/, Div)
-TAPEGRAD_DUAL(pow, Pow)
-TAPEGRAD_DUAL(maximum, Maximum)
-TAPEGRAD_DUAL(minimum, Minimum)
-#undef TAPEGRAD_DUAL
+TAPEGRAD_BINARY_OPS(TAPEGRAD_ROW)
+TAPEGRAD_LEARNT_ACTIVATIONS(TAPEGRAD_ROW)
+TAPEGRAD_ROW(operator+, Add)
+TAPEGRAD_ROW(operator-, Sub)
+TAPEGRAD_ROW(operator*, Mul)
+TAPEGRAD_ROW(operator/, Div)
+#undef TAPEGRAD_ROW
+
+#define TAPEGRAD_ROW(function, Op, ...)       \
+  template <class T>                          \
+  Real<T> function(Real<T> a, Real<T> b) {    \
+    return number(op::Op{}.f(a, b));          \
+  }
+TAPEGRAD_BINARY_OPS(TAPEGRAD_ROW)
+TAPEGRAD_LEARNT_ACTIVATIONS(TAPEGRAD_ROW)
+#undef TAPEGRAD_ROW
 
 // With a constant of C++ on either side.
 #define TAPEGRAD_DUAL(function, Right, Left)     \
   template <class N>                             \
   Dual<N> function(const Dual<N>& a, double b) { \
-    return dual_of(Right{.c = b}, a);            \
+    return dual_of(op::Right{.c = b}, a);            \
   }                                              \
   template <class N>                             \
   Dual<N> function(double a, const Dual<N>& b) { \
-    return dual_of(Left{.c = a}, b);             \
+    return dual_of(op::Left{.c = a}, b);             \
   }
 TAPEGRAD_DUAL(operator+, AddScalar, AddScalar)
 TAPEGRAD_DUAL(operator*, MulScalar, MulScalar)
@@ -162,21 +138,21 @@ TAPEGRAD_DUAL(operator/, DivScalar, ScalarDiv)
 #undef TAPEGRAD_DUAL
 template <class N>
 Dual<N> operator-(const Dual<N>& a, double b) {
-  return dual_of(AddScalar{.c = -b}, a);
+  return dual_of(op::AddScalar{.c = -b}, a);
 }
 template <class N>
 Dual<N> operator-(double a, const Dual<N>& b) {
-  return dual_of(ScalarSub{.c = a}, b);
+  return dual_of(op::ScalarSub{.c = a}, b);
 }
 template <class N>
 Dual<N> maximum(const Dual<N>& a, double b) {
   const N y = maximum(a.v, b);
-  return {y, Maximum{}.vjp0(a.d, a.v, b, y)};
+  return {y, op::Maximum{}.vjp0(a.d, a.v, b, y)};
 }
 template <class N>
 Dual<N> minimum(const Dual<N>& a, double b) {
   const N y = minimum(a.v, b);
-  return {y, Minimum{}.vjp0(a.d, a.v, b, y)};
+  return {y, op::Minimum{}.vjp0(a.d, a.v, b, y)};
 }
 
 // ---- comparison and selection ----

@@ -5,7 +5,7 @@
 
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/graph/tape.h>
-#include <tapegrad/graph/vjp.h>
+#include <tapegrad/graph/rule_context.h>
 #include <tapegrad/ops/define.h>
 #include <tapegrad/ops/elementwise/math.h>
 #include <tapegrad/ops/functional/derivatives.h>
@@ -26,11 +26,14 @@ constexpr detail::OpTable kVariable{
     .name = "variable",
     .max_order = detail::kAnyOrder,
     .composed = false,
+    .residuals = 0,
+    .optional_inputs = 0,
     .attribute_bytes = 0,
     .attribute_align = 1,
     .saves = {},
     .forward = nullptr,  // recorded here, not applied
     .vjp = [](detail::RuleContext& context) { context.add(0, context.grad_output()); },
+    .describe = nullptr,
     .add = &detail::gradient_sum,
     .add_into = &detail::add_elements};
 

@@ -164,7 +164,7 @@ void gradient_range(const ElementwiseLoop& loop, const void* op, const Pointers&
 /// Where all operands have the shape of the output.
 template <std::size_t Arity>
 void backward_direct(const ElementwiseOp& e, const void* op, unsigned needed, SaveMask read,
-                     RuleContext& context) {
+                     ElementAccess context) {
   Pointers operands{context.grad_output_data()};
   for (std::size_t i = 0; i < Arity; ++i)
     if (read >> i & 1u) operands[1 + i] = context.saved_data(static_cast<unsigned>(i));
@@ -195,7 +195,7 @@ void backward_direct(const ElementwiseOp& e, const void* op, unsigned needed, Sa
 template <class T>
 class BroadcastBackward {
  public:
-  BroadcastBackward(const ElementwiseOp& e, const void* op, SaveMask read, RuleContext& context)
+  BroadcastBackward(const ElementwiseOp& e, const void* op, SaveMask read, ElementAccess context)
       : e_(e), op_(op), context_(context), shape_(context.output_shape()), n_(shape_.size()) {
     for (std::size_t i = 0; i < e.arity; ++i) {
       shapes_[i] = context.input_shape(i);
@@ -269,7 +269,7 @@ class BroadcastBackward {
 
   const ElementwiseOp& e_;
   const void* op_;
-  RuleContext& context_;
+  ElementAccess context_;
   Shape shape_;
   std::int64_t n_;
   std::array<Shape, kMaxArity> shapes_;
@@ -280,7 +280,7 @@ class BroadcastBackward {
 }  // namespace
 
 template <std::size_t Arity>
-void elementwise_backward(const ElementwiseOp& e, const void* op, RuleContext& context) {
+void elementwise_backward(const ElementwiseOp& e, const void* op, ElementAccess context) {
   unsigned needed = 0;
   SaveMask read = 0;
   for (std::size_t i = 0; i < Arity; ++i)
@@ -302,7 +302,7 @@ void elementwise_backward(const ElementwiseOp& e, const void* op, RuleContext& c
 #define TAPEGRAD_INSTANTIATE(Arity)                                                          \
   template TAPEGRAD_API Tensor elementwise_forward<Arity>(const ElementwiseOp&, const void*, \
                                                           const Tensor* const*);             \
-  template TAPEGRAD_API void elementwise_backward<Arity>(const ElementwiseOp&, const void*, RuleContext&)
+  template TAPEGRAD_API void elementwise_backward<Arity>(const ElementwiseOp&, const void*, ElementAccess)
 TAPEGRAD_INSTANTIATE(1);
 TAPEGRAD_INSTANTIATE(2);
 TAPEGRAD_INSTANTIATE(3);

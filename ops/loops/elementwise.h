@@ -6,7 +6,7 @@
 #include <utility>
 
 #include <tapegrad/graph/export.h>
-#include <tapegrad/graph/vjp.h>
+#include <tapegrad/graph/element_access.h>
 #include <tapegrad/ops/loops/vector_loop.h>
 #include <tapegrad/ops/numbers/real.h>
 #include <tapegrad/ops/op.h>
@@ -126,6 +126,6 @@ inline constexpr ElementwiseOp kElementwise = make_elementwise<Op>();
 template <std::size_t Arity>
 TAPEGRAD_API Tensor elementwise_forward(const ElementwiseOp& e, const void* op, const Tensor* const* in);
 template <std::size_t Arity>
-TAPEGRAD_API void elementwise_backward(const ElementwiseOp& e, const void* op, RuleContext& context);
+TAPEGRAD_API void elementwise_backward(const ElementwiseOp& e, const void* op, ElementAccess context);
 
 }  // namespace tapegrad::detail

@@ -1,17 +1,50 @@
+#include <array>
 #include <cmath>
 #include <vector>
 
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/graph/storage.h>
+#include <tapegrad/ops/check.h>
 #include <tapegrad/ops/define.h>
+#include <tapegrad/ops/neural/norm.h>
+#include <tapegrad/ops/samples.h>
 #include <tapegrad/ops/elementwise/math.h>
 #include <tapegrad/ops/kernels/normalize.h>
-#include <tapegrad/ops/neural/norm_ops.h>
 #include <tapegrad/ops/tensor/reduce.h>
 
 #include <fmt/format.h>
 
 namespace tapegrad {
+
+namespace op {
+
+/// With x_hat = (x - mean) inv_std and h = dL/dy gamma:  dL/dgamma = the sum over the batch of dL/dy x_hat,
+/// dL/dbeta that of dL/dy,  dL/dx = inv_std (h - mean(h) - x_hat mean(h x_hat))
+struct BatchNorm {
+  static constexpr auto name = "batch_norm";
+  static constexpr auto saves = saves_for(kIn0 | kIn1 | kResidual0, kIn0 | kResidual0, kNone);
+  static constexpr bool composed = false;
+  double eps = 1e-5;
+  /// r[0]: the statistics, f64 [2, features]. They change with x, so only the fused rule reads them.
+  Tensor forward(const Tensor& x, const Tensor& gamma, const Tensor& beta, Residuals<1>& r) const;
+  static void vjp(VjpContext<BatchNorm>& ctx);
+  static void vjp_fused(VjpContext<BatchNorm>& ctx);
+  void describe(AttributeVisitor& v) const { v("eps", eps); }
+  static void samples(Samples& s) {
+    const auto add = [&](std::int64_t rows, std::int64_t features) {
+      s.add(BatchNorm{}, {Shape{rows, features}, Shape{features}, Shape{features}});
+    };
+    add(3, 1);
+    add(5, 3);
+    add(4, 17);
+    add(9, 2);
+    add(263, 131);  // for several threads
+    s.add(BatchNorm{0.5}, {Shape{2, 2}, Shape{2}, Shape{2}}, "large eps");
+    s.add(BatchNorm{}, {SampleInput(Shape{6, 2}, {98, 102}), Shape{2}, Shape{2}}, "far from zero");
+  }
+};
+
+}  // namespace op
 
 using detail::ColumnStatistics;
 using detail::TensorAccess;
@@ -24,11 +57,8 @@ ColumnStatistics columns_of(const Tensor& statistics, double eps) {
 }
 
 void require_batch(const Tensor& x) {
-  const auto op = [] { return op_label(BatchNorm::name); };
-  if (!x.defined()) throw ArgumentError(fmt::format("{}: input 0 is an undefined tensor", op()));
-  if (!is_floating(x.dtype()))
-    throw DtypeError(
-        fmt::format("{}: an input of i64; this operation takes f32 and f64, cast the input first", op()));
+  const auto op = [] { return op_label(op::BatchNorm::name); };
+  detail::require_floating(op::BatchNorm::name, x);
   if (x.rank() != 2)
     throw ShapeError(fmt::format("{}: input {}; it must be [n, features]", op(), to_string(x.shape())));
   if (x.dim(0) == 0)
@@ -37,42 +67,45 @@ void require_batch(const Tensor& x) {
 }
 
 void require_of_each_feature(const char* what, const Tensor& t, const Tensor& x) {
-  if (t.dtype() != x.dtype())
-    throw DtypeError(fmt::format("{}: input of {} and {} of {}; cast one of them", op_label(BatchNorm::name),
-                                 name_of(x.dtype()), what, name_of(t.dtype())));
+  detail::require_same_dtype(op::BatchNorm::name, x, t, "input", what);
   if (t.shape() != Shape{x.dim(1)})
-    throw ShapeError(fmt::format("{}: {} {} for input {}; it must be [{}]", op_label(BatchNorm::name), what,
-                                 to_string(t.shape()), to_string(x.shape()), x.dim(1)));
+    throw ShapeError(fmt::format("{}: {} {} for input {}; it must be [{}]", op_label(op::BatchNorm::name),
+                                 what, to_string(t.shape()), to_string(x.shape()), x.dim(1)));
 }
 
 }  // namespace
 
-Tensor BatchNorm::forward(const Tensor& x, const Tensor& gamma, const Tensor& beta,
-                          const Tensor& statistics) const {
+Tensor op::BatchNorm::forward(const Tensor& x, const Tensor& gamma, const Tensor& beta, Residuals<1>& r) const {
+  require_batch(x);
   require_of_each_feature("gamma", gamma, x);
   require_of_each_feature("beta", beta, x);
+  const Tensor statistics = Tensor::empty({2, x.dim(1)}, f64);
+  auto* mean = TensorAccess::data_as<double>(statistics);
   Tensor y = Tensor::empty(x.shape(), x.dtype());
   visit_floating(x.dtype(), [&]<class T> {
-    detail::normalize_columns(x.dim(0), x.dim(1), TensorAccess::data_as<T>(x), columns_of(statistics, eps),
+    const T* values = TensorAccess::data_as<T>(x);
+    detail::column_statistics(x.dim(0), x.dim(1), values, mean, mean + x.dim(1));
+    detail::normalize_columns(x.dim(0), x.dim(1), values, columns_of(statistics, eps),
                               TensorAccess::data_as<T>(gamma), TensorAccess::data_as<T>(beta),
                               TensorAccess::data_as<T>(y));
   });
+  r[0] = statistics;
   return y;
 }
 
-void BatchNorm::vjp(VjpContext<BatchNorm>& ctx) {
+void op::BatchNorm::vjp(VjpContext<BatchNorm>& ctx) {
   const Tensor& g = ctx.grad_output();
   if (ctx.needs_grad(2)) ctx.add(2, sum(g, 0));
   if (!ctx.needs_grad(0) && !ctx.needs_grad(1)) return;
   const Tensor x = ctx.input<0>();
-  const Tensor of_std = rsqrt(var(x, 0) + ctx.op().eps);
-  const Tensor z = (x - mean(x, 0)) * of_std;
-  if (ctx.needs_grad(1)) ctx.add(1, sum(g * z, 0));
+  const Tensor inv_std = rsqrt(var(x, 0) + ctx.op().eps);
+  const Tensor x_hat = (x - mean(x, 0)) * inv_std;
+  if (ctx.needs_grad(1)) ctx.add(1, sum(g * x_hat, 0));
   if (!ctx.needs_grad(0)) return;
-  ctx.add(0, ctx.input<1>() * of_std * (g - mean(g, 0) - z * mean(g * z, 0)));
+  ctx.add(0, ctx.input<1>() * inv_std * (g - mean(g, 0) - x_hat * mean(g * x_hat, 0)));
 }
 
-void BatchNorm::vjp_fused(VjpContext<BatchNorm>& ctx) {
+void op::BatchNorm::vjp_fused(VjpContext<BatchNorm>& ctx) {
   visit_floating(ctx.grad_output().dtype(), [&]<class T> {
     const std::int64_t rows = ctx.output_shape()[0], features = ctx.output_shape()[1];
     const T* g = TensorAccess::data_as<T>(ctx.grad_output());
@@ -85,7 +118,7 @@ void BatchNorm::vjp_fused(VjpContext<BatchNorm>& ctx) {
     if (!ctx.needs_grad(0) && !ctx.needs_grad(1)) return ctx.add(2, sum(ctx.grad_output(), 0));
 
     const Tensor x = ctx.input<0>();
-    const Tensor statistics = ctx.input<3>();
+    const Tensor statistics = ctx.residual<0>();
     const ColumnStatistics columns = columns_of(statistics, ctx.op().eps);
     std::vector<double, detail::PoolAllocator<double>> sums(static_cast<std::size_t>(2 * features));
     double* const dgamma = sums.data();
@@ -105,20 +138,17 @@ void BatchNorm::vjp_fused(VjpContext<BatchNorm>& ctx) {
 }
 
 BatchNormalized batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, double eps) {
-  require_batch(x);
   if (!(eps > 0 && std::isfinite(eps)))
     throw ArgumentError(
-        fmt::format("{}: eps is {}; it must be positive and finite", op_label(BatchNorm::name), eps));
-  const Tensor statistics = Tensor::empty({2, x.dim(1)}, f64);
-  auto* mean = TensorAccess::data_as<double>(statistics);
-  visit_floating(x.dtype(), [&]<class T> {
-    detail::column_statistics(x.dim(0), x.dim(1), TensorAccess::data_as<T>(x), mean, mean + x.dim(1));
-  });
+        fmt::format("{}: eps is {}; it must be positive and finite", op_label(op::BatchNorm::name), eps));
+  std::array<Tensor, 1> statistics;
+  const Tensor y = apply_op(op::BatchNorm{eps}, statistics, x, gamma, beta);
+  // Copies: the tape holds the statistics themselves, and what is returned is the caller's to change.
   const Shape of_each{x.dim(1)};
-  // Copies: the tape keeps the statistics themselves, and what is returned is the caller's to change.
-  return {apply_op(BatchNorm{eps}, x, gamma, beta, statistics),
-          TensorAccess::view(statistics, 0, of_each).copy(),
-          TensorAccess::view(statistics, x.dim(1), of_each).copy()};
+  return {y, TensorAccess::view(statistics[0], 0, of_each).copy(),
+          TensorAccess::view(statistics[0], x.dim(1), of_each).copy()};
 }
+
+template const OpInfo& detail::info_of<op::BatchNorm>();
 
 }  // namespace tapegrad

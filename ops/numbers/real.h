@@ -128,6 +128,8 @@ struct Real {
   friend Real pow(Real x, Real y) { return {std::pow(x.v, y.v)}; }
   friend Real pow(Real x, double y) { return pow(x, of(y)); }
   friend Real sigmoid(Real x) { return {vm::sigmoid(x.v)}; }
+  /// ln(1 + e^x), without overflow.
+  friend Real softplus(Real x) { return maximum(x, 0) + log1p(exp(-abs(x))); }
   friend Real abs(Real x) {
     if constexpr (std::is_integral_v<T>)
       return {x.v < 0 ? wrapping_neg(x.v) : x.v};

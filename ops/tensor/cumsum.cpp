@@ -2,10 +2,33 @@
 #include <type_traits>
 
 #include <tapegrad/ops/define.h>
+#include <tapegrad/ops/tensor/reduce.h>
+#include <tapegrad/ops/samples.h>
 #include <tapegrad/ops/loops/rows.h>
-#include <tapegrad/ops/tensor/reduce_ops.h>
 
 namespace tapegrad {
+
+namespace op {
+
+struct CumSum {  // the gradient is the running sum from the other end
+  static constexpr auto name = "cumsum";
+  static constexpr auto saves = saves_for(kNone);
+  static constexpr bool composed = false;
+  std::uint8_t axis = 0;
+  bool reverse = false;
+  void describe(AttributeVisitor& v) const { v("axis", axis), v("reverse", reverse); }
+  Tensor forward(const Tensor& x) const;
+  static void vjp(VjpContext<CumSum>& ctx);
+  static void samples(Samples& s) {
+    s.add(CumSum{}, {Shape{1}});
+    s.add(CumSum{}, {Shape{601}});
+    s.add(CumSum{}, {Shape{5, 3}});
+    s.add(CumSum{.axis = 1, .reverse = true}, {Shape{3, 5}});
+    s.add(CumSum{.axis = 1}, {Shape{2, 3, 5}});
+  }
+};
+
+}  // namespace op
 
 using detail::TensorAccess;
 
@@ -29,7 +52,7 @@ void running_sums(const T* in, T* out, std::int64_t length, std::int64_t width, 
 }
 }  // namespace
 
-Tensor CumSum::forward(const Tensor& x) const {
+Tensor op::CumSum::forward(const Tensor& x) const {
   Tensor y = Tensor::empty(x.shape(), x.dtype());
   if (x.size() == 0) return y;
   const detail::RowLayout rows(x.shape(), axis);
@@ -42,12 +65,14 @@ Tensor CumSum::forward(const Tensor& x) const {
   });
   return y;
 }
-void CumSum::vjp(VjpContext<CumSum>& ctx) {
-  ctx.add(0, apply_op(CumSum{.axis = ctx.op().axis, .reverse = !ctx.op().reverse}, ctx.grad_output()));
+void op::CumSum::vjp(VjpContext<CumSum>& ctx) {
+  ctx.add(0, apply_op(op::CumSum{.axis = ctx.op().axis, .reverse = !ctx.op().reverse}, ctx.grad_output()));
 }
 
 Tensor cumsum(const Tensor& x, std::int64_t axis) {
-  return apply_op(CumSum{.axis = static_cast<std::uint8_t>(detail::axis_of(x, axis, CumSum::name))}, x);
+  return apply_op(op::CumSum{.axis = static_cast<std::uint8_t>(detail::axis_of(x, axis, op::CumSum::name))}, x);
 }
+
+template const OpInfo& detail::info_of<op::CumSum>();
 
 }  // namespace tapegrad

@@ -4,13 +4,96 @@
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/graph/values.h>
 #include <tapegrad/ops/axes.h>
+#include <tapegrad/ops/check.h>
 #include <tapegrad/ops/define.h>
+#include <tapegrad/ops/tensor/index.h>
+#include <tapegrad/ops/samples.h>
 #include <tapegrad/ops/loops/rows.h>
-#include <tapegrad/ops/tensor/index_ops.h>
 
 #include <fmt/format.h>
 
 namespace tapegrad {
+
+namespace op {
+
+struct Gather {  // inputs x, index
+  static constexpr auto name = "gather";
+  static constexpr auto saves = saves_for(kIn1, kNone);
+  static constexpr bool composed = false;
+  std::uint8_t axis = 0;
+  void describe(AttributeVisitor& v) const { v("axis", axis); }
+  Tensor forward(const Tensor& x, const Tensor& index) const;
+  static void vjp(VjpContext<Gather>& ctx);
+  static void vjp_fused(VjpContext<Gather>& ctx);
+  static void samples(Samples& s) {
+    s.add(Gather{}, {Shape{5}, SampleInput::constant(Tensor::from({4, 0, 4}, i64))});
+    s.add(Gather{.axis = 1},
+          {Shape{2, 3}, SampleInput::constant(Tensor::from({{2, 2, 0, 1}, {0, 0, 0, 1}}, i64))});
+    s.add(Gather{.axis = 1},
+          {Shape{2, 3, 2}, SampleInput::constant(Tensor::from({2, 0, 1, 1}, Shape{2, 1, 2}, i64))});
+  }
+};
+
+struct ScatterAdd {  // inputs x, index, src
+  static constexpr auto name = "scatter_add";
+  static constexpr auto saves = saves_for(kNone, kNone, kIn1);
+  static constexpr bool composed = false;
+  std::uint8_t axis = 0;
+  void describe(AttributeVisitor& v) const { v("axis", axis); }
+  Tensor forward(const Tensor& x, const Tensor& index, const Tensor& src) const;
+  static void vjp(VjpContext<ScatterAdd>& ctx);
+  static void samples(Samples& s) {
+    s.add(ScatterAdd{}, {Shape{5}, SampleInput::constant(Tensor::from({4, 0, 4}, i64)), Shape{3}});
+    s.add(ScatterAdd{}, {Shape{3}, SampleInput::constant(Tensor::from({2, 0, 1}, i64)), Shape{3}});
+    s.add(ScatterAdd{.axis = 1},
+          {Shape{2, 3}, SampleInput::constant(Tensor::from({{2, 2, 0, 1}, {0, 0, 0, 1}}, i64)), Shape{2, 4}});
+  }
+};
+
+struct IndexSelect {  // inputs x, indices
+  static constexpr auto name = "index_select";
+  static constexpr auto saves = saves_for(kIn1, kNone);
+  static constexpr bool composed = false;
+  std::uint8_t axis = 0;
+  void describe(AttributeVisitor& v) const { v("axis", axis); }
+  Tensor forward(const Tensor& x, const Tensor& indices) const;
+  static void vjp(VjpContext<IndexSelect>& ctx);
+  static void vjp_fused(VjpContext<IndexSelect>& ctx);
+  static void samples(Samples& s) {
+    s.add(IndexSelect{}, {Shape{5, 3}, SampleInput::constant(Tensor::from({4, 0, 4, 2}, i64))});
+    s.add(IndexSelect{.axis = 1}, {Shape{2, 3, 5}, SampleInput::constant(Tensor::from({2, 2}, i64))});
+  }
+};
+
+struct IndexAdd {  // inputs x, indices, src
+  static constexpr auto name = "index_add";
+  static constexpr auto saves = saves_for(kNone, kNone, kIn1);
+  static constexpr bool composed = false;
+  std::uint8_t axis = 0;
+  void describe(AttributeVisitor& v) const { v("axis", axis); }
+  Tensor forward(const Tensor& x, const Tensor& indices, const Tensor& src) const;
+  static void vjp(VjpContext<IndexAdd>& ctx);
+  static void samples(Samples& s) {
+    s.add(IndexAdd{}, {Shape{5, 3}, SampleInput::constant(Tensor::from({4, 0, 4, 2}, i64)), Shape{4, 3}});
+    s.add(IndexAdd{}, {Shape{3, 2}, SampleInput::constant(Tensor::from({2, 0, 1}, i64)), Shape{3, 2}});
+    s.add(IndexAdd{.axis = 1}, {Shape{2, 3}, SampleInput::constant(Tensor::from({2, 2}, i64)), Shape{2, 2}});
+  }
+};
+
+struct OneHot {
+  static constexpr auto name = "one_hot";
+  static constexpr std::uint8_t max_order = 0;
+  static constexpr bool composed = false;
+  std::int64_t classes = 0;
+  Dtype dtype = f32;
+  void describe(AttributeVisitor& v) const { v("classes", classes), v("dtype", dtype); }
+  Tensor forward(const Tensor& labels) const;
+  static void samples(Samples& s) {
+    s.add(OneHot{.classes = 3, .dtype = f64}, {SampleInput::constant(Tensor::from({2, 0, 1, 1}, i64))});
+  }
+};
+
+}  // namespace op
 
 using detail::TensorAccess;
 
@@ -27,18 +110,6 @@ const std::int64_t* checked_indices(const Tensor& index, std::int64_t bound, con
                                     detail::index_text(bad - v, index.shape()), to_string(index.shape()),
                                     bound));
   return v;
-}
-
-void require_i64(const Tensor& index, const char* op) {
-  if (index.dtype() != i64)
-    throw DtypeError(
-        fmt::format("{}: the indices are {}; cast them to i64", op_label(op), name_of(index.dtype())));
-}
-
-void require_same_dtype(const Tensor& x, const Tensor& src, const char* op) {
-  if (x.dtype() != src.dtype())
-    throw DtypeError(fmt::format("{}: x is {}, src is {}; cast one of them", op_label(op), name_of(x.dtype()),
-                                 name_of(src.dtype())));
 }
 
 /// What an index tensor picks of x along an axis: `count` for each outer.
@@ -65,7 +136,7 @@ void each_entry(const Picks& p, const std::int64_t* index, F&& f) {
 }
 
 Picks gather_picks(const Shape& x, std::size_t axis, const Tensor& index, const char* op) {
-  require_i64(index, op);
+  detail::require_indices(op, index);
   if (index.rank() != x.rank() || index.shape().with(axis, 0) != x.with(axis, 0))
     throw ShapeError(
         fmt::format("{}: the index is {}, x is {}; all extents but that of axis {} must be equal",
@@ -74,7 +145,7 @@ Picks gather_picks(const Shape& x, std::size_t axis, const Tensor& index, const 
 }
 
 Picks entry_picks(const Shape& x, std::size_t axis, const Tensor& indices, const char* op) {
-  require_i64(indices, op);
+  detail::require_indices(op, indices);
   if (indices.rank() != 1)
     throw ShapeError(fmt::format("{}: the indices are {}; they must be a vector", op_label(op),
                                  to_string(indices.shape())));
@@ -110,7 +181,7 @@ void add_picked(VjpContext<Op>& ctx, Put&& put) {
 
 // ---- an index for each element ----
 
-Tensor Gather::forward(const Tensor& x, const Tensor& index) const {
+Tensor op::Gather::forward(const Tensor& x, const Tensor& index) const {
   const Picks p = gather_picks(x.shape(), axis, index, name);
   const std::int64_t* at = checked_indices(index, p.extent, name);
   Tensor y = Tensor::empty(index.shape(), x.dtype());
@@ -121,20 +192,20 @@ Tensor Gather::forward(const Tensor& x, const Tensor& index) const {
   });
   return y;
 }
-void Gather::vjp(VjpContext<Gather>& ctx) {
+void op::Gather::vjp(VjpContext<Gather>& ctx) {
   ctx.add(0, scatter_add(Tensor::zeros(ctx.input_shape(0), ctx.input_dtype(0)), ctx.op().axis, ctx.input<1>(),
                          ctx.grad_output()));
 }
-void Gather::vjp_fused(VjpContext<Gather>& ctx) {
+void op::Gather::vjp_fused(VjpContext<Gather>& ctx) {
   const Tensor index = ctx.input<1>();
   const Picks p = gather_picks(ctx.input_shape(0), ctx.op().axis, index, name);
   const std::int64_t* at = checked_indices(index, p.extent, name);
   add_picked(ctx, [&]<class T>(T* gx, const T* gy) { add_elements(p, at, gx, gy); });
 }
 
-Tensor ScatterAdd::forward(const Tensor& x, const Tensor& index, const Tensor& src) const {
+Tensor op::ScatterAdd::forward(const Tensor& x, const Tensor& index, const Tensor& src) const {
   const Picks p = gather_picks(x.shape(), axis, index, name);
-  require_same_dtype(x, src, name);
+  detail::require_same_dtype(name, x, src, "x", "src");
   if (src.shape() != index.shape())
     throw ShapeError(fmt::format("{}: the index is {}, src is {}; they must be equal", op_label(name),
                                  to_string(index.shape()), to_string(src.shape())));
@@ -145,14 +216,14 @@ Tensor ScatterAdd::forward(const Tensor& x, const Tensor& index, const Tensor& s
   });
   return y;
 }
-void ScatterAdd::vjp(VjpContext<ScatterAdd>& ctx) {
+void op::ScatterAdd::vjp(VjpContext<ScatterAdd>& ctx) {
   if (ctx.needs_grad(0)) ctx.add(0, ctx.grad_output());
   if (ctx.needs_grad(2)) ctx.add(2, gather(ctx.grad_output(), ctx.op().axis, ctx.input<1>()));
 }
 
 // ---- an index for each entry ----
 
-Tensor IndexSelect::forward(const Tensor& x, const Tensor& indices) const {
+Tensor op::IndexSelect::forward(const Tensor& x, const Tensor& indices) const {
   const Picks p = entry_picks(x.shape(), axis, indices, name);
   const std::int64_t* at = checked_indices(indices, p.extent, name);
   Tensor y = Tensor::empty(x.shape().with(axis, p.count), x.dtype());
@@ -165,20 +236,20 @@ Tensor IndexSelect::forward(const Tensor& x, const Tensor& indices) const {
   });
   return y;
 }
-void IndexSelect::vjp(VjpContext<IndexSelect>& ctx) {
+void op::IndexSelect::vjp(VjpContext<IndexSelect>& ctx) {
   ctx.add(0, index_add(Tensor::zeros(ctx.input_shape(0), ctx.input_dtype(0)), ctx.op().axis, ctx.input<1>(),
                        ctx.grad_output()));
 }
-void IndexSelect::vjp_fused(VjpContext<IndexSelect>& ctx) {
+void op::IndexSelect::vjp_fused(VjpContext<IndexSelect>& ctx) {
   const Tensor indices = ctx.input<1>();
   const Picks p = entry_picks(ctx.input_shape(0), ctx.op().axis, indices, name);
   const std::int64_t* at = checked_indices(indices, p.extent, name);
   add_picked(ctx, [&]<class T>(T* gx, const T* gy) { add_entries(p, at, gx, gy); });
 }
 
-Tensor IndexAdd::forward(const Tensor& x, const Tensor& indices, const Tensor& src) const {
+Tensor op::IndexAdd::forward(const Tensor& x, const Tensor& indices, const Tensor& src) const {
   const Picks p = entry_picks(x.shape(), axis, indices, name);
-  require_same_dtype(x, src, name);
+  detail::require_same_dtype(name, x, src, "x", "src");
   if (src.shape() != x.shape().with(axis, p.count))
     throw ShapeError(fmt::format("{}: src is {}; {} indices along axis {} of {} take {}", op_label(name),
                                  to_string(src.shape()), p.count, axis, to_string(x.shape()),
@@ -190,15 +261,15 @@ Tensor IndexAdd::forward(const Tensor& x, const Tensor& indices, const Tensor& s
   });
   return y;
 }
-void IndexAdd::vjp(VjpContext<IndexAdd>& ctx) {
+void op::IndexAdd::vjp(VjpContext<IndexAdd>& ctx) {
   if (ctx.needs_grad(0)) ctx.add(0, ctx.grad_output());
   if (ctx.needs_grad(2)) ctx.add(2, index_select(ctx.grad_output(), ctx.op().axis, ctx.input<1>()));
 }
 
 // ---- one_hot ----
 
-Tensor OneHot::forward(const Tensor& labels) const {
-  require_i64(labels, name);
+Tensor op::OneHot::forward(const Tensor& labels) const {
+  detail::require_indices(name, labels);
   const std::int64_t* label = checked_indices(labels, classes, name);
   Tensor y = Tensor::zeros(labels.shape().inserted(labels.rank(), classes), dtype);
   visit_dtype(dtype, [&]<class T> {
@@ -217,21 +288,27 @@ std::uint8_t small_axis(const Tensor& x, std::int64_t axis, const char* op) {
 }  // namespace
 
 Tensor gather(const Tensor& x, std::int64_t axis, const Tensor& index) {
-  return apply_op(Gather{.axis = small_axis(x, axis, Gather::name)}, x, index);
+  return apply_op(op::Gather{.axis = small_axis(x, axis, op::Gather::name)}, x, index);
 }
 Tensor index_select(const Tensor& x, std::int64_t axis, const Tensor& indices) {
-  return apply_op(IndexSelect{.axis = small_axis(x, axis, IndexSelect::name)}, x, indices);
+  return apply_op(op::IndexSelect{.axis = small_axis(x, axis, op::IndexSelect::name)}, x, indices);
 }
 Tensor scatter_add(const Tensor& x, std::int64_t axis, const Tensor& index, const Tensor& src) {
-  return apply_op(ScatterAdd{.axis = small_axis(x, axis, ScatterAdd::name)}, x, index, src);
+  return apply_op(op::ScatterAdd{.axis = small_axis(x, axis, op::ScatterAdd::name)}, x, index, src);
 }
 Tensor index_add(const Tensor& x, std::int64_t axis, const Tensor& indices, const Tensor& src) {
-  return apply_op(IndexAdd{.axis = small_axis(x, axis, IndexAdd::name)}, x, indices, src);
+  return apply_op(op::IndexAdd{.axis = small_axis(x, axis, op::IndexAdd::name)}, x, indices, src);
 }
 
 Tensor one_hot(const Tensor& labels, std::int64_t classes, Dtype dtype) {
-  if (classes < 0) throw ArgumentError(fmt::format("{}: {} classes", op_label(OneHot::name), classes));
-  return apply_op(OneHot{.classes = classes, .dtype = dtype}, labels);
+  if (classes < 0) throw ArgumentError(fmt::format("{}: {} classes", op_label(op::OneHot::name), classes));
+  return apply_op(op::OneHot{.classes = classes, .dtype = dtype}, labels);
 }
+
+template const OpInfo& detail::info_of<op::Gather>();
+template const OpInfo& detail::info_of<op::ScatterAdd>();
+template const OpInfo& detail::info_of<op::IndexSelect>();
+template const OpInfo& detail::info_of<op::IndexAdd>();
+template const OpInfo& detail::info_of<op::OneHot>();
 
 }  // namespace tapegrad

@@ -3,16 +3,74 @@
 #include <vector>
 
 #include <tapegrad/graph/errors.h>
+#include <tapegrad/ops/check.h>
 #include <tapegrad/ops/define.h>
+#include <tapegrad/ops/tensor/linalg.h>
+#include <tapegrad/ops/samples.h>
 #include <tapegrad/ops/kernels/gemm/gemm.h>
 #include <tapegrad/ops/loops/broadcast.h>
 #include <tapegrad/ops/loops/reduce.h>
-#include <tapegrad/ops/tensor/linalg_ops.h>
 #include <tapegrad/ops/tensor/shape.h>
 
 #include <fmt/format.h>
 
 namespace tapegrad {
+
+namespace op {
+
+struct Matmul : MatmulOptions {  // Y = A B:  dA = dY B^T,  dB = A^T dY
+  void describe(AttributeVisitor& v) const { v("transpose_a", transpose_a), v("transpose_b", transpose_b); }
+  static constexpr auto name = "matmul";
+  static constexpr auto saves = saves_for(kIn1, kIn0);
+  static constexpr bool composed = false;
+  Tensor forward(const Tensor& a, const Tensor& b) const;
+  static void vjp(VjpContext<Matmul>& ctx);
+  static void vjp_fused(VjpContext<Matmul>& ctx);
+  static void samples(Samples& s) {
+    const Matmul plain{};
+    s.add(plain, {Shape{2, 3}, Shape{3, 4}});
+    s.add(plain, {Shape{1, 1}, Shape{1, 1}});
+    s.add(plain, {Shape{9, 7}, Shape{7, 11}}, "beyond the plain loop");
+    s.add(plain, {Shape{131, 67}, Shape{67, 139}}, "for several threads");
+    s.add(Matmul{{.transpose_a = true}}, {Shape{3, 2}, Shape{3, 4}}, "A^T B");
+    s.add(Matmul{{.transpose_b = true}}, {Shape{2, 3}, Shape{4, 3}}, "A B^T");
+    s.add(Matmul{{.transpose_a = true, .transpose_b = true}}, {Shape{3, 2}, Shape{4, 3}}, "A^T B^T");
+    s.add(plain, {Shape{3}, Shape{3}}, "vectors");
+    s.add(plain, {Shape{3}, Shape{3, 2}}, "vector and matrix");
+    s.add(plain, {Shape{2, 3}, Shape{3}}, "matrix and vector");
+    s.add(Matmul{{.transpose_b = true}}, {Shape{3}, Shape{2, 3}}, "vector and B^T");
+    s.add(plain, {Shape{2, 2, 3}, Shape{2, 3, 2}}, "batch");
+    s.add(plain, {Shape{2, 2, 3}, Shape{3, 2}}, "batch and one matrix");
+    s.add(plain, {Shape{2, 3}, Shape{2, 3, 2}}, "one matrix and batch");
+    s.add(plain, {Shape{2, 1, 2, 3}, Shape{3, 3, 2}}, "broadcast batch");
+    s.add(plain, {Shape{2, 2, 3}, Shape{3}}, "batch and vector");
+    s.add(plain, {Shape{3}, Shape{2, 3, 2}}, "vector and batch");
+    s.add(Matmul{{.transpose_a = true}}, {Shape{2, 3, 2}, Shape{3, 2}}, "A^T of a batch and one matrix");
+    s.add(Matmul{{.transpose_a = true, .transpose_b = true}}, {Shape{2, 1, 3, 2}, Shape{3, 2, 3}},
+          "A^T B^T of a broadcast batch");
+  }
+};
+
+struct Affine {  // Y = X W + b:  dX = dY W^T,  dW = X^T dY,  db = the sum of the rows of dY
+  static constexpr auto name = "affine";
+  static constexpr auto saves = saves_for(kIn1, kIn0, kNone);
+  static constexpr std::uint8_t optional_inputs = 0b100;  // the bias
+  static constexpr bool composed = false;
+  Tensor forward(const Tensor& x, const Tensor& weight, const Tensor& bias) const;
+  static void vjp(VjpContext<Affine>& ctx);
+  static void vjp_fused(VjpContext<Affine>& ctx);
+  static void samples(Samples& s) {
+    s.add(Affine{}, {Shape{4, 3}, Shape{3, 2}, Shape{2}});
+    s.add(Affine{}, {Shape{3}, Shape{3, 2}, Shape{2}}, "one sample");
+    s.add(Affine{}, {Shape{2, 2, 3}, Shape{3, 2}, Shape{2}}, "batch of two axes");
+    s.add(Affine{}, {Shape{1, 1}, Shape{1, 1}, Shape{1}});
+    s.add(Affine{}, {Shape{9, 8}, Shape{8, 11}, Shape{11}}, "beyond the plain loop");
+    s.add(Affine{}, {Shape{131, 67}, Shape{67, 139}, Shape{139}}, "for several threads");
+    s.add(Affine{}, {Shape{4, 3}, Shape{3, 2}, SampleInput::absent()}, "without bias");
+  }
+};
+
+}  // namespace op
 
 using detail::BroadcastLayout;
 using detail::gemm;
@@ -22,18 +80,6 @@ using detail::GemmStart;
 using detail::TensorAccess;
 
 namespace {
-
-void require_floating(const char* op, std::span<const Tensor* const> operands) {
-  const Dtype dtype = operands[0]->dtype();
-  for (const Tensor* t : operands)
-    if (t->dtype() != dtype)
-      throw DtypeError(
-          fmt::format("{}: operands of {} and {}; cast one of them (tensors are not converted silently)",
-                      op_label(op), name_of(dtype), name_of(t->dtype())));
-  if (!is_floating(dtype))
-    throw DtypeError(
-        fmt::format("{}: operands of i64; this operation takes f32 and f64, cast them first", op_label(op)));
-}
 
 /// The axes in front of the last two; none for a vector.
 Shape batch_of(const Shape& s) { return s.rank() <= 2 ? Shape{} : Shape(s.dims().first(s.rank() - 2)); }
@@ -71,12 +117,12 @@ struct Plan {
                .transpose_b = options.transpose_b};
     if (const std::int64_t k = extent(b, options.transpose_b, -2); k != product.k)
       throw ShapeError(fmt::format("{}: a {}{} has {} columns, b {}{} has {} rows; they must be equal",
-                                   op_label(Matmul::name), to_string(a_given),
+                                   op_label(op::Matmul::name), to_string(a_given),
                                    options.transpose_a ? ", transposed," : "", product.k, to_string(b_given),
                                    options.transpose_b ? ", transposed," : "", k));
     a_batch = batch_of(a);
     b_batch = batch_of(b);
-    batch = broadcast(a_batch, b_batch, Matmul::name);
+    batch = broadcast(a_batch, b_batch, op::Matmul::name);
     out = row && column ? batch
           : row         ? joined(batch, {product.n})
           : column      ? joined(batch, {product.m})
@@ -102,10 +148,10 @@ struct Plan {
   static void require_matrix(const char* which, const Shape& s, bool transposed) {
     if (s.rank() == 0)
       throw ShapeError(
-          fmt::format("{}: {} is a scalar; multiply by it with *", op_label(Matmul::name), which));
+          fmt::format("{}: {} is a scalar; multiply by it with *", op_label(op::Matmul::name), which));
     if (s.rank() == 1 && transposed)
       throw ArgumentError(fmt::format("{}: transpose_{} asks for a matrix, {} has shape {}",
-                                      op_label(Matmul::name), which, which, to_string(s)));
+                                      op_label(op::Matmul::name), which, which, to_string(s)));
   }
 };
 
@@ -165,9 +211,9 @@ std::int64_t rows_of(const Shape& x) { return x.removed(x.rank() - 1).size(); }
 
 // ---- matmul ----
 
-Tensor Matmul::forward(const Tensor& a, const Tensor& b) const {
-  const Tensor* const operands[] = {&a, &b};
-  require_floating(name, operands);
+Tensor op::Matmul::forward(const Tensor& a, const Tensor& b) const {
+  detail::require_same_dtype(name, a, b, "a", "b");
+  detail::require_floating(name, a, "operands");
   const Plan plan(a.shape(), b.shape(), *this);
   Tensor y = Tensor::empty(plan.out, a.dtype());
   visit_floating(a.dtype(), [&]<class T> {
@@ -182,7 +228,7 @@ Tensor Matmul::forward(const Tensor& a, const Tensor& b) const {
   return y;
 }
 
-void Matmul::vjp(VjpContext<Matmul>& ctx) {
+void op::Matmul::vjp(VjpContext<Matmul>& ctx) {
   const MatmulOptions& o = ctx.op();
   const Shape a_shape = ctx.input_shape(0);
   const Shape b_shape = ctx.input_shape(1);
@@ -208,7 +254,7 @@ void Matmul::vjp(VjpContext<Matmul>& ctx) {
   }
 }
 
-void Matmul::vjp_fused(VjpContext<Matmul>& ctx) {
+void op::Matmul::vjp_fused(VjpContext<Matmul>& ctx) {
   const Plan plan(ctx.input_shape(0), ctx.input_shape(1), ctx.op());
   visit_floating(ctx.grad_output().dtype(), [&]<class T> {
     const T* g = TensorAccess::data_as<T>(ctx.grad_output());
@@ -232,7 +278,7 @@ void Matmul::vjp_fused(VjpContext<Matmul>& ctx) {
 }
 
 Tensor matmul(const Tensor& a, const Tensor& b, MatmulOptions options) {
-  return apply_op(Matmul{options}, a, b);
+  return apply_op(op::Matmul{options}, a, b);
 }
 
 Tensor dot(const Tensor& a, const Tensor& b) {
@@ -252,15 +298,16 @@ Tensor outer(const Tensor& a, const Tensor& b) {
 
 // ---- affine ----
 
-Tensor Affine::forward(const Tensor& x, const Tensor& weight, const Tensor& bias) const {
-  const Tensor* const operands[] = {&x, &weight, &bias};
-  require_floating(name, operands);
+Tensor op::Affine::forward(const Tensor& x, const Tensor& weight, const Tensor& bias) const {
+  detail::require_same_dtype(name, x, weight, "input", "weight");
+  detail::require_floating(name, x, "operands");
+  if (bias.defined()) detail::require_same_dtype(name, x, bias, "input", "bias");
   if (weight.rank() != 2)
     throw ShapeError(
         fmt::format("{}: weight {} must be a matrix [in, out]", op_label(name), to_string(weight.shape())));
   const std::int64_t in = weight.shape()[0];
   const std::int64_t out = weight.shape()[1];
-  if (bias.shape() != Shape{out})
+  if (bias.defined() && bias.shape() != Shape{out})
     throw ShapeError(fmt::format("{}: bias {} does not fit weight {}, which expects [{}]", op_label(name),
                                  to_string(bias.shape()), to_string(weight.shape()), out));
   if (x.rank() == 0)
@@ -272,13 +319,13 @@ Tensor Affine::forward(const Tensor& x, const Tensor& weight, const Tensor& bias
   Tensor y = Tensor::empty(x.shape().with(x.rank() - 1, out), x.dtype());
   visit_floating(x.dtype(), [&]<class T> {
     gemm({.m = rows_of(x.shape()), .n = out, .k = in}, T{1}, TensorAccess::data_as<T>(x),
-         TensorAccess::data_as<T>(weight), GemmStart<T>{.bias = TensorAccess::data_as<T>(bias)},
+         TensorAccess::data_as<T>(weight), GemmStart<T>{.bias = bias.defined() ? TensorAccess::data_as<T>(bias) : nullptr},
          TensorAccess::data_as<T>(y));
   });
   return y;
 }
 
-void Affine::vjp(VjpContext<Affine>& ctx) {
+void op::Affine::vjp(VjpContext<Affine>& ctx) {
   const Tensor& g = ctx.grad_output();
   if (ctx.needs_grad(0)) ctx.add(0, matmul(g, ctx.input<1>(), {.transpose_b = true}));
   if (ctx.needs_grad(1)) {
@@ -290,7 +337,7 @@ void Affine::vjp(VjpContext<Affine>& ctx) {
   if (ctx.needs_grad(2)) ctx.add(2, detail::sum_to_shape(g, ctx.input_shape(2)));
 }
 
-void Affine::vjp_fused(VjpContext<Affine>& ctx) {
+void op::Affine::vjp_fused(VjpContext<Affine>& ctx) {
   const std::int64_t rows = rows_of(ctx.input_shape(0));
   const std::int64_t in = ctx.input_shape(1)[0];
   const std::int64_t out = ctx.input_shape(1)[1];
@@ -318,7 +365,11 @@ void Affine::vjp_fused(VjpContext<Affine>& ctx) {
 }
 
 Tensor affine(const Tensor& x, const Tensor& weight, const Tensor& bias) {
-  return apply_op(Affine{}, x, weight, bias);
+  return apply_op(op::Affine{}, x, weight, bias);
 }
+Tensor affine(const Tensor& x, const Tensor& weight) { return affine(x, weight, Tensor()); }
+
+template const OpInfo& detail::info_of<op::Matmul>();
+template const OpInfo& detail::info_of<op::Affine>();
 
 }  // namespace tapegrad

@@ -25,5 +25,7 @@ TAPEGRAD_API Tensor outer(const Tensor& a, const Tensor& b);
 /// x W + b, the layer of a network: x [..., in] (a batch [N, in] or one sample [in]), W [in, out], b [out] ->
 /// [..., out].
 TAPEGRAD_API Tensor affine(const Tensor& x, const Tensor& weight, const Tensor& bias);
+/// The same without a bias.
+TAPEGRAD_API Tensor affine(const Tensor& x, const Tensor& weight);
 
 }  // namespace tapegrad

@@ -4,15 +4,99 @@
 
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/ops/define.h>
+#include <tapegrad/ops/tensor/shape.h>
+#include <tapegrad/ops/samples.h>
 #include <tapegrad/ops/elementwise/math.h>
 #include <tapegrad/ops/loops/rows.h>
 #include <tapegrad/ops/loops/strided.h>
-#include <tapegrad/ops/tensor/shape_ops.h>
 
 #include <fmt/format.h>
 
 /// Taking tensors apart and joining them.
 namespace tapegrad {
+
+namespace op {
+
+/// Elements begin, begin + step, ... along an axis, `count` of them, all within.
+struct Slice {
+  static constexpr auto name = "slice";
+  static constexpr auto saves = saves_for(kNone);
+  static constexpr bool composed = false;
+  std::uint8_t axis = 0;
+  std::int64_t begin = 0;
+  std::int64_t count = 0;
+  std::int64_t step = 1;
+  void describe(AttributeVisitor& v) const { v("axis", axis), v("begin", begin), v("count", count), v("step", step); }
+  Tensor forward(const Tensor& x) const;
+  static void vjp(VjpContext<Slice>& ctx);
+  static void vjp_fused(VjpContext<Slice>& ctx);
+  static void samples(Samples& s) {
+    s.add(Slice{.begin = 2, .count = 3}, {Shape{7}});
+    s.add(Slice{.begin = 5, .count = 3, .step = -2}, {Shape{7}});
+    s.add(Slice{.begin = 1, .count = 2}, {Shape{5, 3}});
+    s.add(Slice{.axis = 1, .begin = 1, .count = 2, .step = 3}, {Shape{3, 5}});
+    s.add(Slice{.axis = 1, .begin = 2, .count = 3, .step = -1}, {Shape{2, 3, 5}});
+  }
+};
+
+/// Zeros, with x in place of the elements that such a slice of the result would take: the gradient of Slice.
+struct Unslice {
+  static constexpr auto name = "unslice";
+  static constexpr auto saves = saves_for(kNone);
+  static constexpr bool composed = false;
+  std::uint8_t axis = 0;
+  std::int64_t begin = 0;
+  std::int64_t extent = 0;  ///< of the axis
+  std::int64_t step = 1;
+  void describe(AttributeVisitor& v) const { v("axis", axis), v("begin", begin), v("extent", extent), v("step", step); }
+  Tensor forward(const Tensor& x) const;
+  static void vjp(VjpContext<Unslice>& ctx);
+  static void samples(Samples& s) {
+    s.add(Unslice{.begin = 2, .extent = 7}, {Shape{3}});
+    s.add(Unslice{.begin = 5, .extent = 7, .step = -2}, {Shape{3}});
+    s.add(Unslice{.axis = 1, .begin = 1, .extent = 5, .step = 3}, {Shape{3, 2}});
+  }
+};
+
+struct Concat {
+  static constexpr auto name = "concat";
+  static constexpr auto saves = saves_for(kNone);
+  static constexpr bool composed = false;
+  std::uint8_t axis = 0;
+  void describe(AttributeVisitor& v) const { v("axis", axis); }
+  Tensor forward(std::span<const Tensor* const> parts) const;
+  static void vjp(VjpContext<Concat>& ctx);
+  static void samples(Samples& s) {
+    s.add(Concat{}, {Shape{3}});
+    s.add(Concat{}, {Shape{3}, Shape{1}, Shape{5}});
+    s.add(Concat{}, {Shape{2, 3}, Shape{1, 3}});
+    s.add(Concat{}, {Shape{2, 3}, Shape{2, 3}});
+    s.add(Concat{.axis = 1}, {Shape{2, 3}, Shape{2, 1}, Shape{2, 5}, Shape{2, 2}, Shape{2, 1}});
+    s.add(Concat{.axis = 1}, {Shape{3, 2, 5}, Shape{3, 1, 5}});
+  }
+};
+
+struct Pad {
+  static constexpr auto name = "pad";
+  static constexpr auto saves = saves_for(kNone);
+  static constexpr bool composed = false;
+  std::array<Padding, Shape::kMaxRank> padding{};
+  double value = 0;
+  void describe(AttributeVisitor& v) const {
+    std::array<std::int64_t, 2 * Shape::kMaxRank> flat;  // before and after each axis
+    for (std::size_t i = 0; i < padding.size(); ++i) flat[2 * i] = padding[i].before, flat[2 * i + 1] = padding[i].after;
+    v("padding", flat), v("value", value);
+  }
+  Tensor forward(const Tensor& x) const;
+  static void vjp(VjpContext<Pad>& ctx);
+  static void samples(Samples& s) {
+    s.add(Pad{{{{2, 3}}}, 1.5}, {Shape{5}});
+    s.add(Pad{{{{0, 0}, {1, 2}}}}, {Shape{3, 5}});
+    s.add(Pad{{{{1, 0}, {0, 0}, {2, 1}}}}, {Shape{2, 3, 5}});
+  }
+};
+
+}  // namespace op
 
 using detail::RowLayout;
 using detail::StridedPlan;
@@ -34,7 +118,7 @@ StridedPlan slice_plan(const RowLayout& x, std::int64_t count, std::int64_t step
 }
 }  // namespace
 
-Tensor Slice::forward(const Tensor& x) const {
+Tensor op::Slice::forward(const Tensor& x) const {
   const RowLayout around(x.shape(), axis);
   const Shape shape = x.shape().with(axis, count);
   if (around.outer == 1 && step == 1) return TensorAccess::view(x, begin * around.inner, shape);
@@ -42,11 +126,11 @@ Tensor Slice::forward(const Tensor& x) const {
   copy_strided(slice_plan(around, count, step, false), y, 0, x, begin * around.inner);
   return y;
 }
-void Slice::vjp(VjpContext<Slice>& ctx) {
+void op::Slice::vjp(VjpContext<Slice>& ctx) {
   const Slice& op = ctx.op();
-  ctx.add(0, apply_op(Unslice{op.axis, op.begin, ctx.input_shape(0)[op.axis], op.step}, ctx.grad_output()));
+  ctx.add(0, apply_op(op::Unslice{op.axis, op.begin, ctx.input_shape(0)[op.axis], op.step}, ctx.grad_output()));
 }
-void Slice::vjp_fused(VjpContext<Slice>& ctx) {
+void op::Slice::vjp_fused(VjpContext<Slice>& ctx) {
   const Slice& op = ctx.op();
   const RowLayout around(ctx.input_shape(0), op.axis);
   ctx.accumulate(0, [&](Tensor& gx, bool add) {
@@ -56,20 +140,20 @@ void Slice::vjp_fused(VjpContext<Slice>& ctx) {
   });
 }
 
-Tensor Unslice::forward(const Tensor& x) const {
+Tensor op::Unslice::forward(const Tensor& x) const {
   Tensor y = Tensor::zeros(x.shape().with(axis, extent), x.dtype());
   const RowLayout around(y.shape(), axis);
   copy_strided(slice_plan(around, x.shape()[axis], step, true), y, begin * around.inner, x);
   return y;
 }
-void Unslice::vjp(VjpContext<Unslice>& ctx) {
+void op::Unslice::vjp(VjpContext<Unslice>& ctx) {
   const Unslice& op = ctx.op();
-  ctx.add(0, apply_op(Slice{op.axis, op.begin, ctx.input_shape(0)[op.axis], op.step}, ctx.grad_output()));
+  ctx.add(0, apply_op(op::Slice{op.axis, op.begin, ctx.input_shape(0)[op.axis], op.step}, ctx.grad_output()));
 }
 
 Tensor slice(const Tensor& x, std::int64_t axis, std::int64_t begin, std::int64_t end, std::int64_t step) {
-  const std::size_t a = detail::axis_of(x, axis, Slice::name);
-  if (step == 0) throw ArgumentError(fmt::format("{}: the step is 0", op_label(Slice::name)));
+  const std::size_t a = detail::axis_of(x, axis, op::Slice::name);
+  if (step == 0) throw ArgumentError(fmt::format("{}: the step is 0", op_label(op::Slice::name)));
   const std::int64_t n = x.shape()[a];
   // Python's rule: bounds lie in [0, n], or in [-1, n - 1] on the way back.
   const auto bound = [&](std::int64_t i) {
@@ -84,7 +168,7 @@ Tensor slice(const Tensor& x, std::int64_t axis, std::int64_t begin, std::int64_
   // Where there is nothing to step over, no stride is formed from a step that may be of any size.
   if (count < 2) step = 1;
   if (count == 0) begin = 0;
-  return apply_op(Slice{static_cast<std::uint8_t>(a), begin, count, step}, x);
+  return apply_op(op::Slice{static_cast<std::uint8_t>(a), begin, count, step}, x);
 }
 
 Tensor select(const Tensor& x, std::int64_t axis, std::int64_t index) {
@@ -94,7 +178,7 @@ Tensor select(const Tensor& x, std::int64_t axis, std::int64_t index) {
     throw ArgumentError(fmt::format("{}: index {} is outside axis {} of {}", op_label("select"), index, a,
                                     to_string(x.shape())));
   const std::int64_t at = index < 0 ? index + n : index;
-  return reshape(apply_op(Slice{static_cast<std::uint8_t>(a), at, 1, 1}, x), x.shape().removed(a));
+  return reshape(apply_op(op::Slice{static_cast<std::uint8_t>(a), at, 1, 1}, x), x.shape().removed(a));
 }
 
 std::vector<Tensor> split(const Tensor& x, std::span<const std::int64_t> extents, std::int64_t axis) {
@@ -112,7 +196,7 @@ std::vector<Tensor> split(const Tensor& x, std::span<const std::int64_t> extents
   parts.reserve(extents.size());
   std::int64_t begin = 0;
   for (const std::int64_t extent : extents) {
-    parts.push_back(apply_op(Slice{static_cast<std::uint8_t>(a), extent ? begin : 0, extent, 1}, x));
+    parts.push_back(apply_op(op::Slice{static_cast<std::uint8_t>(a), extent ? begin : 0, extent, 1}, x));
     begin += extent;
   }
   return parts;
@@ -131,7 +215,7 @@ std::vector<Tensor> split(const Tensor& x, std::int64_t count, std::int64_t axis
 
 // ---- concat, stack ----
 
-Tensor Concat::forward(std::span<const Tensor* const> parts) const {
+Tensor op::Concat::forward(std::span<const Tensor* const> parts) const {
   const Tensor& first = *parts[0];
   std::int64_t extent = 0;
   for (std::size_t p = 0; p < parts.size(); ++p) {
@@ -158,13 +242,13 @@ Tensor Concat::forward(std::span<const Tensor* const> parts) const {
   }
   return y;
 }
-void Concat::vjp(VjpContext<Concat>& ctx) {
+void op::Concat::vjp(VjpContext<Concat>& ctx) {
   const std::uint8_t axis = ctx.op().axis;
   std::int64_t begin = 0;
   for (std::size_t p = 0; p < ctx.inputs(); ++p) {
     const std::int64_t extent = ctx.input_shape(p)[axis];
     if (ctx.needs_grad(p))
-      ctx.add(p, apply_op(Slice{axis, extent ? begin : 0, extent, 1}, ctx.grad_output()));
+      ctx.add(p, apply_op(op::Slice{axis, extent ? begin : 0, extent, 1}, ctx.grad_output()));
     begin += extent;
   }
 }
@@ -179,12 +263,12 @@ void require_parts(std::span<const Tensor> parts, const char* op) {
 }  // namespace
 
 Tensor concat(std::span<const Tensor> parts, std::int64_t axis) {
-  require_parts(parts, Concat::name);
-  const auto a = static_cast<std::uint8_t>(detail::axis_of(parts[0], axis, Concat::name));
+  require_parts(parts, op::Concat::name);
+  const auto a = static_cast<std::uint8_t>(detail::axis_of(parts[0], axis, op::Concat::name));
   std::vector<const Tensor*, detail::PoolAllocator<const Tensor*>> pointers;
   pointers.reserve(parts.size());
   for (const Tensor& part : parts) pointers.push_back(&part);
-  return apply_op(Concat{.axis = a}, std::span<const Tensor* const>(pointers));
+  return apply_op(op::Concat{.axis = a}, std::span<const Tensor* const>(pointers));
 }
 Tensor concat(std::initializer_list<Tensor> parts, std::int64_t axis) {
   return concat(std::span(parts.begin(), parts.size()), axis);
@@ -213,7 +297,7 @@ Tensor stack(std::initializer_list<Tensor> parts, std::int64_t axis) {
 
 // ---- pad ----
 
-Tensor Pad::forward(const Tensor& x) const {
+Tensor op::Pad::forward(const Tensor& x) const {
   std::array<std::int64_t, Shape::kMaxRank> dims{};
   for (std::size_t i = 0; i < x.rank(); ++i) dims[i] = padding[i].before + x.shape()[i] + padding[i].after;
   Tensor y = Tensor::full(Shape(std::span<const std::int64_t>(dims.data(), x.rank())), value, x.dtype());
@@ -228,13 +312,13 @@ Tensor Pad::forward(const Tensor& x) const {
   copy_strided(plan, y, first, x);
   return y;
 }
-void Pad::vjp(VjpContext<Pad>& ctx) {
+void op::Pad::vjp(VjpContext<Pad>& ctx) {
   Tensor g = ctx.grad_output();
   for (std::size_t i = 0; i < ctx.input_shape(0).rank(); ++i) {
     const Padding& p = ctx.op().padding[i];
     const std::int64_t extent = ctx.input_shape(0)[i];
     if (p.before || p.after)
-      g = apply_op(Slice{static_cast<std::uint8_t>(i), extent ? p.before : 0, extent, 1}, g);
+      g = apply_op(op::Slice{static_cast<std::uint8_t>(i), extent ? p.before : 0, extent, 1}, g);
   }
   ctx.add(0, g);
 }
@@ -242,17 +326,17 @@ void Pad::vjp(VjpContext<Pad>& ctx) {
 Tensor pad(const Tensor& x, std::span<const Padding> padding, double value) {
   if (padding.size() != x.rank())
     throw ArgumentError(fmt::format("{}: {} paddings given for {} with {} axes; each axis takes one",
-                                    op_label(Pad::name), padding.size(), to_string(x.shape()), x.rank()));
-  Pad op{.value = scalar_like(x, value).item()};
+                                    op_label(op::Pad::name), padding.size(), to_string(x.shape()), x.rank()));
+  op::Pad op{.value = scalar_like(x, value).item()};
   for (std::size_t i = 0; i < padding.size(); ++i) {
     const Padding& p = padding[i];
     if (p.before < 0 || p.after < 0)
       throw ArgumentError(fmt::format("{}: {} before and {} after axis {}; use slice to take elements away",
-                                      op_label(Pad::name), p.before, p.after, i));
+                                      op_label(op::Pad::name), p.before, p.after, i));
     constexpr std::int64_t kMost = std::int64_t{1} << 59;  // sums of three stay within i64
     if (p.before > kMost || p.after > kMost)
       throw ArgumentError(fmt::format("{}: {} before and {} after axis {} are too many elements",
-                                      op_label(Pad::name), p.before, p.after, i));
+                                      op_label(op::Pad::name), p.before, p.after, i));
     op.padding[i] = p;
   }
   return apply_op(op, x);
@@ -260,5 +344,10 @@ Tensor pad(const Tensor& x, std::span<const Padding> padding, double value) {
 Tensor pad(const Tensor& x, std::initializer_list<Padding> padding, double value) {
   return pad(x, std::span(padding.begin(), padding.size()), value);
 }
+
+template const OpInfo& detail::info_of<op::Slice>();
+template const OpInfo& detail::info_of<op::Unslice>();
+template const OpInfo& detail::info_of<op::Concat>();
+template const OpInfo& detail::info_of<op::Pad>();
 
 }  // namespace tapegrad

@@ -3,13 +3,87 @@
 
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/ops/define.h>
+#include <tapegrad/ops/tensor/shape.h>
+#include <tapegrad/ops/samples.h>
 #include <tapegrad/ops/elementwise/math.h>
 #include <tapegrad/ops/loops/strided.h>
-#include <tapegrad/ops/tensor/shape_ops.h>
 
 #include <fmt/format.h>
 
 namespace tapegrad {
+
+namespace op {
+
+struct Reshape {  // also flatten, squeeze, unsqueeze
+  static constexpr auto name = "reshape";
+  static constexpr auto saves = saves_for(kNone);
+  static constexpr bool composed = false;
+  Shape shape{};
+  void describe(AttributeVisitor& v) const { v("shape", shape); }
+  Tensor forward(const Tensor& x) const;
+  static void vjp(VjpContext<Reshape>& ctx);
+  static void samples(Samples& s) {
+    s.add(Reshape{.shape = {1, 1}}, {Shape{}});
+    s.add(Reshape{.shape = {5, 3}}, {Shape{3, 5}});
+    s.add(Reshape{.shape = {2, 3, 1, 101}}, {Shape{606}});
+  }
+};
+
+struct Permute {
+  static constexpr auto name = "permute";
+  static constexpr auto saves = saves_for(kNone);
+  static constexpr bool composed = false;
+  std::array<std::uint8_t, Shape::kMaxRank> order{};
+  void describe(AttributeVisitor& v) const { v("order", order); }
+  Tensor forward(const Tensor& x) const;
+  static void vjp(VjpContext<Permute>& ctx);
+  static void samples(Samples& s) {
+    s.add(Permute{}, {Shape{}});
+    s.add(Permute{{1, 0}}, {Shape{3, 5}});
+    s.add(Permute{{1, 0}}, {Shape{37, 19}});
+    s.add(Permute{{1, 0}}, {Shape{263, 131}}, "for several threads");
+    s.add(Permute{{0, 2, 1}}, {Shape{2, 3, 5}});
+    s.add(Permute{{1, 0, 2}}, {Shape{2, 3, 5}});
+    s.add(Permute{{2, 0, 1}}, {Shape{2, 3, 5}});
+    s.add(Permute{{3, 1, 2, 0}}, {Shape{2, 3, 1, 5}});
+  }
+};
+
+struct Flip {
+  static constexpr auto name = "flip";
+  static constexpr auto saves = saves_for(kNone);
+  static constexpr bool composed = false;
+  AxisMask axes = 0;
+  void describe(AttributeVisitor& v) const { v("axes", axes); }
+  Tensor forward(const Tensor& x) const;
+  static void vjp(VjpContext<Flip>& ctx);
+  static void samples(Samples& s) {
+    s.add(Flip{0b1}, {Shape{7}});
+    s.add(Flip{0b1}, {Shape{3, 5}});
+    s.add(Flip{0b11}, {Shape{3, 5}});
+    s.add(Flip{0b101}, {Shape{2, 3, 5}});
+  }
+};
+
+struct BroadcastTo {
+  static constexpr auto name = "broadcast_to";
+  static constexpr auto saves = saves_for(kNone);
+  static constexpr bool composed = false;
+  Shape shape{};
+  void describe(AttributeVisitor& v) const { v("shape", shape); }
+  Tensor forward(const Tensor& x) const;
+  static void vjp(VjpContext<BroadcastTo>& ctx);
+  static void samples(Samples& s) {
+    s.add(BroadcastTo{{3, 5}}, {Shape{}});
+    s.add(BroadcastTo{{3, 5}}, {Shape{5}});
+    s.add(BroadcastTo{{3, 5}}, {Shape{3, 1}});
+    s.add(BroadcastTo{{2, 3, 5}}, {Shape{1, 3, 1}});
+    s.add(BroadcastTo{{2, 3, 5}}, {Shape{3, 5}});
+    s.add(BroadcastTo{{601, 2}}, {Shape{2}});
+  }
+};
+
+}  // namespace op
 
 using detail::StridedPlan;
 using detail::TensorAccess;
@@ -28,15 +102,15 @@ bool has_axis(AxisMask axes, std::size_t i) { return axes >> i & 1u; }
 
 // ---- reshape and its kin ----
 
-Tensor Reshape::forward(const Tensor& x) const {
+Tensor op::Reshape::forward(const Tensor& x) const {
   if (x.size() != shape.size())
     throw ShapeError(fmt::format("{}: {} has {} elements, {} holds {}", op_label(name), to_string(x.shape()),
                                  x.size(), to_string(shape), shape.size()));
   return TensorAccess::view(x, 0, shape);
 }
-void Reshape::vjp(VjpContext<Reshape>& ctx) { ctx.add(0, reshape(ctx.grad_output(), ctx.input_shape(0))); }
+void op::Reshape::vjp(VjpContext<Reshape>& ctx) { ctx.add(0, reshape(ctx.grad_output(), ctx.input_shape(0))); }
 
-Tensor reshape(const Tensor& x, const Shape& shape) { return apply_op(Reshape{.shape = shape}, x); }
+Tensor reshape(const Tensor& x, const Shape& shape) { return apply_op(op::Reshape{.shape = shape}, x); }
 
 Tensor reshape(const Tensor& x, std::initializer_list<std::int64_t> extents) {
   const auto open = std::find(extents.begin(), extents.end(), -1);
@@ -48,11 +122,11 @@ Tensor reshape(const Tensor& x, std::initializer_list<std::int64_t> extents) {
   dims[axis] = 1;
   if (std::find(open + 1, extents.end(), -1) != extents.end())
     throw ShapeError(fmt::format("{}: [{}] leaves two extents open; at most one may be -1",
-                                 op_label(Reshape::name), fmt::join(extents, ", ")));
+                                 op_label(op::Reshape::name), fmt::join(extents, ", ")));
   const Shape known = shape_of(dims, extents.size());
   if (known.size() == 0 || x.size() % known.size() != 0)
     throw ShapeError(fmt::format("{}: {} has {} elements, which [{}] cannot hold whatever -1 stands for",
-                                 op_label(Reshape::name), to_string(x.shape()), x.size(),
+                                 op_label(op::Reshape::name), to_string(x.shape()), x.size(),
                                  fmt::join(extents, ", ")));
   return reshape(x, known.with(axis, x.size() / known.size()));
 }
@@ -96,7 +170,7 @@ Tensor unsqueeze(const Tensor& x, std::int64_t axis) {
 
 // ---- permute, transpose, flip ----
 
-Tensor Permute::forward(const Tensor& x) const {
+Tensor op::Permute::forward(const Tensor& x) const {
   const auto stride = detail::row_major_strides(x.shape());
   Extents dims{};
   for (std::size_t i = 0; i < x.rank(); ++i) dims[i] = x.shape()[order[i]];
@@ -107,24 +181,24 @@ Tensor Permute::forward(const Tensor& x) const {
   copy_strided(plan, y, 0, x);
   return y;
 }
-void Permute::vjp(VjpContext<Permute>& ctx) {
-  Permute back;
+void op::Permute::vjp(VjpContext<Permute>& ctx) {
+  op::Permute back;
   for (std::size_t i = 0; i < ctx.input_shape(0).rank(); ++i)
     back.order[ctx.op().order[i]] = static_cast<std::uint8_t>(i);
   ctx.add(0, apply_op(back, ctx.grad_output()));
 }
 
 Tensor permute(const Tensor& x, std::span<const std::int64_t> order) {
-  Permute op;
+  op::Permute op;
   AxisMask seen = 0;
   for (std::size_t i = 0; i < std::min(order.size(), x.rank()); ++i) {
-    const std::size_t axis = detail::axis_of(x, order[i], Permute::name);
+    const std::size_t axis = detail::axis_of(x, order[i], op::Permute::name);
     op.order[i] = static_cast<std::uint8_t>(axis);
     seen = static_cast<AxisMask>(seen | 1u << axis);
   }
   if (order.size() != x.rank() || seen != static_cast<AxisMask>((1u << x.rank()) - 1u))
     throw ArgumentError(fmt::format("{}: the order [{}] must name each axis of {} once",
-                                    op_label(Permute::name), fmt::join(order, ", "), to_string(x.shape())));
+                                    op_label(op::Permute::name), fmt::join(order, ", "), to_string(x.shape())));
   return apply_op(op, x);
 }
 Tensor permute(const Tensor& x, std::initializer_list<std::int64_t> order) {
@@ -138,13 +212,13 @@ Tensor transpose(const Tensor& x) {
   return transpose(x, -2, -1);
 }
 Tensor transpose(const Tensor& x, std::int64_t a, std::int64_t b) {
-  Permute op;
+  op::Permute op;
   for (std::size_t i = 0; i < op.order.size(); ++i) op.order[i] = static_cast<std::uint8_t>(i);
   std::swap(op.order[detail::axis_of(x, a, "transpose")], op.order[detail::axis_of(x, b, "transpose")]);
   return apply_op(op, x);
 }
 
-Tensor Flip::forward(const Tensor& x) const {
+Tensor op::Flip::forward(const Tensor& x) const {
   Tensor y = Tensor::empty(x.shape(), x.dtype());
   const auto stride = detail::row_major_strides(x.shape());
   StridedPlan plan;
@@ -157,15 +231,15 @@ Tensor Flip::forward(const Tensor& x) const {
   copy_strided(plan, y, 0, x, last);
   return y;
 }
-void Flip::vjp(VjpContext<Flip>& ctx) { ctx.add(0, apply_op(ctx.op(), ctx.grad_output())); }
+void op::Flip::vjp(VjpContext<Flip>& ctx) { ctx.add(0, apply_op(ctx.op(), ctx.grad_output())); }
 
 Tensor flip(const Tensor& x, const Axes& axes) {
-  return apply_op(Flip{.axes = detail::axes_of(x, axes, Flip::name)}, x);
+  return apply_op(op::Flip{.axes = detail::axes_of(x, axes, op::Flip::name)}, x);
 }
 
 // ---- broadcast_to ----
 
-Tensor BroadcastTo::forward(const Tensor& x) const {
+Tensor op::BroadcastTo::forward(const Tensor& x) const {
   if (!broadcasts_to(x.shape(), shape))
     throw ShapeError(fmt::format(
         "{}: {} does not broadcast to {}: aligned at the last axis, its extents must be equal or 1",
@@ -180,10 +254,15 @@ Tensor BroadcastTo::forward(const Tensor& x) const {
   copy_strided(plan, y, 0, x);
   return y;
 }
-void BroadcastTo::vjp(VjpContext<BroadcastTo>& ctx) {
+void op::BroadcastTo::vjp(VjpContext<BroadcastTo>& ctx) {
   ctx.add(0, detail::sum_to_shape(ctx.grad_output(), ctx.input_shape(0)));
 }
 
-Tensor broadcast_to(const Tensor& x, const Shape& shape) { return apply_op(BroadcastTo{.shape = shape}, x); }
+Tensor broadcast_to(const Tensor& x, const Shape& shape) { return apply_op(op::BroadcastTo{.shape = shape}, x); }
+
+template const OpInfo& detail::info_of<op::Reshape>();
+template const OpInfo& detail::info_of<op::Permute>();
+template const OpInfo& detail::info_of<op::Flip>();
+template const OpInfo& detail::info_of<op::BroadcastTo>();
 
 }  // namespace tapegrad

@@ -12,7 +12,9 @@
 #include <tapegrad/gradcheck/check.h>
 #include <tapegrad/gradcheck/mutation/formula.h>
 #include <tapegrad/nn/layer.h>
+#include <tapegrad/ops/define.h>
 #include <tapegrad/ops/op.h>
+#include <tapegrad/ops/op_info.h>
 #include <tapegrad/ops/samples.h>
 
 namespace tapegrad::gradcheck {
@@ -57,10 +59,12 @@ class TAPEGRAD_API Catalog {
 
   template <class... T>
   void add_ops(TypeList<T...>) {
-    (ops_.push_back({T::name, max_order_of<T>(), nondifferentiable_inputs_of<T>(), &T::samples,
-                     &tapegrad::detail::table_of<T>(), detail::formula_of<T>(), branches_of<T>(),
-                     waiver_of<T>()}),
-     ...);
+    (add_op(tapegrad::detail::info_of<T>(), detail::formula_of<T>()), ...);
+  }
+  /// `formula`: of an elementwise op, else null.
+  void add_op(const OpInfo& info, const detail::Formula* formula) {
+    ops_.push_back({info.name(), info.table->max_order, info.nondifferentiable_inputs, info.samples, info.table,
+                    formula, info.branches, info.waiver});
   }
   /// By custom a module's name is that of its class after "nn.".
   void add_module(std::string name, ModuleSamples samples) { modules_.push_back({std::move(name), samples}); }
@@ -69,31 +73,6 @@ class TAPEGRAD_API Catalog {
   const std::vector<Module>& modules() const { return modules_; }
 
  private:
-  template <class T>
-  static constexpr std::uint8_t max_order_of() {
-    if constexpr (requires { T::max_order; }) return T::max_order;
-    return tapegrad::detail::kAnyOrder;
-  }
-  template <class T>
-  static constexpr auto branches_of() -> decltype(Op::branches) {
-    if constexpr (requires { &T::branches; })
-      return [](const void* attributes, const Tensor* const* inputs, std::size_t count) {
-        return tapegrad::detail::op_of<T>(attributes).branches({inputs, count});
-      };
-    else
-      return nullptr;
-  }
-  template <class T>
-  static constexpr std::optional<Waiver> waiver_of() {
-    if constexpr (requires { T::waiver; }) return T::waiver;
-    return std::nullopt;
-  }
-  template <class T>
-  static constexpr unsigned nondifferentiable_inputs_of() {
-    if constexpr (requires { T::nondifferentiable_inputs; }) return T::nondifferentiable_inputs;
-    return 0;
-  }
-
   std::vector<Op> ops_;
   std::vector<Module> modules_;
 };

@@ -20,10 +20,20 @@ std::string_view name_of(Subject::Standing s) noexcept {
   return kNames[static_cast<std::size_t>(s)];
 }
 
+namespace {
+/// The formula of the elementwise op with this name; null for any other op.
+template <class... Ops>
+const detail::Formula* formula_named(std::string_view name, TypeList<Ops...>) {
+  const detail::Formula* found = nullptr;
+  ((name == Ops::name ? void(found = detail::formula_of<Ops>()) : void()), ...);
+  return found;
+}
+}  // namespace
+
 const Catalog& library_catalog() {
   static const Catalog catalog = [] {
     Catalog c;
-    c.add_ops(AllOps{});
+    for (const OpInfo* info : library_ops()) c.add_op(*info, formula_named(info->name(), ElementwiseOps{}));
     detail::add_library_modules(c);
     return c;
   }();

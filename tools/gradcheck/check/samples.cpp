@@ -169,9 +169,22 @@ std::vector<std::uint8_t> formula_branches(const Formula& f, const void* attribu
 
 }  // namespace
 
-std::vector<Tensor> SampleProblem::evaluate(std::span<const Tensor> in) const {
+namespace {
+
+/// The problem's inputs as the op takes them: undefined tensors stand where an optional input is not given.
+std::vector<const Tensor*> handles_of(const Samples::Sample& sample, std::span<const Tensor> in) {
+  static const Tensor kAbsent;
   std::vector<const Tensor*> handles;
-  for (const Tensor& t : in) handles.push_back(&t);
+  auto next = in.begin();
+  for (const SampleInput& input : sample.inputs)
+    handles.push_back(input.kind == SampleInput::Kind::absent ? &kAbsent : &*next++);
+  return handles;
+}
+
+}  // namespace
+
+std::vector<Tensor> SampleProblem::evaluate(std::span<const Tensor> in) const {
+  const std::vector<const Tensor*> handles = handles_of(sample_, in);
   return {sample_.function(sample_.attributes.data(), handles.data(), handles.size())};
 }
 
@@ -180,7 +193,8 @@ namespace {
 std::vector<Input> all_drawn(const Samples::Sample& sample, Generator& g) {
   std::vector<Input> all;
   for (std::size_t i = 0; i < sample.inputs.size(); ++i)
-    all.push_back(drawn(sample.inputs[i], fmt::format("input {}", i), g));
+    if (sample.inputs[i].kind != SampleInput::Kind::absent)
+      all.push_back(drawn(sample.inputs[i], fmt::format("input {}", i), g));
   return all;
 }
 
@@ -195,8 +209,7 @@ std::vector<std::uint8_t> SampleProblem::branches(std::span<const Tensor> in) co
   for (const Tensor& t : in) plain.push_back(t.detach());
   if (op_.formula) return formula_branches(*op_.formula, sample_.attributes.data(), plain);
   if (!op_.branches) return {};
-  std::vector<const Tensor*> handles;
-  for (const Tensor& t : plain) handles.push_back(&t);
+  const std::vector<const Tensor*> handles = handles_of(sample_, plain);
   std::vector<std::uint8_t> ways;
   for (const double x : to_doubles(op_.branches(sample_.attributes.data(), handles.data(), handles.size())))
     ways.push_back(x != 0);
@@ -249,7 +262,8 @@ void check_sample(const Samples::Sample& sample, const Problem& problem, const O
 
 std::string label_of(const Samples::Sample& sample) {
   std::string text = sample.label;
-  for (const SampleInput& in : sample.inputs) text += (text.empty() ? "" : " ") + to_string(in.shape);
+  for (const SampleInput& in : sample.inputs)
+    text += (text.empty() ? "" : " ") + (in.kind == SampleInput::Kind::absent ? "none" : to_string(in.shape));
   return text;
 }
 

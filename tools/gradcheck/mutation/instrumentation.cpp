@@ -5,7 +5,7 @@
 #include <optional>
 
 #include <tapegrad/gradcheck/mutation/instrumentation.h>
-#include <tapegrad/graph/vjp.h>
+#include <tapegrad/graph/rule_context.h>
 #include <tapegrad/ops/define.h>
 #include <tapegrad/ops/elementwise/math.h>
 #include <tapegrad/ops/loops/broadcast.h>
@@ -145,7 +145,7 @@ class StaleValues {
     for (auto m = node.saved_mask; m; m = Node::without_lowest(m), ++k) {
       unsigned bit = 0;
       while (!(m >> bit & 1u)) ++bit;
-      const auto& shape = bit == tapegrad::detail::kOutputBit ? *node.shape : *node.edges()[bit].shape;
+      const auto& shape = node.saved_shape(bit);
       Saved& s = node.saved()[k];
       before_.push_back(s);
       if (!is_floating(shape.dtype) || shape.size() == 0) continue;

@@ -178,6 +178,7 @@ struct Instrumented {
   TAPEGRAD_UNARY(erfc, erf(v))
   TAPEGRAD_UNARY(normal_cdf, normal_cdf(-v))
   TAPEGRAD_UNARY(sigmoid, sigmoid(-v))
+  TAPEGRAD_UNARY(softplus, softplus(-v))
 #undef TAPEGRAD_UNARY
   friend Instrumented abs(Instrumented x) {
     observer().decide(x.r.v > 0 ? 1 : x.r.v < 0 ? 0 : 2);

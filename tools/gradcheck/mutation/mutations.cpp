@@ -115,7 +115,7 @@ std::size_t gradients_of(const Samples& samples) {
   std::size_t most = 0;
   for (const Samples::Sample& s : samples.all()) {
     const auto asked = [](const SampleInput& in) {
-      return in.kind != SampleInput::Kind::constant && in.domain.only.empty() &&
+      return in.kind != SampleInput::Kind::constant && in.kind != SampleInput::Kind::absent && in.domain.only.empty() &&
              (in.kind != SampleInput::Kind::values || is_floating(in.values.dtype()));
     };
     most = std::max(most, static_cast<std::size_t>(std::ranges::count_if(s.inputs, asked)));

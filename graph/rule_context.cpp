@@ -1,6 +1,6 @@
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/graph/values.h>
-#include <tapegrad/graph/vjp.h>
+#include <tapegrad/graph/rule_context.h>
 
 #include <fmt/format.h>
 
@@ -42,21 +42,23 @@ void RuleContext::throw_not_saved() const {
 }
 
 void RuleContext::throw_mutated(unsigned bit, const Saved& s) const {
-  const bool is_output = bit == kOutputBit;
+  const std::string what = bit < kOutputBit    ? fmt::format("input {}", bit)
+                           : bit == kOutputBit ? "its result"
+                                               : fmt::format("residual {}", bit - kResidualBit);
   throw MutatedSaved(fmt::format(
       "backward of {}: {} of shape {} was changed after it was recorded (version {} then, {} now); change a "
       "copy(), or change it after backward",
-      label_of(node_), is_output ? "its result" : fmt::format("input {}", bit),
-      to_string((is_output ? node_.shape : node_.edges()[bit].shape)->shape()), s.version,
+      label_of(node_), what, to_string(node_.saved_shape(bit).shape()), s.version,
       s.storage->version.load(std::memory_order_relaxed)));
 }
 
 Tensor RuleContext::saved(unsigned bit) const {
   const Saved& s = saved_value(bit);
   retain(s.storage);
-  if (bit == kOutputBit) return node_.shape->tensor(s.storage, s.data, tag_of(&node_));
-  const Edge& edge = node_.edges()[bit];
-  return edge.shape->tensor(s.storage, s.data, tag_of(edge.node));
+  const Tag tag = bit < kOutputBit    ? tag_of(node_.edges()[bit].node)
+                  : bit == kOutputBit ? tag_of(&node_)
+                                      : Tag{};
+  return node_.saved_shape(bit).tensor(s.storage, s.data, tag);
 }
 
 void RuleContext::check_finite(std::size_t i, const Tensor& gradient) const {
@@ -110,11 +112,6 @@ void RuleContext::add_grad_output(std::size_t i) {
   } else {
     add(i, grad_output());
   }
-}
-
-bool& general_rules_only() noexcept {
-  static thread_local bool general = false;
-  return general;
 }
 
 void RuleContext::throw_recorded() const {

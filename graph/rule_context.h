@@ -14,6 +14,9 @@ namespace tapegrad::detail {
 /// nothing is recorded; in recorded mode they are tracked, and what the rule computes becomes nodes. Their
 /// elements may be shared (two inputs of a sum receive one and the same gradient), so a rule never writes to
 /// them.
+///
+/// Loops over elements read the same through ElementAccess, and tools that watch or change what a rule does
+/// through RuleProbe.
 class TAPEGRAD_API RuleContext {
  public:
   RuleContext(Tape& tape, Node& node, bool recording, bool all_need_grad)
@@ -35,6 +38,8 @@ class TAPEGRAD_API RuleContext {
   RuleContext& operator=(const RuleContext&) = delete;
 
   std::size_t inputs() const { return node_.inputs; }
+  /// False for an optional input that was not given.
+  bool has_input(std::size_t i) const { return i < node_.inputs && node_.edges()[i].shape; }
   /// True where the gradient of input i is asked; a rule need not compute any other.
   bool needs_grad(std::size_t i) const {
     const Node* from = i < node_.inputs ? node_.edges()[i].node : nullptr;
@@ -51,32 +56,9 @@ class TAPEGRAD_API RuleContext {
   Shape output_shape() const { return node_.shape->shape(); }
   const void* attributes() const { return node_.attributes; }
 
-  // For loops over elements, which spare themselves the handles:
-
-  const std::byte* grad_output_data() const { return gradient_data_; }
+  Node& node() noexcept { return node_; }
   Dtype output_dtype() const { return node_.shape->dtype; }
   std::int64_t output_size() const { return node_.shape->size(); }
-  bool has_output_shape(std::size_t i) const { return node_.edges()[i].shape->same_extents(*node_.shape); }
-  /// The elements of input `bit`, or of the output for kOutputBit. Throws as `input`.
-  const std::byte* saved_data(unsigned bit) const { return saved_value(bit).data; }
-  /// add(i, grad_output()), for an input of the output's shape.
-  void add_grad_output(std::size_t i);
-  /// As accumulate, with f(std::byte* destination, bool add).
-  template <class F>
-  void accumulate_data(std::size_t i, F&& f) {
-    require_input(i);
-    if (!needs_grad(i)) return;
-    const bool adds = open_destination(i);
-    Node& to = *node_.edges()[i].node;
-    f(to.gradient_data, adds);
-    if (checks_finite()) [[unlikely]]
-      check_finite(i, to.copy_gradient());
-  }
-
-  // For the checker, which looks at what rules do:
-
-  Node& node() noexcept { return node_; }
-  /// The gradient that input i has so far, taken away from it.
   Tensor take_gradient(std::size_t i) {
     Node& from = *node_.edges()[i].node;
     return from.take_gradient(tag_of(from.gradient_node));
@@ -85,6 +67,8 @@ class TAPEGRAD_API RuleContext {
   /// A saved value. Throws MutatedSaved where it was changed since.
   Tensor input(std::size_t i) const;
   Tensor output() const { return saved(kOutputBit); }
+  /// What forward handed to the rule: a constant, also where the rule is recorded.
+  Tensor residual(std::size_t i) const { return saved(kResidualBit + static_cast<unsigned>(i)); }
 
   /// Adds to the gradient of input i, whose shape and dtype it must have. The first is taken over, without a
   /// copy. A gradient that nobody needs is dropped.
@@ -103,6 +87,9 @@ class TAPEGRAD_API RuleContext {
   }
 
  private:
+  friend class ElementAccess;
+  friend class RuleProbe;
+
   void require_input(std::size_t i) const {
     if (i >= node_.inputs) [[unlikely]]
       throw_no_input(i);
@@ -118,7 +105,7 @@ class TAPEGRAD_API RuleContext {
   const Saved& saved_value(unsigned bit) const {
     if (!(node_.saved_mask >> bit & 1u)) [[unlikely]]
       throw_not_saved();
-    const Saved& s = node_.saved()[Node::count(static_cast<SaveMask>(node_.saved_mask & ((1u << bit) - 1u)))];
+    const Saved& s = node_.saved_at(bit);
     if (s.storage->version.load(std::memory_order_relaxed) != s.version) [[unlikely]]
       throw_mutated(bit, s);
     return s;
@@ -141,6 +128,7 @@ class TAPEGRAD_API RuleContext {
   Tensor saved(unsigned bit) const;
   void put_destination(std::size_t i, Tensor&& destination);
   void check_finite(std::size_t i, const Tensor& gradient) const;
+  void add_grad_output(std::size_t i);
 
   Tape& tape_;
   Node& node_;
@@ -151,10 +139,6 @@ class TAPEGRAD_API RuleContext {
   std::byte* gradient_data_;
   mutable Tensor grad_output_;
 };
-
-/// For the checker: while true on this thread, first-order passes use `vjp` also where there is a `vjp_fused`
-/// and, for elementwise ops, the formula on tensors in place of the loop.
-TAPEGRAD_API bool& general_rules_only() noexcept;
 
 /// "affine 'net.fc2'", as messages call a node.
 std::string label_of(const Node& node);

@@ -3,11 +3,15 @@
 #include <vector>
 
 #include <tapegrad/graph/errors.h>
-#include <tapegrad/graph/values.h>
+#include <tapegrad/ops/check.h>
 #include <tapegrad/ops/define.h>
-#include <tapegrad/ops/kernels/softmax.h>
 #include <tapegrad/ops/loops/rows.h>
-#include <tapegrad/ops/neural/loss_ops.h>
+#include <tapegrad/ops/neural/loss.h>
+#include <tapegrad/ops/neural/write_gradient.h>
+#include <tapegrad/graph/values.h>
+#include <tapegrad/ops/elementwise/math.h>
+#include <tapegrad/ops/kernels/softmax.h>
+#include <tapegrad/ops/samples.h>
 #include <tapegrad/ops/tensor/index.h>
 #include <tapegrad/ops/tensor/reduce.h>
 
@@ -20,120 +24,57 @@ using detail::parallel_ranges;
 using detail::Real;
 using detail::simd_for;
 using detail::TensorAccess;
+using detail::write_elements;
 
-namespace {
+namespace op {
 
-void require_floating(const char* op, const char* what, const Tensor& x) {
-  if (!is_floating(x.dtype()))
-    throw DtypeError(
-        fmt::format("{}: {} of i64; this operation takes f32 and f64, cast them first", op_label(op), what));
-}
+/// L = -1/N sum_n sum_c t ln(y + 1e-7):  dL/dy = -t / (y + 1e-7) / N,  dL/dt = -ln(y + 1e-7) / N
+struct CrossEntropy {
+  static constexpr auto name = "cross_entropy";
+  static constexpr auto saves = saves_for(kIn0 | kIn1, kIn0);
+  static constexpr bool composed = false;
+  static constexpr double kOffset = 1e-7;
+  Tensor forward(const Tensor& y, const Tensor& t) const;
+  static void vjp(VjpContext<CrossEntropy>& ctx);
+  static void vjp_fused(VjpContext<CrossEntropy>& ctx);
+  static void samples(Samples& s) {
+    const Domain probability{0.1, 0.9};
+    const auto indices = SampleInput::constant(Tensor::from({2, 0, 1, 2}, i64));
+    s.add(CrossEntropy{}, {SampleInput(Shape{4, 3}, probability), SampleInput(Shape{4, 3}, probability)},
+          "soft targets");
+    s.add(CrossEntropy{}, {SampleInput(Shape{4, 3}, probability), indices}, "indices");
+    s.add(CrossEntropy{}, {SampleInput(Shape{3}, probability), SampleInput::constant(Tensor::scalar(1, i64))},
+          "one sample");
+    s.add(CrossEntropy{}, {SampleInput(Shape{3}, probability), SampleInput(Shape{3}, probability)});
+  }
+};
 
-void require_same_dtype(const char* op, const char* what, const Tensor& x, const Tensor& t) {
-  if (x.dtype() != t.dtype())
-    throw DtypeError(fmt::format("{}: {} of {} and targets of {}; cast one of them", op_label(op), what,
-                                 name_of(x.dtype()), name_of(t.dtype())));
-}
+/// L = -1/N sum_n sum_c t ln softmax(x):  dL/dx = (softmax(x) sum_c t - t) / N,  dL/dt = -ln softmax(x) / N
+struct SoftmaxWithLoss {
+  static constexpr auto name = "softmax_with_loss";
+  static constexpr auto saves = saves_for(kIn0 | kIn1 | kResidual0, kIn0);
+  static constexpr bool composed = false;
+  /// r[0] = softmax(x). It changes with x, so only the fused rule reads it.
+  Tensor forward(const Tensor& x, const Tensor& t, Residuals<1>& r) const;
+  static void vjp(VjpContext<SoftmaxWithLoss>& ctx);
+  static void vjp_fused(VjpContext<SoftmaxWithLoss>& ctx);
+  static void samples(Samples& s) {
+    const Domain probability{0.05, 0.95};
+    const auto indices = SampleInput::constant(Tensor::from({2, 0, 1, 2}, i64));
+    s.add(SoftmaxWithLoss{}, {Shape{4, 3}, SampleInput(Shape{4, 3}, probability)}, "soft targets");
+    s.add(SoftmaxWithLoss{}, {Shape{4, 3}, indices}, "indices");
+    s.add(SoftmaxWithLoss{}, {Shape{2, 2, 3}, SampleInput::constant(Tensor::from({2, 0, 1, 2}, {2, 2}, i64))},
+          "batch of two axes");
+    s.add(SoftmaxWithLoss{}, {Shape{3}, SampleInput::constant(Tensor::scalar(1, i64))}, "one sample");
+    s.add(SoftmaxWithLoss{}, {Shape{3}, SampleInput(Shape{3}, probability)});
+    s.add(SoftmaxWithLoss{},
+          {SampleInput::of(Tensor::from({{1e4, 1e4 - 1, -1e4}}, f64)),
+           SampleInput::constant(Tensor::from({1}, i64))},
+          "large logits");
+  }
+};
 
-/// Writes derivative(j) to each element j of the gradient of an input, or adds it.
-template <class T, class Op, class F>
-void write_elements(VjpContext<Op>& ctx, std::size_t input, F&& derivative) {
-  ctx.accumulate(input, [&](Tensor& destination, bool add) {
-    T* const to = TensorAccess::data_as<T>(destination);
-    parallel_ranges(destination.size(), detail::kRangeLength, [&](std::int64_t begin, std::int64_t end) {
-      dispatch_isa([&] {
-        if (add)
-          simd_for(end - begin, [&](std::int64_t j) { to[begin + j] += derivative(begin + j); });
-        else
-          simd_for(end - begin, [&](std::int64_t j) { to[begin + j] = derivative(begin + j); });
-      });
-    });
-  });
-}
-
-}  // namespace
-
-// ---- pairs ----
-
-template <class Op>
-Tensor PairLoss<Op>::forward(const Tensor& y, const Tensor& t) const {
-  const Op& op = static_cast<const Op&>(*this);
-  require_floating(Op::name, "predictions", y);
-  require_same_dtype(Op::name, "predictions", y, t);
-  if (y.shape() != t.shape())
-    throw ShapeError(
-        fmt::format("{}: predictions {} and targets {} must have the same shape (they are not broadcast)",
-                    op_label(Op::name), to_string(y.shape()), to_string(t.shape())));
-  if (Op::is_mean && y.size() == 0)
-    throw ArgumentError(fmt::format("{}: predictions {} have no elements; their mean is not defined",
-                                    op_label(Op::name), to_string(y.shape())));
-  return visit_floating(y.dtype(), [&]<class T> {
-    const T* a = TensorAccess::data_as<T>(y);
-    const T* b = TensorAccess::data_as<T>(t);
-    const double total = detail::sum_terms<T>(
-        y.size(), [&](std::int64_t i) { return op.loss(Real<T>{a[i]}, Real<T>{b[i]}).v; });
-    return Tensor::scalar(Op::is_mean ? total / static_cast<double>(y.size()) : total, y.dtype());
-  });
-}
-
-template <class Op>
-void PairLoss<Op>::vjp(VjpContext<Op>& ctx) {
-  const auto size = static_cast<double>(ctx.input_shape(0).size());
-  const Tensor g = Op::is_mean ? ctx.grad_output() / size : ctx.grad_output();
-  const auto t = [&] {
-    if constexpr (Op::saves[1] & kIn1)
-      return ctx.template input<1>();
-    else
-      return detail::NotSaved{};
-  };
-  if (ctx.needs_grad(0)) ctx.add(0, g * ctx.op().dy(ctx.template input<0>(), ctx.template input<1>()));
-  if (ctx.needs_grad(1)) ctx.add(1, g * ctx.op().dt(ctx.template input<0>(), t()));
-}
-
-template <class Op>
-void PairLoss<Op>::vjp_fused(VjpContext<Op>& ctx) {
-  visit_floating(ctx.grad_output().dtype(), [&]<class T> {
-    const std::int64_t n = ctx.input_shape(0).size();
-    const T g = *TensorAccess::data_as<T>(ctx.grad_output());
-    const Real<T> scale{Op::is_mean ? g / static_cast<T>(n) : g};
-    const Tensor y = ctx.template input<0>();
-    const T* a = TensorAccess::data_as<T>(y);
-    if (ctx.needs_grad(0)) {
-      const Tensor t = ctx.template input<1>();
-      const T* b = TensorAccess::data_as<T>(t);
-      write_elements<T>(
-          ctx, 0, [&](std::int64_t j) { return (scale * ctx.op().dy(Real<T>{a[j]}, Real<T>{b[j]})).v; });
-    }
-    if (ctx.needs_grad(1)) {
-      if constexpr (Op::saves[1] & kIn1) {
-        const Tensor t = ctx.template input<1>();
-        const T* b = TensorAccess::data_as<T>(t);
-        write_elements<T>(
-            ctx, 1, [&](std::int64_t j) { return (scale * ctx.op().dt(Real<T>{a[j]}, Real<T>{b[j]})).v; });
-      } else {
-        write_elements<T>(ctx, 1, [&](std::int64_t j) {
-          return (scale * ctx.op().dt(Real<T>{a[j]}, detail::NotSaved{})).v;
-        });
-      }
-    }
-  });
-}
-
-Tensor mse_loss(const Tensor& y, const Tensor& t) { return apply_op(MseLoss{}, y, t); }
-Tensor half_sum_squared_error(const Tensor& y, const Tensor& t) {
-  return apply_op(HalfSumSquaredError{}, y, t);
-}
-Tensor huber_loss(const Tensor& y, const Tensor& t, double delta) {
-  if (!(delta > 0 && std::isfinite(delta)))
-    throw ArgumentError(
-        fmt::format("{}: delta is {}; it must be positive and finite", op_label(HuberLoss::name), delta));
-  return apply_op(HuberLoss(delta), y, t);
-}
-Tensor binary_cross_entropy_with_logits(const Tensor& x, const Tensor& t) {
-  return apply_op(BinaryCrossEntropyWithLogits{}, x, t);
-}
-
-// ---- classes ----
+}  // namespace op
 
 namespace {
 
@@ -152,7 +93,7 @@ struct Classes {
 };
 
 Classes Classes::checked(const char* op, const char* what, const Tensor& x, const Tensor& t) {
-  require_floating(op, what, x);
+  detail::require_floating(op, x, what);
   if (x.rank() == 0)
     throw ShapeError(
         fmt::format("{}: {} are a scalar; their last axis must be the classes", op_label(op), what));
@@ -162,7 +103,7 @@ Classes Classes::checked(const char* op, const char* what, const Tensor& x, cons
     throw DtypeError(fmt::format("{}: targets {} of {} for {} {}: class indices must be i64, cast them",
                                  op_label(op), to_string(t.shape()), name_of(t.dtype()), what,
                                  to_string(x.shape())));
-  if (!classes.indices) require_same_dtype(op, what, x, t);
+  if (!classes.indices) detail::require_same_dtype(op, x, t, what, "targets");
   if (const Shape& expected = classes.indices ? of_indices : x.shape(); t.shape() != expected)
     throw ShapeError(fmt::format(
         "{}: targets {} of {} do not fit {} {}, which expect {}{}", op_label(op), to_string(t.shape()),
@@ -248,7 +189,7 @@ Tensor sum_squared_error(const Tensor& y, const Tensor& t) {
   return classes.rows == 1 ? total : total / static_cast<double>(classes.rows);
 }
 
-Tensor CrossEntropy::forward(const Tensor& y, const Tensor& t) const {
+Tensor op::CrossEntropy::forward(const Tensor& y, const Tensor& t) const {
   const Classes classes = Classes::checked(name, "probabilities", y, t);
   return visit_floating(y.dtype(), [&]<class T> {
     const T* p = TensorAccess::data_as<T>(y);
@@ -267,7 +208,7 @@ Tensor CrossEntropy::forward(const Tensor& y, const Tensor& t) const {
   });
 }
 
-void CrossEntropy::vjp(VjpContext<CrossEntropy>& ctx) {
+void op::CrossEntropy::vjp(VjpContext<CrossEntropy>& ctx) {
   const Classes classes(ctx.input_shape(0), ctx.input_dtype(1));
   const Tensor g = -row_gradient(ctx, classes);
   if (ctx.needs_grad(0))
@@ -275,7 +216,7 @@ void CrossEntropy::vjp(VjpContext<CrossEntropy>& ctx) {
   if (ctx.needs_grad(1)) ctx.add(1, g * log(ctx.input<0>() + kOffset));
 }
 
-void CrossEntropy::vjp_fused(VjpContext<CrossEntropy>& ctx) {
+void op::CrossEntropy::vjp_fused(VjpContext<CrossEntropy>& ctx) {
   const Classes classes(ctx.input_shape(0), ctx.input_dtype(1));
   visit_floating(ctx.grad_output().dtype(), [&]<class T> {
     const T scale = -*TensorAccess::data_as<T>(ctx.grad_output()) / static_cast<T>(classes.rows);
@@ -305,25 +246,44 @@ void CrossEntropy::vjp_fused(VjpContext<CrossEntropy>& ctx) {
   });
 }
 
-Tensor cross_entropy(const Tensor& y, const Tensor& t) { return apply_op(CrossEntropy{}, y, t); }
+Tensor cross_entropy(const Tensor& y, const Tensor& t) { return apply_op(op::CrossEntropy{}, y, t); }
 
-Tensor SoftmaxWithLoss::forward(const Tensor& x, const Tensor& t) const {
+Tensor op::SoftmaxWithLoss::forward(const Tensor& x, const Tensor& t, Residuals<1>& r) const {
   const Classes classes = Classes::checked(name, "logits", x, t);
+  if (r.needed()) r[0] = Tensor::empty(x.shape(), x.dtype());
   return visit_floating(x.dtype(), [&]<class T> {
     const T* scores = TensorAccess::data_as<T>(x);
+    T* const probabilities = r.needed() ? TensorAccess::data_as<T>(r[0]) : nullptr;
     const Targets<T> targets(t, classes);
     const std::int64_t n = classes.count;
+    using Scratch = std::vector<T, detail::PoolAllocator<T>>;
     const auto block = [&](std::int64_t from, std::int64_t to) {
-      std::vector<T, detail::PoolAllocator<T>> logs(static_cast<std::size_t>(detail::rows_together(n) * n));
+      const auto size = static_cast<std::size_t>(detail::rows_together(n) * n);
+      Scratch exponentials(probabilities ? 0 : size);
+      Scratch logs(targets.indices() ? 0 : size);
       double total = 0;
       detail::few_rows(to - from, n, [&](std::int64_t first, std::int64_t count) {
-        const std::int64_t row = from + first;
-        detail::log_softmax_rows(scores + row * n, count, n, logs.data());
-        if (targets.indices())
-          for (std::int64_t r = 0; r < count; ++r)
-            total += static_cast<double>(logs[static_cast<std::size_t>(r * n + targets.index(row + r))]);
-        else
-          dispatch_isa([&]() { total += weighted_sum(targets.weights(row), logs.data(), count * n); });
+        const std::int64_t begin = from + first;
+        const T* const row = scores + begin * n;
+        T* const p = probabilities ? probabilities + begin * n : exponentials.data();
+        dispatch_isa([&]() {
+          const detail::RowsOfExponentials<T> e(row, count, n, p);
+          for (std::int64_t i = 0; i < count; ++i) {
+            // ln softmax as x - largest - ln sum e^(x - largest), which keeps digits that one logarithm would lose.
+            const T log_sum = log(Real<T>{e.sum[i]}).v;
+            const auto log_softmax = [&](std::int64_t j) { return (row[i * n + j] - e.largest[i]) - log_sum; };
+            if (targets.indices())
+              total += static_cast<double>(log_softmax(targets.index(begin + i)));
+            else
+              simd_for(n, [&](std::int64_t j) { logs[static_cast<std::size_t>(i * n + j)] = log_softmax(j); });
+            if (probabilities) {
+              const T share = T{1} / e.sum[i];
+              T* const out = p + i * n;
+              simd_for(n, [&](std::int64_t j) { out[j] *= share; });
+            }
+          }
+          if (!targets.indices()) total += weighted_sum(targets.weights(begin), logs.data(), count * n);
+        });
       });
       return total;
     };
@@ -332,7 +292,7 @@ Tensor SoftmaxWithLoss::forward(const Tensor& x, const Tensor& t) const {
   });
 }
 
-void SoftmaxWithLoss::vjp(VjpContext<SoftmaxWithLoss>& ctx) {
+void op::SoftmaxWithLoss::vjp(VjpContext<SoftmaxWithLoss>& ctx) {
   const Classes classes(ctx.input_shape(0), ctx.input_dtype(1));
   const Tensor g = row_gradient(ctx, classes);
   const Tensor x = ctx.input<0>();
@@ -344,42 +304,46 @@ void SoftmaxWithLoss::vjp(VjpContext<SoftmaxWithLoss>& ctx) {
   if (ctx.needs_grad(1)) ctx.add(1, -g * log_softmax(x));
 }
 
-void SoftmaxWithLoss::vjp_fused(VjpContext<SoftmaxWithLoss>& ctx) {
+void op::SoftmaxWithLoss::vjp_fused(VjpContext<SoftmaxWithLoss>& ctx) {
   const Classes classes(ctx.input_shape(0), ctx.input_dtype(1));
   visit_floating(ctx.grad_output().dtype(), [&]<class T> {
     const T scale = *TensorAccess::data_as<T>(ctx.grad_output()) / static_cast<T>(classes.rows);
-    const Tensor x = ctx.input<0>();
-    const T* scores = TensorAccess::data_as<T>(x);
     const std::int64_t n = classes.count;
     if (ctx.needs_grad(0)) {
+      const Tensor probabilities = ctx.residual<0>();
+      const T* const p = TensorAccess::data_as<T>(probabilities);
       const Tensor t = ctx.input<1>();
       const Targets<T> targets(t, classes);
       write_blocks<T>(ctx, 0, classes, [&](std::int64_t first, std::int64_t count, T* out) {
         dispatch_isa([&]() {
-          const detail::RowsOfExponentials<T> e(scores + first * n, count, n, out);
+          const T* const from = p + first * n;
+          if (targets.indices()) {
+            simd_for(count * n, [&](std::int64_t i) { out[i] = scale * from[i]; });
+            for (std::int64_t r = 0; r < count; ++r) out[r * n + targets.index(first + r)] -= scale;
+            return;
+          }
           for (std::int64_t r = 0; r < count; ++r) {
-            T* const row = out + r * n;
-            T factor = scale / e.sum[r];
-            if (targets.indices()) {
-              simd_for(n, [&](std::int64_t c) { row[c] *= factor; });
-              row[targets.index(first + r)] -= scale;
-            } else {
-              const T* const w = targets.weights(first + r);
-              factor *= static_cast<T>(detail::sum_of(w, n));
-              simd_for(n, [&](std::int64_t c) { row[c] = row[c] * factor - scale * w[c]; });
-            }
+            const T* const w = targets.weights(first + r);
+            const T factor = scale * static_cast<T>(detail::sum_of(w, n));
+            simd_for(n, [&](std::int64_t c) { out[r * n + c] = from[r * n + c] * factor - scale * w[c]; });
           }
         });
       });
     }
-    if (ctx.needs_grad(1))
+    if (ctx.needs_grad(1)) {
+      const Tensor x = ctx.input<0>();
+      const T* const scores = TensorAccess::data_as<T>(x);
       write_blocks<T>(ctx, 1, classes, [&](std::int64_t first, std::int64_t count, T* out) {
         detail::log_softmax_rows(scores + first * n, count, n, out);
         for (std::int64_t i = 0; i < count * n; ++i) out[i] *= -scale;
       });
+    }
   });
 }
 
-Tensor softmax_with_loss(const Tensor& x, const Tensor& t) { return apply_op(SoftmaxWithLoss{}, x, t); }
+Tensor softmax_with_loss(const Tensor& x, const Tensor& t) { return apply_op(op::SoftmaxWithLoss{}, x, t); }
+
+template const OpInfo& detail::info_of<op::CrossEntropy>();
+template const OpInfo& detail::info_of<op::SoftmaxWithLoss>();
 
 }  // namespace tapegrad

@@ -1,0 +1,55 @@
+#include <tapegrad/graph/node.h>
+#include <tapegrad/graph/tape_view.h>
+
+namespace tapegrad {
+
+using detail::PackedShape;
+using detail::TensorAccess;
+
+TapeView::TapeView(const Tape& tape) : tape_(tape), nodes_(tape.size()) {
+  auto out = nodes_.rbegin();
+  for (const detail::Node* n = tape.last_; n; n = n->prev) *out++ = n;
+}
+
+std::optional<std::size_t> TapeView::find(const Tensor& tensor) const {
+  if (!tensor.defined()) return std::nullopt;
+  const detail::Tag& tag = TensorAccess::tag(tensor);
+  if (!tag.epoch || !tape_.is_live(tag.epoch)) return std::nullopt;
+  return tag.node->index;
+}
+
+// ---- a node ----
+
+std::size_t TapeView::Node::index() const noexcept { return node_->index; }
+std::string_view TapeView::Node::op() const noexcept { return node_->op->name; }
+bool TapeView::Node::is_leaf() const noexcept { return node_->leaf; }
+std::uint64_t TapeView::Node::parameter() const noexcept {
+  return node_->leaf ? node_->as_leaf().parameter : 0;
+}
+Shape TapeView::Node::shape() const { return node_->shape->shape(); }
+Dtype TapeView::Node::dtype() const { return node_->shape->dtype; }
+std::string_view TapeView::Node::scope() const noexcept {
+  return node_->scope ? node_->scope->text() : std::string_view();
+}
+std::size_t TapeView::Node::inputs() const noexcept { return node_->inputs; }
+
+TapeView::Input TapeView::Node::input(std::size_t i) const {
+  const detail::Edge& edge = node_->edges()[i];
+  Input input;
+  if (edge.node) input.node_ = edge.node->index;
+  input.shape_ = edge.shape;
+  return input;
+}
+
+void TapeView::Node::describe(AttributeVisitor& visitor) const {
+  if (node_->op->describe) node_->op->describe(node_->attributes, visitor);
+}
+
+const detail::OpTable& TapeView::Node::table() const noexcept { return *node_->op; }
+
+// ---- an input ----
+
+Shape TapeView::Input::shape() const { return static_cast<const PackedShape*>(shape_)->shape(); }
+Dtype TapeView::Input::dtype() const { return static_cast<const PackedShape*>(shape_)->dtype; }
+
+}  // namespace tapegrad

@@ -1,0 +1,76 @@
+#include <cmath>
+
+#include <tapegrad/graph/errors.h>
+#include <tapegrad/ops/define.h>
+#include <tapegrad/ops/elementwise/math_ops.h>
+
+#include <fmt/format.h>
+
+namespace tapegrad {
+
+#define TAPEGRAD_ROW(function, Op)                                                          \
+  Tensor function(const Tensor& a, const Tensor& b) { return apply_op(op::Op{}, a, b); } \
+  template const OpInfo& detail::info_of<op::Op>();
+TAPEGRAD_BINARY_OPS(TAPEGRAD_ROW)
+TAPEGRAD_COMPARISON_OPS(TAPEGRAD_ROW)
+#undef TAPEGRAD_ROW
+
+#define TAPEGRAD_ROW(Op) template const OpInfo& detail::info_of<op::Op>();
+TAPEGRAD_MIXED_OPS(TAPEGRAD_ROW)
+#undef TAPEGRAD_ROW
+
+namespace {
+// Beside integers, a number must be one: 2.5 * i64 would silently be 2 * i64.
+void require_whole(const Tensor& x, double c, const char* op) {
+  if (x.dtype() == Dtype::i64 && (std::trunc(c) != c || std::abs(c) > 9007199254740992.0))
+    throw DtypeError(
+        fmt::format("{}: the number {} is not a whole number that a tensor of i64 can take; cast the tensor "
+                    "to f32 or f64",
+                    op_label(op), c));
+}
+
+template <class Op>
+Tensor with_scalar(const Op& op, const Tensor& x) {
+  require_whole(x, op.c, Op::name);
+  return apply_op(op, x);
+}
+}  // namespace
+
+Tensor add(const Tensor& a, double b) { return with_scalar(op::AddScalar{.c = b}, a); }
+Tensor sub(double a, const Tensor& b) { return with_scalar(op::ScalarSub{.c = a}, b); }
+Tensor mul(const Tensor& a, double b) { return with_scalar(op::MulScalar{.c = b}, a); }
+Tensor div(const Tensor& a, double b) { return apply_op(op::DivScalar{.c = b}, a); }
+Tensor div(double a, const Tensor& b) { return apply_op(op::ScalarDiv{.c = a}, b); }
+Tensor pow(const Tensor& x, double y) { return apply_op(op::PowScalar{.c = y}, x); }
+Tensor maximum(const Tensor& a, double b) { return maximum(a, scalar_like(a, b)); }
+Tensor minimum(const Tensor& a, double b) { return minimum(a, scalar_like(a, b)); }
+
+Tensor clamp(const Tensor& x, double lo, double hi) {
+  if (!(lo <= hi)) throw ArgumentError(fmt::format("{}: lo {} is above hi {}", op_label("clamp"), lo, hi));
+  require_whole(x, lo, "clamp");
+  require_whole(x, hi, "clamp");
+  return apply_op(op::Clamp{.lo = lo, .hi = hi}, x);
+}
+
+Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b) {
+  const Tensor c = condition.detach();
+  // Compared before it is converted: a condition of 0.5 must not become 0 beside integers.
+  return apply_op(op::Where{}, c.defined() && c.dtype() != a.dtype() ? cast(c != 0, a.dtype()) : c, a, b);
+}
+Tensor where(const Tensor& condition, const Tensor& a, double b) {
+  return where(condition, a, scalar_like(a, b));
+}
+Tensor where(const Tensor& condition, double a, const Tensor& b) {
+  return where(condition, scalar_like(b, a), b);
+}
+
+Tensor scalar_like(const Tensor& x, double value) {
+  require_whole(x, value, "scalar");
+  return Tensor::scalar(value, x.dtype());
+}
+
+namespace detail {
+Tensor gradient_sum(const Tensor& a, const Tensor& b) { return add(a, b); }
+}  // namespace detail
+
+}  // namespace tapegrad

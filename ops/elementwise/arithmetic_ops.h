@@ -1,0 +1,272 @@
+#pragma once
+
+#include <tapegrad/ops/elementwise/math.h>
+#include <tapegrad/ops/samples.h>
+
+/// The structs of arithmetic, selection and comparison; <tapegrad/ops/op.h> explains the pattern. A new one is a
+/// struct here and a row in rows.h.
+namespace tapegrad {
+
+/// A tensor serves as a mask as it is: not zero is true.
+inline const Tensor& mask(const Tensor& condition) { return condition; }
+/// And as a number: 1 where true.
+inline const Tensor& number(const Tensor& condition) { return condition; }
+
+namespace op TAPEGRAD_API {  // the structs are part of the names of exported templates
+
+struct Add {
+  static constexpr auto name = "add";
+  static constexpr std::size_t arity = 2;
+  static constexpr auto saves = saves_for(kNone);
+  static constexpr bool integers = true;
+  static constexpr unsigned identity_grad = 0b11;
+  auto f(auto a, auto b) const { return a + b; }
+  auto vjp0(auto g, auto, auto, auto) const { return g; }
+  auto vjp1(auto g, auto, auto, auto) const { return g; }
+  static void samples(Samples& s) { s.binary(Add{}, {-2, 2}, {-2, 2}); }
+};
+
+struct Sub {
+  static constexpr auto name = "sub";
+  static constexpr std::size_t arity = 2;
+  static constexpr auto saves = saves_for(kNone);
+  static constexpr bool integers = true;
+  static constexpr unsigned identity_grad = 0b01;
+  auto f(auto a, auto b) const { return a - b; }
+  auto vjp0(auto g, auto, auto, auto) const { return g; }
+  auto vjp1(auto g, auto, auto, auto) const { return -g; }
+  static void samples(Samples& s) { s.binary(Sub{}, {-2, 2}, {-2, 2}); }
+};
+
+struct Mul {
+  static constexpr auto name = "mul";
+  static constexpr std::size_t arity = 2;
+  static constexpr auto saves = saves_for(kIn1, kIn0);
+  static constexpr bool integers = true;
+  auto f(auto a, auto b) const { return a * b; }
+  auto vjp0(auto g, auto, auto b, auto) const { return g * b; }
+  auto vjp1(auto g, auto a, auto, auto) const { return g * a; }
+  static void samples(Samples& s) { s.binary(Mul{}, {-2, 2}, {-2, 2}, {0, 1e-8, 1e8}); }
+};
+
+struct Div {
+  static constexpr auto name = "div";
+  static constexpr std::size_t arity = 2;
+  static constexpr auto saves = saves_for(kIn1, kIn1 | kOut);
+  auto f(auto a, auto b) const { return a / b; }
+  auto vjp0(auto g, auto, auto b, auto) const { return g / b; }
+  auto vjp1(auto g, auto, auto b, auto y) const { return -(g * y) / b; }
+  static void samples(Samples& s) { s.binary(Div{}, {-2, 2}, {0.5, 2}, {1e-4, 1e4}); }
+};
+
+struct Neg {
+  static constexpr auto name = "neg";
+  static constexpr std::size_t arity = 1;
+  static constexpr auto saves = saves_for(kNone);
+  static constexpr bool integers = true;
+  auto f(auto x) const { return -x; }
+  auto vjp(auto g, auto, auto) const { return -g; }
+  static void samples(Samples& s) { s.unary(Neg{}, {-2, 2}); }
+};
+
+// The same with a C++ number, which is an attribute: no tensor is made for it.
+
+struct AddScalar {
+  static constexpr auto name = "add_scalar";
+  static constexpr std::size_t arity = 1;
+  static constexpr auto saves = saves_for(kNone);
+  static constexpr bool integers = true;
+  static constexpr unsigned identity_grad = 0b1;
+  double c = 0;
+  void describe(AttributeVisitor& v) const { v("c", c); }
+  auto f(auto x) const { return x + c; }
+  auto vjp(auto g, auto, auto) const { return g; }
+  static void samples(Samples& s) { s.unary(AddScalar{.c = 1.5}, {-2, 2}); }
+};
+
+struct ScalarSub {
+  static constexpr auto name = "scalar_sub";
+  static constexpr std::size_t arity = 1;
+  static constexpr auto saves = saves_for(kNone);
+  static constexpr bool integers = true;
+  double c = 0;
+  void describe(AttributeVisitor& v) const { v("c", c); }
+  auto f(auto x) const { return c - x; }
+  auto vjp(auto g, auto, auto) const { return -g; }
+  static void samples(Samples& s) { s.unary(ScalarSub{.c = 1.5}, {-2, 2}); }
+};
+
+struct MulScalar {
+  static constexpr auto name = "mul_scalar";
+  static constexpr std::size_t arity = 1;
+  static constexpr auto saves = saves_for(kNone);
+  static constexpr bool integers = true;
+  double c = 0;
+  void describe(AttributeVisitor& v) const { v("c", c); }
+  auto f(auto x) const { return x * c; }
+  auto vjp(auto g, auto, auto) const { return g * c; }
+  static void samples(Samples& s) { s.unary(MulScalar{.c = 1.5}, {-2, 2}); }
+};
+
+struct DivScalar {
+  static constexpr auto name = "div_scalar";
+  static constexpr std::size_t arity = 1;
+  static constexpr auto saves = saves_for(kNone);
+  double c = 0;
+  void describe(AttributeVisitor& v) const { v("c", c); }
+  auto f(auto x) const { return x / c; }
+  auto vjp(auto g, auto, auto) const { return g / c; }
+  static void samples(Samples& s) { s.unary(DivScalar{.c = 1.5}, {-2, 2}); }
+};
+
+struct ScalarDiv {
+  static constexpr auto name = "scalar_div";
+  static constexpr std::size_t arity = 1;
+  static constexpr auto saves = saves_for(kIn0 | kOut);
+  double c = 0;
+  void describe(AttributeVisitor& v) const { v("c", c); }
+  auto f(auto x) const { return c / x; }
+  auto vjp(auto g, auto x, auto y) const { return -(g * y) / x; }
+  static void samples(Samples& s) { s.unary(ScalarDiv{.c = 1.5}, {0.5, 2}); }
+};
+
+struct Abs {
+  static constexpr auto name = "abs";
+  static constexpr std::size_t arity = 1;
+  static constexpr auto saves = saves_for(kIn0);
+  static constexpr bool integers = true;
+  auto f(auto x) const { return abs(x); }
+  auto vjp(auto g, auto x, auto) const { return g * sign(x); }
+  static void samples(Samples& s) {
+    s.unary(Abs{}, {-2, 2, {0}});
+    s.convention(Abs{}, {{0}}, {{0}});
+  }
+};
+
+struct Sign {
+  static constexpr auto name = "sign";
+  static constexpr std::size_t arity = 1;
+  static constexpr std::uint8_t max_order = 0;
+  static constexpr bool integers = true;
+  auto f(auto x) const { return sign(x); }
+  static void samples(Samples& s) { s.unary(Sign{}, {-2, 2, {0}}); }
+};
+
+struct Maximum {
+  static constexpr auto name = "maximum";
+  static constexpr std::size_t arity = 2;
+  static constexpr auto saves = saves_for(kIn0 | kIn1);
+  static constexpr bool integers = true;
+  auto f(auto a, auto b) const { return maximum(a, b); }
+  auto vjp0(auto g, auto a, auto b, auto) const { return where(a > b, g, where(a == b, 0.5 * g, 0)); }
+  auto vjp1(auto g, auto a, auto b, auto) const { return where(b > a, g, where(a == b, 0.5 * g, 0)); }
+  static void samples(Samples& s) {
+    s.binary(Maximum{}, {-2, 2}, {-2, 2});
+    s.convention(Maximum{}, {{1}, {1}}, {{0.5}, {0.5}});
+  }
+};
+
+struct Minimum {
+  static constexpr auto name = "minimum";
+  static constexpr std::size_t arity = 2;
+  static constexpr auto saves = saves_for(kIn0 | kIn1);
+  static constexpr bool integers = true;
+  auto f(auto a, auto b) const { return minimum(a, b); }
+  auto vjp0(auto g, auto a, auto b, auto) const { return where(a < b, g, where(a == b, 0.5 * g, 0)); }
+  auto vjp1(auto g, auto a, auto b, auto) const { return where(b < a, g, where(a == b, 0.5 * g, 0)); }
+  static void samples(Samples& s) {
+    s.binary(Minimum{}, {-2, 2}, {-2, 2});
+    s.convention(Minimum{}, {{1}, {1}}, {{0.5}, {0.5}});
+  }
+};
+
+struct Clamp {
+  static constexpr auto name = "clamp";
+  static constexpr std::size_t arity = 1;
+  static constexpr auto saves = saves_for(kIn0);
+  static constexpr bool integers = true;
+  double lo = 0;
+  double hi = 0;
+  void describe(AttributeVisitor& v) const { v("lo", lo), v("hi", hi); }
+  auto f(auto x) const { return minimum(maximum(x, lo), hi); }
+  auto vjp(auto g, auto x, auto) const { return where(x < lo, 0, where(x > hi, 0, g)); }
+  static void samples(Samples& s) {
+    s.unary(Clamp{.lo = -1, .hi = 0.5}, {-2, 2, {-1, 0.5}});
+    s.convention(Clamp{.lo = -1, .hi = 0.5}, {{-1, 0.5}}, {{1, 1}});
+  }
+};
+
+// ---- selection and comparison ----
+
+struct Where {
+  static constexpr auto name = "where";
+  static constexpr std::size_t arity = 3;
+  static constexpr auto saves = saves_for(kNone, kIn0, kIn0);
+  static constexpr bool integers = true;
+  auto f(auto c, auto a, auto b) const { return where(mask(c), a, b); }
+  auto vjp0(auto g, auto, auto, auto, auto) const { return 0 * g; }  // a condition has no slope
+  auto vjp1(auto g, auto c, auto, auto, auto) const { return where(mask(c), g, 0); }
+  auto vjp2(auto g, auto c, auto, auto, auto) const { return where(mask(c), 0, g); }
+  static constexpr unsigned nondifferentiable_inputs = 0b001;
+  static void samples(Samples& s) {
+    s.elementwise(Where{}, {{.only = {0, 1}}, {-2, 2}, {-2, 2}});
+    s.add(Where{}, {SampleInput({2, 3}, {-1, 1, {0}}), Shape{3}, Shape{2, 3}});
+  }
+};
+
+struct Equal {
+  static constexpr auto name = "equal";
+  static constexpr std::size_t arity = 2;
+  static constexpr std::uint8_t max_order = 0;
+  static constexpr bool integers = true;
+  auto f(auto a, auto b) const { return a == b; }
+  static void samples(Samples& s) { s.binary(Equal{}, {-2, 2}, {-2, 2}); }
+};
+
+struct NotEqual {
+  static constexpr auto name = "not_equal";
+  static constexpr std::size_t arity = 2;
+  static constexpr std::uint8_t max_order = 0;
+  static constexpr bool integers = true;
+  auto f(auto a, auto b) const { return a != b; }
+  static void samples(Samples& s) { s.binary(NotEqual{}, {-2, 2}, {-2, 2}); }
+};
+
+struct Less {
+  static constexpr auto name = "less";
+  static constexpr std::size_t arity = 2;
+  static constexpr std::uint8_t max_order = 0;
+  static constexpr bool integers = true;
+  auto f(auto a, auto b) const { return a < b; }
+  static void samples(Samples& s) { s.binary(Less{}, {-2, 2}, {-2, 2}); }
+};
+
+struct LessEqual {
+  static constexpr auto name = "less_equal";
+  static constexpr std::size_t arity = 2;
+  static constexpr std::uint8_t max_order = 0;
+  static constexpr bool integers = true;
+  auto f(auto a, auto b) const { return a <= b; }
+  static void samples(Samples& s) { s.binary(LessEqual{}, {-2, 2}, {-2, 2}); }
+};
+
+struct Greater {
+  static constexpr auto name = "greater";
+  static constexpr std::size_t arity = 2;
+  static constexpr std::uint8_t max_order = 0;
+  static constexpr bool integers = true;
+  auto f(auto a, auto b) const { return a > b; }
+  static void samples(Samples& s) { s.binary(Greater{}, {-2, 2}, {-2, 2}); }
+};
+
+struct GreaterEqual {
+  static constexpr auto name = "greater_equal";
+  static constexpr std::size_t arity = 2;
+  static constexpr std::uint8_t max_order = 0;
+  static constexpr bool integers = true;
+  auto f(auto a, auto b) const { return a >= b; }
+  static void samples(Samples& s) { s.binary(GreaterEqual{}, {-2, 2}, {-2, 2}); }
+};
+
+}  // namespace TAPEGRAD_API
+}  // namespace tapegrad

@@ -1,0 +1,52 @@
+#include <cmath>
+#include <type_traits>
+
+#include <tapegrad/ops/check.h>
+#include <tapegrad/ops/define.h>
+#include <tapegrad/ops/elementwise/math.h>
+#include <tapegrad/ops/samples.h>
+
+#include <fmt/format.h>
+
+namespace tapegrad {
+
+namespace op {
+struct Cast {
+  static constexpr auto name = "cast";
+  static constexpr auto saves = saves_for(kNone);
+  static constexpr bool composed = false;
+  Dtype to = f32;
+  Tensor forward(const Tensor& x) const;
+  static void vjp(VjpContext<Cast>& ctx) { ctx.add(0, cast(ctx.grad_output(), ctx.input_dtype(0))); }
+  void describe(AttributeVisitor& v) const { v("to", to); }
+  static void samples(Samples& s) { s.add(Cast{.to = f64}, {Shape{2, 3}}); }
+};
+}  // namespace op
+
+Tensor op::Cast::forward(const Tensor& x) const {
+  if (x.dtype() == to) return x;
+  Tensor y = Tensor::empty(x.shape(), to);
+  visit_dtype(x.dtype(), [&]<class From> {
+    const From* from = detail::TensorAccess::data_as<From>(x);
+    visit_dtype(to, [&]<class To> {
+      To* out = detail::TensorAccess::data_as<To>(y);
+      for (std::int64_t i = 0; i < x.size(); ++i) {
+        if constexpr (std::is_same_v<To, std::int64_t> && !std::is_same_v<From, To>) {
+          if (!(std::abs(static_cast<double>(from[i])) < 9223372036854775808.0))
+            throw ArgumentError(
+                fmt::format("{}: {} at flat index {} does not fit i64", op_label(name), from[i], i));
+        }
+        out[i] = static_cast<To>(from[i]);
+      }
+    });
+  });
+  return y;
+}
+
+Tensor cast(const Tensor& x, Dtype to) {
+  return x.defined() && x.dtype() == to ? x : apply_op(op::Cast{.to = to}, x);
+}
+
+template const OpInfo& detail::info_of<op::Cast>();
+
+}  // namespace tapegrad

@@ -1,0 +1,16 @@
+#pragma once
+
+#include <tapegrad/graph/export.h>
+#include <tapegrad/graph/random.h>
+#include <tapegrad/graph/tensor.h>
+
+namespace tapegrad {
+
+/// y = x * m / (1 - ratio), where each element of m is 0 with probability `ratio` and 1 otherwise, drawn from the
+/// generator: one word for each element. Srivastava et al.: Dropout, JMLR 15, 2014, in the inverted form, which
+/// keeps the mean. Differentiable to any order; the gradient goes through the same mask.
+///
+/// Takes f32 or f64 (DtypeError). Throws ArgumentError for a ratio outside [0, 1).
+TAPEGRAD_API Tensor dropout(const Tensor& x, double ratio, Generator& generator);
+
+}  // namespace tapegrad

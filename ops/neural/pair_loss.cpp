@@ -1,0 +1,188 @@
+#include <cmath>
+
+#include <tapegrad/graph/errors.h>
+#include <tapegrad/ops/check.h>
+#include <tapegrad/ops/define.h>
+#include <tapegrad/ops/loops/rows.h>
+#include <tapegrad/ops/neural/loss.h>
+#include <tapegrad/ops/neural/write_gradient.h>
+#include <tapegrad/ops/elementwise/math.h>
+#include <tapegrad/ops/samples.h>
+
+#include <fmt/format.h>
+
+namespace tapegrad {
+
+using detail::Real;
+using detail::TensorAccess;
+using detail::write_elements;
+
+namespace op {
+
+/// A loss that is a sum or a mean over pairs of elements, given by formulas over a generic number: loss(y,
+/// t), and its derivatives dy(y, t) and dt(y, t). Instantiated for plain numbers they are the loops, for
+/// tensors the rule.
+template <class Op>
+struct PairLoss {
+  static constexpr auto saves = saves_for(kIn0 | kIn1);
+  static constexpr bool composed = false;
+  static constexpr bool is_mean = true;
+  Tensor forward(const Tensor& y, const Tensor& t) const;
+  static void vjp(VjpContext<Op>& ctx);
+  static void vjp_fused(VjpContext<Op>& ctx);
+};
+
+struct MseLoss : PairLoss<MseLoss> {
+  static constexpr auto name = "mse_loss";
+  auto loss(auto y, auto t) const { return (y - t) * (y - t); }
+  auto dy(auto y, auto t) const { return 2 * (y - t); }
+  auto dt(auto y, auto t) const { return 2 * (t - y); }
+  static void samples(Samples& s) {
+    s.add(MseLoss{}, {Shape{}, Shape{}});
+    s.add(MseLoss{}, {Shape{4, 3}, Shape{4, 3}});
+    s.add(MseLoss{}, {Shape{2, 35}, Shape{2, 35}});
+    s.add(MseLoss{}, {Shape{263, 131}, Shape{263, 131}}, "for several threads");
+  }
+};
+
+struct HalfSumSquaredError : PairLoss<HalfSumSquaredError> {
+  static constexpr auto name = "half_sum_squared_error";
+  static constexpr bool is_mean = false;
+  auto loss(auto y, auto t) const { return 0.5 * (y - t) * (y - t); }
+  auto dy(auto y, auto t) const { return y - t; }
+  auto dt(auto y, auto t) const { return t - y; }
+  static void samples(Samples& s) {
+    s.add(HalfSumSquaredError{}, {Shape{}, Shape{}});
+    s.add(HalfSumSquaredError{}, {Shape{4, 3}, Shape{4, 3}});
+    s.add(HalfSumSquaredError{}, {Shape{2, 35}, Shape{2, 35}});
+  }
+};
+
+struct HuberLoss : PairLoss<HuberLoss> {
+  static constexpr auto name = "huber_loss";
+  double delta = 1;
+  explicit constexpr HuberLoss(double d = 1) : delta(d) {}
+  void describe(AttributeVisitor& v) const { v("delta", delta); }
+  auto loss(auto y, auto t) const {
+    auto d = abs(y - t);
+    return where(d <= delta, 0.5 * d * d, delta * (d - 0.5 * delta));
+  }
+  auto dy(auto y, auto t) const { return minimum(maximum(y - t, -delta), delta); }
+  auto dt(auto y, auto t) const { return minimum(maximum(t - y, -delta), delta); }
+  static void samples(Samples& s) {
+    // No difference of two elements comes near +-delta, where the second derivative jumps.
+    s.add(HuberLoss(0.5), {SampleInput(Shape{4, 3}, {0.2, 1}), SampleInput(Shape{4, 3}, {-2, -0.8})},
+          "beyond delta");
+    s.add(HuberLoss(0.5), {SampleInput(Shape{4, 3}, {-2, -0.8}), SampleInput(Shape{4, 3}, {0.2, 1})},
+          "beyond -delta");
+    s.add(HuberLoss(4.5), {Shape{4, 3}, Shape{4, 3}}, "within delta");
+    s.add(
+        HuberLoss(1),
+        {SampleInput::of(Tensor::from({-3, -0.5, 0, 0.7, 2}, f64)), SampleInput::of(Tensor::zeros({5}, f64))},
+        "both");
+  }
+};
+
+struct BinaryCrossEntropyWithLogits : PairLoss<BinaryCrossEntropyWithLogits> {
+  static constexpr auto name = "binary_cross_entropy_with_logits";
+  static constexpr auto saves = saves_for(kIn0 | kIn1, kIn0);
+  auto loss(auto x, auto t) const { return maximum(x, 0) - x * t + log1p(exp(-abs(x))); }
+  auto dy(auto x, auto t) const { return 1 / (1 + exp(-x)) - t; }
+  auto dt(auto x, auto) const { return -x; }
+  static void samples(Samples& s) {
+    const Domain probability{0.05, 0.95};
+    s.add(BinaryCrossEntropyWithLogits{}, {Shape{}, SampleInput(Shape{}, probability)});
+    s.add(BinaryCrossEntropyWithLogits{}, {Shape{4, 3}, SampleInput(Shape{4, 3}, probability)});
+    s.add(BinaryCrossEntropyWithLogits{},
+          {SampleInput::of(Tensor::from({-40, -1, 0, 1, 40}, f64)),
+           SampleInput::of(Tensor::from({0, 1, 0.5, 0, 1}, f64))},
+          "large logits");
+  }
+};
+
+}  // namespace op
+
+template <class Op>
+Tensor op::PairLoss<Op>::forward(const Tensor& y, const Tensor& t) const {
+  const Op& op = static_cast<const Op&>(*this);
+  detail::require_floating(Op::name, y, "predictions");
+  detail::require_same_dtype(Op::name, y, t, "predictions", "targets");
+  if (y.shape() != t.shape())
+    throw ShapeError(
+        fmt::format("{}: predictions {} and targets {} must have the same shape (they are not broadcast)",
+                    op_label(Op::name), to_string(y.shape()), to_string(t.shape())));
+  if (Op::is_mean && y.size() == 0)
+    throw ArgumentError(fmt::format("{}: predictions {} have no elements; their mean is not defined",
+                                    op_label(Op::name), to_string(y.shape())));
+  return visit_floating(y.dtype(), [&]<class T> {
+    const T* a = TensorAccess::data_as<T>(y);
+    const T* b = TensorAccess::data_as<T>(t);
+    const double total = detail::sum_terms<T>(
+        y.size(), [&](std::int64_t i) { return op.loss(Real<T>{a[i]}, Real<T>{b[i]}).v; });
+    return Tensor::scalar(Op::is_mean ? total / static_cast<double>(y.size()) : total, y.dtype());
+  });
+}
+
+template <class Op>
+void op::PairLoss<Op>::vjp(VjpContext<Op>& ctx) {
+  const auto size = static_cast<double>(ctx.input_shape(0).size());
+  const Tensor g = Op::is_mean ? ctx.grad_output() / size : ctx.grad_output();
+  const auto t = [&] {
+    if constexpr (Op::saves[1] & kIn1)
+      return ctx.template input<1>();
+    else
+      return detail::NotSaved{};
+  };
+  if (ctx.needs_grad(0)) ctx.add(0, g * ctx.op().dy(ctx.template input<0>(), ctx.template input<1>()));
+  if (ctx.needs_grad(1)) ctx.add(1, g * ctx.op().dt(ctx.template input<0>(), t()));
+}
+
+template <class Op>
+void op::PairLoss<Op>::vjp_fused(VjpContext<Op>& ctx) {
+  visit_floating(ctx.grad_output().dtype(), [&]<class T> {
+    const std::int64_t n = ctx.input_shape(0).size();
+    const T g = *TensorAccess::data_as<T>(ctx.grad_output());
+    const Real<T> scale{Op::is_mean ? g / static_cast<T>(n) : g};
+    const Tensor y = ctx.template input<0>();
+    const T* a = TensorAccess::data_as<T>(y);
+    if (ctx.needs_grad(0)) {
+      const Tensor t = ctx.template input<1>();
+      const T* b = TensorAccess::data_as<T>(t);
+      write_elements<T>(
+          ctx, 0, [&](std::int64_t j) { return (scale * ctx.op().dy(Real<T>{a[j]}, Real<T>{b[j]})).v; });
+    }
+    if (ctx.needs_grad(1)) {
+      if constexpr (Op::saves[1] & kIn1) {
+        const Tensor t = ctx.template input<1>();
+        const T* b = TensorAccess::data_as<T>(t);
+        write_elements<T>(
+            ctx, 1, [&](std::int64_t j) { return (scale * ctx.op().dt(Real<T>{a[j]}, Real<T>{b[j]})).v; });
+      } else {
+        write_elements<T>(ctx, 1, [&](std::int64_t j) {
+          return (scale * ctx.op().dt(Real<T>{a[j]}, detail::NotSaved{})).v;
+        });
+      }
+    }
+  });
+}
+
+Tensor mse_loss(const Tensor& y, const Tensor& t) { return apply_op(op::MseLoss{}, y, t); }
+Tensor half_sum_squared_error(const Tensor& y, const Tensor& t) {
+  return apply_op(op::HalfSumSquaredError{}, y, t);
+}
+Tensor huber_loss(const Tensor& y, const Tensor& t, double delta) {
+  if (!(delta > 0 && std::isfinite(delta)))
+    throw ArgumentError(
+        fmt::format("{}: delta is {}; it must be positive and finite", op_label(op::HuberLoss::name), delta));
+  return apply_op(op::HuberLoss(delta), y, t);
+}
+Tensor binary_cross_entropy_with_logits(const Tensor& x, const Tensor& t) {
+  return apply_op(op::BinaryCrossEntropyWithLogits{}, x, t);
+}
+
+template const OpInfo& detail::info_of<op::MseLoss>();
+template const OpInfo& detail::info_of<op::HalfSumSquaredError>();
+template const OpInfo& detail::info_of<op::HuberLoss>();
+template const OpInfo& detail::info_of<op::BinaryCrossEntropyWithLogits>();
+
+}  // namespace tapegrad

@@ -1,0 +1,182 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include <tapegrad/ops/check.h>
+#include <tapegrad/ops/define.h>
+#include <tapegrad/ops/elementwise/math.h>
+#include <tapegrad/ops/loops/reduce.h>
+#include <tapegrad/ops/samples.h>
+#include <tapegrad/ops/tensor/reduce.h>
+#include <tapegrad/ops/tensor/shape.h>
+
+#include <fmt/format.h>
+
+/// What the reductions share: their attributes, shapes, loops, gradients and samples.
+namespace tapegrad {
+
+namespace op {
+
+/// The attributes of a reduction.
+struct Reduction {
+  AxisMask axes = 0;
+  bool keepdims = false;
+  void describe(AttributeVisitor& v) const {
+    std::array<std::int64_t, Shape::kMaxRank> list{};
+    std::size_t count = 0;
+    for (std::size_t i = 0; i < Shape::kMaxRank; ++i)
+      if (axes >> i & 1u) list[count++] = static_cast<std::int64_t>(i);
+    v("axes", std::span<const std::int64_t>(list.data(), count)), v("keepdims", keepdims);
+  }
+};
+
+/// Every kind of axes a reduction may meet, over sizes beyond a block of its loops.
+template <class Op>
+void reduction_samples(Samples& s, Op op, SampleInput (*input)(const Shape&)) {
+  const auto add = [&](AxisMask axes, bool keepdims, const Shape& shape) {
+    op.axes = axes;
+    op.keepdims = keepdims;
+    s.add(op, {input(shape)});
+  };
+  add(0b1, false, {7});          // everything
+  add(0b1, true, {1031});        // more than a block
+  add(0b11, false, {3, 5});      // everything, of two axes
+  add(0b10, false, {3, 5});      // a run
+  add(0b01, true, {5, 3});       // narrow rows
+  add(0b01, false, {300, 2});    // the same, many
+  add(0b01, false, {67, 35});    // rows
+  add(0b010, false, {2, 5, 3});  // the middle
+  add(0b101, true, {3, 4, 5});   // all but the middle
+  add(0b1010, false, {2, 3, 2, 3});
+  add(0b10, false, {131, 263});  // for several threads
+  add(0b01, false, {263, 131});
+  add(0b11, false, {131, 263});
+}
+
+}  // namespace op
+
+namespace reduction {
+
+using op::Reduction;
+
+inline bool has_axis(AxisMask axes, std::size_t i) { return axes >> i & 1u; }
+
+inline Shape reduced_shape(const Shape& shape, AxisMask axes, bool keepdims) {
+  std::array<std::int64_t, Shape::kMaxRank> dims{};
+  std::size_t rank = 0;
+  for (std::size_t i = 0; i < shape.rank(); ++i)
+    if (!has_axis(axes, i))
+      dims[rank++] = shape[i];
+    else if (keepdims)
+      dims[rank++] = 1;
+  return Shape(std::span<const std::int64_t>(dims.data(), rank));
+}
+
+/// How many elements one output is made of.
+inline std::int64_t reduced_count(const Shape& shape, AxisMask axes) {
+  std::int64_t count = 1;
+  for (std::size_t i = 0; i < shape.rank(); ++i)
+    if (has_axis(axes, i)) count *= shape[i];
+  return count;
+}
+
+/// How the elements of x lie along the reduction's outputs. x must not be empty.
+inline detail::BroadcastLayout layout_of(const Shape& shape, AxisMask axes) {
+  return detail::BroadcastLayout(reduced_shape(shape, axes, true), shape);
+}
+
+inline void require_elements(const Tensor& x, AxisMask axes, const char* op) {
+  if (reduced_count(x.shape(), axes) == 0)
+    throw ArgumentError(fmt::format(
+        "{}: an input of shape {} has no elements along the axes to reduce; the result is not defined",
+        op_label(op), to_string(x.shape())));
+}
+
+template <template <class> class Fold, class T>
+void fold_into(Tensor& y, const Tensor& x, AxisMask axes, const Tensor* parameter = nullptr) {
+  T* out = detail::TensorAccess::data_as<T>(y);
+  if (x.size() == 0) {
+    std::fill_n(out, y.size(), Fold<T>::kIdentity);
+    return;
+  }
+  detail::reduce<Fold>(layout_of(x.shape(), axes), detail::TensorAccess::data_as<T>(x),
+                       parameter ? detail::TensorAccess::data_as<T>(*parameter) : nullptr, out);
+}
+
+template <template <class> class Fold>
+Tensor fold(const Tensor& x, const Reduction& r) {
+  Tensor y = Tensor::empty(reduced_shape(x.shape(), r.axes, r.keepdims), x.dtype());
+  visit_dtype(x.dtype(), [&]<class T> { fold_into<Fold, T>(y, x, r.axes); });
+  return y;
+}
+
+template <template <class> class Fold>
+Tensor fold_floating(const Tensor& x, const Reduction& r, const Tensor* parameter = nullptr) {
+  Tensor y = Tensor::empty(reduced_shape(x.shape(), r.axes, r.keepdims), x.dtype());
+  visit_floating(x.dtype(), [&]<class T> { fold_into<Fold, T>(y, x, r.axes, parameter); });
+  return y;
+}
+
+/// y[i] = f(y[i], i) in place, on a tensor that nobody else has seen.
+template <class F>
+Tensor changed(Tensor y, F&& f) {
+  visit_floating(y.dtype(), [&]<class T> {
+    T* v = detail::TensorAccess::data_as<T>(y);
+    for (std::int64_t i = 0; i < y.size(); ++i) v[i] = f(v[i], i);
+  });
+  return y;
+}
+
+inline Tensor mean_of(const Tensor& x, const Reduction& r) {
+  const std::int64_t n = reduced_count(x.shape(), r.axes);
+  return changed(fold_floating<detail::SumFold>(x, r),
+                 [&]<class T>(T v, std::int64_t) { return v / static_cast<T>(n); });
+}
+
+/// A tensor of the output's shape with the reduced axes back, so that it broadcasts against x.
+template <class Op>
+Tensor beside_input(const VjpContext<Op>& ctx, const Tensor& t) {
+  return ctx.op().keepdims ? t : reshape(t, reduced_shape(ctx.input_shape(0), ctx.op().axes, true));
+}
+
+/// Writes the gradient of x: f(element, its output's place) of the given tensors' elements, first-order only.
+template <class Op, class F>
+void broadcast_grad(VjpContext<Op>& ctx, F&& f) {
+  const Shape shape = ctx.input_shape(0);
+  if (shape.size() == 0) return ctx.add(0, Tensor::zeros(shape, ctx.input_dtype(0)));
+  ctx.accumulate(0, [&](Tensor& gx, bool add) {
+    visit_floating(gx.dtype(), [&]<class T> {
+      detail::broadcast_grad(layout_of(shape, ctx.op().axes), shape.size(), detail::TensorAccess::data_as<T>(gx), add,
+                             f.template operator()<T>());
+    });
+  });
+}
+
+/// The elements of a tensor for a loop that runs over `T`.
+template <class T>
+const T* elements(const Tensor& t) {
+  return detail::TensorAccess::data_as<T>(t);
+}
+
+/// g, the same for each element: of sum, and of mean where it is divided already.
+template <class Op>
+void broadcast_same(VjpContext<Op>& ctx, const Tensor& g) {
+  broadcast_grad(
+      ctx, [&]<class T> { return [g = elements<T>(g)](std::int64_t, std::int64_t o) { return g[o]; }; });
+}
+
+/// What a user calls: the op along these axes.
+template <class Op, class... More>
+Tensor apply_along(const Tensor& x, const Axes& axes, KeepDims keep, More... more) {
+  return apply_op(Op{{detail::axes_of(x, axes, Op::name), keep == KeepDims::yes}, more...}, x);
+}
+
+/// The sum and the mean over a mask of axes, as operations, the axes kept.
+Tensor sum_over(const Tensor& x, AxisMask axes);
+Tensor mean_over(const Tensor& x, AxisMask axes);
+
+}  // namespace reduction
+}  // namespace tapegrad

@@ -1,9 +1,9 @@
 #include <algorithm>
 
 #include <tapegrad/graph/errors.h>
-#include <tapegrad/graph/tape.h>
 #include <tapegrad/graph/rule_context.h>
 #include <tapegrad/graph/rule_probe.h>
+#include <tapegrad/graph/tape.h>
 
 #include <fmt/format.h>
 

@@ -97,7 +97,7 @@ struct Node {
   std::uint32_t index;    ///< position on the tape
   std::uint32_t version;  ///< of its value's storage, when it was recorded
   std::uint32_t inputs;
-  std::uint8_t order;  ///< how many more derivatives this node admits
+  std::uint8_t order;   ///< how many more derivatives this node admits
   bool leaf : 1;        ///< a parameter or a watched tensor; its attributes are a Leaf
   bool needs_grad : 1;  ///< leads to a tensor whose gradient is asked
   bool target : 1;      ///< its gradient is itself asked
@@ -116,7 +116,8 @@ struct Node {
   const PackedShape& saved_shape(unsigned bit) {
     if (bit < kOutputBit) return *edges()[bit].shape;
     if (bit == kOutputBit) return *shape;
-    return *residual_shapes()[count(below(static_cast<SaveMask>(saved_mask >> kResidualBit), bit - kResidualBit))];
+    return *residual_shapes()[count(
+        below(static_cast<SaveMask>(saved_mask >> kResidualBit), bit - kResidualBit))];
   }
   const Leaf& as_leaf() const { return *static_cast<const Leaf*>(attributes); }
 

@@ -48,7 +48,7 @@ Node* Tape::append(const detail::OpTable& op, std::size_t inputs, std::size_t sa
   // A gradient belongs to the module of what it differentiates.
   const detail::ScopePath* scope = rule_ ? rule_->scope : thread_->scope ? path_of(thread_->scope) : nullptr;
   void* memory = arena_.allocate(sizeof(Node) + inputs * sizeof(Edge) + saved * sizeof(Saved) +
-                                  residuals * sizeof(PackedShape*));
+                                 residuals * sizeof(PackedShape*));
   Node* n = new (memory) Node{};
   n->op = &op;
   n->scope = scope;

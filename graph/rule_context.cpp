@@ -1,6 +1,6 @@
 #include <tapegrad/graph/errors.h>
-#include <tapegrad/graph/values.h>
 #include <tapegrad/graph/rule_context.h>
+#include <tapegrad/graph/values.h>
 
 #include <fmt/format.h>
 

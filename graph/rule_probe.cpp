@@ -36,8 +36,9 @@ std::vector<unsigned> RuleProbe::saved_bits() const {
 RuleProbe::Replacement::Replacement(RuleProbe& probe, unsigned bit, Tensor value)
     : place_(probe.context_.node_.saved_at(bit)), before_(place_) {
   if (!probe.has_saved(bit) || !probe.context_.node_.saved_shape(bit).describes(value))
-    throw ArgumentError(fmt::format("{}: a tensor of another shape or dtype cannot stand in for what it has saved",
-                                    label_of(probe.context_.node_)));
+    throw ArgumentError(
+        fmt::format("{}: a tensor of another shape or dtype cannot stand in for what it has saved",
+                    label_of(probe.context_.node_)));
   place_.data = TensorAccess::data(value);
   place_.storage = TensorAccess::disown(value);
   place_.version = place_.storage->version.load(std::memory_order_relaxed);
@@ -96,7 +97,8 @@ std::vector<Tensor> RuleProbe::run_apart() {
     if (needs_grad(i)) aside.take(i, *context_.node_.edges()[i].node);
   run();
   for (const SetAside::Gradient& g : aside.all())
-    if (g.node->has_gradient()) parts[g.input] = g.node->take_gradient(context_.tag_of(g.node->gradient_node));
+    if (g.node->has_gradient())
+      parts[g.input] = g.node->take_gradient(context_.tag_of(g.node->gradient_node));
   return parts;
 }
 

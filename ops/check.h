@@ -15,16 +15,17 @@ namespace tapegrad::detail {
 /// Throws DtypeError for an input of integers; `what`: as in "predictions".
 inline void require_floating(std::string_view op, const Tensor& x, std::string_view what = "an input") {
   if (!is_floating(x.dtype()))
-    throw DtypeError(fmt::format("{}: {} of {}; this operation takes f32 and f64, cast it first", op_label(op), what,
-                                 name_of(x.dtype())));
+    throw DtypeError(fmt::format("{}: {} of {}; this operation takes f32 and f64, cast it first",
+                                 op_label(op), what, name_of(x.dtype())));
 }
 
 /// Throws DtypeError where a and b differ in it; `a_what`, `b_what`: as in "weight", "bias".
 inline void require_same_dtype(std::string_view op, const Tensor& a, const Tensor& b, std::string_view a_what,
                                std::string_view b_what) {
   if (a.dtype() != b.dtype())
-    throw DtypeError(fmt::format("{}: {} of {} and {} of {}; cast one of them (tensors are not converted silently)",
-                                 op_label(op), a_what, name_of(a.dtype()), b_what, name_of(b.dtype())));
+    throw DtypeError(
+        fmt::format("{}: {} of {} and {} of {}; cast one of them (tensors are not converted silently)",
+                    op_label(op), a_what, name_of(a.dtype()), b_what, name_of(b.dtype())));
 }
 
 /// Throws DtypeError where indices are no integers.

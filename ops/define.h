@@ -5,8 +5,8 @@
 #include <span>
 #include <utility>
 
-#include <tapegrad/ops/loops/elementwise.h>
 #include <tapegrad/graph/rule_probe.h>
+#include <tapegrad/ops/loops/elementwise.h>
 #include <tapegrad/ops/op.h>
 #include <tapegrad/ops/op_info.h>
 
@@ -40,17 +40,23 @@ struct ForwardSignature {
 
 template <class Op, std::size_t Residual, std::size_t... I>
 constexpr bool takes_tensors(std::index_sequence<I...>) {
-  if constexpr (Residual == 0)
-    return requires(const Op& op, const Tensor& t) { op.forward(((void)I, t)...); };
+  if constexpr (Residual == 0) return requires(const Op& op, const Tensor& t) {
+      op.forward(((void)I, t)...);
+    };
   else
-    return requires(const Op& op, const Tensor& t, Residuals<Residual>& r) { op.forward(((void)I, t)..., r); };
+    return requires(const Op& op, const Tensor& t, Residuals<Residual>& r) {
+      op.forward(((void)I, t)..., r);
+    };
 }
 template <class Op, std::size_t Residual>
 constexpr bool takes_span() {
-  if constexpr (Residual == 0)
-    return requires(const Op& op, std::span<const Tensor* const> s) { op.forward(s); };
+  if constexpr (Residual == 0) return requires(const Op& op, std::span<const Tensor* const> s) {
+      op.forward(s);
+    };
   else
-    return requires(const Op& op, std::span<const Tensor* const> s, Residuals<Residual>& r) { op.forward(s, r); };
+    return requires(const Op& op, std::span<const Tensor* const> s, Residuals<Residual>& r) {
+      op.forward(s, r);
+    };
 }
 
 template <class Op>
@@ -59,7 +65,8 @@ constexpr ForwardSignature forward_signature() {
   const auto with_residuals = [&]<std::size_t R>(std::integral_constant<std::size_t, R>) {
     if constexpr (takes_span<Op, R>()) found = {0, R, true};
     [&]<std::size_t... N>(std::index_sequence<N...>) {
-      ((takes_tensors<Op, R>(std::make_index_sequence<N + 1>{}) ? void(found = {N + 1, R, true}) : void()), ...);
+      ((takes_tensors<Op, R>(std::make_index_sequence<N + 1>{}) ? void(found = {N + 1, R, true}) : void()),
+       ...);
     }
     (std::make_index_sequence<kOutputBit>{});
   };
@@ -97,7 +104,8 @@ Tensor run_forward(const void* attributes, const Tensor* const* in, [[maybe_unus
     return elementwise_forward<Op::arity>(kElementwise<Op>, &op, in);
   } else {
     constexpr ForwardSignature kSignature = forward_signature<Op>();
-    static_assert(kSignature.found, "forward takes tensors or a span of them, then the residuals; it is const");
+    static_assert(kSignature.found,
+                  "forward takes tensors or a span of them, then the residuals; it is const");
     const auto run = [&](auto&... r) {
       if constexpr (kSignature.tensors == 0)
         return op.forward(std::span<const Tensor* const>(in, count), r...);

@@ -9,8 +9,8 @@
 #include <tapegrad/graph/attributes.h>
 #include <tapegrad/graph/export.h>
 #include <tapegrad/graph/op_table.h>
-#include <tapegrad/graph/tape.h>
 #include <tapegrad/graph/rule_context.h>
+#include <tapegrad/graph/tape.h>
 
 /// The pattern of an operation. Everything about one stands in one struct:
 ///

@@ -8,19 +8,10 @@
 
 namespace tapegrad::nn {
 
-template class Activation<relu>;
-template class Activation<sigmoid>;
-template class Activation<tanh>;
-template class Activation<softplus>;
-template class Activation<gelu>;
-template class Activation<silu>;
-template class Activation<identity>;
-
-Tensor LeakyRelu::forward(const Tensor& x) { return leaky_relu(x, slope_); }
-std::unique_ptr<ModuleBase> LeakyRelu::new_like() const { return std::make_unique<LeakyRelu>(slope_); }
-
-Tensor Elu::forward(const Tensor& x) { return elu(x, alpha_); }
-std::unique_ptr<ModuleBase> Elu::new_like() const { return std::make_unique<Elu>(alpha_); }
+#define TAPEGRAD_ROW(function, ...) template class Activation<function>;
+TAPEGRAD_ACTIVATIONS(TAPEGRAD_ROW)
+TAPEGRAD_ROW(identity)
+#undef TAPEGRAD_ROW
 
 namespace {
 
@@ -32,13 +23,16 @@ std::unique_ptr<Module> make() {
 struct Row {
   std::string_view name;
   std::unique_ptr<Module> (*make)();
-  bool rectifies;
+  Init (*init)();
 };
-constexpr Row kActivations[] = {{"relu", make<Relu>, true},         {"leaky-relu", make<LeakyRelu>, true},
-                                {"elu", make<Elu>, true},           {"gelu", make<Gelu>, true},
-                                {"silu", make<Silu>, true},         {"softplus", make<Softplus>, true},
-                                {"sigmoid", make<Sigmoid>, false},  {"tanh", make<Tanh>, false},
-                                {"identity", make<Identity>, false}};
+
+Init he() { return Init::he(); }
+Init xavier() { return Init::xavier(); }
+
+#define TAPEGRAD_ROW(function, Op, name, initialiser, ...) {name, make<Op>, initialiser},
+constexpr Row kActivations[] = {TAPEGRAD_ACTIVATIONS(TAPEGRAD_ROW) TAPEGRAD_NUMBER_ACTIVATIONS(
+    TAPEGRAD_ROW) TAPEGRAD_LEARNT_ACTIVATIONS(TAPEGRAD_ROW){"identity", make<Identity>, xavier}};
+#undef TAPEGRAD_ROW
 
 const Row& find(std::string_view name) {
   const auto found = std::ranges::find(kActivations, name, &Row::name);
@@ -57,8 +51,6 @@ std::vector<std::string> activation_names() {
 
 std::unique_ptr<Module> make_activation(std::string_view name) { return find(name).make(); }
 
-Init init_for(std::string_view activation) {
-  return find(activation).rectifies ? Init::he() : Init::xavier();
-}
+Init init_for(std::string_view activation) { return find(activation).init(); }
 
 }  // namespace tapegrad::nn

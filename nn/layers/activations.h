@@ -6,11 +6,14 @@
 #include <vector>
 
 #include <tapegrad/graph/export.h>
+#include <tapegrad/graph/parameter.h>
 #include <tapegrad/graph/tensor.h>
 #include <tapegrad/nn/init.h>
 #include <tapegrad/nn/layer.h>
 #include <tapegrad/ops/elementwise/activation.h>
 
+/// The activations of <tapegrad/ops/elementwise/rows.h> as modules, a class each: nn::Relu, nn::Gelu, nn::Mish, ...
+/// Those with a number take it, as in nn::LeakyRelu(0.2) and nn::Elu(0.5). nn::Prelu holds the slope that it learns.
 namespace tapegrad::nn {
 
 /// An elementwise function without further arguments as a module.
@@ -21,51 +24,60 @@ class Activation final : public Module {
   std::unique_ptr<ModuleBase> new_like() const override { return std::make_unique<Activation>(); }
 };
 
-/// The activations of <tapegrad/ops/elementwise/activation.h> as modules.
-using Relu = Activation<relu>;
-using Sigmoid = Activation<sigmoid>;
-using Tanh = Activation<tanh>;
-using Softplus = Activation<softplus>;
-using Gelu = Activation<gelu>;
-using Silu = Activation<silu>;
-using Identity = Activation<identity>;
-
-extern template class TAPEGRAD_API Activation<relu>;
-extern template class TAPEGRAD_API Activation<sigmoid>;
-extern template class TAPEGRAD_API Activation<tanh>;
-extern template class TAPEGRAD_API Activation<softplus>;
-extern template class TAPEGRAD_API Activation<gelu>;
-extern template class TAPEGRAD_API Activation<silu>;
-extern template class TAPEGRAD_API Activation<identity>;
-
-/// leaky_relu(x, slope).
-class TAPEGRAD_API LeakyRelu final : public Module {
+/// One with a number.
+template <Tensor (*f)(const Tensor&, double)>
+class NumberActivation : public Module {
  public:
-  explicit LeakyRelu(double slope = 0.01) : slope_(slope) {}
-  double slope() const noexcept { return slope_; }
+  explicit NumberActivation(double number) : number_(number) {}
+  Tensor forward(const Tensor& x) override { return f(x, number_); }
 
-  Tensor forward(const Tensor& x) override;
-  std::unique_ptr<ModuleBase> new_like() const override;
-
- private:
-  double slope_;
+ protected:
+  double number_;
 };
 
-/// elu(x, alpha).
-class TAPEGRAD_API Elu final : public Module {
+/// One with a parameter: of one element for all of the input, or of the size of its last axis.
+template <Tensor (*f)(const Tensor&, const Tensor&)>
+class LearntActivation : public Module {
  public:
-  explicit Elu(double alpha = 1) : alpha_(alpha) {}
-  double alpha() const noexcept { return alpha_; }
+  explicit LearntActivation(Parameter parameter) : parameter_(std::move(parameter)) {}
+  Tensor forward(const Tensor& x) override { return f(x, parameter_); }
 
-  Tensor forward(const Tensor& x) override;
-  std::unique_ptr<ModuleBase> new_like() const override;
-
- private:
-  double alpha_;
+ protected:
+  Parameter parameter_;
 };
 
-/// The names that make_activation knows: "relu", "leaky-relu", "elu", "gelu", "silu", "softplus", "sigmoid",
-/// "tanh", "identity".
+#define TAPEGRAD_ROW(function, Op, ...) \
+  using Op = Activation<function>;      \
+  extern template class TAPEGRAD_API Activation<function>;
+TAPEGRAD_ACTIVATIONS(TAPEGRAD_ROW)
+TAPEGRAD_ROW(identity, Identity)
+#undef TAPEGRAD_ROW
+
+#define TAPEGRAD_ROW(function, Op, name, initialiser, attribute, standard)                      \
+  class TAPEGRAD_API Op final : public NumberActivation<function> {                             \
+   public:                                                                                      \
+    explicit Op(double attribute = standard) : NumberActivation(attribute) {}                   \
+    double attribute() const noexcept { return number_; }                                       \
+    std::unique_ptr<ModuleBase> new_like() const override { return std::make_unique<Op>(number_); } \
+  };
+TAPEGRAD_NUMBER_ACTIVATIONS(TAPEGRAD_ROW)
+#undef TAPEGRAD_ROW
+
+#define TAPEGRAD_ROW(function, Op, name, initialiser, parameter, initial)      \
+  class TAPEGRAD_API Op final : public LearntActivation<function> {            \
+   public:                                                                     \
+    explicit Op(std::int64_t size = 1, Dtype dtype = f32)                      \
+        : LearntActivation(Parameter(Tensor::full({size}, initial, dtype))) {} \
+    Parameter& parameter() noexcept { return parameter_; }                     \
+    void visit(Visitor& v) override { v(#parameter, parameter_); }             \
+    std::unique_ptr<ModuleBase> new_like() const override {                        \
+      return std::make_unique<Op>(parameter_.size(), parameter_.dtype());      \
+    }                                                                          \
+  };
+TAPEGRAD_LEARNT_ACTIVATIONS(TAPEGRAD_ROW)
+#undef TAPEGRAD_ROW
+
+/// The names that make_activation knows: those of the rows, as in "relu" and "leaky-relu", and "identity".
 TAPEGRAD_API std::vector<std::string> activation_names();
 
 /// The activation of this name as a module, with its usual number where it has one. Throws ArgumentError for
@@ -73,7 +85,7 @@ TAPEGRAD_API std::vector<std::string> activation_names();
 TAPEGRAD_API std::unique_ptr<Module> make_activation(std::string_view name);
 
 /// The initialiser made for layers before this activation: Init::he() for those that pass half of their
-/// inputs ("relu" to "softplus"), Init::xavier() for the others. Throws as make_activation.
+/// inputs, Init::xavier() for the others. Throws as make_activation.
 TAPEGRAD_API Init init_for(std::string_view activation);
 
 }  // namespace tapegrad::nn

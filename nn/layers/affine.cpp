@@ -33,7 +33,7 @@ void Affine::visit(Visitor& v) {
 }
 
 Tensor Affine::forward(const Tensor& x) {
-  return bias_.defined() ? affine(x, weight_, bias_) : matmul(x, weight_);
+  return bias_.defined() ? affine(x, weight_, bias_) : affine(x, weight_);
 }
 
 std::unique_ptr<ModuleBase> Affine::new_like() const { return std::unique_ptr<Affine>(new Affine); }

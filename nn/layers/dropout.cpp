@@ -1,6 +1,6 @@
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/nn/layers/dropout.h>
-#include <tapegrad/ops/elementwise/math.h>
+#include <tapegrad/ops/neural/dropout.h>
 
 #include <fmt/format.h>
 
@@ -15,8 +15,7 @@ void Dropout::visit(Visitor& v) { v("generator", generator_); }
 
 Tensor Dropout::forward(const Tensor& x) {
   if (!training() || ratio_ == 0) return x;
-  const Tensor mask = bernoulli(x.shape(), generator_, 1 - ratio_, x.dtype());
-  return x * (mask * (1 / (1 - ratio_)));
+  return dropout(x, ratio_, generator_);
 }
 
 std::unique_ptr<ModuleBase> Dropout::new_like() const {

@@ -8,7 +8,7 @@
 
 namespace tapegrad {
 
-#define TAPEGRAD_ROW(function, Op)                                                          \
+#define TAPEGRAD_ROW(function, Op)                                                       \
   Tensor function(const Tensor& a, const Tensor& b) { return apply_op(op::Op{}, a, b); } \
   template const OpInfo& detail::info_of<op::Op>();
 TAPEGRAD_BINARY_OPS(TAPEGRAD_ROW)

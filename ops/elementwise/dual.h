@@ -31,7 +31,9 @@ concept Number = is_number<N>;
 
 /// Whether an op has a derivative; one without is constant wherever it has one.
 template <class Op>
-inline constexpr bool has_rule = requires { Op::saves; };
+inline constexpr bool has_rule = requires {
+  Op::saves;
+};
 
 template <class Op, class N>
 Dual<N> dual_of(const Op& op, const Dual<N>& x) {
@@ -48,14 +50,14 @@ Dual<N> operator-(const Dual<N>& x) {
 }
 
 // Of functions that Real has itself, its own is the better match.
-#define TAPEGRAD_ROW(function, Op, ...)  \
-  template <class N>                     \
-  Dual<N> function(const Dual<N>& x) {   \
-    return dual_of(op::Op{}, x);         \
-  }                                      \
-  template <class T>                     \
-  Real<T> function(Real<T> x) {          \
-    return number(op::Op{}.f(x));        \
+#define TAPEGRAD_ROW(function, Op, ...) \
+  template <class N>                    \
+  Dual<N> function(const Dual<N>& x) {  \
+    return dual_of(op::Op{}, x);        \
+  }                                     \
+  template <class T>                    \
+  Real<T> function(Real<T> x) {         \
+    return number(op::Op{}.f(x));       \
   }
 TAPEGRAD_UNARY_OPS(TAPEGRAD_ROW)
 TAPEGRAD_ACTIVATIONS(TAPEGRAD_ROW)
@@ -89,21 +91,21 @@ Real<T> clamp(Real<T> x, double lo, double hi) {
 // ---- functions of two ----
 
 // Of a dual number and another, of a dual number and one that does not change, and the other way round.
-#define TAPEGRAD_ROW(function, Op, ...)                                                \
-  template <class N>                                                                   \
-  Dual<N> function(const Dual<N>& a, const Dual<N>& b) {                               \
-    const N y = op::Op{}.f(a.v, b.v);                                                  \
-    return {y, op::Op{}.vjp0(a.d, a.v, b.v, y) + op::Op{}.vjp1(b.d, a.v, b.v, y)};     \
-  }                                                                                    \
-  template <Number N>                                                                  \
-  Dual<N> function(const Dual<N>& a, const N& b) {                                     \
-    const N y = op::Op{}.f(a.v, b);                                                    \
-    return {y, op::Op{}.vjp0(a.d, a.v, b, y)};                                         \
-  }                                                                                    \
-  template <Number N>                                                                  \
-  Dual<N> function(const N& a, const Dual<N>& b) {                                     \
-    const N y = op::Op{}.f(a, b.v);                                                    \
-    return {y, op::Op{}.vjp1(b.d, a, b.v, y)};                                         \
+#define TAPEGRAD_ROW(function, Op, ...)                                            \
+  template <class N>                                                               \
+  Dual<N> function(const Dual<N>& a, const Dual<N>& b) {                           \
+    const N y = op::Op{}.f(a.v, b.v);                                              \
+    return {y, op::Op{}.vjp0(a.d, a.v, b.v, y) + op::Op{}.vjp1(b.d, a.v, b.v, y)}; \
+  }                                                                                \
+  template <Number N>                                                              \
+  Dual<N> function(const Dual<N>& a, const N& b) {                                 \
+    const N y = op::Op{}.f(a.v, b);                                                \
+    return {y, op::Op{}.vjp0(a.d, a.v, b, y)};                                     \
+  }                                                                                \
+  template <Number N>                                                              \
+  Dual<N> function(const N& a, const Dual<N>& b) {                                 \
+    const N y = op::Op{}.f(a, b.v);                                                \
+    return {y, op::Op{}.vjp1(b.d, a, b.v, y)};                                     \
   }
 TAPEGRAD_BINARY_OPS(TAPEGRAD_ROW)
 TAPEGRAD_LEARNT_ACTIVATIONS(TAPEGRAD_ROW)
@@ -113,10 +115,10 @@ TAPEGRAD_ROW(operator*, Mul)
 TAPEGRAD_ROW(operator/, Div)
 #undef TAPEGRAD_ROW
 
-#define TAPEGRAD_ROW(function, Op, ...)       \
-  template <class T>                          \
-  Real<T> function(Real<T> a, Real<T> b) {    \
-    return number(op::Op{}.f(a, b));          \
+#define TAPEGRAD_ROW(function, Op, ...)    \
+  template <class T>                       \
+  Real<T> function(Real<T> a, Real<T> b) { \
+    return number(op::Op{}.f(a, b));       \
   }
 TAPEGRAD_BINARY_OPS(TAPEGRAD_ROW)
 TAPEGRAD_LEARNT_ACTIVATIONS(TAPEGRAD_ROW)
@@ -126,11 +128,11 @@ TAPEGRAD_LEARNT_ACTIVATIONS(TAPEGRAD_ROW)
 #define TAPEGRAD_DUAL(function, Right, Left)     \
   template <class N>                             \
   Dual<N> function(const Dual<N>& a, double b) { \
-    return dual_of(op::Right{.c = b}, a);            \
+    return dual_of(op::Right{.c = b}, a);        \
   }                                              \
   template <class N>                             \
   Dual<N> function(double a, const Dual<N>& b) { \
-    return dual_of(op::Left{.c = a}, b);             \
+    return dual_of(op::Left{.c = a}, b);         \
   }
 TAPEGRAD_DUAL(operator+, AddScalar, AddScalar)
 TAPEGRAD_DUAL(operator*, MulScalar, MulScalar)

@@ -3,14 +3,14 @@
 #include <vector>
 
 #include <tapegrad/graph/errors.h>
+#include <tapegrad/graph/values.h>
 #include <tapegrad/ops/check.h>
 #include <tapegrad/ops/define.h>
+#include <tapegrad/ops/elementwise/math.h>
+#include <tapegrad/ops/kernels/softmax.h>
 #include <tapegrad/ops/loops/rows.h>
 #include <tapegrad/ops/neural/loss.h>
 #include <tapegrad/ops/neural/write_gradient.h>
-#include <tapegrad/graph/values.h>
-#include <tapegrad/ops/elementwise/math.h>
-#include <tapegrad/ops/kernels/softmax.h>
 #include <tapegrad/ops/samples.h>
 #include <tapegrad/ops/tensor/index.h>
 #include <tapegrad/ops/tensor/reduce.h>
@@ -271,11 +271,14 @@ Tensor op::SoftmaxWithLoss::forward(const Tensor& x, const Tensor& t, Residuals<
           for (std::int64_t i = 0; i < count; ++i) {
             // ln softmax as x - largest - ln sum e^(x - largest), which keeps digits that one logarithm would lose.
             const T log_sum = log(Real<T>{e.sum[i]}).v;
-            const auto log_softmax = [&](std::int64_t j) { return (row[i * n + j] - e.largest[i]) - log_sum; };
+            const auto log_softmax = [&](std::int64_t j) {
+              return (row[i * n + j] - e.largest[i]) - log_sum;
+            };
             if (targets.indices())
               total += static_cast<double>(log_softmax(targets.index(begin + i)));
             else
-              simd_for(n, [&](std::int64_t j) { logs[static_cast<std::size_t>(i * n + j)] = log_softmax(j); });
+              simd_for(n,
+                       [&](std::int64_t j) { logs[static_cast<std::size_t>(i * n + j)] = log_softmax(j); });
             if (probabilities) {
               const T share = T{1} / e.sum[i];
               T* const out = p + i * n;

@@ -14,7 +14,7 @@ struct Dropout {  // dL/dx = dL/dy m / (1 - ratio)
   static constexpr auto name = "dropout";
   static constexpr auto saves = saves_for(kResidual0);
   double ratio = 0.5;
-  Generator::State state{};  ///< where the mask is drawn from
+  Generator::State state{};                                ///< where the mask is drawn from
   Tensor forward(const Tensor& x, Residuals<1>& r) const;  // r[0] = m / (1 - ratio)
   static void vjp(VjpContext<Dropout>& ctx) { ctx.add(0, ctx.grad_output() * ctx.residual<0>()); }
   void describe(AttributeVisitor& v) const {

@@ -6,10 +6,10 @@
 #include <tapegrad/graph/storage.h>
 #include <tapegrad/ops/check.h>
 #include <tapegrad/ops/define.h>
-#include <tapegrad/ops/neural/norm.h>
-#include <tapegrad/ops/samples.h>
 #include <tapegrad/ops/elementwise/math.h>
 #include <tapegrad/ops/kernels/normalize.h>
+#include <tapegrad/ops/neural/norm.h>
+#include <tapegrad/ops/samples.h>
 #include <tapegrad/ops/tensor/reduce.h>
 
 #include <fmt/format.h>
@@ -75,7 +75,8 @@ void require_of_each_feature(const char* what, const Tensor& t, const Tensor& x)
 
 }  // namespace
 
-Tensor op::BatchNorm::forward(const Tensor& x, const Tensor& gamma, const Tensor& beta, Residuals<1>& r) const {
+Tensor op::BatchNorm::forward(const Tensor& x, const Tensor& gamma, const Tensor& beta,
+                              Residuals<1>& r) const {
   require_batch(x);
   require_of_each_feature("gamma", gamma, x);
   require_of_each_feature("beta", beta, x);

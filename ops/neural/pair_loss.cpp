@@ -3,10 +3,10 @@
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/ops/check.h>
 #include <tapegrad/ops/define.h>
+#include <tapegrad/ops/elementwise/math.h>
 #include <tapegrad/ops/loops/rows.h>
 #include <tapegrad/ops/neural/loss.h>
 #include <tapegrad/ops/neural/write_gradient.h>
-#include <tapegrad/ops/elementwise/math.h>
 #include <tapegrad/ops/samples.h>
 
 #include <fmt/format.h>

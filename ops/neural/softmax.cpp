@@ -2,11 +2,11 @@
 #include <tapegrad/ops/axes.h>
 #include <tapegrad/ops/check.h>
 #include <tapegrad/ops/define.h>
-#include <tapegrad/ops/neural/loss.h>
-#include <tapegrad/ops/samples.h>
 #include <tapegrad/ops/elementwise/math.h>
 #include <tapegrad/ops/kernels/softmax.h>
 #include <tapegrad/ops/loops/rows.h>
+#include <tapegrad/ops/neural/loss.h>
+#include <tapegrad/ops/samples.h>
 #include <tapegrad/ops/tensor/reduce.h>
 
 #include <fmt/format.h>

@@ -2,9 +2,9 @@
 #include <type_traits>
 
 #include <tapegrad/ops/define.h>
-#include <tapegrad/ops/tensor/reduce.h>
-#include <tapegrad/ops/samples.h>
 #include <tapegrad/ops/loops/rows.h>
+#include <tapegrad/ops/samples.h>
+#include <tapegrad/ops/tensor/reduce.h>
 
 namespace tapegrad {
 
@@ -70,7 +70,8 @@ void op::CumSum::vjp(VjpContext<CumSum>& ctx) {
 }
 
 Tensor cumsum(const Tensor& x, std::int64_t axis) {
-  return apply_op(op::CumSum{.axis = static_cast<std::uint8_t>(detail::axis_of(x, axis, op::CumSum::name))}, x);
+  return apply_op(op::CumSum{.axis = static_cast<std::uint8_t>(detail::axis_of(x, axis, op::CumSum::name))},
+                  x);
 }
 
 template const OpInfo& detail::info_of<op::CumSum>();

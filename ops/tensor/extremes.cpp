@@ -71,7 +71,8 @@ Tensor position_of(const Tensor& x, const Reduction& r, const char* op) {
   if (x.size() == 0) return y;
   visit_dtype(x.dtype(), [&]<class T> {
     detail::find_first(layout_of(x.shape(), r.axes), detail::TensorAccess::data_as<T>(x),
-                       detail::TensorAccess::data_as<T>(extreme), detail::TensorAccess::data_as<std::int64_t>(y));
+                       detail::TensorAccess::data_as<T>(extreme),
+                       detail::TensorAccess::data_as<std::int64_t>(y));
   });
   return y;
 }
@@ -80,8 +81,7 @@ template <class Op>
 void share_among_equals(VjpContext<Op>& ctx) {
   const Tensor x = ctx.template input<0>();
   const Tensor is_extreme = equal(x, beside_input(ctx, ctx.output()));
-  const Tensor share =
-      beside_input(ctx, ctx.grad_output()) / sum_over(is_extreme, ctx.op().axes);
+  const Tensor share = beside_input(ctx, ctx.grad_output()) / sum_over(is_extreme, ctx.op().axes);
   ctx.add(0, is_extreme * share);
 }
 
@@ -120,8 +120,12 @@ Tensor op::ArgMin::forward(const Tensor& x) const { return position_of<detail::M
 
 Tensor max(const Tensor& x, const Axes& axes, KeepDims keep) { return apply_along<op::Max>(x, axes, keep); }
 Tensor min(const Tensor& x, const Axes& axes, KeepDims keep) { return apply_along<op::Min>(x, axes, keep); }
-Tensor argmax(const Tensor& x, const Axes& axes, KeepDims keep) { return apply_along<op::ArgMax>(x, axes, keep); }
-Tensor argmin(const Tensor& x, const Axes& axes, KeepDims keep) { return apply_along<op::ArgMin>(x, axes, keep); }
+Tensor argmax(const Tensor& x, const Axes& axes, KeepDims keep) {
+  return apply_along<op::ArgMax>(x, axes, keep);
+}
+Tensor argmin(const Tensor& x, const Axes& axes, KeepDims keep) {
+  return apply_along<op::ArgMin>(x, axes, keep);
+}
 
 template const OpInfo& detail::info_of<op::Max>();
 template const OpInfo& detail::info_of<op::Min>();

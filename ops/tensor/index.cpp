@@ -6,9 +6,9 @@
 #include <tapegrad/ops/axes.h>
 #include <tapegrad/ops/check.h>
 #include <tapegrad/ops/define.h>
-#include <tapegrad/ops/tensor/index.h>
-#include <tapegrad/ops/samples.h>
 #include <tapegrad/ops/loops/rows.h>
+#include <tapegrad/ops/samples.h>
+#include <tapegrad/ops/tensor/index.h>
 
 #include <fmt/format.h>
 

@@ -5,11 +5,11 @@
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/ops/check.h>
 #include <tapegrad/ops/define.h>
-#include <tapegrad/ops/tensor/linalg.h>
-#include <tapegrad/ops/samples.h>
 #include <tapegrad/ops/kernels/gemm/gemm.h>
 #include <tapegrad/ops/loops/broadcast.h>
 #include <tapegrad/ops/loops/reduce.h>
+#include <tapegrad/ops/samples.h>
+#include <tapegrad/ops/tensor/linalg.h>
 #include <tapegrad/ops/tensor/shape.h>
 
 #include <fmt/format.h>
@@ -319,7 +319,8 @@ Tensor op::Affine::forward(const Tensor& x, const Tensor& weight, const Tensor& 
   Tensor y = Tensor::empty(x.shape().with(x.rank() - 1, out), x.dtype());
   visit_floating(x.dtype(), [&]<class T> {
     gemm({.m = rows_of(x.shape()), .n = out, .k = in}, T{1}, TensorAccess::data_as<T>(x),
-         TensorAccess::data_as<T>(weight), GemmStart<T>{.bias = bias.defined() ? TensorAccess::data_as<T>(bias) : nullptr},
+         TensorAccess::data_as<T>(weight),
+         GemmStart<T>{.bias = bias.defined() ? TensorAccess::data_as<T>(bias) : nullptr},
          TensorAccess::data_as<T>(y));
   });
   return y;

@@ -135,14 +135,18 @@ Tensor op::Std::forward(const Tensor& x) const {
   return changed(variance_of(x, *this, ddof), [](auto v, std::int64_t) { return std::sqrt(v); });
 }
 void op::Std::vjp(VjpContext<Std>& ctx) { deviation_rule(ctx, ratio_or_zero(ctx) / freedom(ctx)); }
-void op::Std::vjp_fused(VjpContext<Std>& ctx) { deviation_rule_fused(ctx, ratio_or_zero(ctx) / freedom(ctx)); }
+void op::Std::vjp_fused(VjpContext<Std>& ctx) {
+  deviation_rule_fused(ctx, ratio_or_zero(ctx) / freedom(ctx));
+}
 
 Tensor op::Norm::forward(const Tensor& x) const {
   detail::require_floating(name, x);
   return changed(fold_floating<detail::SquaresFold>(x, *this),
                  [](auto v, std::int64_t) { return std::sqrt(v); });
 }
-void op::Norm::vjp(VjpContext<Norm>& ctx) { ctx.add(0, ctx.input<0>() * beside_input(ctx, ratio_or_zero(ctx))); }
+void op::Norm::vjp(VjpContext<Norm>& ctx) {
+  ctx.add(0, ctx.input<0>() * beside_input(ctx, ratio_or_zero(ctx)));
+}
 
 // ---- logsumexp ----
 
@@ -151,9 +155,10 @@ Tensor op::LogSumExp::forward(const Tensor& x) const {
   // An infinite maximum is not subtracted: infinity minus infinity is not a number.
   const Tensor largest = changed(fold_floating<detail::MaximumFold>(x, *this),
                                  [](auto v, std::int64_t) { return std::isinf(v) ? decltype(v){0} : v; });
-  return changed(
-      fold_floating<detail::ExponentialsFold>(x, *this, &largest),
-      [&]<class T>(T v, std::int64_t i) { return std::log(v) + detail::TensorAccess::data_as<T>(largest)[i]; });
+  return changed(fold_floating<detail::ExponentialsFold>(x, *this, &largest),
+                 [&]<class T>(T v, std::int64_t i) {
+                   return std::log(v) + detail::TensorAccess::data_as<T>(largest)[i];
+                 });
 }
 namespace {
 // Where all elements are -infinity so is y, and e^(x - y) would not be a number.

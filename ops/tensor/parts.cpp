@@ -4,11 +4,11 @@
 
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/ops/define.h>
-#include <tapegrad/ops/tensor/shape.h>
-#include <tapegrad/ops/samples.h>
 #include <tapegrad/ops/elementwise/math.h>
 #include <tapegrad/ops/loops/rows.h>
 #include <tapegrad/ops/loops/strided.h>
+#include <tapegrad/ops/samples.h>
+#include <tapegrad/ops/tensor/shape.h>
 
 #include <fmt/format.h>
 
@@ -26,7 +26,9 @@ struct Slice {
   std::int64_t begin = 0;
   std::int64_t count = 0;
   std::int64_t step = 1;
-  void describe(AttributeVisitor& v) const { v("axis", axis), v("begin", begin), v("count", count), v("step", step); }
+  void describe(AttributeVisitor& v) const {
+    v("axis", axis), v("begin", begin), v("count", count), v("step", step);
+  }
   Tensor forward(const Tensor& x) const;
   static void vjp(VjpContext<Slice>& ctx);
   static void vjp_fused(VjpContext<Slice>& ctx);
@@ -48,7 +50,9 @@ struct Unslice {
   std::int64_t begin = 0;
   std::int64_t extent = 0;  ///< of the axis
   std::int64_t step = 1;
-  void describe(AttributeVisitor& v) const { v("axis", axis), v("begin", begin), v("extent", extent), v("step", step); }
+  void describe(AttributeVisitor& v) const {
+    v("axis", axis), v("begin", begin), v("extent", extent), v("step", step);
+  }
   Tensor forward(const Tensor& x) const;
   static void vjp(VjpContext<Unslice>& ctx);
   static void samples(Samples& s) {
@@ -84,7 +88,8 @@ struct Pad {
   double value = 0;
   void describe(AttributeVisitor& v) const {
     std::array<std::int64_t, 2 * Shape::kMaxRank> flat;  // before and after each axis
-    for (std::size_t i = 0; i < padding.size(); ++i) flat[2 * i] = padding[i].before, flat[2 * i + 1] = padding[i].after;
+    for (std::size_t i = 0; i < padding.size(); ++i)
+      flat[2 * i] = padding[i].before, flat[2 * i + 1] = padding[i].after;
     v("padding", flat), v("value", value);
   }
   Tensor forward(const Tensor& x) const;
@@ -128,7 +133,8 @@ Tensor op::Slice::forward(const Tensor& x) const {
 }
 void op::Slice::vjp(VjpContext<Slice>& ctx) {
   const Slice& op = ctx.op();
-  ctx.add(0, apply_op(op::Unslice{op.axis, op.begin, ctx.input_shape(0)[op.axis], op.step}, ctx.grad_output()));
+  ctx.add(0,
+          apply_op(op::Unslice{op.axis, op.begin, ctx.input_shape(0)[op.axis], op.step}, ctx.grad_output()));
 }
 void op::Slice::vjp_fused(VjpContext<Slice>& ctx) {
   const Slice& op = ctx.op();

@@ -149,8 +149,8 @@ void broadcast_grad(VjpContext<Op>& ctx, F&& f) {
   if (shape.size() == 0) return ctx.add(0, Tensor::zeros(shape, ctx.input_dtype(0)));
   ctx.accumulate(0, [&](Tensor& gx, bool add) {
     visit_floating(gx.dtype(), [&]<class T> {
-      detail::broadcast_grad(layout_of(shape, ctx.op().axes), shape.size(), detail::TensorAccess::data_as<T>(gx), add,
-                             f.template operator()<T>());
+      detail::broadcast_grad(layout_of(shape, ctx.op().axes), shape.size(),
+                             detail::TensorAccess::data_as<T>(gx), add, f.template operator()<T>());
     });
   });
 }

@@ -3,10 +3,10 @@
 
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/ops/define.h>
-#include <tapegrad/ops/tensor/shape.h>
-#include <tapegrad/ops/samples.h>
 #include <tapegrad/ops/elementwise/math.h>
 #include <tapegrad/ops/loops/strided.h>
+#include <tapegrad/ops/samples.h>
+#include <tapegrad/ops/tensor/shape.h>
 
 #include <fmt/format.h>
 
@@ -108,7 +108,9 @@ Tensor op::Reshape::forward(const Tensor& x) const {
                                  x.size(), to_string(shape), shape.size()));
   return TensorAccess::view(x, 0, shape);
 }
-void op::Reshape::vjp(VjpContext<Reshape>& ctx) { ctx.add(0, reshape(ctx.grad_output(), ctx.input_shape(0))); }
+void op::Reshape::vjp(VjpContext<Reshape>& ctx) {
+  ctx.add(0, reshape(ctx.grad_output(), ctx.input_shape(0)));
+}
 
 Tensor reshape(const Tensor& x, const Shape& shape) { return apply_op(op::Reshape{.shape = shape}, x); }
 
@@ -198,7 +200,8 @@ Tensor permute(const Tensor& x, std::span<const std::int64_t> order) {
   }
   if (order.size() != x.rank() || seen != static_cast<AxisMask>((1u << x.rank()) - 1u))
     throw ArgumentError(fmt::format("{}: the order [{}] must name each axis of {} once",
-                                    op_label(op::Permute::name), fmt::join(order, ", "), to_string(x.shape())));
+                                    op_label(op::Permute::name), fmt::join(order, ", "),
+                                    to_string(x.shape())));
   return apply_op(op, x);
 }
 Tensor permute(const Tensor& x, std::initializer_list<std::int64_t> order) {
@@ -258,7 +261,9 @@ void op::BroadcastTo::vjp(VjpContext<BroadcastTo>& ctx) {
   ctx.add(0, detail::sum_to_shape(ctx.grad_output(), ctx.input_shape(0)));
 }
 
-Tensor broadcast_to(const Tensor& x, const Shape& shape) { return apply_op(op::BroadcastTo{.shape = shape}, x); }
+Tensor broadcast_to(const Tensor& x, const Shape& shape) {
+  return apply_op(op::BroadcastTo{.shape = shape}, x);
+}
 
 template const OpInfo& detail::info_of<op::Reshape>();
 template const OpInfo& detail::info_of<op::Permute>();

@@ -100,15 +100,12 @@ std::vector<ModuleSample> multi_layer_net(Generator& g) {
 
 void add_library_modules(Catalog& c) {
   c.add_module("nn.Affine", affine);
-  c.add_module("nn.Relu", activation<nn::Relu>);
-  c.add_module("nn.LeakyRelu", activation<nn::LeakyRelu>);
-  c.add_module("nn.Elu", activation<nn::Elu>);
-  c.add_module("nn.Sigmoid", activation<nn::Sigmoid>);
-  c.add_module("nn.Tanh", activation<nn::Tanh>);
-  c.add_module("nn.Softplus", activation<nn::Softplus>);
-  c.add_module("nn.Gelu", activation<nn::Gelu>);
-  c.add_module("nn.Silu", activation<nn::Silu>);
-  c.add_module("nn.Identity", activation<nn::Identity>);
+#define TAPEGRAD_ROW(function, Op, ...) c.add_module("nn." #Op, activation<nn::Op>);
+  TAPEGRAD_ACTIVATIONS(TAPEGRAD_ROW)
+  TAPEGRAD_NUMBER_ACTIVATIONS(TAPEGRAD_ROW)
+  TAPEGRAD_LEARNT_ACTIVATIONS(TAPEGRAD_ROW)
+  TAPEGRAD_ROW(identity, Identity)
+#undef TAPEGRAD_ROW
   c.add_module("nn.Flatten", activation<nn::Flatten>);
   c.add_module("nn.BatchNorm", batch_norm);
   c.add_module("nn.Dropout", dropout);

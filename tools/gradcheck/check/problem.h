@@ -9,8 +9,8 @@
 
 #include <tapegrad/gradcheck/check.h>
 #include <tapegrad/graph/random.h>
+#include <tapegrad/graph/rule_probe.h>
 #include <tapegrad/graph/tape.h>
-#include <tapegrad/graph/rule_context.h>
 
 /// The checker's own view of what it checks.
 namespace tapegrad::gradcheck::detail {

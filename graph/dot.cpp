@@ -73,7 +73,7 @@ class Drawing {
         const detail::Edge& e = n->edges()[i];
         if (e.node) {
           edges += edge_lines(*e.node, fmt::format("n{}", n->index));
-        } else {
+        } else if (e.shape) {
           edges += fmt::format(
               "  c{}_{} [shape=note, fontsize=10, label=\"{}\"];\n  c{}_{} -> n{} [style=dashed];\n",
               n->index, i, type_text(*e.shape), n->index, i, n->index);

@@ -53,11 +53,11 @@ TAPEGRAD_ACTIVATIONS(TAPEGRAD_ROW)
 TAPEGRAD_ROW(identity, Identity)
 #undef TAPEGRAD_ROW
 
-#define TAPEGRAD_ROW(function, Op, name, initialiser, attribute, standard)                      \
-  class TAPEGRAD_API Op final : public NumberActivation<function> {                             \
-   public:                                                                                      \
-    explicit Op(double attribute = standard) : NumberActivation(attribute) {}                   \
-    double attribute() const noexcept { return number_; }                                       \
+#define TAPEGRAD_ROW(function, Op, name, initialiser, attribute, standard)                          \
+  class TAPEGRAD_API Op final : public NumberActivation<function> {                                 \
+   public:                                                                                          \
+    explicit Op(double attribute = standard) : NumberActivation(attribute) {}                       \
+    double attribute() const noexcept { return number_; }                                           \
     std::unique_ptr<ModuleBase> new_like() const override { return std::make_unique<Op>(number_); } \
   };
 TAPEGRAD_NUMBER_ACTIVATIONS(TAPEGRAD_ROW)
@@ -70,7 +70,7 @@ TAPEGRAD_NUMBER_ACTIVATIONS(TAPEGRAD_ROW)
         : LearntActivation(Parameter(Tensor::full({size}, initial, dtype))) {} \
     Parameter& parameter() noexcept { return parameter_; }                     \
     void visit(Visitor& v) override { v(#parameter, parameter_); }             \
-    std::unique_ptr<ModuleBase> new_like() const override {                        \
+    std::unique_ptr<ModuleBase> new_like() const override {                    \
       return std::make_unique<Op>(parameter_.size(), parameter_.dtype());      \
     }                                                                          \
   };

@@ -368,7 +368,6 @@ void op::Affine::vjp_fused(VjpContext<Affine>& ctx) {
 Tensor affine(const Tensor& x, const Tensor& weight, const Tensor& bias) {
   return apply_op(op::Affine{}, x, weight, bias);
 }
-Tensor affine(const Tensor& x, const Tensor& weight) { return affine(x, weight, Tensor()); }
 
 template const OpInfo& detail::info_of<op::Matmul>();
 template const OpInfo& detail::info_of<op::Affine>();

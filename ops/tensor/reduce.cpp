@@ -153,6 +153,23 @@ Tensor sum(const Tensor& x, const Axes& axes, KeepDims keep) { return apply_alon
 Tensor prod(const Tensor& x, const Axes& axes, KeepDims keep) { return apply_along<op::Prod>(x, axes, keep); }
 Tensor mean(const Tensor& x, const Axes& axes, KeepDims keep) { return apply_along<op::Mean>(x, axes, keep); }
 
+namespace detail {
+
+Tensor sum_to_shape(const Tensor& x, const Shape& shape) {
+  if (x.shape() == shape) return x;
+  if (!broadcasts_to(shape, x.shape()))
+    throw ShapeError(
+        fmt::format("sum_to_shape: {} does not broadcast to {}", to_string(shape), to_string(x.shape())));
+  const std::size_t added = x.rank() - shape.rank();
+  AxisMask axes = 0;
+  for (std::size_t i = 0; i < x.rank(); ++i)
+    if (i < added || shape[i - added] != x.shape()[i]) axes = static_cast<AxisMask>(axes | 1u << i);
+  const Tensor y = reduction::sum_over(x, axes);
+  return added ? reshape(y, shape) : y;
+}
+
+}  // namespace detail
+
 template const OpInfo& detail::info_of<op::Sum>();
 template const OpInfo& detail::info_of<op::Mean>();
 template const OpInfo& detail::info_of<op::Prod>();

@@ -302,7 +302,7 @@ BOOST_AUTO_TEST_CASE(errors_name_the_layer) {
   Generator rng(5);
   Reader net(2, 3, rng);
   net.cell(1).forget() = nn::Affine(Parameter(Tensor::ones({7, 3})));
-  BOOST_CHECK_EXCEPTION(net(some({4, 4}, 6)), ShapeError, mentions("matmul 'cells.1.forget': "));
+  BOOST_CHECK_EXCEPTION(net(some({4, 4}, 6)), ShapeError, mentions("affine 'cells.1.forget': "));
 }
 
 // ---- gradients ----

@@ -54,7 +54,7 @@ BOOST_AUTO_TEST_CASE(errors_name_the_module) {
 
   net.fc2() = nn::Affine(Parameter(Tensor::ones({7, 2})));
   const NameScope scope("net");
-  BOOST_TEST(starts(message_of(net, kX), "matmul 'net.fc2': "));
+  BOOST_TEST(starts(message_of(net, kX), "affine 'net.fc2': "));
 }
 
 BOOST_AUTO_TEST_CASE(names_follow_modules_that_move) {

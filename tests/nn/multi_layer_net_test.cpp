@@ -127,7 +127,7 @@ BOOST_AUTO_TEST_CASE(what_it_takes_is_checked) {
   const auto make = [&](const nn::MultiLayerOptions& o) { nn::MultiLayerNet(4, 2, rng, o); };
   BOOST_CHECK_EXCEPTION(make({.hidden = {3, 0}}), ArgumentError, mentions("affine", "0 outputs"));
   BOOST_CHECK_EXCEPTION(make({.activation = "relux"}), ArgumentError,
-                        mentions("'relux'", "relu, leaky-relu"));
+                        mentions("'relux'", "relu, relu6"));
   BOOST_CHECK_EXCEPTION(make({.dropout = 1}), ArgumentError, mentions("dropout"));
   BOOST_CHECK_EXCEPTION(make({.dropout = -0.1}), ArgumentError, mentions("dropout"));
   for (const double bad : {-1.0, std::numeric_limits<double>::quiet_NaN()})
@@ -146,10 +146,18 @@ BOOST_AUTO_TEST_CASE(every_activation_has_a_name) {
   BOOST_TEST(by_name("sigmoid") == doubles(sigmoid(x)));
   BOOST_TEST(by_name("tanh") == doubles(tanh(x)));
   BOOST_TEST(by_name("identity") == doubles(x));
-  BOOST_TEST(nn::activation_names().size() == 9U);
+  BOOST_TEST(nn::activation_names().size() == 17U);
   BOOST_TEST((nn::init_for("relu") == nn::Init::he()));
   BOOST_TEST((nn::init_for("sigmoid") == nn::Init::xavier()));
-  BOOST_CHECK_THROW(nn::init_for("softsign"), ArgumentError);
+  BOOST_TEST(by_name("mish") == doubles(mish(x)));
+  BOOST_TEST(by_name("hardswish") == doubles(hardswish(x)));
+  BOOST_TEST(by_name("hardsigmoid") == doubles(hardsigmoid(x)));
+  BOOST_TEST(by_name("selu") == doubles(selu(x)));
+  BOOST_TEST(by_name("softsign") == doubles(softsign(x)));
+  BOOST_TEST(by_name("relu6") == doubles(relu6(x)));
+  BOOST_TEST(by_name("log-sigmoid") == doubles(log_sigmoid(x)));
+  BOOST_TEST(by_name("prelu") == doubles(leaky_relu(x, 0.25)));
+  BOOST_CHECK_THROW(nn::init_for("no such"), ArgumentError);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -81,7 +81,8 @@ class Drawing {
   }
   /// Whether an input gets a box beside this operation: constants always, leaves with their first reader.
   bool beside(const detail::Edge& e, std::set<const Node*>& drawn) const {
-    return !e.node || (e.node->leaf && drawn.insert(e.node).second);
+    if (!e.node) return e.shape != nullptr;  // an optional input that was not given is not drawn
+    return e.node->leaf && drawn.insert(e.node).second;
   }
 
   void measure() {

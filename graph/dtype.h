@@ -79,11 +79,11 @@ constexpr std::array<DtypeInfo, sizeof...(I)> dtype_table(std::index_sequence<I.
 /// All dtypes; row number i is that of Dtype(i).
 inline constexpr auto kDtypes = detail::dtype_table(std::make_index_sequence<detail::kDtypeCount>{});
 
-constexpr const DtypeInfo& info_of(Dtype dtype) { return kDtypes[static_cast<std::size_t>(dtype)]; }
-constexpr std::size_t size_of(Dtype dtype) { return info_of(dtype).size; }
-constexpr bool is_floating(Dtype dtype) { return info_of(dtype).floating; }
-constexpr double epsilon_of(Dtype dtype) { return info_of(dtype).epsilon; }
-constexpr std::string_view name_of(Dtype dtype) { return info_of(dtype).name; }
+constexpr const DtypeInfo& row_of(Dtype dtype) { return kDtypes[static_cast<std::size_t>(dtype)]; }
+constexpr std::size_t size_of(Dtype dtype) { return row_of(dtype).size; }
+constexpr bool is_floating(Dtype dtype) { return row_of(dtype).floating; }
+constexpr double epsilon_of(Dtype dtype) { return row_of(dtype).epsilon; }
+constexpr std::string_view name_of(Dtype dtype) { return row_of(dtype).name; }
 
 namespace detail {
 

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 
 #include <tapegrad/graph/rule_context.h>
 
@@ -30,15 +31,14 @@ class ElementAccess {
   void add(std::size_t i, Tensor gradient) { context_.add(i, std::move(gradient)); }
   /// add(i, grad_output()), for an input of the output's shape.
   void add_grad_output(std::size_t i) { context_.add_grad_output(i); }
+  /// First-order mode only: f(std::byte* destination, bool add) writes the gradient of input i in place, or
+  /// adds it to what is there. Its elements are of `dtype`, which must be the input's.
   template <class F>
-  void accumulate(std::size_t i, F&& f) {
-    context_.accumulate(i, f);
-  }
-  /// As accumulate, with f(std::byte* destination, bool add).
-  template <class F>
-  void accumulate_data(std::size_t i, F&& f) {
+  void accumulate(std::size_t i, Dtype dtype, F&& f) {
     context_.require_input(i);
     if (!needs_grad(i)) return;
+    if (context_.input_dtype(i) != dtype) [[unlikely]]
+      context_.throw_misfit(i, "a gradient of " + std::string(name_of(dtype)));
     const bool adds = context_.open_destination(i);
     Node& to = *context_.node_.edges()[i].node;
     f(to.gradient_data, adds);

@@ -23,13 +23,14 @@ void RuleContext::throw_no_input(std::size_t i) const {
 }
 
 void RuleContext::require_fit(std::size_t i, const Tensor& g) const {
+  if (g.defined() && node_.edges()[i].shape->describes(g)) return;
+  throw_misfit(i, g.defined() ? fmt::format("a gradient {} of {}", to_string(g.shape()), name_of(g.dtype()))
+                              : "an undefined gradient");
+}
+void RuleContext::throw_misfit(std::size_t i, const std::string& gradient) const {
   const PackedShape& shape = *node_.edges()[i].shape;
-  if (g.defined() && shape.describes(g)) return;
   throw Error(fmt::format("{}: its rule gave input {} {}, the input is {} of {}", label_of(node_), i,
-                          g.defined()
-                              ? fmt::format("a gradient {} of {}", to_string(g.shape()), name_of(g.dtype()))
-                              : "an undefined gradient",
-                          to_string(shape.shape()), name_of(shape.dtype)));
+                          gradient, to_string(shape.shape()), name_of(shape.dtype)));
 }
 
 Tensor RuleContext::input(std::size_t i) const {
@@ -116,13 +117,6 @@ void RuleContext::add_grad_output(std::size_t i) {
 
 void RuleContext::throw_recorded() const {
   throw Error(fmt::format("{}: its rule writes a gradient in place while it is recorded", label_of(node_)));
-}
-
-void RuleContext::put_destination(std::size_t i, Tensor&& destination) {
-  require_fit(i, destination);
-  if (checks_finite()) [[unlikely]]
-    check_finite(i, destination);
-  node_.edges()[i].node->put_gradient(std::move(destination));
 }
 
 }  // namespace tapegrad::detail

@@ -74,18 +74,6 @@ class TAPEGRAD_API RuleContext {
   /// copy. A gradient that nobody needs is dropped.
   void add(std::size_t i, Tensor gradient);
 
-  /// First-order mode only: f(Tensor& destination, bool add) writes the gradient of input i in place, or adds
-  /// it to what is there, so that a product can accumulate.
-  template <class F>
-  void accumulate(std::size_t i, F&& f) {
-    require_input(i);
-    if (!needs_grad(i)) return;
-    const bool adds = open_destination(i);
-    Tensor destination = node_.edges()[i].node->take_gradient();
-    f(destination, adds);
-    put_destination(i, std::move(destination));
-  }
-
  private:
   friend class ElementAccess;
   friend class RuleProbe;
@@ -99,6 +87,7 @@ class TAPEGRAD_API RuleContext {
   [[noreturn]] void throw_recorded() const;
   [[noreturn]] void throw_mutated(unsigned bit, const Saved& s) const;
   void require_fit(std::size_t i, const Tensor& gradient) const;
+  [[noreturn]] void throw_misfit(std::size_t i, const std::string& gradient) const;
   Tag tag_of(Node* node) const;
   void make_grad_output() const;
   bool checks_finite() const { return tape_.check_finite_; }
@@ -126,7 +115,6 @@ class TAPEGRAD_API RuleContext {
     return false;
   }
   Tensor saved(unsigned bit) const;
-  void put_destination(std::size_t i, Tensor&& destination);
   void check_finite(std::size_t i, const Tensor& gradient) const;
   void add_grad_output(std::size_t i);
 

@@ -30,7 +30,7 @@ void transform(Gradients& g, F&& f) {
   for (Gradients::Entry& e : g)
     visit_floating(e.value.dtype(), [&]<class T> {
       T* x = TensorAccess::data_as<T>(own(e.value));
-      parallel_ranges(e.value.size(), detail::kRangeLength, [&](std::int64_t from, std::int64_t to) {
+      parallel_ranges(e.value.size(), detail::kGrain, [&](std::int64_t from, std::int64_t to) {
         dispatch_isa([&] { simd_for(to - from, [&](std::int64_t i) { x[from + i] = f(x[from + i]); }); });
       });
     });

@@ -7,10 +7,12 @@
 #include <type_traits>
 
 #include <tapegrad/graph/attributes.h>
+#include <tapegrad/graph/element_access.h>
 #include <tapegrad/graph/export.h>
 #include <tapegrad/graph/op_table.h>
 #include <tapegrad/graph/rule_context.h>
 #include <tapegrad/graph/tape.h>
+#include <tapegrad/ops/loops/destination.h>
 
 /// The pattern of an operation. Everything about one stands in one struct:
 ///
@@ -170,11 +172,13 @@ class VjpContext {
   Shape output_shape() const { return context_.output_shape(); }
   /// Adds to the gradient of input i.
   void add(std::size_t i, Tensor gradient) { context_.add(i, std::move(gradient)); }
-  /// First-order only: f(Tensor& destination, bool add) writes the gradient in place, or adds it to what is
-  /// there.
-  template <class F>
+  /// First-order only: f(Destination<T> to) writes the gradient of input i in place, or adds it to what is there,
+  /// so that a product can accumulate. T must be the type of the input's elements.
+  template <class T, class F>
   void accumulate(std::size_t i, F&& f) {
-    context_.accumulate(i, f);
+    detail::ElementAccess(context_).accumulate(i, dtype_of<T>, [&](std::byte* to, bool add) {
+      f(detail::Destination<T>{reinterpret_cast<T*>(to), add});
+    });
   }
 
  private:

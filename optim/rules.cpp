@@ -6,6 +6,7 @@
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/ops/loops/dispatch.h>
 #include <tapegrad/ops/loops/parallel.h>
+#include <tapegrad/ops/loops/simd_for.h>
 #include <tapegrad/optim/rules.h>
 
 #include <fmt/format.h>
@@ -17,8 +18,6 @@ using detail::parallel_ranges;
 using detail::simd_for;
 
 namespace {
-
-constexpr std::int64_t kShare = 32 * 1024;  // elements worth waking a thread for
 
 template <class T>
 struct Decay {
@@ -51,7 +50,7 @@ void for_each_element(Parameter& w, const Tensor& g, std::span<Tensor> moments, 
     const T* const gradient = g.values<T>().data();
     [&]<std::size_t... I>(std::index_sequence<I...>) {
       const std::array<T*, Moments> kept{moments[I].template mutable_values<T>().data()...};
-      parallel_ranges(g.size(), kShare, [&](std::int64_t begin, std::int64_t end) {
+      parallel_ranges(g.size(), detail::kGrain, [&](std::int64_t begin, std::int64_t end) {
         dispatch_isa(
             [&]() { sweep(end - begin, values + begin, gradient + begin, decay, rule, kept[I] + begin...); });
       });

@@ -7,6 +7,7 @@
 #include <tapegrad/nn/data/dataset.h>
 #include <tapegrad/ops/loops/dispatch.h>
 #include <tapegrad/ops/loops/parallel.h>
+#include <tapegrad/ops/loops/simd_for.h>
 
 #include <fmt/format.h>
 
@@ -33,8 +34,6 @@ struct Dataset::Items {
 
 namespace {
 
-constexpr std::int64_t kShare = 128 * 1024;  // elements worth waking a thread for
-
 /// out = in, or the float nearest to in / 255. That is in * (2^-8 + 2^-16), which is exact, and a small rest:
 /// the product with the float nearest to 1 / 255 would differ from the quotient for some bytes, a division
 /// costs more.
@@ -42,12 +41,12 @@ void convert(const std::uint8_t* in, float* out, std::int64_t count, bool normal
   constexpr float kHead = 0x1.01p-8F;
   constexpr float kRest = static_cast<float>(1.0 / 255 - 0x1.01p-8);
   if (normalize)
-    simd_for<64>(count, [&](std::int64_t i) {
+    simd_for(count, [&](std::int64_t i) {
       const auto x = static_cast<float>(in[i]);
       out[i] = x * kHead + x * kRest;
     });
   else
-    simd_for<64>(count, [&](std::int64_t i) { out[i] = static_cast<float>(in[i]); });
+    simd_for(count, [&](std::int64_t i) { out[i] = static_cast<float>(in[i]); });
 }
 
 /// Items that were shuffled lie anywhere in memory: the next ones are fetched while this one is converted.
@@ -191,9 +190,8 @@ Batch Dataset::collect(std::int64_t count, IndexOf index_of) const {
                                           : TensorAccess::data(items.inputs);
   const std::size_t stride = items.bytes() ? static_cast<std::size_t>(items.input_shape.size()) : x_bytes;
 
-  const std::int64_t together =
-      std::max<std::int64_t>(1, kShare / std::max<std::int64_t>(1, items.input_shape.size()));
-  parallel_ranges(count, together, [&](std::int64_t begin, std::int64_t end) {
+  const std::int64_t grain = tapegrad::detail::grain_for(items.input_shape.size());
+  parallel_ranges(count, grain, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < std::min(begin + kAhead, end); ++i)
       prefetch(inputs + row(i) * stride, stride);
     for (std::int64_t i = begin; i < end; ++i) {

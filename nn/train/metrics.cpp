@@ -1,9 +1,9 @@
 #include <span>
-#include <vector>
 
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/nn/train/metrics.h>
-#include <tapegrad/ops/loops/row_loops.h>
+#include <tapegrad/ops/loops/find.h>
+#include <tapegrad/ops/loops/workspace.h>
 
 #include <fmt/format.h>
 
@@ -49,10 +49,9 @@ std::int64_t count_correct(const Tensor& scores, const Tensor& labels) {
       correct += static_cast<std::int64_t>(at) == expected[i];
     });
   } else {
-    std::vector<std::size_t, tapegrad::detail::PoolAllocator<std::size_t>> expected(
-        static_cast<std::size_t>(labels.dim(0)));
-    each_greatest(labels, [&](std::size_t i, std::size_t at) { expected[i] = at; });
-    each_greatest(scores, [&](std::size_t i, std::size_t at) { correct += at == expected[i]; });
+    tapegrad::detail::Workspace<std::size_t> expected(labels.dim(0));
+    each_greatest(labels, [&](std::size_t i, std::size_t at) { expected.data()[i] = at; });
+    each_greatest(scores, [&](std::size_t i, std::size_t at) { correct += at == expected.data()[i]; });
   }
   return correct;
 }

@@ -1,14 +1,12 @@
 #include <algorithm>
-#include <atomic>
 #include <cmath>
-#include <exception>
 #include <mutex>
 #include <set>
-#include <thread>
 
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/graph/random.h>
 #include <tapegrad/nn/train/search.h>
+#include <tapegrad/ops/loops/work_queue.h>
 
 #include <fmt/format.h>
 
@@ -57,41 +55,6 @@ Trial draw(std::int64_t number, const std::vector<Range>& ranges, std::uint64_t 
   return trial;
 }
 
-/// Trials that threads take from the front, one after the other.
-class Queue {
- public:
-  Queue(std::vector<Trial>& trials, const Callback<TrialResult(const Trial&)>& run,
-        const Callback<void(const Trial&)>& on_trial)
-      : trials_(trials), run_(run), on_trial_(on_trial), errors_(trials.size()) {}
-
-  void work() noexcept {
-    for (std::size_t i; !failed_ && (i = next_++) < trials_.size();) {
-      try {
-        trials_[i].result = run_(trials_[i]);
-        if (!on_trial_) continue;
-        const std::lock_guard one_at_a_time(report_);
-        on_trial_(trials_[i]);
-      } catch (...) {
-        errors_[i] = std::current_exception();
-        failed_ = true;
-      }
-    }
-  }
-  void rethrow() const {
-    for (const std::exception_ptr& e : errors_)
-      if (e) std::rethrow_exception(e);
-  }
-
- private:
-  std::vector<Trial>& trials_;
-  const Callback<TrialResult(const Trial&)>& run_;
-  const Callback<void(const Trial&)>& on_trial_;
-  std::vector<std::exception_ptr> errors_;
-  std::atomic<std::size_t> next_{0};
-  std::atomic<bool> failed_{false};
-  std::mutex report_;
-};
-
 bool better(const Trial& a, const Trial& b) {
   if (std::isnan(a.result.score) != std::isnan(b.result.score)) return std::isnan(b.result.score);
   if (a.result.score != b.result.score && !std::isnan(a.result.score)) return a.result.score > b.result.score;
@@ -107,14 +70,14 @@ std::vector<Trial> random_search(const std::vector<Range>& ranges,
   std::vector<Trial> trials;
   for (std::int64_t i = 0; i < options.trials; ++i) trials.push_back(draw(i, ranges, options.seed));
 
-  Queue queue(trials, run, options.on_trial);
-  {
-    std::vector<std::jthread> threads;
-    for (std::int64_t i = 1; i < std::min<std::int64_t>(options.threads, options.trials); ++i)
-      threads.emplace_back([&queue] { queue.work(); });
-    queue.work();
-  }
-  queue.rethrow();
+  std::mutex report;
+  tapegrad::detail::work_on_threads(options.trials, options.threads, [&](std::int64_t i) {
+    Trial& trial = trials[static_cast<std::size_t>(i)];
+    trial.result = run(trial);
+    if (!options.on_trial) return;
+    const std::lock_guard one_at_a_time(report);
+    options.on_trial(trial);
+  });
   std::ranges::sort(trials, better);
   return trials;
 }

@@ -1,26 +1,24 @@
 #include <algorithm>
 #include <cmath>
-#include <vector>
 
-#include <tapegrad/graph/storage.h>
 #include <tapegrad/ops/kernels/normalize.h>
 #include <tapegrad/ops/loops/dispatch.h>
 #include <tapegrad/ops/loops/parallel.h>
+#include <tapegrad/ops/loops/workspace.h>
 
 namespace tapegrad::detail {
 
 namespace {
 
-constexpr std::int64_t kSummedRows = 32;    // few enough to be summed in T
-constexpr std::int64_t kTile = 256;         // columns: a block of their rows stays in the first-level cache
-constexpr std::int64_t kShare = 64 * 1024;  // elements worth waking a thread for
+constexpr std::int64_t kSummedRows = 32;  // few enough to be summed in T
+constexpr std::int64_t kTile = 256;       // columns: a block of their rows stays in the first-level cache
 
 /// A matrix cut into tiles: the same columns of so many rows that there is enough to do.
 struct Tiles {
   std::int64_t rows;
   std::int64_t columns;
   std::int64_t width = std::clamp<std::int64_t>(columns, 1, kTile);
-  std::int64_t height = std::max(kSummedRows, kShare / width / kSummedRows * kSummedRows);
+  std::int64_t height = std::max(kSummedRows, grain_for(width) / kSummedRows * kSummedRows);
   std::int64_t across = blocks_of(columns, width);
   std::int64_t ranges = blocks_of(rows, height);
 
@@ -28,14 +26,13 @@ struct Tiles {
   template <class F>
   void each(const F& f) const {
     const std::int64_t elements = std::min(rows, height) * width;
-    parallel_ranges(ranges * across, std::max<std::int64_t>(1, kShare / elements),
-                    [&](std::int64_t begin, std::int64_t end) {
-                      for (std::int64_t t = begin; t < end; ++t) {
-                        const std::int64_t range = t / across, column = t % across * width;
-                        f(range, range * height, std::min(height, rows - range * height), column,
-                          std::min(width, columns - column));
-                      }
-                    });
+    parallel_ranges(ranges * across, grain_for(elements), [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t t = begin; t < end; ++t) {
+        const std::int64_t range = t / across, column = t % across * width;
+        f(range, range * height, std::min(height, rows - range * height), column,
+          std::min(width, columns - column));
+      }
+    });
   }
 };
 
@@ -149,7 +146,7 @@ void tile_sums(std::int64_t rows, std::int64_t stride, std::int64_t width, const
 template <class T>
 void tile_gradient(std::int64_t rows, std::int64_t stride, std::int64_t width, T n, const T* g, const T* x,
                    const ColumnStatistics s, const T* gamma, const double* dgamma, const double* dbeta,
-                   bool add, T* __restrict dx) {
+                   Destination<T> dx) {
   alignas(64) T centre[kTile], scale[kTile], slope[kTile], offset[kTile];
   simd_for(width, [&](std::int64_t j) {
     const T of_std = T{1} / static_cast<T>(std::sqrt(s.variance[j] + s.eps));
@@ -162,10 +159,10 @@ void tile_gradient(std::int64_t rows, std::int64_t stride, std::int64_t width, T
   const auto gradient = [&](std::int64_t j, std::int64_t at) {
     return scale[j] * g[at] + (slope[j] * (x[at] - centre[j]) + offset[j]);
   };
-  if (add)
-    by_fours(rows, stride, width, [&](std::int64_t j, auto... at) { ((dx[at] += gradient(j, at)), ...); });
-  else
-    by_fours(rows, stride, width, [&](std::int64_t j, auto... at) { ((dx[at] = gradient(j, at)), ...); });
+  T* const to = dx.data;
+  dx.choose([&](auto put) {
+    by_fours(rows, stride, width, [&](std::int64_t j, auto... at) { (put(to[at], gradient(j, at)), ...); });
+  });
 }
 
 /// A number for each column from each range of rows: those of the first where the result belongs, the others
@@ -173,15 +170,13 @@ void tile_gradient(std::int64_t rows, std::int64_t stride, std::int64_t width, T
 class RangeResults {
  public:
   RangeResults(const Tiles& tiles, double* result)
-      : columns_(tiles.columns),
-        result_(result),
-        others_(static_cast<std::size_t>((tiles.ranges - 1) * tiles.columns)) {}
+      : columns_(tiles.columns), result_(result), others_((tiles.ranges - 1) * tiles.columns) {}
   double* of(std::int64_t range) { return range ? others_.data() + (range - 1) * columns_ : result_; }
 
  private:
   std::int64_t columns_;
   double* result_;
-  std::vector<double, PoolAllocator<double>> others_;
+  Workspace<double> others_;
 };
 
 }  // namespace
@@ -243,13 +238,13 @@ void normalize_sums(std::int64_t rows, std::int64_t columns, const T* g, const T
 template <class T>
 void normalize_gradient(std::int64_t rows, std::int64_t columns, const T* g, const T* x,
                         const ColumnStatistics& s, const T* gamma, const double* dgamma, const double* dbeta,
-                        bool add, T* dx) {
+                        Destination<T> dx) {
   Tiles{rows, columns}.each(
       [&](std::int64_t, std::int64_t row, std::int64_t count, std::int64_t column, std::int64_t width) {
         const std::int64_t first = row * columns + column;
         dispatch_isa([&]() {
           tile_gradient(count, columns, width, static_cast<T>(rows), g + first, x + first, s.from(column),
-                        gamma + column, dgamma + column, dbeta + column, add, dx + first);
+                        gamma + column, dgamma + column, dbeta + column, dx + first);
         });
       });
 }
@@ -261,7 +256,7 @@ void normalize_gradient(std::int64_t rows, std::int64_t columns, const T* g, con
   template void normalize_sums(std::int64_t, std::int64_t, const T*, const T*, const ColumnStatistics&,     \
                                double*, double*);                                                           \
   template void normalize_gradient(std::int64_t, std::int64_t, const T*, const T*, const ColumnStatistics&, \
-                                   const T*, const double*, const double*, bool, T*);
+                                   const T*, const double*, const double*, Destination<T>);
 TAPEGRAD_NORMALIZE(float)
 TAPEGRAD_NORMALIZE(double)
 #undef TAPEGRAD_NORMALIZE

@@ -2,6 +2,8 @@
 
 #include <cstdint>
 
+#include <tapegrad/ops/loops/destination.h>
+
 /// The loops of batch normalisation: over matrices [rows, columns], with numbers for each column. The threads
 /// share blocks of rows and columns that depend on the shape alone.
 namespace tapegrad::detail {
@@ -29,10 +31,10 @@ template <class T>
 void normalize_sums(std::int64_t rows, std::int64_t columns, const T* g, const T* x,
                     const ColumnStatistics& s, double* dgamma, double* dbeta);
 
-/// The gradient of x, which the statistics were taken of; `add`: is added to dx.
+/// The gradient of x, which the statistics were taken of.
 template <class T>
 void normalize_gradient(std::int64_t rows, std::int64_t columns, const T* g, const T* x,
                         const ColumnStatistics& s, const T* gamma, const double* dgamma, const double* dbeta,
-                        bool add, T* dx);
+                        Destination<T> dx);
 
 }  // namespace tapegrad::detail

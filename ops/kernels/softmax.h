@@ -3,15 +3,17 @@
 #include <algorithm>
 #include <cstdint>
 
-#include <tapegrad/ops/loops/row_loops.h>
+#include <tapegrad/ops/loops/dispatch.h>
+#include <tapegrad/ops/loops/reducers.h>
+#include <tapegrad/ops/loops/simd_for.h>
 #include <tapegrad/ops/numbers/real.h>
 
 /// The exponentials of rows, without overflow.
 namespace tapegrad::detail {
 
-/// Rows that are looked at together, few enough for the first-level cache.
+/// Rows that are worked on at a time, few enough for the first-level cache.
 inline constexpr std::int64_t kMostRows = 64;
-constexpr std::int64_t rows_together(std::int64_t n) {
+constexpr std::int64_t rows_at_a_time(std::int64_t n) {
   return std::clamp<std::int64_t>(2048 / std::max<std::int64_t>(1, n), 1, kMostRows);
 }
 
@@ -38,8 +40,8 @@ struct RowsOfExponentials {
 /// f(first row, rows) for a few of them at a time.
 template <class F>
 void few_rows(std::int64_t rows, std::int64_t n, F&& f) {
-  const std::int64_t together = rows_together(n);
-  for (std::int64_t r = 0; r < rows; r += together) f(r, std::min(together, rows - r));
+  const std::int64_t most = rows_at_a_time(n);
+  for (std::int64_t r = 0; r < rows; r += most) f(r, std::min(most, rows - r));
 }
 
 /// finish(from, largest, sum, to) for each row, with the exponentials in `to`.

@@ -12,13 +12,6 @@
 /// stops at what that one calls.
 namespace tapegrad::detail {
 
-/// Before a loop whose steps are independent of each other.
-#if defined(__GNUC__) && !defined(__clang__)
-#define TAPEGRAD_INDEPENDENT _Pragma("GCC ivdep")
-#else
-#define TAPEGRAD_INDEPENDENT
-#endif
-
 /// Kernel::run(arguments...), compiled for each instruction set.
 template <class Kernel, class... A>
 __attribute__((flatten)) void run_base(A... arguments) {
@@ -72,26 +65,6 @@ void dispatch_isa_for(const F& f) {
     dispatch_isa(f);
   else
     f();
-}
-
-/// f(i) for each i in [begin, end), in steps whose length the compiler knows: it then needs no test and no
-/// code for a remainder to make them vectors. No f(i) may read or write what another one writes. Returns
-/// where the steps end; less than one of them is left.
-template <std::int64_t kStep, class F>
-std::int64_t simd_for_whole(std::int64_t i, std::int64_t end, const F& f) {
-  for (; i + kStep <= end; i += kStep) {
-    TAPEGRAD_INDEPENDENT
-    for (std::int64_t k = 0; k < kStep; ++k) f(i + k);
-  }
-  return i;
-}
-
-/// The same for all of [0, n). Elements of one byte want longer steps, to fill their vectors.
-template <std::int64_t kStep = 16, class F>
-void simd_for(std::int64_t n, const F& f) {
-  std::int64_t i = 0;
-  if constexpr (kStep > 16) i = simd_for_whole<kStep>(i, n, f);
-  for (i = simd_for_whole<16>(i, n, f); i < n; ++i) f(i);
 }
 
 }  // namespace tapegrad::detail

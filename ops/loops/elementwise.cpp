@@ -3,10 +3,11 @@
 
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/ops/define.h>
+#include <tapegrad/ops/loops/destination.h>
 #include <tapegrad/ops/loops/elementwise.h>
 #include <tapegrad/ops/loops/operand.h>
 #include <tapegrad/ops/loops/parallel.h>
-#include <tapegrad/ops/loops/reduce.h>
+#include <tapegrad/ops/loops/reducers.h>
 
 #include <fmt/format.h>
 
@@ -16,33 +17,27 @@ namespace {
 
 // ---- sums of gradients ----
 
-template <class T>
-struct AddKernel {
-  static void run(T* __restrict sum, const T* __restrict term, std::size_t n) {
-    std::size_t j = 0;
-    for (; n - j >= kUnroll; j += kUnroll)
-      for (std::size_t k = 0; k < kUnroll; ++k) sum[j + k] += term[j + k];
-    for (; j < n; ++j) sum[j] += term[j];
-  }
-};
-
 /// sum[i] += term[i]
 template <class T>
 void add_elements(T* sum, const T* term, std::int64_t n) {
-  static constexpr auto kLoop = per_isa<AddKernel<T>, T*, const T*, std::size_t>();
-  dispatch(kLoop)(sum, term, static_cast<std::size_t>(n));
+  dispatch_isa([=] { Destination<T>{sum, true}.put(n, [term](std::int64_t i) { return term[i]; }); });
 }
 
-// Adds a block of the full gradient to the gradient of an operand that was broadcast.
+/// Adds a block of the full gradient, from element `start` on, to the gradient of an operand that was
+/// broadcast.
 template <class T>
-void reduce_block(const BroadcastLayout& layout, std::int64_t start, std::int64_t count, const T* block,
-                  T* sum) {
-  layout.walk(start, count, [&](std::int64_t offset, std::int64_t run, std::int64_t step) {
-    if (step)
-      add_elements(sum + offset, block, run);
-    else
-      sum[offset] += fold_block<SumFold<T>>(block, run, T{});
-    block += run;
+void reduce_to_operand(const LoopNest<1>& nest, std::int64_t start, std::int64_t count, const T* block,
+                       T* sum) {
+  const bool contiguous = nest.inner().stride[0] != 0;
+  dispatch_isa([&] {
+    nest.for_each_run(start, start + count, [&](const LoopNest<1>::Offsets& at, std::int64_t run) {
+      T* const to = sum + at[0];
+      if (contiguous)
+        Destination<T>{to, true}.put(run, [block](std::int64_t i) { return block[i]; });
+      else
+        *to += reduce_block<SumReducer<T>>(block, run, T{});
+      block += run;
+    });
   });
 }
 
@@ -84,7 +79,7 @@ __attribute__((noinline)) Tensor forward_broadcast(const ElementwiseOp& e, const
   const std::size_t size = size_of(dtype);
   Tensor out = Tensor::empty(shape, dtype);
   std::byte* const to = TensorAccess::data(out);
-  parallel_ranges(shape.size(), kRangeLength, [&](std::int64_t begin, std::int64_t end) {
+  parallel_ranges(shape.size(), kGrain, [&](std::int64_t begin, std::int64_t end) {
     std::array<BroadcastOperand, kMaxArity> operands;
     for (std::size_t i = 0; i < e.arity; ++i)
       operands[i].bind(TensorAccess::data(*in[i]), dtype, in[i]->shape(), shape);
@@ -92,7 +87,7 @@ __attribute__((noinline)) Tensor forward_broadcast(const ElementwiseOp& e, const
       const std::int64_t count = std::min(kOperandBlock, end - start);
       const void* pointers[kMaxArity] = {};
       for (std::size_t i = 0; i < e.arity; ++i) pointers[i] = operands[i].block(start, count);
-      dispatch(loop)(op, static_cast<std::size_t>(count), pointers, at(to, start, size));
+      dispatch(loop)(op, count, pointers, at(to, start, size));
     }
   });
   return out;
@@ -102,10 +97,10 @@ __attribute__((noinline)) Tensor forward_broadcast(const ElementwiseOp& e, const
 __attribute__((noinline)) void forward_shared(const ElementwiseLoop& loop, const void* op, std::size_t arity,
                                               const void* const* in, std::byte* to, std::int64_t n,
                                               std::size_t size) {
-  parallel_ranges(n, kRangeLength, [&](std::int64_t begin, std::int64_t end) {
+  parallel_ranges(n, kGrain, [&](std::int64_t begin, std::int64_t end) {
     const void* from[kMaxArity];
     for (std::size_t i = 0; i < arity; ++i) from[i] = at(in[i], begin, size);
-    dispatch(loop)(op, static_cast<std::size_t>(end - begin), from, at(to, begin, size));
+    dispatch(loop)(op, end - begin, from, at(to, begin, size));
   });
 }
 
@@ -128,8 +123,8 @@ Tensor elementwise_forward(const ElementwiseOp& e, const void* op, const Tensor*
   const void* pointers[kMaxArity];
   for (std::size_t i = 0; i < Arity; ++i) pointers[i] = TensorAccess::data(*in[i]);
   const std::int64_t n = first.size();
-  if (n <= kRangeLength)
-    dispatch(loop)(op, static_cast<std::size_t>(n), pointers, to);
+  if (n <= kGrain)
+    dispatch(loop)(op, n, pointers, to);
   else
     forward_shared(loop, op, Arity, pointers, to, n, size_of(dtype));
   return out;
@@ -137,27 +132,15 @@ Tensor elementwise_forward(const ElementwiseOp& e, const void* op, const Tensor*
 
 namespace {
 
-/// Elements [begin, end) of a gradient by `loop`, written or added.
+/// Elements [begin, end) of a gradient by `loop`.
 template <class T>
-void gradient_range(const ElementwiseLoop& loop, const void* op, const Pointers& operands, T* to, bool add,
+void gradient_range(const ElementwiseLoop& loop, const void* op, const Pointers& operands, Destination<T> to,
                     std::int64_t begin, std::int64_t end) {
-  const auto run = [&](std::int64_t start, std::int64_t count, T* out) {
+  const std::int64_t step = to.add ? kOperandBlock : end - begin;
+  for (std::int64_t start = begin; start < end; start += step) {
+    const std::int64_t count = std::min(step, end - start);
     const Pointers from = advanced(operands, start, sizeof(T));
-    dispatch(loop)(op, static_cast<std::size_t>(count), from.data(), out);
-  };
-  if (!add) return run(begin, end - begin, to + begin);
-  if (end - begin == 1) {
-    T term;
-    run(begin, 1, &term);
-    to[begin] += term;
-    return;
-  }
-  Scratch scratch;
-  T* const block = reinterpret_cast<T*>(scratch.bytes);
-  for (std::int64_t start = begin; start < end; start += kOperandBlock) {
-    const std::int64_t count = std::min(kOperandBlock, end - start);
-    run(start, count, block);
-    add_elements(to + start, block, count);
+    (to + start).through(count, [&](T* out) { dispatch(loop)(op, count, from.data(), out); });
   }
 }
 
@@ -169,7 +152,7 @@ void backward_direct(const ElementwiseOp& e, const void* op, unsigned needed, Sa
   for (std::size_t i = 0; i < Arity; ++i)
     if (read >> i & 1u) operands[1 + i] = context.saved_data(static_cast<unsigned>(i));
   if (read & kOut) operands[kOutputOperand] = context.saved_data(kOutputBit);
-  const bool is_double = context.output_dtype() == f64;
+  const Dtype dtype = context.output_dtype();
   const std::int64_t n = context.output_size();
   for (std::size_t i = 0; i < Arity; ++i) {
     if (!(needed >> i & 1u)) continue;
@@ -177,15 +160,14 @@ void backward_direct(const ElementwiseOp& e, const void* op, unsigned needed, Sa
       context.add_grad_output(i);
       continue;
     }
-    const ElementwiseLoop& loop = e.backward[i][is_double];
-    context.accumulate_data(i, [&](std::byte* to, bool add) {
-      if (!add && n <= kRangeLength)
-        return dispatch(loop)(op, static_cast<std::size_t>(n), operands.data(), to);
-      parallel_ranges(n, kRangeLength, [&](std::int64_t begin, std::int64_t end) {
-        if (is_double)
-          gradient_range(loop, op, operands, reinterpret_cast<double*>(to), add, begin, end);
-        else
-          gradient_range(loop, op, operands, reinterpret_cast<float*>(to), add, begin, end);
+    const ElementwiseLoop& loop = e.backward[i][static_cast<std::size_t>(dtype)];
+    context.accumulate(i, dtype, [&](std::byte* to, bool add) {
+      if (!add && n <= kGrain) return dispatch(loop)(op, n, operands.data(), to);
+      visit_floating(dtype, [&]<class T> {
+        const Destination<T> destination{reinterpret_cast<T*>(to), add};
+        parallel_ranges(n, kGrain, [&](std::int64_t begin, std::int64_t end) {
+          gradient_range(loop, op, operands, destination, begin, end);
+        });
       });
     });
   }
@@ -209,61 +191,59 @@ class BroadcastBackward {
     const bool identity = e_.identity_grad >> i & 1u;
     if (to == shape_) {
       if (identity) return context_.add_grad_output(i);
-      return context_.accumulate_data(
-          i, [&](std::byte* data, bool add) { whole(i, reinterpret_cast<T*>(data), add); });
+      return context_.accumulate(i, dtype_of<T>, [&](std::byte* data, bool add) {
+        whole(i, Destination<T>{reinterpret_cast<T*>(data), add});
+      });
     }
     if (identity) return context_.add(i, sum_to_shape(context_.grad_output(), to));
-    const BroadcastLayout layout(to, shape_);
-    context_.accumulate(i, [&](Tensor& destination, bool add) {
-      if (!add) std::fill_n(TensorAccess::data_as<T>(destination), to.size(), T{0});
+    const LoopNest<1> nest = broadcast_nest(shape_, to);
+    context_.accumulate(i, dtype_of<T>, [&](std::byte* data, bool add) {
+      const Destination<T> destination{reinterpret_cast<T*>(data), add};
+      destination.clear(to.size());
       // Long sums are built of partial ones, added in pairs of equally many terms, so that they keep their
       // digits. A partial sum takes long enough for the additions of whole tensors not to matter.
       const std::int64_t period =
           std::max(4 * kOperandBlock, (16 * to.size() + kOperandBlock - 1) / kOperandBlock * kOperandBlock);
-      if (n_ <= period) return reduce_blocks(layout, i, 0, n_, destination);
-      PairwiseFold<GradientSum, Tensor> fold;
+      if (n_ <= period) return reduce_blocks(nest, i, 0, n_, destination.data);
+      Pairwise<GradientSum, Tensor> all;
       for (std::int64_t start = 0; start < n_; start += period) {
-        Tensor sum = Tensor::zeros(to, destination.dtype());
-        reduce_blocks(layout, i, start, std::min(n_, start + period), sum);
-        fold.push(std::move(sum));
+        Tensor sum = Tensor::zeros(to, dtype_of<T>);
+        reduce_blocks(nest, i, start, std::min(n_, start + period), TensorAccess::data_as<T>(sum));
+        all.push(std::move(sum));
       }
-      add_gradient_into(destination, fold.result());
+      add_elements<T>(destination.data, TensorAccess::data_as<T>(all.result()), to.size());
     });
   }
 
  private:
-  /// f(start, count, block of the full gradient of input i) for [begin, end).
+  /// f(start, count, compute) for each block of the full gradient of input i in [begin, end); compute(out)
+  /// writes it.
   template <class F>
   void blocks(std::size_t i, std::int64_t begin, std::int64_t end, F&& f) {
     std::array<BroadcastOperand, kMaxArity> operands;
     for (std::size_t k = 0; k < e_.arity; ++k)
       if (e_.saves[i] >> k & 1u) operands[k].bind(saved_[k], dtype_of<T>, shapes_[k], shape_);
-    Scratch scratch;
-    T* const block = reinterpret_cast<T*>(scratch.bytes);
-    const ElementwiseLoop& loop = e_.backward[i][sizeof(T) == sizeof(double)];
+    const auto loop = dispatch(e_.backward[i][static_cast<std::size_t>(dtype_of<T>)]);
     for (std::int64_t start = begin; start < end; start += kOperandBlock) {
       const std::int64_t count = std::min(kOperandBlock, end - start);
       Pointers from{at(context_.grad_output_data(), start, sizeof(T))};
       for (std::size_t k = 0; k < e_.arity; ++k) from[1 + k] = operands[k].block(start, count);
       if (e_.saves[i] & kOut) from[kOutputOperand] = at(output_, start, sizeof(T));
-      dispatch(loop)(op_, static_cast<std::size_t>(count), from.data(), block);
-      f(start, count, block);
+      f(start, count, [&](T* out) { loop(op_, count, from.data(), out); });
     }
   }
-  void whole(std::size_t i, T* to, bool add) {
-    parallel_ranges(n_, kRangeLength, [&](std::int64_t begin, std::int64_t end) {
-      blocks(i, begin, end, [&](std::int64_t start, std::int64_t count, const T* block) {
-        if (add)
-          add_elements(to + start, block, count);
-        else
-          std::copy_n(block, count, to + start);
+  void whole(std::size_t i, Destination<T> to) {
+    parallel_ranges(n_, kGrain, [&](std::int64_t begin, std::int64_t end) {
+      blocks(i, begin, end, [&](std::int64_t start, std::int64_t count, const auto& compute) {
+        (to + start).through(count, compute);
       });
     });
   }
-  void reduce_blocks(const BroadcastLayout& layout, std::size_t i, std::int64_t begin, std::int64_t end,
-                     Tensor& sum) {
-    blocks(i, begin, end, [&](std::int64_t start, std::int64_t count, const T* block) {
-      reduce_block(layout, start, count, block, TensorAccess::data_as<T>(sum));
+  void reduce_blocks(const LoopNest<1>& nest, std::size_t i, std::int64_t begin, std::int64_t end, T* sum) {
+    Workspace<T> block(kOperandBlock);
+    blocks(i, begin, end, [&](std::int64_t start, std::int64_t count, const auto& compute) {
+      compute(block.data());
+      reduce_to_operand<T>(nest, start, count, block.data(), sum);
     });
   }
 
@@ -312,8 +292,8 @@ void add_elements(Dtype dtype, std::byte* sum, const std::byte* term, std::int64
   visit_floating(dtype, [&]<class T> {
     T* const to = reinterpret_cast<T*>(sum);
     const T* const from = reinterpret_cast<const T*>(term);
-    if (n <= kRangeLength) return add_elements(to, from, n);
-    parallel_ranges(n, kRangeLength, [&](std::int64_t begin, std::int64_t end) {
+    if (n <= kGrain) return add_elements(to, from, n);
+    parallel_ranges(n, kGrain, [&](std::int64_t begin, std::int64_t end) {
       add_elements(to + begin, from + begin, end - begin);
     });
   });

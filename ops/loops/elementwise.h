@@ -5,9 +5,10 @@
 #include <cstdint>
 #include <utility>
 
-#include <tapegrad/graph/export.h>
 #include <tapegrad/graph/element_access.h>
-#include <tapegrad/ops/loops/vector_loop.h>
+#include <tapegrad/graph/export.h>
+#include <tapegrad/ops/loops/dispatch.h>
+#include <tapegrad/ops/loops/simd_for.h>
 #include <tapegrad/ops/numbers/real.h>
 #include <tapegrad/ops/op.h>
 
@@ -20,7 +21,7 @@ inline constexpr std::size_t kMaxArity = 3;
 
 /// Forward, `in` are the inputs. Backward, the gradient of the output, the inputs, and at kOutputOperand the
 /// output; null where the gradient does not read them.
-using ElementwiseLoop = PerIsa<const void*, std::size_t, const void* const*, void*>;
+using ElementwiseLoop = PerIsa<const void*, std::int64_t, const void* const*, void*>;
 inline constexpr std::size_t kOutputOperand = 1 + kMaxArity;
 inline constexpr std::size_t kBackwardOperands = 2 + kMaxArity;
 
@@ -29,8 +30,9 @@ struct ElementwiseOp {
   std::size_t arity;
   unsigned identity_grad;  ///< bit i: the gradient of input i is grad_output itself
   std::array<SaveMask, 4> saves;
-  ElementwiseLoop forward[3];  ///< by dtype; null where the op does not take it
-  ElementwiseLoop backward[kMaxArity][2];
+  // By dtype; null where the op does not take it, or has no gradient.
+  ElementwiseLoop forward[kDtypeCount];
+  ElementwiseLoop backward[kMaxArity][kDtypeCount];
 };
 
 /// Stands for a value that the op does not save: no formula compiles with it.
@@ -49,38 +51,38 @@ auto elementwise_vjp(const Op& op, const A&... arguments) {
 }
 
 template <class T>
-Elements<T, Real<T>> elements(const void* p) {
+Elements<T, Real<ComputeType<T>>> elements(const void* p) {
   return {static_cast<const T*>(p)};
 }
 
 template <class Op, class T>
 struct ForwardKernel {
-  static void run(const void* attributes, std::size_t n, const void* const* in, void* out) {
+  static void run(const void* attributes, std::int64_t n, const void* const* in, void* out) {
     loop(attributes, n, in, static_cast<T*>(out), std::make_index_sequence<Op::arity>{});
   }
 
  private:
   template <std::size_t... I>
-  static void loop(const void* attributes, std::size_t n, const void* const* in, T* out,
+  static void loop(const void* attributes, std::int64_t n, const void* const* in, T* out,
                    std::index_sequence<I...>) {
     const Op op = *static_cast<const Op*>(attributes);  // a local, so that attributes stay in registers
-    vector_loop(
+    simd_map(
         n, out, [&](auto... x) { return number(op.f(x...)).v; }, elements<T>(in[I])...);
   }
 };
 
 template <class Op, class T, std::size_t Grad>
 struct BackwardKernel {
-  static void run(const void* attributes, std::size_t n, const void* const* in, void* out) {
+  static void run(const void* attributes, std::int64_t n, const void* const* in, void* out) {
     loop(attributes, n, in, static_cast<T*>(out), std::make_index_sequence<Op::arity>{});
   }
 
  private:
   template <std::size_t... I>
-  static void loop(const void* attributes, std::size_t n, const void* const* in, T* out,
+  static void loop(const void* attributes, std::int64_t n, const void* const* in, T* out,
                    std::index_sequence<I...>) {
     const Op op = *static_cast<const Op*>(attributes);
-    vector_loop(
+    simd_map(
         n, out, [&](auto... a) { return elementwise_vjp<Grad>(op, a...).v; }, elements<T>(in[0]),
         saved<I>(in[1 + I])..., saved<kOutputBit>(in[kOutputOperand]));
   }
@@ -95,27 +97,32 @@ struct BackwardKernel {
 
 template <class Kernel>
 constexpr ElementwiseLoop elementwise_loop() {
-  return per_isa<Kernel, const void*, std::size_t, const void* const*, void*>();
+  return per_isa<Kernel, const void*, std::int64_t, const void* const*, void*>();
+}
+
+/// The loops of an op for elements of type T.
+template <class Op, class T, std::size_t... G>
+constexpr void add_loops(ElementwiseOp& e, std::index_sequence<G...>) {
+  constexpr auto dtype = static_cast<std::size_t>(dtype_of<T>);
+  if constexpr (is_floating(dtype_of<T>)) {
+    e.forward[dtype] = elementwise_loop<ForwardKernel<Op, T>>();
+    if constexpr (requires { Op::saves; })
+      ((e.backward[G][dtype] = elementwise_loop<BackwardKernel<Op, T, G>>()), ...);
+  } else if constexpr (requires { Op::integers; }) {
+    if constexpr (Op::integers) e.forward[dtype] = elementwise_loop<ForwardKernel<Op, T>>();
+  }
 }
 
 template <class Op>
 constexpr ElementwiseOp make_elementwise() {
   ElementwiseOp e{Op::name, Op::arity, 0, {}, {}, {}};
-  e.forward[0] = elementwise_loop<ForwardKernel<Op, float>>();
-  e.forward[1] = elementwise_loop<ForwardKernel<Op, double>>();
   if constexpr (requires { Op::identity_grad; }) e.identity_grad = Op::identity_grad;
-  if constexpr (requires { Op::integers; }) {
-    if constexpr (Op::integers) e.forward[2] = elementwise_loop<ForwardKernel<Op, std::int64_t>>();
+  if constexpr (requires { Op::saves; }) e.saves = Op::saves;
+  [&]<std::size_t... D>(std::index_sequence<D...>) {
+    (add_loops<Op, typename DtypeRow<static_cast<Dtype>(D)>::type>(e, std::make_index_sequence<Op::arity>{}),
+     ...);
   }
-  if constexpr (requires { Op::saves; }) {
-    e.saves = Op::saves;
-    [&]<std::size_t... G>(std::index_sequence<G...>) {
-      ((e.backward[G][0] = elementwise_loop<BackwardKernel<Op, float, G>>(),
-        e.backward[G][1] = elementwise_loop<BackwardKernel<Op, double, G>>()),
-       ...);
-    }
-    (std::make_index_sequence<Op::arity>{});
-  }
+  (std::make_index_sequence<kDtypeCount>{});
   return e;
 }
 

@@ -15,8 +15,6 @@ namespace tapegrad::detail {
 enum class Isa : std::uint8_t { base, avx2, avx512 };
 inline constexpr int kIsas = 3;
 
-#define TAPEGRAD_INLINE inline __attribute__((always_inline))
-
 #if defined(__x86_64__) && defined(__clang__)
 #define TAPEGRAD_X86 1
 #define TAPEGRAD_TARGET_AVX2 __attribute__((target("avx2,fma,bmi2")))

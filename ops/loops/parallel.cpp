@@ -12,6 +12,7 @@
 
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/ops/loops/parallel.h>
+#include <tapegrad/ops/loops/work_queue.h>
 #include <tapegrad/ops/threads.h>
 
 #include <fmt/format.h>
@@ -67,7 +68,6 @@ class Pool {
   std::int64_t start_workers(std::int64_t wanted);
   void work(Worker& me) noexcept;
   void run_open_job() noexcept;
-  void keep_failure(std::int64_t block) noexcept;
 
   // The job. A worker enters (inside_), and only then looks whether the job it was called for is still open;
   // the caller closes it (epoch_ becomes even), and only then looks whether somebody is inside. One of the
@@ -76,13 +76,8 @@ class Pool {
   std::atomic<std::uint32_t> epoch_{0};  ///< odd while a job is open
   BlockFunction function_ = nullptr;
   void* context_ = nullptr;
-  std::int64_t blocks_ = 0;
-  alignas(64) std::atomic<std::int64_t> next_{0};
+  WorkQueue queue_;
   alignas(64) std::atomic<std::int32_t> inside_{0};
-
-  std::mutex failure_mutex_;
-  std::exception_ptr failure_;
-  std::int64_t failed_block_ = 0;
 
   std::mutex start_mutex_;
   std::array<Worker*, kMaxThreads> workers_{};
@@ -155,8 +150,7 @@ bool Pool::run(std::int64_t blocks, BlockFunction f, void* context, std::int64_t
   }
   function_ = f;
   context_ = context;
-  blocks_ = blocks;
-  next_.store(0, std::memory_order_relaxed);
+  queue_.reset(blocks);
   const std::uint32_t epoch = epoch_.load(std::memory_order_relaxed) + 1;
   epoch_.store(epoch, std::memory_order_seq_cst);
   for (std::int64_t i = 0; i < helpers; ++i) {
@@ -169,8 +163,7 @@ bool Pool::run(std::int64_t blocks, BlockFunction f, void* context, std::int64_t
   epoch_.store(epoch + 1, std::memory_order_seq_cst);
   if (!spin_until([&] { return inside_.load(std::memory_order_seq_cst) == 0; }))
     for (std::int32_t n; (n = inside_.load(std::memory_order_seq_cst)) != 0;) inside_.wait(n);
-  std::exception_ptr failure = std::move(failure_);
-  failure_ = nullptr;
+  std::exception_ptr failure = queue_.take_failure();
   busy_.store(false, std::memory_order_release);
   if (failure) std::rethrow_exception(std::move(failure));
   return true;
@@ -190,20 +183,7 @@ void Pool::work(Worker& me) noexcept {
 }
 
 void Pool::run_open_job() noexcept {
-  for (std::int64_t b; (b = next_.fetch_add(1, std::memory_order_relaxed)) < blocks_;) {
-    try {
-      function_(context_, b);
-    } catch (...) {
-      keep_failure(b);
-    }
-  }
-}
-
-void Pool::keep_failure(std::int64_t block) noexcept {
-  const std::lock_guard lock(failure_mutex_);
-  if (failure_ && failed_block_ < block) return;
-  failure_ = std::current_exception();
-  failed_block_ = block;
+  queue_.work([this](std::int64_t block) { function_(context_, block); });
 }
 
 void Pool::stop() noexcept {

@@ -15,8 +15,8 @@ using BlockFunction = void (*)(void* context, std::int64_t block);
 
 /// Calls run(context, b) once for each b in [0, blocks), on this thread and on those of the pool, and returns
 /// when all are done. Where the pool is busy (with another thread's blocks, or because this is called from a
-/// block) or cannot help, this thread runs them all. Of the exceptions that blocks throw, that of the lowest
-/// block is thrown here.
+/// block) or cannot help, this thread runs them all. After a block has thrown no more are begun; of several
+/// exceptions, that of the lowest block is thrown here.
 TAPEGRAD_API void run_blocks(std::int64_t blocks, BlockFunction run, void* context);
 
 /// How many threads an operation of this thread may use: what set_threads says, or a ThreadLimit.
@@ -47,13 +47,19 @@ void parallel_for(std::int64_t blocks, F&& f) {
       const_cast<void*>(static_cast<const void*>(std::addressof(f))));
 }
 
-/// Elements of a block where nothing else decides: enough to be worth waking a thread.
-inline constexpr std::int64_t kRangeLength = 16 * 1024;
+/// Elements of a block: enough to be worth waking a thread, few enough to be shared. A power of two, so that
+/// blocks hold whole blocks of a reduction.
+inline constexpr std::int64_t kGrain = 32 * 1024;
+
+/// Items of a block where each stands for so many elements.
+constexpr std::int64_t grain_for(std::int64_t elements) {
+  return std::max<std::int64_t>(1, kGrain / std::max<std::int64_t>(1, elements));
+}
 
 /// Number of blocks of `length` that cover [0, n), the last one perhaps shorter.
 constexpr std::int64_t blocks_of(std::int64_t n, std::int64_t length) { return (n + length - 1) / length; }
 
-/// f(begin, end) for each block of `length` elements of [0, n).
+/// f(begin, end) for each block of `length` items of [0, n).
 template <class F>
 void parallel_ranges(std::int64_t n, std::int64_t length, F&& f) {
   parallel_for(blocks_of(n, length),

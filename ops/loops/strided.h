@@ -1,44 +1,24 @@
 #pragma once
 
-#include <array>
-#include <cstddef>
 #include <cstdint>
 
 #include <tapegrad/graph/tensor.h>
+#include <tapegrad/ops/loops/destination.h>
+#include <tapegrad/ops/loops/loop_nest.h>
 
 /// Copies between row-major arrays that do not lie alike: permutations, slices, paddings, concatenations and
-/// their gradients are all one loop nest with two strides an axis.
+/// their gradients are all one loop nest of two operands.
 namespace tapegrad::detail {
 
-/// The axes to walk, outermost first. Strides are in elements; those of the source may be 0 or negative,
-/// those of the destination negative. Neighbours that lie alike on both sides become one.
-class StridedPlan {
- public:
-  void axis(std::int64_t extent, std::int64_t to_stride, std::int64_t from_stride);
+/// Operand 0 is the destination, no element of which is met twice; operand 1 is the source.
+using CopyNest = LoopNest<2>;
 
-  struct Axis {
-    std::int64_t extent;
-    std::int64_t to;
-    std::int64_t from;
-  };
-  std::size_t rank() const { return rank_; }
-  const Axis& operator[](std::size_t i) const { return axes_[i]; }
-  bool empty() const { return empty_; }
-
- private:
-  std::array<Axis, Shape::kMaxRank> axes_{};
-  std::size_t rank_ = 0;
-  bool empty_ = false;
-};
-
-/// Strides of a row-major array: the product of the extents behind each axis.
-std::array<std::int64_t, Shape::kMaxRank> row_major_strides(const Shape& shape);
+/// Writes or adds the elements of `from` to those of `to`.
+template <class T>
+void copy_strided(const CopyNest& nest, Destination<T> to, const T* from);
 
 /// Writes the elements of `from`, beginning at one offset, to those of `to`, beginning at another.
-void copy_strided(const StridedPlan& plan, Tensor& to, std::int64_t to_offset, const Tensor& from,
+void copy_strided(const CopyNest& nest, Tensor& to, std::int64_t to_offset, const Tensor& from,
                   std::int64_t from_offset = 0);
-/// Adds them instead.
-void add_strided(const StridedPlan& plan, Tensor& to, std::int64_t to_offset, const Tensor& from,
-                 std::int64_t from_offset = 0);
 
 }  // namespace tapegrad::detail

@@ -1,6 +1,5 @@
 #include <algorithm>
 #include <cmath>
-#include <vector>
 
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/graph/values.h>
@@ -89,7 +88,7 @@ struct Classes {
 
   static Classes checked(const char* op, const char* what, const Tensor& x, const Tensor& t);
   /// Rows of a block.
-  std::int64_t together() const { return std::max<std::int64_t>(1, detail::kRangeLength / count); }
+  std::int64_t grain() const { return detail::grain_for(count); }
 };
 
 Classes Classes::checked(const char* op, const char* what, const Tensor& x, const Tensor& t) {
@@ -155,16 +154,11 @@ double weighted_sum(const T* t, T* values, std::int64_t n) {
 template <class T, class Op, class F>
 void write_blocks(VjpContext<Op>& ctx, std::size_t input, const Classes& classes, F&& f) {
   const std::int64_t n = classes.count;
-  ctx.accumulate(input, [&](Tensor& destination, bool add) {
-    T* const to = TensorAccess::data_as<T>(destination);
-    parallel_ranges(classes.rows, classes.together(), [&](std::int64_t begin, std::int64_t end) {
-      std::vector<T, detail::PoolAllocator<T>> sums(
-          static_cast<std::size_t>(add ? detail::rows_together(n) * n : 0));
+  ctx.template accumulate<T>(input, [&](detail::Destination<T> to) {
+    parallel_ranges(classes.rows, classes.grain(), [&](std::int64_t begin, std::int64_t end) {
       detail::few_rows(end - begin, n, [&](std::int64_t first, std::int64_t count) {
-        T* const out = to + (begin + first) * n;
-        f(begin + first, count, add ? sums.data() : out);
-        if (add)
-          for (std::int64_t i = 0; i < count * n; ++i) out[i] += sums[static_cast<std::size_t>(i)];
+        const std::int64_t row = begin + first;
+        (to + row * n).through(count * n, [&](T* out) { f(row, count, out); });
       });
     });
   });
@@ -256,9 +250,9 @@ Tensor op::SoftmaxWithLoss::forward(const Tensor& x, const Tensor& t, Residuals<
     T* const probabilities = r.needed() ? TensorAccess::data_as<T>(r[0]) : nullptr;
     const Targets<T> targets(t, classes);
     const std::int64_t n = classes.count;
-    using Scratch = std::vector<T, detail::PoolAllocator<T>>;
+    using Scratch = detail::Workspace<T>;
     const auto block = [&](std::int64_t from, std::int64_t to) {
-      const auto size = static_cast<std::size_t>(detail::rows_together(n) * n);
+      const std::int64_t size = detail::rows_at_a_time(n) * n;
       Scratch exponentials(probabilities ? 0 : size);
       Scratch logs(targets.indices() ? 0 : size);
       double total = 0;
@@ -277,8 +271,7 @@ Tensor op::SoftmaxWithLoss::forward(const Tensor& x, const Tensor& t, Residuals<
             if (targets.indices())
               total += static_cast<double>(log_softmax(targets.index(begin + i)));
             else
-              simd_for(n,
-                       [&](std::int64_t j) { logs[static_cast<std::size_t>(i * n + j)] = log_softmax(j); });
+              simd_for(n, [&](std::int64_t j) { logs[i * n + j] = log_softmax(j); });
             if (probabilities) {
               const T share = T{1} / e.sum[i];
               T* const out = p + i * n;
@@ -290,7 +283,7 @@ Tensor op::SoftmaxWithLoss::forward(const Tensor& x, const Tensor& t, Residuals<
       });
       return total;
     };
-    const double total = detail::sum_ranges(classes.rows, classes.together(), block);
+    const double total = detail::sum_ranges(classes.rows, classes.grain(), block);
     return Tensor::scalar(-total / static_cast<double>(classes.rows), x.dtype());
   });
 }

@@ -47,6 +47,7 @@ struct BatchNorm {
 }  // namespace op
 
 using detail::ColumnStatistics;
+using detail::Destination;
 using detail::TensorAccess;
 
 namespace {
@@ -111,9 +112,8 @@ void op::BatchNorm::vjp_fused(VjpContext<BatchNorm>& ctx) {
     const std::int64_t rows = ctx.output_shape()[0], features = ctx.output_shape()[1];
     const T* g = TensorAccess::data_as<T>(ctx.grad_output());
     const auto write = [&](std::size_t input, const double* values) {
-      ctx.accumulate(input, [&](Tensor& destination, bool add) {
-        T* to = TensorAccess::data_as<T>(destination);
-        for (std::int64_t j = 0; j < features; ++j) to[j] = static_cast<T>(values[j]) + (add ? to[j] : T{0});
+      ctx.accumulate<T>(input, [&](Destination<T> to) {
+        to.put(features, [values](std::int64_t j) { return static_cast<T>(values[j]); });
       });
     };
     if (!ctx.needs_grad(0) && !ctx.needs_grad(1)) return ctx.add(2, sum(ctx.grad_output(), 0));
@@ -121,16 +121,15 @@ void op::BatchNorm::vjp_fused(VjpContext<BatchNorm>& ctx) {
     const Tensor x = ctx.input<0>();
     const Tensor statistics = ctx.residual<0>();
     const ColumnStatistics columns = columns_of(statistics, ctx.op().eps);
-    std::vector<double, detail::PoolAllocator<double>> sums(static_cast<std::size_t>(2 * features));
+    detail::Workspace<double> sums(2 * features);
     double* const dgamma = sums.data();
     double* const dbeta = dgamma + features;
     detail::normalize_sums(rows, features, g, TensorAccess::data_as<T>(x), columns, dgamma, dbeta);
     if (ctx.needs_grad(0)) {
       const Tensor gamma = ctx.input<1>();
-      ctx.accumulate(0, [&](Tensor& destination, bool add) {
+      ctx.accumulate<T>(0, [&](Destination<T> to) {
         detail::normalize_gradient(rows, features, g, TensorAccess::data_as<T>(x), columns,
-                                   TensorAccess::data_as<T>(gamma), dgamma, dbeta, add,
-                                   TensorAccess::data_as<T>(destination));
+                                   TensorAccess::data_as<T>(gamma), dgamma, dbeta, to);
       });
     }
     if (ctx.needs_grad(1)) write(1, dgamma);

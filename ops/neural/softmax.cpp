@@ -56,11 +56,12 @@ struct LogSoftmax {  // dL/dx = g - e^y sum g
 
 }  // namespace op
 
+using detail::AxisView;
+using detail::Destination;
 using detail::dispatch_isa;
 using detail::for_each_row;
 using detail::parallel_ranges;
 using detail::Real;
-using detail::RowLayout;
 using detail::simd_for;
 using detail::TensorAccess;
 
@@ -78,15 +79,15 @@ Tensor sum_along(const Tensor& x, std::size_t axis) { return sum(x, axis, KeepDi
 /// y = of_rows(x, rows, n, y) for the rows of x along an axis.
 template <class T, class F>
 void map_rows(const Tensor& x, std::size_t axis, Tensor& y, F&& of_rows) {
-  const RowLayout rows(x.shape(), axis);
+  const AxisView view(x.shape(), axis);
+  const std::int64_t n = view.size;
   const T* const from = TensorAccess::data_as<T>(x);
   T* const to = TensorAccess::data_as<T>(y);
-  if (rows.inner != 1)
-    return for_each_row<T, 1>(rows, {from}, to, false, [&](std::int64_t, const auto& in, T* out) {
-      of_rows(in[0], std::int64_t{1}, rows.extent, out);
-    });
-  parallel_ranges(rows.outer, rows.together(), [&](std::int64_t begin, std::int64_t end) {
-    of_rows(from + begin * rows.extent, end - begin, rows.extent, to + begin * rows.extent);
+  if (view.inner != 1)
+    return for_each_row<T, 1>(view, {from}, Destination<T>{to, false},
+                              [&](const auto& in, T* out) { of_rows(in[0], std::int64_t{1}, n, out); });
+  parallel_ranges(view.outer, detail::grain_for(n), [&](std::int64_t begin, std::int64_t end) {
+    of_rows(from + begin * n, end - begin, n, to + begin * n);
   });
 }
 
@@ -108,9 +109,9 @@ void op::Softmax::vjp(VjpContext<Softmax>& ctx) {
 void op::Softmax::vjp_fused(VjpContext<Softmax>& ctx) {
   const Tensor y = ctx.output();
   visit_floating(y.dtype(), [&]<class T> {
-    const RowLayout rows(y.shape(), ctx.op().axis);
-    const std::int64_t n = rows.extent;
-    const auto row = [&](std::int64_t, const auto& in, T* out) {
+    const AxisView view(y.shape(), ctx.op().axis);
+    const std::int64_t n = view.size;
+    const auto row = [&](const auto& in, T* out) {
       const T* const p = in[0];
       const T* const g = in[1];
       dispatch_isa([&]() {
@@ -119,9 +120,9 @@ void op::Softmax::vjp_fused(VjpContext<Softmax>& ctx) {
         simd_for(n, [&](std::int64_t j) { out[j] = p[j] * (g[j] - mean); });
       });
     };
-    ctx.accumulate(0, [&](Tensor& to, bool add) {
-      for_each_row<T, 2>(rows, {TensorAccess::data_as<T>(y), TensorAccess::data_as<T>(ctx.grad_output())},
-                         TensorAccess::data_as<T>(to), add, row);
+    ctx.accumulate<T>(0, [&](Destination<T> to) {
+      for_each_row<T, 2>(view, {TensorAccess::data_as<T>(y), TensorAccess::data_as<T>(ctx.grad_output())}, to,
+                         row);
     });
   });
 }
@@ -145,9 +146,9 @@ void op::LogSoftmax::vjp(VjpContext<LogSoftmax>& ctx) {
 void op::LogSoftmax::vjp_fused(VjpContext<LogSoftmax>& ctx) {
   const Tensor y = ctx.output();
   visit_floating(y.dtype(), [&]<class T> {
-    const RowLayout rows(y.shape(), ctx.op().axis);
-    const std::int64_t n = rows.extent;
-    const auto row = [&](std::int64_t, const auto& in, T* out) {
+    const AxisView view(y.shape(), ctx.op().axis);
+    const std::int64_t n = view.size;
+    const auto row = [&](const auto& in, T* out) {
       const T* const l = in[0];
       const T* const g = in[1];
       dispatch_isa([&]() {
@@ -155,9 +156,9 @@ void op::LogSoftmax::vjp_fused(VjpContext<LogSoftmax>& ctx) {
         simd_for(n, [&](std::int64_t j) { out[j] = g[j] - exp(Real<T>{l[j]}).v * total; });
       });
     };
-    ctx.accumulate(0, [&](Tensor& to, bool add) {
-      for_each_row<T, 2>(rows, {TensorAccess::data_as<T>(y), TensorAccess::data_as<T>(ctx.grad_output())},
-                         TensorAccess::data_as<T>(to), add, row);
+    ctx.accumulate<T>(0, [&](Destination<T> to) {
+      for_each_row<T, 2>(view, {TensorAccess::data_as<T>(y), TensorAccess::data_as<T>(ctx.grad_output())}, to,
+                         row);
     });
   });
 }

@@ -9,18 +9,14 @@
 /// How the losses write their gradients.
 namespace tapegrad::detail {
 
-/// Writes derivative(j) to each element j of the gradient of an input, or adds it.
+/// Writes or adds derivative(j) to each element j of the gradient of an input.
 template <class T, class Op, class F>
 void write_elements(VjpContext<Op>& ctx, std::size_t input, F&& derivative) {
-  ctx.accumulate(input, [&](Tensor& destination, bool add) {
-    T* const to = TensorAccess::data_as<T>(destination);
-    parallel_ranges(destination.size(), kRangeLength, [&](std::int64_t begin, std::int64_t end) {
-      dispatch_isa([&] {
-        if (add)
-          simd_for(end - begin, [&](std::int64_t j) { to[begin + j] += derivative(begin + j); });
-        else
-          simd_for(end - begin, [&](std::int64_t j) { to[begin + j] = derivative(begin + j); });
-      });
+  const std::int64_t n = ctx.input_shape(input).size();
+  ctx.template accumulate<T>(input, [&](Destination<T> to) {
+    parallel_ranges(n, kGrain, [&](std::int64_t begin, std::int64_t end) {
+      dispatch_isa(
+          [&] { (to + begin).put(end - begin, [&](std::int64_t j) { return derivative(begin + j); }); });
     });
   });
 }

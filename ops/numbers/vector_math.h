@@ -5,8 +5,6 @@
 #include <limits>
 #include <type_traits>
 
-#include <tapegrad/ops/loops/isa.h>
-
 /// Elementary functions that a compiler can vectorise: without branches, calls or tables, so that a loop over
 /// them becomes one over vectors of whatever width the loop is compiled for. Within 2 ulp in double and 4 in
 /// float of the exact value (tests/ops/vector_math_test.cpp), infinities, NaN, zeros and subnormal numbers
@@ -18,15 +16,16 @@
 ///
 /// Method: W. J. Cody, W. Waite, Software Manual for the Elementary Functions, 1980, for the reductions of
 /// the arguments; the polynomials are minimax approximations by Remez's algorithm.
-namespace tapegrad::detail::vm {
+/// For functions that must be inlined before loops are looked at.
+#define TAPEGRAD_INLINE inline __attribute__((always_inline))
 
-template <class T>
-using Bits = std::conditional_t<sizeof(T) == sizeof(float), std::uint32_t, std::uint64_t>;
+namespace tapegrad::detail::vm {
 
 template <class T>
 struct Format;
 template <>
 struct Format<float> {
+  using Bits = std::uint32_t;
   static constexpr int kMantissa = 23;
   static constexpr int kBias = 127;
   static constexpr float kRound = 0x1.8p23F;       // added and taken away, it rounds to an integer
@@ -39,6 +38,7 @@ struct Format<float> {
 };
 template <>
 struct Format<double> {
+  using Bits = std::uint64_t;
   static constexpr int kMantissa = 52;
   static constexpr int kBias = 1023;
   static constexpr double kRound = 0x1.8p52;
@@ -49,6 +49,9 @@ struct Format<double> {
   static constexpr double kExpm1Lowest = -40;
   static constexpr double kTanhOne = 20;
 };
+
+template <class T>
+using Bits = typename Format<T>::Bits;
 
 template <class T>
 TAPEGRAD_INLINE constexpr Bits<T> bits(T x) {

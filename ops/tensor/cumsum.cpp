@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <type_traits>
 
 #include <tapegrad/ops/define.h>
 #include <tapegrad/ops/loops/rows.h>
@@ -33,21 +32,21 @@ struct CumSum {  // the gradient is the running sum from the other end
 using detail::TensorAccess;
 
 namespace {
-// Columns of a block are summed together. f32 is accumulated in double: a long running sum stays exact to the
-// last digit or so.
+// Columns of a block are summed together, in a type in which a long running sum stays exact to the last digit
+// or so.
 template <class T>
 void running_sums(const T* in, T* out, std::int64_t length, std::int64_t width, std::int64_t step) {
-  using Wide = std::conditional_t<std::is_same_v<T, float>, double, T>;
+  using Wide = detail::AccumulatorType<T>;
   constexpr std::int64_t kColumns = 64;
   for (std::int64_t j0 = 0; j0 < width; j0 += kColumns) {
     const std::int64_t columns = std::min(kColumns, width - j0);
     Wide total[kColumns] = {};
     std::int64_t at = (step > 0 ? 0 : (length - 1) * width) + j0;
     for (std::int64_t i = 0; i < length; ++i, at += step * width)
-      for (std::int64_t j = 0; j < columns; ++j) {
+      detail::simd_for(columns, [&](std::int64_t j) {
         total[j] = detail::wrapping_add(total[j], static_cast<Wide>(in[at + j]));
         out[at + j] = static_cast<T>(total[j]);
-      }
+      });
   }
 }
 }  // namespace
@@ -55,13 +54,15 @@ void running_sums(const T* in, T* out, std::int64_t length, std::int64_t width, 
 Tensor op::CumSum::forward(const Tensor& x) const {
   Tensor y = Tensor::empty(x.shape(), x.dtype());
   if (x.size() == 0) return y;
-  const detail::RowLayout rows(x.shape(), axis);
+  const detail::AxisView view(x.shape(), axis);
   visit_dtype(x.dtype(), [&]<class T> {
     const T* in = TensorAccess::data_as<T>(x);
     T* out = TensorAccess::data_as<T>(y);
-    const std::int64_t block = rows.extent * rows.inner;
-    for (std::int64_t o = 0; o < x.size(); o += block)
-      running_sums(in + o, out + o, rows.extent, rows.inner, reverse ? -1 : 1);
+    const std::int64_t block = view.size * view.inner;
+    detail::dispatch_isa_for<T>([&] {
+      for (std::int64_t o = 0; o < x.size(); o += block)
+        running_sums(in + o, out + o, view.size, view.inner, reverse ? -1 : 1);
+    });
   });
   return y;
 }

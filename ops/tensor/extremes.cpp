@@ -58,19 +58,19 @@ struct ArgMin : Reduction {
 
 namespace {
 
-template <template <class> class Fold>
+template <template <class> class Reducer>
 Tensor extreme_of(const Tensor& x, const Reduction& r, const char* op) {
   require_elements(x, r.axes, op);
-  return fold<Fold>(x, r);
+  return reduce_any<Reducer>(x, r);
 }
 
-template <template <class> class Fold>
+template <template <class> class Reducer>
 Tensor position_of(const Tensor& x, const Reduction& r, const char* op) {
-  const Tensor extreme = extreme_of<Fold>(x, r, op);
+  const Tensor extreme = extreme_of<Reducer>(x, r, op);
   Tensor y = Tensor::empty(extreme.shape(), i64);
   if (x.size() == 0) return y;
   visit_dtype(x.dtype(), [&]<class T> {
-    detail::find_first(layout_of(x.shape(), r.axes), detail::TensorAccess::data_as<T>(x),
+    detail::find_first(nest_of(x.shape(), r.axes), detail::TensorAccess::data_as<T>(x),
                        detail::TensorAccess::data_as<T>(extreme),
                        detail::TensorAccess::data_as<std::int64_t>(y));
   });
@@ -89,7 +89,7 @@ template <class Op>
 void share_among_equals_fused(VjpContext<Op>& ctx) {
   const Tensor x = ctx.template input<0>();
   const Tensor y = ctx.output();
-  const Tensor count = fold_floating<detail::EqualsFold>(x, ctx.op(), &y);
+  const Tensor count = reduce_floating<detail::EqualsReducer>(x, ctx.op(), &y);
   const Tensor share = ctx.grad_output() / count;
   broadcast_grad(ctx, [&]<class T> {
     return [x = elements<T>(x), y = elements<T>(y), s = elements<T>(share)](std::int64_t i, std::int64_t o) {
@@ -100,11 +100,11 @@ void share_among_equals_fused(VjpContext<Op>& ctx) {
 
 }  // namespace
 
-Tensor op::Max::forward(const Tensor& x) const { return extreme_of<detail::MaximumFold>(x, *this, name); }
+Tensor op::Max::forward(const Tensor& x) const { return extreme_of<detail::MaximumReducer>(x, *this, name); }
 void op::Max::vjp(VjpContext<Max>& ctx) { share_among_equals(ctx); }
 void op::Max::vjp_fused(VjpContext<Max>& ctx) { share_among_equals_fused(ctx); }
 
-Tensor op::Min::forward(const Tensor& x) const { return extreme_of<detail::MinimumFold>(x, *this, name); }
+Tensor op::Min::forward(const Tensor& x) const { return extreme_of<detail::MinimumReducer>(x, *this, name); }
 void op::Min::vjp(VjpContext<Min>& ctx) { share_among_equals(ctx); }
 void op::Min::vjp_fused(VjpContext<Min>& ctx) { share_among_equals_fused(ctx); }
 
@@ -115,8 +115,12 @@ Tensor op::Min::branches(std::span<const Tensor* const> in) const {
   return equal(*in[0], op::Min{{.axes = axes, .keepdims = true}}.forward(*in[0]));
 }
 
-Tensor op::ArgMax::forward(const Tensor& x) const { return position_of<detail::MaximumFold>(x, *this, name); }
-Tensor op::ArgMin::forward(const Tensor& x) const { return position_of<detail::MinimumFold>(x, *this, name); }
+Tensor op::ArgMax::forward(const Tensor& x) const {
+  return position_of<detail::MaximumReducer>(x, *this, name);
+}
+Tensor op::ArgMin::forward(const Tensor& x) const {
+  return position_of<detail::MinimumReducer>(x, *this, name);
+}
 
 Tensor max(const Tensor& x, const Axes& axes, KeepDims keep) { return apply_along<op::Max>(x, axes, keep); }
 Tensor min(const Tensor& x, const Axes& axes, KeepDims keep) { return apply_along<op::Min>(x, axes, keep); }

@@ -113,9 +113,9 @@ const std::int64_t* checked_indices(const Tensor& index, std::int64_t bound, con
 }
 
 /// What an index tensor picks of x along an axis: `count` for each outer.
-struct Picks : detail::RowLayout {
+struct Picks : detail::AxisView {
   std::int64_t count;
-  Picks(const Shape& x, std::size_t axis, std::int64_t picked) : RowLayout(x, axis), count(picked) {}
+  Picks(const Shape& x, std::size_t axis, std::int64_t picked) : AxisView(x, axis), count(picked) {}
 };
 
 /// An index for each element: f(offset in x, offset in the picked).
@@ -124,7 +124,7 @@ void each_element(const Picks& p, const std::int64_t* index, F&& f) {
   std::int64_t at = 0;
   for (std::int64_t o = 0; o < p.outer; ++o)
     for (std::int64_t j = 0; j < p.count; ++j)
-      for (std::int64_t i = 0; i < p.inner; ++i, ++at) f((o * p.extent + index[at]) * p.inner + i, at);
+      for (std::int64_t i = 0; i < p.inner; ++i, ++at) f((o * p.size + index[at]) * p.inner + i, at);
 }
 
 /// An index for each entry of `inner` elements: f(offset in x, offset in the picked).
@@ -132,7 +132,7 @@ template <class F>
 void each_entry(const Picks& p, const std::int64_t* index, F&& f) {
   std::int64_t at = 0;
   for (std::int64_t o = 0; o < p.outer; ++o)
-    for (std::int64_t j = 0; j < p.count; ++j, at += p.inner) f((o * p.extent + index[j]) * p.inner, at);
+    for (std::int64_t j = 0; j < p.count; ++j, at += p.inner) f((o * p.size + index[j]) * p.inner, at);
 }
 
 Picks gather_picks(const Shape& x, std::size_t axis, const Tensor& index, const char* op) {
@@ -168,11 +168,10 @@ void add_entries(const Picks& p, const std::int64_t* index, T* x, const T* src) 
 /// First-order: the gradient of x, with gy added by `put` where x was picked.
 template <class Op, class Put>
 void add_picked(VjpContext<Op>& ctx, Put&& put) {
-  ctx.accumulate(0, [&](Tensor& gx, bool add) {
-    visit_floating(gx.dtype(), [&]<class T> {
-      T* to = TensorAccess::data_as<T>(gx);
-      if (!add) std::fill_n(to, gx.size(), T{0});
-      put(to, static_cast<const T*>(TensorAccess::data_as<T>(ctx.grad_output())));
+  visit_floating(ctx.input_dtype(0), [&]<class T> {
+    ctx.template accumulate<T>(0, [&](detail::Destination<T> gx) {
+      gx.clear(ctx.input_shape(0).size());
+      put(gx.data, static_cast<const T*>(TensorAccess::data_as<T>(ctx.grad_output())));
     });
   });
 }
@@ -183,7 +182,7 @@ void add_picked(VjpContext<Op>& ctx, Put&& put) {
 
 Tensor op::Gather::forward(const Tensor& x, const Tensor& index) const {
   const Picks p = gather_picks(x.shape(), axis, index, name);
-  const std::int64_t* at = checked_indices(index, p.extent, name);
+  const std::int64_t* at = checked_indices(index, p.size, name);
   Tensor y = Tensor::empty(index.shape(), x.dtype());
   visit_dtype(x.dtype(), [&]<class T> {
     const T* from = TensorAccess::data_as<T>(x);
@@ -199,7 +198,7 @@ void op::Gather::vjp(VjpContext<Gather>& ctx) {
 void op::Gather::vjp_fused(VjpContext<Gather>& ctx) {
   const Tensor index = ctx.input<1>();
   const Picks p = gather_picks(ctx.input_shape(0), ctx.op().axis, index, name);
-  const std::int64_t* at = checked_indices(index, p.extent, name);
+  const std::int64_t* at = checked_indices(index, p.size, name);
   add_picked(ctx, [&]<class T>(T* gx, const T* gy) { add_elements(p, at, gx, gy); });
 }
 
@@ -209,7 +208,7 @@ Tensor op::ScatterAdd::forward(const Tensor& x, const Tensor& index, const Tenso
   if (src.shape() != index.shape())
     throw ShapeError(fmt::format("{}: the index is {}, src is {}; they must be equal", op_label(name),
                                  to_string(index.shape()), to_string(src.shape())));
-  const std::int64_t* at = checked_indices(index, p.extent, name);
+  const std::int64_t* at = checked_indices(index, p.size, name);
   Tensor y = x.copy();
   visit_dtype(x.dtype(), [&]<class T> {
     add_elements(p, at, TensorAccess::data_as<T>(y), static_cast<const T*>(TensorAccess::data_as<T>(src)));
@@ -225,7 +224,7 @@ void op::ScatterAdd::vjp(VjpContext<ScatterAdd>& ctx) {
 
 Tensor op::IndexSelect::forward(const Tensor& x, const Tensor& indices) const {
   const Picks p = entry_picks(x.shape(), axis, indices, name);
-  const std::int64_t* at = checked_indices(indices, p.extent, name);
+  const std::int64_t* at = checked_indices(indices, p.size, name);
   Tensor y = Tensor::empty(x.shape().with(axis, p.count), x.dtype());
   const std::size_t size = size_of(x.dtype());
   const std::size_t bytes = static_cast<std::size_t>(p.inner) * size;
@@ -243,7 +242,7 @@ void op::IndexSelect::vjp(VjpContext<IndexSelect>& ctx) {
 void op::IndexSelect::vjp_fused(VjpContext<IndexSelect>& ctx) {
   const Tensor indices = ctx.input<1>();
   const Picks p = entry_picks(ctx.input_shape(0), ctx.op().axis, indices, name);
-  const std::int64_t* at = checked_indices(indices, p.extent, name);
+  const std::int64_t* at = checked_indices(indices, p.size, name);
   add_picked(ctx, [&]<class T>(T* gx, const T* gy) { add_entries(p, at, gx, gy); });
 }
 
@@ -254,7 +253,7 @@ Tensor op::IndexAdd::forward(const Tensor& x, const Tensor& indices, const Tenso
     throw ShapeError(fmt::format("{}: src is {}; {} indices along axis {} of {} take {}", op_label(name),
                                  to_string(src.shape()), p.count, axis, to_string(x.shape()),
                                  to_string(x.shape().with(axis, p.count))));
-  const std::int64_t* at = checked_indices(indices, p.extent, name);
+  const std::int64_t* at = checked_indices(indices, p.size, name);
   Tensor y = x.copy();
   visit_dtype(x.dtype(), [&]<class T> {
     add_entries(p, at, TensorAccess::data_as<T>(y), static_cast<const T*>(TensorAccess::data_as<T>(src)));

@@ -6,7 +6,7 @@
 #include <tapegrad/ops/check.h>
 #include <tapegrad/ops/define.h>
 #include <tapegrad/ops/kernels/gemm/gemm.h>
-#include <tapegrad/ops/loops/broadcast.h>
+#include <tapegrad/ops/loops/loop_nest.h>
 #include <tapegrad/ops/loops/reduce.h>
 #include <tapegrad/ops/samples.h>
 #include <tapegrad/ops/tensor/linalg.h>
@@ -72,11 +72,12 @@ struct Affine {  // Y = X W + b:  dX = dY W^T,  dW = X^T dY,  db = the sum of th
 
 }  // namespace op
 
-using detail::BroadcastLayout;
+using detail::Destination;
 using detail::gemm;
 using detail::gemm_batch;
 using detail::GemmShape;
 using detail::GemmStart;
+using detail::sum_rows;
 using detail::TensorAccess;
 
 namespace {
@@ -156,50 +157,40 @@ struct Plan {
 };
 
 /// For each item of a batch, which matrix of an operand it takes.
-using BatchOffsets = std::vector<std::int64_t, detail::PoolAllocator<std::int64_t>>;
-BatchOffsets batch_offsets(const Shape& operand_batch, const Shape& batch) {
-  BatchOffsets at(static_cast<std::size_t>(batch.size()));
-  if (at.empty()) return at;
-  auto to = at.begin();
-  BroadcastLayout(operand_batch, batch)
-      .walk(0, batch.size(), [&](std::int64_t offset, std::int64_t run, std::int64_t step) {
-        for (std::int64_t i = 0; i < run; ++i) *to++ = offset + i * step;
-      });
-  return at;
-}
+class BatchOffsets {
+ public:
+  BatchOffsets(const Shape& operand_batch, const Shape& batch) : offsets_(batch.size()) {
+    const auto nest = detail::broadcast_nest(batch, operand_batch);
+    const std::int64_t step = nest.inner().stride[0];
+    std::int64_t* to = offsets_.data();
+    nest.for_each_run(0, batch.size(), [&](const auto& at, std::int64_t run) {
+      for (std::int64_t i = 0; i < run; ++i) *to++ = at[0] + i * step;
+    });
+  }
+  const std::int64_t* data() const { return offsets_.data(); }
+  std::int64_t operator[](std::int64_t item) const { return offsets_[item]; }
+
+ private:
+  detail::Workspace<std::int64_t, 256> offsets_;
+};
 
 /// The gradient of an operand, `shape` products of x and y: a batch that was broadcast is summed in its
 /// order.
 template <class T>
 void accumulate_products(const GemmShape& shape, const Shape& batch, const Shape& x_batch, const T* x,
-                         const Shape& y_batch, const T* y, const Shape& to_batch, T* to, bool add) {
-  const BatchOffsets x_at = batch_offsets(x_batch, batch);
-  const BatchOffsets y_at = batch_offsets(y_batch, batch);
-  const BatchOffsets to_at = batch_offsets(to_batch, batch);
+                         const Shape& y_batch, const T* y, const Shape& to_batch, Destination<T> to) {
+  const BatchOffsets x_at(x_batch, batch);
+  const BatchOffsets y_at(y_batch, batch);
+  const BatchOffsets to_at(to_batch, batch);
   if (to_batch.size() == batch.size()) {
-    gemm_batch(shape, batch.size(), T{1}, x, x_at.data(), y, y_at.data(), GemmStart<T>{static_cast<T>(add)},
-               to, to_at.data());
+    gemm_batch(shape, batch.size(), T{1}, x, x_at.data(), y, y_at.data(),
+               GemmStart<T>{static_cast<T>(to.add)}, to.data, to_at.data());
     return;
   }
-  if (!add) std::fill_n(to, to_batch.size() * shape.m * shape.n, T{0});
-  for (std::size_t i = 0; i < to_at.size(); ++i)
+  to.clear(to_batch.size() * shape.m * shape.n);
+  for (std::int64_t i = 0; i < batch.size(); ++i)
     gemm(shape, T{1}, x + x_at[i] * shape.m * shape.k, y + y_at[i] * shape.k * shape.n, GemmStart<T>{T{1}},
-         to + to_at[i] * shape.m * shape.n);
-}
-
-/// Adds up the rows of g [rows, columns].
-template <class T>
-void sum_rows(const T* g, std::int64_t rows, std::int64_t columns, T* to, bool add) {
-  const BroadcastLayout layout({columns}, {rows, columns});
-  if (rows == 0 || columns == 0) {
-    if (!add) std::fill_n(to, columns, T{0});
-  } else if (!add) {
-    detail::reduce<detail::SumFold, T>(layout, g, nullptr, to);
-  } else {
-    std::vector<T, detail::PoolAllocator<T>> sums(static_cast<std::size_t>(columns));
-    detail::reduce<detail::SumFold, T>(layout, g, nullptr, sums.data());
-    for (std::int64_t j = 0; j < columns; ++j) to[j] += sums[static_cast<std::size_t>(j)];
-  }
+         to.data + to_at[i] * shape.m * shape.n);
 }
 
 Tensor reshaped(const Tensor& x, const Shape& shape) { return x.shape() == shape ? x : reshape(x, shape); }
@@ -221,9 +212,9 @@ Tensor op::Matmul::forward(const Tensor& a, const Tensor& b) const {
     const T* z = TensorAccess::data_as<T>(b);
     T* to = TensorAccess::data_as<T>(y);
     if (plan.batch.rank() == 0) return gemm(plan.product, T{1}, x, z, GemmStart<T>{}, to);
-    const BatchOffsets at = batch_offsets(plan.batch, plan.batch);
-    gemm_batch(plan.product, plan.batch.size(), T{1}, x, batch_offsets(plan.a_batch, plan.batch).data(), z,
-               batch_offsets(plan.b_batch, plan.batch).data(), GemmStart<T>{}, to, at.data());
+    gemm_batch(plan.product, plan.batch.size(), T{1}, x, BatchOffsets(plan.a_batch, plan.batch).data(), z,
+               BatchOffsets(plan.b_batch, plan.batch).data(), GemmStart<T>{}, to,
+               BatchOffsets(plan.batch, plan.batch).data());
   });
   return y;
 }
@@ -262,12 +253,11 @@ void op::Matmul::vjp_fused(VjpContext<Matmul>& ctx) {
     const auto gradient = [&](std::size_t i, const GemmShape& shape, bool first, const Tensor& other,
                               const Shape& other_batch, const Shape& to_batch) {
       const T* x = TensorAccess::data_as<T>(other);
-      ctx.accumulate(i, [&](Tensor& to, bool add) {
-        T* sum = TensorAccess::data_as<T>(to);
+      ctx.accumulate<T>(i, [&](Destination<T> to) {
         if (first)
-          accumulate_products(shape, plan.batch, other_batch, x, plan.batch, g, to_batch, sum, add);
+          accumulate_products(shape, plan.batch, other_batch, x, plan.batch, g, to_batch, to);
         else
-          accumulate_products(shape, plan.batch, plan.batch, g, other_batch, x, to_batch, sum, add);
+          accumulate_products(shape, plan.batch, plan.batch, g, other_batch, x, to_batch, to);
       });
     };
     if (ctx.needs_grad(0))
@@ -344,24 +334,22 @@ void op::Affine::vjp_fused(VjpContext<Affine>& ctx) {
   const std::int64_t out = ctx.input_shape(1)[1];
   visit_floating(ctx.grad_output().dtype(), [&]<class T> {
     const T* g = TensorAccess::data_as<T>(ctx.grad_output());
-    const auto start = [](bool add) { return GemmStart<T>{static_cast<T>(add)}; };
+    const auto start = [](Destination<T> to) { return GemmStart<T>{static_cast<T>(to.add)}; };
     if (ctx.needs_grad(0)) {
       const Tensor weight = ctx.input<1>();
-      ctx.accumulate(0, [&](Tensor& to, bool add) {
+      ctx.accumulate<T>(0, [&](Destination<T> to) {
         gemm({.m = rows, .n = in, .k = out, .transpose_b = true}, T{1}, g, TensorAccess::data_as<T>(weight),
-             start(add), TensorAccess::data_as<T>(to));
+             start(to), to.data);
       });
     }
     if (ctx.needs_grad(1)) {
       const Tensor x = ctx.input<0>();
-      ctx.accumulate(1, [&](Tensor& to, bool add) {
+      ctx.accumulate<T>(1, [&](Destination<T> to) {
         gemm({.m = in, .n = out, .k = rows, .transpose_a = true}, T{1}, TensorAccess::data_as<T>(x), g,
-             start(add), TensorAccess::data_as<T>(to));
+             start(to), to.data);
       });
     }
-    if (ctx.needs_grad(2))
-      ctx.accumulate(
-          2, [&](Tensor& to, bool add) { sum_rows(g, rows, out, TensorAccess::data_as<T>(to), add); });
+    if (ctx.needs_grad(2)) ctx.accumulate<T>(2, [&](Destination<T> to) { sum_rows(g, rows, out, to); });
   });
 }
 

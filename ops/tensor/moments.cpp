@@ -72,7 +72,7 @@ namespace {
 Tensor variance_of(const Tensor& x, const Reduction& r, std::int64_t ddof) {
   const std::int64_t n = reduced_count(x.shape(), r.axes) - ddof;
   const Tensor mean = mean_of(x, r);
-  return changed(fold_floating<detail::DeviationsFold>(x, r, &mean),
+  return changed(reduce_floating<detail::DeviationsReducer>(x, r, &mean),
                  [&]<class T>(T v, std::int64_t) { return v / static_cast<T>(n); });
 }
 
@@ -141,7 +141,7 @@ void op::Std::vjp_fused(VjpContext<Std>& ctx) {
 
 Tensor op::Norm::forward(const Tensor& x) const {
   detail::require_floating(name, x);
-  return changed(fold_floating<detail::SquaresFold>(x, *this),
+  return changed(reduce_floating<detail::SquaresReducer>(x, *this),
                  [](auto v, std::int64_t) { return std::sqrt(v); });
 }
 void op::Norm::vjp(VjpContext<Norm>& ctx) {
@@ -153,9 +153,9 @@ void op::Norm::vjp(VjpContext<Norm>& ctx) {
 Tensor op::LogSumExp::forward(const Tensor& x) const {
   detail::require_floating(name, x);
   // An infinite maximum is not subtracted: infinity minus infinity is not a number.
-  const Tensor largest = changed(fold_floating<detail::MaximumFold>(x, *this),
+  const Tensor largest = changed(reduce_floating<detail::MaximumReducer>(x, *this),
                                  [](auto v, std::int64_t) { return std::isinf(v) ? decltype(v){0} : v; });
-  return changed(fold_floating<detail::ExponentialsFold>(x, *this, &largest),
+  return changed(reduce_floating<detail::ExponentialsReducer>(x, *this, &largest),
                  [&]<class T>(T v, std::int64_t i) {
                    return std::log(v) + detail::TensorAccess::data_as<T>(largest)[i];
                  });

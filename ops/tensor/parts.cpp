@@ -103,32 +103,32 @@ struct Pad {
 
 }  // namespace op
 
-using detail::RowLayout;
-using detail::StridedPlan;
+using detail::AxisView;
+using detail::CopyNest;
 using detail::TensorAccess;
 
 // ---- slice ----
 
 namespace {
 /// A slice of x beside an array of its own shape: how the gradient goes back.
-StridedPlan slice_plan(const RowLayout& x, std::int64_t count, std::int64_t step, bool into_x) {
-  StridedPlan plan;
-  const auto axis = [&](std::int64_t extent, std::int64_t part, std::int64_t whole) {
-    plan.axis(extent, into_x ? whole : part, into_x ? part : whole);
+CopyNest slice_nest(const AxisView& x, std::int64_t count, std::int64_t step, bool into_x) {
+  CopyNest nest;
+  const auto axis = [&](std::int64_t size, std::int64_t part, std::int64_t whole) {
+    nest.axis(size, {into_x ? whole : part, into_x ? part : whole});
   };
-  axis(x.outer, count * x.inner, x.extent * x.inner);
+  axis(x.outer, count * x.inner, x.size * x.inner);
   axis(count, x.inner, step * x.inner);
   axis(x.inner, 1, 1);
-  return plan;
+  return nest;
 }
 }  // namespace
 
 Tensor op::Slice::forward(const Tensor& x) const {
-  const RowLayout around(x.shape(), axis);
+  const AxisView around(x.shape(), axis);
   const Shape shape = x.shape().with(axis, count);
   if (around.outer == 1 && step == 1) return TensorAccess::view(x, begin * around.inner, shape);
   Tensor y = Tensor::empty(shape, x.dtype());
-  copy_strided(slice_plan(around, count, step, false), y, 0, x, begin * around.inner);
+  copy_strided(slice_nest(around, count, step, false), y, 0, x, begin * around.inner);
   return y;
 }
 void op::Slice::vjp(VjpContext<Slice>& ctx) {
@@ -138,18 +138,22 @@ void op::Slice::vjp(VjpContext<Slice>& ctx) {
 }
 void op::Slice::vjp_fused(VjpContext<Slice>& ctx) {
   const Slice& op = ctx.op();
-  const RowLayout around(ctx.input_shape(0), op.axis);
-  ctx.accumulate(0, [&](Tensor& gx, bool add) {
-    if (!add)
-      std::memset(TensorAccess::data(gx), 0, static_cast<std::size_t>(gx.size()) * size_of(gx.dtype()));
-    add_strided(slice_plan(around, op.count, op.step, true), gx, op.begin * around.inner, ctx.grad_output());
+  const AxisView around(ctx.input_shape(0), op.axis);
+  visit_floating(ctx.input_dtype(0), [&]<class T> {
+    ctx.accumulate<T>(0, [&](detail::Destination<T> to) {
+      to.clear(ctx.input_shape(0).size());
+      // The first gradient is zero where the slice has no element.
+      const detail::Destination<T> part{to.data + op.begin * around.inner, true};
+      copy_strided<T>(slice_nest(around, op.count, op.step, true), part,
+                      TensorAccess::data_as<T>(ctx.grad_output()));
+    });
   });
 }
 
 Tensor op::Unslice::forward(const Tensor& x) const {
   Tensor y = Tensor::zeros(x.shape().with(axis, extent), x.dtype());
-  const RowLayout around(y.shape(), axis);
-  copy_strided(slice_plan(around, x.shape()[axis], step, true), y, begin * around.inner, x);
+  const AxisView around(y.shape(), axis);
+  copy_strided(slice_nest(around, x.shape()[axis], step, true), y, begin * around.inner, x);
   return y;
 }
 void op::Unslice::vjp(VjpContext<Unslice>& ctx) {
@@ -236,14 +240,14 @@ Tensor op::Concat::forward(std::span<const Tensor* const> parts) const {
     extent += part.shape()[axis];
   }
   Tensor y = Tensor::empty(first.shape().with(axis, extent), first.dtype());
-  const RowLayout whole(y.shape(), axis);
+  const AxisView whole(y.shape(), axis);
   std::int64_t offset = 0;
   for (const Tensor* part : parts) {
     const std::int64_t run = part->shape()[axis] * whole.inner;
-    StridedPlan plan;
-    plan.axis(whole.outer, extent * whole.inner, run);
-    plan.axis(run, 1, 1);
-    copy_strided(plan, y, offset, *part);
+    CopyNest nest;
+    nest.axis(whole.outer, {extent * whole.inner, run});
+    nest.axis(run, {1, 1});
+    copy_strided(nest, y, offset, *part);
     offset += run;
   }
   return y;
@@ -271,10 +275,9 @@ void require_parts(std::span<const Tensor> parts, const char* op) {
 Tensor concat(std::span<const Tensor> parts, std::int64_t axis) {
   require_parts(parts, op::Concat::name);
   const auto a = static_cast<std::uint8_t>(detail::axis_of(parts[0], axis, op::Concat::name));
-  std::vector<const Tensor*, detail::PoolAllocator<const Tensor*>> pointers;
-  pointers.reserve(parts.size());
-  for (const Tensor& part : parts) pointers.push_back(&part);
-  return apply_op(op::Concat{.axis = a}, std::span<const Tensor* const>(pointers));
+  detail::Workspace<const Tensor*> pointers(static_cast<std::int64_t>(parts.size()));
+  std::ranges::transform(parts, pointers.begin(), [](const Tensor& part) { return &part; });
+  return apply_op(op::Concat{.axis = a}, std::span<const Tensor* const>(pointers.data(), parts.size()));
 }
 Tensor concat(std::initializer_list<Tensor> parts, std::int64_t axis) {
   return concat(std::span(parts.begin(), parts.size()), axis);
@@ -309,13 +312,13 @@ Tensor op::Pad::forward(const Tensor& x) const {
   Tensor y = Tensor::full(Shape(std::span<const std::int64_t>(dims.data(), x.rank())), value, x.dtype());
   const auto to = detail::row_major_strides(y.shape());
   const auto from = detail::row_major_strides(x.shape());
-  StridedPlan plan;
+  CopyNest nest;
   std::int64_t first = 0;
   for (std::size_t i = 0; i < x.rank(); ++i) {
     first += padding[i].before * to[i];
-    plan.axis(x.shape()[i], to[i], from[i]);
+    nest.axis(x.shape()[i], {to[i], from[i]});
   }
-  copy_strided(plan, y, first, x);
+  copy_strided(nest, y, first, x);
   return y;
 }
 void op::Pad::vjp(VjpContext<Pad>& ctx) {

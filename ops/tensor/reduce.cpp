@@ -55,7 +55,7 @@ struct Prod : Reduction {
 
 // ---- sum, mean ----
 
-Tensor op::Sum::forward(const Tensor& x) const { return fold<detail::SumFold>(x, *this); }
+Tensor op::Sum::forward(const Tensor& x) const { return reduce_any<detail::SumReducer>(x, *this); }
 void op::Sum::vjp(VjpContext<Sum>& ctx) {
   ctx.add(0, broadcast_to(beside_input(ctx, ctx.grad_output()), ctx.input_shape(0)));
 }
@@ -77,7 +77,7 @@ void op::Mean::vjp_fused(VjpContext<Mean>& ctx) {
 
 // ---- prod ----
 
-Tensor op::Prod::forward(const Tensor& x) const { return fold<detail::ProductFold>(x, *this); }
+Tensor op::Prod::forward(const Tensor& x) const { return reduce_any<detail::ProductReducer>(x, *this); }
 
 // In general, a tree of products: halves times halves. Going down again, each half's gradient is the parent's
 // times the other half: no division, so zeros do no harm, and every step is an op, so that the rule itself
@@ -122,24 +122,25 @@ void op::Prod::vjp_fused(VjpContext<Prod>& ctx) {
   const std::int64_t n = x.size();
   if (n > 0)
     visit_floating(x.dtype(), [&]<class T> {
-      const detail::BroadcastLayout layout = layout_of(x.shape(), ctx.op().axes);
+      const detail::ReductionNest nest = nest_of(x.shape(), ctx.op().axes);
+      const std::int64_t step = nest.inner().stride[1];
       const T* v = elements<T>(x);
       T* g = detail::TensorAccess::data_as<T>(gx);
       T* b = detail::TensorAccess::data_as<T>(before);
-      std::int64_t i = 0;
-      layout.walk(0, n, [&](std::int64_t o, std::int64_t run, std::int64_t step) {
-        for (const std::int64_t end = i + run; i < end; ++i, o += step) {
+      nest.for_each_run(0, n, [&](const detail::ReductionNest::Offsets& at, std::int64_t run) {
+        for (std::int64_t j = 0; j < run; ++j) {
+          const std::int64_t i = at[0] + j, o = at[1] + j * step;
           g[i] = b[o];
           b[o] *= v[i];
         }
       });
       b = detail::TensorAccess::data_as<T>(behind);
       const std::int64_t last = behind.size() - 1;
-      layout.walk(0, n, [&](std::int64_t o, std::int64_t run, std::int64_t step) {
-        for (const std::int64_t end = i - run; i > end; o += step) {
-          --i;
-          g[i] *= b[last - o];
-          b[last - o] *= v[i];
+      nest.for_each_run(0, n, [&](const detail::ReductionNest::Offsets& at, std::int64_t run) {
+        for (std::int64_t j = 0; j < run; ++j) {
+          const std::int64_t i = n - 1 - (at[0] + j), o = last - (at[1] + j * step);
+          g[i] *= b[o];
+          b[o] *= v[i];
         }
       });
     });

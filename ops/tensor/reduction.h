@@ -83,9 +83,9 @@ inline std::int64_t reduced_count(const Shape& shape, AxisMask axes) {
   return count;
 }
 
-/// How the elements of x lie along the reduction's outputs. x must not be empty.
-inline detail::BroadcastLayout layout_of(const Shape& shape, AxisMask axes) {
-  return detail::BroadcastLayout(reduced_shape(shape, axes, true), shape);
+/// The elements of x and the reduction's outputs.
+inline detail::ReductionNest nest_of(const Shape& shape, AxisMask axes) {
+  return detail::broadcast_nest(shape, shape, reduced_shape(shape, axes, true));
 }
 
 inline void require_elements(const Tensor& x, AxisMask axes, const char* op) {
@@ -95,28 +95,28 @@ inline void require_elements(const Tensor& x, AxisMask axes, const char* op) {
         op_label(op), to_string(x.shape())));
 }
 
-template <template <class> class Fold, class T>
-void fold_into(Tensor& y, const Tensor& x, AxisMask axes, const Tensor* parameter = nullptr) {
+template <template <class> class Reducer, class T>
+void reduce_into(Tensor& y, const Tensor& x, AxisMask axes, const Tensor* parameter = nullptr) {
   T* out = detail::TensorAccess::data_as<T>(y);
   if (x.size() == 0) {
-    std::fill_n(out, y.size(), Fold<T>::kIdentity);
+    std::fill_n(out, y.size(), Reducer<T>::kIdentity);
     return;
   }
-  detail::reduce<Fold>(layout_of(x.shape(), axes), detail::TensorAccess::data_as<T>(x),
-                       parameter ? detail::TensorAccess::data_as<T>(*parameter) : nullptr, out);
+  detail::reduce<Reducer>(nest_of(x.shape(), axes), detail::TensorAccess::data_as<T>(x),
+                          parameter ? detail::TensorAccess::data_as<T>(*parameter) : nullptr, out);
 }
 
-template <template <class> class Fold>
-Tensor fold(const Tensor& x, const Reduction& r) {
+template <template <class> class Reducer>
+Tensor reduce_any(const Tensor& x, const Reduction& r) {
   Tensor y = Tensor::empty(reduced_shape(x.shape(), r.axes, r.keepdims), x.dtype());
-  visit_dtype(x.dtype(), [&]<class T> { fold_into<Fold, T>(y, x, r.axes); });
+  visit_dtype(x.dtype(), [&]<class T> { reduce_into<Reducer, T>(y, x, r.axes); });
   return y;
 }
 
-template <template <class> class Fold>
-Tensor fold_floating(const Tensor& x, const Reduction& r, const Tensor* parameter = nullptr) {
+template <template <class> class Reducer>
+Tensor reduce_floating(const Tensor& x, const Reduction& r, const Tensor* parameter = nullptr) {
   Tensor y = Tensor::empty(reduced_shape(x.shape(), r.axes, r.keepdims), x.dtype());
-  visit_floating(x.dtype(), [&]<class T> { fold_into<Fold, T>(y, x, r.axes, parameter); });
+  visit_floating(x.dtype(), [&]<class T> { reduce_into<Reducer, T>(y, x, r.axes, parameter); });
   return y;
 }
 
@@ -132,7 +132,7 @@ Tensor changed(Tensor y, F&& f) {
 
 inline Tensor mean_of(const Tensor& x, const Reduction& r) {
   const std::int64_t n = reduced_count(x.shape(), r.axes);
-  return changed(fold_floating<detail::SumFold>(x, r),
+  return changed(reduce_floating<detail::SumReducer>(x, r),
                  [&]<class T>(T v, std::int64_t) { return v / static_cast<T>(n); });
 }
 
@@ -147,10 +147,9 @@ template <class Op, class F>
 void broadcast_grad(VjpContext<Op>& ctx, F&& f) {
   const Shape shape = ctx.input_shape(0);
   if (shape.size() == 0) return ctx.add(0, Tensor::zeros(shape, ctx.input_dtype(0)));
-  ctx.accumulate(0, [&](Tensor& gx, bool add) {
-    visit_floating(gx.dtype(), [&]<class T> {
-      detail::broadcast_grad(layout_of(shape, ctx.op().axes), shape.size(),
-                             detail::TensorAccess::data_as<T>(gx), add, f.template operator()<T>());
+  visit_floating(ctx.input_dtype(0), [&]<class T> {
+    ctx.template accumulate<T>(0, [&](detail::Destination<T> to) {
+      detail::broadcast_grad(nest_of(shape, ctx.op().axes), to, f.template operator()<T>());
     });
   });
 }

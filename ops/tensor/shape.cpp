@@ -85,7 +85,7 @@ struct BroadcastTo {
 
 }  // namespace op
 
-using detail::StridedPlan;
+using detail::CopyNest;
 using detail::TensorAccess;
 
 namespace {
@@ -178,9 +178,9 @@ Tensor op::Permute::forward(const Tensor& x) const {
   for (std::size_t i = 0; i < x.rank(); ++i) dims[i] = x.shape()[order[i]];
   Tensor y = Tensor::empty(shape_of(dims, x.rank()), x.dtype());
   const auto to = detail::row_major_strides(y.shape());
-  StridedPlan plan;
-  for (std::size_t i = 0; i < x.rank(); ++i) plan.axis(dims[i], to[i], stride[order[i]]);
-  copy_strided(plan, y, 0, x);
+  CopyNest nest;
+  for (std::size_t i = 0; i < x.rank(); ++i) nest.axis(dims[i], {to[i], stride[order[i]]});
+  copy_strided(nest, y, 0, x);
   return y;
 }
 void op::Permute::vjp(VjpContext<Permute>& ctx) {
@@ -224,14 +224,14 @@ Tensor transpose(const Tensor& x, std::int64_t a, std::int64_t b) {
 Tensor op::Flip::forward(const Tensor& x) const {
   Tensor y = Tensor::empty(x.shape(), x.dtype());
   const auto stride = detail::row_major_strides(x.shape());
-  StridedPlan plan;
+  CopyNest nest;
   std::int64_t last = 0;
   for (std::size_t i = 0; i < x.rank(); ++i) {
     const bool reversed = has_axis(axes, i);
     if (reversed) last += (x.shape()[i] - 1) * stride[i];
-    plan.axis(x.shape()[i], stride[i], reversed ? -stride[i] : stride[i]);
+    nest.axis(x.shape()[i], {stride[i], reversed ? -stride[i] : stride[i]});
   }
-  copy_strided(plan, y, 0, x, last);
+  copy_strided(nest, y, 0, x, last);
   return y;
 }
 void op::Flip::vjp(VjpContext<Flip>& ctx) { ctx.add(0, apply_op(ctx.op(), ctx.grad_output())); }
@@ -251,10 +251,10 @@ Tensor op::BroadcastTo::forward(const Tensor& x) const {
   const auto to = detail::row_major_strides(shape);
   const auto from = detail::row_major_strides(x.shape());
   const std::size_t added = shape.rank() - x.rank();
-  StridedPlan plan;
+  CopyNest nest;
   for (std::size_t i = 0; i < shape.rank(); ++i)
-    plan.axis(shape[i], to[i], i < added || x.shape()[i - added] == 1 ? 0 : from[i - added]);
-  copy_strided(plan, y, 0, x);
+    nest.axis(shape[i], {to[i], i < added || x.shape()[i - added] == 1 ? 0 : from[i - added]});
+  copy_strided(nest, y, 0, x);
   return y;
 }
 void op::BroadcastTo::vjp(VjpContext<BroadcastTo>& ctx) {

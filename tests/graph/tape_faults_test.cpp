@@ -42,11 +42,11 @@ struct Faulty {
     if (F == Fault::dtype) ctx.add(0, Tensor::ones({2}, f32));
     if (F == Fault::undefined) ctx.add(0, Tensor());
     if (F == Fault::no_input) ctx.add(2, ctx.grad_output());
-    if (F == Fault::in_place) ctx.accumulate(0, [](Tensor& to, bool) { to = Tensor::ones({2}, f32); });
+    if (F == Fault::in_place) ctx.template accumulate<float>(0, [](auto) { BOOST_TEST(false); });
     if (F == Fault::constant) {  // the gradient of a constant is dropped
       ctx.add(0, ctx.grad_output());
       ctx.add(1, ctx.grad_output());
-      ctx.accumulate(1, [](Tensor&, bool) { BOOST_TEST(false); });
+      ctx.template accumulate<double>(1, [](auto) { BOOST_TEST(false); });
     }
   }
   static void samples(Samples& s) { s.add(Faulty{}, {SampleInput({2}), SampleInput({2})}); }
@@ -112,9 +112,7 @@ struct InPlace {
   static constexpr auto saves = saves_for(kNone);
   Tensor forward(const Tensor& x) const { return x * 1.0; }
   static void vjp(VjpContext<InPlace>& ctx) {
-    ctx.accumulate(0, [&](Tensor& to, bool add) {
-      to.mutable_values<double>()[0] = (add ? to.item() : 0) + ctx.grad_output().item();
-    });
+    ctx.accumulate<double>(0, [&](auto to) { to.put(1, [&](auto) { return ctx.grad_output().item(); }); });
   }
   static void samples(Samples&) {}
 };
@@ -184,7 +182,7 @@ BOOST_AUTO_TEST_CASE(clause_9_gradients_that_do_not_fit_are_refused) {
   check_fault<Fault::dtype>({"input 0", "[2] of f32", "[2] of f64"});
   check_fault<Fault::undefined>({"input 0", "undefined gradient"});
   check_fault<Fault::no_input>({"input 2", "it has 2"});
-  check_fault<Fault::in_place>({"input 0", "[2] of f32"});
+  check_fault<Fault::in_place>({"input 0", "a gradient of f32", "[2] of f64"});
 }
 
 BOOST_AUTO_TEST_CASE(clause_9_gradients_that_nobody_wants_are_dropped) {

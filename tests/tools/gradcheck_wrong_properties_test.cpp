@@ -54,9 +54,8 @@ struct Overwrites : SquareBase {
   static void vjp(VjpContext<Overwrites>& ctx) { ctx.add(0, right_gradient(ctx)); }
   static void vjp_fused(VjpContext<Overwrites>& ctx) {
     const Tensor g = right_gradient(ctx);
-    ctx.accumulate(0, [&](Tensor& to, bool) {
-      visit_floating(to.dtype(),
-                     [&]<class T> { std::ranges::copy(g.values<T>(), to.mutable_values<T>().begin()); });
+    visit_floating(g.dtype(), [&]<class T> {
+      ctx.accumulate<T>(0, [&](auto to) { std::ranges::copy(g.values<T>(), to.data); });
     });
   }
 };

@@ -1,9 +1,9 @@
 #pragma once
 
 #include <algorithm>
-#include <atomic>
 #include <condition_variable>
 #include <cstddef>
+#include <cstdint>
 #include <exception>
 #include <mutex>
 #include <optional>
@@ -13,6 +13,7 @@
 #include <vector>
 
 #include <tapegrad/ops/loops/parallel.h>
+#include <tapegrad/ops/loops/work_queue.h>
 
 namespace tapegrad::gradcheck::detail {
 
@@ -33,11 +34,11 @@ void in_order(std::size_t count, int threads, const Make& make, const Take& take
   std::vector<Slot> slots(count);
   std::mutex mutex;  // of the slots
   std::condition_variable filled;
-  std::atomic<std::size_t> next = 0;
-  std::atomic<bool> stop = false;
+  tapegrad::detail::WorkQueue queue(static_cast<std::int64_t>(count));
   const auto work = [&] {
     const tapegrad::detail::ThreadLimit one(1);
-    for (std::size_t i = next++; i < count && !stop; i = next++) {
+    queue.work([&](std::int64_t item) {
+      const auto i = static_cast<std::size_t>(item);
       Slot slot;
       try {
         slot.made.emplace(make(i));
@@ -47,14 +48,14 @@ void in_order(std::size_t count, int threads, const Make& make, const Take& take
       const std::lock_guard lock(mutex);
       slots[i] = std::move(slot);
       filled.notify_one();
-    }
+    });
   };
   std::vector<std::jthread> workers;
   struct Stop {
-    std::atomic<bool>& flag;
-    ~Stop() { flag = true; }
+    tapegrad::detail::WorkQueue& queue;
+    ~Stop() { queue.stop(); }
   };
-  const Stop stop_before_joining{stop};
+  const Stop stop_before_joining{queue};
   for (std::size_t n = std::min(count, static_cast<std::size_t>(threads)); n-- > 0;)
     workers.emplace_back(work);
   for (std::size_t i = 0; i < count; ++i) {

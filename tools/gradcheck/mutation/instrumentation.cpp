@@ -8,7 +8,6 @@
 #include <tapegrad/graph/rule_context.h>
 #include <tapegrad/ops/define.h>
 #include <tapegrad/ops/elementwise/math.h>
-#include <tapegrad/ops/loops/broadcast.h>
 #include <tapegrad/ops/tensor/reduce.h>
 #include <tapegrad/ops/tensor/shape.h>
 

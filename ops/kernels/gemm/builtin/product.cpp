@@ -1,11 +1,11 @@
 #include <algorithm>
 #include <cstdint>
 
-#include <tapegrad/ops/kernels/gemm/builtin/buffer.h>
 #include <tapegrad/ops/kernels/gemm/builtin/kernels.h>
 #include <tapegrad/ops/kernels/gemm/engines.h>
 #include <tapegrad/ops/kernels/gemm/partition.h>
 #include <tapegrad/ops/loops/parallel.h>
+#include <tapegrad/ops/loops/workspace.h>
 
 namespace tapegrad::detail {
 
@@ -211,8 +211,8 @@ class Product {
   void by_columns(const Block& e, bool a_in_place) const {
     const std::int64_t tiles = e.tiles.to - e.tiles.from;
     const std::int64_t depth = std::min(step_, depth_);
-    Buffer<T> panel(depth * panel_);
-    Buffer<T> slab(a_in_place ? 0 : tiles * depth * k_.a_width);
+    Workspace<T> panel(depth * panel_);
+    Workspace<T> slab(a_in_place ? 0 : tiles * depth * k_.a_width);
     const bool b_in_place =
         b_.along_x && alpha_ == T{1} && (b_.ld <= kNearRow || (tiles <= 2 && b_bytes() < kFarBytes));
     for (std::int64_t s = 0; s < steps_; ++s) {
@@ -240,8 +240,8 @@ class Product {
   void by_rows(const Block& e) const {
     const std::int64_t panels = e.panels.to - e.panels.from;
     const std::int64_t depth = std::min(step_, depth_);
-    Buffer<T> panel(depth * k_.a_width);
-    Buffer<T> slab(panels * depth * panel_);
+    Workspace<T> panel(depth * k_.a_width);
+    Workspace<T> slab(panels * depth * panel_);
     for (std::int64_t s = 0; s < steps_; ++s) {
       const std::int64_t size = panel_ * step_depth(s);
       for (std::int64_t j = 0; j < panels; ++j) pack_b(e.panels.from + j, s, slab.data() + j * size);
@@ -320,8 +320,8 @@ class Product {
     if (odd <= 0 || odd > k_.lanes / 8 || m_ < k_.lanes || depth_ < k_.lanes) return;
     // Each reads all of a, which must be near, and should lie along the sums that it takes part in.
     if (a_.along_x || m_ * depth_ * static_cast<std::int64_t>(sizeof(T)) > kFarBytes) return;
-    Buffer<T> x(b_.along_x ? depth_ : 0);
-    Buffer<T> y(m_);
+    Workspace<T> x(b_.along_x ? depth_ : 0);
+    Workspace<T> y(m_);
     for (std::int64_t j = n_ - odd; j < n_; ++j) {
       const T* factors = b_.at(j, 0);
       if (b_.along_x) {

@@ -31,7 +31,7 @@ struct Matmul : MatmulOptions {  // Y = A B:  dA = dY B^T,  dB = A^T dY
     s.add(plain, {Shape{2, 3}, Shape{3, 4}});
     s.add(plain, {Shape{1, 1}, Shape{1, 1}});
     s.add(plain, {Shape{9, 7}, Shape{7, 11}}, "beyond the plain loop");
-    s.add(plain, {Shape{131, 67}, Shape{67, 139}}, "for several threads");
+    s.add(plain, {Shape{131, 131}, Shape{131, 139}}, "for several threads");
     s.add(Matmul{{.transpose_a = true}}, {Shape{3, 2}, Shape{3, 4}}, "A^T B");
     s.add(Matmul{{.transpose_b = true}}, {Shape{2, 3}, Shape{4, 3}}, "A B^T");
     s.add(Matmul{{.transpose_a = true, .transpose_b = true}}, {Shape{3, 2}, Shape{4, 3}}, "A^T B^T");
@@ -65,7 +65,7 @@ struct Affine {  // Y = X W + b:  dX = dY W^T,  dW = X^T dY,  db = the sum of th
     s.add(Affine{}, {Shape{2, 2, 3}, Shape{3, 2}, Shape{2}}, "batch of two axes");
     s.add(Affine{}, {Shape{1, 1}, Shape{1, 1}, Shape{1}});
     s.add(Affine{}, {Shape{9, 8}, Shape{8, 11}, Shape{11}}, "beyond the plain loop");
-    s.add(Affine{}, {Shape{131, 67}, Shape{67, 139}, Shape{139}}, "for several threads");
+    s.add(Affine{}, {Shape{131, 131}, Shape{131, 139}, Shape{139}}, "for several threads");
     s.add(Affine{}, {Shape{4, 3}, Shape{3, 2}, SampleInput::absent()}, "without bias");
   }
 };

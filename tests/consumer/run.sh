@@ -12,10 +12,12 @@ strict=(-Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror)
 max_seconds=10
 max_bytes=3500000
 
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-# One of add_subdirectory and FetchContent can take the other's objects where ccache is installed.
-export CCACHE_BASEDIR=$work CCACHE_NOHASHDIR=1
+# All builds stand beside the tested one, at the same depth, and are compiled with its options: the library is the same
+# for add_subdirectory and FetchContent, and ccache, where it is installed, has its objects already.
+work=$(mktemp -d -p "$(dirname "$static_build")" consumer-XXXXXX)
+trap 'rm -rf "$work" "$work".*' EXIT
+options=(-G Ninja -DCMAKE_BUILD_TYPE=Release -DTAPEGRAD_WERROR=ON)
+if command -v ccache >/dev/null; then options+=(-DCMAKE_CXX_COMPILER_LAUNCHER=ccache); fi
 
 step() { printf '\n-- %s\n' "$*"; }
 fail() {
@@ -23,26 +25,26 @@ fail() {
   exit 1
 }
 
-# build NAME CMAKE_ARGUMENT...: builds and runs this folder's project as $work/NAME.
+# build NAME CMAKE_ARGUMENT...: builds and runs this folder's project as $work.NAME.
 build() {
   local name=$1
   shift
-  cmake -S "$here" -B "$work/$name" -G Ninja -DCMAKE_EXPORT_COMPILE_COMMANDS=ON "$@" >/dev/null
-  cmake --build "$work/$name" >"$work/log" || { cat "$work/log"; fail "$name does not build"; }
-  "$work/$name/consumer" || fail "$name: the program's result is wrong"
+  cmake -S "$here" -B "$work.$name" "${options[@]}" -DCMAKE_EXPORT_COMPILE_COMMANDS=ON "$@" >/dev/null
+  cmake --build "$work.$name" >"$work/log" || { cat "$work/log"; fail "$name does not build"; }
+  "$work.$name/consumer" || fail "$name: the program's result is wrong"
   # Only our own compile commands may carry our warnings and visibility.
-  if grep "$here/main.cpp" "$work/$name/compile_commands.json" | grep -E -- ' -(W|f(no-)?sanitize|fvisibility)'; then
+  if grep "$here/main.cpp" "$work.$name/compile_commands.json" | grep -E -- ' -(W|f(no-)?sanitize|fvisibility)'; then
     fail "$name: the user's compile line carries flags of ours"
   fi
 }
 
-# check_gradients NAME: runs what $work/NAME has built to check a user's own op and module.
+# check_gradients NAME: runs what $work.NAME has built to check a user's own op and module.
 check_gradients() {
-  "$work/$1/checks" --order 2 --threads 2 --format junit --output "$work/checks.xml" >"$work/log" ||
+  "$work.$1/checks" --order 2 --threads 2 --format junit --output "$work/checks.xml" >"$work/log" ||
     { cat "$work/log"; fail "$1: the user's gradients do not pass"; }
   grep -E '^(softsign|Gated) .* PASS$' "$work/log"
   [ "$(grep -c '<testsuite ' "$work/checks.xml")" -eq 2 ] || fail "$1: an op and a module are two test suites"
-  if "$work/$1/checks" --op no_such_op 2>"$work/log"; then fail "$1: what matches nothing passes"; fi
+  if "$work.$1/checks" --op no_such_op 2>"$work/log"; then fail "$1: what matches nothing passes"; fi
 }
 
 # install BUILD_DIR NAME: installs into one folder and moves the tree to $work/NAME.
@@ -82,16 +84,16 @@ echo "the ten-line program: $seconds s to compile and link (limit: $max_seconds)
 
 step "every installed header compiles on its own"
 package "$work/static_prefix" --cflags
-find "$work/static_prefix/include" -name '*.h' -printf '#include <%P>\n' | while read -r include; do
-  "$cxx" -std=c++20 -fsyntax-only "${strict[@]}" "${flags[@]}" -x c++ - <<<"$include" || fail "$include"
-done
+find "$work/static_prefix/include" -name '*.h' -printf '%P\n' |
+  xargs -P "$(nproc)" -I '{}' bash -c 'echo "#include <$0>" | "$@" -x c++ - || { echo "$0"; exit 255; }' '{}' \
+    "$cxx" -std=c++20 -fsyntax-only "${strict[@]}" "${flags[@]}" || fail "a header does not; see above"
 
 step "shared: build, find_package in the moved tree, the installed command"
-cmake -S "$source" -B "$work/shared_build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DBUILD_SHARED_LIBS=ON \
-  -DTAPEGRAD_BUILD_TESTS=OFF >/dev/null
-cmake --build "$work/shared_build" >"$work/log" || { cat "$work/log"; fail "it does not build"; }
-install "$work/shared_build" shared_prefix
-rm -r "$work/shared_build"
+cmake -S "$source" -B "$work.shared_build" "${options[@]}" -DBUILD_SHARED_LIBS=ON -DTAPEGRAD_BUILD_TESTS=OFF >/dev/null
+cmake --build "$work.shared_build" --target tapegrad_gradcheck tapegrad_cli >"$work/log" ||
+  { cat "$work/log"; fail "it does not build"; }
+install "$work.shared_build" shared_prefix
+rm -r "$work.shared_build"
 build shared -DCONSUME=find_package -DCMAKE_PREFIX_PATH="$work/shared_prefix"
 check_gradients shared
 "$work/shared_prefix/bin/tapegrad" --help >/dev/null || fail "the installed command does not start"

@@ -5,6 +5,7 @@
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/nn/data/idx.h>
 
+#include "folders.h"
 #include "idx_support.h"
 
 using namespace tapegrad;
@@ -176,7 +177,7 @@ BOOST_AUTO_TEST_CASE(mnist_files_that_do_not_fit_each_other_are_refused) {
 }
 
 BOOST_AUTO_TEST_CASE(the_embedded_subset_of_mnist_is_read) {
-  const nn::Mnist mnist = load_mnist(TAPEGRAD_MNIST_DIR);
+  const nn::Mnist mnist = load_mnist(test::in_source("tools/data/mnist"));
   BOOST_TEST(mnist.train.size() == 6000);
   BOOST_TEST(mnist.test.size() == 1000);
   BOOST_TEST((mnist.train.input_shape() == Shape{784}));

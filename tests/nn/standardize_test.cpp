@@ -8,6 +8,7 @@
 
 #include <boost/test/unit_test.hpp>
 
+#include "folders.h"
 #include "support.h"
 
 using namespace tapegrad;
@@ -57,7 +58,7 @@ BOOST_AUTO_TEST_CASE(many_items_far_from_zero_keep_their_digits) {
 }
 
 BOOST_AUTO_TEST_CASE(images_come_out_with_mean_0_and_stddev_1) {
-  const nn::Mnist mnist = nn::load_mnist(TAPEGRAD_MNIST_DIR);
+  const nn::Mnist mnist = nn::load_mnist(test::in_source("tools/data/mnist"));
   for (const PerFeature per_feature : {PerFeature::no, PerFeature::yes}) {
     const nn::InputStatistics s = nn::input_statistics(mnist.train, per_feature);
     const nn::Standardize layer(s);

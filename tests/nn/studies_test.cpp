@@ -9,6 +9,8 @@
 
 #include <boost/test/unit_test.hpp>
 
+#include "folders.h"
+
 using namespace tapegrad;
 
 BOOST_AUTO_TEST_SUITE(studies)
@@ -79,7 +81,7 @@ BOOST_AUTO_TEST_CASE(xavier_and_he_keep_the_activations_spread) {
 namespace {
 
 const nn::Mnist& mnist() {
-  static const nn::Mnist data = nn::load_mnist(TAPEGRAD_MNIST_DIR);
+  static const nn::Mnist data = nn::load_mnist(test::in_source("tools/data/mnist"));
   return data;
 }
 

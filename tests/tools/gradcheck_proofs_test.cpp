@@ -18,6 +18,8 @@
 #include <fmt/format.h>
 #include <boost/test/unit_test.hpp>
 
+#include "folders.h"
+
 using namespace tapegrad;
 using gradcheck::Catalog;
 using gradcheck::MutationResult;
@@ -244,7 +246,7 @@ BOOST_AUTO_TEST_CASE(every_layer_is_checked) {
       "(?:class (?:TAPEGRAD_API )?(\\w+) (?:final )?: public (?:Module|Layer<))|(?:using (\\w+) = "
       "Activation<)");
   std::size_t found = 0;
-  for (const auto& entry : std::filesystem::recursive_directory_iterator(TAPEGRAD_NN_DIR)) {
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(test::in_source("nn"))) {
     if (entry.path().extension() != ".h") continue;
     const std::string text = read(entry.path());
     for (std::sregex_iterator m(text.begin(), text.end(), declared), end; m != end; ++m) {

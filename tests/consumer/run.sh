@@ -16,7 +16,7 @@ max_bytes=3500000
 # for add_subdirectory and FetchContent, and ccache, where it is installed, has its objects already.
 work=$(mktemp -d -p "$(dirname "$static_build")" consumer-XXXXXX)
 trap 'rm -rf "$work" "$work".*' EXIT
-options=(-G Ninja -DCMAKE_BUILD_TYPE=Release -DTAPEGRAD_WERROR=ON)
+options=(--no-warn-unused-cli -G Ninja -DCMAKE_BUILD_TYPE=Release -DTAPEGRAD_WERROR=ON)
 if command -v ccache >/dev/null; then options+=(-DCMAKE_CXX_COMPILER_LAUNCHER=ccache); fi
 
 step() { printf '\n-- %s\n' "$*"; }

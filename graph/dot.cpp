@@ -2,9 +2,11 @@
 #include <map>
 #include <string_view>
 
+#include <tapegrad/graph/attributes.h>
 #include <tapegrad/graph/dot.h>
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/graph/format.h>
+#include <tapegrad/graph/tape_view.h>
 
 #include <fmt/format.h>
 
@@ -12,8 +14,7 @@ namespace tapegrad {
 
 namespace {
 
-using detail::Node;
-using detail::TensorAccess;
+using Node = TapeView::Node;
 
 constexpr const char* kValueColor = "#2c5f8a";
 constexpr const char* kGradientColor = "#b5302a";
@@ -27,9 +28,10 @@ std::string escape(std::string_view text) {
   return out;
 }
 
-std::string type_text(const detail::PackedShape& s) {
-  const Shape shape = s.shape();
-  return s.dtype == f32 ? to_string(shape) : fmt::format("{} {}", to_string(shape), name_of(s.dtype));
+/// Of a node or an input.
+std::string type_text(const auto& of) {
+  const std::string shape = to_string(of.shape());
+  return of.dtype() == f32 ? shape : fmt::format("{} {}", shape, name_of(of.dtype()));
 }
 
 std::string value_text(const Tensor& t) {
@@ -43,10 +45,11 @@ std::string value_text(const Tensor& t) {
 /// The tape with what is to be said of its tensors.
 class Drawing {
  public:
-  Drawing(const Tape& tape, const DotOptions& options) : nodes_(tape.nodes()), options_(options) {
+  Drawing(const Tape& tape, const DotOptions& options)
+      : tape_(tape), options_(options), tensors_(tape_.size()), uses_(tape_.size()) {
     for (const DotTensor& t : options.tensors) {
-      const detail::Tag& tag = TensorAccess::tag(t.tensor);
-      if (!t.tensor.defined() || !tag.epoch || !tape.is_live(tag.epoch))
+      const std::optional<std::size_t> node = tape_.find(t.tensor);
+      if (!node)
         throw NotTracked(
             fmt::format("to_dot: the tensor '{}'{} is not on this tape; give what watch or an operation "
                         "returned while it was active",
@@ -54,34 +57,25 @@ class Drawing {
       if (t.gradient.defined() && t.gradient.shape() != t.tensor.shape())
         throw ShapeError(fmt::format("to_dot: the gradient of '{}' has shape {}, the tensor has {}", t.name,
                                      to_string(t.gradient.shape()), to_string(t.tensor.shape())));
-      tensors_[tag.node] = &t;
+      tensors_[*node] = &t;
     }
-    for (const Node* n : nodes_)
-      for (std::size_t i = 0; i < n->inputs; ++i)
-        if (n->edges()[i].node) ++uses_[n->edges()[i].node];
+    for (const Node n : tape_)
+      for (std::size_t i = 0; i < n.inputs(); ++i)
+        if (const auto from = n.input(i).node()) ++uses_[*from];
   }
 
   std::string text() const {
     std::string nodes;
     std::string edges;
     std::map<std::string_view, std::string> modules;
-    for (const Node* n : nodes_) {
+    for (const Node n : tape_) {
       // Parameters stand outside the frames: several modules may read one.
-      const bool framed = n->scope && !n->leaf;
-      (framed ? modules[n->scope->text()] : nodes) += "  " + node_line(*n);
-      for (std::size_t i = 0; i < n->inputs; ++i) {
-        const detail::Edge& e = n->edges()[i];
-        if (e.node) {
-          edges += edge_lines(*e.node, fmt::format("n{}", n->index));
-        } else if (e.shape) {
-          edges += fmt::format(
-              "  c{}_{} [shape=note, fontsize=10, label=\"{}\"];\n  c{}_{} -> n{} [style=dashed];\n",
-              n->index, i, type_text(*e.shape), n->index, i, n->index);
-        }
-      }
-      if (const DotTensor* t = shown(*n); t && uses(*n) == 0) {
-        edges += fmt::format("  r{} [shape=plaintext, label=\"{}\"];\n", n->index, escape(t->name));
-        edges += edge_lines(*n, fmt::format("r{}", n->index));
+      const bool framed = !n.scope().empty() && !n.is_leaf();
+      (framed ? modules[n.scope()] : nodes) += "  " + node_line(n);
+      for (std::size_t i = 0; i < n.inputs(); ++i) edges += input_lines(n, i);
+      if (const DotTensor* t = tensors_[n.index()]; t && uses_[n.index()] == 0) {
+        edges += fmt::format("  r{} [shape=plaintext, label=\"{}\"];\n", n.index(), escape(t->name));
+        edges += edge_lines(n.index(), fmt::format("r{}", n.index()));
       }
     }
     std::string frames;
@@ -96,18 +90,9 @@ class Drawing {
   }
 
  private:
-  const DotTensor* shown(const Node& n) const {
-    const auto found = tensors_.find(&n);
-    return found == tensors_.end() ? nullptr : found->second;
-  }
-  std::size_t uses(const Node& n) const {
-    const auto found = uses_.find(&n);
-    return found == uses_.end() ? 0 : found->second;
-  }
-
   std::string leaf_name(const Node& n) const {
-    if (const DotTensor* t = shown(n); t && !t->name.empty()) return escape(t->name);
-    const std::uint64_t id = n.as_leaf().parameter;
+    if (const DotTensor* t = tensors_[n.index()]; t && !t->name.empty()) return escape(t->name);
+    const std::uint64_t id = n.parameter();
     if (id == 0) return "watched";
     const auto& names = options_.parameter_names;
     const auto named = std::find_if(names.begin(), names.end(), [&](const auto& p) { return p.first == id; });
@@ -115,31 +100,49 @@ class Drawing {
   }
 
   std::string node_line(const Node& n) const {
-    const DotTensor* t = shown(n);
-    std::string label = n.leaf ? leaf_name(n) : n.op->name;
-    if (t && !n.leaf && uses(n) > 0 && !t->name.empty()) label += "\\n" + escape(t->name);
-    label += "\\n" + type_text(*n.shape);
-    if (t && t->gradient.defined() && uses(n) > 1) label += "\\ngradient " + value_text(t->gradient);
-    return fmt::format("n{} [{}label=\"{}\"];\n", n.index,
-                       n.leaf ? "shape=box, style=filled, fillcolor=\"#dbe9f6\", " : "", label);
+    const DotTensor* t = tensors_[n.index()];
+    const std::size_t uses = uses_[n.index()];
+    std::string label = n.is_leaf() ? leaf_name(n) : std::string(n.op());
+    if (options_.attributes) label += attribute_line(n);
+    if (t && !n.is_leaf() && uses > 0 && !t->name.empty()) label += "\\n" + escape(t->name);
+    label += "\\n" + type_text(n);
+    if (t && t->gradient.defined() && uses > 1) label += "\\ngradient " + value_text(t->gradient);
+    return fmt::format("n{} [{}label=\"{}\"];\n", n.index(),
+                       n.is_leaf() ? "shape=box, style=filled, fillcolor=\"#dbe9f6\", " : "", label);
   }
 
-  std::string edge_lines(const Node& from, const std::string& to) const {
-    const DotTensor* t = shown(from);
-    if (!t) return fmt::format("  n{} -> {};\n", from.index, to);
-    std::string lines = fmt::format("  n{} -> {} [label=\"{}\", fontcolor=\"{}\"];\n", from.index, to,
+  static std::string attribute_line(const Node& n) {
+    AttributeText attributes;
+    n.describe(attributes);
+    return attributes.text().empty() ? "" : "\\n" + escape(attributes.text());
+  }
+
+  /// What leads into a node from one of its inputs: nothing from an optional one that was not given.
+  std::string input_lines(const Node& n, std::size_t i) const {
+    const TapeView::Input input = n.input(i);
+    if (!input.given()) return {};
+    if (const auto from = input.node()) return edge_lines(*from, fmt::format("n{}", n.index()));
+    return fmt::format("  c{}_{} [shape=note, fontsize=10, label=\"{}\"];\n  c{}_{} -> n{} [style=dashed];\n",
+                       n.index(), i, type_text(input), n.index(), i, n.index());
+  }
+
+  std::string edge_lines(std::size_t from, const std::string& to) const {
+    const DotTensor* t = tensors_[from];
+    if (!t) return fmt::format("  n{} -> {};\n", from, to);
+    std::string lines = fmt::format("  n{} -> {} [label=\"{}\", fontcolor=\"{}\"];\n", from, to,
                                     value_text(t->tensor), kValueColor);
     // Backward in its arrow alone: Graphviz lays both edges side by side.
-    if (t->gradient.defined() && uses(from) <= 1)
-      lines += fmt::format("  n{} -> {} [dir=back, label=\"{}\", color=\"{}\", fontcolor=\"{}\"];\n",
-                           from.index, to, value_text(t->gradient), kGradientColor, kGradientColor);
+    if (t->gradient.defined() && uses_[from] <= 1)
+      lines += fmt::format("  n{} -> {} [dir=back, label=\"{}\", color=\"{}\", fontcolor=\"{}\"];\n", from,
+                           to, value_text(t->gradient), kGradientColor, kGradientColor);
     return lines;
   }
 
-  std::vector<const Node*> nodes_;
+  TapeView tape_;
   const DotOptions& options_;
-  std::map<const Node*, const DotTensor*> tensors_;
-  std::map<const Node*, std::size_t> uses_;
+  // Of each node:
+  std::vector<const DotTensor*> tensors_;
+  std::vector<std::size_t> uses_;
 };
 
 }  // namespace

@@ -27,6 +27,8 @@ struct DotOptions {
   /// the gradient, which is that of all uses together, stands at the tensor. One that nothing is computed
   /// from leads to a node of its own. Up to four elements are shown, of larger tensors the shape.
   std::vector<DotTensor> tensors{};
+  /// Whether the attributes of operations are shown below their names, as "axis=1, keepdims=true".
+  bool attributes = false;
 };
 
 /// What a live tape has recorded, in the DOT language of Graphviz: leaves as boxes, operations as ellipses

@@ -102,6 +102,15 @@ std::vector<Tensor> RuleProbe::run_apart() {
   return parts;
 }
 
+bool RuleProbe::has_gradient(std::size_t i) const {
+  return needs_grad(i) && context_.node_.edges()[i].node->has_gradient();
+}
+
+void RuleProbe::overwrite(std::size_t i, Tensor gradient) {
+  if (needs_grad(i)) context_.node_.edges()[i].node->drop_gradient();
+  add(i, std::move(gradient));
+}
+
 // ---- the hook ----
 
 RuleHook::RuleHook() : before_(nullptr) {

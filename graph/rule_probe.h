@@ -61,6 +61,10 @@ class TAPEGRAD_API RuleProbe {
   /// The same apart from what other nodes have added: what the rule gives for each input, an undefined tensor for
   /// one that it adds nothing to. An input that stands in several places has its gradient at the first.
   std::vector<Tensor> run_apart();
+  /// True where the gradient of input i has a part from elsewhere already.
+  bool has_gradient(std::size_t i) const;
+  /// Puts a gradient in the place of all that input i has so far, which no right rule does.
+  void overwrite(std::size_t i, Tensor gradient);
   /// Adds to the gradient of input i, as a rule does.
   void add(std::size_t i, Tensor gradient) { context_.add(i, std::move(gradient)); }
 

@@ -67,7 +67,7 @@ void Samples::add_elementwise(const std::vector<Domain>& domains, const std::vec
        {Shape{}, Shape{1}, Shape{7}, Shape{2, 3}, Shape{5, 131}, Shape{1031}, Shape{0}, Shape{0, 3}})
     random(std::vector<Shape>(n, shape));
   for (const std::vector<Shape>& shapes : broadcast_shapes(n)) random(shapes);
-  random(std::vector<Shape>(n, Shape{20011}));  // for several threads
+  random(std::vector<Shape>(n, Shape{33013}));  // for several threads
   if (special.empty()) return;
 
   // Each operand takes the special values while the others are random; then all take them, in every

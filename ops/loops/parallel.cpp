@@ -208,15 +208,20 @@ void Pool::stop() noexcept {
 
 namespace {
 thread_local int limit = 0;  ///< of this thread's operations; 0: none of its own
+thread_local std::int64_t shared_jobs = 0;
 }
 
 ThreadLimit::ThreadLimit(int count) noexcept : before_(std::exchange(limit, count)) {}
 ThreadLimit::~ThreadLimit() { limit = before_; }
 int threads_here() noexcept { return limit ? limit : threads(); }
+std::int64_t shared_jobs_here() noexcept { return shared_jobs; }
 
 void run_blocks(std::int64_t blocks, BlockFunction run, void* context) {
   const std::int64_t helpers = std::min<std::int64_t>(threads_here(), blocks) - 1;
-  if (helpers > 0 && pool().run(blocks, run, context, helpers)) return;
+  if (helpers > 0 && pool().run(blocks, run, context, helpers)) {
+    ++shared_jobs;
+    return;
+  }
   for (std::int64_t b = 0; b < blocks; ++b) run(context, b);
 }
 

@@ -22,6 +22,10 @@ TAPEGRAD_API void run_blocks(std::int64_t blocks, BlockFunction run, void* conte
 /// How many threads an operation of this thread may use: what set_threads says, or a ThreadLimit.
 TAPEGRAD_API int threads_here() noexcept;
 
+/// How often operations of this thread have shared their blocks with threads of the pool. Whether it has
+/// grown tells the checker whether a kernel was run by several threads.
+TAPEGRAD_API std::int64_t shared_jobs_here() noexcept;
+
 /// While it lives, operations of this thread use this many threads, whatever set_threads says.
 class TAPEGRAD_API ThreadLimit {
  public:

@@ -45,6 +45,9 @@ struct CrossEntropy {
     s.add(CrossEntropy{}, {SampleInput(Shape{3}, probability), SampleInput::constant(Tensor::scalar(1, i64))},
           "one sample");
     s.add(CrossEntropy{}, {SampleInput(Shape{3}, probability), SampleInput(Shape{3}, probability)});
+    s.add(CrossEntropy{},
+          {SampleInput(Shape{263, 131}, probability), SampleInput(Shape{263, 131}, probability)},
+          "for several threads");
   }
 };
 
@@ -66,6 +69,8 @@ struct SoftmaxWithLoss {
           "batch of two axes");
     s.add(SoftmaxWithLoss{}, {Shape{3}, SampleInput::constant(Tensor::scalar(1, i64))}, "one sample");
     s.add(SoftmaxWithLoss{}, {Shape{3}, SampleInput(Shape{3}, probability)});
+    s.add(SoftmaxWithLoss{}, {Shape{263, 131}, SampleInput(Shape{263, 131}, probability)},
+          "for several threads");
     s.add(SoftmaxWithLoss{},
           {SampleInput::of(Tensor::from({{1e4, 1e4 - 1, -1e4}}, f64)),
            SampleInput::constant(Tensor::from({1}, i64))},

@@ -55,6 +55,7 @@ struct HalfSumSquaredError : PairLoss<HalfSumSquaredError> {
     s.add(HalfSumSquaredError{}, {Shape{}, Shape{}});
     s.add(HalfSumSquaredError{}, {Shape{4, 3}, Shape{4, 3}});
     s.add(HalfSumSquaredError{}, {Shape{2, 35}, Shape{2, 35}});
+    s.add(HalfSumSquaredError{}, {Shape{263, 131}, Shape{263, 131}}, "for several threads");
   }
 };
 
@@ -76,6 +77,7 @@ struct HuberLoss : PairLoss<HuberLoss> {
     s.add(HuberLoss(0.5), {SampleInput(Shape{4, 3}, {-2, -0.8}), SampleInput(Shape{4, 3}, {0.2, 1})},
           "beyond -delta");
     s.add(HuberLoss(4.5), {Shape{4, 3}, Shape{4, 3}}, "within delta");
+    s.add(HuberLoss(4.5), {Shape{263, 131}, Shape{263, 131}}, "for several threads");
     s.add(
         HuberLoss(1),
         {SampleInput::of(Tensor::from({-3, -0.5, 0, 0.7, 2}, f64)), SampleInput::of(Tensor::zeros({5}, f64))},
@@ -93,6 +95,8 @@ struct BinaryCrossEntropyWithLogits : PairLoss<BinaryCrossEntropyWithLogits> {
     const Domain probability{0.05, 0.95};
     s.add(BinaryCrossEntropyWithLogits{}, {Shape{}, SampleInput(Shape{}, probability)});
     s.add(BinaryCrossEntropyWithLogits{}, {Shape{4, 3}, SampleInput(Shape{4, 3}, probability)});
+    s.add(BinaryCrossEntropyWithLogits{}, {Shape{263, 131}, SampleInput(Shape{263, 131}, probability)},
+          "for several threads");
     s.add(BinaryCrossEntropyWithLogits{},
           {SampleInput::of(Tensor::from({-40, -1, 0, 1, 40}, f64)),
            SampleInput::of(Tensor::from({0, 1, 0.5, 0, 1}, f64))},

@@ -24,6 +24,7 @@ struct CumSum {  // the gradient is the running sum from the other end
     s.add(CumSum{}, {Shape{5, 3}});
     s.add(CumSum{.axis = 1, .reverse = true}, {Shape{3, 5}});
     s.add(CumSum{.axis = 1}, {Shape{2, 3, 5}});
+    s.add(CumSum{.axis = 1}, {Shape{263, 131}}, "for several threads");
   }
 };
 

@@ -38,6 +38,7 @@ struct Slice {
     s.add(Slice{.begin = 1, .count = 2}, {Shape{5, 3}});
     s.add(Slice{.axis = 1, .begin = 1, .count = 2, .step = 3}, {Shape{3, 5}});
     s.add(Slice{.axis = 1, .begin = 2, .count = 3, .step = -1}, {Shape{2, 3, 5}});
+    s.add(Slice{.axis = 1, .begin = 1, .count = 131}, {Shape{263, 135}}, "for several threads");
   }
 };
 
@@ -59,6 +60,7 @@ struct Unslice {
     s.add(Unslice{.begin = 2, .extent = 7}, {Shape{3}});
     s.add(Unslice{.begin = 5, .extent = 7, .step = -2}, {Shape{3}});
     s.add(Unslice{.axis = 1, .begin = 1, .extent = 5, .step = 3}, {Shape{3, 2}});
+    s.add(Unslice{.axis = 1, .begin = 1, .extent = 135}, {Shape{263, 131}}, "for several threads");
   }
 };
 
@@ -77,6 +79,7 @@ struct Concat {
     s.add(Concat{}, {Shape{2, 3}, Shape{2, 3}});
     s.add(Concat{.axis = 1}, {Shape{2, 3}, Shape{2, 1}, Shape{2, 5}, Shape{2, 2}, Shape{2, 1}});
     s.add(Concat{.axis = 1}, {Shape{3, 2, 5}, Shape{3, 1, 5}});
+    s.add(Concat{.axis = 1}, {Shape{263, 131}, Shape{263, 133}}, "for several threads");
   }
 };
 
@@ -98,6 +101,7 @@ struct Pad {
     s.add(Pad{{{{2, 3}}}, 1.5}, {Shape{5}});
     s.add(Pad{{{{0, 0}, {1, 2}}}}, {Shape{3, 5}});
     s.add(Pad{{{{1, 0}, {0, 0}, {2, 1}}}}, {Shape{2, 3, 5}});
+    s.add(Pad{{{{1, 0}, {0, 2}}}}, {Shape{263, 131}}, "for several threads");
   }
 };
 

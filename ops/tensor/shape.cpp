@@ -62,6 +62,7 @@ struct Flip {
     s.add(Flip{0b1}, {Shape{3, 5}});
     s.add(Flip{0b11}, {Shape{3, 5}});
     s.add(Flip{0b101}, {Shape{2, 3, 5}});
+    s.add(Flip{0b11}, {Shape{263, 131}}, "for several threads");
   }
 };
 
@@ -80,6 +81,7 @@ struct BroadcastTo {
     s.add(BroadcastTo{{2, 3, 5}}, {Shape{1, 3, 1}});
     s.add(BroadcastTo{{2, 3, 5}}, {Shape{3, 5}});
     s.add(BroadcastTo{{601, 2}}, {Shape{2}});
+    s.add(BroadcastTo{{263, 131}}, {Shape{131}}, "for several threads");
   }
 };
 

@@ -49,6 +49,15 @@ BOOST_AUTO_TEST_CASE(a_tape_without_annotations) {
   BOOST_TEST(count(text, "dir=back") == 0u);
 }
 
+BOOST_AUTO_TEST_CASE(attributes_are_shown_on_request) {
+  Tape tape;
+  const Tensor x = tape.watch(Tensor::from({{1, 2}, {3, 4}}));
+  const Tensor y = matmul(x, x, {.transpose_b = true});
+  BOOST_TEST(count(to_dot(tape), "transpose") == 0u);
+  const std::string text = to_dot(tape, {.attributes = true});
+  BOOST_TEST(count(text, "label=\"matmul\\ntranspose_a=false, transpose_b=true\\n[2, 2]\"") == 1u, text);
+}
+
 BOOST_AUTO_TEST_CASE(modules_are_framed) {
   Generator rng(0);
   nn::Sequential net{nn::Affine(2, 3, rng), nn::Relu()};

@@ -100,6 +100,20 @@ BOOST_AUTO_TEST_CASE(number_of_threads) {
   BOOST_TEST(threads() == 3);
 }
 
+BOOST_AUTO_TEST_CASE(shared_jobs_are_counted) {
+  const std::int64_t before = detail::shared_jobs_here();
+  {
+    const detail::ThreadLimit one(1);
+    counts_after(64);
+  }
+  BOOST_TEST(detail::shared_jobs_here() == before);
+  const detail::ThreadLimit two(2);
+  counts_after(1);
+  BOOST_TEST(detail::shared_jobs_here() == before);
+  counts_after(64);
+  BOOST_TEST(detail::shared_jobs_here() == before + 1);
+}
+
 BOOST_AUTO_TEST_CASE(each_block_runs_once) {
   for (const int n : {1, 2, 4}) {
     const Threads limit(n);

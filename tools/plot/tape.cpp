@@ -5,7 +5,7 @@
 #include <set>
 
 #include <tapegrad/graph/errors.h>
-#include <tapegrad/graph/node.h>
+#include <tapegrad/graph/tape_view.h>
 
 #include <fmt/format.h>
 
@@ -13,7 +13,8 @@ namespace tapegrad::plot {
 
 namespace {
 
-using detail::Node;
+using Node = TapeView::Node;
+using Input = TapeView::Input;
 
 constexpr double kFont = 12;
 constexpr double kBoxHeight = 38;   // of an operation: two lines
@@ -29,16 +30,18 @@ struct Box {
   double right() const { return x + width; }
 };
 
-std::string type_text(const detail::PackedShape& s) {
-  const std::string shape = to_string(s.shape());
-  return s.dtype == f32 ? shape : fmt::format("{} {}", shape, name_of(s.dtype));
+/// Of a node or an input.
+std::string type_text(const auto& of) {
+  const std::string shape = to_string(of.shape());
+  return of.dtype() == f32 ? shape : fmt::format("{} {}", shape, name_of(of.dtype()));
 }
 
 class Drawing {
  public:
-  Drawing(const Tape& tape, const std::vector<std::pair<std::uint64_t, std::string>>& names) : names_(names) {
-    for (const Node* n : tape.nodes())
-      if (!n->leaf) place_in_row(n);
+  Drawing(const Tape& tape, const std::vector<std::pair<std::uint64_t, std::string>>& names)
+      : tape_(tape), names_(names) {
+    for (const Node n : tape_)
+      if (!n.is_leaf()) place_in_row(n);
     if (rows_.empty()) throw ArgumentError("plot: the tape has recorded no operation to draw");
   }
 
@@ -46,54 +49,55 @@ class Drawing {
     measure();
     double y = kGap;
     for (std::size_t r = 0; r < rows_.size(); ++r) y = lay_out(rows_[r], y);
-    for (const auto& [node, box] : boxes_) edges_to(*node, box);
+    for (const auto& [node, box] : boxes_) edges_to(tape_[node], box);
     return {right_ + kAcross + kGap, y, lines_ + shapes_};
   }
 
  private:
   /// Below all operations whose results it reads.
-  void place_in_row(const Node* n) {
+  void place_in_row(const Node& n) {
     std::size_t row = 0;
-    for (std::size_t i = 0; i < n->inputs; ++i)
-      if (const Node* from = n->edges()[i].node; from && !from->leaf)
-        row = std::max(row, row_of_.at(from) + 1);
-    row_of_[n] = row;
+    for (std::size_t i = 0; i < n.inputs(); ++i)
+      if (const auto from = n.input(i).node(); from && !tape_[*from].is_leaf())
+        row = std::max(row, row_of_.at(*from) + 1);
+    row_of_[n.index()] = row;
     rows_.resize(std::max(rows_.size(), row + 1));
-    rows_[row].push_back(n);
+    rows_[row].push_back(n.index());
   }
 
   std::string leaf_text(const Node& n) const {
-    const std::uint64_t id = n.as_leaf().parameter;
+    const std::uint64_t id = n.parameter();
     const auto named =
         std::find_if(names_.begin(), names_.end(), [&](const auto& p) { return p.first == id; });
     const std::string name = id == 0 ? "watched" : named == names_.end() ? "parameter" : named->second;
-    return fmt::format("{} {}", name, type_text(*n.shape));
+    return fmt::format("{} {}", name, type_text(n));
   }
-  std::string input_text(const detail::Edge& e) const {
-    return e.node ? leaf_text(*e.node) : "constant " + type_text(*e.shape);
+  std::string input_text(const Input& input) const {
+    return input.node() ? leaf_text(tape_[*input.node()]) : "constant " + type_text(input);
   }
   static std::string title(const Node& n) {
-    return n.scope && n.scope->length > 0 ? fmt::format("{}: {}", n.scope->text(), n.op->name)
-                                          : std::string(n.op->name);
+    return n.scope().empty() ? std::string(n.op()) : fmt::format("{}: {}", n.scope(), n.op());
   }
   static double width_of(const Node& n) {
-    return std::max(text_width(title(n), kFont), text_width(type_text(*n.shape), kFont)) + 20;
+    return std::max(text_width(title(n), kFont), text_width(type_text(n), kFont)) + 20;
   }
   /// Whether an input gets a box beside this operation: constants always, leaves with their first reader.
-  bool beside(const detail::Edge& e, std::set<const Node*>& drawn) const {
-    if (!e.node) return e.shape != nullptr;  // an optional input that was not given is not drawn
-    return e.node->leaf && drawn.insert(e.node).second;
+  bool beside(const Input& input, std::set<std::size_t>& drawn) const {
+    if (!input.given()) return false;
+    const auto from = input.node();
+    return !from || (tape_[*from].is_leaf() && drawn.insert(*from).second);
   }
 
   void measure() {
-    std::set<const Node*> drawn;
+    std::set<std::size_t> drawn;
     for (const auto& row : rows_) {
       double width = 0;
-      for (const Node* n : row) {
-        width += width_of(*n) + kAcross;
-        for (std::size_t i = 0; i < n->inputs; ++i)
-          if (beside(n->edges()[i], drawn))
-            leaf_width_ = std::max(leaf_width_, text_width(input_text(n->edges()[i]), kFont) + 16);
+      for (const std::size_t index : row) {
+        const Node n = tape_[index];
+        width += width_of(n) + kAcross;
+        for (std::size_t i = 0; i < n.inputs(); ++i)
+          if (beside(n.input(i), drawn))
+            leaf_width_ = std::max(leaf_width_, text_width(input_text(n.input(i)), kFont) + 16);
       }
       widest_ = std::max(widest_, width - kAcross);
     }
@@ -101,34 +105,36 @@ class Drawing {
   }
 
   /// Places the row's operations, and left of them what they alone read. Returns where the next row starts.
-  double lay_out(const std::vector<const Node*>& row, double y) {
+  double lay_out(const std::vector<std::size_t>& row, double y) {
     double width = -kAcross;
-    std::vector<std::pair<const Node*, std::size_t>> leaves;
-    for (const Node* n : row) {
-      width += width_of(*n) + kAcross;
-      for (std::size_t i = 0; i < n->inputs; ++i)
-        if (beside(n->edges()[i], placed_)) leaves.emplace_back(n, i);
+    std::vector<std::pair<std::size_t, Input>> leaves;  ///< who reads each of them
+    for (const std::size_t index : row) {
+      const Node n = tape_[index];
+      width += width_of(n) + kAcross;
+      for (std::size_t i = 0; i < n.inputs(); ++i)
+        if (beside(n.input(i), placed_)) leaves.emplace_back(index, n.input(i));
     }
     const double step = kLeafHeight + 6;
     const double height = std::max(kBoxHeight, step * static_cast<double>(leaves.size()) - 6);
     double x = kGap + leaf_width_ + kAcross + (widest_ - width) / 2;
-    for (const Node* n : row) {
-      const Box box{x, y + (height - kBoxHeight) / 2, width_of(*n), kBoxHeight};
-      boxes_.emplace(n, box);
+    for (const std::size_t index : row) {
+      const Node n = tape_[index];
+      const Box box{x, y + (height - kBoxHeight) / 2, width_of(n), kBoxHeight};
+      boxes_.emplace(index, box);
       x += box.width + kAcross;
       rectangle(box, "#f4f1e8", kBoxHeight / 3, "");
-      shapes_ += text(box.middle(), box.y + 16, title(*n), kFont, "middle", "font-weight=\"bold\"");
-      shapes_ += text(box.middle(), box.y + 31, type_text(*n->shape), kFont, "middle");
+      shapes_ += text(box.middle(), box.y + 16, title(n), kFont, "middle", "font-weight=\"bold\"");
+      shapes_ += text(box.middle(), box.y + 31, type_text(n), kFont, "middle");
     }
     double at = y + (height - (step * static_cast<double>(leaves.size()) - 6)) / 2;
     for (const auto& [reader, input] : leaves) {
-      const detail::Edge& e = reader->edges()[input];
+      const auto leaf = input.node();
       const Box box{kGap, at, leaf_width_, kLeafHeight};
       at += step;
-      rectangle(box, e.node ? "#dbe9f6" : "white", 2, e.node ? "" : "stroke-dasharray=\"4 3\"");
-      shapes_ += text(box.middle(), box.y + 15, input_text(e), kFont, "middle");
-      if (e.node)
-        leaf_boxes_.emplace(e.node, box);
+      rectangle(box, leaf ? "#dbe9f6" : "white", 2, leaf ? "" : "stroke-dasharray=\"4 3\"");
+      shapes_ += text(box.middle(), box.y + 15, input_text(input), kFont, "middle");
+      if (leaf)
+        leaf_boxes_.emplace(*leaf, box);
       else
         sideways(box, boxes_.at(reader));
     }
@@ -136,15 +142,17 @@ class Drawing {
   }
 
   void edges_to(const Node& n, const Box& to) {
-    for (std::size_t i = 0; i < n.inputs; ++i) {
-      const Node* from = n.edges()[i].node;
+    const std::size_t row = row_of_.at(n.index());
+    for (std::size_t i = 0; i < n.inputs(); ++i) {
+      const auto from = n.input(i).node();
       if (!from) continue;
-      if (from->leaf && rows_[row_of_.at(&n)].front() != &n)
-        over(leaf_boxes_.at(from), to);
-      else if (from->leaf)
-        sideways(leaf_boxes_.at(from), to);
+      const bool leaf = tape_[*from].is_leaf();
+      if (leaf && rows_[row].front() != n.index())
+        over(leaf_boxes_.at(*from), to);
+      else if (leaf)
+        sideways(leaf_boxes_.at(*from), to);
       else
-        downwards(boxes_.at(from), to, row_of_.at(&n) - row_of_.at(from) > 1);
+        downwards(boxes_.at(*from), to, row - row_of_.at(*from) > 1);
     }
   }
 
@@ -191,15 +199,17 @@ class Drawing {
         b.x, b.y, b.width, b.height, radius, fill, kLine, more);
   }
 
+  TapeView tape_;
   const std::vector<std::pair<std::uint64_t, std::string>>& names_;
-  std::map<const Node*, std::size_t> row_of_;
-  std::vector<std::vector<const Node*>> rows_;
+  // Nodes by their positions on the tape.
+  std::map<std::size_t, std::size_t> row_of_;
+  std::vector<std::vector<std::size_t>> rows_;
   double leaf_width_ = 0;
   double widest_ = 0;
   double right_ = 0;  ///< of the widest row
-  std::map<const Node*, Box> boxes_;
-  std::map<const Node*, Box> leaf_boxes_;
-  std::set<const Node*> placed_;
+  std::map<std::size_t, Box> boxes_;
+  std::map<std::size_t, Box> leaf_boxes_;
+  std::set<std::size_t> placed_;
   std::string lines_;
   std::string shapes_;
 };

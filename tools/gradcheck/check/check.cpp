@@ -1,10 +1,8 @@
 #include <algorithm>
 #include <cmath>
 #include <exception>
-#include <optional>
 
 #include <tapegrad/gradcheck/check/derivatives.h>
-#include <tapegrad/gradcheck/check/rule_coverage.h>
 
 #include <fmt/format.h>
 
@@ -54,14 +52,11 @@ void guarded(Session& s, int order, const char* what, F&& f) {
 }  // namespace
 
 std::span<const Rule> rules_of(const Options& options) {
-  static constexpr Rule kRules[] = {Rule::usual, Rule::general, Rule::recorded};
+  static constexpr Rule kRules[] = {Rule::fused, Rule::general, Rule::recorded};
   return std::span(kRules).first(options.recorded ? 3 : 2);
 }
 
-void check_problem(const Problem& given, const Options& options, Report& report) {
-  std::optional<ObservedProblem> observed;
-  if (RuleCoverage* coverage = RuleCoverage::current()) observed.emplace(given, *coverage);
-  const Problem& problem = observed ? *observed : given;
+void check_problem(const Problem& problem, const Options& options, Report& report) {
   Session s{options, report, Generator(options.seed)};
   if (options.f32 && options.properties && options.in_double)
     guarded(s, 1, "f32 against f64", [&] { check_single_precision(s, problem); });

@@ -28,13 +28,13 @@ class UseIsa {
 /// A rule in one precision.
 struct Variant {
   detail::Rule rule;
-  bool is_f64;
+  bool f32;
   const char* name;
 };
-constexpr std::array<Variant, 4> kVariants{{{detail::Rule::usual, true, "first-order rule in f64"},
-                                            {detail::Rule::usual, false, "first-order rule in f32"},
-                                            {detail::Rule::general, true, "general rule in f64"},
-                                            {detail::Rule::recorded, true, "recorded rule in f64"}}};
+constexpr std::array<Variant, 4> kVariants{{{detail::Rule::fused, false, "first-order rule"},
+                                            {detail::Rule::fused, true, "first-order rule"},
+                                            {detail::Rule::general, false, "general rule"},
+                                            {detail::Rule::recorded, false, "recorded rule"}}};
 
 class Survey {
  public:
@@ -62,15 +62,17 @@ class Survey {
   }
 
   void survey() {
-    const detail::RuleCoverage runs_seen;
+    detail::RuleCoverage all;
     for (const Catalog::Op& op : catalog_.ops()) {
-      const Subject s = check_op(op, options_);
-      examine(s, std::min<int>(options_.order, op.max_order));
-      if (op.max_order > 0) examine_rules(op, runs_seen);
+      detail::RuleCoverage own;  // the rules that other ops' checks run are no proof
+      examine(check_op(op, options_), std::min<int>(options_.order, op.max_order));
+      if (op.max_order == 0) continue;
+      examine_rules(op, own);
+      examine_threads(op, own.shared());
     }
     for (const Catalog::Module& m : catalog_.modules())
       examine(check_module_samples(m, options_), options_.order);
-    for (const auto& [table, runs] : runs_seen.all())
+    for (const auto& [table, runs] : all.all())
       if (!is_listed(table))
         gap(fmt::format("{}: recorded on a tape, and in no list of ops that are checked", table->name));
   }
@@ -84,16 +86,42 @@ class Survey {
       gap(fmt::format("{}: checked at order {}, it claims {}", s.name, s.order, order));
   }
 
-  void examine_rules(const Catalog::Op& op, const detail::RuleCoverage& runs_seen) {
-    const detail::RuleRuns* runs = runs_seen.runs_of(op.table);
-    for (const Variant& v : kVariants) {
-      if (v.rule == detail::Rule::recorded && op.max_order < 2) continue;
+  void examine_rules(const Catalog::Op& op, const detail::RuleCoverage& coverage) {
+    const detail::RuleRuns* found = coverage.runs_of(op.table);
+    const detail::RuleRuns runs = found ? *found : detail::RuleRuns{};
+    const auto count = [&](bool run, const std::string& variant) {
       ++result_.variants;
-      if (runs && runs->runs[static_cast<std::size_t>(v.rule)][v.is_f64] > 0)
+      if (run)
         ++result_.covered;
       else
-        gap(fmt::format("{}: the {} was never run{}", op.name, v.name, where()));
+        gap(fmt::format("{}: the {} was never run{}", op.name, variant, where()));
+    };
+    for (const Variant& v : kVariants) {
+      const auto rule = static_cast<std::size_t>(v.rule);
+      if (v.rule == detail::Rule::recorded && op.max_order < 2) continue;
+      count(runs.of_dtype[rule][v.f32] > 0, fmt::format("{} in {}", v.name, v.f32 ? "f32" : "f64"));
+      if (v.f32) continue;
+      for (unsigned i = 0; op.table->optional_inputs >> i; ++i) {
+        if (!(op.table->optional_inputs >> i & 1u)) continue;
+        count(runs.with_input[rule] >> i & 1u, fmt::format("{} with its optional input {}", v.name, i));
+        count(runs.without_input[rule] >> i & 1u, fmt::format("{} without its optional input {}", v.name, i));
+      }
     }
+  }
+
+  /// Which passes no sample is large enough for: one thread was then compared with one.
+  void examine_threads(const Catalog::Op& op, const detail::SharedPasses& shared) {
+    const auto count = [&](bool run, const char* pass) {
+      if (run)
+        ++result_.shared;
+      else if (std::string text = fmt::format("{}: {}", op.name, pass);
+               std::ranges::find(result_.unshared, text) == result_.unshared.end())
+        result_.unshared.push_back(std::move(text));
+    };
+    count(shared.forward, "forward");
+    for (const Variant& v : kVariants)
+      if (!v.f32 && (v.rule != detail::Rule::recorded || op.max_order > 1))
+        count(shared.backward[static_cast<std::size_t>(v.rule)], v.name);
   }
 
   bool is_listed(const tapegrad::detail::OpTable* table) const {

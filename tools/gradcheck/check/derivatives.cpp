@@ -20,7 +20,7 @@ Position position_of(std::size_t position, std::span<const Tensor> tensors) {
 
 std::string_view describe(Rule rule) {
   switch (rule) {
-    case Rule::usual:
+    case Rule::fused:
       return kGradient;
     case Rule::general:
       return kGeneralGradient;
@@ -384,7 +384,7 @@ void check_higher_orders(Session& s, const Problem& problem, int order) {
       weights.push_back(is_floating(r.dtype()) ? random_weights(r.shape(), r.dtype(), s.generator) : r);
   }
   const GradientProblem gradients(problem, weights);
-  constexpr Rule kRules[] = {Rule::usual};
+  constexpr Rule kRules[] = {Rule::fused};
   differentiate(s, gradients, order, kRules, [&](Session& session, const Derivatives& d) {
     check_symmetry(session, d, order, problem.grad_inputs().size());
   });

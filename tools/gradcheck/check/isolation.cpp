@@ -2,6 +2,7 @@
 #include <limits>
 
 #include <tapegrad/gradcheck/check/derivatives.h>
+#include <tapegrad/gradcheck/check/rule_coverage.h>
 #include <tapegrad/gradcheck/check/snapshot.h>
 #include <tapegrad/ops/loops/parallel.h>
 
@@ -12,6 +13,7 @@ namespace tapegrad::gradcheck::detail {
 namespace {
 
 using Tensors = std::vector<Tensor>;
+using tapegrad::detail::shared_jobs_here;
 using tapegrad::detail::TensorAccess;
 
 /// What lies around the elements of a tensor.
@@ -114,7 +116,13 @@ class Isolation {
     Tensors runs[2];
     for (const int run : {0, 1}) {
       const tapegrad::detail::ThreadLimit limit(run + 1);
-      runs[run] = outcome(problem_.values(), weights_, rule);
+      const std::int64_t before = shared_jobs_here();
+      Recording recording(problem_, problem_.values(), grad_inputs_);
+      const std::int64_t between = shared_jobs_here();
+      runs[run] = recording.results();
+      for (Tensor& g : recording.vjp(weights_, rule)) runs[run].push_back(std::move(g));
+      if (RuleCoverage* coverage = RuleCoverage::current())
+        coverage->add_shared(rule, between > before, shared_jobs_here() > between);
     }
     compare("threads", rule, runs[0], runs[1], "two threads give other bits than one");
   }

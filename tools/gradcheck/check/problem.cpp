@@ -88,11 +88,6 @@ Tensor GradientProblem::constant(std::size_t i, const Tensor& value) const {
 
 // ---- a tape ----
 
-Rule rule_in_use(const tapegrad::detail::RuleContext& c) {
-  if (c.recording()) return Rule::recorded;
-  return tapegrad::detail::general_rules_only() ? Rule::general : Rule::usual;
-}
-
 Recording::Recording(const Problem& problem, std::span<const Tensor> at, std::span<const std::size_t> track) {
   std::vector<Tensor> in;
   for (std::size_t i = 0; i < at.size(); ++i) {

@@ -80,9 +80,7 @@ class GradientProblem final : public Problem {
 };
 
 /// Which of an operation's rules a backward pass uses.
-enum class Rule : std::uint8_t { usual, general, recorded };
-
-Rule rule_in_use(const tapegrad::detail::RuleContext& context);
+using Rule = tapegrad::detail::RuleKind;
 
 /// While it lives, and where `on`, first-order passes of this thread use the general rules.
 class GeneralRules {
@@ -107,7 +105,7 @@ class Recording {
   const std::vector<Tensor>& leaves() const { return leaves_; }
   const std::vector<Tensor>& results() const { return results_; }
   /// Gradients of sum over k of sum(weights[k] * results[k]) for the tracked inputs, in order.
-  std::vector<Tensor> vjp(std::span<const Tensor> weights, Rule rule = Rule::usual);
+  std::vector<Tensor> vjp(std::span<const Tensor> weights, Rule rule = Rule::fused);
   Tape& tape() { return tape_; }
 
  private:

@@ -137,8 +137,10 @@ ExitCode run_coverage(const Catalog& catalog, const CommandOptions& o) {
   const Coverage c = coverage_of(catalog, o.check);
   for (const std::string& gap : c.gaps) print(fmt::format("GAP: {}\n", gap));
   print(fmt::format(
-      "{} ops and {} modules; {} of {} variants of their rules were run ({}); {} gaps, in {:.1f} s\n", c.ops,
-      c.modules, c.covered, c.variants, fmt::join(c.instruction_sets, ", "), c.gaps.size(),
+      "{} ops and {} modules; {} of {} variants of their rules were run ({}), {} passes by two threads; {} "
+      "gaps, "
+      "in {:.1f} s\n",
+      c.ops, c.modules, c.covered, c.variants, fmt::join(c.instruction_sets, ", "), c.shared, c.gaps.size(),
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count()));
   return c.gaps.empty() ? ExitCode::pass : ExitCode::coverage_gap;
 }

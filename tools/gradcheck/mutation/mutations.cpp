@@ -26,6 +26,7 @@ constexpr std::array kNames{"none",
                             "overwrites",
                             "changes the incoming gradient",
                             "from stale saved values",
+                            "from stale residuals",
                             "detached",
                             "formula"};
 
@@ -95,6 +96,9 @@ std::string Mutation::name() const {
 
 namespace {
 
+/// Inputs and the output among the values that an op saves; the others are residuals.
+constexpr SaveMask kValues = (SaveMask{1} << tapegrad::detail::kResidualBit) - 1;
+
 /// False for a mutation that cannot be applied to such an op.
 bool applies(MutationKind kind, const Catalog::Op& op, std::size_t gradients) {
   switch (kind) {
@@ -104,7 +108,9 @@ bool applies(MutationKind kind, const Catalog::Op& op, std::size_t gradients) {
     case MutationKind::not_reduced:  // only elementwise ops broadcast their operands
       return op.formula && op.formula->arity > 1;
     case MutationKind::stale_saved:
-      return std::ranges::any_of(op.table->saves, [](auto mask) { return mask != 0; });
+      return std::ranges::any_of(op.table->saves, [](auto mask) { return (mask & kValues) != 0; });
+    case MutationKind::stale_residual:
+      return std::ranges::any_of(op.table->saves, [](auto mask) { return (mask & ~kValues) != 0; });
     default:
       return true;
   }
@@ -115,7 +121,8 @@ std::size_t gradients_of(const Samples& samples) {
   std::size_t most = 0;
   for (const Samples::Sample& s : samples.all()) {
     const auto asked = [](const SampleInput& in) {
-      return in.kind != SampleInput::Kind::constant && in.kind != SampleInput::Kind::absent && in.domain.only.empty() &&
+      return in.kind != SampleInput::Kind::constant && in.kind != SampleInput::Kind::absent &&
+             in.domain.only.empty() &&
              (in.kind != SampleInput::Kind::values || is_floating(in.values.dtype()));
     };
     most = std::max(most, static_cast<std::size_t>(std::ranges::count_if(s.inputs, asked)));
@@ -133,10 +140,10 @@ std::vector<Mutation> mutations_of(const Catalog::Op& op) {
   const std::size_t gradients = gradients_of(samples);
   for (auto kind = MutationKind::none; kind < MutationKind::formula;
        kind = static_cast<MutationKind>(static_cast<int>(kind) + 1))
-    for (const Rule rule : {Rule::usual, Rule::general, Rule::recorded}) {
+    for (const Rule rule : {Rule::fused, Rule::general, Rule::recorded}) {
       if (rule == Rule::recorded && op.max_order < 2) continue;
       if (!applies(kind, op, gradients)) continue;
-      if (kind == MutationKind::none && rule != Rule::usual) continue;
+      if (kind == MutationKind::none && rule != Rule::fused) continue;
       if (kind == MutationKind::detached && rule != Rule::recorded) continue;
       all.push_back({.kind = kind, .rule = rule});
     }

@@ -28,7 +28,8 @@ enum class MutationKind : std::uint8_t {
   not_reduced,       ///< not summed for a broadcast operand
   overwrites,        ///< what the input's gradient was before
   mutates_incoming,  ///< it writes to the incoming gradient
-  stale_saved,       ///< the saved values are others than those of the forward pass
+  stale_saved,       ///< the saved inputs and output are others than those of the forward pass
+  stale_residual,    ///< the same for the saved residuals
   detached,          ///< the recorded gradient has the value, and no derivative
   formula,           ///< one operation of the formula is replaced, see MutationOperator
 };
@@ -36,7 +37,7 @@ enum class MutationKind : std::uint8_t {
 struct Mutation {
   MutationKind kind = MutationKind::none;
   /// Only this one of the op's rules has it.
-  Rule rule = Rule::usual;
+  Rule rule = Rule::fused;
   // Of a formula:
   std::size_t gradient = 0;  ///< of which input
   std::size_t site = 0;

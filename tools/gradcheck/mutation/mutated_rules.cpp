@@ -1,0 +1,245 @@
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <list>
+
+#include <tapegrad/gradcheck/mutation/mutated_rules.h>
+#include <tapegrad/ops/define.h>
+#include <tapegrad/ops/elementwise/math.h>
+#include <tapegrad/ops/tensor/reduce.h>
+#include <tapegrad/ops/tensor/shape.h>
+
+namespace tapegrad::gradcheck::detail {
+
+namespace {
+
+using tapegrad::detail::kOutputBit;
+using tapegrad::detail::kResidualBit;
+using tapegrad::detail::RuleProbe;
+using tapegrad::detail::TensorAccess;
+
+// ---- a gradient altered ----
+
+Tensor flattened(const Tensor& g) { return reshape(g, {g.size()}); }
+
+/// The gradient as the mutation makes it; an undefined tensor where the mutation does not apply to a gradient
+/// of this shape.
+Tensor mutated_gradient(MutationKind kind, const Tensor& g, const Shape& result) {
+  const Shape shape = g.shape();
+  const std::int64_t n = g.size();
+  switch (kind) {
+    case MutationKind::zero:
+      return mul(g, 0);
+    case MutationKind::negated:
+      return neg(g);
+    case MutationKind::doubled:
+      return mul(g, 2);
+    case MutationKind::slightly_scaled:
+      return mul(g, 1 + 1e-6);
+    case MutationKind::single_precision:
+      if (g.dtype() != f64) return {};
+      return cast(cast(g, f32), f64);
+    case MutationKind::one_zeroed: {
+      if (n == 0) return {};
+      std::vector<double> factors(static_cast<std::size_t>(n), 1);
+      factors[factors.size() / 2] = 0;
+      return mul(g, from_doubles(factors, shape, g.dtype()));
+    }
+    case MutationKind::off_by_one: {
+      if (n < 2) return {};
+      const Tensor f = flattened(g);
+      return reshape(concat({slice(f, 0, n - 1, n), slice(f, 0, 0, n - 1)}), shape);
+    }
+    case MutationKind::transposed:
+      if (shape.rank() < 2) return {};
+      return reshape(transpose(g), shape);
+    case MutationKind::without_mean:
+      if (n == 0) return {};
+      return sub(g, mean(g));
+    case MutationKind::averaged:
+      if (n == 0 || n >= result.size()) return {};
+      return mul(g, static_cast<double>(n) / static_cast<double>(result.size()));
+    case MutationKind::not_reduced:
+      if (n == 0 || n >= result.size()) return {};
+      return broadcast_to(g, result);
+    case MutationKind::detached:
+      return g.detach();
+    default:
+      return {};
+  }
+}
+
+/// Up to rounding, of the incoming gradient too: a mean that is zero by nature is seldom so to the last bit.
+bool same_values(const Tensor& incoming, const Tensor& a, const Tensor& b) {
+  if (a.shape() != b.shape()) return false;
+  const std::vector<double> x = to_doubles(a), y = to_doubles(b);
+  double largest = 0;
+  for (const std::vector<double>& values : {x, to_doubles(incoming)})
+    for (const double v : values) largest = std::max(largest, std::isfinite(v) ? std::abs(v) : 0);
+  const double slack = (a.dtype() == f32 ? 1e-5 : 1e-12) * largest;
+  for (std::size_t i = 0; i < x.size(); ++i)
+    if (x[i] != y[i] && !(std::abs(x[i] - y[i]) <= slack) && !(std::isnan(x[i]) && std::isnan(y[i])))
+      return false;
+  return true;
+}
+
+/// The elements of a tensor, broadcast to a shape.
+std::vector<double> broadcast_values(const Tensor& t, const Shape& to) {
+  const Pause pause;
+  return to_doubles(t.shape() == to ? t.detach() : broadcast_to(t.detach(), to));
+}
+
+/// Other values of the same kind: integers, which may be indices, change places.
+Tensor stale(const Tensor& saved, unsigned bit) {
+  if (is_floating(saved.dtype())) {
+    std::vector<double> v = to_doubles(saved);
+    for (double& x : v) x = -1.25 * x + 0.0625 * (bit + 1);
+    return from_doubles(v, saved.shape(), saved.dtype());
+  }
+  Tensor other = saved.copy();
+  const std::span<std::int64_t> v = other.mutable_values<std::int64_t>();
+  if (!v.empty()) std::ranges::rotate(v, v.begin() + 1);
+  return other;
+}
+
+/// The other of the first two gradients of one shape; k itself where it is neither.
+std::size_t partner_of(const std::vector<Tensor>& parts, std::size_t k) {
+  const auto alike = [&](std::size_t a, std::size_t b) {
+    return parts[a].defined() && parts[b].defined() && parts[a].shape() == parts[b].shape() &&
+           parts[a].dtype() == parts[b].dtype();
+  };
+  for (std::size_t a = 0; a < parts.size(); ++a)
+    for (std::size_t b = a + 1; b < parts.size(); ++b)
+      if (alike(a, b)) return k == a ? b : k == b ? a : k;
+  return k;
+}
+
+}  // namespace
+
+// ---- the rule ----
+
+void MutatedRules::run(Probe& probe) {
+  if (&probe.op() != op_.table || probe.kind() != mutation_.rule) return probe.run();
+  switch (mutation_.kind) {
+    case MutationKind::none:
+    case MutationKind::formula:
+      return op_.formula ? run_formula(probe) : probe.run();
+    case MutationKind::stale_saved:
+    case MutationKind::stale_residual:
+      return run_with_stale_values(probe);
+    case MutationKind::mutates_incoming:
+      return run_and_change_incoming(probe);
+    case MutationKind::overwrites:
+      return run_and_overwrite(probe);
+    case MutationKind::swapped:
+      return run_and_swap(probe);
+    default:
+      return run_and_change_gradients(probe);
+  }
+}
+
+/// The gradient of an input by the op's formula, element by element, with one operation of it replaced.
+std::vector<double> MutatedRules::by_formula(Probe& probe, std::size_t input,
+                                             MutationOperator mutation_operator) const {
+  const Formula& f = *op_.formula;
+  const Shape shape = probe.output_shape();
+  const std::vector<double> grad_output = broadcast_values(probe.grad_output(), shape);
+  const auto mask = probe.op().saves_for_input(input);
+  std::vector<std::vector<double>> in(f.arity);
+  for (unsigned i = 0; i < f.arity; ++i)
+    if (mask >> i & 1u) in[i] = broadcast_values(probe.saved(i), shape);
+  std::vector<double> y;
+  if (mask & kOut) y = broadcast_values(probe.saved(kOutputBit), shape);
+  std::vector<double> g(grad_output.size());
+  Observer& o = observer();
+  o.mutation_operator = mutation_operator;
+  o.mutated_site = mutation_operator == MutationOperator::none ? SIZE_MAX : mutation_.site;
+  for (std::size_t e = 0; e < g.size(); ++e) {
+    std::array<double, tapegrad::detail::kMaxArity> x{};
+    for (std::size_t i = 0; i < f.arity; ++i)
+      if (!in[i].empty()) x[i] = in[i][e];
+    o.next = 0;
+    g[e] = f.vjp[input](probe.attributes(), grad_output[e], x.data(), y.empty() ? 0 : y[e]);
+  }
+  o = {};
+  return g;
+}
+
+void MutatedRules::run_formula(Probe& probe) {
+  for (std::size_t i = 0; i < probe.inputs(); ++i) {
+    if (!probe.needs_grad(i)) continue;
+    const auto reduced = [&](MutationOperator mutation_operator) {
+      const std::vector<double> g = by_formula(probe, i, mutation_operator);
+      const Pause pause;
+      return tapegrad::detail::sum_to_shape(from_doubles(g, probe.output_shape(), probe.output_dtype()),
+                                            probe.input_shape(i));
+    };
+    const bool here = mutation_.kind == MutationKind::formula && mutation_.gradient == i;
+    const Tensor g = reduced(here ? mutation_.mutation_operator : MutationOperator::none);
+    if (here) note(!same_values(probe.grad_output(), reduced(MutationOperator::none), g));
+    probe.add(i, g);
+  }
+}
+
+void MutatedRules::run_with_stale_values(Probe& probe) {
+  const Parts right = probe.run_apart();
+  Parts wrong;
+  {
+    std::list<Probe::Replacement> replaced;
+    for (const unsigned bit : probe.saved_bits()) {
+      const bool residual = bit >= kResidualBit;
+      if (residual == (mutation_.kind == MutationKind::stale_residual))
+        replaced.emplace_back(probe, bit, stale(probe.saved(bit), bit));
+    }
+    wrong = probe.run_apart();
+  }
+  for (std::size_t i = 0; i < wrong.size(); ++i) {
+    if (!wrong[i].defined()) continue;
+    note(!same_values(probe.grad_output(), right[i], wrong[i]));
+    probe.add(i, wrong[i]);
+  }
+}
+
+void MutatedRules::run_and_change_incoming(Probe& probe) {
+  Tensor g = probe.grad_output();  // before the rule takes it
+  probe.run();
+  if (g.size() == 0) return;
+  visit_floating(g.dtype(), [&]<class T> {
+    T& x = TensorAccess::data_as<T>(g)[g.size() / 2];
+    note(x != 0);
+    x *= 2;
+  });
+}
+
+void MutatedRules::run_and_overwrite(Probe& probe) {
+  const Parts parts = probe.run_apart();
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    if (!parts[i].defined()) continue;
+    note(probe.has_gradient(i));
+    probe.overwrite(i, parts[i]);
+  }
+}
+
+void MutatedRules::run_and_swap(Probe& probe) {
+  const Parts parts = probe.run_apart();
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    if (!parts[i].defined()) continue;
+    const Tensor& other = parts[partner_of(parts, i)];
+    note(!same_values(probe.grad_output(), parts[i], other));
+    probe.add(i, other);
+  }
+}
+
+void MutatedRules::run_and_change_gradients(Probe& probe) {
+  const Parts parts = probe.run_apart();
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    if (!parts[i].defined()) continue;
+    const Tensor g = mutated_gradient(mutation_.kind, parts[i], probe.output_shape());
+    if (g.defined())
+      note(mutation_.kind == MutationKind::detached ? parts[i].tracked()
+                                                    : !same_values(probe.grad_output(), parts[i], g));
+    probe.add(i, g.defined() ? g : parts[i]);
+  }
+}
+
+}  // namespace tapegrad::gradcheck::detail

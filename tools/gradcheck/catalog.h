@@ -19,8 +19,7 @@
 
 namespace tapegrad::gradcheck {
 
-/// A module to check: one in the state it is to be checked in, with inputs, and a function that runs it on
-/// them.
+/// A module in the state it is to be checked in, its inputs, and a function that runs it on them.
 struct ModuleSample {
   using Function = std::vector<Tensor> (*)(nn::ModuleBase& module, std::span<const Tensor> inputs);
 
@@ -35,7 +34,7 @@ struct ModuleSample {
   int uncertain_from = 255;
 };
 
-/// Makes the samples of a kind of module; numbers are to come from the generator.
+/// Makes the samples of a kind of module. Random numbers are to come from the generator.
 using ModuleSamples = std::vector<ModuleSample> (*)(Generator& generator);
 
 /// What the checking command walks: ops with their samples, and modules.
@@ -48,7 +47,7 @@ class TAPEGRAD_API Catalog {
     void (*samples)(Samples&);
     const tapegrad::detail::OpTable* table;    ///< what the engine knows of it
     const detail::Formula* formula = nullptr;  ///< of an elementwise op
-    /// Where the op tells which way its decisions go.
+    /// Which way the decisions of the op go; null where it does not tell.
     Tensor (*branches)(const void* attributes, const Tensor* const* inputs, std::size_t count) = nullptr;
     std::optional<Waiver> waiver{};
   };
@@ -63,8 +62,8 @@ class TAPEGRAD_API Catalog {
   }
   /// `formula`: of an elementwise op, else null.
   void add_op(const OpInfo& info, const detail::Formula* formula) {
-    ops_.push_back({info.name(), info.table->max_order, info.nondifferentiable_inputs, info.samples, info.table,
-                    formula, info.branches, info.waiver});
+    ops_.push_back({info.name(), info.table->max_order, info.nondifferentiable_inputs, info.samples,
+                    info.table, formula, info.branches, info.waiver});
   }
   /// By custom a module's name is that of its class after "nn.".
   void add_module(std::string name, ModuleSamples samples) { modules_.push_back({std::move(name), samples}); }
@@ -95,11 +94,11 @@ struct Subject {
     std::uint64_t seed = 0;  ///< of this draw
     std::string label{};
     Report report{};
-    /// Inconclusive checks from this order on are no more than to be expected.
+    /// Checks from this order on are expected to be inconclusive.
     int uncertain_from = 255;
     double seconds = 0;
 
-    /// Whether a check is inconclusive that is not to be expected to be.
+    /// Whether a check is inconclusive that is not expected to be.
     TAPEGRAD_API bool unexpectedly_inconclusive() const;
   };
   enum class Kind : std::uint8_t { op, module };
@@ -118,15 +117,14 @@ TAPEGRAD_API std::string_view name_of(Subject::Standing s) noexcept;
 
 /// Which samples of an op or a module are checked.
 struct SampleChoice {
-  /// One, by its number; it need not prove what all together must. All where none is given.
+  /// The number of one sample, which need not prove what all together must; all samples where none is given.
   std::optional<std::size_t> only{};
   /// How often each is drawn: with the options' seed, and with those that follow it.
   int draws = 1;
 };
 
-/// Checks an op at its samples, or a module. What is drawn depends on the options' seed, the name and the
-/// sample's number, whatever else is checked. Throws ArgumentError where there is no sample of the number
-/// chosen.
+/// Checks an op at its samples, or a module. The random elements depend on the options' seed, the name and
+/// the number of the sample alone. Throws ArgumentError where there is no sample of the chosen number.
 TAPEGRAD_API Subject check_op(const Catalog::Op& op, const Options& options, const SampleChoice& choice = {});
 TAPEGRAD_API Subject check_module_samples(const Catalog::Module& module, const Options& options,
                                           const SampleChoice& choice = {});

@@ -30,15 +30,15 @@ TAPEGRAD_API std::string_view name_of(Verdict v) noexcept;
 /// fused; the general one; the one that Record::yes records.
 inline constexpr std::string_view kGradient = "gradient", kGeneralGradient = "gradient by the general rule",
                                   kRecordedGradient = "gradient as recorded";
-/// How what is said of single precision begins.
+/// How the texts about single precision begin.
 inline constexpr std::string_view kSinglePrecision = "f32 against f64";
 
 /// Where a derivative stands in a Jacobian.
 struct JacobianEntry {
   std::int64_t element = 0;  ///< of the input, counted in row-major order
   Shape input{};
-  std::size_t row = 0;       ///< a number for what was differentiated
-  std::int64_t result = -1;  ///< that is this element of the result; -1: a weighted sum of all
+  std::size_t row = 0;       ///< the number of the result that was differentiated
+  std::int64_t result = -1;  ///< its position among the elements; -1: a weighted sum of all
   Shape output{};
 };
 
@@ -56,7 +56,7 @@ struct Finding {
   double uncertainty = 0;                ///< of `numeric`
   double step = 0;                       ///< half the distance of the two points differenced
   std::optional<JacobianEntry> entry{};  ///< for a derivative for one element
-  /// For what is not a pair of numbers, such as an exception or an input that was changed.
+  /// Says what no pair of numbers can, such as an exception or an input that was changed.
   std::string message{};
 
   double relative_error() const noexcept;
@@ -83,11 +83,11 @@ class TAPEGRAD_API Report {
 
   /// The comparison with the largest relative error among those that failed, else among those that did not.
   const Finding& worst() const noexcept { return worst_; }
-  /// The first of those that failed, and where there are fewer than kMaxListed of those that were
-  /// inconclusive; rules that give the same are listed together. The tallies count all.
+  /// The first failures, and the first inconclusive comparisons where there are fewer than kMaxListed
+  /// failures. Rules that give the same are listed together. The tallies count all.
   static constexpr std::size_t kMaxListed = 12;
   std::vector<Finding> listed() const;
-  /// The first of those that failed: what hints() looks for a pattern in.
+  /// The first failures, in which hints() looks for a pattern.
   static constexpr std::size_t kMaxFailures = 256;
   const std::vector<Finding>& failures() const noexcept { return failures_; }
   const std::vector<InputTally>& tallies() const noexcept { return tallies_; }
@@ -99,7 +99,7 @@ class TAPEGRAD_API Report {
   // For those who check:
   /// The tally of an input at an order, made where it is new.
   InputTally& tally(std::string_view input, int order);
-  /// Adds a finding to its tally, and keeps it where it is listed or the worst so far.
+  /// Adds a finding to its tally, and stores it where it is listed or the worst so far.
   void add(Finding finding);
   /// False where add() would do no more than count: the details need not be worked out.
   bool would_store(Verdict verdict, double relative_error) const noexcept;

@@ -59,8 +59,8 @@ using detail::seed_of;
 
 namespace {
 
-// A result that an op declares to have no derivative: nothing may be recorded for it, and running it twice
-// gives the same.
+// Checks an op that declares to have no derivative: the tape must record nothing for it, and running it twice
+// must give the same values.
 void check_not_recorded(const detail::Problem& problem, Report& report) {
   const auto fail = [&](const char* what, const char* message) {
     report.add({.verdict = Verdict::fail, .what = what, .input = "result", .message = message});
@@ -80,7 +80,7 @@ void check_not_recorded(const detail::Problem& problem, Report& report) {
       fail("nothing is changed", "it wrote to an input");
 }
 
-// Of an op that is differentiable once: asking to record its gradient must say so.
+// Checks an op that is differentiable once: it must refuse to have its gradient recorded.
 void check_refuses_to_record(const detail::Problem& problem, Report& report) {
   detail::Recording recording(problem, problem.values(), problem.grad_inputs());
   std::vector<Tensor> ones;
@@ -102,7 +102,7 @@ struct Expectation {
   bool differentiable = true;
   unsigned nondifferentiable_inputs = 0;
   std::optional<Waiver> waiver{};
-  bool proof = true;  ///< whether derivatives other than zero must be shown: by all samples in f64
+  bool proof = true;  ///< whether the samples must have shown derivatives other than zero
 };
 
 void conclude(Subject& s, const Expectation& e) {
@@ -138,7 +138,7 @@ void conclude(Subject& s, const Expectation& e) {
     return;
   }
   if (!e.proof) return;
-  // At order 1 every input, at higher ones the op as a whole, must have shown a derivative that is not zero.
+  // At order 1 every input must have shown a derivative that is not zero, at higher orders the op as a whole.
   for (int order = 1; order <= e.order; ++order) {
     bool any = false;
     std::vector<std::string> missing;
@@ -159,7 +159,7 @@ void conclude(Subject& s, const Expectation& e) {
   s.standing = s.unproven.empty() ? Standing::pass : Standing::unproven;
 }
 
-/// Adds what check(report) finds at a sample, which may be that it throws.
+/// Adds a sample with what check(report) finds. An exception is a finding, too.
 template <class Check>
 void add_sample(Subject& s, Subject::Sample sample, Check&& check) {
   const auto start = std::chrono::steady_clock::now();
@@ -172,7 +172,7 @@ void add_sample(Subject& s, Subject::Sample sample, Check&& check) {
   s.samples.push_back(std::move(sample));
 }
 
-/// f(number of the sample, seed of the draw) for all that are chosen.
+/// Calls f(number of the sample, seed of the draw) for all samples that are chosen.
 template <class F>
 void for_each_chosen(const std::string& name, std::size_t count, const SampleChoice& choice,
                      std::uint64_t seed, F&& f) {

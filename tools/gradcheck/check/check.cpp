@@ -39,7 +39,7 @@ std::vector<Input> given_inputs(const std::vector<Tensor>& inputs, const Options
 
 namespace {
 
-// What the function or a rule throws is what the check has found.
+// An exception from the function or a rule is a finding of the check.
 template <class F>
 void guarded(Session& s, int order, const char* what, F&& f) {
   try {

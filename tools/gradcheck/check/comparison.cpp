@@ -9,11 +9,11 @@ namespace tapegrad::gradcheck::detail {
 
 namespace {
 
-/// How the analytic value compares with one window.
+/// What one window of steps says about the analytic value.
 enum class Evidence {
-  agrees,   ///< within the tolerance, and the numerical value is certain to it
-  differs,  ///< by more than the tolerance and what the numerical value is uncertain by
-  zero,     ///< both vanish within round-off
+  agrees,   ///< the values agree within the tolerance, and the numerical value is that certain
+  differs,  ///< the values differ by more than the tolerance and the uncertainty
+  zero,     ///< both values vanish within round-off
   kinked,
   rough,  ///< the function is not smooth at this step, or not finite: a smaller one may tell
   noisy,  ///< round-off hides the answer: a larger step may tell
@@ -46,7 +46,7 @@ class WindowSearch {
 
   Comparison run() {
     Comparison j = search();
-    // A difference of exactly nothing may be all that rounding inside the function leaves of one.
+    // Rounding inside the function may leave no difference at all where there is a derivative.
     if (j.verdict == Verdict::fail && j.numeric == 0 && line_.moves_in_leaps(row_, slope_at(0)))
       j.verdict = Verdict::inconclusive;
     return j;
@@ -66,8 +66,7 @@ class WindowSearch {
     for (int scale = 0; scale >= kSmallestScale; scale += kSmaller) {
       const Evidence v = look(scale);
       if (v == Evidence::agrees) return result(Verdict::pass);
-      // Two windows that differ could still both lie above what the function does; no smaller one may then
-      // agree.
+      // The steps of two windows that differ may still be too large for the function. A third window decides.
       if (differing >= 2) return result(Verdict::fail);
       if (v == Evidence::zero && size_ == 0 && line_.proportional_scale() == 0) return result(Verdict::zero);
       if (v == Evidence::zero || v == Evidence::noisy) {
@@ -95,7 +94,7 @@ class WindowSearch {
     Evidence v = evidence_of(a, e, rtol_);
     if ((v == Evidence::differs || v == Evidence::kinked) && line_.steps_over_kink(scale))
       v = Evidence::rough;
-    // Reported per unit of the element, or of the direction.
+    // The report gives derivatives per unit of the element, or of the direction.
     const double unit = moved.size() == 1 ? moved[0] : std::ldexp(1, scale);
     const double step = moved.size() == 1 ? std::abs(moved[0]) : unit;
     seen_ = {Verdict::inconclusive, a / unit, e.value / unit, std::abs((e.uncertainty + e.hidden) / unit),
@@ -106,8 +105,8 @@ class WindowSearch {
     return v;
   }
 
-  /// Two windows are taken for evidence where they differ from the analytic value by more than from each
-  /// other: the scatter of round-off inside the function does not.
+  /// Whether this window and the first one that differed agree with each other better than with the analytic
+  /// value. Scatter by round-off inside the function does not.
   bool confirmed() const {
     return differs_ &&
            std::abs(seen_.numeric - differs_->numeric) <= 0.5 * std::abs(seen_.analytic - seen_.numeric);
@@ -123,7 +122,7 @@ class WindowSearch {
 
   Comparison look_wider(Evidence before) {
     int differing = 0;
-    // What a step of ordinary size hides near 0, one in proportion to the element may show.
+    // Near 0 a step in proportion to the element may show what a step of ordinary size hides.
     if (const int scale = line_.proportional_scale(); scale < 0)
       for (const int closer : {scale, scale - 3}) {
         const Evidence v = look(closer);

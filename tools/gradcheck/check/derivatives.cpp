@@ -55,7 +55,8 @@ class Derivatives {
   void run() {
     std::size_t elements = 0;
     for (const std::size_t i : grad_inputs_) elements += static_cast<std::size_t>(at_[i].size());
-    // The whole function is evaluated for each element, so that many elements of one result are large, too.
+    // Each element costs an evaluation of the whole function, so a Jacobian with many elements for one result
+    // is large as well.
     const bool exhaustive = session_.options.mode == Mode::exhaustive;
     full_ = elements * std::max(base_.values.size(), exhaustive ? elements : 0) <= full_size();
     choose_rows();
@@ -86,7 +87,7 @@ class Derivatives {
   }
 
  private:
-  /// Jacobians of up to so many elements are compared whole.
+  /// Largest number of elements of a Jacobian that is compared whole.
   std::size_t full_size() const {
     switch (session_.options.mode) {
       case Mode::exhaustive:
@@ -154,12 +155,12 @@ class Derivatives {
     const std::vector<double> x = to_doubles(at_[input]);
     std::vector<std::size_t> elements(x.size());
     std::iota(elements.begin(), elements.end(), std::size_t{0});
-    // Each costs several evaluations of the whole function: fewer of what is large.
+    // Each element costs several evaluations of the whole function, so fewer are taken of a large input.
     const std::size_t affordable =
         std::max<std::size_t>(4, (std::size_t{1} << 17) / std::max<std::size_t>(1, x.size()));
     const std::size_t most = std::min(static_cast<std::size_t>(session_.options.elements), affordable);
     if (!full_ && elements.size() > most) {
-      // The ends, where loops go wrong, and a random rest.
+      // The first and the last element, where loops go wrong, and random ones between.
       for (std::size_t i = 1; i + 1 < most; ++i)
         std::swap(elements[i], elements[i + session_.generator.below(elements.size() - 1 - i)]);
       if (most >= 2) elements[most - 1] = x.size() - 1;
@@ -188,9 +189,10 @@ class Derivatives {
     }
   }
 
-  /// Takes for zero what no double can show more of, beside the other derivatives of its result: an uncertain
-  /// derivative that may be, and two that differ by no more than the rounding of terms that cancel, such as
-  /// those of a bias before a batch normalisation.
+  /// Takes a derivative for zero that is too small beside the other derivatives of its result for a double to
+  /// show: one whose numerical value is uncertain by more than itself, and one that differs from its
+  /// numerical value by no more than the rounding of terms that cancel, as for a bias before a batch
+  /// normalisation.
   void zero_if_negligible(Comparison& j, double step, double largest) const {
     constexpr double kRounding = 0x1p-46;
     const bool is_rounding =
@@ -206,7 +208,7 @@ class Derivatives {
            j.uncertainty * step <= rtol * largest;
   }
 
-  /// How much each row changes at most with the natural step of one element.
+  /// Finds how much each row changes at most with the natural step of one element.
   void find_largest() {
     for (const Gradients& g : slopes_[0]) {
       double& largest = largest_.emplace_back(0);
@@ -219,9 +221,9 @@ class Derivatives {
     }
   }
 
-  /// All elements of inputs [first, last) at once, each by its own random multiple of its natural
-  /// step; upward or downward as the gradient of the row points, so that the parts of the derivative do not
-  /// cancel.
+  /// Moves all elements of inputs [first, last) at once, each by its own random multiple of its natural step.
+  /// Each moves in the direction that the gradient of the row points to, so that the parts of the derivative
+  /// do not cancel.
   void check_direction(std::size_t row, std::size_t first, std::size_t last) {
     std::vector<Line::Move> moves;
     std::vector<std::vector<double>> slopes(rules_.size());
@@ -268,7 +270,7 @@ class Derivatives {
                tapegrad::detail::index_text(entry.result, entry.output);
   }
 
-  /// `locate` completes a finding that is kept.
+  /// Adds a finding to the report. `locate` completes it where the report stores it.
   template <class Locate>
   void record(const Comparison& j, Rule rule, const std::string& input, Locate&& locate) {
     const bool excused =
@@ -350,8 +352,8 @@ void check_symmetry(Session& s, const Derivatives& d, int order, std::size_t inp
   }
 }
 
-/// Compares all derivatives, then lets `then` look at them. In fast mode, what random directions leave open,
-/// or find wrong, is compared again element by element.
+/// Compares all derivatives, then calls `then` with them. Where random directions leave the answer open in
+/// fast mode, or find something wrong, the derivatives are compared again element by element.
 template <class Then>
 void differentiate(Session& s, const Problem& problem, int order, std::span<const Rule> rules, Then&& then) {
   if (s.options.mode == Mode::fast) {

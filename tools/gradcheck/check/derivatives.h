@@ -34,26 +34,26 @@ std::string_view describe(Rule rule);
 /// of the rules.
 void check_derivatives(Session& s, const Problem& problem, int order, std::span<const Rule> rules);
 
-/// From order 2 to that of the options: the same for the recorded gradients, and the symmetry of the second
-/// derivatives.
+/// Does the same for the recorded gradients, from order 2 to the order of the options, and checks that second
+/// derivatives are symmetric.
 void check_higher_orders(Session& s, const Problem& problem, int order);
 
-/// What every gradient must satisfy; see Options::properties.
+/// Checks what every gradient must satisfy; see Options::properties.
 void check_properties(Session& s, const Problem& problem);
 
-/// That nothing but its inputs matters to a gradient: not the number of threads, nor what lies beside the
-/// elements.
+/// Checks that a gradient depends on nothing but its inputs: neither on the number of threads nor on what
+/// lies in memory beside the elements.
 void check_isolation(Session& s, const Problem& problem);
 
-/// The f32 results and gradients against those in f64 at the same point.
+/// Compares results and gradients in f32 with those in f64 at the same point.
 void check_single_precision(Session& s, const Problem& problem);
 
-/// Problem, order, properties: all that the options ask. Exceptions become findings.
+/// Makes all checks that the options ask for. Exceptions become findings.
 void check_problem(const Problem& problem, const Options& options, Report& report);
 
 /// Throws ArgumentError for options that make no sense.
 void validate(const Options& options);
-/// A user's inputs under their names.
+/// Gives a user's inputs their names.
 std::vector<Input> given_inputs(const std::vector<Tensor>& inputs, const Options& options);
 
 /// Which of several tensors an element belongs to, counted through all of them, and where in that tensor it

@@ -16,7 +16,7 @@ using Tensors = std::vector<Tensor>;
 using tapegrad::detail::shared_jobs_here;
 using tapegrad::detail::TensorAccess;
 
-/// What lies around the elements of a tensor.
+/// The value that fills the memory around the elements of a tensor.
 template <class T>
 constexpr T filler(int run) {
   if constexpr (std::is_integral_v<T>)
@@ -48,7 +48,7 @@ class Guarded {
   }
 
  private:
-  // Odd, so that the elements are also seen where they are aligned to nothing but themselves.
+  // An odd number, so that the elements are aligned to nothing but their own size.
   static constexpr std::int64_t kGuard = 67;
   int run_;
   std::int64_t size_;

@@ -40,7 +40,7 @@ struct ModuleState::Collector final : nn::Visitor {
 ModuleState::ModuleState(nn::ModuleBase& module) {
   Collector all(*this);
   module.visit(all);
-  // Only now: a module that is visited must look the same throughout.
+  // Parameters are exchanged only after the visit, as a module must not change while it is visited.
   for (const auto& held : held_parameters_) *held.member = parameters_[held.parameter].second;
 }
 

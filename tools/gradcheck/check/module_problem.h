@@ -10,7 +10,7 @@
 
 namespace tapegrad::gradcheck::detail {
 
-/// What a module holds, each with its path, exchanged for copies as long as this lives.
+/// While it lives, a module holds copies of its parameters, and its buffers and generators can be put back.
 class ModuleState {
  public:
   explicit ModuleState(nn::ModuleBase& module);
@@ -18,11 +18,11 @@ class ModuleState {
   ModuleState(const ModuleState&) = delete;
   ModuleState& operator=(const ModuleState&) = delete;
 
-  /// Parameters, a shared one once.
+  /// The parameters with their paths. A shared one is listed once.
   const std::vector<std::pair<std::string, Parameter>>& parameters() const { return parameters_; }
   /// Gives a parameter these values, in their dtype.
   void set(std::size_t parameter, const Tensor& value);
-  /// Puts buffers and generators back to where they were, buffers in this dtype.
+  /// Puts buffers and generators back to their first state; buffers get this dtype.
   void rewind(Dtype dtype);
 
  private:

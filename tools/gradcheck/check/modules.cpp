@@ -13,7 +13,7 @@ ModuleSample sample(std::string label, std::vector<SampleInput> inputs, A&&... a
   return {std::move(label), std::make_unique<M>(std::forward<A>(arguments)...), std::move(inputs)};
 }
 
-/// A layer that is no more than an op.
+/// A layer that applies one elementwise op.
 template <class M>
 std::vector<ModuleSample> activation(Generator&) {
   std::vector<ModuleSample> all;

@@ -25,7 +25,7 @@ inline constexpr double kInnerRounding = 4096;
 /// The smallest steps tried, as a power of two times the natural one.
 inline constexpr int kSmallestScale = -40;
 
-/// What the differences of one window of steps say about one row. In units of the direction's first step.
+/// What the differences of one window of steps say about one row, in units of the direction's first step.
 struct Estimate {
   bool finite = false;
   /// The second difference falls with the step as that of a smooth function does. Where it does not, a kink
@@ -45,8 +45,8 @@ struct Base {
   explicit Base(std::span<const Tensor> results);
   std::vector<double> values;
   std::vector<double> epsilon;  ///< of each result's dtype
-  /// What a change of a result that shows no change at all may have been lost in: the last digit of the
-  /// largest number in its tensor, as terms of that size may have cancelled on the way to it.
+  /// The largest change of each result that may be invisible: the last digit of the largest number in its
+  /// tensor, as terms of that size may have cancelled on the way to the result.
   std::vector<double> resolution;
 };
 
@@ -69,20 +69,18 @@ class Line {
   Estimate estimate(const Row& row, int scale);
   /// The moves made at a scale, as they were rounded.
   const std::vector<double>& moved(int scale) { return window(scale).by; }
-  /// True where a row, on the way of the moves from the point, stays as it is and then changes by leaps of
-  /// about what `slope`, its derivative per move, makes of them: rounding inside the function hides what
-  /// smaller steps change.
+  /// True where a row stays as it is for small moves and changes by leaps for larger ones, of about the size
+  /// that `slope`, its derivative per move, predicts. Rounding inside the function then hides small changes.
   bool moves_in_leaps(const Row& row, double slope);
-  /// True for each result that no step of usual size changes, be it small or large.
+  /// True for each result that stays the same for small and for large steps.
   std::vector<bool> unchanged();
-  /// True where a decision goes another way at an end of this scale's window, although it would not for the
-  /// smallest steps: the window reaches over a kink beside the point.
+  /// True where the window of this scale reaches over a kink beside the point: a decision goes another way at
+  /// its ends, although it does not for the smallest steps.
   bool steps_over_kink(int scale);
   /// Scale at which one element moves in proportion to itself; 0 where it does so already, and for several
   /// elements.
   int proportional_scale() const;
-  /// Steps of a window; more where they start large, as a larger part of the function's curvature must be
-  /// removed.
+  /// Steps of a window. A window of large steps has more of them, to remove the function's curvature.
   static constexpr std::size_t kSteps = 3, kWideSteps = 6;
   /// The larger windows that are tried.
   static constexpr std::array<int, 4> kWider{3, 6, 9, 12};

@@ -19,7 +19,8 @@ Tensors all_as(const Tensors& list, Dtype dtype) {
   return c;
 }
 
-/// Every floating element up or down by an ulp of f32: neighbours in opposite directions, or each at random.
+/// Moves every floating element up or down by an ulp of f32, neighbours in opposite directions or each at
+/// random.
 Tensors moved(const Tensors& list, Generator& g, bool alternate) {
   Tensors all;
   for (const Tensor& t : list) {
@@ -51,7 +52,8 @@ Outcome outcome_of(const Problem& problem, const Tensors& at, const std::vector<
   return {r.results(), r.vjp(w)};
 }
 
-/// What changing each input by an ulp of f32 changes: the part of an error that no kernel can avoid.
+/// Widens `by` to what a change of each input by an ulp of f32 changes, which is an error that no kernel can
+/// avoid.
 void widen(std::vector<std::vector<double>>& by, const Tensors& changed, const Tensors& usual) {
   by.resize(usual.size());
   for (std::size_t k = 0; k < usual.size(); ++k) {

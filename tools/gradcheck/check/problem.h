@@ -19,9 +19,9 @@ struct Input {
   std::string name;
   Tensor value;
   bool needs_grad = true;
-  /// False where only one tensor can stand here: a parameter of a module.
+  /// False for a parameter of a module, in whose place no other tensor can stand.
   bool replaceable = true;
-  /// First steps stay below: the distance to a kink that the sample was drawn to avoid.
+  /// The largest first step: the distance to a kink that the sample was drawn to avoid.
   double max_step = std::numeric_limits<double>::infinity();
 };
 

@@ -54,9 +54,9 @@ class Properties {
                          .numeric = expected});
   }
 
-  /// Two ways to one gradient: equal up to rounding. `size` is what the terms that were summed measure, per
-  /// element; the largest gradient of any input stands for rounding on the way, where larger terms have
-  /// cancelled.
+  /// Compares two ways to one gradient, which must be equal up to rounding. `size` is the size of the terms
+  /// that were summed for each element. The largest gradient of any input bounds the rounding where larger
+  /// terms have cancelled on the way.
   void compare(std::string_view what, std::size_t k, const std::vector<double>& got,
                const std::vector<double>& expected, const std::vector<double>& size, double scale = 1) {
     double largest = 0;
@@ -90,7 +90,7 @@ class Properties {
 
   void check_nothing_changes() {
     for (const Rule rule : rules_of(session_.options)) {
-      // Storage of its own for everything that could be written to.
+      // Everything that a rule could write to gets storage of its own.
       Tensors at, weights;
       for (const Tensor& t : at_) at.push_back(t.copy());
       for (const Tensor& t : weights_) weights.push_back(t.copy());
@@ -122,7 +122,7 @@ class Properties {
       if (!same_bits(g[k], gradient_[k]))
         session_.fail(1, "repeated", name(k),
                       "a second run gives other bits; freeze what is random by a seed");
-    // backward() wants all leaves at once and frees as it goes; one of several results is enough.
+    // backward() differentiates one result for all leaves, and frees what was saved as it goes.
     if (again.results().size() != 1 || !again.results()[0].tracked()) return;
     const tapegrad::Gradients all = again.tape().backward(again.results()[0], weights_[0]);
     for (std::size_t k = 0; k < g.size(); ++k) {
@@ -132,7 +132,7 @@ class Properties {
     }
   }
 
-  // Up to rounding: unlike the unit vectors of a Jacobian, random weights have all their digits.
+  // The rules agree up to rounding only, as random weights have digits in all places.
   void check_rules_agree(Recording& reference) {
     for (const Rule rule : rules_of(session_.options).subspan(1)) {
       const Tensors g = reference.vjp(weights_, rule);
@@ -234,7 +234,7 @@ class Properties {
   void check_subsets() {
     const std::size_t n = grad_inputs_.size();
     if (n < 2) return;
-    // All subsets of a few inputs; of many each alone and each left out.
+    // Of few inputs all subsets are tracked; of many, each input alone and each left out.
     std::vector<std::size_t> masks;
     const std::size_t all = (std::size_t{1} << n) - 1;
     if (n <= 3) {
@@ -287,7 +287,7 @@ class Properties {
     return g;
   }
 
-  // The incoming gradient is then a sum, which nobody else holds; and the inputs' gradients arrive in two
+  // The incoming gradient is then a sum that nobody else holds, and the gradients of the inputs arrive in two
   // parts.
   void check_result_used_twice() {
     Tensors g = on_tape([&](const Tensors& in, Tensors& total) {
@@ -301,7 +301,8 @@ class Properties {
     for (std::size_t k = 0; k < g.size(); ++k) compare("function used twice", k, g[k], doubled(k));
   }
 
-  // An input that is no leaf, and has a gradient from elsewhere before the rule runs: it must be added to.
+  // Each input is the result of an operation here, and has a gradient from elsewhere before the rule runs, to
+  // which the rule must add.
   void check_inputs_used_elsewhere() {
     for (std::size_t k = 0; k < grad_inputs_.size(); ++k) {
       const std::size_t i = grad_inputs_[k];

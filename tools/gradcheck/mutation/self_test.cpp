@@ -113,7 +113,8 @@ std::vector<MutationResult> self_test(const Catalog::Op& op, const Options& opti
 
 std::vector<EquivalentMutation> library_equivalents() {
   constexpr const char* kZeroMean = "a constant added to its input changes nothing: the gradient's mean is 0";
-  constexpr const char* kFusedOnly = "the fused rule alone reads the residual; the others compute its value again";
+  constexpr const char* kFusedOnly =
+      "the fused rule alone reads the residual; the others compute its value again";
   return {
       {"add", "swapped*", "both gradients are the incoming one"},
       {"var", "without its mean*", kZeroMean},

@@ -123,7 +123,7 @@ expect 2 '--data' train --out "$work/run"
 expect 2 '--out' train --data "$mnist"
 expect 2 'sgdd' "${train[@]}" --optimizer sgdd
 expect 2 'three-layer' "${train[@]}" --model three-layer
-expect 2 'softsign' "${train[@]}" --activation softsign
+expect 2 'maxout' "${train[@]}" --activation maxout
 expect 2 'zero' "${train[@]}" --init zero
 expect 2 'two-layer' "${train[@]}" --hidden 50,100
 expect 2 'width' "${train[@]}" --hidden 0

@@ -16,7 +16,7 @@ int main() {
 
   Tape tape;
   const Tensor x = tape.watch(values);
-  const Tensor y = map(gate, x, limit);        // one node, one loop; the limits are stretched to x's rows
+  const Tensor y = map(gate, x, limit);        // one node, one loop; the limits are broadcast to x's rows
   const Tensor same = gate(x, Tensor(limit));  // the same function on tensors: a node for each operation
   const std::vector<Tensor> fused = tape.grad(sum(y), {x, limit});
   const std::vector<Tensor> plain = tape.grad(sum(same), {x, limit});

@@ -56,14 +56,6 @@ class TAPEGRAD_API RuleContext {
   Shape output_shape() const { return node_.shape->shape(); }
   const void* attributes() const { return node_.attributes; }
 
-  Node& node() noexcept { return node_; }
-  Dtype output_dtype() const { return node_.shape->dtype; }
-  std::int64_t output_size() const { return node_.shape->size(); }
-  Tensor take_gradient(std::size_t i) {
-    Node& from = *node_.edges()[i].node;
-    return from.take_gradient(tag_of(from.gradient_node));
-  }
-
   /// A saved value. Throws MutatedSaved where it was changed since.
   Tensor input(std::size_t i) const;
   Tensor output() const { return saved(kOutputBit); }

@@ -134,13 +134,6 @@ void Tape::require_idle(const char* what) const {
         "{}: the tape is in the middle of an operation or a backward pass; call it afterwards", what));
 }
 
-std::vector<const Node*> Tape::nodes() const {
-  std::vector<const Node*> all(count_);
-  auto out = all.rbegin();
-  for (const Node* n = last_; n; n = n->prev) *out++ = n;
-  return all;
-}
-
 // ---- which tensors are tracked ----
 
 bool Tape::is_live_slow(std::uint64_t epoch) const noexcept {

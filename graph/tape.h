@@ -102,8 +102,6 @@ class TAPEGRAD_API Tape {
   std::size_t size() const noexcept { return count_; }
   /// Bytes of the nodes; the values they hold are not counted.
   std::size_t node_bytes() const noexcept { return arena_.capacity(); }
-  /// The nodes in the order of recording, oldest first, for tools that draw or examine the tape.
-  std::vector<const detail::Node*> nodes() const;
 
   /// This thread's active tape, or null.
   static Tape* current() noexcept {

@@ -109,7 +109,7 @@ void RuleContext::add_grad_output(std::size_t i) {
     to.gradient_data = gradient_data_;
     to.gradient_node = nullptr;
   } else if (is_unique(to.gradient)) {
-    node_.op->add_into(output_dtype(), to.gradient_data, gradient_data_, output_size());
+    node_.op->add_into(node_.shape->dtype, to.gradient_data, gradient_data_, node_.shape->size());
   } else {
     add(i, grad_output());
   }

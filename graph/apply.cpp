@@ -104,10 +104,14 @@ Tensor forward_composed(const OpTable& op, const void* attributes, const Tensor*
   throw ArgumentError(fmt::format("{}: input {} is an undefined tensor", op_label(op.name), i));
 }
 
-/// `nodes` has place for the node of each input. `residuals`, for an op that has any: place for these. `reads_residuals`: the
-/// caller reads them, whether they are recorded or not.
+/// How a call treats residuals: the op has none; they are made where they are recorded; the caller reads them.
+enum class ResidualUse : std::uint8_t { none, recorded, read };
+
+/// `nodes` has place for the node of each input, `residuals` for those of an op that has any. A template, since most
+/// ops have none and should not pay for them.
+template <ResidualUse kUse>
 Tensor apply_with(const OpTable& op, const void* attributes, const Tensor* const* inputs, std::size_t count,
-                  Node** nodes, Tensor* residuals, bool reads_residuals) {
+                  Node** nodes, Tensor* residuals) {
   const ThreadState* thread = current_thread;
   Tape* const tape = thread ? thread->active : nullptr;
   const bool may_record = tape && op.max_order > 0;
@@ -122,7 +126,9 @@ Tensor apply_with(const OpTable& op, const void* attributes, const Tensor* const
     nodes[i] = tape->resolve(*inputs[i], op.name);
     recorded |= nodes[i] != nullptr;
   }
-  Tensor* const produced = recorded || reads_residuals ? residuals : nullptr;
+  Tensor* produced = nullptr;
+  if constexpr (kUse != ResidualUse::none)
+    if (recorded || kUse == ResidualUse::read) produced = residuals;
   Tensor out = op.composed ? forward_composed(op, attributes, inputs, count, tape, produced)
                            : op.forward(attributes, inputs, count, produced);
   if (!out.defined()) [[unlikely]]
@@ -130,39 +136,41 @@ Tensor apply_with(const OpTable& op, const void* attributes, const Tensor* const
   if (tape && tape->checks_finite()) [[unlikely]]
     check_result(op, out, inputs, count);
   if (recorded && is_floating(out.dtype()))
-    tape->record(out, op, attributes, inputs, nodes, count, residuals);
+    tape->record(out, op, attributes, inputs, nodes, count, kUse == ResidualUse::none ? nullptr : residuals);
   else
     TensorAccess::set_tag(out, {});
   return out;
 }
 
+template <ResidualUse kUse>
 Tensor apply_any_count(const OpTable& op, const void* attributes, const Tensor* const* inputs,
-                       std::size_t count, Tensor* residuals, bool reads_residuals) {
+                       std::size_t count, Tensor* residuals) {
   if (count <= kInline) {
     Node* nodes[kInline];
-    return apply_with(op, attributes, inputs, count, nodes, residuals, reads_residuals);
+    return apply_with<kUse>(op, attributes, inputs, count, nodes, residuals);
   }
   std::vector<Node*, PoolAllocator<Node*>> nodes(count);
-  return apply_with(op, attributes, inputs, count, nodes.data(), residuals, reads_residuals);
+  return apply_with<kUse>(op, attributes, inputs, count, nodes.data(), residuals);
 }
 
-// Apart, since few ops have residuals, and the others should not pay for their place.
+// Apart, since the place of residuals takes time to set up.
 __attribute__((noinline)) Tensor apply_with_residuals(const OpTable& op, const void* attributes,
                                                       const Tensor* const* inputs, std::size_t count) {
   std::array<Tensor, kMaxResiduals> residuals;
-  return apply_any_count(op, attributes, inputs, count, residuals.data(), false);
+  return apply_any_count<ResidualUse::recorded>(op, attributes, inputs, count, residuals.data());
 }
 
 }  // namespace
 
 Tensor apply(const OpTable& op, const void* attributes, const Tensor* const* inputs, std::size_t count) {
-  if (op.residuals) return apply_with_residuals(op, attributes, inputs, count);
-  return apply_any_count(op, attributes, inputs, count, nullptr, false);
+  if (op.residuals) [[unlikely]]
+    return apply_with_residuals(op, attributes, inputs, count);
+  return apply_any_count<ResidualUse::none>(op, attributes, inputs, count, nullptr);
 }
 
 Tensor apply(const OpTable& op, const void* attributes, const Tensor* const* inputs, std::size_t count,
              Tensor* residuals) {
-  return apply_any_count(op, attributes, inputs, count, residuals, true);
+  return apply_any_count<ResidualUse::read>(op, attributes, inputs, count, residuals);
 }
 
 }  // namespace tapegrad::detail

@@ -2,6 +2,7 @@
 #include <array>
 #include <bit>
 #include <cstring>
+#include <type_traits>
 
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/graph/tape.h>
@@ -91,48 +92,61 @@ void Tape::record(Tensor& out, const detail::OpTable& op, const void* attributes
   if (beyond) [[unlikely]]
     throw Error(fmt::format("{}: it declares to save input {} and was given {} inputs", op_label(op.name),
                             std::bit_width(beyond) - 1, count));
-  std::size_t saved_residuals = 0;
-  if (op.optional_inputs || op.residuals) [[unlikely]] {
-    saved_mask = with_values(saved_mask, inputs, residuals);
-    saved_residuals = Node::count(static_cast<SaveMask>(saved_mask >> detail::kResidualBit));
-  }
-  Node* n = append(op, count, Node::count(saved_mask), saved_residuals);
-  n->shape = shape_like(nodes, count, out);
-  n->version = out.version();
-  Edge* edges = n->edges();
-  for (std::size_t i = 0; i < count; ++i) {
-    const Tensor& t = *inputs[i];
-    edges[i] = {nodes[i], nodes[i]                 ? nodes[i]->shape
-                          : !t.defined()           ? nullptr
-                          : n->shape->describes(t) ? n->shape
-                                                   : pack(t.shape(), t.dtype())};
-  }
-  std::array<const PackedShape*, detail::kMaxResiduals> residual_shapes;
-  for (std::size_t i = 0, k = 0; k < saved_residuals; ++i)
-    if (saved_mask >> (detail::kResidualBit + i) & 1u)
-      residual_shapes[k++] = pack(residuals[i].shape(), residuals[i].dtype());
-  if (op.attribute_bytes) {
-    void* copy = arena_.allocate(op.attribute_bytes, op.attribute_align);
-    std::memcpy(copy, attributes, op.attribute_bytes);
-    n->attributes = copy;
-  }
-  // Nothing below throws, so references are taken only for a node that the tape owns.
-  Saved* saved = n->saved();
-  for (SaveMask m = saved_mask; m; m = Node::without_lowest(m)) {
-    const auto bit = static_cast<unsigned>(std::countr_zero(m));
-    const Tensor& t = bit < detail::kOutputBit    ? *inputs[bit]
-                      : bit == detail::kOutputBit ? out
-                                                  : residuals[bit - detail::kResidualBit];
-    Storage* s = TensorAccess::storage(t);
-    detail::retain(s);
-    *saved++ = {s, TensorAccess::data(t), t.version()};
-  }
-  n->saved_mask = saved_mask;
-  for (std::size_t k = 0; k < saved_residuals; ++k) n->residual_shapes()[k] = residual_shapes[k];
-  n->prev = last_;
-  last_ = n;
-  ++count_;
-  TensorAccess::set_tag(out, {epoch_, n});
+  // Twice, since most ops have neither residuals nor an input that is absent, and their nodes should not pay for it.
+  const auto write = [&]<bool kSpecial>(std::bool_constant<kSpecial>) {
+    std::size_t saved_residuals = 0;
+    if constexpr (kSpecial) {
+      saved_mask = with_values(saved_mask, inputs, residuals);
+      saved_residuals = Node::count(static_cast<SaveMask>(saved_mask >> detail::kResidualBit));
+    }
+    Node* n = append(op, count, Node::count(saved_mask), saved_residuals);
+    n->shape = shape_like(nodes, count, out);
+    n->version = out.version();
+    Edge* edges = n->edges();
+    for (std::size_t i = 0; i < count; ++i) {
+      const Tensor& t = *inputs[i];
+      if (kSpecial && !t.defined())
+        edges[i] = {nullptr, nullptr};
+      else
+        edges[i] = {nodes[i], nodes[i]                 ? nodes[i]->shape
+                              : n->shape->describes(t) ? n->shape
+                                                       : pack(t.shape(), t.dtype())};
+    }
+    std::array<const PackedShape*, detail::kMaxResiduals> residual_shapes;
+    if constexpr (kSpecial)
+      for (std::size_t i = 0, k = 0; k < saved_residuals; ++i)
+        if (saved_mask >> (detail::kResidualBit + i) & 1u)
+          residual_shapes[k++] = pack(residuals[i].shape(), residuals[i].dtype());
+    if (op.attribute_bytes) {
+      void* copy = arena_.allocate(op.attribute_bytes, op.attribute_align);
+      std::memcpy(copy, attributes, op.attribute_bytes);
+      n->attributes = copy;
+    }
+    // Nothing below throws, so references are taken only for a node that the tape owns.
+    Saved* saved = n->saved();
+    for (SaveMask m = saved_mask; m; m = Node::without_lowest(m)) {
+      const auto bit = static_cast<unsigned>(std::countr_zero(m));
+      const Tensor& t = kSpecial && bit > detail::kOutputBit ? residuals[bit - detail::kResidualBit]
+                        : bit == detail::kOutputBit          ? out
+                                                             : *inputs[bit];
+      Storage* s = TensorAccess::storage(t);
+      detail::retain(s);
+      *saved++ = {s, TensorAccess::data(t), t.version()};
+    }
+    n->saved_mask = saved_mask;
+    if constexpr (kSpecial)
+      for (std::size_t k = 0; k < saved_residuals; ++k) n->residual_shapes()[k] = residual_shapes[k];
+    n->prev = last_;
+    last_ = n;
+    ++count_;
+    TensorAccess::set_tag(out, {epoch_, n});
+  };
+  const bool absent = op.optional_inputs &&
+                      std::any_of(inputs, inputs + count, [](const Tensor* t) { return !t->defined(); });
+  if (op.residuals || absent) [[unlikely]]
+    write(std::true_type{});
+  else
+    write(std::false_type{});
 }
 
 // ---- leaves ----

@@ -4,8 +4,8 @@
 #include <utility>
 
 #include <tapegrad/graph/errors.h>
-#include <tapegrad/graph/tape.h>
 #include <tapegrad/graph/rule_context.h>
+#include <tapegrad/graph/tape.h>
 #include <tapegrad/ops/define.h>
 #include <tapegrad/ops/elementwise/math.h>
 #include <tapegrad/ops/functional/derivatives.h>

@@ -209,7 +209,7 @@ void Pool::stop() noexcept {
 namespace {
 thread_local int limit = 0;  ///< of this thread's operations; 0: none of its own
 thread_local std::int64_t shared_jobs = 0;
-}
+}  // namespace
 
 ThreadLimit::ThreadLimit(int count) noexcept : before_(std::exchange(limit, count)) {}
 ThreadLimit::~ThreadLimit() { limit = before_; }

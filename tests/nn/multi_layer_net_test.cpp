@@ -126,8 +126,7 @@ BOOST_AUTO_TEST_CASE(what_it_takes_is_checked) {
   Generator rng(0);
   const auto make = [&](const nn::MultiLayerOptions& o) { nn::MultiLayerNet(4, 2, rng, o); };
   BOOST_CHECK_EXCEPTION(make({.hidden = {3, 0}}), ArgumentError, mentions("affine", "0 outputs"));
-  BOOST_CHECK_EXCEPTION(make({.activation = "relux"}), ArgumentError,
-                        mentions("'relux'", "relu, relu6"));
+  BOOST_CHECK_EXCEPTION(make({.activation = "relux"}), ArgumentError, mentions("'relux'", "relu, relu6"));
   BOOST_CHECK_EXCEPTION(make({.dropout = 1}), ArgumentError, mentions("dropout"));
   BOOST_CHECK_EXCEPTION(make({.dropout = -0.1}), ArgumentError, mentions("dropout"));
   for (const double bad : {-1.0, std::numeric_limits<double>::quiet_NaN()})

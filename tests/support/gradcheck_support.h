@@ -258,7 +258,8 @@ inline Json results_of(const Catalog& catalog, std::vector<std::string> argument
   arguments.insert(arguments.end(), {"--format", "json"});
   const Outcome o = run(catalog, arguments);
   const Json all = Json::parse(o.out);
-  const Json schema = Json::parse(test::read_file(test::in_source("tools/gradcheck/report/report.schema.json")));
+  const Json schema =
+      Json::parse(test::read_file(test::in_source("tools/gradcheck/report/report.schema.json")));
   for (const std::string& violation : Schema(schema).violations(all)) BOOST_ERROR(violation);
   BOOST_TEST(all["summary"]["exit_code"] == o.code);
   return all;

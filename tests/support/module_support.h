@@ -6,8 +6,8 @@
 
 #include <tapegrad/graph/random.h>
 #include <tapegrad/graph/tensor.h>
-#include <tapegrad/nn/layers/layers.h>
 #include <tapegrad/nn/layer.h>
+#include <tapegrad/nn/layers/layers.h>
 #include <tapegrad/ops/elementwise/activation.h>
 
 namespace tapegrad::test {

@@ -18,7 +18,7 @@ enum class MatmulEngine : std::uint8_t {
 /// for any number of threads, and the two give bits of their own: choose `builtin` where results must not depend
 /// on whether, and in which version, OpenBLAS is installed.
 ///
-/// OpenBLAS is loaded by the first product that wants it, as a copy of the library's own: it starts no thread, and
+/// OpenBLAS is loaded by the first product that takes it, as a copy of the library's own: it starts no thread, and
 /// neither reads nor changes the settings of an OpenBLAS that the program itself calls. `openblas` loads it at
 /// once; throws ArgumentError where that is not possible, with the reason and the cure.
 TAPEGRAD_API void set_matmul_engine(MatmulEngine engine);

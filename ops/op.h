@@ -122,7 +122,7 @@ class Residuals {
   static_assert(N > 0 && N <= detail::kMaxResiduals);
 
  public:
-  /// `place`: where they are wanted; null where nobody will read them.
+  /// `place`: where they go; null where nobody will read them.
   explicit Residuals(Tensor* place) : place_(place) {}
 
   /// False where nothing will read them; what costs time to make need not be made then.

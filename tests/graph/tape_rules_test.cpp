@@ -90,7 +90,7 @@ struct Total {
     return sum;
   }
   static void vjp(VjpContext<Total>& ctx) {
-    for (std::size_t i = 0; i < ctx.inputs(); ++i) ctx.add(i, ctx.grad_output());  // wanted or not
+    for (std::size_t i = 0; i < ctx.inputs(); ++i) ctx.add(i, ctx.grad_output());  // needed or not
   }
   static void samples(Samples& s) { s.add(Total{}, {SampleInput({2}), SampleInput({2})}); }
 };

@@ -24,5 +24,5 @@
 #include <variant>
 #include <vector>
 
-#include <boost/test/unit_test.hpp>
 #include <fmt/format.h>
+#include <boost/test/unit_test.hpp>

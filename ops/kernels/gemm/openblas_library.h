@@ -7,7 +7,7 @@
 
 /// OpenBLAS as a library that is loaded while the program runs.
 ///
-/// It is loaded by the first product that wants it, into a link namespace of its own (dlmopen): a copy that
+/// It is loaded by the first product that takes it, into a link namespace of its own (dlmopen): a copy that
 /// nobody else in the process can see or set. A plain link starts a thread a core when the program starts; and
 /// a copy shared with the program would have one thread setting for both, which a product would have to change
 /// behind the program's back. The private copy is told to use one thread before it could start any, so the

@@ -1,14 +1,11 @@
 #include <algorithm>
 #include <array>
-#include <cerrno>
-#include <cstdio>
-#include <memory>
 #include <new>
 #include <span>
-#include <system_error>
 
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/nn/data/idx.h>
+#include <tapegrad/nn/io/file.h>
 
 #include <fmt/format.h>
 #include <zlib.h>
@@ -20,8 +17,7 @@ namespace {
 /// The bytes of a file, decompressed where they are a gzip stream.
 class Source {
  public:
-  explicit Source(const std::string& path) : path_(path), file_(std::fopen(path.c_str(), "rb")) {
-    if (!file_) fail(fmt::format("cannot be opened: {}", std::generic_category().message(errno)));
+  explicit Source(const std::string& path) : file_(path) {
     refill();
     gzip_ = stream_.avail_in >= 2 && buffer_[0] == 0x1f && buffer_[1] == 0x8b;
     constexpr int kGzipOnly = 16;
@@ -44,19 +40,11 @@ class Source {
     return done;
   }
 
-  [[noreturn]] void fail(const std::string& what) const {
-    throw FileError(fmt::format("'{}' {}", path_, what));
-  }
+  [[noreturn]] void fail(const std::string& what) const { file_.fail(what); }
 
  private:
-  struct Close {
-    void operator()(std::FILE* f) const { std::fclose(f); }
-  };
-
   bool refill() {
-    const std::size_t n = std::fread(buffer_.data(), 1, buffer_.size(), file_.get());
-    if (std::ferror(file_.get()))
-      fail(fmt::format("cannot be read: {}", std::generic_category().message(errno)));
+    const std::size_t n = file_.read_some(buffer_.data(), buffer_.size());
     stream_.next_in = buffer_.data();
     stream_.avail_in = static_cast<uInt>(n);
     return n > 0;
@@ -99,8 +87,7 @@ class Source {
     return room - stream_.avail_out;
   }
 
-  std::string path_;
-  std::unique_ptr<std::FILE, Close> file_;
+  InputFile file_;
   std::array<std::uint8_t, 65536> buffer_;
   z_stream stream_{};
   bool gzip_ = false;

@@ -9,8 +9,9 @@ namespace tapegrad::nn {
 
 /// Writes one tensor as NumPy's .npy file (version 1.0, little-endian, row major), which numpy.load reads.
 /// The format: NEP 1, https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html. Several under
-/// names: save_state with a path that ends in ".npz". The file appears complete or not at all. Throws
-/// ArgumentError for an undefined tensor, FileError where the file cannot be written.
+/// names: save_state with a path that ends in ".npz". The file appears complete or not at all, and links,
+/// pipes, devices, modes and owners are treated as AtomicFile (file.h) says.
+/// Throws ArgumentError for an undefined tensor, FileError where the file cannot be written.
 TAPEGRAD_API void save_npy(const std::string& path, const Tensor& tensor);
 
 /// Reads a .npy file of version 1.0, 2.0 or 3.0, of either byte order, row or column major (the tensor is row

@@ -20,9 +20,9 @@ struct SavedState {
 /// to any other in the safetensors format: the length of the header as a little-endian 64-bit integer, the
 /// header as JSON (dtype, shape and place of each tensor; "__metadata__"), the elements
 /// (https://github.com/huggingface/safetensors). The file appears complete or not at all, and until then an
-/// older one stays. Throws ArgumentError for a name that is given twice, reserved or not UTF-8, for an
-/// undefined tensor and for a path that ends in ".npy" (save_npy), FileError where the file cannot be
-/// written.
+/// older one stays; links, pipes, devices, modes and owners are treated as AtomicFile (file.h) says.
+/// Throws ArgumentError for a name that is given twice, reserved or not UTF-8, for an undefined tensor and for a
+/// path that ends in ".npy" (save_npy), FileError where the file cannot be written.
 ///
 /// An archive is a zip file of one .npy file for each tensor, stored as they are (as by numpy.savez), with a
 /// fixed date, so that the same state gives the same bytes. Its comment holds the metadata, as the header of

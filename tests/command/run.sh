@@ -175,6 +175,35 @@ expect 2 '--json' bench --filter W1 --json "$work/missing/bench.json"
 expect 2 '--svg' bench --svg "$work/charts"
 expect 2 '--svg' bench --grow --filter nodes-1000 --svg "$work/file/charts"
 
+# ---- links, pipes and devices stay what they are ----
+expect 0 'nodes' graph --out "$work/net7.dot"
+ln -s net7.dot "$work/latest.dot"
+cp "$work/net7.dot" "$work/net.expected"
+: >"$work/net7.dot"
+expect 0 'nodes' graph --out "$work/latest.dot"
+check "a link stays" [ -L "$work/latest.dot" ]
+check "the file behind it has the graph" cmp "$work/net7.dot" "$work/net.expected"
+mkfifo "$work/pipe"
+expect 1 'nobody reads' graph --out "$work/pipe"
+exec {held}<>"$work/pipe"  # so that there is a reader from the start
+timeout 60 cat "$work/pipe" >"$work/piped" &
+expect 0 'nodes' graph --out "$work/pipe"
+exec {held}>&-
+wait $!
+check "a pipe stays" [ -p "$work/pipe" ]
+check "a pipe gets the graph" cmp "$work/piped" "$work/net.expected"
+expect 0 'nodes' graph --out /dev/null
+check "a device stays" [ -c /dev/null ]
+expect 0 '^digraph' graph --out /dev/stdout
+ln -s checks7.json "$work/latest.json"
+expect 0 'relu' gradcheck --op relu --format json --output "$work/latest.json"
+check "the checker's report goes where a link leads" [ -s "$work/checks7.json" ]
+mkdir "$work/piped_data"
+for name in train-images-idx3 train-labels-idx1 t10k-images-idx3 t10k-labels-idx1; do
+  mkfifo "$work/piped_data/$name-ubyte"
+done
+expect 1 'is no regular file but a pipe' train --data "$work/piped_data" --out "$work/run"
+
 mkdir "$work/damaged"
 cp "$mnist"/*.gz "$work/damaged"
 images=$work/damaged/train-images-idx3-ubyte.gz

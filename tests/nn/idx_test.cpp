@@ -84,7 +84,7 @@ BOOST_AUTO_TEST_CASE(files_that_are_no_idx_files_are_refused) {
   check_idx_refused(header_of({}), "0 axes");
   check_idx_refused(header_of({1, 1, 1, 1, 1}) + "1", "5 axes");
   BOOST_CHECK_EXCEPTION(read_idx(folder / "none"), FileError, mentions("none", "No such file"));
-  BOOST_CHECK_EXCEPTION(read_idx(folder.path().string()), FileError, mentions("directory"));
+  BOOST_CHECK_EXCEPTION(read_idx(folder.path().string()), FileError, mentions("folder"));
 }
 
 BOOST_AUTO_TEST_CASE(truncated_idx_files_are_refused_at_every_length) {

@@ -1,7 +1,6 @@
 #include <chrono>
 #include <cstdio>
 #include <exception>
-#include <filesystem>
 
 #include <tapegrad/gradcheck/check/coverage.h>
 #include <tapegrad/gradcheck/check/derivatives.h>
@@ -32,7 +31,6 @@ void require_valid(const CommandOptions& o) {
   if (o.output.empty()) return;
   // Found out now rather than after all the work.
   try {
-    if (std::filesystem::is_directory(o.output)) throw FileError(fmt::format("'{}' is a folder", o.output));
     const nn::AtomicFile file(o.output);
   } catch (const FileError& e) {
     throw ArgumentError(fmt::format("--output: {}", e.what()));

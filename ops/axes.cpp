@@ -1,5 +1,6 @@
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/ops/axes.h>
+#include <tapegrad/ops/check.h>
 
 #include <fmt/format.h>
 
@@ -27,19 +28,18 @@ AxisMask Axes::mask(std::size_t rank, std::string_view op) const {
 
 namespace detail {
 
-namespace {
-void require_defined(const Tensor& x, std::string_view op) {
-  if (!x.defined()) throw ArgumentError(fmt::format("{}: the tensor is undefined", op_label(op)));
-}
-}  // namespace
-
-std::size_t axis_of(const Tensor& x, std::int64_t axis, std::string_view op) {
-  require_defined(x, op);
+std::size_t axis_of(const Tensor& x, std::int64_t axis, const char* op) {
+  require_defined(op, x);
   return normalize_axis(axis, x.rank(), op);
 }
 
-AxisMask axes_of(const Tensor& x, const Axes& axes, std::string_view op) {
-  require_defined(x, op);
+std::size_t new_axis_of(const Tensor& x, std::int64_t axis, const char* op) {
+  require_defined(op, x);
+  return normalize_axis(axis, x.rank() + 1, op);
+}
+
+AxisMask axes_of(const Tensor& x, const Axes& axes, const char* op) {
+  require_defined(op, x);
   return axes.mask(x.rank(), op);
 }
 

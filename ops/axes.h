@@ -43,8 +43,11 @@ class TAPEGRAD_API Axes {
 
 namespace detail {
 /// An axis of x in [0, rank); throws ArgumentError naming `op` otherwise, or where x is undefined.
-TAPEGRAD_API std::size_t axis_of(const Tensor& x, std::int64_t axis, std::string_view op);
-TAPEGRAD_API AxisMask axes_of(const Tensor& x, const Axes& axes, std::string_view op);
+TAPEGRAD_API std::size_t axis_of(const Tensor& x, std::int64_t axis, const char* op);
+/// Where an axis new to x goes, in [0, rank]; throws in the same way.
+TAPEGRAD_API std::size_t new_axis_of(const Tensor& x, std::int64_t axis, const char* op);
+/// The axes of x; throws in the same way, or where one is named twice.
+TAPEGRAD_API AxisMask axes_of(const Tensor& x, const Axes& axes, const char* op);
 }  // namespace detail
 
 }  // namespace tapegrad

@@ -1,43 +1,58 @@
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
 #include <string>
-#include <string_view>
 
-#include <tapegrad/graph/errors.h>
+#include <tapegrad/graph/export.h>
 #include <tapegrad/graph/tensor.h>
-#include <tapegrad/ops/axes.h>
 
-#include <fmt/format.h>
-
-/// What operations require of their inputs. Each error names the op, what was given, and the cure.
+/// What operations require of their operands. Each error names the op, what was given, and the cure. The words are
+/// put together out of line: a check that holds costs its comparison.
 namespace tapegrad::detail {
 
-/// Throws DtypeError for an input of integers; `what`: as in "predictions".
-inline void require_floating(std::string_view op, const Tensor& x, std::string_view what = "an input") {
-  if (!is_floating(x.dtype()))
-    throw DtypeError(fmt::format("{}: {} of {}; this operation takes f32 and f64, cast it first",
-                                 op_label(op), what, name_of(x.dtype())));
+/// What errors call an operand: "weight", or one of several, "part 2". Passed by value, in registers, as the op's
+/// name is without its length: a check that holds writes no memory and counts no characters.
+struct OperandName {
+  const char* name;
+  std::int64_t number = -1;  ///< none
+
+  OperandName(const char* of_one) : name(of_one) {}
+  OperandName(const char* of_each, std::size_t i) : name(of_each), number(static_cast<std::int64_t>(i)) {}
+};
+TAPEGRAD_API std::string to_string(OperandName x);
+
+[[noreturn]] TAPEGRAD_API void throw_undefined(const char* op, OperandName x);
+[[noreturn]] TAPEGRAD_API void throw_not_floating(const char* op, OperandName x, Dtype dtype);
+[[noreturn]] TAPEGRAD_API void throw_no_derivative(const char* op, OperandName x, Dtype dtype);
+[[noreturn]] TAPEGRAD_API void throw_mixed_dtypes(const char* op, OperandName a, Dtype a_dtype, OperandName b,
+                                                  Dtype b_dtype);
+[[noreturn]] TAPEGRAD_API void throw_not_indices(const char* op, OperandName x, Dtype dtype);
+
+/// Throws ArgumentError for an undefined tensor.
+inline void require_defined(const char* op, const Tensor& x, OperandName name = "the input") {
+  if (!x.defined()) throw_undefined(op, name);
 }
 
-/// Throws DtypeError where a and b differ in it; `a_what`, `b_what`: as in "weight", "bias".
-inline void require_same_dtype(std::string_view op, const Tensor& a, const Tensor& b, std::string_view a_what,
-                               std::string_view b_what) {
-  if (a.dtype() != b.dtype())
-    throw DtypeError(
-        fmt::format("{}: {} of {} and {} of {}; cast one of them (tensors are not converted silently)",
-                    op_label(op), a_what, name_of(a.dtype()), b_what, name_of(b.dtype())));
+/// Throws DtypeError for a tensor of integers, which this operation does not take.
+inline void require_floating(const char* op, const Tensor& x, OperandName name = "the input") {
+  if (!is_floating(x.dtype())) throw_not_floating(op, name, x.dtype());
 }
 
-/// Throws DtypeError where indices are no integers.
-inline void require_indices(std::string_view op, const Tensor& indices) {
-  if (indices.dtype() != i64)
-    throw DtypeError(
-        fmt::format("{}: the indices are {}; cast them to i64", op_label(op), name_of(indices.dtype())));
+/// Throws DtypeError for a tensor of integers, of or for which a derivative was asked.
+inline void require_derivative(const char* op, const Tensor& x, OperandName name) {
+  if (!is_floating(x.dtype())) throw_no_derivative(op, name, x.dtype());
 }
 
-/// An axis of x in [0, rank). Throws ArgumentError where there is no such axis, or x is undefined.
-inline std::size_t require_axis(std::string_view op, const Tensor& x, std::int64_t axis) {
-  return axis_of(x, axis, op);
+/// Throws DtypeError where the dtypes of a and b differ.
+inline void require_same_dtype(const char* op, const Tensor& a, const Tensor& b, OperandName a_name,
+                               OperandName b_name) {
+  if (a.dtype() != b.dtype()) throw_mixed_dtypes(op, a_name, a.dtype(), b_name, b.dtype());
+}
+
+/// Throws DtypeError where indices are not of i64.
+inline void require_indices(const char* op, const Tensor& x, OperandName name = "the indices") {
+  if (x.dtype() != i64) throw_not_indices(op, name, x.dtype());
 }
 
 }  // namespace tapegrad::detail

@@ -5,6 +5,7 @@
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/graph/random.h>
 #include <tapegrad/nn/data/dataset.h>
+#include <tapegrad/ops/check.h>
 #include <tapegrad/ops/loops/dispatch.h>
 #include <tapegrad/ops/loops/parallel.h>
 #include <tapegrad/ops/loops/simd_for.h>
@@ -73,8 +74,8 @@ std::size_t bytes_of(const Shape& shape, Dtype dtype) {
 }  // namespace
 
 Dataset::Dataset(const Tensor& inputs, const Tensor& targets, std::int64_t classes) {
-  if (!inputs.defined() || !targets.defined())
-    throw ArgumentError("dataset: inputs or targets are undefined tensors");
+  tapegrad::detail::require_defined("dataset", inputs, "the tensor of inputs");
+  tapegrad::detail::require_defined("dataset", targets, "the tensor of targets");
   if (inputs.rank() == 0 || targets.rank() == 0 || inputs.dim(0) != targets.dim(0))
     throw ShapeError(
         fmt::format("dataset: inputs {} and targets {} need a first axis with one entry for each item",

@@ -1,5 +1,6 @@
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/nn/layers/affine.h>
+#include <tapegrad/ops/check.h>
 #include <tapegrad/ops/tensor/linalg.h>
 
 #include <fmt/format.h>
@@ -22,9 +23,7 @@ Affine::Affine(Parameter weight, Parameter bias) : weight_(std::move(weight)), b
   if (bias_.shape() != Shape{out()})
     throw ShapeError(fmt::format("affine: the bias is {}, the weight {}; they must be [out] and [in, out]",
                                  to_string(bias_.shape()), to_string(weight_.shape())));
-  if (bias_.dtype() != weight_.dtype())
-    throw DtypeError(fmt::format("affine: the bias is {}, the weight {}; cast one of them",
-                                 name_of(bias_.dtype()), name_of(weight_.dtype())));
+  tapegrad::detail::require_same_dtype("affine", weight_, bias_, "weight", "bias");
 }
 
 void Affine::visit(Visitor& v) {

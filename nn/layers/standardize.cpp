@@ -9,6 +9,7 @@
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/nn/data/loader.h>
 #include <tapegrad/nn/layers/standardize.h>
+#include <tapegrad/ops/check.h>
 #include <tapegrad/ops/elementwise/math.h>
 
 #include <fmt/format.h>
@@ -40,8 +41,7 @@ InputStatistics input_statistics(const Dataset& data, PerFeature per_feature) {
   if (data.size() == 0) throw ArgumentError("input_statistics: the data set has no items");
   const Shape& shape = data.input_shape();
   const Tensor first = data.batch(0, 1).x;
-  if (!is_floating(first.dtype()))
-    throw DtypeError("input_statistics: the inputs are integers; cast them to f32 or f64");
+  tapegrad::detail::require_floating("input_statistics", first, "the inputs");
   const bool all = per_feature == PerFeature::no;
   const auto features = static_cast<std::size_t>(shape.size());
   if (features == 0)
@@ -78,16 +78,17 @@ InputStatistics input_statistics(const Dataset& data, PerFeature per_feature) {
 
 Standardize::Standardize(const InputStatistics& statistics)
     : mean_(statistics.mean), stddev_(statistics.stddev) {
-  if (!mean_.defined() || !stddev_.defined())
-    throw ArgumentError("standardize: the mean or the standard deviation is an undefined tensor");
+  constexpr auto op = "standardize";
+  constexpr auto mean_name = "the mean";
+  constexpr auto stddev_name = "the standard deviation";
+  tapegrad::detail::require_defined(op, mean_, mean_name);
+  tapegrad::detail::require_defined(op, stddev_, stddev_name);
   if (mean_.shape() != stddev_.shape())
     throw ShapeError(
         fmt::format("standardize: the mean is {}, the standard deviation {}; they must be of one shape",
                     to_string(mean_.shape()), to_string(stddev_.shape())));
-  if (mean_.dtype() != stddev_.dtype() || !is_floating(mean_.dtype()))
-    throw DtypeError(
-        fmt::format("standardize: the mean is {}, the standard deviation {}; both must be f32 or both f64",
-                    name_of(mean_.dtype()), name_of(stddev_.dtype())));
+  tapegrad::detail::require_same_dtype(op, mean_, stddev_, mean_name, stddev_name);
+  tapegrad::detail::require_floating(op, mean_, mean_name);
   visit_floating(mean_.dtype(), [&]<class T> {
     for (const T m : mean_.values<T>())
       if (!std::isfinite(m))

@@ -2,6 +2,7 @@
 
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/nn/train/metrics.h>
+#include <tapegrad/ops/check.h>
 #include <tapegrad/ops/loops/find.h>
 #include <tapegrad/ops/loops/workspace.h>
 
@@ -26,8 +27,8 @@ void each_greatest(const Tensor& matrix, F f) {
 }  // namespace
 
 std::int64_t count_correct(const Tensor& scores, const Tensor& labels) {
-  if (!scores.defined() || !labels.defined())
-    throw ArgumentError("accuracy: the scores or the labels are an undefined tensor");
+  tapegrad::detail::require_defined("accuracy", scores, "the tensor of scores");
+  tapegrad::detail::require_defined("accuracy", labels, "the tensor of labels");
   const bool indices = labels.rank() == 1;
   if (scores.rank() != 2 || scores.dim(1) == 0 ||
       (indices ? labels.dim(0) != scores.dim(0) : labels.shape() != scores.shape()))
@@ -37,9 +38,7 @@ std::int64_t count_correct(const Tensor& scores, const Tensor& labels) {
                     to_string(scores.shape()), to_string(labels.shape())));
   std::int64_t correct = 0;
   if (indices) {
-    if (labels.dtype() != i64)
-      throw DtypeError(fmt::format("accuracy: labels {} are class indices and must be i64, not {}",
-                                   to_string(labels.shape()), name_of(labels.dtype())));
+    tapegrad::detail::require_indices("accuracy", labels, "the class indices");
     const std::span<const std::int64_t> expected = labels.values<std::int64_t>();
     for (std::size_t i = 0; i < expected.size(); ++i)
       if (expected[i] < 0 || expected[i] >= scores.dim(1))

@@ -1,7 +1,7 @@
 #include <cmath>
 #include <type_traits>
 
-#include <tapegrad/ops/check.h>
+#include <tapegrad/graph/errors.h>
 #include <tapegrad/ops/define.h>
 #include <tapegrad/ops/elementwise/math.h>
 #include <tapegrad/ops/samples.h>

@@ -6,6 +6,7 @@
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/graph/rule_context.h>
 #include <tapegrad/graph/tape.h>
+#include <tapegrad/ops/check.h>
 #include <tapegrad/ops/define.h>
 #include <tapegrad/ops/elementwise/math.h>
 #include <tapegrad/ops/functional/derivatives.h>
@@ -17,6 +18,7 @@
 namespace tapegrad {
 
 using detail::Node;
+using detail::OperandName;
 
 namespace {
 
@@ -45,26 +47,22 @@ Tensor variable(Tape& tape, const Tensor& x, const char* what) {
   return v;
 }
 
-void require_like(const char* what, std::string_view name, const Tensor& v, const char* of,
-                  const Tensor& like) {
-  if (!v.defined()) throw ArgumentError(fmt::format("{}: {} is an undefined tensor", what, name));
+void require_like(const char* what, const Tensor& v, const Tensor& like, OperandName v_name,
+                  OperandName like_name) {
+  detail::require_defined(what, v, v_name);
   if (v.shape() != like.shape())
-    throw ShapeError(fmt::format("{}: {} has shape {}, {} has {}; they must be equal", what, name,
-                                 to_string(v.shape()), of, to_string(like.shape())));
-  if (v.dtype() != like.dtype())
-    throw DtypeError(fmt::format("{}: {} is {}, {} is {}; cast the former", what, name, name_of(v.dtype()),
-                                 of, name_of(like.dtype())));
+    throw ShapeError(fmt::format("{}: {} has shape {}, {} has {}; they must be equal", what,
+                                 to_string(v_name), to_string(v.shape()), to_string(like_name),
+                                 to_string(like.shape())));
+  detail::require_same_dtype(what, v, like, v_name, like_name);
 }
 
 void require_inputs(const char* what, std::span<const Tensor> inputs) {
   if (inputs.empty())
     throw ArgumentError(fmt::format("{}: no inputs; give at least one to differentiate for", what));
   for (std::size_t i = 0; i < inputs.size(); ++i) {
-    if (!inputs[i].defined())
-      throw ArgumentError(fmt::format("{}: input {} is an undefined tensor", what, i));
-    if (!is_floating(inputs[i].dtype()))
-      throw DtypeError(fmt::format(
-          "{}: input {} is of i64 and has no derivative; let the function capture it, or cast it", what, i));
+    detail::require_defined(what, inputs[i], {"input", i});
+    detail::require_derivative(what, inputs[i], {"input", i});
   }
 }
 
@@ -75,7 +73,7 @@ void require_vectors(const char* what, const char* name, std::span<const Tensor>
     throw ArgumentError(fmt::format("{}: {} inputs and {} {}s; there is one for each", what, inputs.size(),
                                     vectors.size(), name));
   for (std::size_t i = 0; i < inputs.size(); ++i)
-    require_like(what, fmt::format("{} {}", name, i), vectors[i], "its input", inputs[i]);
+    require_like(what, vectors[i], inputs[i], {name, i}, {"input", i});
 }
 
 /// f at its inputs, on the active tape, or where there is none on one of its own.
@@ -89,8 +87,7 @@ class Trace {
     value_ = f(inputs_);
     if (!value_.defined())
       throw ArgumentError(fmt::format("{}: the function returned an undefined tensor", what));
-    if (!is_floating(value_.dtype()))
-      throw DtypeError(fmt::format("{}: the function's result is of i64 and has no derivative", what));
+    detail::require_derivative(what, value_, "the function's result");
   }
 
   const Tensor& value() const { return value_; }
@@ -178,7 +175,7 @@ std::vector<Tensor> gradient(const TensorFunction& f, const std::vector<Tensor>&
 
 ValueAndGradients vjp(const TensorFunction& f, const std::vector<Tensor>& inputs, const Tensor& weights) {
   Trace trace("vjp", f, inputs);
-  require_like("vjp", "the weight tensor", weights, "the function's result", trace.value());
+  require_like("vjp", weights, trace.value(), "the weight tensor", "the function's result");
   return {trace.result(), trace.last(trace.value(), weights)};
 }
 

@@ -8,6 +8,7 @@
 
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/graph/tape.h>
+#include <tapegrad/ops/check.h>
 #include <tapegrad/ops/functional/numeric.h>
 
 #include <fmt/format.h>
@@ -172,8 +173,7 @@ class Surroundings {
       : what_(what), f_(f), h_(h) {
     require_step(what, h);
     for (std::size_t i = 0; i < inputs.size(); ++i) {
-      if (!inputs[i].defined())
-        throw ArgumentError(fmt::format("{}: input {} is an undefined tensor", what, i));
+      detail::require_defined(what, inputs[i], {"input", i});
       inputs_.push_back(inputs[i].copy());
     }
   }
@@ -228,16 +228,11 @@ class Surroundings {
   std::vector<Tensor> inputs_;
 };
 
-void require_floating(const char* what, const Tensor& x) {
-  if (x.defined() && !is_floating(x.dtype()))
-    throw DtypeError(fmt::format("{}: x is of i64 and has no derivative; cast it to f64", what));
-}
-
 }  // namespace
 
 double numerical_partial(const TensorFunction& f, const Tensor& x, std::int64_t element, double h) {
   constexpr const char* what = "numerical_partial";
-  require_floating(what, x);
+  detail::require_derivative(what, x, "x");
   Surroundings around(what, f, {x}, h);
   if (element < 0 || element >= x.size())
     throw ArgumentError(fmt::format("{}: there is no element {} of x, which has shape {} and {} elements",
@@ -246,7 +241,7 @@ double numerical_partial(const TensorFunction& f, const Tensor& x, std::int64_t 
 }
 
 Tensor numerical_gradient(const TensorFunction& f, const Tensor& x, double h) {
-  require_floating("numerical_gradient", x);
+  detail::require_derivative("numerical_gradient", x, "x");
   return Surroundings("numerical_gradient", f, {x}, h).gradient(0);
 }
 

@@ -1,15 +1,13 @@
 #include <algorithm>
 #include <array>
 
-#include <tapegrad/graph/errors.h>
+#include <tapegrad/ops/check.h>
 #include <tapegrad/ops/define.h>
 #include <tapegrad/ops/loops/destination.h>
 #include <tapegrad/ops/loops/elementwise.h>
 #include <tapegrad/ops/loops/operand.h>
 #include <tapegrad/ops/loops/parallel.h>
 #include <tapegrad/ops/loops/reducers.h>
-
-#include <fmt/format.h>
 
 namespace tapegrad::detail {
 
@@ -47,18 +45,6 @@ struct GradientSum {
     return a;
   }
 };
-
-// ---- errors ----
-
-[[noreturn]] void throw_mixed(const ElementwiseOp& e, Dtype a, Dtype b) {
-  throw DtypeError(
-      fmt::format("{}: inputs of {} and {}; cast one of them (tensors are not converted silently)",
-                  op_label(e.name), name_of(a), name_of(b)));
-}
-[[noreturn]] void throw_not_taken(const ElementwiseOp& e, Dtype dtype) {
-  throw DtypeError(fmt::format("{}: an input of {}; this operation takes f32 and f64, cast the input first",
-                               op_label(e.name), name_of(dtype)));
-}
 
 /// Where the operands of a loop stand; null for those it does not read.
 using Pointers = std::array<const void*, kBackwardOperands>;
@@ -113,10 +99,11 @@ Tensor elementwise_forward(const ElementwiseOp& e, const void* op, const Tensor*
   const ElementwiseLoop& loop = e.forward[static_cast<std::size_t>(dtype)];
   bool same_shape = true;
   for (std::size_t i = 1; i < Arity; ++i) {
-    if (in[i]->dtype() != dtype) throw_mixed(e, dtype, in[i]->dtype());
+    // Beside the one before it: of where(c, a, b), c has been given the dtype of a.
+    require_same_dtype(e.name, *in[i - 1], *in[i], {"input", i - 1}, {"input", i});
     same_shape &= in[i]->shape() == first.shape();
   }
-  if (!loop[0]) throw_not_taken(e, dtype);
+  if (!loop[0]) throw_not_floating(e.name, "the input", dtype);
   if (!same_shape) return forward_broadcast(e, op, in, loop);
   Tensor out = Tensor::empty(first.shape(), dtype);
   std::byte* const to = TensorAccess::data(out);

@@ -1,3 +1,4 @@
+#include <tapegrad/graph/errors.h>
 #include <tapegrad/ops/check.h>
 #include <tapegrad/ops/define.h>
 #include <tapegrad/ops/elementwise/math.h>

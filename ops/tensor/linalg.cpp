@@ -272,14 +272,17 @@ Tensor matmul(const Tensor& a, const Tensor& b, MatmulOptions options) {
 }
 
 Tensor dot(const Tensor& a, const Tensor& b) {
-  if (a.defined() && b.defined() && (a.rank() != 1 || b.rank() != 1 || a.size() != b.size()))
+  detail::require_defined("dot", a, "a");
+  detail::require_defined("dot", b, "b");
+  if (a.rank() != 1 || b.rank() != 1 || a.size() != b.size())
     throw ShapeError(fmt::format("{}: a {} and b {}; it takes two vectors of equal length", op_label("dot"),
                                  to_string(a.shape()), to_string(b.shape())));
   return matmul(a, b);
 }
 
 Tensor outer(const Tensor& a, const Tensor& b) {
-  if (!a.defined() || !b.defined()) return matmul(a, b);  // which refuses them
+  detail::require_defined("outer", a, "a");
+  detail::require_defined("outer", b, "b");
   if (a.rank() != 1 || b.rank() != 1)
     throw ShapeError(fmt::format("{}: a {} and b {}; it takes two vectors", op_label("outer"),
                                  to_string(a.shape()), to_string(b.shape())));

@@ -3,6 +3,8 @@
 #include <cstring>
 
 #include <tapegrad/graph/errors.h>
+#include <tapegrad/ops/axes.h>
+#include <tapegrad/ops/check.h>
 #include <tapegrad/ops/define.h>
 #include <tapegrad/ops/elementwise/math.h>
 #include <tapegrad/ops/loops/rows.h>
@@ -234,9 +236,7 @@ Tensor op::Concat::forward(std::span<const Tensor* const> parts) const {
   std::int64_t extent = 0;
   for (std::size_t p = 0; p < parts.size(); ++p) {
     const Tensor& part = *parts[p];
-    if (part.dtype() != first.dtype())
-      throw DtypeError(fmt::format("{}: part 0 is {}, part {} is {}; cast one of them", op_label(name),
-                                   name_of(first.dtype()), p, name_of(part.dtype())));
+    detail::require_same_dtype(name, first, part, {"part", 0}, {"part", p});
     if (part.rank() != first.rank() || part.shape().with(axis, 0) != first.shape().with(axis, 0))
       throw ShapeError(
           fmt::format("{}: part 0 is {}, part {} is {}; all extents but that of axis {} must be equal",
@@ -291,8 +291,9 @@ Tensor concat(std::initializer_list<Tensor> parts, std::int64_t axis) {
 // whole needs two nodes, however many parts there are.
 Tensor stack(std::span<const Tensor> parts, std::int64_t axis) {
   require_parts(parts, "stack");
+  for (std::size_t p = 0; p < parts.size(); ++p) detail::require_defined("stack", parts[p], {"part", p});
   const Shape& shape = parts[0].shape();
-  const std::size_t a = normalize_axis(axis, shape.rank() + 1, "stack");
+  const std::size_t a = detail::new_axis_of(parts[0], axis, "stack");
   const Shape stacked = shape.inserted(a, static_cast<std::int64_t>(parts.size()));
   for (std::size_t p = 1; p < parts.size(); ++p)
     if (parts[p].shape() != shape)
@@ -337,6 +338,7 @@ void op::Pad::vjp(VjpContext<Pad>& ctx) {
 }
 
 Tensor pad(const Tensor& x, std::span<const Padding> padding, double value) {
+  detail::require_defined(op::Pad::name, x);
   if (padding.size() != x.rank())
     throw ArgumentError(fmt::format("{}: {} paddings given for {} with {} axes; each axis takes one",
                                     op_label(op::Pad::name), padding.size(), to_string(x.shape()), x.rank()));

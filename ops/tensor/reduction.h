@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <span>
 
+#include <tapegrad/graph/errors.h>
 #include <tapegrad/ops/check.h>
 #include <tapegrad/ops/define.h>
 #include <tapegrad/ops/elementwise/math.h>

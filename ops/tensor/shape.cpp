@@ -2,6 +2,7 @@
 #include <array>
 
 #include <tapegrad/graph/errors.h>
+#include <tapegrad/ops/check.h>
 #include <tapegrad/ops/define.h>
 #include <tapegrad/ops/elementwise/math.h>
 #include <tapegrad/ops/loops/strided.h>
@@ -117,9 +118,9 @@ void op::Reshape::vjp(VjpContext<Reshape>& ctx) {
 Tensor reshape(const Tensor& x, const Shape& shape) { return apply_op(op::Reshape{.shape = shape}, x); }
 
 Tensor reshape(const Tensor& x, std::initializer_list<std::int64_t> extents) {
+  detail::require_defined(op::Reshape::name, x);
   const auto open = std::find(extents.begin(), extents.end(), -1);
-  if (open == extents.end() || extents.size() > Shape::kMaxRank || !x.defined())
-    return reshape(x, Shape(extents));
+  if (open == extents.end() || extents.size() > Shape::kMaxRank) return reshape(x, Shape(extents));
   Extents dims{};
   std::copy(extents.begin(), extents.end(), dims.begin());
   const auto axis = static_cast<std::size_t>(open - extents.begin());
@@ -136,7 +137,8 @@ Tensor reshape(const Tensor& x, std::initializer_list<std::int64_t> extents) {
 }
 
 Tensor flatten(const Tensor& x, std::int64_t start) {
-  if (x.defined() && x.rank() == 0 && (start == 0 || start == -1)) return reshape(x, Shape{1});
+  detail::require_defined("flatten", x);
+  if (x.rank() == 0 && (start == 0 || start == -1)) return reshape(x, Shape{1});
   const std::size_t from = detail::axis_of(x, start, "flatten");
   Extents dims{};
   std::copy_n(x.shape().dims().begin(), from, dims.begin());
@@ -146,6 +148,7 @@ Tensor flatten(const Tensor& x, std::int64_t start) {
 }
 
 Tensor squeeze(const Tensor& x) {
+  detail::require_defined("squeeze", x);
   AxisMask ones = 0;
   for (std::size_t i = 0; i < x.rank(); ++i)
     if (x.shape()[i] == 1) ones = static_cast<AxisMask>(ones | 1u << i);
@@ -169,7 +172,7 @@ Tensor squeeze(const Tensor& x, const Axes& axes) {
 }
 
 Tensor unsqueeze(const Tensor& x, std::int64_t axis) {
-  return reshape(x, x.shape().inserted(normalize_axis(axis, x.rank() + 1, "unsqueeze"), 1));
+  return reshape(x, x.shape().inserted(detail::new_axis_of(x, axis, "unsqueeze"), 1));
 }
 
 // ---- permute, transpose, flip ----
@@ -193,6 +196,7 @@ void op::Permute::vjp(VjpContext<Permute>& ctx) {
 }
 
 Tensor permute(const Tensor& x, std::span<const std::int64_t> order) {
+  detail::require_defined(op::Permute::name, x);
   op::Permute op;
   AxisMask seen = 0;
   for (std::size_t i = 0; i < std::min(order.size(), x.rank()); ++i) {
@@ -211,7 +215,8 @@ Tensor permute(const Tensor& x, std::initializer_list<std::int64_t> order) {
 }
 
 Tensor transpose(const Tensor& x) {
-  if (x.defined() && x.rank() < 2)
+  detail::require_defined("transpose", x);
+  if (x.rank() < 2)
     throw ShapeError(
         fmt::format("{}: {} has fewer than two axes", op_label("transpose"), to_string(x.shape())));
   return transpose(x, -2, -1);

@@ -159,7 +159,7 @@ struct Hardswish {  // y = x hardsigmoid(x); between -3 and 3: dy/dx = x / 3 + 1
   static constexpr std::size_t arity = 1;
   static constexpr auto saves = saves_for(kIn0);
   auto f(auto x) const { return x * (minimum(maximum(x + 3, 0), 6) / 6); }
-  auto vjp(auto g, auto x, auto) const { return where(x > -3, where(x < 3, g * (x / 3 + 0.5), g), 0 * g); }
+  auto vjp(auto g, auto x, auto) const { return where(x > -3, where(x < 3, g * (x / 3 + 0.5), g), 0); }
   static void samples(Samples& s) {
     s.unary(Hardswish{}, {-5, 5, {-3, 3}});
     s.convention(Hardswish{}, {{-3, 3}}, {{0, 1}});

@@ -123,7 +123,6 @@ std::vector<EquivalentMutation> library_equivalents() {
       {"log_softmax", "without its mean*", kZeroMean},
       {"softmax_with_loss", "from stale residuals, *", kFusedOnly},
       {"batch_norm", "from stale residuals, *", kFusedOnly},
-      {"hardswish", "left of * omitted, operation 1", "0 * g becomes 0, which it is"},
   };
 }
 

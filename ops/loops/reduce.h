@@ -21,14 +21,14 @@ using ReductionNest = LoopNest<2>;
 /// The axes of a reduction, taken apart. The innermost one is contiguous in the input: a run, which is reduced
 /// to one element, or otherwise lies along the output.
 struct ReductionAxes {
-  LoopNest<1> kept;     ///< offsets in the input, without the run
-  LoopNest<1> reduced;  ///< the same
+  LoopNest<1> preserved;  ///< offsets in the input, without the run
+  LoopNest<1> reduced;    ///< the same
   std::int64_t run;
   bool run_is_reduced;
 
   explicit ReductionAxes(const ReductionNest& nest) {
     for (std::size_t d = 0; d + 1 < nest.rank(); ++d)
-      (nest[d].stride[1] ? kept : reduced).axis(nest[d].size, {nest[d].stride[0]});
+      (nest[d].stride[1] ? preserved : reduced).axis(nest[d].size, {nest[d].stride[0]});
     run = nest.inner().size;
     run_is_reduced = nest.inner().stride[1] == 0;
   }
@@ -42,7 +42,7 @@ void reduce_runs(const ReductionAxes& axes, const T* in, const T* parameter, std
                  std::int64_t end, T* out) {
   using R = Reducer<T>;
   dispatch_isa_for<T>([&] {
-    LoopNest<1>::Cursor output(axes.kept, begin);
+    LoopNest<1>::Cursor output(axes.preserved, begin);
     const std::int64_t runs = axes.reduced.size();
     for (std::int64_t o = begin; o < end; ++o, output.next()) {
       const T p = R::kParameter ? parameter[o] : T{};
@@ -184,20 +184,20 @@ template <template <class> class Reducer, class T>
 void reduce(const ReductionNest& nest, const T* in, const T* parameter, T* out) {
   using R = Reducer<T>;
   const ReductionAxes axes(nest);
-  const std::int64_t outputs = axes.kept.size();
+  const std::int64_t outputs = axes.preserved.size();
   const std::int64_t grain = grain_for(axes.reduced.size() * axes.run);
   if (axes.run_is_reduced) {
     const bool is_long = axes.reduced.size() == 1 && axes.run > kGrain;
     parallel_ranges(outputs, grain, [&](std::int64_t begin, std::int64_t end) {
       if (!is_long) return reduce_runs<Reducer>(axes, in, parameter, begin, end, out);
-      LoopNest<1>::Cursor at(axes.kept, begin);
+      LoopNest<1>::Cursor at(axes.preserved, begin);
       for (std::int64_t o = begin; o < end; ++o, at.next())
         reduce_long_run<Reducer>(in + at[0], axes.run, R::kParameter ? parameter + o : nullptr, out + o);
     });
     return;
   }
   parallel_ranges(outputs, grain, [&](std::int64_t begin, std::int64_t end) {
-    LoopNest<1>::Cursor at(axes.kept, begin);
+    LoopNest<1>::Cursor at(axes.preserved, begin);
     for (std::int64_t o = begin; o < end; ++o, at.next())
       reduce_many_rows<R>(axes.reduced, axes.run, in + at[0],
                           R::kParameter ? parameter + o * axes.run : nullptr, out + o * axes.run);
@@ -218,8 +218,8 @@ template <class T>
 void find_first(const ReductionNest& nest, const T* in, const T* value, std::int64_t* out) {
   const ReductionAxes axes(nest);
   const auto found = [](T x, T v) { return x == v || (x != x && v != v); };
-  LoopNest<1>::Cursor output(axes.kept);
-  for (std::int64_t o = 0; o < axes.kept.size(); ++o, output.next()) {
+  LoopNest<1>::Cursor output(axes.preserved);
+  for (std::int64_t o = 0; o < axes.preserved.size(); ++o, output.next()) {
     LoopNest<1>::Cursor at(axes.reduced);
     if (axes.run_is_reduced) {
       std::int64_t before = 0;

@@ -165,13 +165,13 @@ void add_entries(const Picks& p, const std::int64_t* index, T* x, const T* src) 
   });
 }
 
-/// First-order: the gradient of x, with gy added by `put` where x was picked.
+/// First-order: the gradient of x, with grad_output added by `put` where x was picked.
 template <class Op, class Put>
 void add_picked(VjpContext<Op>& ctx, Put&& put) {
   visit_floating(ctx.input_dtype(0), [&]<class T> {
-    ctx.template accumulate<T>(0, [&](detail::Destination<T> gx) {
-      gx.clear(ctx.input_shape(0).size());
-      put(gx.data, static_cast<const T*>(TensorAccess::data_as<T>(ctx.grad_output())));
+    ctx.template accumulate<T>(0, [&](detail::Destination<T> grad_input) {
+      grad_input.clear(ctx.input_shape(0).size());
+      put(grad_input.data, static_cast<const T*>(TensorAccess::data_as<T>(ctx.grad_output())));
     });
   });
 }
@@ -199,7 +199,9 @@ void op::Gather::vjp_fused(VjpContext<Gather>& ctx) {
   const Tensor index = ctx.input<1>();
   const Picks p = gather_picks(ctx.input_shape(0), ctx.op().axis, index, name);
   const std::int64_t* at = checked_indices(index, p.size, name);
-  add_picked(ctx, [&]<class T>(T* gx, const T* gy) { add_elements(p, at, gx, gy); });
+  add_picked(ctx, [&]<class T>(T* grad_input, const T* grad_output) {
+    add_elements(p, at, grad_input, grad_output);
+  });
 }
 
 Tensor op::ScatterAdd::forward(const Tensor& x, const Tensor& index, const Tensor& src) const {
@@ -243,7 +245,9 @@ void op::IndexSelect::vjp_fused(VjpContext<IndexSelect>& ctx) {
   const Tensor indices = ctx.input<1>();
   const Picks p = entry_picks(ctx.input_shape(0), ctx.op().axis, indices, name);
   const std::int64_t* at = checked_indices(indices, p.size, name);
-  add_picked(ctx, [&]<class T>(T* gx, const T* gy) { add_entries(p, at, gx, gy); });
+  add_picked(ctx, [&]<class T>(T* grad_input, const T* grad_output) {
+    add_entries(p, at, grad_input, grad_output);
+  });
 }
 
 Tensor op::IndexAdd::forward(const Tensor& x, const Tensor& indices, const Tensor& src) const {

@@ -94,7 +94,7 @@ void deviation_rule_fused(VjpContext<Op>& ctx, const Tensor& scale) {
   });
 }
 
-/// gy / y, 0 where y is 0.
+/// dL/dy / y, 0 where y is 0.
 template <class Op>
 Tensor ratio_or_zero(const VjpContext<Op>& ctx) {
   const Tensor y = ctx.output();

@@ -116,7 +116,7 @@ void op::Prod::vjp(VjpContext<Prod>& ctx) {
 // The product of the elements before and of those behind; the second walk is the first in a mirror.
 void op::Prod::vjp_fused(VjpContext<Prod>& ctx) {
   const Tensor x = ctx.input<0>();
-  Tensor gx = Tensor::empty(x.shape(), x.dtype());
+  Tensor grad_input = Tensor::empty(x.shape(), x.dtype());
   Tensor before = ctx.grad_output().copy();
   Tensor behind = Tensor::ones(before.shape(), x.dtype());
   const std::int64_t n = x.size();
@@ -125,7 +125,7 @@ void op::Prod::vjp_fused(VjpContext<Prod>& ctx) {
       const detail::ReductionNest nest = nest_of(x.shape(), ctx.op().axes);
       const std::int64_t step = nest.inner().stride[1];
       const T* v = elements<T>(x);
-      T* g = detail::TensorAccess::data_as<T>(gx);
+      T* g = detail::TensorAccess::data_as<T>(grad_input);
       T* b = detail::TensorAccess::data_as<T>(before);
       nest.for_each_run(0, n, [&](const detail::ReductionNest::Offsets& at, std::int64_t run) {
         for (std::int64_t j = 0; j < run; ++j) {
@@ -144,7 +144,7 @@ void op::Prod::vjp_fused(VjpContext<Prod>& ctx) {
         }
       });
     });
-  ctx.add(0, gx);
+  ctx.add(0, grad_input);
 }
 
 Tensor reduction::sum_over(const Tensor& x, AxisMask axes) { return apply_op(op::Sum{{axes, true}}, x); }

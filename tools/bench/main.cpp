@@ -31,7 +31,7 @@ struct BenchOptions {
   std::string svg;
 };
 
-std::vector<Entry> chosen_entries(const BenchOptions& o) {
+std::vector<Entry> selected_entries(const BenchOptions& o) {
   std::vector<Entry> all = o.grow ? growth_suite() : suite();
   std::erase_if(all, [&](const Entry& e) {
     return fnmatch(o.filter.c_str(), e.name.c_str(), 0) != 0 || (e.on_demand && o.filter == kAll);
@@ -78,9 +78,9 @@ void make_folder(const std::string& path) {
 }
 
 int run(const BenchOptions& o) {
-  const std::vector<Entry> chosen = chosen_entries(o);
+  const std::vector<Entry> selected = selected_entries(o);
   if (o.list) {
-    for (const Entry& e : chosen) fmt::print("{:<18} {}\n", e.name, e.description);
+    for (const Entry& e : selected) fmt::print("{:<18} {}\n", e.name, e.description);
     return 0;
   }
   restart_with_best_environment(o.runner.threads);
@@ -93,7 +93,7 @@ int run(const BenchOptions& o) {
   const Contenders contenders = make_contenders();
   std::vector<std::vector<Measurement>> measured;
   std::string head;
-  for (const Entry& e : chosen) {
+  for (const Entry& e : selected) {
     std::vector<Measurement> all = e.measure(contenders, o.runner);
     if (all.empty())
       print(fmt::format("{}: left out, bench_startup_tapegrad is not beside this program\n", e.name));

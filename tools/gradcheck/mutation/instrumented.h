@@ -112,7 +112,7 @@ struct Instrumented {
     o.decide(result);
     return {result != mutated};
   }
-  static Instrumented chosen(const char* name, Instrumented a, Instrumented b, bool first, bool tie) {
+  static Instrumented extremum(const char* name, Instrumented a, Instrumented b, bool first, bool tie) {
     Observer& o = observer();
     const bool mutated = o.mutates({name, true}) && o.mutation_operator == MutationOperator::inverse;
     o.decide(tie ? 2 : first);
@@ -199,10 +199,10 @@ struct Instrumented {
         "pow", a, c, [](R x, R y) { return pow(x, y); }, [](R x, R y) { return pow(y, x); });
   }
   friend Instrumented maximum(Instrumented a, Instrumented b) {
-    return chosen("maximum", a, b, a.r.v > b.r.v || a.r.v != a.r.v, a.r.v == b.r.v);
+    return extremum("maximum", a, b, a.r.v > b.r.v || a.r.v != a.r.v, a.r.v == b.r.v);
   }
   friend Instrumented minimum(Instrumented a, Instrumented b) {
-    return chosen("minimum", a, b, a.r.v < b.r.v || a.r.v != a.r.v, a.r.v == b.r.v);
+    return extremum("minimum", a, b, a.r.v < b.r.v || a.r.v != a.r.v, a.r.v == b.r.v);
   }
   friend Instrumented maximum(Instrumented a, double b) { return maximum(a, of(b)); }
   friend Instrumented minimum(Instrumented a, double b) { return minimum(a, of(b)); }

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <limits>
 #include <set>
 #include <utility>
@@ -10,8 +11,13 @@
 namespace tapegrad::optim {
 
 namespace {
+
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
-}
+constexpr std::string_view kStep = "step";
+
+Tensor count(std::int64_t n) { return Tensor::from(std::vector<std::int64_t>{n}, Shape{}); }
+
+}  // namespace
 
 ParameterList::ParameterList(const std::vector<Parameter>& parameters) {
   for (const Parameter& p : parameters) named_.emplace_back(std::to_string(named_.size()), p);
@@ -39,6 +45,9 @@ Optimizer::Optimizer(std::string_view name, const ParameterGroups& groups, doubl
   if (moments_.size() > kMaxMoments)
     throw ArgumentError(
         fmt::format("{}: {} moments; at most {} can be kept", name_, moments_.size(), kMaxMoments));
+  if (std::ranges::find(moments_, kStep) != moments_.end())
+    throw ArgumentError(
+        fmt::format("{}: a moment is called '{}', as the number of updates is in its state", name_, kStep));
   set_lr(lr);
   std::set<std::uint64_t> ids;
   std::set<std::string> names;
@@ -57,7 +66,7 @@ Optimizer::Optimizer(std::string_view name, const ParameterGroups& groups, doubl
       if (!names.insert(full).second)
         throw ArgumentError(
             fmt::format("{}: two parameters are called '{}'; put them in groups of their own", name_, full));
-      Slot slot{full, parameter, group.lr_scale, weight_decay, group.decoupled, {}};
+      Slot slot{full, parameter, group.lr_scale, weight_decay, group.decoupled};
       for (std::size_t m = 0; m < moments_.size(); ++m)
         slot.moments[m] = Tensor::zeros(parameter.shape(), parameter.dtype());
       slots_.push_back(std::move(slot));
@@ -67,7 +76,6 @@ Optimizer::Optimizer(std::string_view name, const ParameterGroups& groups, doubl
 }
 
 Optimizer::~Optimizer() = default;
-void Optimizer::begin_step(std::int64_t) {}
 
 void Optimizer::set_lr(double lr) { lr_ = require("the learning rate", lr, 0, kInfinity); }
 
@@ -90,24 +98,26 @@ void Optimizer::step(const Gradients& gradients) {
         "{}: none of the {} parameters ('{}', ...) has a gradient among the {} given; the loss was "
         "computed from other parameters, or these are frozen",
         name_, slots_.size(), slots_.front().name, gradients.size()));
-  begin_step(++steps_);
+  ++steps_;
   for (Slot& s : slots_) {
     const Tensor* g = gradients.find(s.parameter);
     if (!g || s.parameter.frozen()) continue;
     const double lr = lr_ * s.lr_scale;
-    const Rates rates = s.decoupled ? Rates{.lr = lr, .shrink = lr * s.weight_decay}
-                                    : Rates{.lr = lr, .weight_decay = s.weight_decay};
+    Rates rates{.step = ++s.step, .lr = lr};
+    (s.decoupled ? rates.shrink : rates.weight_decay) = s.decoupled ? lr * s.weight_decay : s.weight_decay;
     update(s.parameter, *g, std::span(s.moments.data(), moments_.size()), rates);
   }
 }
 
 State Optimizer::view() const {
   State state;
-  state.emplace_back("step", Tensor::from(std::vector<std::int64_t>{steps_}, Shape{}));
+  state.emplace_back(kStep, count(steps_));
   state.emplace_back("lr", Tensor::scalar(lr_, f64));
-  for (const Slot& s : slots_)
+  for (const Slot& s : slots_) {
     for (std::size_t m = 0; m < moments_.size(); ++m)
       state.emplace_back(fmt::format("{}.{}", s.name, moments_[m]), s.moments[m]);
+    state.emplace_back(fmt::format("{}.{}", s.name, kStep), count(s.step));
+  }
   return state;
 }
 
@@ -118,17 +128,26 @@ State Optimizer::state() const {
 }
 
 void Optimizer::load_state(const State& state) {
-  std::vector<Tensor> loaded = match_state(fmt::format("{}: load_state", name_), view(), state);
+  const State now = view();
+  std::vector<Tensor> loaded = match_state(fmt::format("{}: load_state", name_), now, state);
   const std::int64_t steps = loaded[0].values<std::int64_t>()[0];
   if (steps < 0)
-    throw ArgumentError(fmt::format("{}: load_state: 'step' is {}; it cannot be negative", name_, steps));
+    throw ArgumentError(
+        fmt::format("{}: load_state: '{}' is {}; it cannot be negative", name_, kStep, steps));
+  const std::size_t of_each = moments_.size() + 1;
+  for (std::size_t i = 2 + moments_.size(); i < loaded.size(); i += of_each)
+    if (const std::int64_t step = loaded[i].values<std::int64_t>()[0]; step < 0 || step > steps)
+      throw ArgumentError(fmt::format("{}: load_state: '{}' is {} of {} updates; it must be in [0, {}]",
+                                      name_, now[i].first, step, steps, steps));
   for (Tensor& t : loaded) t = t.copy();
 
   set_lr(loaded[1].item());
   steps_ = steps;
   auto next = loaded.begin() + 2;
-  for (Slot& s : slots_)
+  for (Slot& s : slots_) {
     for (std::size_t m = 0; m < moments_.size(); ++m) s.moments[m] = std::move(*next++);
+    s.step = (next++)->values<std::int64_t>()[0];
+  }
 }
 
 }  // namespace tapegrad::optim

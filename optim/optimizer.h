@@ -39,8 +39,8 @@ class TAPEGRAD_API Optimizer {
   std::string_view name() const noexcept { return name_; }
 
   /// Copies of all that the next update depends on, beside parameters and settings: "step", "lr", and for
-  /// each parameter its moments, as in "fc1.weight.v". With several groups a parameter's name starts with the
-  /// group's number, as in "0.fc1.weight.v".
+  /// each parameter its moments and how many updates it had, as in "fc1.weight.v" and "fc1.weight.step". With
+  /// several groups a parameter's name starts with the group's number, as in "0.fc1.weight.v".
   State state() const;
   /// Continues from there, bit for bit. Throws ArgumentError for names that are missing or unexpected,
   /// listing them, and for a step or rate that cannot be, ShapeError or DtypeError for a tensor that does not
@@ -48,14 +48,17 @@ class TAPEGRAD_API Optimizer {
   void load_state(const State& state);
 
  protected:
-  /// `moments` names what is kept for each parameter, of its shape, zero at first; at most kMaxMoments.
-  /// Throws ArgumentError for no parameters, an undefined one, one that is listed twice, two of one name, and
+  /// `moments` names what is kept for each parameter, of its shape, zero at first; at most kMaxMoments,
+  /// none called "step". Throws ArgumentError for no parameters, an undefined one, one that is listed twice, two of one name, and
   /// for a rate, scale or decay that is negative or not finite.
   Optimizer(std::string_view name, const ParameterGroups& groups, double lr,
             std::vector<std::string_view> moments = {});
   static constexpr std::size_t kMaxMoments = 3;
-  /// How far an update of a parameter goes.
+  /// What an update of a parameter goes by.
   struct Rates {
+    /// How many updates this parameter has had, with this one: those without a gradient of it, or while it was
+    /// frozen, do not count.
+    std::int64_t step = 1;
     double lr = 0;
     double weight_decay = 0;  ///< the gradient is g + weight_decay * W
     double shrink = 0;        ///< W loses shrink * W before the update: decay that is decoupled
@@ -73,13 +76,12 @@ class TAPEGRAD_API Optimizer {
     double lr_scale;
     double weight_decay;
     bool decoupled;
-    std::array<Tensor, kMaxMoments> moments;
+    std::array<Tensor, kMaxMoments> moments{};
+    std::int64_t step = 0;
   };
 
   /// state(), not copied.
   State view() const;
-  /// Called once before the parameters are updated, with the number of this update, from 1.
-  virtual void begin_step(std::int64_t step);
   /// Updates one parameter by a gradient of its shape and dtype.
   virtual void update(Parameter& w, const Tensor& gradient, std::span<Tensor> moments,
                       const Rates& rates) = 0;

@@ -49,10 +49,11 @@ void for_each_element(Parameter& w, const Tensor& g, std::span<Tensor> moments, 
     T* const values = w.mutable_values<T>().data();
     const T* const gradient = g.values<T>().data();
     [&]<std::size_t... I>(std::index_sequence<I...>) {
-      const std::array<T*, Moments> kept{moments[I].template mutable_values<T>().data()...};
+      const std::array<T*, Moments> moment_values{moments[I].template mutable_values<T>().data()...};
       parallel_ranges(g.size(), detail::kGrain, [&](std::int64_t begin, std::int64_t end) {
-        dispatch_isa(
-            [&]() { sweep(end - begin, values + begin, gradient + begin, decay, rule, kept[I] + begin...); });
+        dispatch_isa([&]() {
+          sweep(end - begin, values + begin, gradient + begin, decay, rule, moment_values[I] + begin...);
+        });
       });
     }
     (std::make_index_sequence<Moments>{});
@@ -84,7 +85,7 @@ void SGD::update(Parameter& w, const Tensor& g, std::span<Tensor> moments, const
   for_each_element<1>(w, g, moments, rates, [&, this]<class T>(T) {
     // The step is lr (of_g g + of_v v): one formula for both kinds of momentum.
     return [rate = static_cast<T>(rates.lr), momentum = static_cast<T>(options_.momentum),
-            share = static_cast<T>(first_ ? 1 : 1 - options_.dampening),
+            share = static_cast<T>(rates.step == 1 ? 1 : 1 - options_.dampening),
             of_g = static_cast<T>(options_.nesterov ? 1 : 0),
             of_v = static_cast<T>(options_.nesterov ? options_.momentum : 1)](T& w_i, T g_i, T& v) {
       v = momentum * v + share * g_i;
@@ -208,16 +209,13 @@ Adam::Adam(std::string_view name, const ParameterGroups& parameters, double lr, 
   require_eps(options.eps);
 }
 
-void Adam::begin_step(std::int64_t step) {
-  const auto t = static_cast<double>(step);
-  const double root = std::sqrt(1 - std::pow(options_.betas[1], t));
-  correction_ = root / (1 - std::pow(options_.betas[0], t));
-  eps_ = options_.form == AdamForm::epsilon ? options_.eps * root : options_.eps;
-}
-
 void Adam::update(Parameter& w, const Tensor& g, std::span<Tensor> moments, const Rates& rates) {
+  const auto t = static_cast<double>(rates.step);
+  const double root = std::sqrt(1 - std::pow(options_.betas[1], t));
+  const double lr_t = rates.lr * root / (1 - std::pow(options_.betas[0], t));
+  const double eps_t = options_.form == AdamForm::epsilon ? options_.eps * root : options_.eps;
   for_each_element<2>(w, g, moments, rates, [&, this]<class T>(T) {
-    return [rate = static_cast<T>(rates.lr * correction_), eps = static_cast<T>(eps_),
+    return [rate = static_cast<T>(lr_t), eps = static_cast<T>(eps_t),
             one_minus_beta1 = static_cast<T>(1 - options_.betas[0]),
             one_minus_beta2 = static_cast<T>(1 - options_.betas[1])](T& w_i, T g_i, T& m, T& v) {
       m += one_minus_beta1 * (g_i - m);

@@ -32,7 +32,7 @@ struct SGDOptions {
 };
 
 /// W -= lr g. With a momentum, as torch.optim.SGD: v = momentum v + (1 - dampening) g, in the first update
-/// v = g; then W -= lr v, or with nesterov W -= lr (g + momentum v). The rate is outside the velocity here, and
+/// of a parameter v = g; then W -= lr v, or with nesterov W -= lr (g + momentum v). The rate is outside the velocity here, and
 /// inside it in Momentum and Nesterov: as long as it does not change, the two are the same without dampening.
 class TAPEGRAD_API SGD : public Optimizer {
  public:
@@ -40,10 +40,8 @@ class TAPEGRAD_API SGD : public Optimizer {
   explicit SGD(const ParameterGroups& parameters, double lr = 0.01, const SGDOptions& options = {});
 
  private:
-  void begin_step(std::int64_t step) override { first_ = step == 1; }
   void update(Parameter& w, const Tensor& g, std::span<Tensor> moments, const Rates& rates) override;
   SGDOptions options_;
-  bool first_ = true;
 };
 
 struct MomentumOptions {
@@ -148,7 +146,8 @@ struct AdamOptions {
   }
 };
 
-/// m += (1 - beta1) (g - m);  v += (1 - beta2) (g g - v);  in update t = 1, 2, ...
+/// m += (1 - beta1) (g - m);  v += (1 - beta2) (g g - v);  in update t = 1, 2, ... of a
+/// parameter, as in PyTorch: one whose first gradient comes late starts at 1 then.
 ///
 ///     AdamForm::epsilon_hat: W -= lr_t m / (sqrt(v) + eps)  with lr_t = lr sqrt(1 - beta2^t) / (1 - beta1^t)
 ///     AdamForm::epsilon:     W -= lr m' / (sqrt(v') + eps)  with m' = m / (1 - beta1^t), v' = v / (1 - beta2^t)
@@ -167,11 +166,8 @@ class TAPEGRAD_API Adam : public Optimizer {
   Adam(std::string_view name, const ParameterGroups& parameters, double lr, const AdamOptions& options);
 
  private:
-  void begin_step(std::int64_t step) override;
   void update(Parameter& w, const Tensor& g, std::span<Tensor> moments, const Rates& rates) override;
   AdamOptions options_;
-  double correction_ = 1;  ///< lr_t / lr
-  double eps_ = 0;         ///< what is added to sqrt(v) in this update
 };
 
 struct AdamWOptions {

@@ -170,6 +170,56 @@ BOOST_AUTO_TEST_CASE(momentum_and_nesterov) {
                    });
 }
 
+// What PyTorch counts, it counts for each parameter: `late` has its first gradient in the optimizer's third update,
+// and none in the sixth, when it is frozen. From each of the updates on, an optimizer that was restored goes on in
+// the same way.
+BOOST_AUTO_TEST_CASE(a_parameter_starts_with_its_first_gradient) {
+  const auto check =
+      [](const std::function<std::unique_ptr<Optimizer>(const ParameterGroups&)>& make_optimizer,
+         const Update& update) {
+        const Parameter early = parameter(kW, f64);
+        Parameter late = parameter(kW, f64);
+        auto optimizer = make_optimizer({early, late});
+        std::vector<Recurrence> expected(kW.size());
+        for (std::size_t i = 0; i < kW.size(); ++i) expected[i].p = kW[i];
+        int own = 0;
+        for (int t = 1; t <= 8; ++t) {
+          BOOST_TEST_CONTEXT("update " << t) {
+            Values g;
+            for (std::size_t i = 0; i < kW.size(); ++i) g.push_back(gradient(i, t));
+            Gradients gradients;
+            gradients.insert({early.id(), {}}, parameter(g, f64).data());
+            if (t >= 3) gradients.insert({late.id(), {}}, parameter(g, f64).data());
+            late.freeze(t == 6);
+            optimizer->step(gradients);
+            if (t >= 3 && t != 6) {
+              ++own;
+              for (std::size_t i = 0; i < kW.size(); ++i) update(expected[i], g[i], own, kLr);
+            }
+            const Values got = values_of(late);
+            for (std::size_t i = 0; i < kW.size(); ++i) BOOST_TEST(std::abs(got[i] - expected[i].p) < 1e-13);
+            auto restored = make_optimizer({early, late});
+            restored->load_state(optimizer->state());
+            optimizer = std::move(restored);
+          }
+        }
+        BOOST_TEST(own == 5);
+        BOOST_TEST(optimizer->steps() == 8);
+      };
+  check(
+      [](const ParameterGroups& p) {
+        return std::make_unique<SGD>(p, kLr, SGDOptions{.momentum = 0.8, .dampening = 0.3});
+      },
+      [](Recurrence& e, double g, int t, double lr) {
+        e.a = t == 1 ? g : 0.8 * e.a + 0.7 * g;
+        e.p -= lr * e.a;
+      });
+  check([](const ParameterGroups& p) { return std::make_unique<Adam>(p, kLr, AdamOptions::pytorch()); },
+        adam(0.9, 0.999, 1e-8));
+  check([](const ParameterGroups& p) { return std::make_unique<AdamW>(p, kLr, AdamWOptions::pytorch()); },
+        adam(0.9, 0.999, 1e-8, 0.01));
+}
+
 BOOST_AUTO_TEST_CASE(settings_by_struct_and_by_number_are_the_same) {
   const auto same = [](auto make_one, auto make_other) {
     const Parameter a = parameter(kW, f64);

@@ -85,6 +85,15 @@ BOOST_AUTO_TEST_CASE(kinks_follow_pytorch) {
   check_tensor(step(Tensor::from({-1, 0, 2})), {3}, {0, 0, 1});
 }
 
+BOOST_AUTO_TEST_CASE(no_gradient_passes_where_a_function_is_flat) {
+  for (const auto& f : {relu, relu6, hardsigmoid, hardswish})
+    for (const double g : {1.0, kInf, kNan}) {
+      Tape tape;
+      const Tensor x = tape.watch(Tensor::from({-5, -7}, f64));
+      check_tensor(tape.backward(f(x), Tensor::full({2}, g, f64))[x], {2}, {0, 0});
+    }
+}
+
 BOOST_AUTO_TEST_CASE(far_from_zero_nothing_overflows) {
   for (const Dtype dtype : {f32, f64}) {
     const Tensor x = Tensor::from({-1000, 1000}, dtype);

@@ -54,7 +54,7 @@ BOOST_AUTO_TEST_CASE(a_parameter_without_a_gradient_stays) {
       BOOST_CHECK_THROW(optimizer->step(only), Error);
       BOOST_TEST(optimizer->steps() == steps);
       for (const auto& [name, tensor] : optimizer->state())
-        if (name.starts_with("1.")) BOOST_TEST(tensor.to_vector<double>() == Values(kU.size(), 0));
+        if (name.starts_with("1.")) BOOST_TEST(max(abs(cast(tensor, f64))).item() == 0, name);
     }
 }
 

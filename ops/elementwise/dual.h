@@ -174,17 +174,12 @@ inline constexpr bool is_dual<Dual<N>> = true;
 template <class A, class B>
 concept EitherDual = is_dual<A> || is_dual<B>;
 
-#define TAPEGRAD_COMPARE(op)  \
+#define TAPEGRAD_ROW(op)      \
   template <class A, class B> \
   requires EitherDual<A, B>   \
   auto operator op(const A& a, const B& b) { return value_of(a) op value_of(b); }
-TAPEGRAD_COMPARE(<)
-TAPEGRAD_COMPARE(<=)
-TAPEGRAD_COMPARE(>)
-TAPEGRAD_COMPARE(>=)
-TAPEGRAD_COMPARE(==)
-TAPEGRAD_COMPARE(!=)
-#undef TAPEGRAD_COMPARE
+TAPEGRAD_COMPARISON_OPERATORS(TAPEGRAD_ROW)
+#undef TAPEGRAD_ROW
 
 /// The change of x: that of a dual number, and 0 for one that does not change.
 template <class N>

@@ -12,6 +12,9 @@
 /// do.
 namespace tapegrad::detail {
 
+/// row(op) for each comparison: every number type that a formula takes has all of them.
+#define TAPEGRAD_COMPARISON_OPERATORS(row) row(<) row(<=) row(>) row(>=) row(==) row(!=)
+
 /// Integers wrap around on overflow, as NumPy's do.
 template <class T, class F>
 T wrapping(T a, T b, F f) {
@@ -68,22 +71,12 @@ struct Real {
   friend Real operator*(double a, Real b) { return of(a) * b; }
   friend Real operator/(double a, Real b) { return of(a) / b; }
 
-  friend MaskOf<T> operator<(Real a, Real b) { return {a.v < b.v}; }
-  friend MaskOf<T> operator<=(Real a, Real b) { return {a.v <= b.v}; }
-  friend MaskOf<T> operator>(Real a, Real b) { return {a.v > b.v}; }
-  friend MaskOf<T> operator>=(Real a, Real b) { return {a.v >= b.v}; }
-  friend MaskOf<T> operator==(Real a, Real b) { return {a.v == b.v}; }
-  friend MaskOf<T> operator!=(Real a, Real b) { return {a.v != b.v}; }
-  friend MaskOf<T> operator<(Real a, double b) { return a < of(b); }
-  friend MaskOf<T> operator<=(Real a, double b) { return a <= of(b); }
-  friend MaskOf<T> operator>(Real a, double b) { return a > of(b); }
-  friend MaskOf<T> operator>=(Real a, double b) { return a >= of(b); }
-  friend MaskOf<T> operator==(Real a, double b) { return a == of(b); }
-  friend MaskOf<T> operator!=(Real a, double b) { return a != of(b); }
-  friend MaskOf<T> operator<(double a, Real b) { return of(a) < b; }
-  friend MaskOf<T> operator<=(double a, Real b) { return of(a) <= b; }
-  friend MaskOf<T> operator>(double a, Real b) { return of(a) > b; }
-  friend MaskOf<T> operator>=(double a, Real b) { return of(a) >= b; }
+#define TAPEGRAD_ROW(op)                                                \
+  friend MaskOf<T> operator op(Real a, Real b) { return {a.v op b.v}; } \
+  friend MaskOf<T> operator op(Real a, double b) { return a op of(b); } \
+  friend MaskOf<T> operator op(double a, Real b) { return of(a) op b; }
+  TAPEGRAD_COMPARISON_OPERATORS(TAPEGRAD_ROW)
+#undef TAPEGRAD_ROW
 
   friend Real where(MaskOf<T> m, Real a, Real b) {
     if constexpr (std::is_integral_v<T>)

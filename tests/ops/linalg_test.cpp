@@ -1,6 +1,7 @@
 #include <tapegrad/graph/name_scope.h>
 #include <tapegrad/ops/define.h>
 
+#include "both_rules.h"
 #include "op_support.h"
 
 using namespace tapegrad;
@@ -119,16 +120,6 @@ double product_tolerance(Dtype dtype) { return dtype == f32 ? 2e-5 : 1e-13; }
 std::string text(const Case& c, Dtype dtype) {
   return to_string(c.a) + (c.transpose_a ? "^T x " : " x ") + to_string(c.b) + (c.transpose_b ? "^T " : " ") +
          std::string(name_of(dtype));
-}
-
-/// Runs with the fused first-order rules, and again with the general ones.
-template <class F>
-void with_both_rules(F&& f) {
-  for (const bool general : {false, true}) {
-    detail::general_rules_only() = general;
-    BOOST_TEST_CONTEXT((general ? "general rule" : "fused rule")) f();
-  }
-  detail::general_rules_only() = false;
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 
 #include <tapegrad/ops/define.h>
 
+#include "both_rules.h"
 #include "op_support.h"
 
 using namespace tapegrad;
@@ -14,15 +15,6 @@ using Numbers = std::vector<double>;
 using Wide = std::vector<long double>;
 
 Numbers rounded(const Wide& w) { return {w.begin(), w.end()}; }
-
-template <class F>
-void with_both_rules(F&& f) {
-  for (const bool general : {false, true}) {
-    detail::general_rules_only() = general;
-    BOOST_TEST_CONTEXT((general ? "general rule" : "fused rule")) f();
-  }
-  detail::general_rules_only() = false;
-}
 
 Wide softmax_of(const Numbers& x) {
   const long double largest = *std::max_element(x.begin(), x.end());

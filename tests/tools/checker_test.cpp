@@ -16,6 +16,7 @@
 
 #include <boost/test/unit_test.hpp>
 
+#include "gradcheck_ops.h"
 #include "support.h"
 
 using namespace tapegrad;
@@ -24,6 +25,10 @@ using gradcheck::check_module;
 using gradcheck::Options;
 using gradcheck::Report;
 using gradcheck::Verdict;
+using test_gradcheck::Once;
+using test_gradcheck::OnlyAtZero;
+using test_gradcheck::Twice;
+using test_gradcheck::WrongTwice;
 
 namespace {
 
@@ -39,34 +44,11 @@ Tensor some(const Shape& shape, double lo = -2, double hi = 2, std::uint64_t see
     BOOST_TEST(gradcheck::name_of(checked_report.verdict()) == (expected), checked_report.text()); \
   } while (false)
 
-struct WrongTwice {
-  static constexpr auto name = "wrong_twice";
-  static constexpr std::size_t arity = 1;
-  static constexpr auto saves = saves_for(kNone);
-  auto f(auto x) const { return 2 * x; }
-  auto vjp(auto g, auto, auto) const { return 3 * g; }
-  static void samples(Samples& s) { s.unary(WrongTwice{}, {-1, 1}); }
-};
-struct Twice {
-  static constexpr auto name = "twice";
-  static constexpr std::size_t arity = 1;
-  static constexpr auto saves = saves_for(kNone);
-  auto f(auto x) const { return 2 * x; }
-  auto vjp(auto g, auto, auto) const { return 2 * g; }
-  static void samples(Samples& s) { s.unary(Twice{}, {-1, 1}); }
-};
 struct Counted : Twice {
   static constexpr std::size_t arity = 2;
   auto f(auto a, auto b) const { return a * b; }
   auto vjp0(auto g, auto, auto, auto) const { return g; }
   auto vjp1(auto g, auto, auto, auto) const { return g; }
-};
-struct OnlyAtZero : Twice {  // its samples prove nothing
-  static constexpr auto name = "only_at_zero";
-  static constexpr auto saves = saves_for(kIn0);
-  auto f(auto x) const { return x * x; }
-  auto vjp(auto g, auto x, auto) const { return 2 * g * x; }
-  static void samples(Samples& s) { s.add(OnlyAtZero{}, {SampleInput::of(Tensor::from({0, 0}, f64))}); }
 };
 struct RecordedRounding : Twice {  // declared to have no derivative, and differentiable all the same
   static constexpr auto name = "recorded_rounding";
@@ -74,17 +56,10 @@ struct RecordedRounding : Twice {  // declared to have no derivative, and differ
   auto f(auto x) const { return x > 0; }
   static void samples(Samples& s) { s.unary(RecordedRounding{}, {-1, 1}); }
 };
-struct Once : Twice {  // differentiable once
-  static constexpr auto name = "once";
-  static constexpr std::uint8_t max_order = 1;
-  static void samples(Samples& s) { s.unary(Once{}, {-1, 1}); }
-};
 
 template <class Op>
 gradcheck::Subject checked(const Options& options = {}) {
-  gradcheck::Catalog c;
-  c.add_ops(TypeList<Op>{});
-  return gradcheck::check_op(c.ops()[0], options);
+  return gradcheck::check_op(test_gradcheck::catalog_of<Op>().ops()[0], options);
 }
 
 /// A weight that is used without its gradient.

@@ -139,17 +139,12 @@ struct Instrumented {
   TAPEGRAD_BINARY(/, *)
 #undef TAPEGRAD_BINARY
 
-#define TAPEGRAD_COMPARE(op)                                                                        \
+#define TAPEGRAD_ROW(op)                                                                            \
   friend Mask operator op(Instrumented a, Instrumented b) { return compared(#op, a.r.v op b.r.v); } \
   friend Mask operator op(Instrumented a, double b) { return compared(#op, a.r.v op b); }           \
   friend Mask operator op(double a, Instrumented b) { return compared(#op, a op b.r.v); }
-  TAPEGRAD_COMPARE(<)
-  TAPEGRAD_COMPARE(<=)
-  TAPEGRAD_COMPARE(>)
-  TAPEGRAD_COMPARE(>=)
-  TAPEGRAD_COMPARE(==)
-  TAPEGRAD_COMPARE(!=)
-#undef TAPEGRAD_COMPARE
+  TAPEGRAD_COMPARISON_OPERATORS(TAPEGRAD_ROW)
+#undef TAPEGRAD_ROW
 
 #define TAPEGRAD_UNARY(name, other)                                        \
   friend Instrumented name(Instrumented x) {                               \

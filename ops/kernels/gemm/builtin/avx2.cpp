@@ -17,11 +17,7 @@ constexpr int kDepth = 256;
 constexpr bool kFreeMasks = false;
 
 template <class T>
-struct VecOf {
-  typedef T type __attribute__((vector_size(kBytes)));
-};
-template <class T>
-using Vec = typename VecOf<T>::type;
+using Vec = typename VecOf<T, kBytes>::type;
 
 // Masks are taken out of these where as many of their elements are set as wanted.
 alignas(64) constexpr int kMasks32[16] = {-1, -1, -1, -1, -1, -1, -1, -1};

@@ -15,11 +15,7 @@ constexpr int kDepth = 384;
 constexpr bool kFreeMasks = true;
 
 template <class T>
-struct VecOf {
-  typedef T type __attribute__((vector_size(kBytes)));
-};
-template <class T>
-using Vec = typename VecOf<T>::type;
+using Vec = typename VecOf<T, kBytes>::type;
 
 TAPEGRAD_KERNEL inline __mmask16 first(std::int64_t count) {
   return static_cast<__mmask16>(_bzhi_u32(0xffff, static_cast<unsigned>(count < 16 ? count : 16)));

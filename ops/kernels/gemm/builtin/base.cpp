@@ -12,11 +12,7 @@ constexpr int kDepth = 256;
 constexpr bool kFreeMasks = false;
 
 template <class T>
-struct VecOf {
-  typedef T type __attribute__((vector_size(kBytes)));
-};
-template <class T>
-using Vec = typename VecOf<T>::type;
+using Vec = typename VecOf<T, kBytes>::type;
 
 template <class T>
 inline Vec<T> load_part(const T* p, std::int64_t count) {

@@ -9,6 +9,12 @@
 /// divides a product into what they do.
 namespace tapegrad::detail {
 
+/// A vector of the processor's, of so many bytes.
+template <class T, int Bytes>
+struct VecOf {
+  typedef T type __attribute__((vector_size(Bytes)));
+};
+
 /// An operand as the loops see it: element (x, p), where x counts rows of op(a) or columns of op(b), and p
 /// the terms of the sums.
 template <class T>

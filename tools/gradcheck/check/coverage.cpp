@@ -28,13 +28,13 @@ class UseIsa {
 /// A rule in one precision.
 struct Variant {
   detail::Rule rule;
-  bool f32;
+  Dtype dtype;
   const char* name;
 };
-constexpr std::array<Variant, 4> kVariants{{{detail::Rule::fused, false, "first-order rule"},
-                                            {detail::Rule::fused, true, "first-order rule"},
-                                            {detail::Rule::general, false, "general rule"},
-                                            {detail::Rule::recorded, false, "recorded rule"}}};
+constexpr std::array<Variant, 4> kVariants{{{detail::Rule::fused, f64, "first-order rule"},
+                                            {detail::Rule::fused, f32, "first-order rule"},
+                                            {detail::Rule::general, f64, "general rule"},
+                                            {detail::Rule::recorded, f64, "recorded rule"}}};
 
 class Survey {
  public:
@@ -99,8 +99,8 @@ class Survey {
     for (const Variant& v : kVariants) {
       const auto rule = static_cast<std::size_t>(v.rule);
       if (v.rule == detail::Rule::recorded && op.max_order < 2) continue;
-      count(runs.of_dtype[rule][v.f32] > 0, fmt::format("{} in {}", v.name, v.f32 ? "f32" : "f64"));
-      if (v.f32) continue;
+      count(runs.of_dtype[rule][static_cast<std::size_t>(v.dtype)] > 0, fmt::format("{} in {}", v.name, name_of(v.dtype)));
+      if (v.dtype != f64) continue;
       for (unsigned i = 0; op.table->optional_inputs >> i; ++i) {
         if (!(op.table->optional_inputs >> i & 1u)) continue;
         count(runs.with_input[rule] >> i & 1u, fmt::format("{} with its optional input {}", v.name, i));
@@ -120,7 +120,7 @@ class Survey {
     };
     count(shared.forward, "forward");
     for (const Variant& v : kVariants)
-      if (!v.f32 && (v.rule != detail::Rule::recorded || op.max_order > 1))
+      if (v.dtype == f64 && (v.rule != detail::Rule::recorded || op.max_order > 1))
         count(shared.backward[static_cast<std::size_t>(v.rule)], v.name);
   }
 

@@ -114,6 +114,11 @@ class Recording {
   std::vector<Tensor> results_;
 };
 
+/// Of two dtypes the one whose numbers are farther apart; integers lose nothing to rounding.
+constexpr Dtype coarser(Dtype a, Dtype b) { return epsilon_of(a) >= epsilon_of(b) ? a : b; }
+/// How far rounding may take two ways to one number apart, relative to the largest of what is added up on the way.
+constexpr double rounding_slack(Dtype dtype) { return 1024 * epsilon_of(dtype); }
+
 /// Any floating elements as doubles.
 std::vector<double> to_doubles(const Tensor& t);
 std::vector<double> to_doubles(std::span<const Tensor> all);

@@ -221,8 +221,9 @@ class Properties {
       const std::vector<double> g = to_doubles(backward[k]), d = to_doubles(directions[k]);
       for (std::size_t e = 0; e < g.size(); ++e) right += g[e] * d[e], size += std::abs(g[e] * d[e]);
     }
-    const bool single = std::ranges::any_of(weights_, [](const Tensor& w) { return w.dtype() == f32; });
-    if (std::abs(left - right) <= (single ? 1e-4 : 1e-11) * size || !std::isfinite(size)) return;
+    Dtype dtype = f64;
+    for (const Tensor& w : weights_) dtype = coarser(dtype, w.dtype());
+    if (std::abs(left - right) <= rounding_slack(dtype) * size || !std::isfinite(size)) return;
     session_.report.add({.verdict = Verdict::fail,
                          .what = "forward product beside the gradient",
                          .input = "inputs",

@@ -16,10 +16,10 @@ RuleCoverage* RuleCoverage::current() { return current_coverage; }
 void RuleCoverage::run(tapegrad::detail::RuleProbe& probe) {
   RuleRuns& runs = all_[&probe.op()];
   const auto rule = static_cast<std::size_t>(probe.kind());
-  bool any_f32 = probe.output_dtype() == f32;
+  Dtype dtype = probe.output_dtype();
   for (std::size_t i = 0; i < probe.inputs(); ++i)
-    any_f32 |= probe.has_input(i) && probe.input_dtype(i) == f32;
-  ++runs.of_dtype[rule][any_f32];
+    if (probe.has_input(i)) dtype = coarser(dtype, probe.input_dtype(i));
+  ++runs.of_dtype[rule][static_cast<std::size_t>(dtype)];
   for (unsigned i = 0; probe.op().optional_inputs >> i; ++i)
     if (probe.op().optional_inputs >> i & 1u)
       (probe.has_input(i) ? runs.with_input : runs.without_input)[rule] |= 1u << i;

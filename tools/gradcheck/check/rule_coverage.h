@@ -14,8 +14,8 @@ inline constexpr std::size_t kRules = 3;  ///< values of Rule
 
 /// How often one op's rules ran.
 struct RuleRuns {
-  /// By Rule; without and with f32 among the inputs and the result.
-  std::array<std::array<std::size_t, 2>, kRules> of_dtype{};
+  /// By Rule, and by the coarsest Dtype among the inputs and the result.
+  std::array<std::array<std::size_t, kDtypes.size()>, kRules> of_dtype{};
   /// By Rule; bit i: with the optional input i, and without it.
   std::array<unsigned, kRules> with_input{}, without_input{};
 };

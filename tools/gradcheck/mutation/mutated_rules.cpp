@@ -76,7 +76,7 @@ bool same_values(const Tensor& incoming, const Tensor& a, const Tensor& b) {
   double largest = 0;
   for (const std::vector<double>& values : {x, to_doubles(incoming)})
     for (const double v : values) largest = std::max(largest, std::isfinite(v) ? std::abs(v) : 0);
-  const double slack = (a.dtype() == f32 ? 1e-5 : 1e-12) * largest;
+  const double slack = rounding_slack(a.dtype()) * largest;
   for (std::size_t i = 0; i < x.size(); ++i)
     if (x[i] != y[i] && !(std::abs(x[i] - y[i]) <= slack) && !(std::isnan(x[i]) && std::isnan(y[i])))
       return false;

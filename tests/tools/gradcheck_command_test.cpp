@@ -1,12 +1,10 @@
 // The checking command: what it selects and prints, and how it exits. What it writes in other formats is in
-// gradcheck_formats_test.cpp.
+// gradcheck_formats_test.cpp, what it does by several threads in gradcheck_threads_test.cpp.
 
-#include <algorithm>
 #include <set>
-#include <thread>
 
 #include <tapegrad/gradcheck/boost.h>
-#include <tapegrad/ops/threads.h>
+#include <tapegrad/ops/tensor/linalg.h>
 
 #include "gradcheck_support.h"
 
@@ -120,38 +118,6 @@ BOOST_AUTO_TEST_CASE(shards) {
   BOOST_TEST(code(c, {"--shard", "6/7"}) == 0);
 }
 
-BOOST_AUTO_TEST_CASE(several_at_a_time) {
-  const Catalog c = catalog_of<Twice, WrongTwice, Once, FarSine, OnlyAtZero, MarkedFarSine>(
-      {{"affine", affine}, {"forgetful", forgetful}});
-  set_threads(2);
-  const Outcome one = run(c, {"--order", "2", "-v"});
-  for (const char* threads : {"2", "3", "64"}) {
-    const Outcome many = run(c, {"--order", "2", "-v", "--threads", threads});
-    BOOST_TEST(untimed(many.out) == untimed(one.out));
-    BOOST_TEST(many.code == 1);
-  }
-  BOOST_TEST(threads() == 2);
-  set_threads(static_cast<int>(std::max(1u, std::thread::hardware_concurrency())));
-  // What came before the failure is shown.
-  const Outcome thrown = run(catalog_of<Twice, Throwing, Once>(), {"--threads", "3"});
-  BOOST_TEST(thrown.code == 6);
-  BOOST_TEST(contains(thrown.out, "twice"));
-  BOOST_TEST(!contains(thrown.out, "once"));
-}
-
-BOOST_AUTO_TEST_CASE(fail_fast) {
-  const Catalog c = catalog_of<Twice, MarkedFarSine, WrongTwice, Once>();
-  for (const char* threads : {"1", "3"}) {
-    const Outcome o = run(c, {"--fail-fast", "--threads", threads});
-    BOOST_TEST(o.code == 1);
-    BOOST_TEST(contains(o.out, "\nwrong_twice"));
-    BOOST_TEST(!contains(o.out, "\nonce"));
-    BOOST_TEST(contains(o.out, "\nstopped at the first that does not pass\n"));
-    BOOST_TEST(code(c, {"--fail-fast", "--strict", "--threads", threads}) == 3);
-  }
-  BOOST_TEST(!contains(run(catalog_of<Twice>(), {"--fail-fast"}).out, "stopped"));
-}
-
 BOOST_AUTO_TEST_CASE(methods) {
   const Catalog c = catalog_of<Twice, WrongTwice>();
   const std::vector<std::vector<std::string>> all{{"--mode", "fast"},
@@ -262,7 +228,6 @@ BOOST_AUTO_TEST_CASE(mutations) {
   BOOST_TEST(contains(good.out, "killed"));
   BOOST_TEST(contains(good.out, "\ndetached  not differentiable\n"));
   BOOST_TEST(contains(good.out, " mutations in 2 ops: "));
-  BOOST_TEST(untimed(run(c, {"--self-test", "--threads", "3"}).out) == untimed(good.out));
   // Where all gradients are 0 no mutation makes a difference.
   const Outcome unproven = run(catalog_of<OnlyAtZero, Twice>(), {"--self-test", "--fail-fast"});
   BOOST_TEST(unproven.code == 4);

@@ -29,10 +29,10 @@ struct alignas(std::int64_t) PackedShape {
     return n;
   }
   bool same_extents(const PackedShape& o) const {
-    return this == &o || (rank == o.rank && std::ranges::equal(dims(), o.dims()));
+    return this == &o || (rank == o.rank && has_extents(o.dims().data()));
   }
   bool describes(const Tensor& t) const {
-    return t.dtype() == dtype && t.rank() == rank && std::ranges::equal(dims(), t.shape().dims());
+    return t.dtype() == dtype && t.rank() == rank && has_extents(t.shape().dims().data());
   }
 
   /// A tensor of this shape. Takes over one reference on `storage`.
@@ -45,6 +45,15 @@ struct alignas(std::int64_t) PackedShape {
     auto* p = new (memory) PackedShape{static_cast<std::uint8_t>(s.rank()), dtype};
     std::ranges::copy(s.dims(), reinterpret_cast<std::int64_t*>(p + 1));
     return p;
+  }
+
+ private:
+  // Not std::equal: a call of memcmp takes longer than the few extents.
+  bool has_extents(const std::int64_t* other) const {
+    const std::int64_t* const own = dims().data();
+    for (std::size_t i = 0; i < rank; ++i)
+      if (own[i] != other[i]) return false;
+    return true;
   }
 };
 

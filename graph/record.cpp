@@ -26,8 +26,9 @@ const PackedShape* Tape::pack(const Shape& shape, Dtype dtype) {
   return PackedShape::write(arena_.allocate(PackedShape::bytes(shape)), shape, dtype);
 }
 
-// Most results have the shape of an input, which is on the tape already.
-const PackedShape* Tape::shape_like(Node* const* nodes, std::size_t count, const Tensor& out) {
+// Most results have the shape of an input, which is on the tape already. This and append are inlined, as they are part
+// of what every operation waits for.
+[[gnu::always_inline]] inline const PackedShape* Tape::shape_like(Node* const* nodes, std::size_t count, const Tensor& out) {
   for (std::size_t i = 0; i < count; ++i)
     if (nodes[i] && nodes[i]->shape->describes(out)) return nodes[i]->shape;
   return pack(out.shape(), out.dtype());
@@ -43,7 +44,7 @@ const detail::ScopePath* Tape::path_of(NameScope* s) {
   return s->interned_;
 }
 
-Node* Tape::append(const detail::OpTable& op, std::size_t inputs, std::size_t saved, std::size_t residuals) {
+[[gnu::always_inline]] inline Node* Tape::append(const detail::OpTable& op, std::size_t inputs, std::size_t saved, std::size_t residuals) {
   if (std::max(count_, inputs) >= UINT32_MAX)
     throw Error("tape: more than 4,294,967,295 nodes or inputs of a node");
   // A gradient belongs to the module of what it differentiates.

@@ -8,28 +8,42 @@ namespace tapegrad {
 Shape::Shape(std::span<const std::int64_t> dims) : dims_{}, rank_(dims.size()) {
   if (dims.size() > kMaxRank)
     throw ShapeError(fmt::format("shape: {} axes given, at most {} are supported", dims.size(), kMaxRank));
-  bool empty = false;
-  for (std::size_t i = 0; i < dims.size(); ++i) {
+  for (std::size_t i = 0; i < rank_; ++i) dims_[i] = dims[i];
+  measure();
+}
+
+namespace {
+
+[[noreturn]] void throw_impossible(std::span<const std::int64_t> dims) {
+  for (std::size_t i = 0; i < dims.size(); ++i)
     if (dims[i] < 0) throw ShapeError(fmt::format("shape: extent {} of axis {} is negative", dims[i], i));
-    dims_[i] = dims[i];
-    empty = empty || dims[i] == 0;
-  }
+  throw ShapeError(fmt::format("shape: [{}] has too many elements", fmt::join(dims, ", ")));
+}
+
+}  // namespace
+
+void Shape::measure() {
   // The limit leaves room to count bytes of the widest element in a signed 64-bit integer.
   constexpr std::int64_t kLimit = std::int64_t{1} << 59;
-  for (const std::int64_t d : dims) {
-    if (d != 0 && size_ > kLimit / d)
-      throw ShapeError(fmt::format("shape: [{}] has too many elements", fmt::join(dims, ", ")));
-    if (d != 0) size_ *= d;
+  std::int64_t size = 1;
+  bool empty = false;
+  for (std::size_t i = 0; i < rank_; ++i) {
+    const std::int64_t d = dims_[i];
+    if (d == 0)
+      empty = true;
+    else if (d < 0 || __builtin_mul_overflow(size, d, &size) || size > kLimit) [[unlikely]]
+      throw_impossible(dims());
   }
-  if (empty) size_ = 0;
+  size_ = empty ? 0 : size;
 }
 
 std::int64_t Shape::dim(std::int64_t axis) const { return dims_[normalize_axis(axis, rank_, "dim")]; }
 
 Shape Shape::with(std::size_t axis, std::int64_t extent) const {
-  std::array<std::int64_t, kMaxRank> d = dims_;
-  d[axis] = extent;
-  return Shape(std::span<const std::int64_t>(d.data(), rank_));
+  Shape s(*this, Lean::copy);
+  s.dims_[axis] = extent;
+  s.measure();
+  return s;
 }
 
 Shape Shape::inserted(std::size_t axis, std::int64_t extent) const {
@@ -41,11 +55,11 @@ Shape Shape::inserted(std::size_t axis, std::int64_t extent) const {
 }
 
 Shape Shape::removed(std::size_t axis) const {
-  std::array<std::int64_t, kMaxRank> d{};
-  std::size_t n = 0;
+  Shape s;
   for (std::size_t i = 0; i < rank_; ++i)
-    if (i != axis) d[n++] = dims_[i];
-  return Shape(std::span<const std::int64_t>(d.data(), n));
+    if (i != axis) s.dims_[s.rank_++] = dims_[i];
+  s.measure();
+  return s;
 }
 
 std::string to_string(const Shape& shape) { return fmt::format("[{}]", fmt::join(shape.dims(), ", ")); }

@@ -61,6 +61,8 @@ class TAPEGRAD_API Shape {
     copy_dims(dims);
     for (std::size_t i = 0; i < rank; ++i) size_ *= dims[i];
   }
+  /// Works out size_. Throws ShapeError for a negative extent, or a size that overflows.
+  void measure();
   void assign(const Shape& o) noexcept {
     size_ = o.size_;
     rank_ = o.rank_;

@@ -15,6 +15,7 @@
 namespace tapegrad::nn {
 
 using tapegrad::detail::dispatch_isa;
+using tapegrad::detail::kLongUnroll;
 using tapegrad::detail::parallel_ranges;
 using tapegrad::detail::simd_for;
 using tapegrad::detail::TensorAccess;
@@ -42,12 +43,12 @@ void convert(const std::uint8_t* in, float* out, std::int64_t count, bool normal
   constexpr float kHead = 0x1.01p-8F;
   constexpr float kRest = static_cast<float>(1.0 / 255 - 0x1.01p-8);
   if (normalize)
-    simd_for(count, [&](std::int64_t i) {
+    simd_for<kLongUnroll>(count, [&](std::int64_t i) {
       const auto x = static_cast<float>(in[i]);
       out[i] = x * kHead + x * kRest;
     });
   else
-    simd_for(count, [&](std::int64_t i) { out[i] = static_cast<float>(in[i]); });
+    simd_for<kLongUnroll>(count, [&](std::int64_t i) { out[i] = static_cast<float>(in[i]); });
 }
 
 /// Items that were shuffled lie anywhere in memory: the next ones are fetched while this one is converted.

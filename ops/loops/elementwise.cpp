@@ -152,6 +152,8 @@ void backward_direct(const ElementwiseOp& e, const void* op, unsigned needed, Sa
       if (!add && n <= kGrain) return dispatch(loop)(op, n, operands.data(), to);
       visit_floating(dtype, [&]<class T> {
         const Destination<T> destination{reinterpret_cast<T*>(to), add};
+        if (n <= kOperandBlock)
+          return destination.through(n, [&](T* out) { dispatch(loop)(op, n, operands.data(), out); });
         parallel_ranges(n, kGrain, [&](std::int64_t begin, std::int64_t end) {
           gradient_range(loop, op, operands, destination, begin, end);
         });

@@ -34,10 +34,13 @@ std::int64_t simd_trips(std::int64_t begin, std::int64_t end, const F& f) {
   return begin;
 }
 
-/// f(i) for each i in [0, n). No f(i) may read or write what another one writes.
-template <class F>
+/// f(i) for each i in [0, n). No f(i) may read or write what another one writes. Trips of kTrip elements: of
+/// kLongUnroll where a vector of what is read holds as many.
+template <std::int64_t kTrip = kUnroll, class F>
 void simd_for(std::int64_t n, const F& f) {
-  for (std::int64_t i = simd_trips<kUnroll>(0, n, f); i < n; ++i) f(i);
+  std::int64_t i = 0;
+  if constexpr (kTrip > kUnroll) i = simd_trips<kTrip>(i, n, f);
+  for (i = simd_trips<kUnroll>(i, n, f); i < n; ++i) f(i);
 }
 
 // ---- formulas of some cost: the last, short trip is padded, so that it is done in vectors as well ----
@@ -74,15 +77,18 @@ struct NoElements {
 template <class T, class F, class... Operands>
 void simd_map(std::int64_t n, T* out, const F& f, const Operands&... operands) {
   constexpr std::int64_t kPlain = 7;  // so many elements cost less in a plain loop than to pad
-  std::int64_t j = simd_trips<kLongUnroll>(0, n, [&](std::int64_t i) { out[i] = f(operands[i]...); });
-  if (n - j > kPlain) {
-    const auto trip = [&](const auto&... padded) {
-      alignas(64) T result[kLongUnroll];
-      for (std::int64_t k = 0; k < kLongUnroll; ++k) result[k] = f(padded[k]...);
-      std::memcpy(out + j, result, static_cast<std::size_t>(n - j) * sizeof(T));
-    };
-    trip(operands.padded(j, n - j)...);
-    return;
+  std::int64_t j = 0;
+  if (n > kPlain) {
+    j = simd_trips<kLongUnroll>(0, n, [&](std::int64_t i) { out[i] = f(operands[i]...); });
+    if (n - j > kPlain) {
+      const auto trip = [&](const auto&... padded) {
+        alignas(64) T result[kLongUnroll];
+        for (std::int64_t k = 0; k < kLongUnroll; ++k) result[k] = f(padded[k]...);
+        std::memcpy(out + j, result, static_cast<std::size_t>(n - j) * sizeof(T));
+      };
+      trip(operands.padded(j, n - j)...);
+      return;
+    }
   }
   for (; j < n; ++j) out[j] = f(operands[j]...);
 }

@@ -196,7 +196,11 @@ void accumulate_products(const GemmShape& shape, const Shape& batch, const Shape
 Tensor reshaped(const Tensor& x, const Shape& shape) { return x.shape() == shape ? x : reshape(x, shape); }
 
 /// The number of rows of x [..., columns].
-std::int64_t rows_of(const Shape& x) { return x.removed(x.rank() - 1).size(); }
+std::int64_t rows_of(const Shape& x) {
+  std::int64_t rows = 1;
+  for (std::size_t i = 0; i + 1 < x.rank(); ++i) rows *= x[i];
+  return rows;
+}
 
 }  // namespace
 
@@ -300,16 +304,17 @@ Tensor op::Affine::forward(const Tensor& x, const Tensor& weight, const Tensor& 
         fmt::format("{}: weight {} must be a matrix [in, out]", op_label(name), to_string(weight.shape())));
   const std::int64_t in = weight.shape()[0];
   const std::int64_t out = weight.shape()[1];
-  if (bias.defined() && bias.shape() != Shape{out})
+  if (bias.defined() && (bias.rank() != 1 || bias.size() != out))
     throw ShapeError(fmt::format("{}: bias {} does not fit weight {}, which expects [{}]", op_label(name),
                                  to_string(bias.shape()), to_string(weight.shape()), out));
   if (x.rank() == 0)
     throw ShapeError(fmt::format("{}: input is a scalar, weight {} expects a last dimension of {}",
                                  op_label(name), to_string(weight.shape()), in));
-  if (x.dim(-1) != in)
+  const std::size_t last = x.rank() - 1;
+  if (x.shape()[last] != in)
     throw ShapeError(fmt::format("{}: input {} has last dimension {}, weight {} expects {}", op_label(name),
-                                 to_string(x.shape()), x.dim(-1), to_string(weight.shape()), in));
-  Tensor y = Tensor::empty(x.shape().with(x.rank() - 1, out), x.dtype());
+                                 to_string(x.shape()), x.shape()[last], to_string(weight.shape()), in));
+  Tensor y = Tensor::empty(x.shape().with(last, out), x.dtype());
   visit_floating(x.dtype(), [&]<class T> {
     gemm({.m = rows_of(x.shape()), .n = out, .k = in}, T{1}, TensorAccess::data_as<T>(x),
          TensorAccess::data_as<T>(weight),

@@ -86,7 +86,20 @@ inline std::int64_t reduced_count(const Shape& shape, AxisMask axes) {
 
 /// The elements of x and the reduction's outputs.
 inline detail::ReductionNest nest_of(const Shape& shape, AxisMask axes) {
-  return detail::broadcast_nest(shape, shape, reduced_shape(shape, axes, true));
+  // Not broadcast_nest with the reduced shape: a small reduction would take longer to set up than to compute.
+  detail::Strides from;
+  detail::Strides to;
+  std::int64_t elements = 1;
+  std::int64_t outputs = 1;
+  for (std::size_t i = shape.rank(); i-- > 0;) {
+    from[i] = elements;
+    elements *= shape[i];
+    to[i] = has_axis(axes, i) ? 0 : outputs;
+    if (!has_axis(axes, i)) outputs *= shape[i];
+  }
+  detail::ReductionNest nest;
+  for (std::size_t i = 0; i < shape.rank(); ++i) nest.axis(shape[i], {from[i], to[i]});
+  return nest;
 }
 
 inline void require_elements(const Tensor& x, AxisMask axes, const char* op) {

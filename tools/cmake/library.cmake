@@ -9,6 +9,8 @@ target_compile_options(
             -Wshadow
             # Clang's -Wconversion asks for more than GCC's.
             $<$<CXX_COMPILER_ID:Clang,AppleClang>:-Wno-sign-conversion>
+            # What a shared library exports may be inlined within it, too: nobody puts another one in its place.
+            -fno-semantic-interposition
             # GCC 12 takes std::string's operator+ for an overlapping copy (its bug 105651).
             $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>
             $<$<BOOL:${TAPEGRAD_WERROR}>:-Werror>)

@@ -26,8 +26,8 @@ namespace {
 bool faster_avx512(const GemmShape& s, bool f64) {
   const std::int64_t least = std::min({s.m, s.n, s.k});
   if (work_of(s) <= 1e6) {
-    if (s.transpose_b) return s.transpose_a && s.m >= 32 && least >= 10 && std::max({s.m, s.n, s.k}) <= 128;
-    if (f64) return least >= (s.transpose_a ? 10 : 20) && s.k <= 128;
+    if (s.transpose_b) return s.transpose_a && s.m >= 32 && least >= kLeastOpenblasSize && std::max({s.m, s.n, s.k}) <= 128;
+    if (f64) return least >= (s.transpose_a ? kLeastOpenblasSize : 20) && s.k <= 128;
     return least >= 48;
   }
   return !f64 && s.transpose_a && s.m >= 2048 && s.m >= 8 * s.n && s.n >= 64 && s.k >= 512;
@@ -63,9 +63,8 @@ bool openblas_is_faster(const GemmShape& s, bool f64) {
 
 bool openblas_fits_processor(const OpenBlas& library) noexcept { return library.isa == isa(); }
 
-bool takes_openblas(const GemmShape& shape, std::size_t element_bytes) {
-  const MatmulEngine engine = current_engine.load(std::memory_order_relaxed);
-  if (engine == MatmulEngine::builtin || !openblas_can(shape)) return false;
+bool takes_openblas_beyond_tiny(MatmulEngine engine, const GemmShape& shape, std::size_t element_bytes) {
+  if (!openblas_can(shape)) return false;
   if (engine == MatmulEngine::openblas) return true;
   if (!openblas_is_faster(shape, element_bytes == sizeof(double))) return false;
   const OpenBlas* const library = openblas();

@@ -9,7 +9,51 @@
 
 namespace tapegrad {
 
-void Samples::append(Sample sample) { all_.push_back(std::move(sample)); }
+Domain::~Domain() = default;
+
+SampleInput::SampleInput(const Shape& s, const Domain& d) : shape(s), domain(d) {}
+SampleInput::SampleInput(const SampleInput&) = default;
+SampleInput::SampleInput(SampleInput&&) noexcept = default;
+SampleInput& SampleInput::operator=(const SampleInput&) = default;
+SampleInput& SampleInput::operator=(SampleInput&&) noexcept = default;
+SampleInput::~SampleInput() = default;
+
+SampleInput SampleInput::distinct(const Shape& s, const Domain& d) {
+  SampleInput in(s, d);
+  in.kind = Kind::distinct;
+  return in;
+}
+SampleInput SampleInput::of(const Tensor& v) {
+  SampleInput in(v.shape());
+  in.kind = Kind::values;
+  in.values = v;
+  return in;
+}
+SampleInput SampleInput::absent() {
+  SampleInput in{Shape{}};
+  in.kind = Kind::absent;
+  return in;
+}
+SampleInput SampleInput::constant(const Tensor& v) {
+  SampleInput in = of(v);
+  in.kind = Kind::constant;
+  return in;
+}
+
+void Samples::append(Attributes op, Function function, std::vector<SampleInput> inputs,
+                     std::string_view label) {
+  all_.push_back(
+      {std::string(label), std::vector<std::byte>(op.begin(), op.end()), function, std::move(inputs)});
+}
+
+void Samples::append_convention(Attributes op, Function function, const std::vector<std::vector<double>>& at,
+                                const std::vector<std::vector<double>>& gradients) {
+  std::vector<SampleInput> inputs;
+  for (const std::vector<double>& x : at) inputs.push_back(SampleInput::of(Tensor::from(x)));
+  append(op, function, std::move(inputs), "convention");
+  for (const std::vector<double>& g : gradients) all_.back().gradients.push_back(Tensor::from(g));
+  uncertain_from(1);
+}
 
 namespace {
 
@@ -56,12 +100,13 @@ std::vector<std::vector<Shape>> broadcast_shapes(std::size_t operands) {
 
 }  // namespace
 
-void Samples::add_elementwise(const std::vector<Domain>& domains, const std::vector<double>& special) {
+void Samples::append_elementwise(Attributes op, Function function, const std::vector<Domain>& domains,
+                                 const std::vector<double>& special) {
   const std::size_t n = domains.size();
   const auto random = [&](const std::vector<Shape>& shapes) {
-    Sample s{{}, {}, nullptr, {}};
-    for (std::size_t i = 0; i < n; ++i) s.inputs.emplace_back(shapes[i], domains[i]);
-    append(std::move(s));
+    std::vector<SampleInput> inputs;
+    for (std::size_t i = 0; i < n; ++i) inputs.emplace_back(shapes[i], domains[i]);
+    append(op, function, std::move(inputs), {});
   };
   for (const Shape& shape :
        {Shape{}, Shape{1}, Shape{7}, Shape{2, 3}, Shape{5, 131}, Shape{1031}, Shape{0}, Shape{0, 3}})
@@ -77,20 +122,21 @@ void Samples::add_elementwise(const std::vector<Domain>& domains, const std::vec
     return SampleInput::of(Tensor::from(v, Shape{static_cast<std::int64_t>(v.size())}));
   };
   for (std::size_t k = 0; k < n; ++k) {
-    Sample s{n == 1 ? "special values" : fmt::format("special values of input {}", k), {}, nullptr, {}};
+    std::vector<SampleInput> inputs;
     for (std::size_t i = 0; i < n; ++i)
-      s.inputs.push_back(i == k ? given(special) : SampleInput({count}, domains[i]));
-    append(std::move(s));
+      inputs.push_back(i == k ? given(special) : SampleInput({count}, domains[i]));
+    append(op, function, std::move(inputs),
+           n == 1 ? "special values" : fmt::format("special values of input {}", k));
   }
   if (n == 1) return;
-  Sample all{"special values of all inputs", {}, nullptr, {}};
+  std::vector<SampleInput> all;
   const auto combinations = static_cast<std::size_t>(std::pow(special.size(), n));
   for (std::size_t k = 0, period = 1; k < n; ++k, period *= special.size()) {
     std::vector<double> v(combinations);
     for (std::size_t j = 0; j < combinations; ++j) v[j] = special[j / period % special.size()];
-    all.inputs.push_back(given(v));
+    all.push_back(given(v));
   }
-  append(std::move(all));
+  append(op, function, std::move(all), "special values of all inputs");
 }
 
 }  // namespace tapegrad

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
+#include <span>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -12,18 +13,23 @@
 
 namespace tapegrad {
 
+// Copies and ends of what follows are functions of the library: each op's samples make many of them, and would be
+// several times as long with all that inlined.
+
 /// Where the elements of a sampled input are drawn from.
-struct Domain {
+struct TAPEGRAD_API Domain {
   double lo = -2;
   double hi = 2;
   /// Points the derivative jumps at, or does not exist: elements keep a distance from them.
   std::vector<double> kinks{};
   /// Where given, elements are these values alone, and the input is not differentiated.
   std::vector<double> only{};
+
+  ~Domain();
 };
 
 /// One input of a sample: random elements of a domain, or given values.
-struct SampleInput {
+struct TAPEGRAD_API SampleInput {
   enum class Kind : std::uint8_t {
     random,    ///< drawn from the domain; differentiated
     distinct,  ///< as random, but no two elements close to each other (so that max and sorting have no ties)
@@ -36,28 +42,17 @@ struct SampleInput {
   Domain domain{};
   Tensor values{};
 
-  SampleInput(const Shape& s, Domain d = {}) : shape(s), domain(std::move(d)) {}
-  static SampleInput distinct(const Shape& s, Domain d = {}) {
-    SampleInput in(s, std::move(d));
-    in.kind = Kind::distinct;
-    return in;
-  }
-  static SampleInput of(const Tensor& v) {
-    SampleInput in(v.shape());
-    in.kind = Kind::values;
-    in.values = v;
-    return in;
-  }
-  static SampleInput absent() {
-    SampleInput in{Shape{}};
-    in.kind = Kind::absent;
-    return in;
-  }
-  static SampleInput constant(const Tensor& v) {
-    SampleInput in = of(v);
-    in.kind = Kind::constant;
-    return in;
-  }
+  SampleInput(const Shape& s, const Domain& d = {});
+  SampleInput(const SampleInput&);
+  SampleInput(SampleInput&&) noexcept;
+  SampleInput& operator=(const SampleInput&);
+  SampleInput& operator=(SampleInput&&) noexcept;
+  ~SampleInput();
+
+  static SampleInput distinct(const Shape& s, const Domain& d = {});
+  static SampleInput of(const Tensor& v);
+  static SampleInput absent();
+  static SampleInput constant(const Tensor& v);
 };
 
 /// Collects the points at which the checker tries an op. An op without one that has a non-zero Jacobian does
@@ -81,9 +76,7 @@ class Samples {
   template <class Op>
   void add(const Op& op, std::vector<SampleInput> inputs, std::string_view label = {}) {
     static_assert(std::is_trivially_copyable_v<Op>);
-    const auto* bytes = reinterpret_cast<const std::byte*>(&op);
-    append({std::string(label), std::vector<std::byte>(bytes, bytes + sizeof(Op)), &call<Op>,
-            std::move(inputs)});
+    append(std::as_bytes(std::span(&op, 1)), &call<Op>, std::move(inputs), label);
   }
   /// A point where the derivative does not exist, or lies at the end of the op's domain, and the gradients
   /// that the op is documented to have there; all of them vectors. Finite differences show no more there than
@@ -91,11 +84,7 @@ class Samples {
   template <class Op>
   void convention(const Op& op, const std::vector<std::vector<double>>& at,
                   const std::vector<std::vector<double>>& gradients) {
-    std::vector<SampleInput> inputs;
-    for (const std::vector<double>& x : at) inputs.push_back(SampleInput::of(Tensor::from(x)));
-    add(op, std::move(inputs), "convention");
-    for (const std::vector<double>& g : gradients) all_.back().gradients.push_back(Tensor::from(g));
-    uncertain_from(1);
+    append_convention(std::as_bytes(std::span(&op, 1)), &call<Op>, at, gradients);
   }
   /// Of the sample that was added last: from this order on, no double can show the derivative there.
   void uncertain_from(int order) { all_.back().uncertain_from = order; }
@@ -112,13 +101,7 @@ class Samples {
   template <class Op>
   void elementwise(const Op& op, const std::vector<Domain>& domains,
                    const std::vector<double>& special = {}) {
-    const std::size_t first = all_.size();
-    add_elementwise(domains, special);
-    const auto* bytes = reinterpret_cast<const std::byte*>(&op);
-    for (std::size_t i = first; i < all_.size(); ++i) {
-      all_[i].attributes.assign(bytes, bytes + sizeof(Op));
-      all_[i].function = &call<Op>;
-    }
+    append_elementwise(std::as_bytes(std::span(&op, 1)), &call<Op>, domains, special);
   }
 
   const std::vector<Sample>& all() const { return all_; }
@@ -132,8 +115,14 @@ class Samples {
     else
       return apply_op(op, std::span<const Tensor* const>(inputs, count));
   }
-  TAPEGRAD_API void append(Sample sample);
-  TAPEGRAD_API void add_elementwise(const std::vector<Domain>& domains, const std::vector<double>& special);
+  using Attributes = std::span<const std::byte>;
+  TAPEGRAD_API void append(Attributes op, Function function, std::vector<SampleInput> inputs,
+                           std::string_view label);
+  TAPEGRAD_API void append_convention(Attributes op, Function function,
+                                      const std::vector<std::vector<double>>& at,
+                                      const std::vector<std::vector<double>>& gradients);
+  TAPEGRAD_API void append_elementwise(Attributes op, Function function, const std::vector<Domain>& domains,
+                                       const std::vector<double>& special);
 
   std::vector<Sample> all_;
 };

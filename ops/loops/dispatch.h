@@ -31,7 +31,7 @@ TAPEGRAD_TARGET_AVX512 __attribute__((flatten)) void run_avx512(A... arguments) 
 template <class... A>
 using PerIsa = std::array<void (*)(A...), kIsas>;
 
-/// The versions of a kernel; `chosen` is the one for the set in use.
+/// The versions of a kernel; dispatch() takes the one for the set in use.
 template <class Kernel, class... A>
 constexpr PerIsa<A...> per_isa() {
 #if TAPEGRAD_X86
@@ -47,8 +47,8 @@ auto dispatch(const PerIsa<A...>& versions) {
 }
 
 /// f(), as compiled for the instruction set in use, with all that it calls inlined: what is not inlined is
-/// not compiled for the set. Functions and lambdas of several uses are marked all the same,
-/// as they must be inlined before loops are looked at.
+/// not compiled for the set. That holds for functions of several uses as well, which GCC would leave as they are
+/// but for `flatten`.
 template <class F>
 void dispatch_isa(const F& f) {
   struct Kernel {

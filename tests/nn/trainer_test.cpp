@@ -1,50 +1,25 @@
+// What a trainer does in each iteration and epoch; how a training ends: trainer_end_test.cpp.
 #include <cmath>
-#include <cstdint>
 #include <limits>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include <tapegrad/ops/threads.h>
-#include <tapegrad/tapegrad.h>
 
 #include <boost/test/unit_test.hpp>
 
 #include "support.h"
+#include "trainer_support.h"
 
 using namespace tapegrad;
-using test::mentions;
+using namespace tapegrad::test;
 
 BOOST_AUTO_TEST_SUITE(trainer)
 
 namespace {
-
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
-
-/// Points in the plane and the quarter that they lie in.
-nn::Dataset quarters(std::int64_t n, std::uint64_t seed = 7) {
-  Generator rng(seed);
-  const Tensor x = randn({n, 2}, rng);
-  std::vector<std::int64_t> t;
-  const auto v = x.values<float>();
-  for (std::size_t i = 0; i < v.size(); i += 2) t.push_back((v[i] > 0 ? 1 : 0) + (v[i + 1] > 0 ? 2 : 0));
-  return {x, Tensor::from(t), 4};
 }
-
-nn::MultiLayerNet quarter_net(std::uint64_t seed = 1, nn::MultiLayerOptions options = {.hidden = {8}}) {
-  Generator rng(seed);
-  return {2, 4, rng, options};
-}
-
-std::vector<double> values_of(const nn::State& state) {
-  std::vector<double> values;
-  for (const auto& [name, t] : state)
-    for (const double v : cast(t, f64).to_vector<double>()) values.push_back(v);
-  return values;
-}
-std::vector<double> values_of(const nn::ModuleBase& net) { return values_of(net.state()); }
-
-}  // namespace
 
 BOOST_AUTO_TEST_CASE(it_does_what_a_loop_by_hand_does) {
   const nn::Dataset data = quarters(105);
@@ -286,147 +261,6 @@ BOOST_AUTO_TEST_CASE(scores_of_the_batches_cost_no_evaluation) {
   BOOST_TEST(h.epochs[0].training.loss == sum / 50, boost::test_tools::tolerance(1e-12));
   BOOST_TEST(h.epochs[0].training.metric > 0);
   BOOST_TEST(h.epochs[0].training.metric < 1);
-}
-
-namespace {
-
-/// Trains with these validation scores, one an epoch, in place of real ones.
-struct Scripted {
-  std::vector<double> scores;
-  std::size_t next = 0;
-  nn::Objective objective() {
-    return {nn::SoftmaxWithLoss(), [this](const Tensor& y, const Tensor&) {
-              return y.dim(0) == 13 ? scores.at(next++) : 0.0;  // the validation data are thirteen
-            }};
-  }
-};
-
-}  // namespace
-
-BOOST_AUTO_TEST_CASE(it_stops_early_and_keeps_the_best) {
-  const test::TemporaryFolder folder;
-  Scripted script{{0.3, kNaN, 0.5, 0.4, 0.5, 0.2, 0.9}};
-  nn::MultiLayerNet net = quarter_net(1, {.hidden = {8}, .batch_norm = true});
-  optim::SGD sgd(net, 0.5);
-  std::vector<std::vector<double>> states;
-  nn::Trainer trainer(net, sgd,
-                      {.epochs = 7,
-                       .batch = 20,
-                       .objective = script.objective(),
-                       .monitor = nn::Monitor::metric,
-                       .patience = 3,
-                       .checkpoint = folder / "best.safetensors",
-                       .on_epoch = [&](nn::Trainer& t, const nn::EpochReport& e) {
-                         states.push_back(values_of(t.net()));
-                         BOOST_TEST(e.best == (e.epoch == 1 || e.epoch == 3));
-                         BOOST_TEST(values_of(t.best_state()) == states[e.epoch < 3 ? 0 : 2]);
-                       }});
-  BOOST_CHECK_EXCEPTION(trainer.restore_best(), Error, mentions("no best state"));
-  const nn::History& h = trainer.fit(quarters(60), quarters(13, 8));
-  BOOST_TEST(h.epochs.size() == 6U);  // three epochs after the third, an equal one among them
-  BOOST_TEST((h.stop_reason == nn::StopReason::early));
-  BOOST_TEST(h.best()->epoch == 3);
-  BOOST_TEST(values_of(net) == states[5]);
-  trainer.restore_best();
-  BOOST_TEST(values_of(net) == states[2]);
-  BOOST_TEST(values_of(nn::load_state_file(folder / "best.safetensors").tensors) == states[2]);
-}
-
-BOOST_AUTO_TEST_CASE(the_rate_falls_on_a_plateau) {
-  Scripted script{{0.1, 0.2, 0.2, 0.2, 0.3, 0.3}};
-  nn::MultiLayerNet net = quarter_net();
-  optim::SGD sgd(net, 0.5);
-  nn::Trainer trainer(net, sgd,
-                      {.epochs = 6,
-                       .batch = 60,
-                       .objective = script.objective(),
-                       .plateau = optim::ReduceOnPlateau({.factor = 0.5, .patience = 0}),
-                       .monitor = nn::Monitor::metric});
-  std::vector<double> rates;
-  for (const nn::EpochReport& e : trainer.fit(quarters(60), quarters(13, 8)).epochs) rates.push_back(e.lr);
-  BOOST_TEST(rates == std::vector<double>({0.5, 0.5, 0.5, 0.25, 0.125, 0.125}));
-}
-
-BOOST_AUTO_TEST_CASE(a_stop_keeps_what_was_reached) {
-  nn::MultiLayerNet net = quarter_net();
-  optim::SGD sgd(net, 0.5);
-  nn::Trainer trainer(net, sgd,
-                      {.epochs = 50, .batch = 10, .on_batch = [](nn::Trainer& t, const nn::BatchReport& b) {
-                         if (b.iteration == 14) t.stop();
-                       }});
-  const nn::History& h = trainer.fit(quarters(100));
-  BOOST_TEST((h.stop_reason == nn::StopReason::stopped));
-  BOOST_TEST(h.epochs.size() == 2U);
-  BOOST_TEST(h.epochs.back().iteration == 14);
-  BOOST_TEST(h.epochs.back().training.loss > 0);
-  BOOST_TEST(sgd.steps() == 14);
-  // From another thread.
-  std::thread other;
-  nn::Trainer waiting(
-      net, sgd,
-      {.epochs = 1'000'000'000, .batch = 10, .on_batch = [&](nn::Trainer& t, const nn::BatchReport&) {
-         if (!other.joinable()) other = std::thread([&t] { t.stop(); });
-       }});
-  waiting.fit(quarters(100));
-  other.join();
-  BOOST_TEST((waiting.history().stop_reason == nn::StopReason::stopped));
-}
-
-BOOST_AUTO_TEST_CASE(divergence_is_told_and_leaves_finite_weights) {
-  for (const double clip : {0.0, 1e30}) {
-    Generator rng(3);
-    const Tensor x = randn({64, 3}, rng);
-    const nn::Dataset data(x, sum(x, 1, KeepDims::yes));
-    nn::Sequential net{nn::Affine(3, 1, rng)};
-    optim::SGD sgd(net, 1000);
-    nn::Trainer trainer(net, sgd, {.epochs = 100, .batch = 8, .objective = nn::MSELoss(), .clip_norm = clip});
-    const nn::History& h = trainer.fit(data);
-    BOOST_TEST((h.stop_reason == nn::StopReason::diverged));
-    BOOST_TEST(h.epochs.size() < 100U);
-    for (const double v : values_of(net)) BOOST_TEST(std::isfinite(v));
-  }
-  {
-    // By the last update of all, which no further batch finds out.
-    nn::MultiLayerNet net = quarter_net();
-    optim::SGD sgd(net, 1e38);
-    nn::Trainer trainer(net, sgd, {.iterations = 1});
-    trainer.fit(quarters(200));
-    BOOST_TEST((trainer.history().stop_reason == nn::StopReason::diverged));
-    BOOST_TEST(std::isnan(trainer.history().epochs.back().training.loss));
-  }
-  // Before anything was learned there is nothing to report.
-  nn::MultiLayerNet net = quarter_net();
-  net.parameters()[0].second.assign(Tensor::full({2, 8}, kNaN));
-  optim::SGD sgd(net, 0.1);
-  nn::Trainer trainer(net, sgd);
-  BOOST_TEST(trainer.fit(quarters(200)).epochs.empty());
-  BOOST_TEST((trainer.history().best() == nullptr));
-}
-
-BOOST_AUTO_TEST_CASE(it_goes_on_where_it_ended) {
-  const auto train = [](std::vector<std::int64_t> parts) {
-    nn::MultiLayerNet net = quarter_net();
-    optim::Adam adam(net, 0.01);
-    nn::History h;
-    const nn::Dataset data = quarters(90);
-    nn::Trainer trainer(net, adam, {.epochs = parts[0], .batch = 20, .schedule = optim::cosine(0.05, 20)});
-    for (std::size_t i = 0; i < parts.size(); ++i) h = trainer.fit(data);
-    BOOST_TEST(h.epochs.size() == 4U);
-    BOOST_TEST(h.epochs.back().epoch == 4);
-    BOOST_TEST(h.epochs.back().iteration == 20);
-    return values_of(net);
-  };
-  BOOST_TEST(train({4}) == train({2, 2}));
-}
-
-BOOST_AUTO_TEST_CASE(iterations_may_end_within_an_epoch) {
-  nn::MultiLayerNet net = quarter_net();
-  optim::SGD sgd(net, 0.5);
-  nn::Trainer trainer(net, sgd, {.epochs = 1, .iterations = 13, .batch = 30, .drop_last = true});
-  const nn::History& h = trainer.fit(quarters(170));
-  BOOST_TEST(h.epochs.size() == 3U);  // 5, 5 and 3
-  BOOST_TEST(h.epochs.back().iteration == 13);
-  BOOST_TEST((h.stop_reason == nn::StopReason::completed));
 }
 
 BOOST_AUTO_TEST_CASE(every_module_keeps_its_mode) {

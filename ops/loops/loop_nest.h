@@ -68,7 +68,6 @@ class LoopNest {
       if (position) seek(position);
     }
     std::int64_t operator[](std::size_t k) const { return at_[k]; }
-    const Offsets& offsets() const { return at_; }
 
     void seek(std::int64_t position) {
       at_ = {};

@@ -22,8 +22,8 @@ TAPEGRAD_API Tensor matmul(const Tensor& a, const Tensor& b, MatmulOptions optio
 TAPEGRAD_API Tensor dot(const Tensor& a, const Tensor& b);
 /// a_i b_j, [m] x [n] -> [m, n].
 TAPEGRAD_API Tensor outer(const Tensor& a, const Tensor& b);
-/// x W + b, or x W where the bias is an undefined tensor, the layer of a network: x [..., in] (a batch [N, in] or one sample [in]), W [in, out], b [out] ->
-/// [..., out].
+/// The layer of a network, x W + b, or x W where the bias is an undefined tensor: x [..., in], as a batch [n, in] or
+/// one sample [in], W [in, out], b [out] -> [..., out].
 TAPEGRAD_API Tensor affine(const Tensor& x, const Tensor& weight, const Tensor& bias = {});
 
 }  // namespace tapegrad

@@ -12,7 +12,7 @@
 
 /// Other shapes and orders of the same elements, of any dtype. A result shares its elements with x where it
 /// says so, and is a copy otherwise. An axis may be negative, counted from the end; one that does not exist
-/// throws ArgumentError.
+/// throws ArgumentError, as does an undefined tensor.
 namespace tapegrad {
 
 // ---- other extents, the same elements in the same order: these share them ----
@@ -67,7 +67,7 @@ TAPEGRAD_API std::vector<Tensor> split(const Tensor& x, std::initializer_list<st
 /// for no parts (or more than 65535), DtypeError for mixed dtypes.
 TAPEGRAD_API Tensor concat(std::span<const Tensor> parts, std::int64_t axis = 0);
 TAPEGRAD_API Tensor concat(std::initializer_list<Tensor> parts, std::int64_t axis = 0);
-/// The parts, all of one shape, along a new axis of the result.
+/// The parts, all of one shape, along a new axis of the result. Throws as concat.
 TAPEGRAD_API Tensor stack(std::span<const Tensor> parts, std::int64_t axis = 0);
 TAPEGRAD_API Tensor stack(std::initializer_list<Tensor> parts, std::int64_t axis = 0);
 
@@ -76,12 +76,12 @@ struct Padding {
   std::int64_t before = 0;
   std::int64_t after = 0;
 };
-/// x with `value` around it; one Padding for each axis. Throws ArgumentError for another number of them, a
-/// negative one; DtypeError for a value that is not whole beside i64.
+/// x with `value` around it; one Padding for each axis. Throws ArgumentError for another number of them
+/// and a negative one, DtypeError for a value that is not whole beside i64.
 TAPEGRAD_API Tensor pad(const Tensor& x, std::span<const Padding> padding, double value = 0);
 TAPEGRAD_API Tensor pad(const Tensor& x, std::initializer_list<Padding> padding, double value = 0);
-/// x broadcast to a shape, as a copy; arithmetic broadcasts by itself, without
-/// one. Throws ShapeError where x does not broadcast to it.
+/// x broadcast to a shape, as a copy; arithmetic broadcasts by itself, without one. Throws ShapeError where x
+/// does not broadcast to it.
 TAPEGRAD_API Tensor broadcast_to(const Tensor& x, const Shape& shape);
 
 }  // namespace tapegrad

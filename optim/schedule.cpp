@@ -108,14 +108,12 @@ Schedule cosine(double rate, std::int64_t steps, double last) {
   return [=](std::int64_t step) { return half_cosine(rate, last, share(step, static_cast<double>(steps))); };
 }
 
-Schedule warm_up(std::int64_t steps, const Schedule& then) {
+Schedule warm_up(std::int64_t steps, const Schedule& then, std::optional<double> start) {
   require_steps("warm_up", "the number of steps", steps);
   require_defined("warm_up", then);
-  const double full = then(0);
-  const Schedule rise = [=](std::int64_t step) {
-    return full * static_cast<double>(step + 1) / static_cast<double>(steps + 1);
-  };
-  return rise.followed_by(steps, then);
+  const double first = start.value_or(1 / static_cast<double>(steps + 1));
+  require(first >= 0 && first <= 1, "warm_up", "start", first, "in [0, 1]");
+  return linear(then(0) * first, then(0), steps).followed_by(steps, then);
 }
 
 Schedule one_cycle(double highest, std::int64_t steps, const OneCycleOptions& o) {
@@ -124,8 +122,9 @@ Schedule one_cycle(double highest, std::int64_t steps, const OneCycleOptions& o)
   require(o.rise > 0 && o.rise < 1, "one_cycle", "rise", o.rise, "above 0 and below 1");
   require(o.start >= 0 && o.start <= 1, "one_cycle", "start", o.start, "in [0, 1]");
   require(o.last >= 0 && o.last <= 1, "one_cycle", "last", o.last, "in [0, 1]");
-  const double top = o.rise * static_cast<double>(steps);
-  const double fall = static_cast<double>(steps) - top;
+  const double top =
+      o.rise * static_cast<double>(steps) - 1;  // below 0 where the rise takes less than a step
+  const double fall = static_cast<double>(steps) - 1 - top;
   return [=, first = highest * o.start, last = highest * o.last](std::int64_t step) {
     const auto t = static_cast<double>(step);
     if (t < top) return half_cosine(first, highest, t / top);

@@ -2,6 +2,7 @@
 
 #include <concepts>
 #include <cstdint>
+#include <optional>
 #include <string_view>
 #include <type_traits>
 #include <utility>
@@ -62,18 +63,22 @@ TAPEGRAD_API Schedule linear(double from, double to, std::int64_t steps);
 /// last + (rate - last) (1 + cos(pi step / steps)) / 2, and `last` from step `steps` on. Loshchilov, Hutter:
 /// SGDR, ICLR 2017, without restarts.
 TAPEGRAD_API Schedule cosine(double rate, std::int64_t steps, double last = 0);
-/// then(0) * (step + 1) / (steps + 1) for that many steps, none of which is lost to a rate of 0; `then`
-/// behind them, its steps counted from there. Goyal et al.: Accurate, Large Minibatch SGD, 2017.
-TAPEGRAD_API Schedule warm_up(std::int64_t steps, const Schedule& then);
+/// For that many steps in a straight line from then(0) * start towards then(0); `then` behind them, its steps
+/// counted from there. With a constant `then` that is PyTorch's LinearLR with start_factor = start and total_iters
+/// = steps. Without a start it is 1 / (steps + 1): the rate rises by the same amount from 0 on, and no step is
+/// lost to a rate of 0. Goyal et al.: Accurate, Large Minibatch SGD, 2017. Throws ArgumentError for a start
+/// outside [0, 1].
+TAPEGRAD_API Schedule warm_up(std::int64_t steps, const Schedule& then, std::optional<double> start = {});
 
 struct OneCycleOptions {
   double rise = 0.3;         ///< share of the steps in which the rate rises
   double start = 1.0 / 25;   ///< the first rate, as a share of the highest
   double last = 1.0 / 25e4;  ///< the last one
 };
-/// From `start` up to the highest rate and down to `last` within `steps`, both ways along half a cosine;
-/// `last` from then on. Smith, Topin: Super-Convergence, 2019, with PyTorch's numbers. Throws ArgumentError
-/// for a rise outside (0, 1) and shares outside [0, 1].
+/// From `start` up to the highest rate, which step rise * steps - 1 has, and down to `last`, which step steps - 1
+/// has, both ways along half a cosine; `last` from then on. Smith, Topin: Super-Convergence, 2019; the rates are
+/// those of PyTorch's OneCycleLR with pct_start = rise, div_factor = 1 / start, final_div_factor = start / last.
+/// Throws ArgumentError for a rise outside (0, 1) and shares outside [0, 1].
 TAPEGRAD_API Schedule one_cycle(double highest, std::int64_t steps, const OneCycleOptions& options = {});
 
 /// A schedule from text, for a run of so many steps: "constant"; "step", in three stages; "exponential",

@@ -69,16 +69,68 @@ BOOST_AUTO_TEST_CASE(a_warm_up_leads_to_the_schedule_behind_it) {
 BOOST_AUTO_TEST_CASE(one_cycle_rises_and_falls) {
   const Schedule s = one_cycle(0.5, 100, {.rise = 0.25, .start = 0.1, .last = 0.01});
   BOOST_TEST(close(s(0), 0.05));
-  BOOST_TEST(close(s(25), 0.5));
-  BOOST_TEST(close(s(100), 0.005));
+  BOOST_TEST(close(s(24), 0.5));
+  BOOST_TEST(close(s(99), 0.005));
   BOOST_TEST(close(s(1000), 0.005));
-  for (std::int64_t t = 0; t < 100; ++t) BOOST_TEST((t < 25 ? s(t + 1) > s(t) : s(t + 1) < s(t)));
-  BOOST_TEST(close(s(10), 0.5 + (0.05 - 0.5) * (1 + std::cos(std::numbers::pi * 10 / 25)) / 2));
-  BOOST_TEST(close(s(60), 0.005 + 0.495 * (1 + std::cos(std::numbers::pi * 35 / 75)) / 2));
+  for (std::int64_t t = 0; t < 99; ++t) BOOST_TEST((t < 24 ? s(t + 1) > s(t) : s(t + 1) < s(t)));
   const Schedule usual = one_cycle(1, 10);
   BOOST_TEST(close(usual(0), 0.04));
-  BOOST_TEST(close(usual(3), 1));
-  BOOST_TEST(close(usual(10), 4e-6));
+  BOOST_TEST(close(usual(2), 1));
+  BOOST_TEST(close(usual(9), 4e-6));
+}
+
+// OneCycleLR as PyTorch documents it: a list of phases {end_step, from, to}, each along half a cosine, where a step
+// belongs to the first phase that does not end before it.
+double one_cycle_lr(double max_lr, int total_steps, double pct_start, double div_factor,
+                    double final_div_factor, int step) {
+  const double initial_lr = max_lr / div_factor;
+  const double min_lr = initial_lr / final_div_factor;
+  const struct {
+    double end_step, from, to;
+  } phases[] = {{pct_start * total_steps - 1, initial_lr, max_lr}, {total_steps - 1.0, max_lr, min_lr}};
+  double start_step = 0;
+  for (const auto& p : phases) {
+    if (step <= p.end_step || &p == &phases[1]) {
+      const double pct = (step - start_step) / (p.end_step - start_step);
+      return p.to + (p.from - p.to) / 2 * (std::cos(std::numbers::pi * pct) + 1);
+    }
+    start_step = p.end_step;
+  }
+  return 0;
+}
+
+BOOST_AUTO_TEST_CASE(one_cycle_has_the_rates_of_pytorch) {
+  const struct {
+    double highest;
+    int steps;
+    double pct_start, div_factor, final_div_factor;
+  } runs[] = {{0.1, 60, 0.3, 25, 1e4},
+              {0.1, 37, 0.3, 25, 1e4},
+              {2, 60, 0.25, 10, 100},
+              {1, 60, 0.01, 25, 1e4},
+              {1, 7, 0.9, 2, 1}};
+  for (const auto& r : runs) {
+    const Schedule s = one_cycle(
+        r.highest, r.steps,
+        {.rise = r.pct_start, .start = 1 / r.div_factor, .last = 1 / r.div_factor / r.final_div_factor});
+    for (int t = 0; t < r.steps; ++t)
+      BOOST_TEST(
+          close(s(t), one_cycle_lr(r.highest, r.steps, r.pct_start, r.div_factor, r.final_div_factor, t)),
+          r.steps << " steps, step " << t);
+  }
+  for (int t = 0; t < 60; ++t)
+    BOOST_TEST(close(one_cycle(0.1, 60)(t), one_cycle_lr(0.1, 60, 0.3, 25, 1e4, t)));
+}
+
+BOOST_AUTO_TEST_CASE(a_warm_up_from_a_share_has_the_rates_of_pytorch) {
+  // LinearLR: base_lr (start_factor + (1 - start_factor) min(t, total_iters) / total_iters)
+  for (const double start : {0.0, 1.0 / 3, 0.1, 1.0}) {
+    const Schedule s = warm_up(5, 0.2, start);
+    for (int t = 0; t < 10; ++t) BOOST_TEST(close(s(t), 0.2 * (start + (1 - start) * std::min(t, 5) / 5)));
+  }
+  check_close(rates(warm_up(2, linear(1, 0, 2), 0.5), 5), {0.5, 0.75, 1, 0.5, 0});
+  for (const double bad : {-0.1, 1.1, kNaN})
+    BOOST_CHECK_EXCEPTION(warm_up(5, 1.0, bad), ArgumentError, mentions("warm_up", "start", "in [0, 1]"));
 }
 
 BOOST_AUTO_TEST_CASE(text_names_a_schedule_for_a_run) {

@@ -85,28 +85,6 @@ struct Concat {
   }
 };
 
-struct Pad {
-  static constexpr auto name = "pad";
-  static constexpr auto saves = saves_for(kNone);
-  static constexpr bool composed = false;
-  std::array<Padding, Shape::kMaxRank> padding{};
-  double value = 0;
-  void describe(AttributeVisitor& v) const {
-    std::array<std::int64_t, 2 * Shape::kMaxRank> flat;  // before and after each axis
-    for (std::size_t i = 0; i < padding.size(); ++i)
-      flat[2 * i] = padding[i].before, flat[2 * i + 1] = padding[i].after;
-    v("padding", flat), v("value", value);
-  }
-  Tensor forward(const Tensor& x) const;
-  static void vjp(VjpContext<Pad>& ctx);
-  static void samples(Samples& s) {
-    s.add(Pad{{{{2, 3}}}, 1.5}, {Shape{5}});
-    s.add(Pad{{{{0, 0}, {1, 2}}}}, {Shape{3, 5}});
-    s.add(Pad{{{{1, 0}, {0, 0}, {2, 1}}}}, {Shape{2, 3, 5}});
-    s.add(Pad{{{{1, 0}, {0, 2}}}}, {Shape{263, 131}}, "for several threads");
-  }
-};
-
 }  // namespace op
 
 using detail::AxisView;
@@ -309,60 +287,8 @@ Tensor stack(std::initializer_list<Tensor> parts, std::int64_t axis) {
   return stack(std::span(parts.begin(), parts.size()), axis);
 }
 
-// ---- pad ----
-
-Tensor op::Pad::forward(const Tensor& x) const {
-  std::array<std::int64_t, Shape::kMaxRank> dims{};
-  for (std::size_t i = 0; i < x.rank(); ++i) dims[i] = padding[i].before + x.shape()[i] + padding[i].after;
-  Tensor y = Tensor::full(Shape(std::span<const std::int64_t>(dims.data(), x.rank())), value, x.dtype());
-  const auto to = detail::row_major_strides(y.shape());
-  const auto from = detail::row_major_strides(x.shape());
-  CopyNest nest;
-  std::int64_t first = 0;
-  for (std::size_t i = 0; i < x.rank(); ++i) {
-    first += padding[i].before * to[i];
-    nest.axis(x.shape()[i], {to[i], from[i]});
-  }
-  copy_strided(nest, y, first, x);
-  return y;
-}
-void op::Pad::vjp(VjpContext<Pad>& ctx) {
-  Tensor g = ctx.grad_output();
-  for (std::size_t i = 0; i < ctx.input_shape(0).rank(); ++i) {
-    const Padding& p = ctx.op().padding[i];
-    const std::int64_t extent = ctx.input_shape(0)[i];
-    if (p.before || p.after)
-      g = apply_op(op::Slice{static_cast<std::uint8_t>(i), extent ? p.before : 0, extent, 1}, g);
-  }
-  ctx.add(0, g);
-}
-
-Tensor pad(const Tensor& x, std::span<const Padding> padding, double value) {
-  detail::require_defined(op::Pad::name, x);
-  if (padding.size() != x.rank())
-    throw ArgumentError(fmt::format("{}: {} paddings given for {} with {} axes; each axis takes one",
-                                    op_label(op::Pad::name), padding.size(), to_string(x.shape()), x.rank()));
-  op::Pad op{.value = scalar_like(x, value).item()};
-  for (std::size_t i = 0; i < padding.size(); ++i) {
-    const Padding& p = padding[i];
-    if (p.before < 0 || p.after < 0)
-      throw ArgumentError(fmt::format("{}: {} before and {} after axis {}; use slice to take elements away",
-                                      op_label(op::Pad::name), p.before, p.after, i));
-    constexpr std::int64_t kMost = std::int64_t{1} << 59;  // sums of three stay within i64
-    if (p.before > kMost || p.after > kMost)
-      throw ArgumentError(fmt::format("{}: {} before and {} after axis {} are too many elements",
-                                      op_label(op::Pad::name), p.before, p.after, i));
-    op.padding[i] = p;
-  }
-  return apply_op(op, x);
-}
-Tensor pad(const Tensor& x, std::initializer_list<Padding> padding, double value) {
-  return pad(x, std::span(padding.begin(), padding.size()), value);
-}
-
 template const OpInfo& detail::info_of<op::Slice>();
 template const OpInfo& detail::info_of<op::Unslice>();
 template const OpInfo& detail::info_of<op::Concat>();
-template const OpInfo& detail::info_of<op::Pad>();
 
 }  // namespace tapegrad

@@ -136,15 +136,23 @@ Tensor reshape(const Tensor& x, std::initializer_list<std::int64_t> extents) {
   return reshape(x, known.with(axis, x.size() / known.size()));
 }
 
-Tensor flatten(const Tensor& x, std::int64_t start) {
+Tensor flatten(const Tensor& x, std::int64_t first, std::int64_t last) {
   detail::require_defined("flatten", x);
-  if (x.rank() == 0 && (start == 0 || start == -1)) return reshape(x, Shape{1});
-  const std::size_t from = detail::axis_of(x, start, "flatten");
+  const auto only = [](std::int64_t axis) { return axis == 0 || axis == -1; };
+  if (x.rank() == 0 && only(first) && only(last)) return reshape(x, Shape{1});
+  const std::size_t from = detail::axis_of(x, first, "flatten");
+  const std::size_t to = detail::axis_of(x, last, "flatten");
+  if (to < from)
+    throw ArgumentError(fmt::format("{}: the last axis {} comes before the first {} of {}",
+                                    op_label("flatten"), to, from, to_string(x.shape())));
   Extents dims{};
-  std::copy_n(x.shape().dims().begin(), from, dims.begin());
   dims[from] = 1;
-  for (std::size_t i = from; i < x.rank(); ++i) dims[from] *= x.shape()[i];
-  return reshape(x, shape_of(dims, from + 1));
+  for (std::size_t i = 0; i < x.rank(); ++i) {
+    if (i < from) dims[i] = x.shape()[i];
+    if (i >= from && i <= to) dims[from] *= x.shape()[i];
+    if (i > to) dims[from + i - to] = x.shape()[i];
+  }
+  return reshape(x, shape_of(dims, from + x.rank() - to));
 }
 
 Tensor squeeze(const Tensor& x) {

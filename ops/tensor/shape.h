@@ -20,8 +20,9 @@ namespace tapegrad {
 /// One extent of the list may be -1: what the others leave. Throws ShapeError where the sizes differ.
 TAPEGRAD_API Tensor reshape(const Tensor& x, const Shape& shape);
 TAPEGRAD_API Tensor reshape(const Tensor& x, std::initializer_list<std::int64_t> extents);
-/// The axes from `start` on become one; a scalar becomes [1].
-TAPEGRAD_API Tensor flatten(const Tensor& x, std::int64_t start = 0);
+/// The axes from `first` to `last`, both included, become one; a scalar becomes [1]. Throws ArgumentError for a last
+/// one before the first.
+TAPEGRAD_API Tensor flatten(const Tensor& x, std::int64_t first = 0, std::int64_t last = -1);
 /// Without axes of extent 1: all, or those named, which must have it (else ShapeError).
 TAPEGRAD_API Tensor squeeze(const Tensor& x);
 TAPEGRAD_API Tensor squeeze(const Tensor& x, const Axes& axes);
@@ -80,6 +81,14 @@ struct Padding {
 /// and a negative one, DtypeError for a value that is not whole beside i64.
 TAPEGRAD_API Tensor pad(const Tensor& x, std::span<const Padding> padding, double value = 0);
 TAPEGRAD_API Tensor pad(const Tensor& x, std::initializer_list<Padding> padding, double value = 0);
+/// What stands around x: a number, its elements mirrored at the first and last (which are not repeated), the first
+/// and last themselves, or those of the other end, as in PyTorch and (constant, reflect, edge, wrap) NumPy.
+enum class PadMode : std::uint8_t { constant, reflect, replicate, circular };
+/// x with elements of its own around it, or zeros. The gradients of an element that stands in several places add up.
+/// Throws ArgumentError as above, and for more than an axis has to give: all but one element on each side for
+/// reflect, all for circular; for any from an axis without elements.
+TAPEGRAD_API Tensor pad(const Tensor& x, std::span<const Padding> padding, PadMode mode);
+TAPEGRAD_API Tensor pad(const Tensor& x, std::initializer_list<Padding> padding, PadMode mode);
 /// x broadcast to a shape, as a copy; arithmetic broadcasts by itself, without one. Throws ShapeError where x
 /// does not broadcast to it.
 TAPEGRAD_API Tensor broadcast_to(const Tensor& x, const Shape& shape);

@@ -95,7 +95,12 @@ BOOST_AUTO_TEST_CASE(flatten_squeeze_unsqueeze) {
   BOOST_TEST(shape(flatten(x)) == "[6]");
   BOOST_TEST(shape(flatten(x, 1)) == "[2, 3]");
   BOOST_TEST(shape(flatten(x, -1)) == "[2, 1, 3, 1]");
+  BOOST_TEST(shape(flatten(x, 0, 2)) == "[6, 1]");
+  BOOST_TEST(shape(flatten(x, 1, -2)) == "[2, 3, 1]");
+  BOOST_TEST(shape(flatten(x, 1, 1)) == shape(x));
+  BOOST_TEST(shape(flatten(Tensor::zeros({2, 0, 3, 4}), 1, 2)) == "[2, 0, 4]");
   BOOST_TEST(shape(flatten(Tensor::scalar(3))) == "[1]");
+  BOOST_TEST(shape(flatten(Tensor::scalar(3), 0, -1)) == "[1]");
   BOOST_TEST(shape(squeeze(x)) == "[2, 3]");
   BOOST_TEST(shape(squeeze(x, -1)) == "[2, 1, 3]");
   BOOST_TEST(shape(squeeze(x, {1, 3})) == "[2, 3]");
@@ -106,6 +111,8 @@ BOOST_AUTO_TEST_CASE(flatten_squeeze_unsqueeze) {
   BOOST_CHECK_EXCEPTION(squeeze(x, 0), ShapeError, mentions("squeeze", "axis 0", "[2, 1, 3, 1]", "2"));
   BOOST_CHECK_EXCEPTION(unsqueeze(x, 5), ArgumentError, mentions("unsqueeze", "axis 5"));
   BOOST_CHECK_EXCEPTION(flatten(x, 4), ArgumentError, mentions("flatten", "axis 4"));
+  BOOST_CHECK_EXCEPTION(flatten(x, 0, 4), ArgumentError, mentions("flatten", "axis 4"));
+  BOOST_CHECK_EXCEPTION(flatten(x, 2, 1), ArgumentError, mentions("flatten", "axis 1", "first 2"));
 }
 
 BOOST_AUTO_TEST_CASE(permutations) {

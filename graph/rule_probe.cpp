@@ -71,8 +71,8 @@ class SetAside {
 
   void take(std::size_t input, Node& node) {
     if (std::ranges::any_of(all_, [&](const Gradient& g) { return g.node == &node; })) return;
-    all_.push_back(
-        {input, &node, std::exchange(node.gradient, nullptr), node.gradient_data, node.gradient_node});
+    all_.push_back({input, &node, node.gradient, node.gradient_data, node.gradient_node});
+    node.gradient = nullptr;  // behind what may throw
   }
   ~SetAside() {
     for (const Gradient& g : all_) {

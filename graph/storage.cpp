@@ -2,6 +2,7 @@
 #include <bit>
 #include <cstdlib>
 #include <mutex>
+#include <type_traits>
 #include <utility>
 
 #include <pthread.h>
@@ -32,16 +33,20 @@ constexpr bool kReuse = true;
 
 constinit thread_local std::uint64_t system_allocation_count = 0;
 
-// Outlives every thread-local and static tensor. A child of fork gets it unlocked, whatever the parent's
-// other threads were doing.
-std::mutex& registry_mutex() {
-  static std::mutex* const m = [] {
-    pthread_atfork([] { registry_mutex().lock(); }, [] { registry_mutex().unlock(); },
-                   [] { registry_mutex().unlock(); });
-    return new std::mutex;
+// Never destroyed: it outlives every thread-local and static tensor.
+static_assert(std::is_trivially_destructible_v<std::mutex>);
+constinit std::mutex registry_mutex;
+
+// A child of fork gets the registry unlocked, whatever the parent's other threads were doing.
+void prepare_for_fork() {
+  [[maybe_unused]] static const bool prepared = [] {
+    if (pthread_atfork([] { registry_mutex.lock(); }, [] { registry_mutex.unlock(); },
+                       [] { registry_mutex.unlock(); }) != 0)
+      throw std::bad_alloc();
+    return true;
   }();
-  return *m;
 }
+
 ThreadState* orphans = nullptr;
 // What a thread that fork has left behind owned stays reachable through this.
 ThreadState* records = nullptr;
@@ -59,46 +64,98 @@ constexpr std::uint32_t class_of(std::size_t bytes) {
   return shift * 8 + (mantissa - 8) + 1;
 }
 constexpr std::size_t class_bytes(std::uint32_t c) { return (std::size_t{8} + c % 8) << (c / 8) << 3; }
+/// What a block of a class takes of the system: whole lines of the cache.
+constexpr std::size_t block_bytes(std::uint32_t c) { return (class_bytes(c) + 63) & ~std::size_t{63}; }
 static_assert(class_bytes(class_of(64)) == 64 && class_bytes(class_of(65)) == 72);
 static_assert(class_bytes(class_of(128)) == 128 && class_bytes(class_of(129)) == 144);
 static_assert(class_bytes(class_of(1 << 20)) == 1 << 20);
 
-Storage* take_block(std::size_t total) {
+/// Gives kept blocks back, the largest first, until the thread holds no more than `bytes`.
+void give_back_down_to(ThreadState& t, std::size_t bytes) noexcept {
+  for (std::size_t c = ThreadState::kClasses; c-- > 0;)
+    while (Storage* s = t.free_blocks[c]) {
+      if (t.held <= bytes) return;
+      t.free_blocks[c] = s->next;
+      t.held -= block_bytes(static_cast<std::uint32_t>(c));
+      std::free(s);
+    }
+}
+
+/// Keeps the bound that ThreadState speaks of, before a block of so many bytes is asked of the system. What is in use
+/// is counted only here, so that taking and giving a block stay a few instructions; and only when what is held has
+/// outgrown the last count, so that counting is rare.
+void keep_bound(ThreadState& t, std::size_t bytes) noexcept {
+  constexpr std::size_t kAlways = std::size_t{1} << 20;  // less is not worth the count
+  const std::size_t wanted = t.held + bytes;
+  if (wanted <= std::max(2 * t.most_in_use, kAlways)) return;
+  std::size_t kept = 0;
+  for (std::size_t c = 0; c < ThreadState::kClasses; ++c)
+    for (const Storage* s = t.free_blocks[c]; s; s = s->next)
+      kept += block_bytes(static_cast<std::uint32_t>(c));
+  t.most_in_use = std::max(t.most_in_use, wanted - kept);
+  // Further down than it must, so that the next block does not count again.
+  if (wanted > 2 * t.most_in_use) give_back_down_to(t, t.most_in_use + t.most_in_use / 2 - bytes);
+}
+
+Storage* take_block(ThreadState* t, std::size_t total) {
   const std::uint32_t c = class_of(total);
   if (c >= ThreadState::kClasses) throw std::bad_alloc();
-  if (ThreadState* t = this_thread(); t && kReuse) {
+  if (t && kReuse) {
     if (Storage* s = t->free_blocks[c]) {
       t->free_blocks[c] = s->next;
       return s;
     }
   }
   ++system_allocation_count;
-  const std::size_t bytes = (class_bytes(c) + 63) & ~std::size_t{63};
+  const std::size_t bytes = block_bytes(c);
+  if (t && kReuse) keep_bound(*t, bytes);
   void* p = std::aligned_alloc(64, bytes);
+  if (!p && t) {  // what is kept for reuse may be what is missing
+    give_back_down_to(*t, 0);
+    p = std::aligned_alloc(64, bytes);
+  }
   if (!p) throw std::bad_alloc();
+  if (t) t->held += bytes;
   auto* s = new (p) Storage;
   s->size_class = c;
   return s;
 }
 
-void give_block(Storage* s) noexcept {
-  if (ThreadState* t = current_thread; t && kReuse) {
-    s->next = t->free_blocks[s->size_class];
-    t->free_blocks[s->size_class] = s;
-  } else {
-    std::free(s);
-  }
+/// To the system, from the thread that held the block.
+void free_block(ThreadState& t, Storage* s) noexcept {
+  t.held -= block_bytes(s->size_class);
+  std::free(s);
 }
 
-void free_all_blocks(ThreadState& t) noexcept {
-  for (Storage*& head : t.free_blocks)
-    while (Storage* s = head) {
-      head = s->next;
-      std::free(s);
-    }
+void keep_block(ThreadState& t, Storage* s) noexcept {
+  s->next = t.free_blocks[s->size_class];
+  t.free_blocks[s->size_class] = s;
+}
+
+/// A block that is free, from the thread that holds it: kept for reuse where that is the present one.
+void give_block(ThreadState& t, Storage* s) noexcept {
+  if (&t == current_thread && kReuse)
+    keep_block(t, s);
+  else
+    free_block(t, s);
+}
+
+/// The same of a block that no thread held.
+void take_over(ThreadState& t, Storage* s) noexcept {
+  t.held += block_bytes(s->size_class);
+  give_block(t, s);
 }
 
 std::int64_t count(std::int64_t shared) { return shared >> 2; }
+
+/// The owner's count is used up: what remains, if anything, is counted atomically from here on.
+void release_last(ThreadState& owner, Storage* s) noexcept {
+  if (s->shared.load(std::memory_order_acquire) == 0) return give_block(owner, s);
+  owner.held -= block_bytes(s->size_class);
+  s->owner.store(&unowned, std::memory_order_relaxed);
+  const std::int64_t before = s->shared.fetch_or(Storage::kMerged, std::memory_order_acq_rel);
+  if (count(before) == 0 && !(before & Storage::kQueued)) take_over(owner, s);
+}
 
 // Settles the queue of blocks that other threads returned. The caller owns `t`: it is this thread's record,
 // or an orphan under the registry's lock.
@@ -114,25 +171,52 @@ void settle_returned(ThreadState& t) noexcept {
       wanted = (seen & ~Storage::kQueued) + owed * Storage::kOne;
     } while (!s->shared.compare_exchange_weak(seen, wanted, std::memory_order_acq_rel));
     if (wanted & Storage::kMerged) {
-      if (count(wanted) == 0) give_block(s);
+      if (count(wanted) == 0) take_over(t, s);
     } else if (owed) {
       s->local -= static_cast<std::uint32_t>(owed);
-      if (s->local == 0) release_last_owned(s);
+      if (s->local == 0) release_last(t, s);
     }
     s = next;
   }
 }
 
-struct ThreadExit {
-  ~ThreadExit() {
-    ThreadState* t = std::exchange(current_thread, nullptr);
-    if (!t) return;
-    free_all_blocks(*t);
-    const std::lock_guard lock(registry_mutex());
-    t->orphaned.store(true, std::memory_order_seq_cst);
-    settle_returned(*t);
-    t->next_orphan = std::exchange(orphans, t);
+/// The thread has ended: its record no longer exists for it. What uses tensors even later counts atomically and skips
+/// the pool.
+constinit thread_local bool ended = false;
+
+void leave_thread(void*) noexcept {
+  ended = true;
+  ThreadState* t = std::exchange(current_thread, nullptr);
+  if (!t) return;
+  give_back_down_to(*t, 0);
+  const std::lock_guard lock(registry_mutex);
+  t->orphaned.store(true, std::memory_order_seq_cst);
+  settle_returned(*t);
+  t->next_orphan = std::exchange(orphans, t);
+}
+
+constinit std::atomic<bool> exits_are_watched{false};
+
+/// Calls leave_thread when a thread ends, behind the destructors of its thread_local objects. Not such an object itself:
+/// where there is no memory to register its destructor, the C library ends the process.
+class ThreadExits {
+ public:
+  ThreadExits() {
+    if (pthread_key_create(&key_, leave_thread) != 0) throw std::bad_alloc();
+    exits_are_watched.store(true, std::memory_order_relaxed);
   }
+  /// The process exits, or the library is unloaded: leave_thread must not be called any more.
+  ~ThreadExits() {
+    exits_are_watched.store(false, std::memory_order_relaxed);
+    pthread_key_delete(key_);
+  }
+  void watch() const {
+    if (exits_are_watched.load(std::memory_order_relaxed) && pthread_setspecific(key_, this) != 0)
+      throw std::bad_alloc();
+  }
+
+ private:
+  pthread_key_t key_{};
 };
 
 }  // namespace
@@ -141,38 +225,36 @@ std::uint64_t new_thread_number() noexcept {
   return thread_numbers.fetch_add(1, std::memory_order_relaxed) + 1;
 }
 
+// Where memory does not suffice the thread is as before, and tries again the next time.
 ThreadState* attach_thread() {
-  // Thread-local tensors may outlive the exit hook below; they then count atomically and skip the pool.
-  static constinit thread_local bool ended = false;
   if (ended) return nullptr;
-  ended = true;
-  {
-    const std::lock_guard lock(registry_mutex());
-    ThreadState* t = orphans;
-    if (t) {
-      orphans = t->next_orphan;
-      t->orphaned.store(false, std::memory_order_seq_cst);
-    } else {
-      t = new ThreadState;
-      t->next_record = std::exchange(records, t);
-    }
-    t->innermost = t->active = nullptr;
-    t->scope = nullptr;
-    t->number = new_thread_number();
-    t->epochs = 0;
-    current_thread = t;
-    settle_returned(*t);
+  prepare_for_fork();
+  static const ThreadExits exits;
+  exits.watch();
+  const std::lock_guard lock(registry_mutex);
+  ThreadState* t = orphans;
+  if (t) {
+    orphans = t->next_orphan;
+    t->orphaned.store(false, std::memory_order_seq_cst);
+  } else {
+    t = new ThreadState;
+    t->next_record = std::exchange(records, t);
   }
-  static thread_local ThreadExit exit_hook;
-  (void)exit_hook;
-  return current_thread;
+  t->innermost = t->active = nullptr;
+  t->scope = nullptr;
+  t->number = new_thread_number();
+  t->epochs = 0;
+  t->most_in_use = 0;
+  current_thread = t;
+  settle_returned(*t);
+  return t;
 }
 
 Storage* allocate(std::size_t bytes) {
   ThreadState* t = this_thread();
   if (t && t->returned.load(std::memory_order_relaxed)) [[unlikely]]
     settle_returned(*t);
-  Storage* s = take_block(bytes <= 16 ? sizeof(Storage) + bytes : 64 + bytes);
+  Storage* s = take_block(t, bytes <= 16 ? sizeof(Storage) + bytes : 64 + bytes);
   s->version.store(0, std::memory_order_relaxed);
   if (t) [[likely]] {
     s->owner.store(t, std::memory_order_relaxed);
@@ -186,15 +268,12 @@ Storage* allocate(std::size_t bytes) {
   return s;
 }
 
-// The owner's count is used up: what remains, if anything, is counted atomically from here on.
 void release_last_owned(Storage* s) noexcept {
-  if (s->shared.load(std::memory_order_acquire) == 0) {
-    give_block(s);
-    return;
-  }
-  s->owner.store(&unowned, std::memory_order_relaxed);
-  const std::int64_t before = s->shared.fetch_or(Storage::kMerged, std::memory_order_acq_rel);
-  if (count(before) == 0 && !(before & Storage::kQueued)) give_block(s);
+  ThreadState& t = *current_thread;
+  if (kReuse && s->shared.load(std::memory_order_acquire) == 0) [[likely]]
+    keep_block(t, s);
+  else
+    release_last(t, s);
 }
 
 void release_shared(Storage* s) noexcept {
@@ -214,7 +293,7 @@ void release_shared(Storage* s) noexcept {
       } while (!owner->returned.compare_exchange_weak(head, s, std::memory_order_seq_cst));
       // Either the ending thread sees the block, or this load sees that the thread has ended.
       if (owner->orphaned.load(std::memory_order_seq_cst)) {
-        const std::lock_guard lock(registry_mutex());
+        const std::lock_guard lock(registry_mutex);
         if (owner->orphaned.load(std::memory_order_relaxed)) settle_returned(*owner);
       }
     } else if (wanted == Storage::kMerged) {
@@ -240,7 +319,7 @@ void pool_free(void* p) noexcept {
 void trim() noexcept {
   if (detail::ThreadState* t = detail::current_thread) {
     detail::settle_returned(*t);
-    detail::free_all_blocks(*t);
+    detail::give_back_down_to(*t, 0);
   }
 }
 

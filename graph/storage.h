@@ -19,6 +19,10 @@ struct Storage;
 
 /// What the library keeps for each thread. A thread that ends leaves its record behind; the next new thread
 /// adopts it, with the blocks it still owns, so that records do not accumulate.
+///
+/// Blocks are kept for reuse by the thread that allocates them. What it keeps beside what is in use is bounded by
+/// what it has had in use at once: before it asks the system for more than twice that, it gives back what it keeps,
+/// the largest blocks first. A training step that repeats itself stays far below.
 struct ThreadState {
   Tape* innermost = nullptr;                ///< top of this thread's stack of tapes
   Tape* active = nullptr;                   ///< the innermost tape where it records: neither spent nor paused
@@ -30,6 +34,9 @@ struct ThreadState {
   std::atomic<bool> orphaned{false};        ///< the thread has ended and nobody has adopted the record yet
   ThreadState* next_orphan = nullptr;
   ThreadState* next_record = nullptr;  ///< all there are
+
+  std::size_t held = 0;         ///< bytes of the blocks it owns, in use or kept
+  std::size_t most_in_use = 0;  ///< of these, as far as was looked at
 
   static constexpr std::size_t kClasses = 8 * 48;
   Storage* free_blocks[kClasses] = {};
@@ -124,7 +131,8 @@ struct PoolAllocator {
 
 }  // namespace detail
 
-/// Gives the blocks that this thread keeps for reuse back to the system.
+/// Gives the blocks that this thread keeps for reuse back to the system. Without it a thread keeps no more than it has
+/// had in use at once, and nothing when it has ended.
 TAPEGRAD_API void trim() noexcept;
 
 /// How often this thread's pool had to ask the system for memory so far; constant in a steady training step.

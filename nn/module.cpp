@@ -1,8 +1,14 @@
 #include <algorithm>
+#include <bit>
 #include <cstdlib>
-#include <map>
-#include <set>
+#include <functional>
+#include <string_view>
+#include <type_traits>
 #include <typeinfo>
+#include <unordered_map>
+#include <unordered_set>
+#include <utility>
+#include <variant>
 
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/nn/layer.h>
@@ -36,77 +42,89 @@ std::string class_of(const ModuleBase& m) {
   return name ? name.get() : typeid(m).name();
 }
 
-/// All that visit reaches, parameters and buffers in the order of visiting. A module reached twice counts
-/// once.
+/// All that visit reaches, in the order of visiting. A module reached twice counts once.
 struct Members final : Visitor {
-  template <class T>
-  using Named = std::vector<std::pair<std::string, T*>>;
+  using Member = std::variant<Parameter*, Buffer*, Generator*>;
 
-  Named<Parameter> parameters;
-  Named<Buffer> buffers;
-  Named<Generator> generators;
-  Named<ModuleBase> modules;
-  /// What state() holds, in order: an index into buffers, or into parameters.
-  struct Entry {
-    bool is_buffer;
-    std::size_t index;
-  };
-  std::vector<Entry> entries;
+  std::vector<std::pair<std::string, Member>> values;
+  std::vector<std::pair<std::string, ModuleBase*>> modules;
 
   // visit is not const, as it hands out members to change, but changes nothing itself.
-  explicit Members(const ModuleBase& m) { walk({}, const_cast<ModuleBase&>(m)); }
+  explicit Members(const ModuleBase& m) {
+    walk({}, const_cast<ModuleBase&>(m));
+    require_different_names();
+  }
 
  private:
   void walk(std::string_view name, ModuleBase& m) {
     if (!seen_.insert(&m).second) return;
     modules.emplace_back(path(name), &m);
-    const std::string before = prefix_;
-    if (!name.empty()) prefix_ = path(name) + '.';
+    const std::size_t before = prefix_.size();
+    if (!name.empty()) (prefix_ += name) += '.';
     m.visit(*this);
-    prefix_ = before;
+    prefix_.resize(before);
   }
-  std::string path(std::string_view name) const { return prefix_ + std::string(name); }
-  std::string unique_path(std::string_view name) {
-    std::string p = path(name);
-    if (!names_.insert(p).second)
-      throw ArgumentError(fmt::format("{}: visit names two members '{}'; each needs a name of its own",
-                                      class_of(*modules.front().second), p));
-    return p;
+  std::string path(std::string_view name) const {
+    std::string p;
+    p.reserve(prefix_.size() + name.size());
+    return (p += prefix_) += name;
+  }
+  // By their hashes, since names may be many and are seldom the same.
+  void require_different_names() const {
+    std::vector<std::pair<std::size_t, std::size_t>> hashes;
+    hashes.reserve(values.size());
+    for (const auto& [name, member] : values)
+      hashes.emplace_back(std::hash<std::string_view>()(name), hashes.size());
+    std::ranges::sort(hashes);
+    for (auto a = hashes.begin(); a != hashes.end(); ++a)
+      for (auto b = a + 1; b != hashes.end() && b->first == a->first; ++b)
+        if (const std::string& name = values[a->second].first; name == values[b->second].first)
+          throw ArgumentError(fmt::format("{}: visit names two members '{}'; each needs a name of its own",
+                                          class_of(*modules.front().second), name));
   }
 
-  void parameter(std::string_view name, Parameter& p) override {
-    entries.push_back({false, parameters.size()});
-    parameters.emplace_back(unique_path(name), &p);
-  }
-  void buffer(std::string_view name, Buffer& b) override {
-    entries.push_back({true, buffers.size()});
-    buffers.emplace_back(unique_path(name), &b);
-  }
-  void generator(std::string_view name, Generator& g) override {
-    generators.emplace_back(unique_path(name), &g);
-  }
+  void parameter(std::string_view name, Parameter& p) override { values.emplace_back(path(name), &p); }
+  void buffer(std::string_view name, Buffer& b) override { values.emplace_back(path(name), &b); }
+  void generator(std::string_view name, Generator& g) override { values.emplace_back(path(name), &g); }
   void module(std::string_view name, ModuleBase& m) override { walk(name, m); }
 
   std::string prefix_;
-  std::set<const ModuleBase*> seen_;
-  std::set<std::string> names_;
+  std::unordered_set<const ModuleBase*> seen_;
 };
 
-/// Calls f(name, tensor, parameter or null, buffer or null) for what a state holds: a shared parameter once,
-/// and nothing undefined, such as the bias of a layer without one.
+/// Calls f(name, member) for what a state holds: a shared parameter once, and nothing undefined, such as the bias of a
+/// layer without one.
 template <class F>
 void for_each_value(const Members& members, F&& f) {
-  std::set<std::uint64_t> seen;
-  for (const Members::Entry& e : members.entries) {
-    if (e.is_buffer) {
-      const auto& [name, buffer] = members.buffers[e.index];
-      if (buffer->defined()) f(name, *buffer, static_cast<Parameter*>(nullptr), buffer);
-    } else {
-      const auto& [name, parameter] = members.parameters[e.index];
-      if (parameter->defined() && seen.insert(parameter->id()).second)
-        f(name, parameter->data(), parameter, static_cast<Buffer*>(nullptr));
-    }
+  std::unordered_set<std::uint64_t> seen;
+  for (const auto& [name, member] : members.values) {
+    if (const auto* p = std::get_if<Parameter*>(&member))
+      if (!(*p)->defined() || !seen.insert((*p)->id()).second) continue;
+    if (const auto* b = std::get_if<Buffer*>(&member))
+      if (!(*b)->defined()) continue;
+    f(name, member);
   }
+}
+
+/// A generator in a state: seed, stream and position, with the bits of the unsigned numbers that they are.
+Tensor tensor_of(const Generator::State& s) {
+  std::vector<std::int64_t> words;
+  for (const std::uint64_t word : {s.seed, s.stream, s.position})
+    words.push_back(std::bit_cast<std::int64_t>(word));
+  return Tensor::from(words);
+}
+Generator generator_of(const Tensor& t) {
+  const auto word = [v = t.values<std::int64_t>()](std::size_t i) {
+    return std::bit_cast<std::uint64_t>(v[i]);
+  };
+  return Generator(Generator::State{word(0), word(1), word(2)});
+}
+
+/// What a state holds of a member; it may share the member's elements.
+Tensor tensor_of(const Members::Member& member) {
+  if (const auto* p = std::get_if<Parameter*>(&member)) return (*p)->data();
+  if (const auto* b = std::get_if<Buffer*>(&member)) return **b;
+  return tensor_of(std::get<Generator*>(member)->state());
 }
 
 }  // namespace
@@ -168,16 +186,16 @@ std::unique_ptr<ModuleBase> ModuleBase::new_like() const {
 
 std::vector<std::pair<std::string, Parameter>> ModuleBase::parameters() const {
   std::vector<std::pair<std::string, Parameter>> list;
-  for_each_value(Members(*this), [&](const std::string& name, const Tensor&, Parameter* p, Buffer*) {
-    if (p) list.emplace_back(name, *p);
+  for_each_value(Members(*this), [&](const std::string& name, const Members::Member& member) {
+    if (const auto* p = std::get_if<Parameter*>(&member)) list.emplace_back(name, **p);
   });
   return list;
 }
 
 std::vector<std::pair<std::string, Tensor>> ModuleBase::buffers() const {
   std::vector<std::pair<std::string, Tensor>> list;
-  for_each_value(Members(*this), [&](const std::string& name, const Tensor& value, Parameter*, Buffer* b) {
-    if (b) list.emplace_back(name, value);
+  for_each_value(Members(*this), [&](const std::string& name, const Members::Member& member) {
+    if (const auto* b = std::get_if<Buffer*>(&member)) list.emplace_back(name, **b);
   });
   return list;
 }
@@ -192,33 +210,49 @@ void ModuleBase::train(bool on) {
   for (const auto& [name, module] : Members(*this).modules) module->training_ = on;
 }
 
+EvaluationMode::EvaluationMode(ModuleBase& module) {
+  const Members members(module);
+  modes_.reserve(members.modules.size());
+  for (const auto& [name, m] : members.modules) modes_.emplace_back(m, std::exchange(m->training_, false));
+}
+
+EvaluationMode::~EvaluationMode() {
+  for (const auto& [m, training] : modes_) m->training_ = training;
+}
+
 void ModuleBase::freeze(bool frozen) {
   for (auto& [name, parameter] : parameters()) parameter.freeze(frozen);
 }
 
 State ModuleBase::state() const {
   State state;
-  for_each_value(Members(*this), [&](const std::string& name, const Tensor& value, Parameter*, Buffer*) {
-    state.emplace_back(name, value.copy());
+  for_each_value(Members(*this), [&](const std::string& name, const Members::Member& member) {
+    state.emplace_back(name, tensor_of(member).copy());
   });
   return state;
 }
 
 void ModuleBase::load_state(const State& state) {
+  std::unordered_set<std::string_view> given;
+  for (const auto& [name, tensor] : state) given.insert(name);
   State own;
-  std::vector<std::pair<Parameter*, Buffer*>> members;
-  for_each_value(Members(*this), [&](const std::string& name, const Tensor& value, Parameter* p, Buffer* b) {
-    own.emplace_back(name, value);
-    members.emplace_back(p, b);
+  std::vector<Members::Member> members;
+  for_each_value(Members(*this), [&](const std::string& name, const Members::Member& member) {
+    if (std::holds_alternative<Generator*>(member) && !given.contains(name)) return;
+    own.emplace_back(name, tensor_of(member));
+    members.push_back(member);
   });
   std::vector<Tensor> values = optim::match_state("load_state", own, state);
   for (std::size_t i = 0; i < values.size(); ++i)
-    if (members[i].second) values[i] = values[i].copy();  // before anything is changed
+    if (std::holds_alternative<Buffer*>(members[i]))
+      values[i] = values[i].copy();  // before anything is changed
   for (std::size_t i = 0; i < values.size(); ++i) {
-    if (auto [parameter, buffer] = members[i]; parameter)
-      parameter->assign(values[i]);
+    if (const auto* p = std::get_if<Parameter*>(&members[i]))
+      (*p)->assign(values[i]);
+    else if (const auto* b = std::get_if<Buffer*>(&members[i]))
+      **b = values[i];
     else
-      *buffer = values[i];
+      *std::get<Generator*>(members[i]) = generator_of(values[i]);
   }
 }
 
@@ -226,10 +260,8 @@ void ModuleBase::load_state(const State& state) {
 
 namespace {
 
-template <class T>
-void require_same_names(const ModuleBase& m, const Members::Named<T>& from, const Members::Named<T>& to) {
-  const auto same = [](const auto& a, const auto& b) { return a.first == b.first; };
-  if (!std::equal(from.begin(), from.end(), to.begin(), to.end(), same))
+void require_same(const ModuleBase& m, bool same) {
+  if (!same)
     throw Error(
         fmt::format("clone: new_like() of {} gave a module with other members than its own", class_of(m)));
 }
@@ -241,31 +273,36 @@ std::unique_ptr<ModuleBase> ModuleBase::clone() const {
   if (!copy) detail::throw_other_class(*this, nullptr);
   const Members from(*this);
   const Members to(*copy);
-  require_same_names(*this, from.modules, to.modules);
+  const auto same_name = [](const auto& a, const auto& b) { return a.first == b.first; };
+  require_same(*this, std::ranges::equal(from.modules, to.modules, same_name));
   for (std::size_t i = 0; i < from.modules.size(); ++i) {
     const ModuleBase& original = *from.modules[i].second;
     const ModuleBase& twin = *to.modules[i].second;
     if (typeid(original) != typeid(twin)) detail::throw_other_class(original, &twin);
   }
-  require_same_names(*this, from.parameters, to.parameters);
-  require_same_names(*this, from.buffers, to.buffers);
-  require_same_names(*this, from.generators, to.generators);
+  require_same(*this, std::ranges::equal(from.values, to.values, [](const auto& a, const auto& b) {
+    return a.first == b.first && a.second.index() == b.second.index();
+  }));
 
-  std::map<std::uint64_t, Parameter> copies;
-  for (std::size_t i = 0; i < from.parameters.size(); ++i) {
-    const Parameter& p = *from.parameters[i].second;
-    if (!p.defined()) {
-      *to.parameters[i].second = Parameter();
-      continue;
-    }
+  std::unordered_map<std::uint64_t, Parameter> copies;
+  const auto copy_of = [&](const Parameter& p) {
+    if (!p.defined()) return Parameter();
     const auto [known, first] = copies.try_emplace(p.id());
     if (first) known->second = p.clone();
-    *to.parameters[i].second = known->second;
-  }
-  for (std::size_t i = 0; i < from.buffers.size(); ++i)
-    *to.buffers[i].second = from.buffers[i].second->copy();
-  for (std::size_t i = 0; i < from.generators.size(); ++i)
-    *to.generators[i].second = *from.generators[i].second;
+    return known->second;
+  };
+  for (std::size_t i = 0; i < from.values.size(); ++i)
+    std::visit(
+        [&]<class T>(const T* original) {
+          T& twin = *std::get<T*>(to.values[i].second);
+          if constexpr (std::is_same_v<T, Parameter>)
+            twin = copy_of(*original);
+          else if constexpr (std::is_same_v<T, Buffer>)
+            twin = original->copy();
+          else
+            twin = *original;
+        },
+        from.values[i].second);
   for (std::size_t i = 0; i < from.modules.size(); ++i)
     to.modules[i].second->training_ = from.modules[i].second->training_;
   return copy;

@@ -27,6 +27,7 @@ namespace tapegrad::nn {
 
 template <class Signature>
 class Layer;
+class EvaluationMode;
 
 /// What all parts of a network have in common: parameters, buffers and further modules. What a part computes
 /// is in Layer (layer.h), from which layers derive; a part that only holds others derives from this.
@@ -65,11 +66,13 @@ class TAPEGRAD_API ModuleBase {
   /// Makes all parameters constants, or trainable again.
   void freeze(bool frozen = true);
 
-  /// Copies of the parameters and buffers with their paths, in the order of visiting; a shared parameter
-  /// once.
+  /// Copies of the parameters, buffers and generators with their paths, in the order of visiting; a shared parameter
+  /// once. A generator is an i64 tensor [3]: seed, stream and position, with the bits of these unsigned numbers. Training
+  /// that loads it draws the numbers that would have come next.
   State state() const;
   /// Copies those values in. Throws ArgumentError for names that are missing or unexpected, listing them,
-  /// ShapeError or DtypeError for a tensor that does not fit; the module is then unchanged.
+  /// ShapeError or DtypeError for a tensor that does not fit; the module is then unchanged. A generator that the state
+  /// does not name, such as one from PyTorch or of a former version, goes on as it is.
   void load_state(const State& state);
 
   /// An independent module with the same values, modes, buffers and generators. Parameters that are shared
@@ -97,9 +100,23 @@ class TAPEGRAD_API ModuleBase {
  private:
   template <class Signature>
   friend class Layer;
+  friend class EvaluationMode;
   static void find_name(const void* module, const void* outer, detail::PoolString& name);
 
   bool training_ = true;
+};
+
+/// While it lives, a module and all within it are in evaluation mode. Parts of it may have modes of their own, which
+/// they get back.
+class TAPEGRAD_API EvaluationMode {
+ public:
+  explicit EvaluationMode(ModuleBase& module);
+  ~EvaluationMode();
+  EvaluationMode(const EvaluationMode&) = delete;
+  EvaluationMode& operator=(const EvaluationMode&) = delete;
+
+ private:
+  std::vector<std::pair<ModuleBase*, bool>> modes_;
 };
 
 /// An independent copy of a module as its own class; see ModuleBase::clone.

@@ -13,7 +13,7 @@ std::int64_t batches(std::int64_t items, std::int64_t batch) { return items / ba
 }  // namespace
 
 Batches::Iterator Batches::begin() {
-  next_ = 0;
+  next_ = first_;
   advance();
   return Iterator(this);
 }
@@ -46,13 +46,16 @@ std::int64_t DataLoader::size() const noexcept {
   return options_.drop_last ? data_.size() / options_.batch : batches(data_.size(), options_.batch);
 }
 
-Batches DataLoader::epoch(std::uint64_t number) const {
+Batches DataLoader::epoch(std::uint64_t number, std::int64_t first) const {
+  if (first < 0 || first > size())
+    throw ArgumentError(fmt::format("loader: batch {} of {} given as the first; it must be in [0, {}]", first,
+                                    size(), size()));
   Tensor order;
   if (options_.shuffle) {
     Generator generator(options_.seed, number);
     order = permutation(data_.size(), generator);
   }
-  return {data_, order, options_.batch, size()};
+  return {data_, order, options_.batch, size(), first};
 }
 
 Batch DataLoader::sample(Generator& generator) const {

@@ -34,19 +34,21 @@ class TAPEGRAD_API Batches {
   Iterator begin();
   std::default_sentinel_t end() const { return {}; }
   /// Number of batches.
-  std::int64_t size() const noexcept { return count_; }
+  std::int64_t size() const noexcept { return count_ - first_; }
 
  private:
   friend class DataLoader;
   friend TAPEGRAD_API Batches in_order(const Dataset& data, std::int64_t at_most);
-  Batches(const Dataset& data, const Tensor& order, std::int64_t batch, std::int64_t count)
-      : data_(data), order_(order), batch_(batch), count_(count) {}
+  Batches(const Dataset& data, const Tensor& order, std::int64_t batch, std::int64_t count,
+          std::int64_t first = 0)
+      : data_(data), order_(order), batch_(batch), count_(count), first_(first) {}
   void advance();
 
   Dataset data_;
   Tensor order_;  ///< i64, or undefined: in order
   std::int64_t batch_;
-  std::int64_t count_;
+  std::int64_t count_;  ///< of the whole
+  std::int64_t first_;
   std::int64_t next_ = 0;
   Batch current_;
 };
@@ -70,8 +72,9 @@ class TAPEGRAD_API DataLoader {
   /// Batches in an epoch.
   std::int64_t size() const noexcept;
   /// Every item once (with drop_last: but for the remainder), in an order of this epoch's own where they are
-  /// shuffled.
-  Batches epoch(std::uint64_t number) const;
+  /// shuffled. From batch `first` on: the same batches as without it, for an epoch that was interrupted. Throws
+  /// ArgumentError for a `first` below 0 or above size().
+  Batches epoch(std::uint64_t number, std::int64_t first = 0) const;
   /// A batch of items drawn with replacement, as np.random.choice does: for training that counts iterations.
   Batch sample(Generator& generator) const;
 

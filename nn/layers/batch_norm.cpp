@@ -1,5 +1,6 @@
 #include <cmath>
 #include <span>
+#include <utility>
 
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/nn/layers/batch_norm.h>
@@ -60,8 +61,9 @@ Tensor BatchNorm::forward(const Tensor& x) {
         op_label("batch_norm"), n));
   const BatchNormalized batch = batch_norm(x, gamma_, beta_, options_.eps);
   const double keep = options_.momentum;
-  running_mean_ = blend(running_mean_, keep, batch.mean, 1 - keep);
+  Tensor mean = blend(running_mean_, keep, batch.mean, 1 - keep);
   running_var_ = blend(running_var_, keep, batch.variance, (1 - keep) * n / (n - 1));
+  running_mean_ = std::move(mean);  // both, or neither where there is no memory for them
   return batch.y;
 }
 

@@ -1,5 +1,3 @@
-#include <vector>
-
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/graph/tape.h>
 #include <tapegrad/nn/data/loader.h>
@@ -10,31 +8,6 @@
 namespace tapegrad::nn {
 
 Objective::Objective() : loss_(SoftmaxWithLoss()), metric_(accuracy) {}
-
-namespace {
-
-/// Puts a network into evaluation mode while it lives. Parts of it may have a mode of their own, which they
-/// get back.
-class InEvaluation final : Visitor {
- public:
-  explicit InEvaluation(ModuleBase& net) {
-    module({}, net);
-    net.eval();
-  }
-  // Outer modules first: train() reaches the inner ones too.
-  ~InEvaluation() override {
-    for (const auto& [m, training] : modes_) m->train(training);
-  }
-
- private:
-  void module(std::string_view, ModuleBase& m) override {
-    modes_.emplace_back(&m, m.training());
-    m.visit(*this);
-  }
-  std::vector<std::pair<ModuleBase*, bool>> modes_;
-};
-
-}  // namespace
 
 Forward forward_of(Module& net) {
   return [&net](const Batch& b) { return net(b.x); };
@@ -47,7 +20,7 @@ Score evaluate(Module& net, const Dataset& data, const Objective& objective, std
 Score evaluate(ModuleBase& net, const Forward& forward, const Dataset& data, const Objective& objective,
                std::int64_t batch) {
   if (data.size() == 0) throw ArgumentError("evaluate: the data set has no items");
-  const InEvaluation mode(net);
+  const EvaluationMode mode(net);
   const Pause pause;
   Score sum{0, 0};
   for (const Batch& b : in_order(data, batch)) {

@@ -57,7 +57,7 @@ class Progress::Line {
 
  private:
   void erase() {
-    if (shown_) fmt::print(out_, "\r\x1b[K");
+    if (shown_) std::fputs("\r\x1b[K", out_);  // throws nothing, as a destructor must not
     shown_ = false;
   }
 

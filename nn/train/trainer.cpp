@@ -1,5 +1,10 @@
+#include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <functional>
+#include <map>
+#include <string_view>
+#include <utility>
 
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/graph/tape.h>
@@ -45,12 +50,48 @@ Trainer::Trainer(ModuleBase& net, Forward forward, optim::Optimizer& optimizer, 
   if (!o.checkpoint.empty()) const AtomicFile can_be_written(o.checkpoint);
 }
 
+namespace {
+
+/// Takes back what a forward pass has changed in a network, unless it is kept.
+class Rollback final : Visitor {
+ public:
+  explicit Rollback(ModuleBase& net) { net.visit(*this); }
+  ~Rollback() override {
+    if (kept_) return;
+    for (const auto& [buffer, value] : buffers_) *buffer = value;
+    for (const auto& [generator, value] : generators_) *generator = value;
+  }
+  Rollback(const Rollback&) = delete;
+  Rollback& operator=(const Rollback&) = delete;
+  void keep() noexcept { kept_ = true; }
+
+ private:
+  template <class T>
+  using List = std::vector<std::pair<T*, T>, tapegrad::detail::PoolAllocator<std::pair<T*, T>>>;
+
+  void buffer(std::string_view, Buffer& b) override { buffers_.emplace_back(&b, b); }
+  void generator(std::string_view, Generator& g) override { generators_.emplace_back(&g, g); }
+  void module(std::string_view, ModuleBase& m) override { m.visit(*this); }
+
+  List<Buffer> buffers_;
+  List<Generator> generators_;
+  bool kept_ = false;
+};
+
+/// a + b * c, or the highest number where that is too much; none of them is negative.
+std::int64_t count_up(std::int64_t a, std::int64_t b, std::int64_t c) {
+  std::int64_t product = 0;
+  std::int64_t sum = 0;
+  const bool overflow = __builtin_mul_overflow(b, c, &product) || __builtin_add_overflow(a, product, &sum);
+  return overflow ? std::numeric_limits<std::int64_t>::max() : sum;
+}
+
+}  // namespace
+
 /// An epoch at work.
 struct Trainer::Epoch {
   std::chrono::steady_clock::time_point start;  ///< of fit
   EpochReport report{};
-  Score sum{0, 0};  ///< over the items of its batches
-  std::int64_t items = 0;
 };
 
 double Trainer::clip(Gradients& gradients) const {
@@ -65,6 +106,7 @@ bool Trainer::update(const Batch& batch, Epoch& epoch) {
     const double rate = options_.schedule.defined() ? options_.schedule(iteration_) : lr_;
     optimizer_.set_lr(rate * (options_.plateau ? options_.plateau->scale() : 1));
   }
+  Rollback rollback(net_);
   Tape tape;
   const Tensor y = forward_(batch);
   const Tensor loss = options_.objective.loss(y, batch.t);
@@ -78,40 +120,53 @@ bool Trainer::update(const Batch& batch, Epoch& epoch) {
   } catch (const NonFinite&) {
     return false;
   }
+  const double metric = options_.evaluate_training ? 0 : options_.objective.metric(y, batch.t);
   optimizer_.step(gradients);
-  report.iteration = ++iteration_;
 
+  // From here to the callback nothing throws: the update has been made, and counts.
+  rollback.keep();
+  report.iteration = ++iteration_;
   const auto n = static_cast<double>(batch.size());
-  epoch.items += batch.size();
-  epoch.sum.loss += n * value;
-  if (!options_.evaluate_training) epoch.sum.metric += n * options_.objective.metric(y, batch.t);
-  epoch.report.lr = optimizer_.lr();
+  ++at_.batch;
+  at_.items += batch.size();
+  at_.sum.loss += n * value;
+  at_.sum.metric += n * metric;
+  report.lr = epoch.report.lr = optimizer_.lr();
   epoch.report.iteration = iteration_;
-  report.lr = epoch.report.lr;
   if (options_.on_batch) options_.on_batch(*this, report);
   return true;
 }
 
 /// Measures what the epoch has reached, keeps it where it is the best, and reports it.
-void Trainer::finish(Epoch& epoch, const Dataset& training, const Dataset& validation) {
+void Trainer::finish(Epoch& epoch, std::int64_t batches, const Dataset& training, const Dataset& validation) {
   EpochReport& r = epoch.report;
-  const auto items = static_cast<double>(epoch.items);
+  const auto items = static_cast<double>(at_.items);
   r.training = options_.evaluate_training ? evaluate(net_, forward_, training, options_.objective)
-                                          : Score{epoch.sum.loss / items, epoch.sum.metric / items};
+                                          : Score{at_.sum.loss / items, at_.sum.metric / items};
   if (validation.size() > 0) r.validation = evaluate(net_, forward_, validation, options_.objective);
   r.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - epoch.start).count();
 
   const Score& judged = validation.size() > 0 ? r.validation : r.training;
   const double value = options_.monitor == Monitor::loss ? judged.loss : -judged.metric;
-  if (options_.plateau) (*options_.plateau)(value);
   r.best = value < best_value_;
+  State state;
+  if (r.best) {
+    state = net_.state();
+    if (!options_.checkpoint.empty()) save_state(options_.checkpoint, state);
+  }
+  history_.epochs.push_back(r);
+
+  // From here to the callback nothing throws.
   if (r.best) {
     best_value_ = value;
-    best_ = net_.state();
-    if (!options_.checkpoint.empty()) save_state(options_.checkpoint, best_);
+    best_ = std::move(state);
   }
-  waited_ = r.best ? 0 : waited_ + 1;
-  history_.epochs.push_back(r);
+  if (r.best) waited_ = 0;
+  if (at_.batch >= batches) {  // an unfinished epoch is judged when it has gone on to its end
+    if (options_.plateau) (*options_.plateau)(value);
+    if (!r.best) ++waited_;
+    at_ = {.epoch = at_.epoch + 1};
+  }
   if (options_.on_epoch) options_.on_epoch(*this, r);
 }
 
@@ -126,9 +181,12 @@ const History& Trainer::fit(const Dataset& training, const Dataset& validation) 
   }
   const DataLoader loader(training,
                           {.batch = options_.batch, .drop_last = options_.drop_last, .seed = options_.seed});
-  last_ = iteration_ + (options_.iterations > 0 ? options_.iterations : options_.epochs * loader.size());
+  const std::int64_t batches = loader.size();
+  const std::int64_t left = at_.batch > 0 ? std::max<std::int64_t>(batches - at_.batch, 0) : 0;
+  last_ = options_.iterations > 0 ? count_up(iteration_, options_.iterations, 1)
+                                  : count_up(count_up(iteration_, left, 1), options_.epochs, batches);
   history_.stop_reason = StopReason::completed;
-  waited_ = 0;
+  if (waited_ >= options_.patience) waited_ = 0;
   stop_ = false;
   const auto start = std::chrono::steady_clock::now();
   if (!net_.training()) net_.train();
@@ -136,13 +194,16 @@ const History& Trainer::fit(const Dataset& training, const Dataset& validation) 
   const auto stopped = [this] { return stop_.load(std::memory_order_relaxed); };
   while (iteration_ < last_ && history_.stop_reason == StopReason::completed) {
     Epoch epoch{.start = start};
-    epoch.report.epoch = ++epoch_;
-    for (const Batch& batch : loader.epoch(static_cast<std::uint64_t>(epoch_))) {
-      const bool finite = update(batch, epoch);
-      if (!finite) history_.stop_reason = StopReason::diverged;
-      if (!finite || iteration_ == last_ || stopped()) break;
-    }
-    if (epoch.items > 0) finish(epoch, training, validation);
+    epoch.report.epoch = at_.epoch + 1;
+    epoch.report.iteration = iteration_;
+    epoch.report.lr = optimizer_.lr();
+    if (at_.batch < batches)
+      for (const Batch& batch : loader.epoch(static_cast<std::uint64_t>(epoch.report.epoch), at_.batch)) {
+        const bool finite = update(batch, epoch);
+        if (!finite) history_.stop_reason = StopReason::diverged;
+        if (!finite || iteration_ == last_ || stopped()) break;
+      }
+    if (at_.items > 0) finish(epoch, batches, training, validation);
     if (!std::isfinite(epoch.report.training.loss)) history_.stop_reason = StopReason::diverged;
     if (history_.stop_reason == StopReason::diverged || iteration_ == last_) break;
     if (stopped())
@@ -156,6 +217,88 @@ const History& Trainer::fit(const Dataset& training, const Dataset& validation) 
 void Trainer::restore_best() {
   if (best_.empty()) throw Error("trainer: there is no best state to restore; no epoch had a finite value");
   net_.load_state(best_);
+}
+
+// ---- state ----
+
+State Trainer::counters() const {
+  const auto number = [](std::int64_t n) { return Tensor::from(std::vector<std::int64_t>{n}, Shape{}); };
+  return {{"epoch", number(at_.epoch)},
+          {"batch", number(at_.batch)},
+          {"iteration", number(iteration_)},
+          {"waited", number(waited_)},
+          {"items", number(at_.items)},
+          {"loss", Tensor::scalar(at_.sum.loss, f64)},
+          {"metric", Tensor::scalar(at_.sum.metric, f64)},
+          {"best_value", Tensor::scalar(best_value_, f64)}};
+}
+
+State Trainer::state() const {
+  State all = counters();
+  const auto add = [&](std::string_view part, State state) {
+    for (auto& [name, tensor] : state)
+      all.emplace_back(fmt::format("{}.{}", part, name), part == "best" ? tensor.copy() : std::move(tensor));
+  };
+  add("net", net_.state());
+  add("optimizer", optimizer_.state());
+  add("best", best_);
+  if (options_.plateau) add("plateau", options_.plateau->state());
+  return all;
+}
+
+void Trainer::load_state(const State& state) {
+  constexpr const char* kWhat = "trainer: load_state";
+  std::map<std::string, State, std::less<>> parts;
+  for (const auto& [name, tensor] : state) {
+    const std::size_t dot = name.find('.');
+    if (dot == std::string::npos)
+      parts[""].emplace_back(name, tensor);
+    else
+      parts[name.substr(0, dot)].emplace_back(name.substr(dot + 1), tensor);
+  }
+  const auto take = [&](std::string_view part) {
+    const auto found = parts.find(part);
+    return found == parts.end() ? State() : std::move(parts.extract(found).mapped());
+  };
+  const std::vector<Tensor> numbers = optim::match_state(kWhat, counters(), take(""));
+  const auto count = [&](std::size_t i) {
+    const std::int64_t n = numbers[i].values<std::int64_t>()[0];
+    if (n < 0)
+      throw ArgumentError(
+          fmt::format("{}: '{}' is {}; it cannot be negative", kWhat, counters()[i].first, n));
+    return n;
+  };
+  const Position at{count(0), count(1), {numbers[5].item(), numbers[6].item()}, count(4)};
+  const std::int64_t iteration = count(2);
+  const std::int64_t waited = count(3);
+  State best;
+  for (const auto& [name, tensor] : take("best")) best.emplace_back(name, tensor.copy());
+  std::optional<optim::ReduceOnPlateau> plateau = options_.plateau;
+  if (plateau) plateau->load_state(take("plateau"));
+  const State net = take("net");
+  const State optimizer = take("optimizer");
+  if (!parts.empty())
+    throw ArgumentError(fmt::format("{}: '{}.{}' is unexpected{}", kWhat, parts.begin()->first,
+                                    parts.begin()->second.front().first,
+                                    parts.begin()->first == "plateau" ? "; the trainer has no plateau" : ""));
+  const State before = net_.state();
+  net_.load_state(net);
+  try {
+    if (!best.empty()) {  // as restore_best will want it
+      net_.load_state(best);
+      net_.load_state(net);
+    }
+    optimizer_.load_state(optimizer);
+  } catch (...) {
+    net_.load_state(before);
+    throw;
+  }
+  at_ = at;
+  iteration_ = iteration;
+  waited_ = waited;
+  best_value_ = numbers[7].item();
+  best_ = std::move(best);
+  options_.plateau = std::move(plateau);
 }
 
 }  // namespace tapegrad::nn

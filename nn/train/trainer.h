@@ -34,7 +34,7 @@ struct BatchReport {
   double gradient_norm = std::numeric_limits<double>::quiet_NaN();
 };
 
-/// After an epoch, also one that was not finished.
+/// After an epoch, also one that was not finished: it is reported again when it has gone on to its end.
 struct EpochReport {
   std::int64_t epoch = 0;      ///< from 1
   std::int64_t iteration = 0;  ///< updates so far
@@ -74,13 +74,13 @@ struct TrainerOptions {
 
   Objective objective{};
   optim::Schedule schedule{};  ///< of the number of updates; none: the optimizer's rate
-  /// Scales that rate after each epoch, by what is monitored.
+  /// Scales that rate after each finished epoch, by what is monitored.
   std::optional<optim::ReduceOnPlateau> plateau{};
   double clip_norm = 0;   ///< if above 0: clip_global_norm of each gradient
   double clip_value = 0;  ///< if above 0: clip_value of each gradient, before that
 
   Monitor monitor = Monitor::loss;
-  std::int64_t patience = 0;  ///< if above 0: ends after so many epochs without a better one
+  std::int64_t patience = 0;  ///< if above 0: ends after so many finished epochs without a better one
   std::string checkpoint{};   ///< if not empty: the file in which the best state so far is saved
   /// Training scores are measured on all of the training data after each epoch, in evaluation mode. Otherwise
   /// they are means over the epoch's batches, each measured before its update: as good as free, but of
@@ -116,34 +116,59 @@ class TAPEGRAD_API Trainer {
   Trainer(const Trainer&) = delete;
   Trainer& operator=(const Trainer&) = delete;
 
-  /// Trains, from where the last call ended: epochs, updates and schedule go on, the history grows. A network
-  /// that is in evaluation mode is put into training mode. Throws what its parts throw.
+  /// Trains, from where the last call ended: epochs, updates and schedule go on, the history grows. An epoch that was not
+  /// finished (stop, iterations, divergence, an exception) goes on with its next batch, before the epochs that are asked
+  /// for. More updates than can be counted are an endless training. A network that is in evaluation mode is put into
+  /// training mode.
+  ///
+  /// Throws what its parts throw. What an unfinished update has changed is then taken back, also buffers that forward has
+  /// replaced and generators, so that another call computes what this one would have.
   const History& fit(const Dataset& training, const Dataset& validation = {});
   /// Asks fit to end after the update at hand and the evaluation of what is reached. From a callback, another
   /// thread or a signal handler.
   void stop() noexcept { stop_.store(true, std::memory_order_relaxed); }
 
   const History& history() const noexcept { return history_; }
-  /// The network's state after the best epoch: parameters and buffers. Empty before the first.
+  /// The network's state after the best epoch. Empty before the first.
   const State& best_state() const noexcept { return best_; }
   /// Puts the network into that state. Throws Error where there is none.
   void restore_best();
+
+  /// Copies of all that the next update depends on, beside data and settings: the network's state as "net.NAME", the
+  /// optimizer's as "optimizer.NAME", the best one as "best.NAME", that of a plateau as "plateau.NAME", and where training
+  /// stands: "epoch" (finished ones), "batch" (of the next one, done), "iteration", "waited", "best_value", and the
+  /// "items", "loss" and "metric" of the batches done, as sums. The history is not part of it.
+  ///
+  ///     nn::save_state("run.safetensors", trainer.state());
+  State state() const;
+  /// Continues from there, to the bit: fit goes on with the batch that came next. Throws ArgumentError for names that are
+  /// missing or unexpected and for numbers that cannot be, ShapeError or DtypeError for a tensor that does not fit;
+  /// nothing is changed then.
+  void load_state(const State& state);
 
   ModuleBase& net() noexcept { return net_; }
   optim::Optimizer& optimizer() noexcept { return optimizer_; }
 
  private:
+  /// Where training stands.
+  struct Position {
+    std::int64_t epoch = 0;  ///< finished ones
+    std::int64_t batch = 0;  ///< how many of the next one are done
+    Score sum{0, 0};         ///< over the items of these
+    std::int64_t items = 0;
+  };
   struct Epoch;
   bool update(const Batch& batch, Epoch& epoch);
   double clip(Gradients& gradients) const;
-  void finish(Epoch& epoch, const Dataset& training, const Dataset& validation);
+  void finish(Epoch& epoch, std::int64_t batches, const Dataset& training, const Dataset& validation);
+  State counters() const;
 
   ModuleBase& net_;
   Forward forward_;
   optim::Optimizer& optimizer_;
   TrainerOptions options_;
   double lr_;  ///< the optimizer's own
-  std::int64_t epoch_ = 0;
+  Position at_;
   std::int64_t iteration_ = 0;
   std::int64_t last_ = 0;
   std::int64_t waited_ = 0;  ///< epochs without a better one

@@ -5,8 +5,9 @@
 #include <atomic>
 #include <chrono>
 #include <exception>
+#include <memory>
 #include <mutex>
-#include <system_error>
+#include <new>
 #include <thread>
 #include <utility>
 
@@ -65,7 +66,7 @@ class Pool {
   };
   static constexpr std::uint32_t kStop = 2;
 
-  std::int64_t start_workers(std::int64_t wanted);
+  std::int64_t start_workers(std::int64_t wanted) noexcept;
   void work(Worker& me) noexcept;
   void run_open_job() noexcept;
 
@@ -97,15 +98,24 @@ void after_fork_in_child() noexcept {
   if (Pool* p = current_pool.exchange(nullptr)) abandoned_pool = p;
 }
 
-Pool& pool() {
-  if (Pool* p = current_pool.load(std::memory_order_acquire)) return *p;
-  [[maybe_unused]] static const int registered = pthread_atfork(nullptr, nullptr, &after_fork_in_child);
-  // Never destroyed: what runs while the process exits may still come here.
-  Pool* fresh = new Pool(abandoned_pool);
-  Pool* expected = nullptr;
-  if (current_pool.compare_exchange_strong(expected, fresh, std::memory_order_acq_rel)) return *fresh;
-  delete fresh;
-  return *expected;
+/// Null where there is no memory for it.
+Pool* pool() noexcept {
+  if (Pool* p = current_pool.load(std::memory_order_acquire)) return p;
+  try {
+    // Before there is a pool: a child that inherits one would wait for its threads.
+    [[maybe_unused]] static const bool prepared = [] {
+      if (pthread_atfork(nullptr, nullptr, &after_fork_in_child) != 0) throw std::bad_alloc();
+      return true;
+    }();
+    // Never destroyed: what runs while the process exits may still come here.
+    auto fresh = std::make_unique<Pool>(abandoned_pool);
+    Pool* expected = nullptr;
+    if (!current_pool.compare_exchange_strong(expected, fresh.get(), std::memory_order_acq_rel))
+      return expected;
+    return fresh.release();
+  } catch (const std::bad_alloc&) {
+    return nullptr;
+  }
 }
 
 /// Ends the workers when the process exits or the library is unloaded: their code must not vanish under them.
@@ -115,28 +125,38 @@ struct ExitHook {
   }
 };
 
-std::int64_t Pool::start_workers(std::int64_t wanted) {
+/// While it lives, threads that are started receive no signal: the program's signals are for the program's threads.
+class SignalsBlocked {
+ public:
+  SignalsBlocked() noexcept {
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before_);
+  }
+  ~SignalsBlocked() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+  SignalsBlocked(const SignalsBlocked&) = delete;
+  SignalsBlocked& operator=(const SignalsBlocked&) = delete;
+
+ private:
+  sigset_t before_;
+};
+
+/// Where the system has no more threads to give, or no memory for them, those that run do the work.
+std::int64_t Pool::start_workers(std::int64_t wanted) noexcept {
   std::int64_t count = started_.load(std::memory_order_relaxed);
   if (count >= wanted) return wanted;
   static const ExitHook hook;
   const std::lock_guard lock(start_mutex_);
   if (stopping_.load(std::memory_order_relaxed)) return count;
-  // The program's signals are for the program's threads.
-  sigset_t all;
-  sigset_t before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  for (; count < wanted; ++count) {
-    auto* worker = new Worker;
-    try {
-      worker->thread = std::thread([this, worker] { work(*worker); });
-    } catch (const std::system_error&) {
-      delete worker;  // the system has no more threads to give: those that run do the work
-      break;
+  const SignalsBlocked blocked;
+  try {
+    for (; count < wanted; ++count) {
+      auto worker = std::make_unique<Worker>();
+      worker->thread = std::thread([this, w = worker.get()] { work(*w); });
+      workers_[static_cast<std::size_t>(count)] = worker.release();
     }
-    workers_[static_cast<std::size_t>(count)] = worker;
+  } catch (const std::exception&) {  // std::system_error or std::bad_alloc
   }
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
   started_.store(count, std::memory_order_relaxed);
   return count;
 }
@@ -218,9 +238,11 @@ std::int64_t shared_jobs_here() noexcept { return shared_jobs; }
 
 void run_blocks(std::int64_t blocks, BlockFunction run, void* context) {
   const std::int64_t helpers = std::min<std::int64_t>(threads_here(), blocks) - 1;
-  if (helpers > 0 && pool().run(blocks, run, context, helpers)) {
-    ++shared_jobs;
-    return;
+  if (helpers > 0) {
+    if (Pool* const p = pool(); p && p->run(blocks, run, context, helpers)) {
+      ++shared_jobs;
+      return;
+    }
   }
   for (std::int64_t b = 0; b < blocks; ++b) run(context, b);
 }

@@ -64,7 +64,11 @@ void work_on_threads(std::int64_t count, std::int64_t threads, F&& f) {
   WorkQueue queue(count);
   {
     std::vector<std::jthread> others;
-    for (std::int64_t i = 1; i < threads && i < count; ++i) others.emplace_back([&] { queue.work(f); });
+    try {
+      for (std::int64_t i = 1; i < threads && i < count; ++i) others.emplace_back([&] { queue.work(f); });
+    } catch (const std::exception&) {
+      // No more threads, or no memory for them: those that run do the work.
+    }
     queue.work(f);
   }
   if (const std::exception_ptr failure = queue.take_failure()) std::rethrow_exception(failure);

@@ -1,6 +1,4 @@
-// A training step in its steady state asks the system for no memory: every call of malloc and its like in
-// this program is counted.
-#include <atomic>
+// A training step in its steady state asks the system for no memory.
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -9,53 +7,10 @@
 
 #include <boost/test/unit_test.hpp>
 
-// The sanitizers bring an allocator of their own, and storage is not reused under them: the steps run, but
-// nothing is counted.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define TAPEGRAD_COUNT_ALLOCATIONS 0
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define TAPEGRAD_COUNT_ALLOCATIONS 0
-#endif
-#endif
-#ifndef TAPEGRAD_COUNT_ALLOCATIONS
-#define TAPEGRAD_COUNT_ALLOCATIONS 1
-#endif
-
-namespace {
-std::atomic<std::uint64_t> allocations{0};
-}
-
-#if TAPEGRAD_COUNT_ALLOCATIONS
-
-// Operator new ends here as well. What glibc itself does lies under these names.
-extern "C" {
-void* __libc_malloc(std::size_t);
-void* __libc_calloc(std::size_t, std::size_t);
-void* __libc_realloc(void*, std::size_t);
-void* __libc_memalign(std::size_t, std::size_t);
-
-void* malloc(std::size_t bytes) {
-  allocations.fetch_add(1, std::memory_order_relaxed);
-  return __libc_malloc(bytes);
-}
-void* calloc(std::size_t count, std::size_t bytes) {
-  allocations.fetch_add(1, std::memory_order_relaxed);
-  return __libc_calloc(count, bytes);
-}
-void* realloc(void* p, std::size_t bytes) {
-  allocations.fetch_add(1, std::memory_order_relaxed);
-  return __libc_realloc(p, bytes);
-}
-void* aligned_alloc(std::size_t align, std::size_t bytes) {
-  allocations.fetch_add(1, std::memory_order_relaxed);
-  return __libc_memalign(align, bytes);
-}
-}
-
-#endif
+#include "allocation_support.h"
 
 using namespace tapegrad;
+using test::allocations;
 
 BOOST_AUTO_TEST_SUITE(allocation)
 
@@ -63,9 +18,9 @@ namespace {
 
 template <class Step>
 std::uint64_t allocations_of(Step step, int times) {
-  const std::uint64_t before = allocations.load();
+  const std::uint64_t before = allocations();
   for (int i = 0; i < times; ++i) step();
-  return allocations.load() - before;
+  return allocations() - before;
 }
 
 }  // namespace
@@ -152,14 +107,14 @@ BOOST_AUTO_TEST_CASE(a_module_of_your_own_with_mini_batches_and_clipping) {
   const auto epoch = [&](std::uint64_t number) {
     const nn::DataLoader loader(data, {.batch = 10});
     std::uint64_t in_steps = 0;
-    std::uint64_t before = allocations.load();
+    std::uint64_t before = allocations();
     for (const nn::Batch& batch : loader.epoch(number)) {
       Tape tape;
       Gradients g = tape.backward(mse_loss(net(batch.x), batch.t));
       clip_global_norm(g, 1);
       momentum.step(g);
-      in_steps += allocations.load() - before;
-      before = allocations.load();
+      in_steps += allocations() - before;
+      before = allocations();
     }
     return in_steps;
   };
@@ -181,7 +136,7 @@ BOOST_AUTO_TEST_CASE(the_updates_of_a_trainer) {
                        .clip_norm = 1,
                        .clip_value = 0.5,
                        .on_batch = [&](nn::Trainer&, const nn::BatchReport& b) {
-                         const std::uint64_t now = allocations.load();
+                         const std::uint64_t now = allocations();
                          if (b.iteration % 20 > 2)
                            in_updates += now - before;  // the first ones fill the pool
                          before = now;

@@ -102,10 +102,11 @@ BOOST_AUTO_TEST_CASE(a_module_lists_its_members_by_path) {
                                        "shared.beta", "many.0.weight", "many.0.bias", "many.1.weight"}));
   BOOST_TEST(names_of(all.buffers()) ==
              std::vector<std::string>({"count", "shared.running_mean", "shared.running_var"}));
-  BOOST_TEST(names_of(all.state()) ==
-             std::vector<std::string>({"scale", "count", "present.weight", "present.bias", "shared.gamma",
-                                       "shared.beta", "shared.running_mean", "shared.running_var",
-                                       "many.0.weight", "many.0.bias", "many.1.weight"}));
+  BOOST_TEST(
+      names_of(all.state()) ==
+      std::vector<std::string>({"scale", "count", "generator", "present.weight", "present.bias",
+                                "shared.gamma", "shared.beta", "shared.running_mean", "shared.running_var",
+                                "many.0.weight", "many.0.bias", "many.1.weight", "drop.generator"}));
 }
 
 BOOST_AUTO_TEST_CASE(a_shared_parameter_is_listed_and_trained_once) {
@@ -248,6 +249,32 @@ BOOST_AUTO_TEST_CASE(a_state_that_does_not_fit_changes_nothing) {
 
   const nn::State after = net.state();
   for (std::size_t i = 0; i < good.size(); ++i) BOOST_TEST(floats(after[i].second) == floats(good[i].second));
+}
+
+BOOST_AUTO_TEST_CASE(a_state_holds_the_generators) {
+  Everything all;
+  all.generator = Generator(Generator::State{~std::uint64_t{0}, std::uint64_t{1} << 63, 12});
+  all.drop(Tensor::ones({5}));
+  const nn::State state = all.state();
+  const std::vector<float> next = floats(all.drop(Tensor::ones({50})));
+
+  Everything other;
+  other.load_state(state);
+  BOOST_CHECK((other.generator.state() == Generator::State{~std::uint64_t{0}, std::uint64_t{1} << 63, 12}));
+  BOOST_TEST(floats(other.drop(Tensor::ones({50}))) == next);
+
+  // A file that does not name them leaves them as they are.
+  nn::State older = state;
+  std::erase_if(older, [](const auto& entry) { return entry.first.ends_with("generator"); });
+  const Generator::State before = other.generator.state();
+  other.load_state(older);
+  BOOST_CHECK((other.generator.state() == before));
+  nn::State misfit = state;
+  misfit[2].second = Tensor::zeros({2}, i64);
+  BOOST_CHECK_EXCEPTION(other.load_state(misfit), ShapeError, mentions("'generator' is [2]", "[3]"));
+  nn::State unknown = older;
+  unknown.emplace_back("other.generator", state[2].second);
+  BOOST_CHECK_EXCEPTION(other.load_state(unknown), ArgumentError, mentions("unexpected: other.generator"));
 }
 
 // ---- clone ----

@@ -8,6 +8,8 @@
 #include <atomic>
 #include <cstdlib>
 #include <cstring>
+#include <new>
+#include <optional>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -47,11 +49,20 @@ void after_fork_in_child() noexcept {
 /// reads the environment meanwhile sees one or the other, both complete.
 class LoadEnvironment {
  public:
-  explicit LoadEnvironment(const std::vector<std::string>& settings) : before_(environ), names_(settings) {
+  explicit LoadEnvironment(const std::vector<std::string>& settings) : before_(environ) {
+    for (const std::string& s : settings) {
+      std::string name = s.substr(0, s.find('='));
+      const char* const value = std::getenv(name.c_str());
+      olds_.push_back({std::move(name), value ? std::optional<std::string>(value) : std::nullopt});
+    }
     // Never freed: the libraries loaded meanwhile keep this array as their environment.
     static auto* const arrays = new std::vector<std::vector<char*>>;
     std::vector<char*>& variables = arrays->emplace_back();
-    for (const std::string& s : settings) variables.push_back(strdup(s.c_str()));
+    for (const std::string& s : settings) {
+      char* const copy = strdup(s.c_str());
+      if (!copy) throw std::bad_alloc();
+      variables.push_back(copy);
+    }
     for (char** v = before_; v && *v; ++v)
       if (std::none_of(settings.begin(), settings.end(), [&](const std::string& s) { return same(*v, s); }))
         variables.push_back(*v);
@@ -66,15 +77,11 @@ class LoadEnvironment {
     }
     // Another thread has set a variable meanwhile, which has made a third array out of the second. Ours are
     // taken out of it.
-    for (const std::string& s : names_) {
-      const std::string name = s.substr(0, s.find('='));
-      const auto old =
-          std::find_if(olds_.begin(), olds_.end(), [&](const std::string& o) { return same(o, s); });
-      if (old == olds_.end())
-        unsetenv(name.c_str());
+    for (const Old& o : olds_)
+      if (o.value)
+        setenv(o.name.c_str(), o.value->c_str(), 1);
       else
-        setenv(name.c_str(), old->c_str() + name.size() + 1, 1);
-    }
+        unsetenv(o.name.c_str());
   }
   LoadEnvironment(const LoadEnvironment&) = delete;
   LoadEnvironment& operator=(const LoadEnvironment&) = delete;
@@ -84,17 +91,14 @@ class LoadEnvironment {
   static bool same(std::string_view a, std::string_view b) {
     return a.substr(0, a.find('=')) == b.substr(0, b.find('='));
   }
-  static std::vector<std::string> values_of(const std::vector<std::string>& settings) {
-    std::vector<std::string> all;
-    for (const std::string& s : settings)
-      if (const char* v = std::getenv(s.substr(0, s.find('=')).c_str()))
-        all.push_back(s.substr(0, s.find('=') + 1) + v);
-    return all;
-  }
+  /// A variable as it was; without a value where it was not set.
+  struct Old {
+    std::string name;
+    std::optional<std::string> value;
+  };
 
   char** before_;
-  std::vector<std::string> names_;
-  std::vector<std::string> olds_ = values_of(names_);
+  std::vector<Old> olds_;  // made beforehand: a destructor must not run out of memory
   char** mine_ = nullptr;
 };
 
@@ -129,6 +133,9 @@ Loaded load(const std::vector<std::string>& settings) {
     if (void* handle = dlmopen(LM_ID_NEWLM, name, RTLD_NOW | RTLD_LOCAL)) return {handle, {}};
     if (error.empty()) error = dlerror();
   }
+  // No reason to do without it for the rest of the process.
+  if (error.find("allocate memory") != std::string::npos || error.find("out of memory") != std::string::npos)
+    throw std::bad_alloc();
   return {nullptr, error};
 #else
   static_cast<void>(settings);
@@ -225,8 +232,8 @@ const Library& library() {
 OpenBlasCall::OpenBlasCall() noexcept {
   // Two threads may both register: the handlers count.
   if (!forks_are_handled.load(std::memory_order_acquire)) {
-    pthread_atfork(&before_fork, &after_fork_in_parent, &after_fork_in_child);
-    forks_are_handled.store(true, std::memory_order_release);
+    if (pthread_atfork(&before_fork, &after_fork_in_parent, &after_fork_in_child) == 0)
+      forks_are_handled.store(true, std::memory_order_release);
   }
   for (;;) {
     calls.fetch_add(1, std::memory_order_seq_cst);

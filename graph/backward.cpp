@@ -10,9 +10,74 @@
 namespace tapegrad {
 namespace detail {
 
-/// One pass in reverse: a loop over the nodes from y back to the first, since a node's inputs are older than
-/// the node. A node's gradient is complete when the loop arrives there; its rule then adds to the gradients
-/// of its inputs.
+/// Calls visit(node) for the nodes that lead to a node y, newest first: y, its inputs, theirs and so on, down to those that are no newer than
+/// some oldest one, without leaves. What else was recorded in between is not looked at, so that a pass over a tape that
+/// is never reset takes no longer than it would at its beginning.
+///
+/// As a rule these nodes lie close together, and walking from each to the one recorded before is the fastest way. Only
+/// inputs that lie further back wait in a heap, until the walk has passed all that lie near. Where all lie near, a few
+/// that do not lead to y may be visited, too.
+template <class Visit>
+class Ancestors {
+ public:
+  static void walk(Node* y, std::int64_t oldest, Visit visit) {
+    if (y->index - oldest <= kNear) {  // so few that finding out takes longer
+      for (Node* n = y; n && n->index > oldest; n = n->prev)
+        if (!n->leaf) visit(*n);
+      return;
+    }
+    if (y->leaf) return;
+    Ancestors walk(y, oldest);
+    for (Node* n = y; n; n = walk.next(n))
+      if (n->listed) {
+        n->listed = false;  // what it was an input of is newer, and done
+        visit(*n);
+        walk.list_inputs(*n);
+      }
+  }
+
+ private:
+  static constexpr std::uint32_t kNear = 32;
+
+  Ancestors(Node* y, std::int64_t oldest) : oldest_(oldest), near_(y->index) { y->listed = true; }
+
+  void list_inputs(Node& n) {
+    const Edge* const end = n.edges() + n.inputs;
+    for (const Edge* e = n.edges(); e != end; ++e) {
+      Node* const from = e->node;
+      if (!from || from->leaf || from->listed || from->index <= oldest_) continue;
+      if (n.index - from->index <= kNear) [[likely]] {
+        near_ = std::min(near_, from->index);
+      } else {
+        far_.push_back(from);
+        std::push_heap(far_.begin(), far_.end(), older);
+      }
+      from->listed = true;
+    }
+  }
+
+  Node* next(Node* n) {
+    if (n->index > near_) [[likely]]
+      return n->prev;
+    while (!far_.empty()) {
+      std::pop_heap(far_.begin(), far_.end(), older);
+      Node* const from = far_.back();
+      far_.pop_back();
+      if (from->index >= n->index) continue;  // the walk has come by
+      near_ = from->index;
+      return from;
+    }
+    return nullptr;
+  }
+  static bool older(const Node* a, const Node* b) { return a->index < b->index; }
+
+  std::int64_t oldest_;
+  std::uint32_t near_;  ///< the oldest that the walk has yet to reach
+  std::vector<Node*, PoolAllocator<Node*>> far_;
+};
+
+/// One pass in reverse: a loop over the nodes from y back, since a node's inputs are older than the node. A node's
+/// gradient is complete when the loop arrives there; its rule then adds to the gradients of its inputs.
 class Backward {
  public:
   Backward(Tape& tape, const char* what, const Tensor& y) : tape_(tape), what_(what), y_(y) {
@@ -43,11 +108,16 @@ class Backward {
     {
       const Pause pause;
       root_->put_gradient(std::move(cotangent));
-      if (!retain_graph)
+      if (retain_graph) {
+        walk_from_root(-1, [this](Node& n) {
+          if (n.has_gradient()) differentiate(n, false, true);
+        });
+      } else {  // visits all, since all release what they saved
         for (Node* n = tape_.last_; n != root_; n = n->prev) n->drop_saved();
-      for (Node* n = root_; n; n = n->prev) {
-        if (n->has_gradient() && !n->leaf) differentiate(*n, false, true);
-        if (!retain_graph) n->drop_saved();
+        for (Node* n = root_; n; n = n->prev) {
+          if (n->has_gradient() && !n->leaf) differentiate(*n, false, true);
+          n->drop_saved();
+        }
       }
     }
     Gradients gradients = take_leaves();
@@ -125,7 +195,7 @@ class Backward {
 
   static void clear_marks(Node& n) noexcept {
     n.drop_gradient();
-    n.needs_grad = n.target = false;
+    n.needs_grad = n.target = n.listed = false;
   }
 
   /// Rules hand one tensor on to several inputs, and the cotangent is the user's: gradients that leave the
@@ -189,10 +259,15 @@ class Backward {
     return tag.node;
   }
 
+  template <class Visit>
+  void walk_from_root(std::int64_t oldest, Visit visit) {
+    Ancestors<Visit>::walk(root_, oldest, visit);
+  }
+
   void mark_needs_grad(const PoolVector<Node*>& targets) {
     const Node* oldest = *std::ranges::min_element(targets, {}, &Node::index);
-    // Nodes link backward only, so the range between is listed once and walked forward.
-    for (Node* n = root_; n && n->index > oldest->index; n = n->prev) between_.push_back(n);
+    // Nodes link backward only, so those between are listed once and walked forward.
+    walk_from_root(oldest->index, [this](Node& n) { between_.push_back(&n); });
     for (Node* t : targets) t->target = t->needs_grad = true;
     for (auto n = between_.rbegin(); n != between_.rend(); ++n)
       (*n)->needs_grad = (*n)->needs_grad || feeds_needs_grad(**n);
@@ -205,7 +280,7 @@ class Backward {
 
   void sweep(bool recording) {
     for (Node* n : between_)
-      if (n->has_gradient() && !n->leaf && feeds_needs_grad(*n)) differentiate(*n, recording, false);
+      if (n->has_gradient() && feeds_needs_grad(*n)) differentiate(*n, recording, false);
   }
 
   void differentiate(Node& n, bool recording, bool all_need_grad) {
@@ -230,7 +305,8 @@ class Backward {
   const Tensor& y_;
   RuleHook* const hook_ = tape_.thread_->rule_hook;
   Node* root_ = nullptr;
-  PoolVector<Node*> between_;  ///< the nodes from y back to the oldest target, that one excluded
+  PoolVector<Node*>
+      between_;  ///< the nodes that lead to y and are newer than the oldest target, newest first
 };
 
 }  // namespace detail

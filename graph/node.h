@@ -110,6 +110,7 @@ struct Node {
   bool leaf : 1;        ///< a parameter or a watched tensor; its attributes are a Leaf
   bool needs_grad : 1;  ///< leads to a tensor whose gradient is asked
   bool target : 1;      ///< its gradient is itself asked
+  bool listed : 1;      ///< among the nodes that a pass visits
   SaveMask saved_mask;  ///< which values it still holds; the saved ones stand in order of their bits
 
   Edge* edges() { return reinterpret_cast<Edge*>(this + 1); }

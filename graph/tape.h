@@ -76,7 +76,7 @@ class TAPEGRAD_API Tape {
 
   /// Gradients of y for tensors on this tape, leaves or intermediate ones. Does not spend the tape. Zeros
   /// for an x that y does not depend on. With Record::yes the gradients are tracked: derivatives of any
-  /// order.
+  /// order. Takes the time of the operations that lead from the xs to y, however many others were recorded.
   std::vector<Tensor> grad(const Tensor& y, std::span<const Tensor> xs, const GradOptions& options = {});
   std::vector<Tensor> grad(const Tensor& y, std::initializer_list<Tensor> xs,
                            const GradOptions& options = {}) {

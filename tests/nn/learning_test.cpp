@@ -158,7 +158,7 @@ BOOST_AUTO_TEST_CASE(a_generator_learns_to_fool_a_discriminator) {
       const Tensor real = randn({kBatch, 1}, rng, f32, 3, 0.5);
       const Gradients g = tape.backward(binary_cross_entropy_with_logits(discriminator(real), real_label) +
                                         binary_cross_entropy_with_logits(discriminator(fake), fake_label));
-      const std::vector<float> before = all_values(generator);
+      const std::vector<double> before = all_values(generator);
       discriminator_adam.step(g);
       if (i == 0) BOOST_TEST(all_values(generator) == before);
     }
@@ -166,7 +166,7 @@ BOOST_AUTO_TEST_CASE(a_generator_learns_to_fool_a_discriminator) {
       Tape tape;
       const Gradients g =
           tape.backward(binary_cross_entropy_with_logits(discriminator(generator(noise)), real_label));
-      const std::vector<float> before = all_values(discriminator);
+      const std::vector<double> before = all_values(discriminator);
       generator_adam.step(g);  // g has the discriminator's gradients too; they are not asked for
       if (i == 0) BOOST_TEST(all_values(discriminator) == before);
     }

@@ -233,6 +233,7 @@ class Backward {
     PoolVector<Node*> leaves;
     for (Node* n = tape_.last_leaf_; n; n = n->as_leaf().previous) leaves.push_back(n);
     Gradients gradients;
+    gradients.reserve(leaves.size());
     for (auto it = leaves.rbegin(); it != leaves.rend();
          ++it) {  // oldest first: most are then in order already
       Node& n = **it;

@@ -52,6 +52,11 @@ const Tensor& Gradients::operator[](const Tensor& watched) const {
 }
 
 void Gradients::insert(const Key& key, Tensor value) {
+  // The newest, as a rule: entries come in their order.
+  if (key.parameter && (entries_.empty() || before(entries_.back(), key.parameter))) {
+    entries_.push_back(Entry{key, std::move(value)});
+    return;
+  }
   const auto at = key.parameter ? std::lower_bound(entries_.begin(), entries_.end(), key.parameter, before)
                                 : entries_.end();
   entries_.insert(at, Entry{key, std::move(value)});

@@ -47,6 +47,8 @@ class TAPEGRAD_API Gradients {
   auto end() noexcept { return entries_.end(); }
   /// The entry with this key, or null.
   const Tensor* find(const Key& key) const noexcept;
+  /// Makes place for so many entries.
+  void reserve(std::size_t count) { entries_.reserve(count); }
   /// Adds an entry for a key that has none, keeping the order.
   void insert(const Key& key, Tensor value);
 

@@ -1,7 +1,10 @@
 #pragma once
 
+#include <atomic>
+#include <cstddef>
 #include <cstdint>
-#include <memory>
+#include <span>
+#include <utility>
 
 #include <tapegrad/graph/export.h>
 #include <tapegrad/graph/tensor.h>
@@ -16,17 +19,28 @@ class TAPEGRAD_API Parameter {
   Parameter() noexcept = default;
   /// Takes a copy of the values. Throws DtypeError for integers, which have no gradient.
   explicit Parameter(const Tensor& initial);
+  Parameter(const Parameter& o) noexcept : cell_(o.cell_) {
+    if (cell_) cell_->references.fetch_add(1, std::memory_order_relaxed);
+  }
+  Parameter(Parameter&& o) noexcept : cell_(std::exchange(o.cell_, nullptr)) {}
+  Parameter& operator=(Parameter o) noexcept {
+    std::swap(cell_, o.cell_);
+    return *this;
+  }
+  ~Parameter() {
+    if (cell_ && cell_->references.fetch_sub(1, std::memory_order_acq_rel) == 1) destroy(cell_);
+  }
 
   bool defined() const noexcept { return cell_ != nullptr; }
   /// The value, tracked by the thread's active tape unless frozen.
   Tensor value() const;
   operator Tensor() const { return value(); }
   /// The value as a constant. Shares elements with the parameter.
-  const Tensor& data() const;
+  Tensor data() const;
   /// The elements for writing, as Tensor::mutable_values.
   template <class T>
   std::span<T> mutable_values() {
-    return cell().value.template mutable_values<T>();
+    return data().mutable_values<T>();
   }
   /// Copies the elements of `value` in. Throws ShapeError or DtypeError where they do not fit.
   void assign(const Tensor& value);
@@ -35,9 +49,9 @@ class TAPEGRAD_API Parameter {
   void freeze(bool frozen = true) { cell().frozen = frozen; }
   bool frozen() const { return cell().frozen; }
   std::uint64_t id() const { return cell().id; }
-  const Shape& shape() const { return cell().value.shape(); }
-  Dtype dtype() const { return cell().value.dtype(); }
-  std::int64_t size() const { return cell().value.size(); }
+  Shape shape() const;
+  Dtype dtype() const;
+  std::int64_t size() const;
   /// An independent parameter with the same values.
   Parameter clone() const;
 
@@ -45,14 +59,24 @@ class TAPEGRAD_API Parameter {
   friend bool operator==(const Parameter& a, const Parameter& b) noexcept { return a.cell_ == b.cell_; }
 
  private:
+  /// Followed by the shape, as long as it is: there may be a million parameters of one element.
   struct Cell {
-    Tensor value;
+    detail::Storage* storage;
+    std::byte* data;
     std::uint64_t id;
+    std::atomic<std::uint32_t> references;
     bool frozen;
   };
-  Cell& cell() const;
+  Cell& cell() const {
+    if (!cell_) [[unlikely]]
+      throw_undefined();
+    return *cell_;
+  }
+  [[noreturn]] static void throw_undefined();
+  static void destroy(Cell* cell) noexcept;
+  static const detail::PackedShape& shape_of(const Cell& cell);
 
-  std::shared_ptr<Cell> cell_;
+  Cell* cell_ = nullptr;
 };
 
 }  // namespace tapegrad

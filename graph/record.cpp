@@ -3,6 +3,7 @@
 #include <bit>
 #include <cstring>
 #include <type_traits>
+#include <utility>
 
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/graph/tape.h>
@@ -28,7 +29,8 @@ const PackedShape* Tape::pack(const Shape& shape, Dtype dtype) {
 
 // Most results have the shape of an input, which is on the tape already. This and append are inlined, as they are part
 // of what every operation waits for.
-[[gnu::always_inline]] inline const PackedShape* Tape::shape_like(Node* const* nodes, std::size_t count, const Tensor& out) {
+[[gnu::always_inline]] inline const PackedShape* Tape::shape_like(Node* const* nodes, std::size_t count,
+                                                                  const Tensor& out) {
   for (std::size_t i = 0; i < count; ++i)
     if (nodes[i] && nodes[i]->shape->describes(out)) return nodes[i]->shape;
   return pack(out.shape(), out.dtype());
@@ -44,7 +46,8 @@ const detail::ScopePath* Tape::path_of(NameScope* s) {
   return s->interned_;
 }
 
-[[gnu::always_inline]] inline Node* Tape::append(const detail::OpTable& op, std::size_t inputs, std::size_t saved, std::size_t residuals) {
+[[gnu::always_inline]] inline Node* Tape::append(const detail::OpTable& op, std::size_t inputs,
+                                                 std::size_t saved, std::size_t residuals) {
   if (std::max(count_, inputs) >= UINT32_MAX)
     throw Error("tape: more than 4,294,967,295 nodes or inputs of a node");
   // A gradient belongs to the module of what it differentiates.
@@ -168,7 +171,7 @@ constexpr detail::OpTable kLeaf{.name = "leaf",
                                 .add_into = nullptr};
 }  // namespace
 
-Tensor Tape::add_leaf(const Tensor& value, std::uint64_t parameter) {
+Tensor Tape::add_leaf(Tensor value, std::uint64_t parameter) {
   Node* n = append(kLeaf, 0, 0, 0);
   n->shape = pack(value.shape(), value.dtype());
   n->version = value.version();
@@ -178,9 +181,8 @@ Tensor Tape::add_leaf(const Tensor& value, std::uint64_t parameter) {
   n->prev = last_;
   last_ = last_leaf_ = n;
   ++count_;
-  Tensor t = value;
-  TensorAccess::set_tag(t, {epoch_, n});
-  return t;
+  TensorAccess::set_tag(value, {epoch_, n});
+  return value;
 }
 
 Tensor Tape::watch(const Tensor& x) {
@@ -203,13 +205,12 @@ Tensor Tape::watch(const Tensor& x) {
   return add_leaf(x, 0);
 }
 
-Tensor Tape::track(const Tensor& value, std::uint64_t parameter) {
+Tensor Tape::track(Tensor value, std::uint64_t parameter) {
   Node* leaf = find_parameter(parameter);
-  if (!leaf) return add_leaf(value, parameter);
-  Tensor t = value;
-  TensorAccess::set_tag(t, {leaf->as_leaf().epoch, leaf});
-  if (leaf->version != value.version()) throw_mutated(leaf, t, "parameter");
-  return t;
+  if (!leaf) return add_leaf(std::move(value), parameter);
+  TensorAccess::set_tag(value, {leaf->as_leaf().epoch, leaf});
+  if (leaf->version != value.version()) throw_mutated(leaf, value, "parameter");
+  return value;
 }
 
 // ---- the table of parameters ----

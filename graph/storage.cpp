@@ -66,6 +66,12 @@ constexpr std::uint32_t class_of(std::size_t bytes) {
 constexpr std::size_t class_bytes(std::uint32_t c) { return (std::size_t{8} + c % 8) << (c / 8) << 3; }
 /// What a block of a class takes of the system: whole lines of the cache.
 constexpr std::size_t block_bytes(std::uint32_t c) { return (class_bytes(c) + 63) & ~std::size_t{63}; }
+
+/// A block's memory, on a line of the cache. A scalar's is not worth it: at the start of a line it would take twice as
+/// much, and there may be millions.
+void* system_block(std::uint32_t c) noexcept {
+  return c == 0 ? std::malloc(block_bytes(0)) : std::aligned_alloc(64, block_bytes(c));
+}
 static_assert(class_bytes(class_of(64)) == 64 && class_bytes(class_of(65)) == 72);
 static_assert(class_bytes(class_of(128)) == 128 && class_bytes(class_of(129)) == 144);
 static_assert(class_bytes(class_of(1 << 20)) == 1 << 20);
@@ -109,10 +115,10 @@ Storage* take_block(ThreadState* t, std::size_t total) {
   ++system_allocation_count;
   const std::size_t bytes = block_bytes(c);
   if (t && kReuse) keep_bound(*t, bytes);
-  void* p = std::aligned_alloc(64, bytes);
+  void* p = system_block(c);
   if (!p && t) {  // what is kept for reuse may be what is missing
     give_back_down_to(*t, 0);
-    p = std::aligned_alloc(64, bytes);
+    p = system_block(c);
   }
   if (!p) throw std::bad_alloc();
   if (t) t->held += bytes;

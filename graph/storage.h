@@ -78,7 +78,7 @@ struct alignas(16) Storage {
   static constexpr std::int64_t kOne = 4;
 
   std::byte* data(std::size_t bytes) noexcept {
-    // One scalar shares the head's cache line; anything larger starts on a line of its own.
+    // One scalar lies right behind the head; anything larger starts on a cache line of its own.
     return reinterpret_cast<std::byte*>(this) + (bytes <= 16 ? sizeof(Storage) : 64);
   }
 };

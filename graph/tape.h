@@ -129,7 +129,7 @@ class TAPEGRAD_API Tape {
   void record(Tensor& out, const detail::OpTable& op, const void* attributes, const Tensor* const* inputs,
               detail::Node* const* nodes, std::size_t count, const Tensor* residuals = nullptr);
   /// The tracked value of a parameter.
-  Tensor track(const Tensor& value, std::uint64_t parameter);
+  Tensor track(Tensor value, std::uint64_t parameter);
   /// True where results are to be examined; those of a rule are, as the gradient they amount to.
   bool checks_finite() const noexcept { return check_finite_ && !rule_; }
 
@@ -163,7 +163,7 @@ class TAPEGRAD_API Tape {
   const detail::PackedShape* pack(const Shape& shape, Dtype dtype);
   const detail::PackedShape* shape_like(detail::Node* const* nodes, std::size_t count, const Tensor& out);
   const detail::ScopePath* path_of(NameScope* scope);
-  Tensor add_leaf(const Tensor& value, std::uint64_t parameter);
+  Tensor add_leaf(Tensor value, std::uint64_t parameter);
   detail::Node* find_parameter(std::uint64_t id) const noexcept;
   void index_parameter(detail::Node* leaf);
   void forget_parameters() noexcept;

@@ -1,6 +1,8 @@
 #include <algorithm>
+#include <functional>
+#include <iterator>
 #include <limits>
-#include <set>
+#include <optional>
 #include <utility>
 
 #include <tapegrad/graph/errors.h>
@@ -14,6 +16,17 @@ namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr std::string_view kStep = "step";
+
+/// The place of an element whose key an earlier one has, too.
+template <class T, class KeyOf>
+std::optional<std::size_t> second_of_two(const std::vector<T>& all, KeyOf key_of) {
+  std::vector<std::pair<decltype(key_of(all[0])), std::size_t>> keys;
+  keys.reserve(all.size());
+  for (const T& element : all) keys.emplace_back(key_of(element), keys.size());
+  if (!std::ranges::is_sorted(keys)) std::ranges::sort(keys);
+  const auto first = std::ranges::adjacent_find(keys, {}, [](const auto& k) { return k.first; });
+  return first == keys.end() ? std::nullopt : std::optional(std::next(first)->second);
+}
 
 Tensor count(std::int64_t n) { return Tensor::from(std::vector<std::int64_t>{n}, Shape{}); }
 
@@ -49,30 +62,35 @@ Optimizer::Optimizer(std::string_view name, const ParameterGroups& groups, doubl
     throw ArgumentError(
         fmt::format("{}: a moment is called '{}', as the number of updates is in its state", name_, kStep));
   set_lr(lr);
-  std::set<std::uint64_t> ids;
-  std::set<std::string> names;
-  std::size_t number = 0;
+  std::size_t count = 0;
+  for (const Group& group : groups)
+    count += static_cast<std::size_t>(group.parameters.end() - group.parameters.begin());
+  slots_.reserve(count);
+  kept_.reserve(count * moments_.size());
   for (const Group& group : groups) {
-    const std::string prefix = groups.size() > 1 ? fmt::format("{}.", number++) : "";
-    require("lr_scale", group.lr_scale, 0, kInfinity);
-    const double weight_decay = require("weight_decay", group.weight_decay.value_or(0), 0, kInfinity);
+    const std::string prefix = groups.size() > 1 ? fmt::format("{}.", settings_.size()) : "";
+    settings_.push_back({require("lr_scale", group.lr_scale, 0, kInfinity),
+                         require("weight_decay", group.weight_decay.value_or(0), 0, kInfinity),
+                         group.decoupled});
     for (const auto& [given, parameter] : group.parameters) {
-      const std::string full = prefix + given;
       if (!parameter.defined())
-        throw ArgumentError(fmt::format("{}: the parameter '{}' is undefined", name_, full));
-      if (!ids.insert(parameter.id()).second)
-        throw ArgumentError(fmt::format(
-            "{}: the parameter '{}' is listed twice; it would be updated twice a step", name_, full));
-      if (!names.insert(full).second)
-        throw ArgumentError(
-            fmt::format("{}: two parameters are called '{}'; put them in groups of their own", name_, full));
-      Slot slot{full, parameter, group.lr_scale, weight_decay, group.decoupled};
-      for (std::size_t m = 0; m < moments_.size(); ++m)
-        slot.moments[m] = Tensor::zeros(parameter.shape(), parameter.dtype());
-      slots_.push_back(std::move(slot));
+        throw ArgumentError(fmt::format("{}: the parameter '{}{}' is undefined", name_, prefix, given));
+      slots_.push_back({prefix + given, parameter, settings_.size() - 1});
     }
   }
   if (slots_.empty()) throw ArgumentError(fmt::format("{}: there are no parameters to update", name_));
+  if (const auto twice = second_of_two(slots_, [](const Slot& s) { return s.parameter.id(); }))
+    throw ArgumentError(
+        fmt::format("{}: the parameter '{}' is listed twice; it would be updated twice a step", name_,
+                    slots_[*twice].name));
+  if (const auto twice = second_of_two(slots_, [](const Slot& s) {
+        return std::pair(std::hash<std::string_view>()(s.name), std::string_view(s.name));
+      }))
+    throw ArgumentError(fmt::format("{}: two parameters are called '{}'; put them in groups of their own",
+                                    name_, slots_[*twice].name));
+  for (const Slot& s : slots_)
+    for (std::size_t m = 0; m < moments_.size(); ++m)
+      kept_.push_back(Tensor::zeros(s.parameter.shape(), s.parameter.dtype()));
 }
 
 Optimizer::~Optimizer() = default;
@@ -99,13 +117,15 @@ void Optimizer::step(const Gradients& gradients) {
         "computed from other parameters, or these are frozen",
         name_, slots_.size(), slots_.front().name, gradients.size()));
   ++steps_;
-  for (Slot& s : slots_) {
+  for (std::size_t i = 0; i < slots_.size(); ++i) {
+    Slot& s = slots_[i];
     const Tensor* g = gradients.find(s.parameter);
     if (!g || s.parameter.frozen()) continue;
-    const double lr = lr_ * s.lr_scale;
+    const auto& [lr_scale, weight_decay, decoupled] = settings_[s.group];
+    const double lr = lr_ * lr_scale;
     Rates rates{.step = ++s.step, .lr = lr};
-    (s.decoupled ? rates.shrink : rates.weight_decay) = s.decoupled ? lr * s.weight_decay : s.weight_decay;
-    update(s.parameter, *g, std::span(s.moments.data(), moments_.size()), rates);
+    (decoupled ? rates.shrink : rates.weight_decay) = decoupled ? lr * weight_decay : weight_decay;
+    update(s.parameter, *g, kept_of(i), rates);
   }
 }
 
@@ -113,9 +133,10 @@ State Optimizer::view() const {
   State state;
   state.emplace_back(kStep, count(steps_));
   state.emplace_back("lr", Tensor::scalar(lr_, f64));
+  auto kept = kept_.begin();
   for (const Slot& s : slots_) {
-    for (std::size_t m = 0; m < moments_.size(); ++m)
-      state.emplace_back(fmt::format("{}.{}", s.name, moments_[m]), s.moments[m]);
+    for (const std::string_view moment : moments_)
+      state.emplace_back(fmt::format("{}.{}", s.name, moment), *kept++);
     state.emplace_back(fmt::format("{}.{}", s.name, kStep), count(s.step));
   }
   return state;
@@ -144,8 +165,9 @@ void Optimizer::load_state(const State& state) {
   set_lr(loaded[1].item());
   steps_ = steps;
   auto next = loaded.begin() + 2;
+  auto kept = kept_.begin();
   for (Slot& s : slots_) {
-    for (std::size_t m = 0; m < moments_.size(); ++m) s.moments[m] = std::move(*next++);
+    for (std::size_t m = 0; m < moments_.size(); ++m) *kept++ = std::move(*next++);
     s.step = (next++)->values<std::int64_t>()[0];
   }
 }

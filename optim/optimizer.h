@@ -1,6 +1,5 @@
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -70,16 +69,22 @@ class TAPEGRAD_API Optimizer {
   double require_dampening(double dampening) const;
 
  private:
-  struct Slot {
-    std::string name;
-    Parameter parameter;
+  /// How the parameters of a group are updated.
+  struct Setting {
     double lr_scale;
     double weight_decay;
     bool decoupled;
-    std::array<Tensor, kMaxMoments> moments{};
+  };
+  struct Slot {
+    std::string name;
+    Parameter parameter;
+    std::size_t group;
     std::int64_t step = 0;
   };
 
+  std::span<Tensor> kept_of(std::size_t slot) {
+    return std::span(kept_).subspan(slot * moments_.size(), moments_.size());
+  }
   /// state(), not copied.
   State view() const;
   /// Updates one parameter by a gradient of its shape and dtype.
@@ -88,7 +93,9 @@ class TAPEGRAD_API Optimizer {
 
   std::string_view name_;
   std::vector<std::string_view> moments_;
+  std::vector<Setting> settings_;  ///< of each group
   std::vector<Slot> slots_;
+  std::vector<Tensor> kept_;  ///< the moments of the first parameter, then those of the next
   double lr_ = 0;
   std::int64_t steps_ = 0;
 };

@@ -58,10 +58,12 @@ class TAPEGRAD_API ParameterGroups {
  public:
   ParameterGroups(std::vector<Group> groups) : groups_(std::move(groups)) {}
   ParameterGroups(std::initializer_list<Group> groups) : groups_(groups) {}
-  ParameterGroups(std::initializer_list<Parameter> parameters) : groups_{Group{.parameters = parameters}} {}
+  ParameterGroups(std::initializer_list<Parameter> parameters) : ParameterGroups(ParameterList(parameters)) {}
+  // Moved, and not from an initializer list: there may be a million.
   template <class P>
-  requires std::convertible_to<const P&, ParameterList> ParameterGroups(const P& parameters)
-      : groups_{Group{.parameters = parameters}} {}
+  requires std::convertible_to<const P&, ParameterList> ParameterGroups(const P& parameters) {
+    groups_.push_back(Group{.parameters = parameters});
+  }
 
   std::size_t size() const noexcept { return groups_.size(); }
   auto begin() const noexcept { return groups_.begin(); }

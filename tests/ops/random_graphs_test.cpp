@@ -309,8 +309,9 @@ BOOST_AUTO_TEST_CASE(a_wrong_rule_is_found) {
     std::string failure;
     for (std::uint64_t number = 0; number < 500 && failure.empty(); ++number) failure = check(number).failure;
     BOOST_TEST(failure.find("by differences") != std::string::npos, op);
-    BOOST_TEST(failure.find(fmt::format("= {}(", op)) != std::string::npos ||
-               std::string_view(op) == "slice");
+    // Slices are also taken in between, where no line names them.
+    const bool named = failure.find(fmt::format("= {}(", op)) != std::string::npos;
+    BOOST_TEST((named || std::string_view(op) == "slice"), op);
   }
 }
 

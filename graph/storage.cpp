@@ -114,13 +114,17 @@ Storage* take_block(ThreadState* t, std::size_t total) {
   }
   ++system_allocation_count;
   const std::size_t bytes = block_bytes(c);
+  const std::size_t most_before = t ? t->most_in_use : 0;
   if (t && kReuse) keep_bound(*t, bytes);
   void* p = system_block(c);
   if (!p && t) {  // what is kept for reuse may be what is missing
     give_back_down_to(*t, 0);
     p = system_block(c);
   }
-  if (!p) throw std::bad_alloc();
+  if (!p) {
+    if (t) t->most_in_use = most_before;  // what is not given is never in use
+    throw std::bad_alloc();
+  }
   if (t) t->held += bytes;
   auto* s = new (p) Storage;
   s->size_class = c;

@@ -111,7 +111,7 @@ Schedule cosine(double rate, std::int64_t steps, double last) {
 Schedule warm_up(std::int64_t steps, const Schedule& then, std::optional<double> start) {
   require_steps("warm_up", "the number of steps", steps);
   require_defined("warm_up", then);
-  const double first = start.value_or(1 / static_cast<double>(steps + 1));
+  const double first = start.value_or(1 / (static_cast<double>(steps) + 1));
   require(first >= 0 && first <= 1, "warm_up", "start", first, "in [0, 1]");
   return linear(then(0) * first, then(0), steps).followed_by(steps, then);
 }

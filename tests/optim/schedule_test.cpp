@@ -60,6 +60,10 @@ BOOST_AUTO_TEST_CASE(each_follows_its_formula) {
 
 BOOST_AUTO_TEST_CASE(a_warm_up_leads_to_the_schedule_behind_it) {
   check_close(rates(warm_up(4, linear(1, 0, 2)), 8), {0.2, 0.4, 0.6, 0.8, 1, 0.5, 0, 0});
+  // As many steps as can be counted.
+  const Schedule endless = warm_up(std::numeric_limits<std::int64_t>::max(), 0.5);
+  BOOST_TEST(endless(0) >= 0);
+  BOOST_TEST(endless(0) < 1e-18);
   check_close(rates(Schedule(0.5).followed_by(2, step_decay(1, 1, 0.5)), 5), {0.5, 0.5, 1, 0.5, 0.25});
   check_close(rates(step_decay(1, 1, 0.5) * 3, 3), {3, 1.5, 0.75});
   const Schedule mine = [](std::int64_t step) { return static_cast<double>(10 - step); };

@@ -22,6 +22,13 @@ inline Parameter parameter(std::initializer_list<double> v) { return Parameter(T
 /// True where no other tensor, node or gradient holds a reference on the elements.
 inline bool unique(const Tensor& t) { return detail::is_unique(detail::TensorAccess::storage(t)); }
 
+/// True where none but the parameter itself does.
+inline bool unique(const Parameter& p) {
+  const Tensor own = p.data();  // a reference beside the parameter's
+  const detail::Storage* s = detail::TensorAccess::storage(own);
+  return s->owner.load() == detail::current_thread && s->local == 2 && s->shared.load() == 0;
+}
+
 inline bool shares_elements(const Tensor& a, const Tensor& b) {
   return detail::TensorAccess::storage(a) == detail::TensorAccess::storage(b);
 }

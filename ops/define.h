@@ -140,8 +140,8 @@ auto saved_tensor(RuleContext& context) {
 
 template <class Op, std::size_t Grad, std::size_t... I>
 Tensor formula_on_tensors(const Op& op, RuleContext& context, std::index_sequence<I...>) {
-  return elementwise_vjp<Grad>(op, context.grad_output(), saved_tensor<Op, Grad, I>(context)...,
-                               saved_tensor<Op, Grad, kOutputBit>(context));
+  return elementwise_contribution<Op, Grad>(op, context.grad_output(), saved_tensor<Op, Grad, I>(context)...,
+                                            saved_tensor<Op, Grad, kOutputBit>(context));
 }
 
 TAPEGRAD_API Tensor sum_to_shape(const Tensor& x, const Shape& shape);

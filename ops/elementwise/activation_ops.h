@@ -46,33 +46,33 @@ struct LeakyRelu {
 struct Elu {
   static constexpr auto name = "elu";
   static constexpr std::size_t arity = 1;
-  static constexpr auto saves = saves_for(kIn0 | kOut);
+  static constexpr auto saves = saves_for(kIn0);
   double alpha = 1;
   void describe(AttributeVisitor& v) const { v("alpha", alpha); }
   auto f(auto x) const { return where(x > 0, x, alpha * expm1(x)); }
-  auto vjp(auto g, auto x, auto y) const { return where(x > 0, g, g * (y + alpha)); }
+  auto vjp(auto g, auto x, auto) const { return where(x > 0, g, alpha * g * exp(x)); }
   static void samples(Samples& s) {
-    s.unary(Elu{.alpha = 0.7}, {-3, 3, {0}});
+    s.unary(Elu{.alpha = 0.7}, {-3, 3, {0}}, {-40, 40});
     s.convention(Elu{.alpha = 0.7}, {{0}}, {{0.7}});
   }
 };
 
-struct Sigmoid {  // dy/dx = y (1 - y)
+struct Sigmoid {  // dy/dx = s(x) s(-x); y (1 - y) has no digits left where y is near 1
   static constexpr auto name = "sigmoid";
   static constexpr std::size_t arity = 1;
-  static constexpr auto saves = saves_for(kOut);
+  static constexpr auto saves = saves_for(kIn0);
   auto f(auto x) const { return sigmoid(x); }
-  auto vjp(auto g, auto, auto y) const { return g * y * (1 - y); }
-  static void samples(Samples& s) { s.unary(Sigmoid{}, {-4, 4}, {-30}); }
+  auto vjp(auto g, auto x, auto) const { return g * sigmoid_slope(x); }
+  static void samples(Samples& s) { s.unary(Sigmoid{}, {-4, 4}, {-30, 30}); }
 };
 
-struct Tanh {  // dy/dx = 1 - y^2
+struct Tanh {  // dy/dx = 1 / cosh(x)^2; 1 - y^2 has no digits left where y is near 1
   static constexpr auto name = "tanh";
   static constexpr std::size_t arity = 1;
-  static constexpr auto saves = saves_for(kOut);
+  static constexpr auto saves = saves_for(kIn0);
   auto f(auto x) const { return tanh(x); }
-  auto vjp(auto g, auto, auto y) const { return g * (1 - y * y); }
-  static void samples(Samples& s) { s.unary(Tanh{}, {-3, 3}); }
+  auto vjp(auto g, auto x, auto) const { return g * tanh_slope(x); }
+  static void samples(Samples& s) { s.unary(Tanh{}, {-3, 3}, {-15, 15}); }
 };
 
 struct Softplus {  // dy/dx = sigmoid(x)
@@ -89,23 +89,20 @@ struct Gelu {  // dy/dx = Phi(x) + x phi(x)
   static constexpr auto name = "gelu";
   static constexpr std::size_t arity = 1;
   static constexpr auto saves = saves_for(kIn0);
-  auto f(auto x) const { return x * normal_cdf(x); }
+  auto f(auto x) const { return vanishing_product(normal_cdf(x), x); }
   auto vjp(auto g, auto x, auto) const {
-    return g * (normal_cdf(x) + kOneOverSqrt2Pi * x * exp(-0.5 * x * x));
+    return g * (normal_cdf(x) + kOneOverSqrt2Pi * vanishing_product(gaussian(x, 0.5), x));
   }
   static void samples(Samples& s) { s.unary(Gelu{}, {-3, 3}, {-5, 8}); }
 };
 
-struct Silu {  // with s = sigmoid(x): dy/dx = s (1 + x (1 - s))
+struct Silu {  // with s = sigmoid(x): dy/dx = s + x s'
   static constexpr auto name = "silu";
   static constexpr std::size_t arity = 1;
   static constexpr auto saves = saves_for(kIn0);
-  auto f(auto x) const { return x * sigmoid(x); }
-  auto vjp(auto g, auto x, auto) const {
-    auto s = sigmoid(x);
-    return g * s * (1 + x * (1 - s));
-  }
-  static void samples(Samples& s) { s.unary(Silu{}, {-4, 4}, {-30}); }
+  auto f(auto x) const { return vanishing_product(sigmoid(x), x); }
+  auto vjp(auto g, auto x, auto) const { return g * (sigmoid(x) + vanishing_product(sigmoid_slope(x), x)); }
+  static void samples(Samples& s) { s.unary(Silu{}, {-4, 4}, {-30, 30}); }
 };
 
 struct LogSigmoid {  // y = -ln(1 + e^-x), dy/dx = sigmoid(-x)
@@ -117,17 +114,17 @@ struct LogSigmoid {  // y = -ln(1 + e^-x), dy/dx = sigmoid(-x)
   static void samples(Samples& s) { s.unary(LogSigmoid{}, {-3, 3}, {-40, 40}); }
 };
 
-/// y = x tanh(softplus(x)); with t = tanh(softplus(x)), s = sigmoid(x): dy/dx = t + x s (1 - t^2)
+/// y = x tanh(p) with p = softplus(x); dy/dx = tanh(p) + x sigmoid(x) / cosh(p)^2
 struct Mish {
   static constexpr auto name = "mish";
   static constexpr std::size_t arity = 1;
   static constexpr auto saves = saves_for(kIn0);
-  auto f(auto x) const { return x * tanh(softplus(x)); }
+  auto f(auto x) const { return vanishing_product(tanh(softplus(x)), x); }
   auto vjp(auto g, auto x, auto) const {
-    auto t = tanh(softplus(x));
-    return g * (t + x * sigmoid(x) * (1 - t * t));
+    auto p = softplus(x);
+    return g * (tanh(p) + vanishing_product(sigmoid(x) * tanh_slope(p), x));
   }
-  static void samples(Samples& s) { s.unary(Mish{}, {-4, 4}, {-30, 8}); }
+  static void samples(Samples& s) { s.unary(Mish{}, {-4, 4}, {-30, 30}); }
 };
 
 struct Relu6 {  // y = min(max(x, 0), 6)
@@ -158,7 +155,7 @@ struct Hardswish {  // y = x hardsigmoid(x); between -3 and 3: dy/dx = x / 3 + 1
   static constexpr auto name = "hardswish";
   static constexpr std::size_t arity = 1;
   static constexpr auto saves = saves_for(kIn0);
-  auto f(auto x) const { return x * (minimum(maximum(x + 3, 0), 6) / 6); }
+  auto f(auto x) const { return vanishing_product(minimum(maximum(x + 3, 0), 6) / 6, x); }
   auto vjp(auto g, auto x, auto) const { return where(x > -3, where(x < 3, g * (x / 3 + 0.5), g), 0); }
   static void samples(Samples& s) {
     s.unary(Hardswish{}, {-5, 5, {-3, 3}});
@@ -171,13 +168,13 @@ struct Hardswish {  // y = x hardsigmoid(x); between -3 and 3: dy/dx = x / 3 + 1
 struct Selu {
   static constexpr auto name = "selu";
   static constexpr std::size_t arity = 1;
-  static constexpr auto saves = saves_for(kIn0 | kOut);
+  static constexpr auto saves = saves_for(kIn0);
   static constexpr double kLambda = 1.0507009873554804934;
   static constexpr double kLambdaAlpha = 1.0507009873554804934 * 1.6732632423543772848;
   auto f(auto x) const { return where(x > 0, kLambda * x, kLambdaAlpha * expm1(x)); }
-  auto vjp(auto g, auto x, auto y) const { return where(x > 0, kLambda * g, g * (y + kLambdaAlpha)); }
+  auto vjp(auto g, auto x, auto) const { return where(x > 0, kLambda * g, kLambdaAlpha * g * exp(x)); }
   static void samples(Samples& s) {
-    s.unary(Selu{}, {-3, 3, {0}});
+    s.unary(Selu{}, {-3, 3, {0}}, {-40, 40});
     s.convention(Selu{}, {{0}}, {{kLambdaAlpha}});
   }
 };
@@ -186,7 +183,8 @@ struct Softsign {  // y = x / (1 + |x|), dy/dx = 1 / (1 + |x|)^2
   static constexpr auto name = "softsign";
   static constexpr std::size_t arity = 1;
   static constexpr auto saves = saves_for(kIn0);
-  auto f(auto x) const { return x / (1 + abs(x)); }
+  // At infinity x / (1 + |x|) is NaN.
+  auto f(auto x) const { return where(abs(x) > 1e30, sign(x), x / (1 + abs(x))); }
   auto vjp(auto g, auto x, auto) const {
     auto d = 1 + abs(x);
     return g / d / d;

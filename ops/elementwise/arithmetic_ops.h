@@ -12,6 +12,12 @@ inline const Tensor& mask(const Tensor& condition) { return condition; }
 /// And as a number: 1 where true.
 inline const Tensor& number(const Tensor& condition) { return condition; }
 
+/// factor * x, and 0 where the factor is 0 even if x is infinite: the limit of what decays faster than x grows.
+template <class N, class X>
+auto vanishing_product(const N& factor, const X& x) {
+  return where(factor == 0, 0, factor * x);
+}
+
 namespace op TAPEGRAD_API {  // the structs are part of the names of exported templates
 
 struct Add {

@@ -4,6 +4,7 @@
 
 #include <tapegrad/ops/elementwise/activation_ops.h>
 #include <tapegrad/ops/elementwise/math_ops.h>
+#include <tapegrad/ops/loops/elementwise.h>
 #include <tapegrad/ops/numbers/real.h>
 
 /// Dual numbers: a value and its change with one input. The rule of each function is taken from the struct of
@@ -39,7 +40,7 @@ template <class Op, class N>
 Dual<N> dual_of(const Op& op, const Dual<N>& x) {
   const N y = number(op.f(x.v));
   if constexpr (has_rule<Op>)
-    return {y, op.vjp(x.d, x.v, y)};
+    return {y, elementwise_contribution<Op, 0>(op, x.d, x.v, y)};
   else
     return {y, 0 * x.d};
 }
@@ -60,6 +61,7 @@ Dual<N> operator-(const Dual<N>& x) {
     return number(op::Op{}.f(x));       \
   }
 TAPEGRAD_UNARY_OPS(TAPEGRAD_ROW)
+TAPEGRAD_SLOPE_OPS(TAPEGRAD_ROW)
 TAPEGRAD_ACTIVATIONS(TAPEGRAD_ROW)
 #undef TAPEGRAD_ROW
 
@@ -80,6 +82,10 @@ Dual<N> pow(const Dual<N>& x, double exponent) {
   return dual_of(op::PowScalar{.c = exponent}, x);
 }
 template <class N>
+Dual<N> gaussian(const Dual<N>& x, double c) {
+  return dual_of(op::Gaussian{.c = c}, x);
+}
+template <class N>
 Dual<N> clamp(const Dual<N>& x, double lo, double hi) {
   return dual_of(op::Clamp{.lo = lo, .hi = hi}, x);
 }
@@ -88,24 +94,37 @@ Real<T> clamp(Real<T> x, double lo, double hi) {
   return op::Clamp{.lo = lo, .hi = hi}.f(x);
 }
 
+// Value and derivative at once: within a formula both are needed.
+template <class T>
+Dual<Real<T>> sigmoid(const Dual<Real<T>>& x) {
+  const vm::WithComplement<T> s = vm::sigmoid_and_complement(x.v.v);
+  return {{s.y}, contribution(x.d, x.d * Real<T>{s.y * s.complement})};
+}
+template <class T>
+Dual<Real<T>> tanh(const Dual<Real<T>>& x) {
+  const vm::WithComplement<T> t = vm::tanh_and_complement(x.v.v);
+  return {{vm::with_sign_of(t.y, x.v.v)}, contribution(x.d, x.d * Real<T>{t.complement * (1 + t.y)})};
+}
+
 // ---- functions of two ----
 
 // Of a dual number and another, of a dual number and one that does not change, and the other way round.
-#define TAPEGRAD_ROW(function, Op, ...)                                            \
-  template <class N>                                                               \
-  Dual<N> function(const Dual<N>& a, const Dual<N>& b) {                           \
-    const N y = op::Op{}.f(a.v, b.v);                                              \
-    return {y, op::Op{}.vjp0(a.d, a.v, b.v, y) + op::Op{}.vjp1(b.d, a.v, b.v, y)}; \
-  }                                                                                \
-  template <Number N>                                                              \
-  Dual<N> function(const Dual<N>& a, const N& b) {                                 \
-    const N y = op::Op{}.f(a.v, b);                                                \
-    return {y, op::Op{}.vjp0(a.d, a.v, b, y)};                                     \
-  }                                                                                \
-  template <Number N>                                                              \
-  Dual<N> function(const N& a, const Dual<N>& b) {                                 \
-    const N y = op::Op{}.f(a, b.v);                                                \
-    return {y, op::Op{}.vjp1(b.d, a, b.v, y)};                                     \
+#define TAPEGRAD_ROW(function, Op, ...)                                              \
+  template <class N>                                                                 \
+  Dual<N> function(const Dual<N>& a, const Dual<N>& b) {                             \
+    const N y = op::Op{}.f(a.v, b.v);                                                \
+    return {y, elementwise_contribution<op::Op, 0>(op::Op{}, a.d, a.v, b.v, y) +     \
+                   elementwise_contribution<op::Op, 1>(op::Op{}, b.d, a.v, b.v, y)}; \
+  }                                                                                  \
+  template <Number N>                                                                \
+  Dual<N> function(const Dual<N>& a, const N& b) {                                   \
+    const N y = op::Op{}.f(a.v, b);                                                  \
+    return {y, elementwise_contribution<op::Op, 0>(op::Op{}, a.d, a.v, b, y)};       \
+  }                                                                                  \
+  template <Number N>                                                                \
+  Dual<N> function(const N& a, const Dual<N>& b) {                                   \
+    const N y = op::Op{}.f(a, b.v);                                                  \
+    return {y, elementwise_contribution<op::Op, 1>(op::Op{}, b.d, a, b.v, y)};       \
   }
 TAPEGRAD_BINARY_OPS(TAPEGRAD_ROW)
 TAPEGRAD_LEARNT_ACTIVATIONS(TAPEGRAD_ROW)

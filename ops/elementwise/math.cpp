@@ -1,3 +1,4 @@
+#include <tapegrad/graph/values.h>
 #include <tapegrad/ops/define.h>
 #include <tapegrad/ops/elementwise/activation_ops.h>
 #include <tapegrad/ops/elementwise/math_ops.h>
@@ -8,6 +9,13 @@ namespace tapegrad {
   Tensor function(const Tensor& x) { return apply_op(op::Op{}, x); } \
   template const OpInfo& detail::info_of<op::Op>();
 TAPEGRAD_UNARY_OPS(TAPEGRAD_ROW)
+TAPEGRAD_SLOPE_OPS(TAPEGRAD_ROW)
 #undef TAPEGRAD_ROW
+
+Tensor gaussian(const Tensor& x, double c) { return apply_op(op::Gaussian{.c = c}, x); }
+
+Tensor detail::contribution(const Tensor& g, const Tensor& r) {
+  return first_non_finite(r) < 0 ? r : apply_op(op::Contribution{}, g, r);
+}
 
 }  // namespace tapegrad

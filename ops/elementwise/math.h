@@ -14,6 +14,7 @@ namespace tapegrad {
 
 #define TAPEGRAD_ROW(function, Op) TAPEGRAD_API Tensor function(const Tensor& x);
 TAPEGRAD_UNARY_OPS(TAPEGRAD_ROW)
+TAPEGRAD_SLOPE_OPS(TAPEGRAD_ROW)
 #undef TAPEGRAD_ROW
 
 #define TAPEGRAD_ROW(function, Op) TAPEGRAD_API Tensor function(const Tensor& a, const Tensor& b);
@@ -29,11 +30,15 @@ TAPEGRAD_API Tensor div(double a, const Tensor& b);
 TAPEGRAD_API Tensor pow(const Tensor& x, double y);
 TAPEGRAD_API Tensor maximum(const Tensor& a, double b);
 TAPEGRAD_API Tensor minimum(const Tensor& a, double b);
+/// e^(-c x^2): the derivative of erf but for a factor, where c is 1.
+TAPEGRAD_API Tensor gaussian(const Tensor& x, double c);
 /// x limited to [lo, hi]: also i64. The gradient is 1 within and on the bounds, 0 outside. Throws
 /// ArgumentError for lo > hi.
 TAPEGRAD_API Tensor clamp(const Tensor& x, double lo, double hi);
 /// a where the condition is not zero, else b: also i64. The condition may have any dtype and has no gradient.
-/// All three broadcast.
+/// All three broadcast. The one that is not taken contributes exactly nothing to a gradient of any order, even where
+/// it is infinite or NaN, or its derivative is: where(x > 0, sqrt(x), x) has the gradient 1 at -1. So it is with all
+/// elementwise operations and `map`: an incoming gradient of exactly 0 wins over a derivative that is not finite.
 TAPEGRAD_API Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b);
 TAPEGRAD_API Tensor where(const Tensor& condition, const Tensor& a, double b);
 TAPEGRAD_API Tensor where(const Tensor& condition, double a, const Tensor& b);

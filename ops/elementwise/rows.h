@@ -48,6 +48,17 @@
   /* 1 where x > 0, else 0: the perceptron's activation. Not differentiable: the result is a constant. */           \
   row(step, Step)
 
+/// row(function, Op): derivatives that rules are written in, Tensor function(const Tensor& x).
+#define TAPEGRAD_SLOPE_OPS(row)                                                                                     \
+  /* That of sigmoid, sigmoid(x) sigmoid(-x), with all digits on both sides. */                                     \
+  row(sigmoid_slope, SigmoidSlope)                                                                                  \
+  /* That of tanh, 1 / cosh(x)^2, with all digits on both sides. */                                                 \
+  row(tanh_slope, TanhSlope)                                                                                        \
+  /* That of asin, 1 / sqrt(1 - x^2), with all digits near 0 and 1. */                                              \
+  row(asin_slope, AsinSlope)                                                                                        \
+  /* That of atan, 1 / (1 + x^2), without overflow. */                                                              \
+  row(atan_slope, AtanSlope)
+
 /// row(function, Op): Tensor function(const Tensor& a, const Tensor& b).
 #define TAPEGRAD_BINARY_OPS(row)                                                                                    \
   /* a + b: also i64. */                                                                                            \
@@ -86,7 +97,7 @@
   row(ScalarDiv)                                                                                                    \
   row(PowScalar)                                                                                                    \
   row(Clamp)                                                                                                        \
-  row(Where)
+  row(Where)  row(Gaussian)  row(Contribution)
 
 /// row(function, Op, "name", initialiser): an activation Tensor function(const Tensor& x) with the layer nn::Op.
 /// The initialiser is the one made for the weights before it: `he` where half of the inputs pass, else `xavier`.

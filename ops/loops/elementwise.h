@@ -50,6 +50,32 @@ auto elementwise_vjp(const Op& op, const A&... arguments) {
     return op.vjp2(arguments...);
 }
 
+/// Whether the gradient of an input depends on no value: it is the incoming one times a constant.
+template <class Op, std::size_t Grad>
+inline constexpr bool has_constant_slope = requires {
+  Op::saves;
+}
+&&Op::saves[Grad] == 0;
+
+/// What a rule contributes that has made `r` of the incoming gradient g: r, but where g is exactly 0 nothing, even if
+/// the derivative there is infinite or NaN. So a branch that was not taken, or an element that was masked or sliced
+/// away, contributes nothing.
+template <class T>
+Real<T> contribution(Real<T> g, Real<T> r) {
+  return where(g == 0, g, r);
+}
+/// The same on tensors, for rules that are recorded: where nothing vanishes it is r itself and no operation.
+TAPEGRAD_API Tensor contribution(const Tensor& g, const Tensor& r);
+
+/// The rule of an op on numbers or tensors.
+template <class Op, std::size_t Grad, class G, class... A>
+auto elementwise_contribution(const Op& op, const G& g, const A&... arguments) {
+  if constexpr (has_constant_slope<Op, Grad>)
+    return elementwise_vjp<Grad>(op, g, arguments...);
+  else
+    return contribution(g, elementwise_vjp<Grad>(op, g, arguments...));
+}
+
 template <class T>
 Elements<T, Real<ComputeType<T>>> elements(const void* p) {
   return {static_cast<const T*>(p)};
@@ -83,7 +109,7 @@ struct BackwardKernel {
                    std::index_sequence<I...>) {
     const Op op = *static_cast<const Op*>(attributes);
     simd_map(
-        n, out, [&](auto... a) { return elementwise_vjp<Grad>(op, a...).v; }, elements<T>(in[0]),
+        n, out, [&](auto... a) { return elementwise_contribution<Op, Grad>(op, a...).v; }, elements<T>(in[0]),
         saved<I>(in[1 + I])..., saved<kOutputBit>(in[kOutputOperand]));
   }
   template <unsigned Bit>

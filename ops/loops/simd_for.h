@@ -52,12 +52,12 @@ struct Elements {
 
   Number operator[](std::int64_t i) const { return {p[i]}; }
 
-  /// Elements of a last, short trip, filled up.
+  /// Elements of a last, short trip, filled up with one of them: a formula may have no value at any other number.
   struct Padded {
     alignas(64) T v[kLongUnroll];
 
     Padded(const T* from, std::int64_t count) {
-      for (std::int64_t k = 0; k < kLongUnroll; ++k) v[k] = T{1};
+      for (std::int64_t k = 0; k < kLongUnroll; ++k) v[k] = *from;
       std::memcpy(v, from, static_cast<std::size_t>(count) * sizeof(T));
     }
     Number operator[](std::int64_t i) const { return {v[i]}; }

@@ -123,6 +123,16 @@ struct Real {
   friend Real sigmoid(Real x) { return {vm::sigmoid(x.v)}; }
   /// ln(1 + e^x), without overflow.
   friend Real softplus(Real x) { return maximum(x, 0) + log1p(exp(-abs(x))); }
+  /// The derivatives of sigmoid, tanh, asin, acos and atan, of erf but for a factor; with all digits on both sides and
+  /// at any size of x.
+  friend Real sigmoid_slope(Real x) { return {vm::sigmoid_slope(x.v)}; }
+  friend Real tanh_slope(Real x) { return {vm::tanh_slope(x.v)}; }
+  friend Real asin_slope(Real x) { return 1 / sqrt((1 - x) * (1 + x)); }
+  friend Real atan_slope(Real x) {
+    const Real inverse = 1 / where(abs(x) > 1, abs(x), 1);  // x^2 may be infinite where 1 / x^2 is not 0
+    return where(abs(x) > 1, inverse / (abs(x) + inverse), 1 / (1 + where(abs(x) > 1, 0, x * x)));
+  }
+  friend Real gaussian(Real x, double c) { return exp(-(c * x * x)); }
   friend Real abs(Real x) {
     if constexpr (std::is_integral_v<T>)
       return {x.v < 0 ? wrapping_neg(x.v) : x.v};

@@ -31,10 +31,11 @@ struct Format<float> {
   static constexpr float kRound = 0x1.8p23F;       // added and taken away, it rounds to an integer
   static constexpr float kLn2High = 0x1.62e4p-1F;  // few bits, so that its multiples are exact
   static constexpr float kLn2Low = 0x1.7f7d1cp-20F;
-  static constexpr float kExpLowest = -104;   // exp is 0 below
-  static constexpr float kExpHighest = 89;    // and infinite above
-  static constexpr float kExpm1Lowest = -18;  // expm1 rounds to -1 below
-  static constexpr float kTanhOne = 10;       // tanh rounds to 1 above
+  static constexpr float kExpLowest = -104;    // exp is 0 below
+  static constexpr float kExpHighest = 89;     // and infinite above
+  static constexpr float kExpm1Lowest = -18;   // expm1 rounds to -1 below
+  static constexpr float kTanhHighest = 44;    // 1 - tanh is about 2^-126 there
+  static constexpr float kExpNormal = -87.3F;  // exp is subnormal below
 };
 template <>
 struct Format<double> {
@@ -47,7 +48,8 @@ struct Format<double> {
   static constexpr double kExpLowest = -746;
   static constexpr double kExpHighest = 710;
   static constexpr double kExpm1Lowest = -40;
-  static constexpr double kTanhOne = 20;
+  static constexpr double kTanhHighest = 354.5;
+  static constexpr double kExpNormal = -708.3;
 };
 
 template <class T>
@@ -231,26 +233,67 @@ TAPEGRAD_INLINE T log1p(T x) {
   return choose(x == 0, x, log_of_special(u, y));
 }
 
-/// 1 / (1 + e^-x)
+// Of a function that rounds to 1 the derivative needs what is left to 1: where both are asked for, they are computed at
+// once; the derivative alone costs less.
+
+/// e^x for x <= 0; 0 where that would be subnormal.
 template <class T>
-TAPEGRAD_INLINE T sigmoid(T x) {
+TAPEGRAD_INLINE T exp_of_negative(T x) {
+  const T clamped = choose(x < Format<T>::kExpNormal, Format<T>::kExpNormal, x);
+  const Reduced<T> a = reduce_by_ln2(clamped);
+  const T y = (1 + (a.r + a.r * a.r * exp_tail(a.r))) * power_of_two<T>(a.integer);
+  return choose(x < Format<T>::kExpNormal, T(0), y);
+}
+/// The derivative of 1 / (1 + e^-x): e^-|x| / (1 + e^-|x|)^2
+template <class T>
+TAPEGRAD_INLINE T sigmoid_slope(T x) {
+  const T e = exp_of_negative(-absolute(x));
+  const T inverse = 1 / (1 + e);
+  return e * inverse * inverse;
+}
+/// That of tanh: 1 / cosh(x)^2 = 4 e^-2|x| / (1 + e^-2|x|)^2
+template <class T>
+TAPEGRAD_INLINE T tanh_slope(T x) {
+  return 4 * sigmoid_slope(2 * x);
+}
+
+/// y = 1 / (1 + e^-x), and 1 - y.
+template <class T>
+struct WithComplement {
+  T y;
+  T complement;
+};
+template <class T>
+TAPEGRAD_INLINE WithComplement<T> sigmoid_and_complement(T x) {
   const T e = exp(-absolute(x));  // at most 1, so that neither form loses digits or overflows
   const T sum = 1 + e;
   const T lost = e - (sum - 1);
-  const T y = choose(x < 0, e, T(1)) / sum;
-  return y - y * choose(x < 0, 1 - y, y) * lost;  // 1 / sum is 1 - y, or y itself
+  const T quotient = choose(x < 0, e, T(1)) / sum;
+  const T y =
+      quotient - quotient * choose(x < 0, 1 - quotient, quotient) * lost;  // 1 / sum is 1 - y, or y itself
+  return {y, choose(x < 0, 1 - y, e * y)};
 }
-
+template <class T>
+TAPEGRAD_INLINE T sigmoid(T x) {
+  return sigmoid_and_complement(x).y;
+}
+/// y = tanh(|x|), and 1 - y; 0 where that would be subnormal.
+template <class T>
+TAPEGRAD_INLINE WithComplement<T> tanh_and_complement(T x) {
+  const T magnitude = absolute(x);
+  const T a = choose(magnitude > Format<T>::kTanhHighest, Format<T>::kTanhHighest, magnitude);
+  const T e = expm1(2 * a);
+  // y = e / (e + 2) and 1 - y = 2 / (e + 2): the smaller one is the quotient. For a small e the rounding of the sum
+  // counts.
+  const T sum = e + 2;
+  const T quotient = choose(e < 2, e, T(2)) / sum;
+  const T lost = choose(e < 2, e - (sum - 2), T(0));
+  const T smaller = quotient - T(0.5) * quotient * (1 - quotient) * lost;
+  return {choose(e < 2, smaller, 1 - smaller),
+          choose(magnitude > Format<T>::kTanhHighest, T(0), choose(e < 2, 1 - smaller, smaller))};
+}
 template <class T>
 TAPEGRAD_INLINE T tanh(T x) {
-  T a = absolute(x);
-  a = choose(a > Format<T>::kTanhOne, Format<T>::kTanhOne, a);
-  const T e = expm1(2 * a);
-  // e / (e + 2). For a small e the rounding of the sum counts; 1 / (e + 2) is (1 - y) / 2.
-  const T sum = e + 2;
-  const T lost = choose(e < 2, e - (sum - 2), T(0));
-  const T y = e / sum;
-  return with_sign_of(y - T(0.5) * y * (1 - y) * lost, x);
+  return with_sign_of(tanh_and_complement(x).y, x);
 }
-
 }  // namespace tapegrad::detail::vm

@@ -174,6 +174,10 @@ struct Instrumented {
   TAPEGRAD_UNARY(normal_cdf, normal_cdf(-v))
   TAPEGRAD_UNARY(sigmoid, sigmoid(-v))
   TAPEGRAD_UNARY(softplus, softplus(-v))
+  TAPEGRAD_UNARY(sigmoid_slope, sigmoid(v))
+  TAPEGRAD_UNARY(tanh_slope, tanh(v))
+  TAPEGRAD_UNARY(asin_slope, asin(v))
+  TAPEGRAD_UNARY(atan_slope, atan(v))
 #undef TAPEGRAD_UNARY
   friend Instrumented abs(Instrumented x) {
     observer().decide(x.r.v > 0 ? 1 : x.r.v < 0 ? 0 : 2);
@@ -192,6 +196,10 @@ struct Instrumented {
   friend Instrumented pow(Instrumented a, double c) {
     return with_constant(
         "pow", a, c, [](R x, R y) { return pow(x, y); }, [](R x, R y) { return pow(y, x); });
+  }
+  friend Instrumented gaussian(Instrumented x, double c) {
+    return with_constant(
+        "gaussian", x, c, [](R v, R k) { return gaussian(v, k.v); }, [](R v, R k) { return gaussian(v, -k.v); });
   }
   friend Instrumented maximum(Instrumented a, Instrumented b) {
     return extremum("maximum", a, b, a.r.v > b.r.v || a.r.v != a.r.v, a.r.v == b.r.v);

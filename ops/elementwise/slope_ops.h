@@ -1,0 +1,76 @@
+#pragma once
+
+#include <tapegrad/ops/elementwise/activation.h>
+#include <tapegrad/ops/elementwise/arithmetic_ops.h>
+#include <tapegrad/ops/samples.h>
+
+/// The structs of derivatives that are operations of their own. Rules are written in them where the obvious formula
+/// loses its digits (1 - y where y rounds to 1) or leaves the range (x^2), and so would all derivatives of it.
+namespace tapegrad {
+
+namespace op TAPEGRAD_API {  // the structs are part of the names of exported templates
+
+struct SigmoidSlope {  // y = s(x) s(-x) with the sigmoid s; dy/dx = -y tanh(x / 2)
+  static constexpr auto name = "sigmoid_slope";
+  static constexpr std::size_t arity = 1;
+  static constexpr auto saves = saves_for(kIn0 | kOut);
+  auto f(auto x) const { return sigmoid_slope(x); }
+  auto vjp(auto g, auto x, auto y) const { return -(g * y) * tanh(0.5 * x); }
+  static void samples(Samples& s) { s.unary(SigmoidSlope{}, {-4, 4}, {-30, 30}); }
+};
+
+struct TanhSlope {  // y = 1 / cosh(x)^2; dy/dx = -2 y tanh(x)
+  static constexpr auto name = "tanh_slope";
+  static constexpr std::size_t arity = 1;
+  static constexpr auto saves = saves_for(kIn0 | kOut);
+  auto f(auto x) const { return tanh_slope(x); }
+  auto vjp(auto g, auto x, auto y) const { return -2 * (g * y) * tanh(x); }
+  static void samples(Samples& s) { s.unary(TanhSlope{}, {-3, 3}, {-15, 15}); }
+};
+
+struct AsinSlope {  // y = 1 / sqrt(1 - x^2); dy/dx = x y^3
+  static constexpr auto name = "asin_slope";
+  static constexpr std::size_t arity = 1;
+  static constexpr auto saves = saves_for(kIn0 | kOut);
+  auto f(auto x) const { return asin_slope(x); }
+  auto vjp(auto g, auto x, auto y) const { return g * x * y * y * y; }
+  static void samples(Samples& s) { s.unary(AsinSlope{}, {-0.9, 0.9}, {1e-10}); }
+};
+
+struct AtanSlope {  // y = 1 / (1 + x^2); dy/dx = -2 x y^2
+  static constexpr auto name = "atan_slope";
+  static constexpr std::size_t arity = 1;
+  static constexpr auto saves = saves_for(kIn0 | kOut);
+  auto f(auto x) const { return atan_slope(x); }
+  // In this order, as y^2 may be 0 where x y^2 is not; x y vanishes at infinity.
+  auto vjp(auto g, auto x, auto y) const { return -2 * g * vanishing_product(y, x) * y; }
+  static void samples(Samples& s) { s.unary(AtanSlope{}, {-3, 3}, {1e4}); }
+};
+
+struct Gaussian {  // y = e^(-c x^2); dy/dx = -2 c x y
+  static constexpr auto name = "gaussian";
+  static constexpr std::size_t arity = 1;
+  static constexpr auto saves = saves_for(kIn0 | kOut);
+  double c = 1;
+  void describe(AttributeVisitor& v) const { v("c", c); }
+  auto f(auto x) const { return gaussian(x, c); }
+  auto vjp(auto g, auto x, auto y) const { return -2 * c * g * vanishing_product(y, x); }
+  static void samples(Samples& s) { s.unary(Gaussian{.c = 0.5}, {-3, 3}, {-8, 8}); }
+};
+
+/// What a rule contributes that has made r of the incoming gradient g; see contribution in loops/elementwise.h. Where
+/// r vanishes, the derivative for g does not exist: it is NaN, so that a smooth function that passes through such a
+/// point never gets a plausible 0 as its second derivative, while one whose branch was not taken never asks for it.
+struct Contribution {
+  static constexpr auto name = "contribution";
+  static constexpr std::size_t arity = 2;
+  static constexpr auto saves = saves_for(kIn0 | kIn1, kIn0 | kIn1);
+  // r - r is 0, or NaN where r is not finite.
+  auto f(auto g, auto r) const { return where(g == 0, where(r - r == 0, r, 0), r); }
+  auto vjp0(auto h, auto g, auto r, auto) const { return where(g == 0, h * (r - r), 0); }
+  auto vjp1(auto h, auto g, auto r, auto) const { return where(g == 0, where(r - r == 0, h, 0), h); }
+  static void samples(Samples& s) { s.binary(Contribution{}, {-2, 2, {0}}, {-2, 2}); }
+};
+
+}  // namespace TAPEGRAD_API
+}  // namespace tapegrad

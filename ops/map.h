@@ -36,14 +36,39 @@ struct Map {
   F function;
 
   auto f(auto... x) const { return function(x...); }
-  auto vjp(auto g, auto x, auto) const { return tangent(function(Dual{x, g}), g); }
-  auto vjp0(auto g, auto a, auto b, auto) const { return tangent(function(Dual{a, g}, b), g); }
-  auto vjp1(auto g, auto a, auto b, auto) const { return tangent(function(a, Dual{b, g}), g); }
-  auto vjp0(auto g, auto a, auto b, auto c, auto) const { return tangent(function(Dual{a, g}, b, c), g); }
-  auto vjp1(auto g, auto a, auto b, auto c, auto) const { return tangent(function(a, Dual{b, g}, c), g); }
-  auto vjp2(auto g, auto a, auto b, auto c, auto) const { return tangent(function(a, b, Dual{c, g}), g); }
+  auto vjp(auto g, auto x, auto) const {
+    return along(g, x, [&](const auto& d) { return function(Dual{x, d}); });
+  }
+  auto vjp0(auto g, auto a, auto b, auto) const {
+    return along(g, a, [&](const auto& d) { return function(Dual{a, d}, b); });
+  }
+  auto vjp1(auto g, auto a, auto b, auto) const {
+    return along(g, b, [&](const auto& d) { return function(a, Dual{b, d}); });
+  }
+  auto vjp0(auto g, auto a, auto b, auto c, auto) const {
+    return along(g, a, [&](const auto& d) { return function(Dual{a, d}, b, c); });
+  }
+  auto vjp1(auto g, auto a, auto b, auto c, auto) const {
+    return along(g, b, [&](const auto& d) { return function(a, Dual{b, d}, c); });
+  }
+  auto vjp2(auto g, auto a, auto b, auto c, auto) const {
+    return along(g, c, [&](const auto& d) { return function(a, b, Dual{c, d}); });
+  }
   /// The points to check a formula at are known to who writes it: gradcheck::check of the call does it.
   static void samples(Samples&) {}
+
+ private:
+  /// g times the derivative for x. In a loop the change of x is g from the start, which spares a product; on tensors it
+  /// is 1, so that within the formula nothing vanishes because g does.
+  template <class G, class Changed>
+  static G along(const G& g, const G& x, const Changed& changed) {
+    if constexpr (std::is_same_v<G, Tensor>) {
+      const Tensor one = Tensor::ones(x.shape(), x.dtype());
+      return g * tangent(changed(one), one);
+    } else {
+      return tangent(changed(g), g);
+    }
+  }
 };
 
 }  // namespace detail

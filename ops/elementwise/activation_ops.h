@@ -63,7 +63,7 @@ struct Sigmoid {  // dy/dx = s(x) s(-x); y (1 - y) has no digits left where y is
   static constexpr auto saves = saves_for(kIn0);
   auto f(auto x) const { return sigmoid(x); }
   auto vjp(auto g, auto x, auto) const { return g * sigmoid_slope(x); }
-  static void samples(Samples& s) { s.unary(Sigmoid{}, {-4, 4}, {-30, 30}); }
+  static void samples(Samples& s) { s.unary(Sigmoid{}, {-4, 4}, {-30, 12}); }
 };
 
 struct Tanh {  // dy/dx = 1 / cosh(x)^2; 1 - y^2 has no digits left where y is near 1
@@ -72,7 +72,7 @@ struct Tanh {  // dy/dx = 1 / cosh(x)^2; 1 - y^2 has no digits left where y is n
   static constexpr auto saves = saves_for(kIn0);
   auto f(auto x) const { return tanh(x); }
   auto vjp(auto g, auto x, auto) const { return g * tanh_slope(x); }
-  static void samples(Samples& s) { s.unary(Tanh{}, {-3, 3}, {-15, 15}); }
+  static void samples(Samples& s) { s.unary(Tanh{}, {-3, 3}, {-6, 6}); }
 };
 
 struct Softplus {  // dy/dx = sigmoid(x)

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <limits>
+
 #include <tapegrad/ops/elementwise/activation.h>
 #include <tapegrad/ops/elementwise/arithmetic_ops.h>
 #include <tapegrad/ops/samples.h>
@@ -34,7 +36,7 @@ struct AsinSlope {  // y = 1 / sqrt(1 - x^2); dy/dx = x y^3
   static constexpr auto saves = saves_for(kIn0 | kOut);
   auto f(auto x) const { return asin_slope(x); }
   auto vjp(auto g, auto x, auto y) const { return g * x * y * y * y; }
-  static void samples(Samples& s) { s.unary(AsinSlope{}, {-0.9, 0.9}, {1e-10}); }
+  static void samples(Samples& s) { s.unary(AsinSlope{}, {-0.9, 0.9}, {1e-3}); }
 };
 
 struct AtanSlope {  // y = 1 / (1 + x^2); dy/dx = -2 x y^2
@@ -58,9 +60,10 @@ struct Gaussian {  // y = e^(-c x^2); dy/dx = -2 c x y
   static void samples(Samples& s) { s.unary(Gaussian{.c = 0.5}, {-3, 3}, {-8, 8}); }
 };
 
-/// What a rule contributes that has made r of the incoming gradient g; see contribution in loops/elementwise.h. Where
-/// r vanishes, the derivative for g does not exist: it is NaN, so that a smooth function that passes through such a
-/// point never gets a plausible 0 as its second derivative, while one whose branch was not taken never asks for it.
+/// What a rule contributes that has made r of the incoming gradient g, where the derivative is infinite; see contribution
+/// in loops/elementwise.h. Where r vanishes, the derivative for g does not exist: it is NaN, so that a smooth function
+/// that passes through such a point never gets a plausible 0 as its second derivative, while a branch that was not taken
+/// never asks for it.
 struct Contribution {
   static constexpr auto name = "contribution";
   static constexpr std::size_t arity = 2;
@@ -69,7 +72,13 @@ struct Contribution {
   auto f(auto g, auto r) const { return where(g == 0, where(r - r == 0, r, 0), r); }
   auto vjp0(auto h, auto g, auto r, auto) const { return where(g == 0, h * (r - r), 0); }
   auto vjp1(auto h, auto g, auto r, auto) const { return where(g == 0, where(r - r == 0, h, 0), h); }
-  static void samples(Samples& s) { s.binary(Contribution{}, {-2, 2, {0}}, {-2, 2}); }
+  static constexpr unsigned nondifferentiable_inputs = 0b001;  // 0 or NaN
+  static void samples(Samples& s) {
+    constexpr double kInf = std::numeric_limits<double>::infinity();
+    constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
+    s.binary(Contribution{}, {-2, 2, {0}}, {-2, 2});
+    s.convention(Contribution{}, {{0, 0, 1.5, 0}, {kInf, 2, kInf, kNaN}}, {{kNaN, 0, 0, kNaN}, {0, 1, 1, 0}});
+  }
 };
 
 }  // namespace TAPEGRAD_API

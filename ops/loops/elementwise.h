@@ -7,6 +7,7 @@
 
 #include <tapegrad/graph/element_access.h>
 #include <tapegrad/graph/export.h>
+#include <tapegrad/graph/tape.h>
 #include <tapegrad/ops/loops/dispatch.h>
 #include <tapegrad/ops/loops/simd_for.h>
 #include <tapegrad/ops/numbers/real.h>
@@ -64,16 +65,28 @@ template <class T>
 Real<T> contribution(Real<T> g, Real<T> r) {
   return where(g == 0, g, r);
 }
-/// The same on tensors, for rules that are recorded: where nothing vanishes it is r itself and no operation.
-TAPEGRAD_API Tensor contribution(const Tensor& g, const Tensor& r);
+/// The same on tensors, for rules that are recorded; `slope` is the derivative itself. Where g is a constant, what is 0
+/// stays so at every order. So it does where the slope is NaN, which the op's result then is, too. Where it is infinite,
+/// what comes of a smooth function that passes through is NaN at the next order, and no plausible 0.
+TAPEGRAD_API Tensor contribution(const Tensor& g, const Tensor& r, const Tensor& slope);
+/// Whether contribution(g, r, slope) is r itself whatever the slope.
+TAPEGRAD_API bool contributes_all(const Tensor& g, const Tensor& r) noexcept;
 
 /// The rule of an op on numbers or tensors.
 template <class Op, std::size_t Grad, class G, class... A>
 auto elementwise_contribution(const Op& op, const G& g, const A&... arguments) {
-  if constexpr (has_constant_slope<Op, Grad>)
-    return elementwise_vjp<Grad>(op, g, arguments...);
-  else
-    return contribution(g, elementwise_vjp<Grad>(op, g, arguments...));
+  auto r = elementwise_vjp<Grad>(op, g, arguments...);
+  if constexpr (has_constant_slope<Op, Grad>) {
+    return r;
+  } else if constexpr (std::is_same_v<G, Tensor>) {
+    if (contributes_all(g, r)) return r;
+    return contribution(g, r, [&] {
+      const Pause pause;
+      return elementwise_vjp<Grad>(op, Tensor::ones(g.shape(), g.dtype()), arguments...);
+    }());
+  } else {
+    return contribution(g, r);
+  }
 }
 
 template <class T>

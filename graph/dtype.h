@@ -57,6 +57,7 @@ struct DtypeInfo {
   std::string_view name;
   std::size_t size;  ///< bytes of an element
   bool floating;
+  double largest;  ///< the largest finite number
   double epsilon;  ///< distance from 1 to the next number; 0 for integers
 };
 
@@ -65,7 +66,11 @@ namespace detail {
 template <class Row>
 constexpr DtypeInfo dtype_info(Dtype dtype) {
   using Limits = std::numeric_limits<typename Row::type>;
-  return {dtype, Row::name, sizeof(typename Row::type), !Limits::is_integer,
+  return {dtype,
+          Row::name,
+          sizeof(typename Row::type),
+          !Limits::is_integer,
+          static_cast<double>(Limits::max()),
           static_cast<double>(Limits::epsilon())};
 }
 

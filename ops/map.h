@@ -21,7 +21,8 @@
 /// f is generic (`auto`) over numbers, masks come from comparisons, and it may use, unqualified:
 ///     + - * / with numbers and C++ constants, unary -, pow, clamp, where(a < b, c, d), and every function of
 ///     <tapegrad/ops/elementwise/rows.h>: sqrt, exp, log, abs, maximum, sin, tanh, erf, relu, sigmoid, gelu, ...
-/// A constant stands on the right of pow, maximum and minimum, and in at most one branch of where.
+/// A constant stands on the right of pow, on either side of the other functions of two numbers, and in at most one
+/// branch of where.
 /// What it captures must be trivially copyable and is a constant: its gradient is not asked. It is vectorised
 /// as far as its functions are: arithmetic, comparisons, exp, expm1, log, log1p, tanh, sigmoid, softplus and
 /// silu; sqrt only under -fno-math-errno.

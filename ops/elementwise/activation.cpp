@@ -1,7 +1,24 @@
+#include <cmath>
+
+#include <tapegrad/graph/errors.h>
 #include <tapegrad/ops/define.h>
 #include <tapegrad/ops/elementwise/activation_ops.h>
 
+#include <fmt/format.h>
+
 namespace tapegrad {
+
+namespace {
+
+template <class Op>
+void check(const Op&) {}
+void check(const op::Softplus& op) {
+  if (!(op.beta > 0 && std::isfinite(op.beta)))
+    throw ArgumentError(
+        fmt::format("{}: beta {} is not positive and finite", op_label(op::Softplus::name), op.beta));
+}
+
+}  // namespace
 
 #define TAPEGRAD_ROW(function, Op, ...)                              \
   Tensor function(const Tensor& x) { return apply_op(op::Op{}, x); } \
@@ -9,8 +26,12 @@ namespace tapegrad {
 TAPEGRAD_ACTIVATIONS(TAPEGRAD_ROW)
 #undef TAPEGRAD_ROW
 
-#define TAPEGRAD_ROW(function, Op, name, initialiser, attribute, standard)                                   \
-  Tensor function(const Tensor& x, double attribute) { return apply_op(op::Op{.attribute = attribute}, x); } \
+#define TAPEGRAD_ROW(function, Op, name, initialiser, attribute, standard) \
+  Tensor function(const Tensor& x, double attribute) {                     \
+    const op::Op op{.attribute = attribute};                               \
+    check(op);                                                             \
+    return apply_op(op, x);                                                \
+  }                                                                        \
   template const OpInfo& detail::info_of<op::Op>();
 TAPEGRAD_NUMBER_ACTIVATIONS(TAPEGRAD_ROW)
 #undef TAPEGRAD_ROW

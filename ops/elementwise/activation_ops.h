@@ -14,6 +14,11 @@ inline constexpr double kOneOverSqrt2Pi = 0.39894228040143268;
 
 /// Through erfc, which keeps its digits in the left tail, where 1 + erf cancels.
 inline Tensor normal_cdf(const Tensor& x) { return 0.5 * erfc(-kOneOverSqrt2 * x); }
+/// 1 / (1 + e^-(a x + b x^3)), in double, as the rounding of the argument would be magnified in the tail.
+inline Tensor sigmoid_of_cubic(const Tensor& x, double a, double b) {
+  const Tensor wide = cast(x, f64);
+  return cast(sigmoid(wide * (a + b * square(wide))), x.dtype());
+}
 
 namespace op TAPEGRAD_API {  // the structs are part of the names of exported templates
 
@@ -75,14 +80,19 @@ struct Tanh {  // dy/dx = 1 / cosh(x)^2; 1 - y^2 has no digits left where y is n
   static void samples(Samples& s) { s.unary(Tanh{}, {-3, 3}, {-6, 6}); }
 };
 
-struct Softplus {  // dy/dx = sigmoid(x)
+struct Softplus {  // dy/dx = sigmoid(beta x)
   static constexpr auto name = "softplus";
   static constexpr std::size_t arity = 1;
   static constexpr auto saves = saves_for(kIn0);
-  auto f(auto x) const { return maximum(x, 0) + log1p(exp(-abs(x))); }
+  double beta = 1;
+  void describe(AttributeVisitor& v) const { v("beta", beta); }
+  auto f(auto x) const { return maximum(x, 0) + log1p(exp(-abs(beta * x))) * (1 / beta); }
   // The op and not its formula: where e^-x overflows, the formula's own derivative is not a number.
-  auto vjp(auto g, auto x, auto) const { return g * sigmoid(x); }
-  static void samples(Samples& s) { s.unary(Softplus{}, {-3, 3}, {-40, 40}); }
+  auto vjp(auto g, auto x, auto) const { return g * sigmoid(beta * x); }
+  static void samples(Samples& s) {
+    s.unary(Softplus{}, {-3, 3}, {-40, 40});
+    s.unary(Softplus{.beta = 2.5}, {-3, 3});
+  }
 };
 
 struct Gelu {  // dy/dx = Phi(x) + x phi(x)
@@ -94,6 +104,25 @@ struct Gelu {  // dy/dx = Phi(x) + x phi(x)
     return g * (normal_cdf(x) + kOneOverSqrt2Pi * vanishing_product(gaussian(x, 0.5), x));
   }
   static void samples(Samples& s) { s.unary(Gelu{}, {-3, 3}, {-5, 8}); }
+};
+
+/// (1 + tanh(u)) / 2 = sigmoid(2 u), which keeps its digits in the left tail: y = x s with s = sigmoid(a x + b x^3),
+/// dy/dx = s (1 + x (1 - s) (a + 3 b x^2)), and 1 - s = sigmoid(-a x - b x^3).
+struct GeluTanh {
+  static constexpr auto name = "gelu_tanh";
+  static constexpr std::size_t arity = 1;
+  static constexpr auto saves = saves_for(kIn0);
+  static constexpr double kA = 1.5957691216057308;    // 2 sqrt(2 / pi)
+  static constexpr double kB = 0.071354816272600251;  // 0.044715 a
+  /// Where s is 0 or 1 to the last digit, x is limited, so that its powers do not overflow.
+  static auto limited(auto x) { return minimum(maximum(x, -30), 30); }
+  auto f(auto x) const { return vanishing_product(sigmoid_of_cubic(limited(x), kA, kB), x); }
+  auto vjp(auto g, auto x, auto) const {
+    auto z = limited(x);
+    auto slope = kA + 3 * kB * (z * z);
+    return g * sigmoid_of_cubic(z, kA, kB) * (1 + z * sigmoid_of_cubic(z, -kA, -kB) * slope);
+  }
+  static void samples(Samples& s) { s.unary(GeluTanh{}, {-3, 3}, {-5, 8, 40}); }
 };
 
 struct Silu {  // with s = sigmoid(x): dy/dx = s + x s'

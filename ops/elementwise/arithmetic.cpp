@@ -2,7 +2,9 @@
 
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/ops/define.h>
+#include <tapegrad/ops/elementwise/activation_ops.h>
 #include <tapegrad/ops/elementwise/math_ops.h>
+#include <tapegrad/ops/elementwise/special_ops.h>
 
 #include <fmt/format.h>
 
@@ -13,6 +15,14 @@ namespace tapegrad {
   template const OpInfo& detail::info_of<op::Op>();
 TAPEGRAD_BINARY_OPS(TAPEGRAD_ROW)
 TAPEGRAD_COMPARISON_OPS(TAPEGRAD_ROW)
+#undef TAPEGRAD_ROW
+
+#define TAPEGRAD_ROW(function, Op)                                                                \
+  Tensor function(const Tensor& a, const Tensor& b) { return apply_op(op::Op{}, a, b); }          \
+  Tensor function(const Tensor& a, double b) { return apply_op(op::Op{}, a, scalar_like(a, b)); } \
+  Tensor function(double a, const Tensor& b) { return apply_op(op::Op{}, scalar_like(b, a), b); } \
+  template const OpInfo& detail::info_of<op::Op>();
+TAPEGRAD_BINARY_FUNCTIONS(TAPEGRAD_ROW)
 #undef TAPEGRAD_ROW
 
 #define TAPEGRAD_ROW(Op) template const OpInfo& detail::info_of<op::Op>();
@@ -42,14 +52,17 @@ Tensor mul(const Tensor& a, double b) { return with_scalar(op::MulScalar{.c = b}
 Tensor div(const Tensor& a, double b) { return apply_op(op::DivScalar{.c = b}, a); }
 Tensor div(double a, const Tensor& b) { return apply_op(op::ScalarDiv{.c = a}, b); }
 Tensor pow(const Tensor& x, double y) { return apply_op(op::PowScalar{.c = y}, x); }
-Tensor maximum(const Tensor& a, double b) { return maximum(a, scalar_like(a, b)); }
-Tensor minimum(const Tensor& a, double b) { return minimum(a, scalar_like(a, b)); }
 
 Tensor clamp(const Tensor& x, double lo, double hi) {
   if (!(lo <= hi)) throw ArgumentError(fmt::format("{}: lo {} is above hi {}", op_label("clamp"), lo, hi));
   require_whole(x, lo, "clamp");
   require_whole(x, hi, "clamp");
   return apply_op(op::Clamp{.lo = lo, .hi = hi}, x);
+}
+
+Tensor nan_to_num(const Tensor& x, double nan, std::optional<double> posinf, std::optional<double> neginf) {
+  const double largest = x.defined() ? row_of(x.dtype()).largest : 0;
+  return apply_op(op::NanToNum::of(largest, nan, posinf, neginf), x);
 }
 
 Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b) {

@@ -4,6 +4,7 @@
 
 #include <tapegrad/ops/elementwise/activation_ops.h>
 #include <tapegrad/ops/elementwise/math_ops.h>
+#include <tapegrad/ops/elementwise/special_ops.h>
 #include <tapegrad/ops/loops/elementwise.h>
 #include <tapegrad/ops/numbers/real.h>
 
@@ -106,6 +107,22 @@ Dual<Real<T>> tanh(const Dual<Real<T>>& x) {
   return {{vm::with_sign_of(t.y, x.v.v)}, contribution(x.d, x.d * Real<T>{t.complement * (1 + t.y)})};
 }
 
+template <class T>
+double largest_like(Real<T>) {
+  return row_of(dtype_of<T>).largest;
+}
+inline double largest_like(const Tensor& x) { return row_of(x.dtype()).largest; }
+template <class N>
+Dual<N> nan_to_num(const Dual<N>& x, double nan = 0, std::optional<double> posinf = {},
+                   std::optional<double> neginf = {}) {
+  return dual_of(op::NanToNum::of(largest_like(x.v), nan, posinf, neginf), x);
+}
+template <class T>
+Real<T> nan_to_num(Real<T> x, double nan = 0, std::optional<double> posinf = {},
+                   std::optional<double> neginf = {}) {
+  return op::NanToNum::of(largest_like(x), nan, posinf, neginf).f(x);
+}
+
 // ---- functions of two ----
 
 // Of a dual number and another, of a dual number and one that does not change, and the other way round.
@@ -127,6 +144,7 @@ Dual<Real<T>> tanh(const Dual<Real<T>>& x) {
     return {y, elementwise_contribution<op::Op, 1>(op::Op{}, b.d, a, b.v, y)};       \
   }
 TAPEGRAD_BINARY_OPS(TAPEGRAD_ROW)
+TAPEGRAD_BINARY_FUNCTIONS(TAPEGRAD_ROW)
 TAPEGRAD_LEARNT_ACTIVATIONS(TAPEGRAD_ROW)
 TAPEGRAD_ROW(operator+, Add)
 TAPEGRAD_ROW(operator-, Sub)
@@ -140,6 +158,7 @@ TAPEGRAD_ROW(operator/, Div)
     return number(op::Op{}.f(a, b));       \
   }
 TAPEGRAD_BINARY_OPS(TAPEGRAD_ROW)
+TAPEGRAD_BINARY_FUNCTIONS(TAPEGRAD_ROW)
 TAPEGRAD_LEARNT_ACTIVATIONS(TAPEGRAD_ROW)
 #undef TAPEGRAD_ROW
 
@@ -165,16 +184,33 @@ template <class N>
 Dual<N> operator-(double a, const Dual<N>& b) {
   return dual_of(op::ScalarSub{.c = a}, b);
 }
-template <class N>
-Dual<N> maximum(const Dual<N>& a, double b) {
-  const N y = maximum(a.v, b);
-  return {y, op::Maximum{}.vjp0(a.d, a.v, b, y)};
+
+/// A constant as a number of this kind.
+template <class T>
+Real<T> constant_like(Real<T>, double c) {
+  return Real<T>::of(c);
 }
-template <class N>
-Dual<N> minimum(const Dual<N>& a, double b) {
-  const N y = minimum(a.v, b);
-  return {y, op::Minimum{}.vjp0(a.d, a.v, b, y)};
-}
+inline Tensor constant_like(const Tensor& x, double c) { return scalar_like(x, c); }
+
+#define TAPEGRAD_ROW(function, Op)               \
+  template <class N>                             \
+  Dual<N> function(const Dual<N>& a, double b) { \
+    return function(a, constant_like(a.v, b));   \
+  }                                              \
+  template <class N>                             \
+  Dual<N> function(double a, const Dual<N>& b) { \
+    return function(constant_like(b.v, a), b);   \
+  }                                              \
+  template <class T>                             \
+  Real<T> function(Real<T> a, double b) {        \
+    return function(a, Real<T>::of(b));          \
+  }                                              \
+  template <class T>                             \
+  Real<T> function(double a, Real<T> b) {        \
+    return function(Real<T>::of(a), b);          \
+  }
+TAPEGRAD_BINARY_FUNCTIONS(TAPEGRAD_ROW)
+#undef TAPEGRAD_ROW
 
 // ---- comparison and selection ----
 

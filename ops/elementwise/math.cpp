@@ -5,6 +5,7 @@
 #include <tapegrad/ops/define.h>
 #include <tapegrad/ops/elementwise/activation_ops.h>
 #include <tapegrad/ops/elementwise/math_ops.h>
+#include <tapegrad/ops/elementwise/special_ops.h>
 
 namespace tapegrad {
 

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <optional>
+
 #include <tapegrad/graph/export.h>
 #include <tapegrad/graph/parameter.h>
 #include <tapegrad/graph/tensor.h>
@@ -22,19 +24,28 @@ TAPEGRAD_BINARY_OPS(TAPEGRAD_ROW)
 TAPEGRAD_COMPARISON_OPS(TAPEGRAD_ROW)
 #undef TAPEGRAD_ROW
 
+#define TAPEGRAD_ROW(function, Op)                                \
+  TAPEGRAD_API Tensor function(const Tensor& a, const Tensor& b); \
+  TAPEGRAD_API Tensor function(const Tensor& a, double b);        \
+  TAPEGRAD_API Tensor function(double a, const Tensor& b);
+TAPEGRAD_BINARY_FUNCTIONS(TAPEGRAD_ROW)
+#undef TAPEGRAD_ROW
+
 TAPEGRAD_API Tensor add(const Tensor& a, double b);
 TAPEGRAD_API Tensor sub(double a, const Tensor& b);
 TAPEGRAD_API Tensor mul(const Tensor& a, double b);
 TAPEGRAD_API Tensor div(const Tensor& a, double b);
 TAPEGRAD_API Tensor div(double a, const Tensor& b);
 TAPEGRAD_API Tensor pow(const Tensor& x, double y);
-TAPEGRAD_API Tensor maximum(const Tensor& a, double b);
-TAPEGRAD_API Tensor minimum(const Tensor& a, double b);
 /// e^(-c x^2): the derivative of erf but for a factor, where c is 1.
 TAPEGRAD_API Tensor gaussian(const Tensor& x, double c);
 /// x limited to [lo, hi]: also i64. The gradient is 1 within and on the bounds, 0 outside. Throws
 /// ArgumentError for lo > hi.
 TAPEGRAD_API Tensor clamp(const Tensor& x, double lo, double hi);
+/// x with other numbers for NaN and the infinities; where none are given, the largest finite numbers of its dtype for
+/// these. The gradient is 1 where x is finite, else 0.
+TAPEGRAD_API Tensor nan_to_num(const Tensor& x, double nan = 0, std::optional<double> posinf = {},
+                               std::optional<double> neginf = {});
 /// a where the condition is not zero, else b: also i64. The condition may have any dtype and has no gradient.
 /// All three broadcast. The one that is not taken contributes exactly nothing to a gradient of any order, even where
 /// it is infinite or NaN, or its derivative is: where(x > 0, sqrt(x), x) has the gradient 1 at -1. So it is with all

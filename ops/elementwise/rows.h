@@ -20,18 +20,28 @@
   row(sqrt, Sqrt)                                                                                                   \
   /* 1 / sqrt(x). The gradient at 0 is infinite. */                                                                 \
   row(rsqrt, Rsqrt)                                                                                                 \
+  /* The cube root, also of negative numbers. The gradient at 0 is infinite. */                                     \
+  row(cbrt, Cbrt)                                                                                                   \
   /* e^x */                                                                                                         \
   row(exp, Exp)                                                                                                     \
+  /* 2^x */                                                                                                         \
+  row(exp2, Exp2)                                                                                                   \
   /* e^x - 1, with all digits near 0. */                                                                            \
   row(expm1, Expm1)                                                                                                 \
   /* The natural logarithm. */                                                                                      \
   row(log, Log)                                                                                                     \
+  /* The logarithm to base 2. */                                                                                    \
+  row(log2, Log2)                                                                                                   \
+  /* The logarithm to base 10. */                                                                                   \
+  row(log10, Log10)                                                                                                 \
   /* ln(1 + x), with all digits near 0. */                                                                          \
   row(log1p, Log1p)                                                                                                 \
   /* |x|: also i64. The gradient at 0 is 0. */                                                                      \
   row(abs, Abs)                                                                                                     \
   /* -1, 0 or 1: also i64. Not differentiable: the result is a constant. */                                         \
   row(sign, Sign)                                                                                                   \
+  /* The nearest whole number; of two as near, the even one. Not differentiable: the result is a constant. */       \
+  row(round, Round)                                                                                                 \
   /* Angles of all trigonometric functions are in radians. */                                                       \
   row(sin, Sin)                                                                                                     \
   row(cos, Cos)                                                                                                     \
@@ -46,7 +56,13 @@
   /* 1 - erf(x), with all digits where that is small. */                                                            \
   row(erfc, Erfc)                                                                                                   \
   /* 1 where x > 0, else 0: the perceptron's activation. Not differentiable: the result is a constant. */           \
-  row(step, Step)
+  row(step, Step)                                                                                                   \
+  /* 1 where x is neither infinite nor NaN, else 0: also i64. Not differentiable, like the next two. */             \
+  row(isfinite, IsFinite)                                                                                           \
+  /* 1 where x is infinite, else 0: also i64. */                                                                    \
+  row(isinf, IsInf)                                                                                                 \
+  /* 1 where x is NaN, else 0: also i64. */                                                                         \
+  row(isnan, IsNan)
 
 /// row(function, Op): derivatives that rules are written in, Tensor function(const Tensor& x).
 #define TAPEGRAD_SLOPE_OPS(row)                                                                                     \
@@ -71,12 +87,33 @@
   row(div, Div)                                                                                                     \
   /* a^b; NaN for a negative a and a b that is not whole. The gradient for b at a = 0 is 0 where b >= 0, as in      \
      PyTorch. */                                                                                                    \
-  row(pow, Pow)                                                                                                     \
+  row(pow, Pow)
+
+/// row(function, Op): Tensor function(const Tensor& a, const Tensor& b), where either may be a C++ number instead.
+#define TAPEGRAD_BINARY_FUNCTIONS(row)                                                                              \
   /* The larger of two: also i64. A NaN is passed on. Where both are equal each takes half of the gradient, as in   \
      PyTorch. */                                                                                                    \
   row(maximum, Maximum)                                                                                             \
   /* The smaller of two, likewise. */                                                                               \
-  row(minimum, Minimum)
+  row(minimum, Minimum)                                                                                             \
+  /* atan2(y, x): the angle of the point (x, y), from -pi to pi. The gradient is (x, -y) / (x^2 + y^2), without     \
+     overflow; at (0, 0), where there is none, it is NaN. */                                                        \
+  row(atan2, Atan2)                                                                                                 \
+  /* sqrt(a^2 + b^2), without overflow or underflow. The gradient (a, b) / hypot(a, b) is (0, 0) at (0, 0), where   \
+     the second derivatives are NaN. */                                                                             \
+  row(hypot, Hypot)                                                                                                 \
+  /* xlogy(x, y): x ln(y), and 0 where x = 0 for every y that is not NaN, as in SciPy. The gradient for x is ln(y), \
+     that for y is x / y, and 0 where x = 0. */                                                                     \
+  row(xlogy, Xlogy)                                                                                                 \
+  /* ln(e^a + e^b), without overflow; also of infinite a and b. The gradients are sigmoid(a - b), sigmoid(b - a);   \
+     where both are the same infinity, each takes half. */                                                          \
+  row(logaddexp, LogAddExp)                                                                                         \
+  /* a - b floor(a / b), with the sign of b: Python's %, not C's remainder. Exact. The gradients are 1 and          \
+     -floor(a / b), also where a is a multiple of b and the function jumps. NaN for b = 0. */                       \
+  row(remainder, Remainder)                                                                                         \
+  /* a - b trunc(a / b), with the sign of a: C's fmod. Exact. The gradients are 1 and -trunc(a / b). NaN for        \
+     b = 0. */                                                                                                      \
+  row(fmod, Fmod)
 
 /// row(function, Op): comparisons, one where true, else zero, in the dtype of the operands, also i64. Not
 /// differentiable: the result is a constant. Inside `map` they are the operators.
@@ -88,7 +125,8 @@
   row(greater, Greater)                                                                                             \
   row(greater_equal, GreaterEqual)
 
-/// row(Op): those whose functions are written out in math.h, as a number is among their operands.
+/// row(Op): those whose functions are written out in math.h, as a number is among their operands, and those that
+/// only gradients call.
 #define TAPEGRAD_MIXED_OPS(row)                                                                                     \
   row(AddScalar)                                                                                                    \
   row(ScalarSub)                                                                                                    \
@@ -97,7 +135,12 @@
   row(ScalarDiv)                                                                                                    \
   row(PowScalar)                                                                                                    \
   row(Clamp)                                                                                                        \
-  row(Where)  row(Gaussian)  row(Contribution)
+  row(Where)                                                                                                        \
+  row(Gaussian)                                                                                                     \
+  row(Contribution)                                                                                                 \
+  row(NanToNum)                                                                                                     \
+  row(DirectionCosine)                                                                                              \
+  row(ReciprocalReal)
 
 /// row(function, Op, "name", initialiser): an activation Tensor function(const Tensor& x) with the layer nn::Op.
 /// The initialiser is the one made for the weights before it: `he` where half of the inputs pass, else `xavier`.
@@ -108,6 +151,8 @@
   row(relu6, Relu6, "relu6", he)                                                                                    \
   /* x * Phi(x) with the normal distribution function Phi, exact. Hendrycks, Gimpel, 2016. */                       \
   row(gelu, Gelu, "gelu", he)                                                                                       \
+  /* x * (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))) / 2: their approximation of gelu, which GPT-2 uses. */           \
+  row(gelu_tanh, GeluTanh, "gelu-tanh", he)                                                                         \
   /* x * sigmoid(x). */                                                                                             \
   row(silu, Silu, "silu", he)                                                                                       \
   /* x * tanh(softplus(x)). Misra, BMVC 2020. */                                                                    \
@@ -116,8 +161,6 @@
   row(hardswish, Hardswish, "hardswish", he)                                                                        \
   /* 1.0507... x where x > 0, else 1.7580... (e^x - 1). Klambauer et al., NIPS 2017. */                             \
   row(selu, Selu, "selu", xavier)                                                                                   \
-  /* ln(1 + e^x), without overflow. */                                                                              \
-  row(softplus, Softplus, "softplus", he)                                                                           \
   /* 1 / (1 + e^-x). */                                                                                             \
   row(sigmoid, Sigmoid, "sigmoid", xavier)                                                                          \
   /* ln(1 / (1 + e^-x)), without overflow. */                                                                       \
@@ -135,7 +178,10 @@
   /* x where x > 0, else slope * x. The gradient at 0 is the slope. */                                              \
   row(leaky_relu, LeakyRelu, "leaky-relu", he, slope, 0.01)                                                         \
   /* x where x > 0, else alpha * (e^x - 1). Clevert, Unterthiner, Hochreiter, ICLR 2016. */                         \
-  row(elu, Elu, "elu", he, alpha, 1)
+  row(elu, Elu, "elu", he, alpha, 1)                                                                                \
+  /* ln(1 + e^(beta x)) / beta, without overflow and exact, with no threshold. Throws ArgumentError unless beta is  \
+     positive and finite. */                                                                                        \
+  row(softplus, Softplus, "softplus", he, beta, 1)
 
 /// row(function, Op, "name", initialiser, parameter, initial): an activation Tensor function(const Tensor& x, const
 /// Tensor& parameter) whose second operand is learnt; its layer holds it, at first `initial`.

@@ -51,6 +51,13 @@ struct MaskOf {
   friend MaskOf operator|(MaskOf a, MaskOf b) { return {static_cast<bool>(a.v | b.v)}; }  // without a branch
 };
 
+/// Two numbers as double over the larger of them, so that their squares are in range; 0 / 0 where both are 0.
+struct Scaled {
+  double largest, a, b;
+
+  Scaled(double x, double y) : largest(std::max(std::abs(x), std::abs(y))), a(x / largest), b(y / largest) {}
+};
+
 template <class T>
 struct Real {
   T v;
@@ -117,6 +124,42 @@ struct Real {
       const double slope = 1.1283791670955126 * std::exp(-z * z);  // of -erfc; 0 where `lost` is no number
       return {0.5 * (std::erfc(z) - (slope > 0 ? slope * lost : 0))};
     }
+  }
+  friend Real cbrt(Real x) { return {std::cbrt(x.v)}; }
+  friend Real exp2(Real x) { return {std::exp2(x.v)}; }
+  friend Real log2(Real x) { return {std::log2(x.v)}; }
+  friend Real log10(Real x) { return {std::log10(x.v)}; }
+  friend Real round(Real x) { return {std::nearbyint(x.v)}; }
+  friend Real hypot(Real a, Real b) { return {std::hypot(a.v, b.v)}; }
+  friend Real atan2(Real y, Real x) { return {std::atan2(y.v, x.v)}; }
+  /// a / sqrt(a^2 + b^2), and 0 at (0, 0).
+  friend Real direction_cosine(Real a, Real b) {
+    const Scaled s(a.v, b.v);
+    return {static_cast<T>(s.largest == 0 ? 0 : s.a / std::sqrt(s.a * s.a + s.b * s.b))};
+  }
+  /// The same over sqrt(hypot(a, b)), where hypot is subnormal too.
+  friend Real cosine_over_root(Real a, Real b) {
+    const Scaled s(a.v, b.v);
+    const double h = std::sqrt(s.a * s.a + s.b * s.b);
+    return {static_cast<T>(s.a / (h * std::sqrt(h)) / std::sqrt(s.largest))};
+  }
+  /// a / (a^2 + b^2), likewise.
+  friend Real reciprocal_real(Real a, Real b) {
+    const Scaled s(a.v, b.v);
+    return {static_cast<T>(s.a / (s.a * s.a + s.b * s.b) / s.largest)};
+  }
+  friend Real zero_without_slope(Real, MaskOf<T>) { return of(0); }
+  friend Real fmod(Real a, Real b) { return {std::fmod(a.v, b.v)}; }
+  /// Rounded down where fmod rounds towards zero: the remainder has the sign of b.
+  friend Real remainder(Real a, Real b) {
+    const T r = std::fmod(a.v, b.v);
+    if (r == 0) return {std::copysign(r, b.v)};
+    return {(r < 0) == (b.v < 0) ? r : r + b.v};
+  }
+  /// 1 / (1 + e^-(a x + b x^3)). Double, as the rounding of the argument would be magnified in the tail.
+  friend Real sigmoid_of_cubic(Real x, double a, double b) {
+    const double wide = static_cast<double>(x.v);
+    return {static_cast<T>(vm::sigmoid(wide * (a + b * (wide * wide))))};
   }
   friend Real pow(Real x, Real y) { return {std::pow(x.v, y.v)}; }
   friend Real pow(Real x, double y) { return pow(x, of(y)); }

@@ -50,6 +50,13 @@ inline Tensor stddev(const Tensor& x, const Axes& axes = Axes::all(), KeepDims k
 TAPEGRAD_API Tensor logsumexp(const Tensor& x, const Axes& axes = Axes::all(), KeepDims keep = KeepDims::no);
 /// The Euclidean norm sqrt(sum x^2). The gradient is 0 where the norm is 0, as in PyTorch.
 TAPEGRAD_API Tensor norm(const Tensor& x, const Axes& axes = Axes::all(), KeepDims keep = KeepDims::no);
+/// (sum |x|^p)^(1/p) for a p above 0, without overflow or underflow; the largest and the smallest |x| for p = infinity
+/// and -infinity, and how many are not 0 for p = 0. PyTorch's linalg.vector_norm. vector_norm(x, 2) is norm(x).
+/// The gradient sign(x) (|x| / norm)^(p - 1) is 0 at an element that is 0; the largest, and the smallest, share it as
+/// in max. Where no second derivative exists (at an element that is 0 for a p below 2 but 1, where the norm is 0 for
+/// one above) it is infinite or NaN. Throws ArgumentError for another p.
+TAPEGRAD_API Tensor vector_norm(const Tensor& x, double p, const Axes& axes = Axes::all(),
+                                KeepDims keep = KeepDims::no);
 
 /// y[i] = x[0] + ... + x[i] along an axis: also i64, which wraps around on overflow.
 TAPEGRAD_API Tensor cumsum(const Tensor& x, std::int64_t axis);

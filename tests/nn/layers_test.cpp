@@ -101,6 +101,8 @@ BOOST_AUTO_TEST_CASE(activations_are_their_functions) {
   check(nn::Sigmoid(), sigmoid(x));
   check(nn::Tanh(), tapegrad::tanh(x));
   check(nn::Softplus(), softplus(x));
+  check(nn::Softplus(2.5), softplus(x, 2.5));
+  check(nn::GeluTanh(), gelu_tanh(x));
   check(nn::Gelu(), gelu(x));
   check(nn::Silu(), silu(x));
   check(nn::Identity(), x);

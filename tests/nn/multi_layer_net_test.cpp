@@ -140,12 +140,13 @@ BOOST_AUTO_TEST_CASE(every_activation_has_a_name) {
   BOOST_TEST(by_name("leaky-relu") == doubles(leaky_relu(x, 0.01)));
   BOOST_TEST(by_name("elu") == doubles(elu(x, 1)));
   BOOST_TEST(by_name("gelu") == doubles(gelu(x)));
+  BOOST_TEST(by_name("gelu-tanh") == doubles(gelu_tanh(x)));
   BOOST_TEST(by_name("silu") == doubles(silu(x)));
   BOOST_TEST(by_name("softplus") == doubles(softplus(x)));
   BOOST_TEST(by_name("sigmoid") == doubles(sigmoid(x)));
   BOOST_TEST(by_name("tanh") == doubles(tanh(x)));
   BOOST_TEST(by_name("identity") == doubles(x));
-  BOOST_TEST(nn::activation_names().size() == 17U);
+  BOOST_TEST(nn::activation_names().size() == 18U);
   BOOST_TEST((nn::init_for("relu") == nn::Init::he()));
   BOOST_TEST((nn::init_for("sigmoid") == nn::Init::xavier()));
   BOOST_TEST(by_name("mish") == doubles(mish(x)));

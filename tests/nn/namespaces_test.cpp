@@ -21,4 +21,37 @@ BOOST_AUTO_TEST_CASE(layers_and_functions_have_their_names_to_themselves) {
     BOOST_TEST(y.values<float>()[i] == same.values<float>()[i], boost::test_tools::tolerance(1e-5F));
 }
 
+// Names that C has too, beside all names of the standard library.
+BOOST_AUTO_TEST_CASE(functions_of_c_are_told_apart_by_their_arguments) {
+  using namespace std;
+  const Tensor x = Tensor::from({1.5, -2}), y = Tensor::from({2, 3});
+  const Parameter p(x);
+  const double two = hypot(0.0, 2.0) + fmod(5.0, 2.5);
+  for (const Tensor& t :
+       {atan2(x, y),
+        atan2(x, 1.0),
+        atan2(1, x),
+        hypot(x, y),
+        hypot(x, two),
+        hypot(p, p),
+        fmod(x, y),
+        fmod(x, 1),
+        remainder(x, y),
+        remainder(1.0, x),
+        log2(y),
+        log10(y),
+        exp2(p),
+        cbrt(x),
+        round(p),
+        isfinite(x),
+        isinf(p),
+        isnan(x),
+        logaddexp(x, y),
+        xlogy(x, y),
+        nan_to_num(x),
+        tapegrad::map([](auto a, auto b) { return atan2(a, hypot(b, 2)) + fmod(a, b) + log2(b) + isnan(a); },
+                      x, y)})
+    BOOST_TEST((t.shape() == Shape{2}));
+}
+
 BOOST_AUTO_TEST_SUITE_END()

@@ -148,7 +148,7 @@ void check_convention(const Samples::Sample& sample, const Problem& problem, con
         throw ArgumentError(fmt::format("gradcheck: the sample documents {} gradients of input {}, it has {}",
                                         expected.size(), k, got.size()));
       for (std::size_t e = 0; e < got.size(); ++e)
-        if (!(std::abs(got[e] - expected[e]) <= 1e-12 * std::abs(expected[e])) &&
+        if (got[e] != expected[e] && !(std::abs(got[e] - expected[e]) <= 1e-12 * std::abs(expected[e])) &&
             !(std::isnan(got[e]) && std::isnan(expected[e])))
           report.add({.verdict = Verdict::fail,
                       .what = std::string("documented convention, ") + std::string(describe(rule)),

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
@@ -112,6 +113,8 @@ struct Instrumented {
     o.decide(result);
     return {result != mutated};
   }
+  /// Which step of a function that jumps at whole numbers.
+  static int whole_part(double x) { return static_cast<int>(std::fmod(std::floor(x), 128)); }
   static Instrumented extremum(const char* name, Instrumented a, Instrumented b, bool first, bool tie) {
     Observer& o = observer();
     const bool mutated = o.mutates({name, true}) && o.mutation_operator == MutationOperator::inverse;
@@ -178,7 +181,45 @@ struct Instrumented {
   TAPEGRAD_UNARY(tanh_slope, tanh(v))
   TAPEGRAD_UNARY(asin_slope, asin(v))
   TAPEGRAD_UNARY(atan_slope, atan(v))
+  TAPEGRAD_UNARY(cbrt, v* v* v)
+  TAPEGRAD_UNARY(exp2, log2(v))
+  TAPEGRAD_UNARY(log2, exp2(v))
+  TAPEGRAD_UNARY(log10, log2(v))
 #undef TAPEGRAD_UNARY
+  friend Instrumented sigmoid_of_cubic(Instrumented x, double a, double b) {
+    return unary(
+        "sigmoid_of_cubic", x, [=](R v) { return sigmoid_of_cubic(v, a, b); },
+        [=](R v) { return sigmoid_of_cubic(-v, a, b); });
+  }
+  friend Instrumented round(Instrumented x) {
+    observer().decide(whole_part(x.r.v + 0.5));
+    return unary(
+        "round", x, [](R v) { return round(v); }, [](R v) { return -round(v); });
+  }
+  friend Instrumented zero_without_slope(Instrumented, Mask) { return of(0); }
+
+#define TAPEGRAD_BINARY_FUNCTION(name, other)                                                      \
+  friend Instrumented name(Instrumented a, Instrumented b) {                                       \
+    return binary(                                                                                 \
+        {#name, true}, a, b, [](R x, R y) { return name(x, y); }, [](R x, R y) { return other; }); \
+  }
+  TAPEGRAD_BINARY_FUNCTION(hypot, direction_cosine(x, y))
+  TAPEGRAD_BINARY_FUNCTION(atan2, atan2(y, x))
+  TAPEGRAD_BINARY_FUNCTION(direction_cosine, direction_cosine(y, x))
+  TAPEGRAD_BINARY_FUNCTION(cosine_over_root, cosine_over_root(y, x))
+  TAPEGRAD_BINARY_FUNCTION(reciprocal_real, reciprocal_real(y, x))
+#undef TAPEGRAD_BINARY_FUNCTION
+  friend Instrumented fmod(Instrumented a, Instrumented b) {
+    observer().decide(whole_part(a.r.v / b.r.v));
+    return binary(
+        {"fmod", true}, a, b, [](R x, R y) { return fmod(x, y); }, [](R x, R y) { return remainder(x, y); });
+  }
+  friend Instrumented remainder(Instrumented a, Instrumented b) {
+    observer().decide(whole_part(a.r.v / b.r.v));
+    return binary(
+        {"remainder", true}, a, b, [](R x, R y) { return remainder(x, y); },
+        [](R x, R y) { return fmod(x, y); });
+  }
   friend Instrumented abs(Instrumented x) {
     observer().decide(x.r.v > 0 ? 1 : x.r.v < 0 ? 0 : 2);
     return unary(
@@ -199,7 +240,8 @@ struct Instrumented {
   }
   friend Instrumented gaussian(Instrumented x, double c) {
     return with_constant(
-        "gaussian", x, c, [](R v, R k) { return gaussian(v, k.v); }, [](R v, R k) { return gaussian(v, -k.v); });
+        "gaussian", x, c, [](R v, R k) { return gaussian(v, k.v); },
+        [](R v, R k) { return gaussian(v, -k.v); });
   }
   friend Instrumented maximum(Instrumented a, Instrumented b) {
     return extremum("maximum", a, b, a.r.v > b.r.v || a.r.v != a.r.v, a.r.v == b.r.v);

@@ -115,12 +115,20 @@ std::vector<EquivalentMutation> library_equivalents() {
   constexpr const char* kZeroMean = "a constant added to its input changes nothing: the gradient's mean is 0";
   constexpr const char* kFusedOnly =
       "the fused rule alone reads the residual; the others compute its value again";
+  constexpr const char* kFinite =
+      "the gradient reads which elements are finite, and the stale ones are as finite";
   return {
       {"add", "swapped*", "both gradients are the incoming one"},
       {"var", "without its mean*", kZeroMean},
       {"std", "without its mean*", kZeroMean},
       {"softmax", "without its mean*", kZeroMean},
       {"log_softmax", "without its mean*", kZeroMean},
+      {"remainder", "round omitted*", "the quotient is a whole number but for its rounding"},
+      {"fmod", "round omitted*", "the quotient is a whole number but for its rounding"},
+      {"logaddexp", "right of - omitted, operation 1*",
+       "beside an infinity it is only of account where it is NaN"},
+      {"nan_to_num", "from stale saved values", kFinite},
+      {"nan_to_num", "from stale saved values, by the general rule", kFinite},
       {"softmax_with_loss", "from stale residuals, *", kFusedOnly},
       {"batch_norm", "from stale residuals, *", kFusedOnly},
   };

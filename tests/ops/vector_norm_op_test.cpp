@@ -1,0 +1,127 @@
+// Norms to any power, against sums of powers in long double.
+
+#include <cmath>
+
+#include "op_support.h"
+
+using namespace tapegrad;
+using namespace tapegrad::test;
+
+namespace {
+
+using Long = long double;
+
+Long power_norm(const std::vector<double>& x, double p) {
+  Long total = 0;
+  for (const double v : x) total += std::pow(std::abs(static_cast<Long>(v)), static_cast<Long>(p));
+  return std::pow(total, 1 / static_cast<Long>(p));
+}
+
+/// sign(x) (|x| / norm)^(p - 1)
+std::vector<double> power_slopes(const std::vector<double>& x, double p) {
+  const Long y = power_norm(x, p);
+  std::vector<double> slopes;
+  for (const double v : x)
+    slopes.push_back(static_cast<double>(std::copysign(
+        std::pow(std::abs(static_cast<Long>(v)) / y, static_cast<Long>(p) - 1), static_cast<Long>(v))));
+  return slopes;
+}
+
+/// Row by row (p - 1) / y (delta_ij r_i^(p - 2) - s_i s_j), with r = |x| / y and s the gradient.
+std::vector<double> power_curvatures(const std::vector<double>& x, double p) {
+  const Long y = power_norm(x, p);
+  const std::vector<double> s = power_slopes(x, p);
+  std::vector<double> h;
+  for (std::size_t i = 0; i < x.size(); ++i)
+    for (std::size_t j = 0; j < x.size(); ++j) {
+      Long v = -static_cast<Long>(s[i]) * static_cast<Long>(s[j]);
+      if (i == j) v += std::pow(std::abs(static_cast<Long>(x[i])) / y, static_cast<Long>(p) - 2);
+      h.push_back(static_cast<double>(v * (static_cast<Long>(p) - 1) / y));
+    }
+  return h;
+}
+
+Tensor gradient_of_norm(const Tensor& x, double p, int order = 1) {
+  return derivative([=](const Tensor& t) { return vector_norm(t, p); }, x, order);
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(vector_norm_op)
+
+BOOST_AUTO_TEST_CASE(values_gradients_and_second_derivatives) {
+  const std::vector<double> x{0.3, -2, 1.25, -0.7};
+  for (const double p : {0.5, 0.9, 1.0, 1.5, 2.0, 2.5, 3.0, 10.0, 100.0}) {
+    const Tensor t = Tensor::from(x);
+    check_tensor(vector_norm(t, p), {}, {static_cast<double>(power_norm(x, p))}, 1e-13);
+    check_tensor(gradient_of_norm(t, p), {4}, power_slopes(x, p), 1e-13);
+    check_tensor(hessian([=](const Tensor& v) { return vector_norm(v, p); }, t), {4, 4},
+                 power_curvatures(x, p), 1e-12);
+    check_tensor(vector_norm(cast(t, f32), p), {}, {static_cast<double>(power_norm(x, p))}, 1e-5);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(axes) {
+  const Tensor x = random({2, 3, 4});
+  const std::vector<double> v = numbers(x);
+  for (const double p : {0.0, 0.5, 1.0, 2.0, 3.5, kInf, -kInf}) {
+    std::vector<double> expected;
+    for (std::size_t i = 0; i < 2; ++i)
+      for (std::size_t k = 0; k < 4; ++k) {
+        const std::vector<double> column{v[i * 12 + k], v[i * 12 + 4 + k], v[i * 12 + 8 + k]};
+        expected.push_back(numbers(vector_norm(Tensor::from(column), p))[0]);
+      }
+    check_tensor(vector_norm(x, p, 1), {2, 4}, expected);
+    check_tensor(vector_norm(x, p, -2, KeepDims::yes), {2, 1, 4}, expected);
+  }
+  check_tensor(vector_norm(x, 3, Axes({}), KeepDims::no), {2, 3, 4}, numbers(abs(x)));
+  check_tensor(vector_norm(Tensor::zeros({0, 2}), 3, 0), {2}, {0, 0});
+}
+
+BOOST_AUTO_TEST_CASE(numbers_of_any_size) {
+  for (const double scale : {5e-324, 1e-310, 1e-200, 1e200, 1e300})
+    for (const double p : {1.5, 3.0, 7.0}) {
+      const std::vector<double> x{3 * scale, -4 * scale, 12 * scale};
+      std::vector<double> unit{3, -4, 12};
+      const Tensor t = Tensor::from(x);
+      BOOST_TEST(near(numbers(vector_norm(t, p))[0] / scale, static_cast<double>(power_norm(unit, p)),
+                      scale < 1e-305 ? 0.05 : 1e-14));
+      check_tensor(gradient_of_norm(t, p), {3}, power_slopes(unit, p), 1e-13);
+    }
+  check_tensor(vector_norm(Tensor::from({3e30, 4e30}), 3), {}, {4.497941445275415e30}, 1e-6);
+  check_tensor(gradient_of_norm(Tensor::from({3e-45, 3e-45}), 3), {2},
+               {std::pow(0.5, 2.0 / 3), std::pow(0.5, 2.0 / 3)}, 1e-6);
+  check_tensor(vector_norm(Tensor::from({1, kInf}, f64), 3), {}, {kInf});
+  check_tensor(vector_norm(Tensor::from({1, kNan}, f64), 3), {}, {kNan});
+}
+
+BOOST_AUTO_TEST_CASE(zeros_and_ties) {
+  const Tensor x = Tensor::from({0, 2, -2, 1}, f64);
+  check_tensor(vector_norm(x, kInf), {}, {2});
+  check_tensor(vector_norm(x, -kInf), {}, {0});
+  check_tensor(vector_norm(x, 0), {}, {3});
+  check_tensor(gradient_of_norm(x, kInf), {4}, {0, 0.5, -0.5, 0});
+  check_tensor(gradient_of_norm(Tensor::from({-1, 2, 1}, f64), -kInf), {3}, {-0.5, 0, 0.5});
+  BOOST_TEST(!vector_norm(x, 0).tracked());
+  // An element that is 0, and all of them.
+  for (const double p : {0.5, 1.0, 1.5, 3.0}) {
+    check_tensor(gradient_of_norm(Tensor::from({0, 2}, f64), p), {2}, {0, 1});
+    check_tensor(gradient_of_norm(Tensor::zeros({2}, f64), p), {2}, {0, 0});
+  }
+  // Where there is no second derivative it is not a number, rather than a plausible one.
+  for (const double p : {0.5, 1.5})
+    BOOST_TEST(!std::isfinite(numbers(gradient_of_norm(Tensor::from({0, 2}, f64), p, 2))[0]));
+  for (const double p : {1.5, 3.0})
+    for (const double h : numbers(gradient_of_norm(Tensor::zeros({2}, f64), p, 2)))
+      BOOST_TEST(!std::isfinite(h));
+  check_tensor(gradient_of_norm(Tensor::from({0, 2}, f64), 3, 2), {2}, {0, 0});
+}
+
+BOOST_AUTO_TEST_CASE(errors) {
+  for (const double p : {-1.0, kNan})
+    BOOST_CHECK_EXCEPTION(vector_norm(Tensor::ones({2}), p), ArgumentError, mentions("vector_norm", "p"));
+  BOOST_CHECK_EXCEPTION(vector_norm(Tensor::ones({2}, i64), 3), DtypeError, mentions("vector_norm", "i64"));
+  BOOST_CHECK_EXCEPTION(vector_norm(Tensor::ones({2}), 3, 1), ArgumentError, mentions("vector_norm", "axis"));
+}
+
+BOOST_AUTO_TEST_SUITE_END()

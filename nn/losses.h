@@ -7,14 +7,17 @@
 /// <tapegrad/ops/neural/loss.h>.
 namespace tapegrad::nn {
 
-/// softmax_with_loss: the mean over the batch of the cross entropy between softmax(y) and t.
+/// softmax_with_loss: the cross entropy between softmax(y) and t; without options, the mean over the batch. With them as
+/// in nn::SoftmaxWithLoss{{.label_smoothing = 0.1}}.
 struct SoftmaxWithLoss {
-  Tensor operator()(const Tensor& y, const Tensor& t) const { return softmax_with_loss(y, t); }
+  ClassLossOptions options{};
+  Tensor operator()(const Tensor& y, const Tensor& t) const { return softmax_with_loss(y, t, options); }
 };
 
-/// mse_loss: the mean of (y - t)^2.
+/// mse_loss: without options, the mean of (y - t)^2.
 struct MSELoss {
-  Tensor operator()(const Tensor& y, const Tensor& t) const { return mse_loss(y, t); }
+  LossOptions options{};
+  Tensor operator()(const Tensor& y, const Tensor& t) const { return mse_loss(y, t, options); }
 };
 
 }  // namespace tapegrad::nn

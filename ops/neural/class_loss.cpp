@@ -8,6 +8,7 @@
 #include <tapegrad/ops/elementwise/math.h>
 #include <tapegrad/ops/kernels/softmax.h>
 #include <tapegrad/ops/loops/rows.h>
+#include <tapegrad/ops/neural/class_targets.h>
 #include <tapegrad/ops/neural/loss.h>
 #include <tapegrad/ops/neural/write_gradient.h>
 #include <tapegrad/ops/samples.h>
@@ -19,6 +20,7 @@
 namespace tapegrad {
 
 using detail::dispatch_isa;
+using detail::kCrossEntropyOffset;
 using detail::parallel_ranges;
 using detail::Real;
 using detail::simd_for;
@@ -32,7 +34,7 @@ struct CrossEntropy {
   static constexpr auto name = "cross_entropy";
   static constexpr auto saves = saves_for(kIn0 | kIn1, kIn0);
   static constexpr bool composed = false;
-  static constexpr double kOffset = 1e-7;
+  static constexpr double kOffset = kCrossEntropyOffset;
   Tensor forward(const Tensor& y, const Tensor& t) const;
   static void vjp(VjpContext<CrossEntropy>& ctx);
   static void vjp_fused(VjpContext<CrossEntropy>& ctx);
@@ -181,6 +183,11 @@ Tensor as_weights(const Tensor& t, const Classes& classes, Dtype dtype) {
 }
 
 }  // namespace
+
+void detail::require_class_targets(const char* op, const char* what, const Tensor& scores,
+                                   const Tensor& targets) {
+  (void)Classes::checked(op, what, scores, targets);
+}
 
 Tensor sum_squared_error(const Tensor& y, const Tensor& t) {
   const Classes classes = Classes::checked("sum_squared_error", "outputs", y, t);

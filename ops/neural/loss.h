@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 
 #include <tapegrad/graph/export.h>
 #include <tapegrad/graph/tensor.h>
@@ -16,6 +17,13 @@ TAPEGRAD_API Tensor softmax(const Tensor& x, std::int64_t axis = -1);
 /// The logarithm of softmax(x), without going through it.
 TAPEGRAD_API Tensor log_softmax(const Tensor& x, std::int64_t axis = -1);
 
+/// What becomes of the losses of the elements, or of the samples: their mean, their sum, or each by itself.
+enum class Reduction : std::uint8_t { mean, sum, none };
+
+struct LossOptions {
+  Reduction reduction = Reduction::mean;
+};
+
 // ---- losses of a pair of equal shapes: nothing is broadcast (ShapeError) ----
 
 /// The mean of (y - t)^2 over all elements. Throws ArgumentError where there are none; so do the other means.
@@ -28,6 +36,13 @@ TAPEGRAD_API Tensor half_sum_squared_error(const Tensor& y, const Tensor& t);
 TAPEGRAD_API Tensor huber_loss(const Tensor& y, const Tensor& t, double delta = 1);
 /// The mean of -t ln s(x) - (1 - t) ln(1 - s(x)), s the sigmoid, for logits x of any size.
 TAPEGRAD_API Tensor binary_cross_entropy_with_logits(const Tensor& x, const Tensor& t);
+
+/// The same with another reduction, as in mse_loss(y, t, {.reduction = Reduction::sum}); `none` gives the shape of y.
+/// Only a mean throws ArgumentError where there are no elements.
+TAPEGRAD_API Tensor mse_loss(const Tensor& y, const Tensor& t, const LossOptions& options);
+TAPEGRAD_API Tensor huber_loss(const Tensor& y, const Tensor& t, double delta, const LossOptions& options);
+TAPEGRAD_API Tensor binary_cross_entropy_with_logits(const Tensor& x, const Tensor& t,
+                                                     const LossOptions& options);
 
 // ---- losses of classes: the last axis of the first argument; averaged over all axes before it ----
 //
@@ -43,5 +58,24 @@ TAPEGRAD_API Tensor cross_entropy(const Tensor& y, const Tensor& t);
 /// -sum_c t_c ln softmax(x)_c of logits x, stable for logits of any size. A target of zero adds nothing, also
 /// for a logit of -infinity.
 TAPEGRAD_API Tensor softmax_with_loss(const Tensor& x, const Tensor& t);
+
+/// In the convention of PyTorch's cross_entropy.
+struct ClassLossOptions {
+  Reduction reduction = Reduction::mean;
+  /// Each target becomes (1 - label_smoothing) t + label_smoothing / C. In [0, 1].
+  double label_smoothing = 0;
+  /// [C], of the dtype of the first argument: the terms of class c count that much. The mean of a loss of class
+  /// indices then divides by the sum of the weights of the targets. It has no gradient.
+  Tensor weight{};
+  /// Samples with this class index, which need not be a class, add nothing and are not counted by the mean. Not for
+  /// targets of probabilities.
+  std::optional<std::int64_t> ignore_index{};
+};
+/// The same with options; a reduction of `none` gives [...], a loss for each sample. Throws ArgumentError too for a
+/// smoothing outside [0, 1], an ignore_index beside probabilities, and a mean where all targets are ignored or weigh
+/// nothing; ShapeError and DtypeError for weights that do not fit.
+TAPEGRAD_API Tensor sum_squared_error(const Tensor& y, const Tensor& t, const LossOptions& options);
+TAPEGRAD_API Tensor cross_entropy(const Tensor& y, const Tensor& t, const ClassLossOptions& options);
+TAPEGRAD_API Tensor softmax_with_loss(const Tensor& x, const Tensor& t, const ClassLossOptions& options);
 
 }  // namespace tapegrad

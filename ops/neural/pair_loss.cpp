@@ -8,6 +8,7 @@
 #include <tapegrad/ops/neural/loss.h>
 #include <tapegrad/ops/neural/write_gradient.h>
 #include <tapegrad/ops/samples.h>
+#include <tapegrad/ops/tensor/reduce.h>
 
 #include <fmt/format.h>
 
@@ -104,17 +105,66 @@ struct BinaryCrossEntropyWithLogits : PairLoss<BinaryCrossEntropyWithLogits> {
   }
 };
 
+/// The losses of the elements by themselves.
+template <class Loss>
+struct Elements {
+  static constexpr std::size_t arity = 2;
+  static constexpr auto saves = Loss::saves;
+  Loss loss{};
+  void describe(AttributeVisitor& v) const {
+    if constexpr (requires { loss.describe(v); }) loss.describe(v);
+  }
+  auto f(auto y, auto t) const { return loss.loss(y, t); }
+  auto vjp0(auto g, auto y, auto t, auto) const { return g * loss.dy(y, t); }
+  auto vjp1(auto g, auto y, auto t, auto) const { return g * loss.dt(y, t); }
+};
+
+struct MseLossElements : Elements<MseLoss> {
+  static constexpr auto name = "mse_loss_elements";
+  static void samples(Samples& s) { s.binary(MseLossElements{}, {-2, 2}, {-2, 2}); }
+};
+
+struct HuberLossElements : Elements<HuberLoss> {
+  static constexpr auto name = "huber_loss_elements";
+  static void samples(Samples& s) {
+    s.binary(HuberLossElements{HuberLoss(0.5)}, {0.2, 1}, {-2, -0.8});
+    s.binary(HuberLossElements{HuberLoss(4.5)}, {-2, 2}, {-2, 2});
+  }
+};
+
+struct BinaryCrossEntropyWithLogitsElements : Elements<BinaryCrossEntropyWithLogits> {
+  static constexpr auto name = "binary_cross_entropy_with_logits_elements";
+  static void samples(Samples& s) { s.binary(BinaryCrossEntropyWithLogitsElements{}, {-3, 3}, {0.05, 0.95}); }
+};
+
 }  // namespace op
+
+namespace {
+
+void require_pair(const char* op, const Tensor& y, const Tensor& t) {
+  detail::require_floating(op, y, "predictions");
+  detail::require_same_dtype(op, y, t, "predictions", "targets");
+  if (y.shape() != t.shape())
+    throw ShapeError(
+        fmt::format("{}: predictions {} and targets {} must have the same shape (they are not broadcast)",
+                    op_label(op), to_string(y.shape()), to_string(t.shape())));
+}
+
+/// A loss with the reduction that is asked for.
+template <class ElementsOp, class Loss>
+Tensor reduced(const Loss& loss, const Tensor& y, const Tensor& t, const LossOptions& options) {
+  if (options.reduction == Reduction::mean) return apply_op(loss, y, t);
+  require_pair(Loss::name, y, t);
+  const Tensor elements = apply_op(ElementsOp{loss}, y, t);
+  return options.reduction == Reduction::sum ? sum(elements) : elements;
+}
+
+}  // namespace
 
 template <class Op>
 Tensor op::PairLoss<Op>::forward(const Tensor& y, const Tensor& t) const {
   const Op& op = static_cast<const Op&>(*this);
-  detail::require_floating(Op::name, y, "predictions");
-  detail::require_same_dtype(Op::name, y, t, "predictions", "targets");
-  if (y.shape() != t.shape())
-    throw ShapeError(
-        fmt::format("{}: predictions {} and targets {} must have the same shape (they are not broadcast)",
-                    op_label(Op::name), to_string(y.shape()), to_string(t.shape())));
+  require_pair(Op::name, y, t);
   if (Op::is_mean && y.size() == 0)
     throw ArgumentError(fmt::format("{}: predictions {} have no elements; their mean is not defined",
                                     op_label(Op::name), to_string(y.shape())));
@@ -174,16 +224,27 @@ Tensor mse_loss(const Tensor& y, const Tensor& t) { return apply_op(op::MseLoss{
 Tensor half_sum_squared_error(const Tensor& y, const Tensor& t) {
   return apply_op(op::HalfSumSquaredError{}, y, t);
 }
-Tensor huber_loss(const Tensor& y, const Tensor& t, double delta) {
+Tensor huber_loss(const Tensor& y, const Tensor& t, double delta) { return huber_loss(y, t, delta, {}); }
+Tensor huber_loss(const Tensor& y, const Tensor& t, double delta, const LossOptions& options) {
   if (!(delta > 0 && std::isfinite(delta)))
     throw ArgumentError(
         fmt::format("{}: delta is {}; it must be positive and finite", op_label(op::HuberLoss::name), delta));
-  return apply_op(op::HuberLoss(delta), y, t);
+  return reduced<op::HuberLossElements>(op::HuberLoss(delta), y, t, options);
 }
 Tensor binary_cross_entropy_with_logits(const Tensor& x, const Tensor& t) {
   return apply_op(op::BinaryCrossEntropyWithLogits{}, x, t);
 }
 
+Tensor mse_loss(const Tensor& y, const Tensor& t, const LossOptions& options) {
+  return reduced<op::MseLossElements>(op::MseLoss{}, y, t, options);
+}
+Tensor binary_cross_entropy_with_logits(const Tensor& x, const Tensor& t, const LossOptions& options) {
+  return reduced<op::BinaryCrossEntropyWithLogitsElements>(op::BinaryCrossEntropyWithLogits{}, x, t, options);
+}
+
+template const OpInfo& detail::info_of<op::MseLossElements>();
+template const OpInfo& detail::info_of<op::HuberLossElements>();
+template const OpInfo& detail::info_of<op::BinaryCrossEntropyWithLogitsElements>();
 template const OpInfo& detail::info_of<op::MseLoss>();
 template const OpInfo& detail::info_of<op::HalfSumSquaredError>();
 template const OpInfo& detail::info_of<op::HuberLoss>();

@@ -1,0 +1,112 @@
+#include <tapegrad/graph/errors.h>
+#include <tapegrad/ops/check.h>
+#include <tapegrad/ops/elementwise/math.h>
+#include <tapegrad/ops/neural/class_targets.h>
+#include <tapegrad/ops/neural/loss.h>
+#include <tapegrad/ops/tensor/index.h>
+#include <tapegrad/ops/tensor/reduce.h>
+#include <tapegrad/ops/tensor/shape.h>
+
+#include <fmt/format.h>
+
+/// Losses of classes with options: smoothing, weights and ignored samples are put into targets of probabilities, which
+/// the losses without options take as they are.
+namespace tapegrad {
+
+namespace {
+
+bool plain(const ClassLossOptions& o) {
+  return o.reduction == Reduction::mean && o.label_smoothing == 0 && !o.weight.defined() && !o.ignore_index;
+}
+
+void require_options(const char* op, const Tensor& scores, const Tensor& t, const ClassLossOptions& o) {
+  if (!(o.label_smoothing >= 0 && o.label_smoothing <= 1))
+    throw ArgumentError(
+        fmt::format("{}: label_smoothing {} is outside [0, 1]", op_label(op), o.label_smoothing));
+  if (o.ignore_index && t.dtype() != i64)
+    throw ArgumentError(fmt::format("{}: ignore_index {} beside targets of {}; it takes class indices of i64",
+                                    op_label(op), *o.ignore_index, name_of(t.dtype())));
+  if (!o.weight.defined()) return;
+  detail::require_same_dtype(op, scores, o.weight, "scores", "weight");
+  if (o.weight.shape() != Shape{scores.shape().dim(-1)})
+    throw ShapeError(fmt::format("{}: weight {} does not fit scores {}; it takes [{}], one for each class",
+                                 op_label(op), to_string(o.weight.shape()), to_string(scores.shape()),
+                                 scores.shape().dim(-1)));
+}
+
+/// The targets as a number for each class of each sample, and what the mean divides by.
+struct WeighedTargets {
+  Tensor t;
+  double divisor;
+
+  WeighedTargets(const char* op, const char* what, const Tensor& scores, const Tensor& targets,
+                 const ClassLossOptions& o) {
+    detail::require_defined(op, scores);
+    detail::require_defined(op, targets);
+    const bool indices = targets.dtype() == i64;
+    Tensor kept;
+    Tensor labels = targets;
+    if (o.ignore_index && indices) {
+      kept = cast(targets != static_cast<double>(*o.ignore_index), f64);
+      labels = where(kept, targets, 0);
+    }
+    detail::require_class_targets(op, what, scores, labels);
+    require_options(op, scores, targets, o);
+
+    const std::int64_t classes = scores.shape().dim(-1);
+    const Tensor weight = o.weight.defined() ? o.weight.detach() : Tensor{};
+    t = indices ? one_hot(labels, classes, scores.dtype()) : targets;
+    divisor = static_cast<double>(scores.size() / classes);
+    if (indices && (kept.defined() || weight.defined())) {
+      Tensor counted = kept.defined() ? kept : Tensor::ones(labels.shape(), f64);
+      if (weight.defined())
+        counted = counted * cast(reshape(index_select(weight, 0, flatten(labels)), labels.shape()), f64);
+      divisor = sum(counted).item();
+      if (o.reduction == Reduction::mean && !(divisor > 0))
+        throw ArgumentError(
+            fmt::format("{}: all targets {} are ignored or weigh nothing; their mean is not defined",
+                        op_label(op), to_string(labels.shape())));
+    }
+    if (o.label_smoothing != 0)
+      t = t * (1 - o.label_smoothing) + o.label_smoothing / static_cast<double>(classes);
+    if (weight.defined()) t = t * weight;
+    if (kept.defined()) t = t * cast(unsqueeze(kept, -1), scores.dtype());
+  }
+};
+
+/// -sum_c t_c logs_c of each sample, where a t of 0 adds nothing to the value, also beside an infinite logarithm.
+Tensor by_sample(const Tensor& t, const Tensor& logs) {
+  return -sum(t * where(t == 0, where(isfinite(logs), logs, 0), logs), -1);
+}
+
+/// The mean over the samples, as the losses without options give it, made a sum or a weighed mean.
+Tensor reduced(const Tensor& mean, const Tensor& scores, const WeighedTargets& targets, Reduction reduction) {
+  const double samples = static_cast<double>(scores.size() / scores.shape().dim(-1));
+  const double factor = reduction == Reduction::sum ? samples : samples / targets.divisor;
+  return factor == 1 ? mean : mean * factor;
+}
+
+}  // namespace
+
+Tensor cross_entropy(const Tensor& y, const Tensor& t, const ClassLossOptions& o) {
+  if (plain(o)) return cross_entropy(y, t);
+  const WeighedTargets targets("cross_entropy", "probabilities", y, t, o);
+  if (o.reduction == Reduction::none) return by_sample(targets.t, log(y + detail::kCrossEntropyOffset));
+  return reduced(cross_entropy(y, targets.t), y, targets, o.reduction);
+}
+
+Tensor softmax_with_loss(const Tensor& x, const Tensor& t, const ClassLossOptions& o) {
+  if (plain(o)) return softmax_with_loss(x, t);
+  const WeighedTargets targets("softmax_with_loss", "logits", x, t, o);
+  if (o.reduction == Reduction::none) return by_sample(targets.t, log_softmax(x));
+  return reduced(softmax_with_loss(x, targets.t), x, targets, o.reduction);
+}
+
+Tensor sum_squared_error(const Tensor& y, const Tensor& t, const LossOptions& o) {
+  if (o.reduction == Reduction::mean) return sum_squared_error(y, t);
+  const WeighedTargets targets("sum_squared_error", "outputs", y, t, {.reduction = o.reduction});
+  if (o.reduction == Reduction::sum) return half_sum_squared_error(y, targets.t);
+  return 0.5 * sum(square(y - targets.t), -1);
+}
+
+}  // namespace tapegrad

@@ -109,10 +109,6 @@ Tensor forward_composed(const OpTable& op, const void* attributes, const Tensor*
   return op.forward(attributes, h, count, residuals);
 }
 
-[[noreturn]] void throw_undefined(const OpTable& op, std::size_t i) {
-  throw ArgumentError(fmt::format("{}: input {} is an undefined tensor", op_label(op.name), i));
-}
-
 /// How a call treats residuals: the op has none; they are made where they are recorded; the caller reads them.
 enum class ResidualUse : std::uint8_t { none, recorded, read };
 
@@ -127,7 +123,8 @@ Tensor apply_with(const OpTable& op, const void* attributes, const Tensor* const
   bool recorded = false;
   for (std::size_t i = 0; i < count; ++i) {
     if (!inputs[i]->defined()) [[unlikely]] {
-      if (i >= 8 || !(op.optional_inputs >> i & 1u)) throw_undefined(op, i);
+      if (i >= 8 || !(op.optional_inputs >> i & 1u))
+        throw_undefined_tensor(op_label(op.name), fmt::format("input {}", i));
       nodes[i] = nullptr;
       continue;
     }

@@ -1,8 +1,6 @@
 #pragma once
 
-#include <array>
 #include <concepts>
-#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -32,12 +30,6 @@ class TAPEGRAD_API AttributeVisitor {
   void operator()(std::string_view name, Dtype value) { dtype(name, value); }
   void operator()(std::string_view name, const Shape& value) { integers(name, value.dims()); }
   void operator()(std::string_view name, std::span<const std::int64_t> values) { integers(name, values); }
-  template <std::integral I, std::size_t N>
-  void operator()(std::string_view name, const std::array<I, N>& values) {
-    std::array<std::int64_t, N> wide;
-    for (std::size_t i = 0; i < N; ++i) wide[i] = static_cast<std::int64_t>(values[i]);
-    integers(name, wide);
-  }
 
  protected:
   virtual void boolean(std::string_view name, bool value) = 0;

@@ -88,7 +88,7 @@ class Backward {
           fmt::format("{}: the tape is spent: an earlier backward released what it saved. Record again after "
                       "reset(), or ask that backward to retain it (RetainGraph::yes)",
                       what));
-    if (!y.defined()) throw ArgumentError(fmt::format("{}: the tensor to differentiate is undefined", what));
+    if (!y.defined()) throw_undefined_tensor(what, "the tensor to differentiate");
     require_floating(y.dtype(), "the tensor to differentiate");
     if (TensorAccess::tag(y).epoch) {
       tape.require_live(y, what);
@@ -248,7 +248,7 @@ class Backward {
   }
 
   Node* target(const Tensor& x) const {
-    if (!x.defined()) throw ArgumentError(fmt::format("{}: an x is an undefined tensor", what_));
+    if (!x.defined()) throw_undefined_tensor(what_, "an x");
     require_floating(x.dtype(), "an x");
     const Tag& tag = TensorAccess::tag(x);
     if (!tag.epoch)
@@ -317,7 +317,7 @@ Gradients Tape::backward(const Tensor& loss, RetainGraph retain_graph) {
 }
 
 Gradients Tape::backward(const Tensor& y, const Tensor& cotangent, RetainGraph retain_graph) {
-  if (!cotangent.defined()) throw ArgumentError("backward: the cotangent is an undefined tensor");
+  if (!cotangent.defined()) detail::throw_undefined_tensor("backward", "the cotangent");
   return detail::Backward(*this, "backward", y).all_leaves(cotangent, retain_graph == RetainGraph::yes);
 }
 

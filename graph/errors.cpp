@@ -24,4 +24,10 @@ std::string op_label(std::string_view op) {
   return path.empty() ? std::string(op) : fmt::format("{} '{}'", op, path);
 }
 
+void detail::throw_undefined_tensor(std::string_view label, std::string_view operand) {
+  throw ArgumentError(fmt::format(
+      "{}: {} is an undefined tensor; assign it the result of Tensor::zeros or of an operation first", label,
+      operand));
+}
+
 }  // namespace tapegrad

@@ -51,4 +51,9 @@ TAPEGRAD_DECLARE_ERROR(FileError);
 /// "affine 'fc2'" inside the scope of a module named fc2, else "affine": the start of an operation's message.
 TAPEGRAD_API std::string op_label(std::string_view op);
 
+namespace detail {
+/// Throws ArgumentError: an operation or function (`label`) was given an undefined tensor as `operand`.
+[[noreturn]] TAPEGRAD_API void throw_undefined_tensor(std::string_view label, std::string_view operand);
+}  // namespace detail
+
 }  // namespace tapegrad

@@ -22,7 +22,7 @@ std::uint64_t next_id() {
 }  // namespace
 
 Parameter::Parameter(const Tensor& initial) {
-  if (!initial.defined()) throw ArgumentError("parameter: the initial value is an undefined tensor");
+  if (!initial.defined()) detail::throw_undefined_tensor("parameter", "the initial value");
   if (!is_floating(initial.dtype()))
     throw DtypeError("parameter: i64 values have no gradient; cast them to f32 or f64 first");
   static_assert(sizeof(Cell) % alignof(PackedShape) == 0);
@@ -64,7 +64,7 @@ std::int64_t Parameter::size() const { return shape_of(cell()).size(); }
 
 void Parameter::assign(const Tensor& value) {
   Tensor own = data();
-  if (!value.defined()) throw ArgumentError("assign: the value is an undefined tensor");
+  if (!value.defined()) detail::throw_undefined_tensor("assign", "the value");
   if (value.shape() != own.shape())
     throw ShapeError(fmt::format("assign: a value of shape {} for a parameter of shape {}",
                                  to_string(value.shape()), to_string(own.shape())));

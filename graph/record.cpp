@@ -187,7 +187,7 @@ Tensor Tape::add_leaf(Tensor value, std::uint64_t parameter) {
 
 Tensor Tape::watch(const Tensor& x) {
   require_thread("watch");
-  if (!x.defined()) throw ArgumentError("watch: the tensor is undefined");
+  if (!x.defined()) detail::throw_undefined_tensor("watch", "the value");
   if (!is_floating(x.dtype()))
     throw DtypeError("watch: a tensor of i64 has no gradient; cast it to f32 or f64 first");
   if (spent_) throw TapeSpent("watch: the tape is spent; reset it first");

@@ -8,11 +8,6 @@
 
 namespace tapegrad::detail {
 
-bool& general_rules_only() noexcept {
-  static thread_local bool general = false;
-  return general;
-}
-
 // ---- the probe ----
 
 RuleKind RuleProbe::kind() const {
@@ -111,13 +106,26 @@ void RuleProbe::overwrite(std::size_t i, Tensor gradient) {
   add(i, std::move(gradient));
 }
 
-// ---- the hook ----
+// ---- what this thread's passes run ----
 
-RuleHook::RuleHook() : before_(nullptr) {
+namespace {
+ThreadState& running_thread(const char* what) {
   ThreadState* thread = this_thread();
-  if (!thread) throw Error("rule hook: this thread is ending");
-  before_ = std::exchange(thread->rule_hook, this);
+  if (!thread) throw Error(fmt::format("{}: this thread is ending; use it before the thread ends", what));
+  return *thread;
 }
+}  // namespace
+
+GeneralRules::GeneralRules(bool on) {
+  ThreadState& thread = running_thread("general rules");
+  before_ = std::exchange(thread.general_rules, thread.general_rules || on);
+}
+
+GeneralRules::~GeneralRules() {
+  if (ThreadState* thread = current_thread) thread->general_rules = before_;
+}
+
+RuleHook::RuleHook() : before_(std::exchange(running_thread("rule hook").rule_hook, this)) {}
 
 RuleHook::~RuleHook() {
   if (ThreadState* thread = current_thread) thread->rule_hook = before_;

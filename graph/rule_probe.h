@@ -94,8 +94,21 @@ class TAPEGRAD_API RuleHook {
   RuleHook* before_;
 };
 
-/// While true on this thread, first-order passes use `vjp` also where there is a `vjp_fused`, and the formula
-/// on tensors in place of an elementwise op's loop.
-TAPEGRAD_API bool& general_rules_only() noexcept;
+/// While it lives, and where `on`, first-order passes of this thread run the general rules: no faster ones in their
+/// place.
+class TAPEGRAD_API GeneralRules {
+ public:
+  explicit GeneralRules(bool on = true);
+  ~GeneralRules();
+  GeneralRules(const GeneralRules&) = delete;
+  GeneralRules& operator=(const GeneralRules&) = delete;
+
+ private:
+  bool before_;
+};
+inline bool general_rules_only() noexcept {
+  const ThreadState* thread = current_thread;
+  return thread && thread->general_rules;
+}
 
 }  // namespace tapegrad::detail

@@ -252,6 +252,8 @@ ThreadState* attach_thread() {
   }
   t->innermost = t->active = nullptr;
   t->scope = nullptr;
+  t->rule_hook = nullptr;
+  t->general_rules = false;
   t->number = new_thread_number();
   t->epochs = 0;
   t->most_in_use = 0;

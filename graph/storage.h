@@ -28,6 +28,7 @@ struct ThreadState {
   Tape* active = nullptr;                   ///< the innermost tape where it records: neither spent nor paused
   NameScope* scope = nullptr;               ///< innermost named scope, for messages
   RuleHook* rule_hook = nullptr;            ///< stands in for the rules of backward passes; see rule_probe.h
+  bool general_rules = false;               ///< first-order passes run the general rules; see rule_probe.h
   std::uint64_t number = 0;                 ///< never reused
   std::uint64_t epochs = 0;                 ///< epochs handed out by this thread
   std::atomic<Storage*> returned{nullptr};  ///< blocks whose owned references other threads gave back

@@ -117,7 +117,7 @@ Tensor Tensor::copy_of(const void* values, std::size_t count, const Shape& shape
 }
 
 double Tensor::item() const {
-  if (!storage_) throw ArgumentError("item: the tensor is undefined");
+  require_elements("item");
   if (size() != 1)
     throw ShapeError(
         fmt::format("item: a tensor of shape {} has {} elements, not one", to_string(shape_), size()));
@@ -132,15 +132,20 @@ Tensor Tensor::detach() const noexcept {
 }
 
 Tensor Tensor::copy() const {
-  if (!storage_) return {};
+  require_elements("copy");
   return copy_of(data_, static_cast<std::size_t>(size()), shape_, dtype_);
 }
 
-void Tensor::require_dtype(Dtype dtype) const {
-  if (!storage_) throw ArgumentError("the tensor is undefined: it has no elements");
+void Tensor::require_elements(const char* function) const {
+  if (!storage_) detail::throw_undefined_tensor(function, "the tensor");
+}
+
+void Tensor::require_dtype(Dtype dtype, const char* function) const {
+  require_elements(function);
   if (dtype != dtype_)
-    throw DtypeError(fmt::format("the elements of a tensor of {} were asked as {}; use cast to convert them",
-                                 name_of(dtype_), name_of(dtype)));
+    throw DtypeError(
+        fmt::format("{}: the elements of a tensor of {} were asked as {}; use cast to convert them", function,
+                    name_of(dtype_), name_of(dtype)));
 }
 
 bool Tensor::tracked() const noexcept {

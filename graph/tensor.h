@@ -27,8 +27,11 @@ struct TensorAccess;
 }  // namespace detail
 
 /// A cheap handle on reference-counted elements: always contiguous, row major. Copies share the elements.
-/// A default-constructed tensor is undefined: it has no elements and only `defined`, assignment and
-/// destruction are valid on it; everything else throws.
+///
+/// A default-constructed tensor is undefined: it has no elements. Its shape, dtype and version are those of a scalar
+/// of f32 that was never written, it is not tracked, and copying, assigning and detaching it give undefined tensors.
+/// What takes elements throws ArgumentError: values, mutable_values, to_vector, item, copy, and all operations, but
+/// for inputs documented as optional.
 class TAPEGRAD_API Tensor {
  public:
   // Not defaulted: GCC would clear the whole object at once, with an instruction that takes longer than all
@@ -62,14 +65,16 @@ class TAPEGRAD_API Tensor {
     if (storage_) detail::release(storage_);
   }
 
-  /// Elements undefined.
+  /// Elements that nobody has written yet.
   static Tensor empty(const Shape& shape, Dtype dtype = f32);
+  /// Elements of 0, of 1, or of a value. Throw ArgumentError for a value that i64 is to hold and cannot: one with a
+  /// fraction, or beyond its range.
   static Tensor zeros(const Shape& shape, Dtype dtype = f32);
   static Tensor ones(const Shape& shape, Dtype dtype = f32);
   static Tensor full(const Shape& shape, double value, Dtype dtype = f32);
   static Tensor scalar(double value, Dtype dtype = f32) { return full({}, value, dtype); }
   /// start, start + step, ... before stop. Throws ArgumentError for a step of 0 or one that leads away from
-  /// stop.
+  /// stop, for what is not finite, for more elements than 9e15, and for values that i64 is to hold and cannot.
   static Tensor arange(double start, double stop, double step = 1, Dtype dtype = f32);
   static Tensor arange(std::int64_t count) { return arange(0, static_cast<double>(count), 1, i64); }
   /// The identity matrix [n, n].
@@ -77,7 +82,8 @@ class TAPEGRAD_API Tensor {
 
   /// A vector, a matrix, or any shape from literal values: from({1, 2, 3}), from({{1, 2}, {3, 4}}).
   /// A matrix of one column has to name its shape, from({1, 2}, Shape{2, 1}): C++ cannot tell {{1}, {2}} from
-  /// a vector.
+  /// a vector. Throws ShapeError for rows of different lengths and for values that do not fill the shape,
+  /// ArgumentError for a value that i64 is to hold and cannot.
   static Tensor from(std::initializer_list<double> values, Dtype dtype = f32);
   static Tensor from(std::initializer_list<std::initializer_list<double>> rows, Dtype dtype = f32);
   static Tensor from(std::initializer_list<double> values, const Shape& shape, Dtype dtype = f32);
@@ -106,7 +112,7 @@ class TAPEGRAD_API Tensor {
   /// The elements. Throws DtypeError where T is not the tensor's dtype.
   template <ElementType T>
   std::span<const T> values() const {
-    require_dtype(dtype_of<T>);
+    require_dtype(dtype_of<T>, "values");
     return {reinterpret_cast<const T*>(data_), static_cast<std::size_t>(shape_.size())};
   }
   /// The elements for writing: every tensor that shares them sees the change. Counts as a mutation: a
@@ -114,7 +120,7 @@ class TAPEGRAD_API Tensor {
   /// that the active tape has recorded.
   template <ElementType T>
   std::span<T> mutable_values() {
-    require_dtype(dtype_of<T>);
+    require_dtype(dtype_of<T>, "mutable_values");
     return {reinterpret_cast<T*>(mutate()), static_cast<std::size_t>(shape_.size())};
   }
   template <ElementType T>
@@ -127,7 +133,7 @@ class TAPEGRAD_API Tensor {
 
   /// The same elements without the history.
   Tensor detach() const noexcept;
-  /// A copy of the elements, without the history.
+  /// A copy of the elements, without the history. Throws ArgumentError for an undefined tensor.
   Tensor copy() const;
   /// True where the thread's active tape records what is computed from this tensor.
   bool tracked() const noexcept;
@@ -142,7 +148,8 @@ class TAPEGRAD_API Tensor {
          const Shape& shape) noexcept
       : storage_(storage), data_(data), tag_(tag), shape_(shape, Shape::Lean::copy), dtype_(dtype) {}
   static Tensor copy_of(const void* values, std::size_t count, const Shape& shape, Dtype dtype);
-  void require_dtype(Dtype dtype) const;
+  void require_elements(const char* function) const;
+  void require_dtype(Dtype dtype, const char* function) const;
   std::byte* mutate();
 
   detail::Storage* storage_ = nullptr;

@@ -1,6 +1,5 @@
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/ops/axes.h>
-#include <tapegrad/ops/check.h>
 
 #include <fmt/format.h>
 
@@ -28,19 +27,12 @@ AxisMask Axes::mask(std::size_t rank, std::string_view op) const {
 
 namespace detail {
 
-std::size_t axis_of(const Tensor& x, std::int64_t axis, const char* op) {
-  require_defined(op, x);
-  return normalize_axis(axis, x.rank(), op);
-}
-
-std::size_t new_axis_of(const Tensor& x, std::int64_t axis, const char* op) {
-  require_defined(op, x);
-  return normalize_axis(axis, x.rank() + 1, op);
-}
-
-AxisMask axes_of(const Tensor& x, const Axes& axes, const char* op) {
-  require_defined(op, x);
-  return axes.mask(x.rank(), op);
+void describe_axes(AttributeVisitor& v, AxisMask axes) {
+  std::array<std::int64_t, Shape::kMaxRank> list{};
+  std::size_t count = 0;
+  for (std::size_t i = 0; i < list.size(); ++i)
+    if (has_axis(axes, i)) list[count++] = static_cast<std::int64_t>(i);
+  v("axes", std::span<const std::int64_t>(list.data(), count));
 }
 
 }  // namespace detail

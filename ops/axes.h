@@ -8,6 +8,7 @@
 #include <span>
 #include <string_view>
 
+#include <tapegrad/graph/attributes.h>
 #include <tapegrad/graph/export.h>
 #include <tapegrad/graph/tensor.h>
 
@@ -16,6 +17,8 @@ namespace tapegrad {
 /// Bit i stands for axis i.
 using AxisMask = std::uint8_t;
 static_assert(Shape::kMaxRank <= 8);
+
+constexpr bool has_axis(AxisMask axes, std::size_t i) { return axes >> i & 1u; }
 
 /// The axes an operation works along: one number, or several as in {0, -1}; negative ones count from the end.
 /// Their order does not matter. An empty list names no axis.
@@ -42,12 +45,8 @@ class TAPEGRAD_API Axes {
 };
 
 namespace detail {
-/// An axis of x in [0, rank); throws ArgumentError naming `op` otherwise, or where x is undefined.
-TAPEGRAD_API std::size_t axis_of(const Tensor& x, std::int64_t axis, const char* op);
-/// Where an axis new to x goes, in [0, rank]; throws in the same way.
-TAPEGRAD_API std::size_t new_axis_of(const Tensor& x, std::int64_t axis, const char* op);
-/// The axes of x; throws in the same way, or where one is named twice.
-TAPEGRAD_API AxisMask axes_of(const Tensor& x, const Axes& axes, const char* op);
+/// Tells a visitor the numbers of the axes.
+TAPEGRAD_API void describe_axes(AttributeVisitor& v, AxisMask axes);
 }  // namespace detail
 
 }  // namespace tapegrad

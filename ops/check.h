@@ -6,6 +6,7 @@
 
 #include <tapegrad/graph/export.h>
 #include <tapegrad/graph/tensor.h>
+#include <tapegrad/ops/axes.h>
 
 /// What operations require of their operands. Each error names the op, what was given, and the cure. The words are
 /// put together out of line: a check that holds costs its comparison.
@@ -33,6 +34,13 @@ TAPEGRAD_API std::string to_string(OperandName x);
 inline void require_defined(const char* op, const Tensor& x, OperandName name = "the input") {
   if (!x.defined()) throw_undefined(op, name);
 }
+
+/// An axis of x in [0, rank); throws ArgumentError naming `op` otherwise, or where x is undefined.
+TAPEGRAD_API std::size_t axis_of(const Tensor& x, std::int64_t axis, const char* op);
+/// Where an axis new to x goes, in [0, rank]; throws in the same way.
+TAPEGRAD_API std::size_t new_axis_of(const Tensor& x, std::int64_t axis, const char* op);
+/// The axes of x; throws in the same way, or where one is named twice.
+TAPEGRAD_API AxisMask axes_of(const Tensor& x, const Axes& axes, const char* op);
 
 /// Throws DtypeError for a tensor of integers, which this operation does not take.
 inline void require_floating(const char* op, const Tensor& x, OperandName name = "the input") {

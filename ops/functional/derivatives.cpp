@@ -173,10 +173,10 @@ std::vector<Tensor> gradient(const TensorFunction& f, const std::vector<Tensor>&
   return trace.last(trace.value());
 }
 
-ValueAndGradients vjp(const TensorFunction& f, const std::vector<Tensor>& inputs, const Tensor& weights) {
+ValueAndGradients vjp(const TensorFunction& f, const std::vector<Tensor>& inputs, const Tensor& cotangent) {
   Trace trace("vjp", f, inputs);
-  require_like("vjp", weights, trace.value(), "the weight tensor", "the function's result");
-  return {trace.result(), trace.last(trace.value(), weights)};
+  require_like("vjp", cotangent, trace.value(), "the cotangent", "the function's result");
+  return {trace.result(), trace.last(trace.value(), cotangent)};
 }
 
 ValueAndTangent jvp(const TensorFunction& f, const std::vector<Tensor>& inputs,
@@ -225,8 +225,8 @@ Tensor gradient(const TensorFunction& f, const Tensor& x) { return only(gradient
 ValueAndGradient value_and_gradient(const TensorFunction& f, const Tensor& x) {
   return only(value_and_gradient(f, std::vector{x}));
 }
-ValueAndGradient vjp(const TensorFunction& f, const Tensor& x, const Tensor& weights) {
-  return only(vjp(f, std::vector{x}, weights));
+ValueAndGradient vjp(const TensorFunction& f, const Tensor& x, const Tensor& cotangent) {
+  return only(vjp(f, std::vector{x}, cotangent));
 }
 ValueAndTangent jvp(const TensorFunction& f, const Tensor& x, const Tensor& tangent) {
   return jvp(f, std::vector{x}, std::vector{tangent});

@@ -16,13 +16,13 @@
 /// input that the result does not depend on has a derivative of zeros.
 ///
 /// Where a tape is active, all of this is recorded on it and can be differentiated in turn: by the inputs,
-/// the tangents, weights and vectors, by parameters and by captured tensors. So these functions compose to
+/// the tangents, cotangents and vectors, by parameters and by captured tensors. So these functions compose to
 /// any depth: the Jacobian of a gradient, the Hessian of a jvp. Under Pause, as without a tape, the results
 /// are plain values; f may then not use what an outer tape has recorded (ForeignTape), except as its inputs.
 ///
 /// All throw DtypeError for integer inputs, which have no derivative (let f capture them), and for a result
 /// of integers; ArgumentError for no inputs, an undefined tensor, or f taking another number of them;
-/// ShapeError or DtypeError where tangents, weights or vectors do not fit what they belong to.
+/// ShapeError or DtypeError where tangents, cotangents or vectors do not fit what they belong to.
 ///
 /// Names and conventions are those of JAX and torch.func. J is the Jacobian, all derivatives of the result's
 /// elements by those of an input.
@@ -48,10 +48,10 @@ TAPEGRAD_API Tensor gradient(const TensorFunction& f, const Tensor& x);
 TAPEGRAD_API ValueAndGradients value_and_gradient(const TensorFunction& f, const std::vector<Tensor>& inputs);
 TAPEGRAD_API ValueAndGradient value_and_gradient(const TensorFunction& f, const Tensor& x);
 
-/// J^T w for each input, with weights w of the result's shape: the gradient of <w, f>. One backward pass.
+/// J^T u for each input, with a cotangent u of the result's shape: the gradient of <u, f>. One backward pass.
 TAPEGRAD_API ValueAndGradients vjp(const TensorFunction& f, const std::vector<Tensor>& inputs,
-                                   const Tensor& weights);
-TAPEGRAD_API ValueAndGradient vjp(const TensorFunction& f, const Tensor& x, const Tensor& weights);
+                                   const Tensor& cotangent);
+TAPEGRAD_API ValueAndGradient vjp(const TensorFunction& f, const Tensor& x, const Tensor& cotangent);
 
 /// J v, summed over the inputs, with tangents v of their shapes: how fast the result changes as the inputs
 /// move along v; for a unit vector, the directional derivative. Two backward passes, since the tape runs in

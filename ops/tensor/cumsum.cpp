@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include <tapegrad/ops/check.h>
 #include <tapegrad/ops/define.h>
 #include <tapegrad/ops/loops/rows.h>
 #include <tapegrad/ops/samples.h>

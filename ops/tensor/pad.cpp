@@ -21,20 +21,21 @@ struct Pad {
   static constexpr auto saves = saves_for(kNone);
   static constexpr bool composed = false;
   std::array<Padding, Shape::kMaxRank> padding{};
+  std::size_t rank = 0;
   double value = 0;
   void describe(AttributeVisitor& v) const {
     std::array<std::int64_t, 2 * Shape::kMaxRank> flat;  // before and after each axis
-    for (std::size_t i = 0; i < padding.size(); ++i)
+    for (std::size_t i = 0; i < rank; ++i)
       flat[2 * i] = padding[i].before, flat[2 * i + 1] = padding[i].after;
-    v("padding", flat), v("value", value);
+    v("padding", std::span<const std::int64_t>(flat.data(), 2 * rank)), v("value", value);
   }
   Tensor forward(const Tensor& x) const;
   static void vjp(VjpContext<Pad>& ctx);
   static void samples(Samples& s) {
-    s.add(Pad{{{{2, 3}}}, 1.5}, {Shape{5}});
-    s.add(Pad{{{{0, 0}, {1, 2}}}}, {Shape{3, 5}});
-    s.add(Pad{{{{1, 0}, {0, 0}, {2, 1}}}}, {Shape{2, 3, 5}});
-    s.add(Pad{{{{1, 0}, {0, 2}}}}, {Shape{263, 131}}, "for several threads");
+    s.add(Pad{{{{2, 3}}}, 1, 1.5}, {Shape{5}});
+    s.add(Pad{{{{0, 0}, {1, 2}}}, 2}, {Shape{3, 5}});
+    s.add(Pad{{{{1, 0}, {0, 0}, {2, 1}}}, 3}, {Shape{2, 3, 5}});
+    s.add(Pad{{{{1, 0}, {0, 2}}}, 2}, {Shape{263, 131}}, "for several threads");
   }
 };
 
@@ -105,7 +106,7 @@ constexpr const char* name_of(PadMode mode) {
 
 Tensor pad(const Tensor& x, std::span<const Padding> padding, double value) {
   const auto all = checked(x, padding);
-  return apply_op(op::Pad{.padding = all, .value = scalar_like(x, value).item()}, x);
+  return apply_op(op::Pad{.padding = all, .rank = x.rank(), .value = scalar_like(x, value).item()}, x);
 }
 Tensor pad(const Tensor& x, std::initializer_list<Padding> padding, double value) {
   return pad(x, std::span(padding.begin(), padding.size()), value);

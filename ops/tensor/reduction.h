@@ -25,13 +25,7 @@ namespace op {
 struct Reduction {
   AxisMask axes = 0;
   bool keepdims = false;
-  void describe(AttributeVisitor& v) const {
-    std::array<std::int64_t, Shape::kMaxRank> list{};
-    std::size_t count = 0;
-    for (std::size_t i = 0; i < Shape::kMaxRank; ++i)
-      if (axes >> i & 1u) list[count++] = static_cast<std::int64_t>(i);
-    v("axes", std::span<const std::int64_t>(list.data(), count)), v("keepdims", keepdims);
-  }
+  void describe(AttributeVisitor& v) const { detail::describe_axes(v, axes), v("keepdims", keepdims); }
 };
 
 /// Every kind of axes a reduction may meet, over sizes beyond a block of its loops.
@@ -62,8 +56,6 @@ void reduction_samples(Samples& s, Op op, SampleInput (*input)(const Shape&)) {
 namespace reduction {
 
 using op::Reduction;
-
-inline bool has_axis(AxisMask axes, std::size_t i) { return axes >> i & 1u; }
 
 inline Shape reduced_shape(const Shape& shape, AxisMask axes, bool keepdims) {
   std::array<std::int64_t, Shape::kMaxRank> dims{};

@@ -35,18 +35,23 @@ struct Permute {
   static constexpr auto saves = saves_for(kNone);
   static constexpr bool composed = false;
   std::array<std::uint8_t, Shape::kMaxRank> order{};
-  void describe(AttributeVisitor& v) const { v("order", order); }
+  std::size_t rank = 0;
+  void describe(AttributeVisitor& v) const {
+    std::array<std::int64_t, Shape::kMaxRank> wide;
+    std::copy_n(order.begin(), rank, wide.begin());
+    v("order", std::span<const std::int64_t>(wide.data(), rank));
+  }
   Tensor forward(const Tensor& x) const;
   static void vjp(VjpContext<Permute>& ctx);
   static void samples(Samples& s) {
     s.add(Permute{}, {Shape{}});
-    s.add(Permute{{1, 0}}, {Shape{3, 5}});
-    s.add(Permute{{1, 0}}, {Shape{37, 19}});
-    s.add(Permute{{1, 0}}, {Shape{263, 131}}, "for several threads");
-    s.add(Permute{{0, 2, 1}}, {Shape{2, 3, 5}});
-    s.add(Permute{{1, 0, 2}}, {Shape{2, 3, 5}});
-    s.add(Permute{{2, 0, 1}}, {Shape{2, 3, 5}});
-    s.add(Permute{{3, 1, 2, 0}}, {Shape{2, 3, 1, 5}});
+    s.add(Permute{{1, 0}, 2}, {Shape{3, 5}});
+    s.add(Permute{{1, 0}, 2}, {Shape{37, 19}});
+    s.add(Permute{{1, 0}, 2}, {Shape{263, 131}}, "for several threads");
+    s.add(Permute{{0, 2, 1}, 3}, {Shape{2, 3, 5}});
+    s.add(Permute{{1, 0, 2}, 3}, {Shape{2, 3, 5}});
+    s.add(Permute{{2, 0, 1}, 3}, {Shape{2, 3, 5}});
+    s.add(Permute{{3, 1, 2, 0}, 4}, {Shape{2, 3, 1, 5}});
   }
 };
 
@@ -55,7 +60,7 @@ struct Flip {
   static constexpr auto saves = saves_for(kNone);
   static constexpr bool composed = false;
   AxisMask axes = 0;
-  void describe(AttributeVisitor& v) const { v("axes", axes); }
+  void describe(AttributeVisitor& v) const { detail::describe_axes(v, axes); }
   Tensor forward(const Tensor& x) const;
   static void vjp(VjpContext<Flip>& ctx);
   static void samples(Samples& s) {
@@ -98,8 +103,6 @@ using Extents = std::array<std::int64_t, Shape::kMaxRank>;
 Shape shape_of(const Extents& extents, std::size_t rank) {
   return Shape(std::span<const std::int64_t>(extents.data(), rank));
 }
-
-bool has_axis(AxisMask axes, std::size_t i) { return axes >> i & 1u; }
 
 }  // namespace
 
@@ -197,15 +200,14 @@ Tensor op::Permute::forward(const Tensor& x) const {
   return y;
 }
 void op::Permute::vjp(VjpContext<Permute>& ctx) {
-  op::Permute back;
-  for (std::size_t i = 0; i < ctx.input_shape(0).rank(); ++i)
-    back.order[ctx.op().order[i]] = static_cast<std::uint8_t>(i);
+  op::Permute back{.rank = ctx.op().rank};
+  for (std::size_t i = 0; i < back.rank; ++i) back.order[ctx.op().order[i]] = static_cast<std::uint8_t>(i);
   ctx.add(0, apply_op(back, ctx.grad_output()));
 }
 
 Tensor permute(const Tensor& x, std::span<const std::int64_t> order) {
   detail::require_defined(op::Permute::name, x);
-  op::Permute op;
+  op::Permute op{.rank = x.rank()};
   AxisMask seen = 0;
   for (std::size_t i = 0; i < std::min(order.size(), x.rank()); ++i) {
     const std::size_t axis = detail::axis_of(x, order[i], op::Permute::name);
@@ -226,13 +228,16 @@ Tensor transpose(const Tensor& x) {
   detail::require_defined("transpose", x);
   if (x.rank() < 2)
     throw ShapeError(
-        fmt::format("{}: {} has fewer than two axes", op_label("transpose"), to_string(x.shape())));
+        fmt::format("{}: {} has fewer than two axes to exchange; use unsqueeze to give it another",
+                    op_label("transpose"), to_string(x.shape())));
   return transpose(x, -2, -1);
 }
 Tensor transpose(const Tensor& x, std::int64_t a, std::int64_t b) {
-  op::Permute op;
-  for (std::size_t i = 0; i < op.order.size(); ++i) op.order[i] = static_cast<std::uint8_t>(i);
-  std::swap(op.order[detail::axis_of(x, a, "transpose")], op.order[detail::axis_of(x, b, "transpose")]);
+  const std::size_t first = detail::axis_of(x, a, "transpose");
+  const std::size_t second = detail::axis_of(x, b, "transpose");
+  op::Permute op{.rank = x.rank()};
+  for (std::size_t i = 0; i < op.rank; ++i) op.order[i] = static_cast<std::uint8_t>(i);
+  std::swap(op.order[first], op.order[second]);
   return apply_op(op, x);
 }
 

@@ -65,7 +65,7 @@ TAPEGRAD_API std::vector<Tensor> split(const Tensor& x, std::initializer_list<st
 // ---- joined and enlarged ----
 
 /// The parts one after the other along an axis. Throws ShapeError where other extents differ, ArgumentError
-/// for no parts (or more than 65535), DtypeError for mixed dtypes.
+/// for no parts, DtypeError for mixed dtypes.
 TAPEGRAD_API Tensor concat(std::span<const Tensor> parts, std::int64_t axis = 0);
 TAPEGRAD_API Tensor concat(std::initializer_list<Tensor> parts, std::int64_t axis = 0);
 /// The parts, all of one shape, along a new axis of the result. Throws as concat.

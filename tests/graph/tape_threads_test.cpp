@@ -3,9 +3,12 @@
 #include <cmath>
 #include <exception>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <thread>
+#include <utility>
 
+#include <tapegrad/graph/rule_probe.h>
 #include <tapegrad/ops/elementwise/activation.h>
 
 #include "tape_support.h"
@@ -34,6 +37,15 @@ void at_once(int count, const std::function<void(int)>& f) {
   for (const std::exception_ptr& e : errors)
     if (e) std::rethrow_exception(e);
 }
+
+/// Counts the rules that run under it.
+struct CountingHook final : detail::RuleHook {
+  int rules = 0;
+  void run(detail::RuleProbe& probe) override {
+    ++rules;
+    probe.run();
+  }
+};
 
 /// A small network: y = v tanh(w x + b), fitted to targets by gradient descent.
 struct Net {
@@ -203,6 +215,37 @@ BOOST_AUTO_TEST_CASE(clause_6_a_seed_shared_by_threads_is_not_written_to) {
   check_equal(parts[0][w], {6, 6});
   check_equal(parts[1][w], {7, 6});
   check_equal(cotangent, {1, 1});
+}
+
+// A thread adopts the record of one that has ended, but not what that one had set up and never taken down.
+BOOST_AUTO_TEST_CASE(a_new_thread_starts_without_the_hook_and_the_rules_of_an_ended_one) {
+  std::unique_ptr<CountingHook> hook;
+  std::unique_ptr<detail::GeneralRules> general;
+  detail::ThreadState* record = nullptr;
+  const auto differentiate = [] {
+    const Parameter p = parameter(3);
+    Tape tape;
+    return tape.backward(square(p))[p].item();
+  };
+  std::thread([&] {
+    hook = std::make_unique<CountingHook>();
+    general = std::make_unique<detail::GeneralRules>();
+    record = detail::current_thread;
+    differentiate();
+  }).join();
+  const int rules = std::exchange(hook->rules, 0);
+  BOOST_TEST(rules > 0);
+  bool adopted = false, general_rules = true;
+  double gradient = 0;
+  std::thread([&] {
+    gradient = differentiate();
+    adopted = detail::current_thread == record;
+    general_rules = detail::general_rules_only();
+  }).join();
+  BOOST_TEST(adopted);
+  BOOST_TEST(gradient == 6);
+  BOOST_TEST(hook->rules == 0);
+  BOOST_TEST(!general_rules);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -132,10 +132,14 @@ BOOST_AUTO_TEST_CASE(an_undefined_tensor_has_no_elements) {
   BOOST_TEST(!t.defined());
   BOOST_TEST(!t.tracked());
   BOOST_TEST(t.version() == 0U);
-  BOOST_TEST(!t.copy().defined());
+  BOOST_TEST(t.shape() == Shape{});
+  BOOST_TEST(t.dtype() == f32);
+  BOOST_TEST(!Tensor(t).defined());
   BOOST_TEST(!t.detach().defined());
-  BOOST_CHECK_THROW(t.values<float>(), ArgumentError);
-  BOOST_CHECK_THROW(t.mutable_values<float>(), ArgumentError);
+  BOOST_CHECK_EXCEPTION(t.copy(), ArgumentError, mentions("copy:", "undefined", "assign"));
+  BOOST_CHECK_EXCEPTION(t.item(), ArgumentError, mentions("item:", "undefined", "assign"));
+  BOOST_CHECK_EXCEPTION(t.values<float>(), ArgumentError, mentions("values:", "undefined", "assign"));
+  BOOST_CHECK_EXCEPTION(t.mutable_values<float>(), ArgumentError, mentions("mutable_values:", "undefined"));
   BOOST_CHECK_THROW(t.to_vector<float>(), ArgumentError);
   t = Tensor::ones({1});
   BOOST_TEST(t.item() == 1);

@@ -298,10 +298,12 @@ BOOST_AUTO_TEST_CASE(errors_name_what_is_wrong) {
   BOOST_CHECK_EXCEPTION(value_and_gradient(curve, x), ShapeError, mentions("value_and_gradient", "[3]"));
   BOOST_CHECK_EXCEPTION(hessian(curve, x), ShapeError, mentions("hessian", "[3]", "one element"));
   BOOST_CHECK_EXCEPTION(hvp(curve, x, x), ShapeError, mentions("hvp", "[3]", "one element"));
-  BOOST_CHECK_EXCEPTION(vjp(curve, x, x), ShapeError, mentions("vjp", "weight", "[2]", "result", "[3]"));
+  BOOST_CHECK_EXCEPTION(vjp(curve, x, x), ShapeError,
+                        mentions("vjp", "the cotangent", "[2]", "result", "[3]"));
   BOOST_CHECK_EXCEPTION(vjp(curve, x, Tensor::ones({3})), DtypeError,
-                        mentions("vjp", "weight", "f32", "f64"));
-  BOOST_CHECK_EXCEPTION(vjp(curve, x, Tensor()), ArgumentError, mentions("vjp", "weight", "undefined"));
+                        mentions("vjp", "the cotangent", "f32", "f64"));
+  BOOST_CHECK_EXCEPTION(vjp(curve, x, Tensor()), ArgumentError,
+                        mentions("vjp", "the cotangent", "undefined", "assign"));
   BOOST_CHECK_EXCEPTION(jvp(curve, x, vec({1, 2, 3})), ShapeError,
                         mentions("jvp", "tangent 0", "[3]", "[2]"));
   BOOST_CHECK_EXCEPTION(jvp(pair, {x, x}, {x, Tensor::ones({2})}), DtypeError,

@@ -163,6 +163,24 @@ BOOST_AUTO_TEST_CASE(a_tape_shows_operations_edges_and_attributes) {
   BOOST_TEST(!view.find(Tensor::ones({2})).has_value());
 }
 
+BOOST_AUTO_TEST_CASE(axes_are_described_by_their_numbers_as_many_as_there_are) {
+  Tape tape;
+  const Tensor x = tape.watch(Tensor::ones({2, 3, 4}, f64));
+  const auto text_of = [&](const Tensor& y) {
+    AttributeText text;
+    const TapeView view(tape);
+    view[*view.find(y)].describe(text);
+    return text.text();
+  };
+  BOOST_TEST(text_of(flip(x, {0, -1})) == "axes=[0, 2]");
+  BOOST_TEST(text_of(permute(x, {2, 0, 1})) == "order=[2, 0, 1]");
+  BOOST_TEST(text_of(transpose(x)) == "order=[0, 2, 1]");
+  BOOST_TEST(text_of(pad(x, {{1, 0}, {0, 2}, {3, 4}}, 1.5)) == "padding=[1, 0, 0, 2, 3, 4], value=1.5");
+  // Of the gradient, too.
+  const Tensor g = tape.grad(permute(x, {2, 0, 1}), x, {Tensor::ones({4, 2, 3}, f64) * sum(x), Record::yes});
+  BOOST_TEST(text_of(g) == "order=[1, 2, 0]");
+}
+
 // ---- the activations that came with the table ----
 
 BOOST_AUTO_TEST_CASE(activations_have_their_published_values) {

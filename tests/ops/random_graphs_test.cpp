@@ -203,11 +203,7 @@ double distance(const std::vector<Tensor>& a, const std::vector<Tensor>& b) {
 enum class Rule { fused, general, recorded };
 
 std::vector<Tensor> gradients(const Program& program, const std::vector<Tensor>& x, Rule rule) {
-  struct General {
-    explicit General(bool on) { detail::general_rules_only() = on; }
-    ~General() { detail::general_rules_only() = false; }
-  };
-  const General general(rule == Rule::general);
+  const detail::GeneralRules general(rule == Rule::general);
   Tape tape;
   std::vector<Tensor> watched;
   for (const Tensor& leaf : x) watched.push_back(tape.watch(leaf));

@@ -10,10 +10,9 @@ namespace tapegrad::test {
 template <class F>
 void with_both_rules(F&& f) {
   for (const bool general : {false, true}) {
-    detail::general_rules_only() = general;
+    const detail::GeneralRules rules(general);
     BOOST_TEST_CONTEXT((general ? "general rule" : "fused rule")) f();
   }
-  detail::general_rules_only() = false;
 }
 
 }  // namespace tapegrad::test

@@ -77,7 +77,7 @@ class Product final : public Program {
  private:
   static Tensor values(const Shape& shape, std::uint64_t seed) {
     Generator g(seed);
-    return uniform(shape, g, -0.5, 0.5, std::is_same_v<T, double> ? Dtype::f64 : Dtype::f32);
+    return uniform(shape, g, -0.5, 0.5, dtype_of<T>);
   }
 
   detail::GemmShape shape_;
@@ -92,11 +92,9 @@ class EngineContender final : public Contender {
   void set_threads(int count) override { tapegrad::set_threads(count); }
 
   std::unique_ptr<Program> product(const ProductTask& task) override {
-    std::shared_ptr<Program> program;
-    if (task.f64)
-      program = std::make_shared<Product<double>>(task);
-    else
-      program = std::make_shared<Product<float>>(task);
+    const auto program = visit_floating(task.dtype, [&]<class T>() -> std::shared_ptr<Program> {
+      return std::make_shared<Product<T>>(task);
+    });
     return make_program([program, engine = engine_](std::int64_t calls) {
       const MatmulEngine before = matmul_engine();
       set_matmul_engine(engine);
@@ -127,7 +125,7 @@ Contenders make_engines() {
 
 Workload workload_of(const ProductTask& t) {
   Workload w{
-      .name = fmt::format("gemm-{}-{}{}-{}x{}x{}", t.f64 ? "f64" : "f32", t.transpose_a ? 'T' : 'N',
+      .name = fmt::format("gemm-{}-{}{}-{}x{}x{}", name_of(t.dtype), t.transpose_a ? 'T' : 'N',
                           t.transpose_b ? 'T' : 'N', t.m, t.n, t.k),
       .description = fmt::format("a product [{}, {}] of {} terms, engine beside engine", t.m, t.n, t.k),
       .metric = {"speed", "GFLOPS", true}};
@@ -141,10 +139,10 @@ Workload workload_of(const ProductTask& t) {
 
 std::vector<Workload> product_workloads() {
   std::vector<Workload> all;
-  for (const bool f64 : {false, true})
+  for (const Dtype dtype : {f32, f64})
     for (const auto& [m, n, k] : kProducts)
       for (const bool ta : {false, true})
-        for (const bool tb : {false, true}) all.push_back(workload_of({m, n, k, ta, tb, f64}));
+        for (const bool tb : {false, true}) all.push_back(workload_of({m, n, k, ta, tb, dtype}));
   return all;
 }
 

@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include <tapegrad/graph/dtype.h>
+
 /// What the contenders have to compute, in terms of the standard library alone: numbers, no tensors.
 namespace tapegrad::bench {
 
@@ -75,7 +77,7 @@ struct ProductTask {
   std::int64_t k = 0;
   bool transpose_a = false;
   bool transpose_b = false;
-  bool f64 = false;
+  Dtype dtype = Dtype::f32;
 };
 
 /// What an operation costs beside its arithmetic: a call is a chain of kOverheadOps recorded operations on

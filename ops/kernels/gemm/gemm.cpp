@@ -11,7 +11,7 @@ namespace tapegrad::detail {
 template <class T>
 void gemm(const GemmShape& shape, T alpha, const T* a, const T* b, GemmStart<T> start, T* c) {
   if (shape.m == 0 || shape.n == 0) return;
-  if (takes_openblas(shape, sizeof(T)))
+  if (takes_openblas(shape, dtype_of<T>))
     openblas_gemm(shape, alpha, a, b, start, c);
   else
     builtin_gemm(shape, alpha, a, b, start, c);

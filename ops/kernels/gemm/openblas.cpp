@@ -36,11 +36,18 @@ struct Grid {
   Partition columns;
 };
 
+/// Of two equal axes, whether the rows are the better ones to divide.
+template <class T>
+struct SquareByRows;
+template <>
+struct SquareByRows<float> : std::false_type {};
+template <>
+struct SquareByRows<double> : std::true_type {};
+
 template <class T>
 Grid grid_of(const GemmShape& s) {
-  // OpenBLAS packs the operand of the other axis once for each chunk. Of two equal axes the rows are the better
-  // ones in double, the columns in float.
-  const bool by_rows = s.m > s.n || (s.m == s.n && std::is_same_v<T, double>);
+  // OpenBLAS packs the operand of the other axis once for each chunk.
+  const bool by_rows = s.m > s.n || (s.m == s.n && SquareByRows<T>::value);
   const std::int64_t longer = by_rows ? s.m : s.n;
   const std::int64_t shorter = by_rows ? s.n : s.m;
   std::int64_t along = std::max(std::min(kChunks, longer / kChunk), longer / kLongChunk);

@@ -187,10 +187,11 @@ std::pair<OpenBlas, std::string> load_openblas() {
     }
   }
   void* const handle = library.handle;
-  result.f32 = functions<float>(handle, "cblas_sgemm", "cblas_sgemv");
-  result.f64 = functions<double>(handle, "cblas_dgemm", "cblas_dgemv");
+  result.functions = {functions<float>(handle, "cblas_sgemm", "cblas_sgemv"),
+                      functions<double>(handle, "cblas_dgemm", "cblas_dgemv")};
+  const auto complete = [](const auto&... f) { return ((f.gemm && f.gemv) && ...); };
   const auto threads = symbol<int (*)()>(handle, "openblas_get_num_threads");
-  if (!result.f32.gemm || !result.f32.gemv || !result.f64.gemm || !result.f64.gemv || !threads)
+  if (!std::apply(complete, result.functions) || !threads)
     return {{}, "the library has not the functions of OpenBLAS; install libopenblas0 (Debian)"};
   if (threads() != 1)
     return {{}, fmt::format("it starts {} threads although it was told to use one", threads())};

@@ -1,7 +1,7 @@
 #pragma once
 
 #include <string>
-#include <type_traits>
+#include <tuple>
 
 #include <tapegrad/ops/loops/isa.h>
 
@@ -32,14 +32,10 @@ struct OpenBlas {
   };
   template <class T>
   const Functions<T>& of() const {
-    if constexpr (std::is_same_v<T, float>)
-      return f32;
-    else
-      return f64;
+    return std::get<Functions<T>>(functions);
   }
 
-  Functions<float> f32;
-  Functions<double> f64;
+  std::tuple<Functions<float>, Functions<double>> functions;
   std::string version;     ///< "OpenBLAS 0.3.21"
   std::string core;        ///< the processor whose kernels it uses, in its own words: "SkylakeX"
   Isa isa = Isa::base;     ///< what those kernels are made of

@@ -81,20 +81,7 @@ class GradientProblem final : public Problem {
 
 /// Which of an operation's rules a backward pass uses.
 using Rule = tapegrad::detail::RuleKind;
-
-/// While it lives, and where `on`, first-order passes of this thread use the general rules.
-class GeneralRules {
- public:
-  explicit GeneralRules(bool on) : before_(tapegrad::detail::general_rules_only()) {
-    tapegrad::detail::general_rules_only() = before_ || on;
-  }
-  ~GeneralRules() { tapegrad::detail::general_rules_only() = before_; }
-  GeneralRules(const GeneralRules&) = delete;
-  GeneralRules& operator=(const GeneralRules&) = delete;
-
- private:
-  bool before_;
-};
+using tapegrad::detail::GeneralRules;
 
 /// A problem on a tape of its own, with leaves for some of its inputs.
 class Recording {

@@ -132,8 +132,8 @@ BOOST_AUTO_TEST_CASE(an_undefined_tensor_has_no_elements) {
   BOOST_TEST(!t.defined());
   BOOST_TEST(!t.tracked());
   BOOST_TEST(t.version() == 0U);
-  BOOST_TEST(t.shape() == Shape{});
-  BOOST_TEST(t.dtype() == f32);
+  BOOST_TEST((t.shape() == Shape{}));
+  BOOST_TEST((t.dtype() == f32));
   BOOST_TEST(!Tensor(t).defined());
   BOOST_TEST(!t.detach().defined());
   BOOST_CHECK_EXCEPTION(t.copy(), ArgumentError, mentions("copy:", "undefined", "assign"));

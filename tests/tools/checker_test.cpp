@@ -287,8 +287,11 @@ BOOST_AUTO_TEST_CASE(modules) {
   BOOST_REQUIRE(after.size() == before.size());
   for (std::size_t i = 0; i < after.size(); ++i) {
     BOOST_TEST(after[i].first == before[i].first);
-    BOOST_TEST(after[i].second.to_vector<float>() == before[i].second.to_vector<float>(),
-               boost::test_tools::per_element());
+    BOOST_REQUIRE(after[i].second.dtype() == before[i].second.dtype());
+    visit_dtype(after[i].second.dtype(), [&]<class T> {
+      BOOST_TEST(after[i].second.to_vector<T>() == before[i].second.to_vector<T>(),
+                 boost::test_tools::per_element());
+    });
   }
   for (const auto& [name, p] : net.parameters()) BOOST_TEST(!p.frozen(), name);
 }

@@ -3,6 +3,7 @@
 #include <limits>
 
 #include <tapegrad/gradcheck/check/numeric.h>
+#include <tapegrad/graph/errors.h>
 
 namespace tapegrad::gradcheck::detail {
 
@@ -79,7 +80,13 @@ auto Line::at_step(const std::vector<double>& by, double t, F&& f) {
 }
 
 std::vector<double> Line::results_at(const std::vector<double>& by, double t) {
-  return at_step(by, t, [&] { return to_doubles(problem_.evaluate(at_)); });
+  return at_step(by, t, [&] {
+    try {
+      return to_doubles(problem_.evaluate(at_));
+    } catch (const ArgumentError&) {  // a step out of the domain: there is no value
+      return std::vector<double>(base_.values.size(), std::numeric_limits<double>::quiet_NaN());
+    }
+  });
 }
 
 bool Line::decides_otherwise(int scale) {

@@ -61,11 +61,24 @@ struct NumberMaximumReducer : MaximumReducer<T> {
   static T combine(T a, T b) { return a < b ? b : a; }
 };
 
+/// The largest of |x|; likewise with a NaN.
+template <class T>
+struct MagnitudeReducer : NumberMaximumReducer<T> {
+  using Again = NumberMaximumReducer<T>;
+  static constexpr T kIdentity{0};
+  static T map(T x, T) { return x < T{0} ? -x : x; }
+};
+
 template <class T>
 struct SquaresReducer : SumReducer<T> {
   static T map(T x, T) { return x * x; }
 };
-/// Squares of the distance from the parameter, a mean.
+/// Distances from the parameter, a mean, and their squares.
+template <class T>
+struct DifferencesReducer : SumReducer<T> {
+  static constexpr bool kParameter = true;
+  static T map(T x, T mean) { return x - mean; }
+};
 template <class T>
 struct DeviationsReducer : SumReducer<T> {
   static constexpr bool kParameter = true;
@@ -76,6 +89,17 @@ template <class T>
 struct ExponentialsReducer : SumReducer<T> {
   static constexpr bool kParameter = true;
   static T map(T x, T largest) { return exp(Real<T>{x - largest}).v; }
+};
+/// The same without the maximum itself.
+template <class T>
+struct OtherExponentialsReducer : ExponentialsReducer<T> {
+  static T map(T x, T largest) { return x == largest ? T{0} : exp(Real<T>{x - largest}).v; }
+};
+/// Elements below the parameter.
+template <class T>
+struct BelowReducer : SumReducer<T> {
+  static constexpr bool kParameter = true;
+  static T map(T x, T bound) { return x < bound ? x : T{0}; }
 };
 /// How many elements equal the parameter.
 template <class T>

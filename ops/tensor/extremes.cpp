@@ -82,7 +82,8 @@ void share_among_equals(VjpContext<Op>& ctx) {
   const Tensor x = ctx.template input<0>();
   const Tensor is_extreme = equal(x, beside_input(ctx, ctx.output()));
   const Tensor share = beside_input(ctx, ctx.grad_output()) / sum_over(is_extreme, ctx.op().axes);
-  ctx.add(0, is_extreme * share);
+  // Of a NaN none is equal to the result.
+  ctx.add(0, detail::contribution(beside_input(ctx, ctx.grad_output()), is_extreme * share));
 }
 
 template <class Op>

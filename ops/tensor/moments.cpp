@@ -1,6 +1,6 @@
 #include <cmath>
 
-#include <tapegrad/ops/tensor/reduction.h>
+#include <tapegrad/ops/tensor/scaling.h>
 
 namespace tapegrad {
 
@@ -10,7 +10,7 @@ namespace op {
 
 struct Var : Reduction {  // dy/dx = 2 (x - mean) / (n - ddof)
   static constexpr auto name = "var";
-  static constexpr auto saves = saves_for(kIn0);
+  static constexpr auto saves = saves_for(kIn0 | kOut);
   static constexpr bool composed = false;
   std::int64_t ddof = 0;
   void describe(AttributeVisitor& v) const { Reduction::describe(v), v("ddof", ddof); }
@@ -20,6 +20,8 @@ struct Var : Reduction {  // dy/dx = 2 (x - mean) / (n - ddof)
   static void samples(Samples& s) {
     reduction_samples(s, Var{}, [](const Shape& x) { return SampleInput(x); });
     reduction_samples(s, Var{{}, 1}, [](const Shape& x) { return SampleInput(x); });
+    s.add(Var{{0b1, false}}, {SampleInput::of(Tensor::from({1e6 - 1, 1e6 + 2, 1e6}, f64))}, "far from zero");
+    s.uncertain_from(1);
   }
 };
 
@@ -35,33 +37,11 @@ struct Std : Reduction {  // dy/dx = (x - mean) / ((n - ddof) y)
   static void samples(Samples& s) {
     reduction_samples(s, Std{}, [](const Shape& x) { return SampleInput(x); });
     reduction_samples(s, Std{{}, 1}, [](const Shape& x) { return SampleInput(x); });
-  }
-};
-
-struct Norm : Reduction {  // dy/dx = x / y
-  static constexpr auto name = "norm";
-  static constexpr auto saves = saves_for(kIn0 | kOut);
-  static constexpr bool composed = false;
-  Tensor forward(const Tensor& x) const;
-  static void vjp(VjpContext<Norm>& ctx);
-  static void samples(Samples& s) {
-    s.add(Norm{}, {SampleInput(Shape{}, {0.5, 2})});
-    s.uncertain_from(3);
-    reduction_samples(s, Norm{}, [](const Shape& x) { return SampleInput(x); });
-  }
-};
-
-struct LogSumExp : Reduction {  // dy/dx = e^(x - y)
-  static constexpr auto name = "logsumexp";
-  static constexpr auto saves = saves_for(kIn0 | kOut);
-  static constexpr bool composed = false;
-  Tensor forward(const Tensor& x) const;
-  static void vjp(VjpContext<LogSumExp>& ctx);
-  static void vjp_fused(VjpContext<LogSumExp>& ctx);
-  static void samples(Samples& s) {
-    reduction_samples(s, LogSumExp{}, [](const Shape& x) { return SampleInput(x); });
-    s.add(LogSumExp{{0b1, false}}, {SampleInput::of(Tensor::from({1e4, 1e4 - 1, -1e4}, f64))}, "large");
-    s.uncertain_from(3);
+    s.add(Std{{0b10, false}},
+          {SampleInput::of(Tensor::from({{3e30, -1e30, 2e30}, {1e6 - 1, 1e6 + 2, 1e6}}, f64))},
+          "large, and far from zero");
+    s.uncertain_from(1);
+    s.convention(Std{{0b1, false}}, {{0.1, 0.1, 0.1}}, {{0, 0, 0}});
   }
 };
 
@@ -69,38 +49,115 @@ struct LogSumExp : Reduction {  // dy/dx = e^(x - y)
 
 namespace {
 
-Tensor variance_of(const Tensor& x, const Reduction& r, std::int64_t ddof) {
+/// How much larger than the deviation a mean may be before what it has lost by rounding shows: in the deviation,
+/// where it enters squared, and in gradients, which it enters as it is.
+template <class T>
+struct Far {
+  static constexpr T kValues = sizeof(T) == sizeof(float) ? T{181} : T{4194304};  // 1 / (16 sqrt(epsilon))
+  static constexpr T kGradients = 4;
+};
+
+struct Moments {
+  Tensor mean;
+  Tensor variance;
+};
+
+/// Where a mean is far from zero beside its deviation, by `limit`.
+template <class T>
+bool is_far(T mean, T variance, T limit) {
+  const T size = mean < T{0} ? -mean : mean;
+  return size > limit * std::sqrt(variance);
+}
+template <class Limit>
+bool any_far(const Moments& m, Limit limit) {
+  return visit_floating(m.mean.dtype(), [&]<class T> {
+    const T *mean = elements<T>(m.mean), *variance = elements<T>(m.variance);
+    int any = 0;
+    detail::dispatch_isa([&] {
+      for (std::int64_t o = 0; o < m.mean.size(); ++o)
+        any |= static_cast<int>(is_far(mean[o], variance[o], limit(Far<T>{})));
+    });
+    return any != 0;
+  });
+}
+
+/// The mean, to which the mean of the distances from it is added where it is far from zero: so that of equal
+/// elements is each of them.
+template <class Limit>
+void correct_mean(const Tensor& x, const Reduction& r, Moments& m, Limit limit) {
+  const auto n = static_cast<double>(reduced_count(x.shape(), r.axes));
+  const Tensor rest = reduce_floating<detail::DifferencesReducer>(x, r, &m.mean);
+  m.mean = changed(m.mean, [&]<class T>(T mean, std::int64_t o) {
+    const bool far = is_far(mean, elements<T>(m.variance)[o], limit(Far<T>{}));
+    return far ? mean + elements<T>(rest)[o] / static_cast<T>(n) : mean;
+  });
+}
+
+constexpr auto kForValues = []<class T>(Far<T>) { return Far<T>::kValues; };
+constexpr auto kForGradients = []<class T>(Far<T>) { return Far<T>::kGradients; };
+
+Tensor variance_about(const Tensor& mean, const Tensor& x, const Reduction& r, std::int64_t ddof) {
   const std::int64_t n = reduced_count(x.shape(), r.axes) - ddof;
-  const Tensor mean = mean_of(x, r);
   return changed(reduce_floating<detail::DeviationsReducer>(x, r, &mean),
                  [&]<class T>(T v, std::int64_t) { return v / static_cast<T>(n); });
 }
 
-/// scale * (x - mean), with a scale of the output's shape: of var and std.
-template <class Op>
-void deviation_rule(VjpContext<Op>& ctx, const Tensor& scale) {
-  const Tensor x = ctx.template input<0>();
-  const Tensor deviation = x - mean_over(x, ctx.op().axes);
-  ctx.add(0, beside_input(ctx, scale) * deviation);
+Tensor variance_as_it_stands(const Tensor& x, const Reduction& r, std::int64_t ddof) {
+  Moments m{mean_of(x, r), {}};
+  m.variance = variance_about(m.mean, x, r, ddof);
+  if (!any_far(m, kForValues)) return m.variance;
+  correct_mean(x, r, m, kForValues);
+  return variance_about(m.mean, x, r, ddof);
 }
 
-template <class Op>
-void deviation_rule_fused(VjpContext<Op>& ctx, const Tensor& scale) {
-  const Tensor x = ctx.template input<0>();
-  const Tensor mean = mean_of(x, ctx.op());
-  broadcast_grad(ctx, [&]<class T> {
-    return [x = elements<T>(x), mean = elements<T>(mean), s = elements<T>(scale)](
-               std::int64_t i, std::int64_t o) { return s[o] * (x[i] - mean[o]); };
+/// finish(variance, scale), where the variance is that of elements times the scale.
+template <class F>
+Tensor variance_of_any_size(const Tensor& x, const Reduction& r, std::int64_t ddof, const F& finish) {
+  Tensor variance = variance_as_it_stands(x, r, ddof);
+  const Tensor scales = all_in_range(variance) ? Tensor{} : scales_of(x, r);
+  if (scales.defined()) variance = variance_as_it_stands(scaled(x, scales, r), r, ddof);
+  return changed(variance, [&]<class T>(T v, std::int64_t o) {
+    return finish(v, scales.defined() ? elements<T>(scales)[o] : T{1});
   });
 }
 
-/// dL/dy / y, 0 where y is 0.
+/// x - mean, recorded. Far from zero a mean as a number of the dtype is not near enough: what is left is taken off, too.
+Tensor deviations(const Tensor& x, const Reduction& r, const Tensor& variance) {
+  Tensor mean = mean_over(x, r.axes);
+  if (!any_far({mean, variance}, kForGradients)) return x - mean;
+  mean = mean + mean_over(x - mean, r.axes);
+  const Tensor d = x - mean;
+  return d - mean_over(d, r.axes);
+}
+
+/// Writes s (x - mean), with a factor s for each output.
 template <class Op>
-Tensor ratio_or_zero(const VjpContext<Op>& ctx) {
-  const Tensor y = ctx.output();
-  const Tensor is_zero = y == 0;
-  // The divisor is made 1 there, so that no infinity meets a zero in further derivatives.
-  return where(is_zero, 0, ctx.grad_output()) / where(is_zero, 1, y);
+void deviation_rule_fused(VjpContext<Op>& ctx, const Tensor& x, const Tensor& variance,
+                          const Tensor& factor) {
+  Moments m{mean_of(x, ctx.op()), variance};
+  if (!any_far(m, kForGradients))
+    return broadcast_grad(ctx, [&]<class T> {
+      return [x = elements<T>(x), mean = elements<T>(m.mean), s = elements<T>(factor)](
+                 std::int64_t i, std::int64_t o) { return s[o] * (x[i] - mean[o]); };
+    });
+  // What a corrected mean still lacks as a number of the dtype is taken off, too; nothing where elements are equal.
+  const Tensor first = m.mean.copy();
+  correct_mean(x, ctx.op(), m, kForGradients);
+  const auto n = static_cast<double>(reduced_count(x.shape(), ctx.op().axes));
+  const Tensor rest = changed(
+      reduce_floating<detail::DifferencesReducer>(x, ctx.op(), &m.mean), [&]<class T>(T sum, std::int64_t o) {
+        const bool far = is_far(elements<T>(first)[o], elements<T>(variance)[o], T{Far<T>::kGradients});
+        return far ? sum / static_cast<T>(n) : T{0};
+      });
+  broadcast_grad(ctx, [&]<class T> {
+    return
+        [x = elements<T>(x), mean = elements<T>(m.mean), rest = elements<T>(rest), s = elements<T>(factor)](
+            std::int64_t i, std::int64_t o) { return s[o] * ((x[i] - mean[o]) - rest[o]); };
+  });
+}
+
+Tensor squared(const Tensor& y) {
+  return changed(y.detach().copy(), [](auto v, std::int64_t) { return v * v; });
 }
 
 void require_freedom(const Tensor& x, AxisMask axes, std::int64_t ddof, const char* op) {
@@ -122,59 +179,29 @@ double freedom(const VjpContext<Op>& ctx) {
 Tensor op::Var::forward(const Tensor& x) const {
   detail::require_floating(name, x);
   require_freedom(x, axes, ddof, name);
-  return variance_of(x, *this, ddof);
+  return variance_of_any_size(x, *this, ddof, [](auto v, auto scale) { return v / scale / scale; });
 }
-void op::Var::vjp(VjpContext<Var>& ctx) { deviation_rule(ctx, ctx.grad_output() * (2 / freedom(ctx))); }
+void op::Var::vjp(VjpContext<Var>& ctx) {
+  const Tensor d = deviations(ctx.input<0>(), ctx.op(), ctx.output());
+  const Tensor g = beside_input(ctx, ctx.grad_output());
+  ctx.add(0, detail::contribution(g, g * (2 / freedom(ctx)) * d));
+}
 void op::Var::vjp_fused(VjpContext<Var>& ctx) {
-  deviation_rule_fused(ctx, ctx.grad_output() * (2 / freedom(ctx)));
+  deviation_rule_fused(ctx, ctx.input<0>(), ctx.output(), ctx.grad_output() * (2 / freedom(ctx)));
 }
 
 Tensor op::Std::forward(const Tensor& x) const {
   detail::require_floating(name, x);
   require_freedom(x, axes, ddof, name);
-  return changed(variance_of(x, *this, ddof), [](auto v, std::int64_t) { return std::sqrt(v); });
+  return variance_of_any_size(x, *this, ddof, [](auto v, auto scale) { return std::sqrt(v) / scale; });
 }
-void op::Std::vjp(VjpContext<Std>& ctx) { deviation_rule(ctx, ratio_or_zero(ctx) / freedom(ctx)); }
+void op::Std::vjp(VjpContext<Std>& ctx) {
+  const ScaledLength at(ctx);
+  ctx.add(0, over_length(ctx, deviations(at.x, ctx.op(), squared(at.y)), at.y, freedom(ctx)));
+}
 void op::Std::vjp_fused(VjpContext<Std>& ctx) {
-  deviation_rule_fused(ctx, ratio_or_zero(ctx) / freedom(ctx));
-}
-
-Tensor op::Norm::forward(const Tensor& x) const {
-  detail::require_floating(name, x);
-  return changed(reduce_floating<detail::SquaresReducer>(x, *this),
-                 [](auto v, std::int64_t) { return std::sqrt(v); });
-}
-void op::Norm::vjp(VjpContext<Norm>& ctx) {
-  ctx.add(0, ctx.input<0>() * beside_input(ctx, ratio_or_zero(ctx)));
-}
-
-// ---- logsumexp ----
-
-Tensor op::LogSumExp::forward(const Tensor& x) const {
-  detail::require_floating(name, x);
-  // An infinite maximum is not subtracted: infinity minus infinity is not a number.
-  const Tensor largest = changed(reduce_floating<detail::MaximumReducer>(x, *this),
-                                 [](auto v, std::int64_t) { return std::isinf(v) ? decltype(v){0} : v; });
-  return changed(reduce_floating<detail::ExponentialsReducer>(x, *this, &largest),
-                 [&]<class T>(T v, std::int64_t i) {
-                   return std::log(v) + detail::TensorAccess::data_as<T>(largest)[i];
-                 });
-}
-namespace {
-// Where all elements are -infinity so is y, and e^(x - y) would not be a number.
-Tensor finite_from_below(const Tensor& y) { return where(y == -HUGE_VAL, 0, y); }
-}  // namespace
-void op::LogSumExp::vjp(VjpContext<LogSumExp>& ctx) {
-  ctx.add(0, beside_input(ctx, ctx.grad_output()) *
-                 exp(ctx.input<0>() - beside_input(ctx, finite_from_below(ctx.output()))));
-}
-void op::LogSumExp::vjp_fused(VjpContext<LogSumExp>& ctx) {
-  const Tensor x = ctx.input<0>();
-  const Tensor y = finite_from_below(ctx.output());
-  broadcast_grad(ctx, [&]<class T> {
-    return [x = elements<T>(x), y = elements<T>(y), g = elements<T>(ctx.grad_output())](
-               std::int64_t i, std::int64_t o) { return g[o] * exp(detail::Real<T>{x[i] - y[o]}).v; };
-  });
+  const ScaledLength at(ctx);
+  deviation_rule_fused(ctx, at.x, squared(at.y), ratio_or_zero(ctx, at.y, freedom(ctx)));
 }
 
 Tensor var(const Tensor& x, const Axes& axes, KeepDims keep, std::int64_t ddof) {
@@ -183,14 +210,8 @@ Tensor var(const Tensor& x, const Axes& axes, KeepDims keep, std::int64_t ddof) 
 Tensor std(const Tensor& x, const Axes& axes, KeepDims keep, std::int64_t ddof) {
   return apply_along<op::Std>(x, axes, keep, ddof);
 }
-Tensor norm(const Tensor& x, const Axes& axes, KeepDims keep) { return apply_along<op::Norm>(x, axes, keep); }
-Tensor logsumexp(const Tensor& x, const Axes& axes, KeepDims keep) {
-  return apply_along<op::LogSumExp>(x, axes, keep);
-}
 
 template const OpInfo& detail::info_of<op::Var>();
 template const OpInfo& detail::info_of<op::Std>();
-template const OpInfo& detail::info_of<op::Norm>();
-template const OpInfo& detail::info_of<op::LogSumExp>();
 
 }  // namespace tapegrad

@@ -1,7 +1,7 @@
 #include <bit>
 #include <vector>
 
-#include <tapegrad/ops/tensor/reduction.h>
+#include <tapegrad/ops/tensor/scaling.h>
 
 namespace tapegrad {
 
@@ -86,16 +86,8 @@ void op::Prod::vjp(VjpContext<Prod>& ctx) {
   const AxisMask axes = ctx.op().axes;
   const Shape shape = ctx.input_shape(0);
   if (shape.size() == 0) return ctx.add(0, Tensor::zeros(shape, ctx.input_dtype(0)));
-  // Rows of the elements to multiply: the reduced axes in front.
-  std::vector<std::int64_t> order;
-  std::vector<std::int64_t> back(shape.rank());
-  for (const bool reduced : {true, false})
-    for (std::size_t i = 0; i < shape.rank(); ++i)
-      if (has_axis(axes, i) == reduced) {
-        back[i] = static_cast<std::int64_t>(order.size());
-        order.push_back(static_cast<std::int64_t>(i));
-      }
-  const Tensor front = permute(ctx.input<0>(), order);
+  const ReducedInFront order(shape, axes);
+  const Tensor front = permute(ctx.input<0>(), order.to_front);
   const std::int64_t n = reduced_count(shape, axes);
   const std::int64_t width = shape.size() / n;
   const auto leaves = static_cast<std::int64_t>(std::bit_ceil(static_cast<std::uint64_t>(n)));
@@ -110,7 +102,8 @@ void op::Prod::vjp(VjpContext<Prod>& ctx) {
   }
   Tensor g = reshape(ctx.grad_output(), Shape{1, width});
   for (auto level = tree.rbegin(); level != tree.rend(); ++level) g = concat({g * level->b, g * level->a}, 0);
-  ctx.add(0, permute(reshape(slice(g, 0, 0, n), front.shape()), back));
+  ctx.add(0, detail::contribution(beside_input(ctx, ctx.grad_output()),
+                                  permute(reshape(slice(g, 0, 0, n), front.shape()), order.back)));
 }
 
 // The product of the elements before and of those behind; the second walk is the first in a mirror.
@@ -144,7 +137,10 @@ void op::Prod::vjp_fused(VjpContext<Prod>& ctx) {
         }
       });
     });
-  ctx.add(0, grad_input);
+  if (all_hold(grad_input, [](auto v) { return v - v == 0; })) return ctx.add(0, grad_input);
+  broadcast_grad(ctx, [&]<class T> {  // an element without a gradient times an infinite product of others
+    return [p = elements<T>(grad_input)](std::int64_t i, std::int64_t) { return p[i]; };
+  });
 }
 
 Tensor reduction::sum_over(const Tensor& x, AxisMask axes) { return apply_op(op::Sum{{axes, true}}, x); }

@@ -21,7 +21,7 @@ enum class KeepDims : bool { no, yes };
 /// The sum, 0 of no elements; and the product, 1 of no elements: also i64, which wraps around on overflow.
 TAPEGRAD_API Tensor sum(const Tensor& x, const Axes& axes = Axes::all(), KeepDims keep = KeepDims::no);
 TAPEGRAD_API Tensor prod(const Tensor& x, const Axes& axes = Axes::all(), KeepDims keep = KeepDims::no);
-/// The arithmetic mean. Throws ArgumentError for no elements.
+/// The arithmetic mean, also of numbers whose sum leaves the range of the dtype. Throws ArgumentError for no elements.
 TAPEGRAD_API Tensor mean(const Tensor& x, const Axes& axes = Axes::all(), KeepDims keep = KeepDims::no);
 
 /// The largest and the smallest element: also i64. Equal ones share the gradient evenly, as in PyTorch's
@@ -34,7 +34,9 @@ TAPEGRAD_API Tensor argmax(const Tensor& x, const Axes& axes = Axes::all(), Keep
 TAPEGRAD_API Tensor argmin(const Tensor& x, const Axes& axes = Axes::all(), KeepDims keep = KeepDims::no);
 
 /// The variance sum (x - mean)^2 / (n - ddof), from the differences themselves, and its square root. ddof = 1
-/// gives the unbiased estimate. The gradient of std is 0 where std is 0, as in PyTorch. Throws ArgumentError
+/// gives the unbiased estimate. Equal elements have exactly 0, and the elements of a gradient add up to 0 but for
+/// rounding; std is right for numbers of any size, also where the variance leaves the range of the dtype. The gradient of
+/// std is 0 where std is 0, as in PyTorch; a second derivative does not exist there and is NaN. Throws ArgumentError
 /// unless 0 <= ddof < n.
 TAPEGRAD_API Tensor var(const Tensor& x, const Axes& axes = Axes::all(), KeepDims keep = KeepDims::no,
                         std::int64_t ddof = 0);
@@ -46,9 +48,10 @@ inline Tensor stddev(const Tensor& x, const Axes& axes = Axes::all(), KeepDims k
   return std(x, axes, keep, ddof);
 }
 
-/// ln sum e^x, without overflow; -infinity of no elements. The gradient is softmax(x).
+/// ln sum e^x, without overflow; -infinity of no elements. The gradient is softmax(x), 0 where all are -infinity.
 TAPEGRAD_API Tensor logsumexp(const Tensor& x, const Axes& axes = Axes::all(), KeepDims keep = KeepDims::no);
-/// The Euclidean norm sqrt(sum x^2). The gradient is 0 where the norm is 0, as in PyTorch.
+/// The Euclidean norm sqrt(sum x^2), of numbers of any size. The gradient is 0 where the norm is 0, as in PyTorch;
+/// second derivatives do not exist there and are NaN, also those of square(norm(x)): write sum(square(x)) for it.
 TAPEGRAD_API Tensor norm(const Tensor& x, const Axes& axes = Axes::all(), KeepDims keep = KeepDims::no);
 /// (sum |x|^p)^(1/p) for a p above 0, without overflow or underflow; the largest and the smallest |x| for p = infinity
 /// and -infinity, and how many are not 0 for p = 0. PyTorch's linalg.vector_norm. vector_norm(x, 2) is norm(x).

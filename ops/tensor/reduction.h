@@ -4,11 +4,13 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <vector>
 
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/ops/check.h>
 #include <tapegrad/ops/define.h>
 #include <tapegrad/ops/elementwise/math.h>
+#include <tapegrad/ops/loops/find.h>
 #include <tapegrad/ops/loops/reduce.h>
 #include <tapegrad/ops/samples.h>
 #include <tapegrad/ops/tensor/reduce.h>
@@ -76,6 +78,21 @@ inline std::int64_t reduced_count(const Shape& shape, AxisMask axes) {
   return count;
 }
 
+/// Orders of axes: that with the reduced ones in front, and from there back.
+struct ReducedInFront {
+  std::vector<std::int64_t> to_front;
+  std::vector<std::int64_t> back;
+
+  ReducedInFront(const Shape& shape, AxisMask axes) : back(shape.rank()) {
+    for (const bool reduced : {true, false})
+      for (std::size_t i = 0; i < shape.rank(); ++i)
+        if (has_axis(axes, i) == reduced) {
+          back[i] = static_cast<std::int64_t>(to_front.size());
+          to_front.push_back(static_cast<std::int64_t>(i));
+        }
+  }
+};
+
 /// The elements of x and the reduction's outputs.
 inline detail::ReductionNest nest_of(const Shape& shape, AxisMask axes) {
   // Not broadcast_nest with the reduced shape: a small reduction would take longer to set up than to compute.
@@ -136,34 +153,47 @@ Tensor changed(Tensor y, F&& f) {
   return y;
 }
 
-inline Tensor mean_of(const Tensor& x, const Reduction& r) {
-  const std::int64_t n = reduced_count(x.shape(), r.axes);
-  return changed(reduce_floating<detail::SumReducer>(x, r),
-                 [&]<class T>(T v, std::int64_t) { return v / static_cast<T>(n); });
-}
-
 /// A tensor of the output's shape with the reduced axes back, so that it broadcasts against x.
 template <class Op>
 Tensor beside_input(const VjpContext<Op>& ctx, const Tensor& t) {
   return ctx.op().keepdims ? t : reshape(t, reduced_shape(ctx.input_shape(0), ctx.op().axes, true));
 }
 
-/// Writes the gradient of x: f(element, its output's place) of the given tensors' elements, first-order only.
-template <class Op, class F>
-void broadcast_grad(VjpContext<Op>& ctx, F&& f) {
-  const Shape shape = ctx.input_shape(0);
-  if (shape.size() == 0) return ctx.add(0, Tensor::zeros(shape, ctx.input_dtype(0)));
-  visit_floating(ctx.input_dtype(0), [&]<class T> {
-    ctx.template accumulate<T>(0, [&](detail::Destination<T> to) {
-      detail::broadcast_grad(nest_of(shape, ctx.op().axes), to, f.template operator()<T>());
-    });
-  });
-}
-
 /// The elements of a tensor for a loop that runs over `T`.
 template <class T>
 const T* elements(const Tensor& t) {
   return detail::TensorAccess::data_as<T>(t);
+}
+
+/// Whether all elements of a tensor of outputs hold what is asked.
+template <class F>
+bool all_hold(const Tensor& t, const F& holds) {
+  return visit_floating(t.dtype(), [&]<class T> {
+    const T* x = elements<T>(t);
+    std::int64_t failing = 0;
+    detail::dispatch_isa([&] { failing = detail::first_where(x, t.size(), [&](T v) { return !holds(v); }); });
+    return failing == t.size();
+  });
+}
+
+/// Writes the gradient of x: f(element, its output's place) of the given tensors' elements, first-order only. An output
+/// whose incoming gradient is 0 contributes nothing, whatever f is there.
+template <class Op, class F>
+void broadcast_grad(VjpContext<Op>& ctx, F&& f) {
+  const Shape shape = ctx.input_shape(0);
+  if (shape.size() == 0) return ctx.add(0, Tensor::zeros(shape, ctx.input_dtype(0)));
+  const Tensor& g = ctx.grad_output();
+  const bool all_contribute = all_hold(g, [](auto v) { return v != 0; });
+  visit_floating(ctx.input_dtype(0), [&]<class T> {
+    const auto of_element = f.template operator()<T>();
+    ctx.template accumulate<T>(0, [&](detail::Destination<T> to) {
+      const detail::ReductionNest nest = nest_of(shape, ctx.op().axes);
+      if (all_contribute) return detail::broadcast_grad(nest, to, of_element);
+      detail::broadcast_grad(nest, to, [&, g = elements<T>(g)](std::int64_t i, std::int64_t o) {
+        return detail::vm::choose(g[o] == T{0}, T{0}, of_element(i, o));
+      });
+    });
+  });
 }
 
 /// g, the same for each element: of sum, and of mean where it is divided already.

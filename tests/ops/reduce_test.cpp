@@ -5,6 +5,7 @@
 
 #include <tapegrad/ops/threads.h>
 
+#include "both_rules.h"
 #include "op_support.h"
 
 using namespace tapegrad;
@@ -251,10 +252,32 @@ BOOST_AUTO_TEST_CASE(prod_with_zeros_at_three_orders) {
 
 BOOST_AUTO_TEST_CASE(conventions_at_zero) {
   const Tensor zeros = Tensor::zeros({4}, f64);
-  for (const int order : {1, 2}) {
-    check_tensor(derivative([](const Tensor& t) { return norm(t); }, zeros, order), {4}, {0, 0, 0, 0});
-    check_tensor(derivative([](const Tensor& t) { return stddev(t); }, zeros + 3, order), {4}, {0, 0, 0, 0});
-  }
+  with_both_rules([&] {
+    check_tensor(derivative([](const Tensor& t) { return norm(t); }, zeros), {4}, {0, 0, 0, 0});
+    check_tensor(derivative([](const Tensor& t) { return stddev(t); }, zeros + 3), {4}, {0, 0, 0, 0});
+  });
+}
+
+BOOST_AUTO_TEST_CASE(no_second_derivative_at_zero_is_a_plausible_zero) {
+  // The third and fourth are smooth: their Hessians are 2 I and -I, which a gradient of 0 by convention cannot know.
+  const std::vector<std::function<Tensor(const Tensor&)>> functions{
+      [](const Tensor& x) { return norm(x); }, [](const Tensor& x) { return stddev(x + 0.1); },
+      [](const Tensor& x) { return square(norm(x)); },
+      [](const Tensor& x) { return pow(1 + square(norm(x)), -0.5); },
+      [](const Tensor& x) {
+        return sum(norm(reshape(x, {1, 2}), 1));
+      }};
+  for (const auto& f : functions)
+    for (const double h : numbers(hessian(f, Tensor::zeros({2}, f64)))) BOOST_TEST(std::isnan(h));
+  // Another row of the same op has its own.
+  const Tensor rows = Tensor::from({{3, 4}, {0, 0}}, f64);
+  Tape tape;
+  const Tensor x = tape.watch(rows);
+  const Tensor g = tape.grad(sum(norm(x, 1)), x, {.record = Record::yes});
+  const std::vector<double> second =
+      numbers(tape.grad(g, x, {.cotangent = Tensor::from({{1, 0}, {0, 0}}, f64)}));
+  BOOST_TEST(near(second[0], 0.128, 1e-14));
+  BOOST_TEST(near(second[1], -0.096, 1e-14));
 }
 
 BOOST_AUTO_TEST_CASE(nothing_to_reduce) {
@@ -370,6 +393,52 @@ BOOST_AUTO_TEST_CASE(errors_name_the_op_and_the_cure) {
                         mentions("var", "ddof 2", "[2, 3]", "[0, 1]"));
   BOOST_CHECK_THROW(var(x, 0, KeepDims::no, -1), ArgumentError);
   BOOST_CHECK_THROW(Axes({0, 1, 2, 3, 4, 5, 6, 7, 8}), ArgumentError);
+}
+
+BOOST_AUTO_TEST_CASE(equal_elements_have_no_deviation) {
+  for (const Dtype dtype : {f64, f32})
+    for (const double value : {0.1, -14.62, 1e8 + 0.1, 1e-30, 1e30})
+      for (const std::int64_t n : {2, 3, 7, 1000, 70001}) {
+        const Tensor x = Tensor::full({2, n}, value, dtype);
+        for (const double v : numbers(stddev(x, 1))) BOOST_TEST(v == 0);
+        for (const double v : numbers(var(x, 1))) BOOST_TEST(v == 0);
+        with_both_rules([&] {
+          const Tensor g = derivative([](const Tensor& t) { return sum(stddev(t, 1) + var(t, 1)); }, x);
+          BOOST_TEST(max(abs(g)).item() == 0);
+        });
+      }
+}
+
+BOOST_AUTO_TEST_CASE(gradients_of_deviations_cancel) {
+  // Far from zero the mean is rounded by more than that.
+  for (const double centre : {0.0, 3.0, 1e3, 1e7})
+    with_both_rules([&] {
+      const Tensor x = random({1000}, f64) + centre;
+      const Tensor g = derivative([](const Tensor& t) { return stddev(t); }, x);
+      BOOST_TEST(std::abs(sum(g).item()) <= 1e-14 * sum(abs(g)).item());
+    });
+}
+
+BOOST_AUTO_TEST_CASE(means_whose_sums_leave_the_range) {
+  const Tensor huge = Tensor::from({{1.5e308, 1.5e308}, {1.5e308, -1e308}, {1, 2}}, f64);
+  check_tensor(mean(huge, 1), {3}, {1.5e308, 0.25e308, 1.5});
+  check_tensor(mean(Tensor::full({100}, 1e38)), {}, {1e38});
+  BOOST_TEST(mean(Tensor::from({kInf, 1}, f64)).item() == kInf);
+  check_tensor(stddev(Tensor::from({{1e300, 3e300}, {1e-300, 3e-300}, {1, 3}}, f64), 1) /
+                   Tensor::from({1e300, 1e-300, 1}, f64),
+               {3}, {1, 1, 1});
+  // What a row is does not depend on the rows beside it, not in a bit.
+  const Tensor row = random({1, 501}, f32);
+  const Tensor beside = concat({row, row * 1e30, row * 1e-30}, 0);
+  for (const auto& f :
+       {+[](const Tensor& x) { return norm(x, 1); }, +[](const Tensor& x) { return stddev(x, 1); },
+        +[](const Tensor& x) { return mean(x, 1); }}) {
+    BOOST_TEST(numbers(f(row))[0] == numbers(f(beside))[0]);
+    const auto total = [&](const Tensor& x) { return sum(f(x)); };
+    const std::vector<double> alone = numbers(derivative(total, row)),
+                              first = numbers(derivative(total, beside));
+    BOOST_TEST(std::equal(alone.begin(), alone.end(), first.begin()));
+  }
 }
 
 BOOST_AUTO_TEST_SUITE_END()

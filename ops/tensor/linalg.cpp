@@ -6,6 +6,7 @@
 #include <tapegrad/ops/check.h>
 #include <tapegrad/ops/define.h>
 #include <tapegrad/ops/kernels/gemm/gemm.h>
+#include <tapegrad/ops/kernels/gemm/gradient_product.h>
 #include <tapegrad/ops/loops/loop_nest.h>
 #include <tapegrad/ops/loops/reduce.h>
 #include <tapegrad/ops/samples.h>
@@ -19,7 +20,13 @@ namespace tapegrad {
 namespace op {
 
 struct Matmul : MatmulOptions {  // Y = A B:  dA = dY B^T,  dB = A^T dY
-  void describe(AttributeVisitor& v) const { v("transpose_a", transpose_a), v("transpose_b", transpose_b); }
+  /// 1 where a is a gradient, 2 where b is: its zeros make a product 0 whatever they are multiplied by, as nothing
+  /// may come from an element that has no gradient. In recorded rules alone.
+  std::uint8_t gradient = 0;
+  void describe(AttributeVisitor& v) const {
+    v("transpose_a", transpose_a), v("transpose_b", transpose_b);
+    if (gradient) v("gradient", std::int64_t{gradient});
+  }
   static constexpr auto name = "matmul";
   static constexpr auto saves = saves_for(kIn1, kIn0);
   static constexpr bool composed = false;
@@ -35,6 +42,8 @@ struct Matmul : MatmulOptions {  // Y = A B:  dA = dY B^T,  dB = A^T dY
     s.add(Matmul{{.transpose_a = true}}, {Shape{3, 2}, Shape{3, 4}}, "A^T B");
     s.add(Matmul{{.transpose_b = true}}, {Shape{2, 3}, Shape{4, 3}}, "A B^T");
     s.add(Matmul{{.transpose_a = true, .transpose_b = true}}, {Shape{3, 2}, Shape{4, 3}}, "A^T B^T");
+    s.add(Matmul{{.transpose_b = true}, 1}, {Shape{2, 3}, Shape{4, 3}}, "gradient and B^T");
+    s.add(Matmul{{.transpose_a = true}, 2}, {Shape{3, 2}, Shape{3, 4}}, "A^T and gradient");
     s.add(plain, {Shape{3}, Shape{3}}, "vectors");
     s.add(plain, {Shape{3}, Shape{3, 2}}, "vector and matrix");
     s.add(plain, {Shape{2, 3}, Shape{3}}, "matrix and vector");
@@ -72,11 +81,14 @@ struct Affine {  // Y = X W + b:  dX = dY W^T,  dW = X^T dY,  db = the sum of th
 
 }  // namespace op
 
+using detail::all_finite;
 using detail::Destination;
 using detail::gemm;
 using detail::gemm_batch;
 using detail::GemmShape;
 using detail::GemmStart;
+using detail::Gradient;
+using detail::gradient_product;
 using detail::sum_rows;
 using detail::TensorAccess;
 
@@ -178,19 +190,28 @@ class BatchOffsets {
 /// order.
 template <class T>
 void accumulate_products(const GemmShape& shape, const Shape& batch, const Shape& x_batch, const T* x,
-                         const Shape& y_batch, const T* y, const Shape& to_batch, Destination<T> to) {
+                         const Shape& y_batch, const T* y, Gradient gradient, const Shape& to_batch,
+                         Destination<T> to) {
+  if (batch.size() == 1) return gradient_product(shape, x, y, gradient, to);
   const BatchOffsets x_at(x_batch, batch);
   const BatchOffsets y_at(y_batch, batch);
   const BatchOffsets to_at(to_batch, batch);
-  if (to_batch.size() == batch.size()) {
+  const bool finite = gradient == Gradient::left ? all_finite(y, y_batch.size() * shape.k * shape.n)
+                                                 : all_finite(x, x_batch.size() * shape.m * shape.k);
+  if (finite && to_batch.size() == batch.size()) {
     gemm_batch(shape, batch.size(), T{1}, x, x_at.data(), y, y_at.data(),
                GemmStart<T>{static_cast<T>(to.add)}, to.data, to_at.data());
     return;
   }
   to.clear(to_batch.size() * shape.m * shape.n);
-  for (std::int64_t i = 0; i < batch.size(); ++i)
-    gemm(shape, T{1}, x + x_at[i] * shape.m * shape.k, y + y_at[i] * shape.k * shape.n, GemmStart<T>{T{1}},
-         to.data + to_at[i] * shape.m * shape.n);
+  for (std::int64_t i = 0; i < batch.size(); ++i) {
+    const T *const x_i = x + x_at[i] * shape.m * shape.k, *const y_i = y + y_at[i] * shape.k * shape.n;
+    T* const to_i = to.data + to_at[i] * shape.m * shape.n;
+    if (finite)
+      gemm(shape, T{1}, x_i, y_i, GemmStart<T>{T{1}}, to_i);
+    else
+      gradient_product(shape, x_i, y_i, gradient, Destination<T>{to_i, true});
+  }
 }
 
 Tensor reshaped(const Tensor& x, const Shape& shape) { return x.shape() == shape ? x : reshape(x, shape); }
@@ -215,6 +236,9 @@ Tensor op::Matmul::forward(const Tensor& a, const Tensor& b) const {
     const T* x = TensorAccess::data_as<T>(a);
     const T* z = TensorAccess::data_as<T>(b);
     T* to = TensorAccess::data_as<T>(y);
+    if (gradient)
+      return accumulate_products(plan.product, plan.batch, plan.a_batch, x, plan.b_batch, z,
+                                 static_cast<Gradient>(gradient), plan.batch, Destination<T>{to, false});
     if (plan.batch.rank() == 0) return gemm(plan.product, T{1}, x, z, GemmStart<T>{}, to);
     gemm_batch(plan.product, plan.batch.size(), T{1}, x, BatchOffsets(plan.a_batch, plan.batch).data(), z,
                BatchOffsets(plan.b_batch, plan.batch).data(), GemmStart<T>{}, to,
@@ -222,6 +246,15 @@ Tensor op::Matmul::forward(const Tensor& a, const Tensor& b) const {
   });
   return y;
 }
+
+namespace {
+Tensor gradient_times(const Tensor& g, const Tensor& b, MatmulOptions options) {
+  return apply_op(op::Matmul{options, static_cast<std::uint8_t>(Gradient::left)}, g, b);
+}
+Tensor times_gradient(const Tensor& a, const Tensor& g, MatmulOptions options) {
+  return apply_op(op::Matmul{options, static_cast<std::uint8_t>(Gradient::right)}, a, g);
+}
+}  // namespace
 
 void op::Matmul::vjp(VjpContext<Matmul>& ctx) {
   const MatmulOptions& o = ctx.op();
@@ -237,14 +270,16 @@ void op::Matmul::vjp(VjpContext<Matmul>& ctx) {
   if (row) g = unsqueeze(g, -2);
   if (ctx.needs_grad(0)) {
     const Tensor b = reshaped(ctx.input<1>(), b2);
-    const Tensor ga = o.transpose_a ? matmul(b, g, {.transpose_a = o.transpose_b, .transpose_b = true})
-                                    : matmul(g, b, {.transpose_b = !o.transpose_b});
+    const Tensor ga = o.transpose_a
+                          ? times_gradient(b, g, {.transpose_a = o.transpose_b, .transpose_b = true})
+                          : gradient_times(g, b, {.transpose_b = !o.transpose_b});
     ctx.add(0, reshaped(detail::sum_to_shape(ga, a2), a_shape));
   }
   if (ctx.needs_grad(1)) {
     const Tensor a = reshaped(ctx.input<0>(), a2);
-    const Tensor gb = o.transpose_b ? matmul(g, a, {.transpose_a = true, .transpose_b = o.transpose_a})
-                                    : matmul(a, g, {.transpose_a = !o.transpose_a});
+    const Tensor gb = o.transpose_b
+                          ? gradient_times(g, a, {.transpose_a = true, .transpose_b = o.transpose_a})
+                          : times_gradient(a, g, {.transpose_a = !o.transpose_a});
     ctx.add(1, reshaped(detail::sum_to_shape(gb, b2), b_shape));
   }
 }
@@ -259,9 +294,10 @@ void op::Matmul::vjp_fused(VjpContext<Matmul>& ctx) {
       const T* x = TensorAccess::data_as<T>(other);
       ctx.accumulate<T>(i, [&](Destination<T> to) {
         if (first)
-          accumulate_products(shape, plan.batch, other_batch, x, plan.batch, g, to_batch, to);
+          accumulate_products(shape, plan.batch, other_batch, x, plan.batch, g, Gradient::right, to_batch,
+                              to);
         else
-          accumulate_products(shape, plan.batch, plan.batch, g, other_batch, x, to_batch, to);
+          accumulate_products(shape, plan.batch, plan.batch, g, other_batch, x, Gradient::left, to_batch, to);
       });
     };
     if (ctx.needs_grad(0))
@@ -326,12 +362,12 @@ Tensor op::Affine::forward(const Tensor& x, const Tensor& weight, const Tensor& 
 
 void op::Affine::vjp(VjpContext<Affine>& ctx) {
   const Tensor& g = ctx.grad_output();
-  if (ctx.needs_grad(0)) ctx.add(0, matmul(g, ctx.input<1>(), {.transpose_b = true}));
+  if (ctx.needs_grad(0)) ctx.add(0, gradient_times(g, ctx.input<1>(), {.transpose_b = true}));
   if (ctx.needs_grad(1)) {
     const Shape w = ctx.input_shape(1);
     const std::int64_t rows = rows_of(ctx.input_shape(0));
-    ctx.add(1,
-            matmul(reshaped(ctx.input<0>(), {rows, w[0]}), reshaped(g, {rows, w[1]}), {.transpose_a = true}));
+    ctx.add(1, times_gradient(reshaped(ctx.input<0>(), {rows, w[0]}), reshaped(g, {rows, w[1]}),
+                              {.transpose_a = true}));
   }
   if (ctx.needs_grad(2)) ctx.add(2, detail::sum_to_shape(g, ctx.input_shape(2)));
 }
@@ -342,19 +378,18 @@ void op::Affine::vjp_fused(VjpContext<Affine>& ctx) {
   const std::int64_t out = ctx.input_shape(1)[1];
   visit_floating(ctx.grad_output().dtype(), [&]<class T> {
     const T* g = TensorAccess::data_as<T>(ctx.grad_output());
-    const auto start = [](Destination<T> to) { return GemmStart<T>{static_cast<T>(to.add)}; };
     if (ctx.needs_grad(0)) {
       const Tensor weight = ctx.input<1>();
       ctx.accumulate<T>(0, [&](Destination<T> to) {
-        gemm({.m = rows, .n = in, .k = out, .transpose_b = true}, T{1}, g, TensorAccess::data_as<T>(weight),
-             start(to), to.data);
+        gradient_product({.m = rows, .n = in, .k = out, .transpose_b = true}, g,
+                         TensorAccess::data_as<T>(weight), Gradient::left, to);
       });
     }
     if (ctx.needs_grad(1)) {
       const Tensor x = ctx.input<0>();
       ctx.accumulate<T>(1, [&](Destination<T> to) {
-        gemm({.m = in, .n = out, .k = rows, .transpose_a = true}, T{1}, TensorAccess::data_as<T>(x), g,
-             start(to), to.data);
+        gradient_product({.m = in, .n = out, .k = rows, .transpose_a = true}, TensorAccess::data_as<T>(x), g,
+                         Gradient::right, to);
       });
     }
     if (ctx.needs_grad(2)) ctx.accumulate<T>(2, [&](Destination<T> to) { sum_rows(g, rows, out, to); });

@@ -9,6 +9,7 @@
 #include <tapegrad/ops/kernels/softmax.h>
 #include <tapegrad/ops/loops/rows.h>
 #include <tapegrad/ops/neural/class_targets.h>
+#include <tapegrad/ops/neural/confident.h>
 #include <tapegrad/ops/neural/loss.h>
 #include <tapegrad/ops/neural/write_gradient.h>
 #include <tapegrad/ops/samples.h>
@@ -19,6 +20,7 @@
 
 namespace tapegrad {
 
+using detail::add_nothing;
 using detail::dispatch_isa;
 using detail::kCrossEntropyOffset;
 using detail::parallel_ranges;
@@ -34,7 +36,7 @@ struct CrossEntropy {
   static constexpr auto name = "cross_entropy";
   static constexpr auto saves = saves_for(kIn0 | kIn1, kIn0);
   static constexpr bool composed = false;
-  static constexpr double kOffset = kCrossEntropyOffset;
+  static constexpr double kCrossEntropyOffset = kCrossEntropyOffset;
   Tensor forward(const Tensor& y, const Tensor& t) const;
   static void vjp(VjpContext<CrossEntropy>& ctx);
   static void vjp_fused(VjpContext<CrossEntropy>& ctx);
@@ -77,6 +79,16 @@ struct SoftmaxWithLoss {
           {SampleInput::of(Tensor::from({{1e4, 1e4 - 1, -1e4}}, f64)),
            SampleInput::constant(Tensor::from({1}, i64))},
           "large logits");
+    s.add(SoftmaxWithLoss{},
+          {SampleInput::of(Tensor::from({{0, -20, -30}, {20, 41, 20}}, f64)),
+           SampleInput::constant(Tensor::from({0, 1}, i64))},
+          "confident and right");
+    s.uncertain_from(1);
+    s.add(SoftmaxWithLoss{},
+          {SampleInput::of(Tensor::from({{0, -20, -30}, {20, 41, 20}}, f64)),
+           SampleInput::of(Tensor::from({{1, 0, 0}, {0, 0.5, 0.5}}, f64))},
+          "confident, soft targets");
+    s.uncertain_from(1);
   }
 };
 
@@ -195,13 +207,42 @@ Tensor sum_squared_error(const Tensor& y, const Tensor& t) {
   return classes.rows == 1 ? total : total / static_cast<double>(classes.rows);
 }
 
+namespace {
+
+/// Whether a number is no probability, not even one that has been rounded. A NaN may be one.
+template <class T>
+bool is_no_probability(T p) {
+  return p < static_cast<T>(-kCrossEntropyOffset) || p > static_cast<T>(1.001);
+}
+
+/// Looks at what the loss reads, and at all classes of the first row: logits are seldom all between 0 and 1.
+template <class T>
+void require_probabilities(const Tensor& y, const Targets<T>& targets, const Classes& classes) {
+  const T* p = TensorAccess::data_as<T>(y);
+  std::int64_t at = 0;
+  const std::int64_t n = classes.count, seen = targets.indices() ? n : y.size();
+  dispatch_isa([&] { at = detail::first_where(p, seen, [](T v) { return is_no_probability(v); }); });
+  if (at == seen) {
+    std::int64_t row = targets.indices() ? 0 : classes.rows;
+    while (row < classes.rows && !is_no_probability(p[row * n + targets.index(row)])) ++row;
+    if (row == classes.rows) return;
+    at = row * n + targets.index(row);
+  }
+  throw ArgumentError(fmt::format(
+      "{}: probability {} at {} is not in [0, 1]; logits go to softmax_with_loss, or through softmax first",
+      op_label(op::CrossEntropy::name), p[at], detail::index_text(at, y.shape())));
+}
+
+}  // namespace
+
 Tensor op::CrossEntropy::forward(const Tensor& y, const Tensor& t) const {
   const Classes classes = Classes::checked(name, "probabilities", y, t);
   return visit_floating(y.dtype(), [&]<class T> {
     const T* p = TensorAccess::data_as<T>(y);
     const Targets<T> targets(t, classes);
+    require_probabilities(y, targets, classes);
     const std::int64_t n = classes.count;
-    const auto log_at = [&](std::int64_t i) { return log(Real<T>{p[i]} + kOffset).v; };
+    const auto log_at = [&](std::int64_t i) { return log(Real<T>{p[i]} + kCrossEntropyOffset).v; };
     const double total =
         targets.indices()
             ? detail::sum_terms<T>(classes.rows,
@@ -217,15 +258,18 @@ Tensor op::CrossEntropy::forward(const Tensor& y, const Tensor& t) const {
 void op::CrossEntropy::vjp(VjpContext<CrossEntropy>& ctx) {
   const Classes classes(ctx.input_shape(0), ctx.input_dtype(1));
   const Tensor g = -row_gradient(ctx, classes);
-  if (ctx.needs_grad(0))
-    ctx.add(0, g * as_weights(ctx.input<1>(), classes, ctx.input_dtype(0)) / (ctx.input<0>() + kOffset));
-  if (ctx.needs_grad(1)) ctx.add(1, g * log(ctx.input<0>() + kOffset));
+  if (ctx.needs_grad(0)) {
+    const Tensor of_sum = g * as_weights(ctx.input<1>(), classes, ctx.input_dtype(0));
+    ctx.add(0, detail::contribution(of_sum, of_sum / (ctx.input<0>() + kCrossEntropyOffset)));
+  }
+  if (ctx.needs_grad(1)) ctx.add(1, detail::contribution(g, g * log(ctx.input<0>() + kCrossEntropyOffset)));
 }
 
 void op::CrossEntropy::vjp_fused(VjpContext<CrossEntropy>& ctx) {
   const Classes classes(ctx.input_shape(0), ctx.input_dtype(1));
   visit_floating(ctx.grad_output().dtype(), [&]<class T> {
     const T scale = -*TensorAccess::data_as<T>(ctx.grad_output()) / static_cast<T>(classes.rows);
+    if (scale == T{0}) return add_nothing(ctx);
     const Tensor y = ctx.input<0>();
     const T* p = TensorAccess::data_as<T>(y);
     const std::int64_t n = classes.count;
@@ -234,7 +278,7 @@ void op::CrossEntropy::vjp_fused(VjpContext<CrossEntropy>& ctx) {
       const Targets<T> targets(t, classes);
       write_blocks<T>(ctx, 0, classes, [&](std::int64_t first, std::int64_t count, T* out) {
         const T* const row = p + first * n;
-        const auto slope = [&](std::int64_t i) { return scale / (Real<T>{row[i]} + kOffset).v; };
+        const auto slope = [&](std::int64_t i) { return scale / (Real<T>{row[i]} + kCrossEntropyOffset).v; };
         if (targets.indices()) {
           std::fill_n(out, count * n, T{0});
           for (std::int64_t r = 0; r < count; ++r) {
@@ -243,12 +287,14 @@ void op::CrossEntropy::vjp_fused(VjpContext<CrossEntropy>& ctx) {
           }
         } else {
           const T* const w = targets.weights(first);
-          dispatch_isa([&] { simd_for(count * n, [&](std::int64_t i) { out[i] = w[i] * slope(i); }); });
+          dispatch_isa([&] {
+            simd_for(count * n, [&](std::int64_t i) { out[i] = w[i] == T{0} ? T{0} : w[i] * slope(i); });
+          });
         }
       });
     }
     if (ctx.needs_grad(1))
-      write_elements<T>(ctx, 1, [&](std::int64_t i) { return scale * log(Real<T>{p[i]} + kOffset).v; });
+      write_elements<T>(ctx, 1, [&](std::int64_t i) { return scale * log(Real<T>{p[i]} + kCrossEntropyOffset).v; });
   });
 }
 
@@ -273,12 +319,12 @@ Tensor op::SoftmaxWithLoss::forward(const Tensor& x, const Tensor& t, Residuals<
         const T* const row = scores + begin * n;
         T* const p = probabilities ? probabilities + begin * n : exponentials.data();
         dispatch_isa([&]() {
-          const detail::RowsOfExponentials<T> e(row, count, n, p);
+          detail::RowsOfExponentials<T> e(row, count, n, p);
+          e.take_logs(p, count, n);
           for (std::int64_t i = 0; i < count; ++i) {
             // ln softmax as x - largest - ln sum e^(x - largest), which keeps digits that one logarithm would lose.
-            const T log_sum = log(Real<T>{e.sum[i]}).v;
             const auto log_softmax = [&](std::int64_t j) {
-              return (row[i * n + j] - e.largest[i]) - log_sum;
+              return (row[i * n + j] - e.largest[i]) - e.log_sum[i];
             };
             if (targets.indices())
               total += static_cast<double>(log_softmax(targets.index(begin + i)));
@@ -300,16 +346,45 @@ Tensor op::SoftmaxWithLoss::forward(const Tensor& x, const Tensor& t, Residuals<
   });
 }
 
+namespace {
+
+/// A class that has nearly all of the probability; `n` where there is none. Its gradient p sum t - t is taken
+/// as p times the targets of all others - t times the p of all others, so that no digit is lost where p is nearly
+/// 1. A part of a loop for an instruction set.
+template <class T>
+std::int64_t class_ahead(const T* p, std::int64_t n) {
+  return detail::first_where(p, n, [](T v) { return v > static_cast<T>(detail::kFarAhead); });
+}
+template <class T>
+double sum_of_others(const T* x, std::int64_t n, std::int64_t i) {
+  return detail::sum_of(x, i) + detail::sum_of(x + i + 1, n - i - 1);
+}
+
+}  // namespace
+
 void op::SoftmaxWithLoss::vjp(VjpContext<SoftmaxWithLoss>& ctx) {
   const Classes classes(ctx.input_shape(0), ctx.input_dtype(1));
   const Tensor g = row_gradient(ctx, classes);
   const Tensor x = ctx.input<0>();
   if (ctx.needs_grad(0)) {
     const Tensor t = as_weights(ctx.input<1>(), classes, ctx.input_dtype(0));
-    const Tensor p = classes.indices ? softmax(x) : softmax(x) * sum(t, -1, KeepDims::yes);
-    ctx.add(0, g * (p - t));
+    const auto of_class = [](const Tensor& v) { return sum(v, -1, KeepDims::yes); };
+    const Tensor p = softmax(x);
+    // That of a class far ahead is, of a target, less the p of all others.
+    const Tensor ahead = detail::elements_above(p, detail::kFarAhead);
+    Tensor d;
+    if (classes.indices) {
+      d = ahead.defined() ? where(t, -of_class(where(t, 0, p)), p) : p - t;
+    } else {
+      d = p * of_class(t) - t;
+      if (ahead.defined())
+        d = where(ahead, p * of_class(where(ahead, 0, t)) - t * of_class(where(ahead, 0, p)), d);
+    }
+    // A sample without a target adds nothing to the loss, whatever its logits.
+    if (!classes.indices && detail::first_non_finite(d) >= 0) d = detail::contribution(of_class(abs(t)), d);
+    ctx.add(0, detail::contribution(g, g * d));
   }
-  if (ctx.needs_grad(1)) ctx.add(1, -g * log_softmax(x));
+  if (ctx.needs_grad(1)) ctx.add(1, detail::contribution(g, -g * log_softmax(x)));
 }
 
 void op::SoftmaxWithLoss::vjp_fused(VjpContext<SoftmaxWithLoss>& ctx) {
@@ -317,6 +392,7 @@ void op::SoftmaxWithLoss::vjp_fused(VjpContext<SoftmaxWithLoss>& ctx) {
   visit_floating(ctx.grad_output().dtype(), [&]<class T> {
     const T scale = *TensorAccess::data_as<T>(ctx.grad_output()) / static_cast<T>(classes.rows);
     const std::int64_t n = classes.count;
+    if (scale == T{0}) return add_nothing(ctx);
     if (ctx.needs_grad(0)) {
       const Tensor probabilities = ctx.residual<0>();
       const T* const p = TensorAccess::data_as<T>(probabilities);
@@ -327,13 +403,26 @@ void op::SoftmaxWithLoss::vjp_fused(VjpContext<SoftmaxWithLoss>& ctx) {
           const T* const from = p + first * n;
           if (targets.indices()) {
             simd_for(count * n, [&](std::int64_t i) { out[i] = scale * from[i]; });
-            for (std::int64_t r = 0; r < count; ++r) out[r * n + targets.index(first + r)] -= scale;
+            for (std::int64_t r = 0; r < count; ++r) {
+              const std::int64_t c = targets.index(first + r);
+              T& of_target = out[r * n + c];
+              of_target = from[r * n + c] > static_cast<T>(detail::kFarAhead)
+                              ? -static_cast<T>(sum_of_others(out + r * n, n, c))
+                              : of_target - scale;
+            }
             return;
           }
           for (std::int64_t r = 0; r < count; ++r) {
-            const T* const w = targets.weights(first + r);
+            const T *const w = targets.weights(first + r), *const q = from + r * n;
+            T* const to = out + r * n;
             const T factor = scale * static_cast<T>(detail::sum_of(w, n));
-            simd_for(n, [&](std::int64_t c) { out[r * n + c] = from[r * n + c] * factor - scale * w[c]; });
+            simd_for(n, [&](std::int64_t c) { to[c] = q[c] * factor - scale * w[c]; });
+            const std::int64_t c = class_ahead(q, n);
+            if (c < n)
+              to[c] = scale * (q[c] * static_cast<T>(sum_of_others(w, n, c)) -
+                               w[c] * static_cast<T>(sum_of_others(q, n, c)));
+            else if (factor == T{0} && detail::all_zero(w, n))
+              std::fill_n(to, n, T{0});  // a sample without a target adds nothing, whatever its logits
           }
         });
       });

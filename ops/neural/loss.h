@@ -34,7 +34,8 @@ TAPEGRAD_API Tensor half_sum_squared_error(const Tensor& y, const Tensor& t);
 /// The mean of d^2 / 2 where |d| = |y - t| <= delta, and delta (|d| - delta / 2) beyond. delta must be
 /// positive and finite (ArgumentError). Huber, Annals of Mathematical Statistics 35, 1964.
 TAPEGRAD_API Tensor huber_loss(const Tensor& y, const Tensor& t, double delta = 1);
-/// The mean of -t ln s(x) - (1 - t) ln(1 - s(x)), s the sigmoid, for logits x of any size.
+/// The mean of -t ln s(x) - (1 - t) ln(1 - s(x)), s the sigmoid, for logits x of any size: 0 also at an infinite
+/// logit that agrees with a target of 0 or 1.
 TAPEGRAD_API Tensor binary_cross_entropy_with_logits(const Tensor& x, const Tensor& t);
 
 /// The same with another reduction, as in mse_loss(y, t, {.reduction = Reduction::sum}); `none` gives the shape of y.
@@ -53,7 +54,8 @@ TAPEGRAD_API Tensor binary_cross_entropy_with_logits(const Tensor& x, const Tens
 
 /// 1/2 sum_c (y_c - t_c)^2 of any outputs y: half_sum_squared_error of each sample.
 TAPEGRAD_API Tensor sum_squared_error(const Tensor& y, const Tensor& t);
-/// -sum_c t_c ln(y_c + 1e-7) of probabilities y, as in the same book. A target of zero adds nothing.
+/// -sum_c t_c ln(y_c + 1e-7) of probabilities y, as in the same book. A target of zero adds nothing. Throws
+/// ArgumentError for what is no probability, such as a logit.
 TAPEGRAD_API Tensor cross_entropy(const Tensor& y, const Tensor& t);
 /// -sum_c t_c ln softmax(x)_c of logits x, stable for logits of any size. A target of zero adds nothing, also
 /// for a logit of -infinity.

@@ -21,4 +21,11 @@ void write_elements(VjpContext<Op>& ctx, std::size_t input, F&& derivative) {
   });
 }
 
+/// The gradients of a loss whose own gradient is 0.
+template <class Op>
+void add_nothing(VjpContext<Op>& ctx) {
+  for (std::size_t i = 0; i < ctx.inputs(); ++i)
+    if (ctx.needs_grad(i)) ctx.add(i, Tensor::zeros(ctx.input_shape(i), ctx.input_dtype(i)));
+}
+
 }  // namespace tapegrad::detail

@@ -177,4 +177,42 @@ BOOST_AUTO_TEST_CASE(class_losses_errors) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(logits_are_not_probabilities) {
+  const Tensor target = cast(Tensor::from({1}), i64);
+  for (const double p : {-3.0, 2.5, -1e-3, 1.01})
+    BOOST_CHECK_EXCEPTION(
+        cross_entropy(Tensor::from({{0.25, 0.5, p}}), target), ArgumentError, [](const Error& e) {
+          const std::string text = e.what();
+          return text.find("cross_entropy") != text.npos && text.find("[0, 2]") != text.npos &&
+                 text.find("softmax_with_loss") != text.npos;
+        });
+  // Probabilities that were rounded are taken, and a NaN shows.
+  BOOST_TEST(std::isfinite(cross_entropy(Tensor::from({{1 + 1e-6, 1 + 1e-6, -1e-9}}), target).item()));
+  BOOST_TEST(std::isnan(cross_entropy(Tensor::from({{0.5, kNan, 0.5}}), target).item()));
+}
+
+BOOST_AUTO_TEST_CASE(masks_of_infinity) {
+  const Tensor x = Tensor::from({{1, -kInf, 2, 0}}, f64);
+  const Tensor without = Tensor::from({{1, 2, 0}}, f64);
+  const Tensor target = cast(Tensor::from({2}), i64), of_three = cast(Tensor::from({1}), i64);
+  with_both_rules([&] {
+    for (const int order : {1, 2}) {
+      const std::vector<double> g = numbers(
+          derivative([&](const Tensor& v) { return square(softmax_with_loss(v, target)); }, x, order));
+      const std::vector<double> expected = numbers(derivative(
+          [&](const Tensor& v) { return square(softmax_with_loss(v, of_three)); }, without, order));
+      BOOST_TEST(g[1] == 0);
+      for (std::size_t i = 0; i < 3; ++i) BOOST_TEST(near(g[i ? i + 1 : 0], expected[i], 1e-14));
+      const std::vector<double> s = numbers(derivative(
+          [&](const Tensor& v) { return sum(slice(softmax(v), 1, 2, 3)) + logsumexp(v); }, x, order));
+      BOOST_TEST(s[1] == 0);
+      for (const double v : s) BOOST_TEST(std::isfinite(v));
+    }
+  });
+  const Tensor nothing = Tensor::full({1, 3}, -kInf, f64);
+  BOOST_TEST(std::isnan(softmax_with_loss(nothing, of_three).item()));
+  for (const double v : numbers(softmax(nothing))) BOOST_TEST(std::isnan(v));
+  for (const double v : numbers(log_softmax(nothing))) BOOST_TEST(std::isnan(v));
+}
+
 BOOST_AUTO_TEST_SUITE_END()

@@ -139,4 +139,31 @@ BOOST_AUTO_TEST_CASE(pair_losses_errors) {
     BOOST_CHECK_EXCEPTION(huber_loss(y, y, delta), ArgumentError, mentions("huber_loss", "delta"));
 }
 
+BOOST_AUTO_TEST_CASE(infinite_logits) {
+  const Tensor x = Tensor::from({kInf, -kInf, kInf, -kInf, kNan, 2}, f64);
+  const Tensor t = Tensor::from({1, 0, 0.5, 1, 0, 1}, f64);
+  const auto loss_at = [&](std::int64_t i) {
+    return binary_cross_entropy_with_logits(slice(x, 0, i, i + 1), slice(t, 0, i, i + 1)).item();
+  };
+  BOOST_TEST(loss_at(0) == 0);
+  BOOST_TEST(loss_at(1) == 0);
+  BOOST_TEST(loss_at(2) == kInf);
+  BOOST_TEST(loss_at(3) == kInf);
+  BOOST_TEST(std::isnan(loss_at(4)));
+  with_both_rules([&] {
+    const auto loss = [&](const Tensor& v) { return 6 * binary_cross_entropy_with_logits(v, t); };
+    const double s = 1 / (1 + std::exp(2.0));
+    check_tensor(derivative(loss, x), {6}, {0, 0, 0.5, -1, kNan, -s});
+    check_tensor(derivative(loss, x, 2), {6}, {0, 0, 0, 0, kNan, s * (1 - s)});
+  });
+}
+
+BOOST_AUTO_TEST_CASE(a_mean_whose_sum_leaves_the_range) {
+  BOOST_TEST(mse_loss(Tensor::full({100}, 1e19), Tensor::zeros({100})).item() == 1e38,
+             boost::test_tools::tolerance(1e-6));
+  BOOST_TEST(mse_loss(Tensor::full({100}, 1e154, f64), Tensor::zeros({100}, f64)).item() == 1e308,
+             boost::test_tools::tolerance(1e-14));
+  BOOST_TEST(mse_loss(Tensor::full({100}, 1e20), Tensor::zeros({100})).item() == kInf);
+}
+
 BOOST_AUTO_TEST_SUITE_END()

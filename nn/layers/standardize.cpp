@@ -18,15 +18,21 @@ namespace tapegrad::nn {
 
 namespace {
 
+/// add(feature, x) for each feature of each item.
+template <class T, class F>
+void each_element(const Dataset& data, std::size_t features, F&& add) {
+  for (const Batch& b : in_order(data, 1000)) {
+    const std::span<const T> x = b.x.values<T>();
+    for (std::size_t item = 0; item < x.size(); item += features)
+      for (std::size_t k = 0; k < features; ++k) add(k, static_cast<double>(x[item + k]));
+  }
+}
+
 /// The sum over the items of of_feature(x, feature), for each feature.
 template <class T, class F>
 std::vector<double> sums(const Dataset& data, std::size_t features, F&& of_feature) {
   std::vector<double> sum(features);
-  for (const Batch& b : in_order(data, 1000)) {
-    const std::span<const T> x = b.x.values<T>();
-    for (std::size_t item = 0; item < x.size(); item += features)
-      for (std::size_t k = 0; k < features; ++k) sum[k] += of_feature(static_cast<double>(x[item + k]), k);
-  }
+  each_element<T>(data, features, [&](std::size_t k, double x) { sum[k] += of_feature(x, k); });
   return sum;
 }
 
@@ -57,19 +63,41 @@ InputStatistics input_statistics(const Dataset& data, PerFeature per_feature) {
     if (all) std::fill(mean.begin(), mean.end(), mean.front());
     std::vector<double> sum = sums<T>(data, features, [&](double x, std::size_t k) { return x - mean[k]; });
     if (all) join(sum);
+    for (double& s : sum) s /= count;
+    if (!std::ranges::all_of(sum, [](double s) { return std::isfinite(s); })) {
+      // A sum may be infinite whose mean is not.
+      sum = sums<T>(data, features, [&](double x, std::size_t k) { return x / count - mean[k] / count; });
+      if (all) join(sum);
+    }
     for (std::size_t k = 0; k < features; ++k) {
-      mean[k] += sum[k] / count;
+      mean[k] += sum[k];
       if (!std::isfinite(mean[k]))
         throw NonFinite(all ? "input_statistics: some inputs are not finite"
                             : fmt::format("input_statistics: feature {} is not finite in all items", k));
     }
     sum = sums<T>(data, features, [&](double x, std::size_t k) { return (x - mean[k]) * (x - mean[k]); });
     if (all) join(sum);
+    std::vector<double> scale(features, 1);
+    if (!std::ranges::all_of(sum, [](double s) { return s > 1e-280 && std::isfinite(s); })) {
+      // Squares that f64 cannot hold: those of distances beside the largest.
+      std::vector<double> largest(features);
+      each_element<T>(data, features, [&](std::size_t k, double x) {
+        largest[k] = std::max(largest[k], std::abs(x / 2 - mean[k] / 2));
+      });
+      if (all) std::fill(largest.begin(), largest.end(), *std::ranges::max_element(largest));
+      for (std::size_t k = 0; k < features; ++k)
+        if (largest[k] > 0 && !(sum[k] > 1e-280 && std::isfinite(sum[k]))) scale[k] = largest[k];
+      sum = sums<T>(data, features, [&](double x, std::size_t k) {
+        const double d = x / scale[k] - mean[k] / scale[k];
+        return d * d;
+      });
+      if (all) join(sum);
+    }
     const std::span<T> means = result.mean.mutable_values<T>();
     const std::span<T> stddevs = result.stddev.mutable_values<T>();
     for (std::size_t k = 0; k < means.size(); ++k) {
       means[k] = static_cast<T>(mean[k]);
-      stddevs[k] = static_cast<T>(std::sqrt(sum[k] / count));
+      stddevs[k] = static_cast<T>(scale[k] * std::sqrt(sum[k] / count));
       if (stddevs[k] == 0) stddevs[k] = 1;
     }
   });

@@ -1,9 +1,12 @@
+#include <algorithm>
 #include <array>
 #include <cmath>
+#include <limits>
 #include <vector>
 
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/graph/storage.h>
+#include <tapegrad/graph/values.h>
 #include <tapegrad/ops/check.h>
 #include <tapegrad/ops/define.h>
 #include <tapegrad/ops/elementwise/math.h>
@@ -11,6 +14,7 @@
 #include <tapegrad/ops/neural/norm.h>
 #include <tapegrad/ops/samples.h>
 #include <tapegrad/ops/tensor/reduce.h>
+#include <tapegrad/ops/tensor/scaling.h>
 
 #include <fmt/format.h>
 
@@ -41,6 +45,10 @@ struct BatchNorm {
     add(523, 131);  // for several threads
     s.add(BatchNorm{0.5}, {Shape{2, 2}, Shape{2}, Shape{2}}, "large eps");
     s.add(BatchNorm{}, {SampleInput(Shape{6, 2}, {98, 102}), Shape{2}, Shape{2}}, "far from zero");
+    s.add(BatchNorm{},
+          {SampleInput::of(Tensor::from({{1e30, 1}, {3e30, -2}, {-2e30, 4}}, f64)), Shape{2}, Shape{2}},
+          "a large feature");
+    s.uncertain_from(1);
   }
 };
 
@@ -52,10 +60,73 @@ using detail::TensorAccess;
 
 namespace {
 
-ColumnStatistics columns_of(const Tensor& statistics, double eps) {
-  const auto* mean = TensorAccess::data_as<double>(statistics);
-  return {mean, mean + statistics.dim(1), eps};
-}
+/// A batch and its statistics. Where a feature is so large or so small that its squares or its divisor leave the
+/// range of the dtype, both are those of its elements times a power of two, which takes no digit from x_hat.
+struct Columns {
+  Tensor x;
+  Tensor statistics;  ///< f64 [2, features]: mean and variance
+  double eps;
+  Tensor scales{};  ///< [features]; undefined where all are 1
+
+  Columns(const Tensor& batch, const Tensor& raw_statistics, double to_add)
+      : x(batch), statistics(raw_statistics), eps(to_add) {
+    const std::int64_t features = x.dim(1);
+    const ColumnStatistics raw = view();
+    const bool moderate = visit_floating(x.dtype(), [&]<class T> {
+      bool all = true;
+      for (std::int64_t j = 0; j < features; ++j)
+        all = all && reduction::is_moderate(static_cast<T>(std::sqrt(raw.variance[j] + eps)));
+      return all;
+    });
+    constexpr reduction::Reduction kOverRows{.axes = 0b01};
+    if (!moderate) scales = reduction::scales_of(x, kOverRows);
+    if (!scales.defined()) return;
+    x = reduction::scaled(x, scales, kOverRows);
+    statistics = Tensor::empty(raw_statistics.shape(), f64);
+    visit_floating(x.dtype(), [&]<class T> {
+      double* const mean = TensorAccess::data_as<double>(statistics);
+      detail::column_statistics(x.dim(0), features, TensorAccess::data_as<T>(x), mean, mean + features);
+    });
+  }
+
+  ColumnStatistics view() const {
+    const auto* mean = TensorAccess::data_as<double>(statistics);
+    return {mean, mean + x.dim(1), eps};
+  }
+  /// What eps is for scaled elements: at least so much that it divides. [features]
+  Tensor scaled_eps() const {
+    return changed_scales(
+        [&](double s) { return std::max(eps * s * s, std::numeric_limits<double>::min()); });
+  }
+  /// Writes the statistics of the elements as they are.
+  void unscale(const Tensor& to) const {
+    auto* const out = TensorAccess::data_as<double>(to);
+    const ColumnStatistics from = view();
+    for (std::int64_t j = 0, n = x.dim(1); j < n; ++j) {
+      const double s = detail::value_at(scales, j);
+      out[j] = from.mean[j] / s;
+      out[n + j] = from.variance[j] / s / s;
+    }
+  }
+  /// eps becomes part of the variances.
+  void add_eps() {
+    const std::int64_t features = x.dim(1);
+    const Tensor each = scaled_eps();
+    auto* const variance = TensorAccess::data_as<double>(statistics) + features;
+    for (std::int64_t j = 0; j < features; ++j)
+      variance[j] += each.values<double>()[static_cast<std::size_t>(j)];
+    eps = 0;
+  }
+
+ private:
+  template <class F>
+  Tensor changed_scales(F&& f) const {
+    Tensor result = Tensor::empty(scales.shape(), f64);
+    for (std::int64_t j = 0; j < scales.size(); ++j)
+      TensorAccess::data_as<double>(result)[j] = f(detail::value_at(scales, j));
+    return result;
+  }
+};
 
 void require_batch(const Tensor& x) {
   const auto op = [] { return op_label(op::BatchNorm::name); };
@@ -85,9 +156,13 @@ Tensor op::BatchNorm::forward(const Tensor& x, const Tensor& gamma, const Tensor
   auto* mean = TensorAccess::data_as<double>(statistics);
   Tensor y = Tensor::empty(x.shape(), x.dtype());
   visit_floating(x.dtype(), [&]<class T> {
-    const T* values = TensorAccess::data_as<T>(x);
-    detail::column_statistics(x.dim(0), x.dim(1), values, mean, mean + x.dim(1));
-    detail::normalize_columns(x.dim(0), x.dim(1), values, columns_of(statistics, eps),
+    detail::column_statistics(x.dim(0), x.dim(1), TensorAccess::data_as<T>(x), mean, mean + x.dim(1));
+    Columns columns(x, statistics, eps);
+    if (columns.scales.defined()) {
+      columns.unscale(statistics);
+      columns.add_eps();
+    }
+    detail::normalize_columns(x.dim(0), x.dim(1), TensorAccess::data_as<T>(columns.x), columns.view(),
                               TensorAccess::data_as<T>(gamma), TensorAccess::data_as<T>(beta),
                               TensorAccess::data_as<T>(y));
   });
@@ -99,13 +174,40 @@ void op::BatchNorm::vjp(VjpContext<BatchNorm>& ctx) {
   const Tensor& g = ctx.grad_output();
   if (ctx.needs_grad(2)) ctx.add(2, sum(g, 0));
   if (!ctx.needs_grad(0) && !ctx.needs_grad(1)) return;
-  const Tensor x = ctx.input<0>();
-  const Tensor inv_std = rsqrt(var(x, 0) + ctx.op().eps);
+  Tensor x = ctx.input<0>();
+  const Columns columns(x.detach(), ctx.residual<0>(), ctx.op().eps);
+  const Tensor& scales = columns.scales;  // change in leaps alone
+  if (scales.defined()) x = x * scales;
+  const Tensor variance = var(x, 0);
+  const Tensor inv_std =
+      rsqrt(scales.defined() ? variance + cast(columns.scaled_eps(), x.dtype()) : variance + ctx.op().eps);
   const Tensor x_hat = (x - mean(x, 0)) * inv_std;
-  if (ctx.needs_grad(1)) ctx.add(1, sum(g * x_hat, 0));
+  // A feature without a gradient contributes nothing.
+  const auto contribution = [&](const Tensor& r) {
+    return detail::first_non_finite(r) < 0 ? r : detail::contribution(sum(abs(g), 0), r);
+  };
+  if (ctx.needs_grad(1)) ctx.add(1, contribution(sum(g * x_hat, 0)));
   if (!ctx.needs_grad(0)) return;
-  ctx.add(0, ctx.input<1>() * inv_std * (g - mean(g, 0) - x_hat * mean(g * x_hat, 0)));
+  const Tensor gamma = scales.defined() ? ctx.input<1>() * scales : ctx.input<1>();
+  ctx.add(0, contribution(gamma * inv_std * (g - mean(g, 0) - x_hat * mean(g * x_hat, 0))));
 }
+
+namespace {
+
+/// The features whose gradients are 0 throughout although their elements are not finite: they contribute nothing.
+template <class T>
+std::vector<std::int64_t> features_without_gradient(std::int64_t rows, std::int64_t features, const T* g,
+                                                    const double* dgamma) {
+  std::vector<std::int64_t> found;
+  for (std::int64_t j = 0; j < features; ++j) {
+    std::int64_t r = std::isfinite(dgamma[j]) ? -1 : 0;
+    while (r >= 0 && r < rows && g[r * features + j] == T{0}) ++r;
+    if (r == rows) found.push_back(j);
+  }
+  return found;
+}
+
+}  // namespace
 
 void op::BatchNorm::vjp_fused(VjpContext<BatchNorm>& ctx) {
   visit_floating(ctx.grad_output().dtype(), [&]<class T> {
@@ -118,18 +220,29 @@ void op::BatchNorm::vjp_fused(VjpContext<BatchNorm>& ctx) {
     };
     if (!ctx.needs_grad(0) && !ctx.needs_grad(1)) return ctx.add(2, sum(ctx.grad_output(), 0));
 
-    const Tensor x = ctx.input<0>();
-    const Tensor statistics = ctx.residual<0>();
-    const ColumnStatistics columns = columns_of(statistics, ctx.op().eps);
+    Columns columns(ctx.input<0>(), ctx.residual<0>(), ctx.op().eps);
+    if (columns.scales.defined()) columns.add_eps();
+    const T* const x = TensorAccess::data_as<T>(columns.x);
     detail::Workspace<double> sums(2 * features);
     double* const dgamma = sums.data();
     double* const dbeta = dgamma + features;
-    detail::normalize_sums(rows, features, g, TensorAccess::data_as<T>(x), columns, dgamma, dbeta);
+    detail::normalize_sums(rows, features, g, x, columns.view(), dgamma, dbeta);
+    const std::vector<std::int64_t> without = features_without_gradient(rows, features, g, dgamma);
+    for (const std::int64_t j : without) dgamma[j] = dbeta[j] = 0;
     if (ctx.needs_grad(0)) {
-      const Tensor gamma = ctx.input<1>();
+      // dx is that of the scaled elements, scaled once more.
+      const Tensor gamma = columns.scales.defined() ? ctx.input<1>() * columns.scales : ctx.input<1>();
+      const auto gradient = [&](Destination<T> to) {
+        detail::normalize_gradient(rows, features, g, x, columns.view(), TensorAccess::data_as<T>(gamma),
+                                   dgamma, dbeta, to);
+      };
       ctx.accumulate<T>(0, [&](Destination<T> to) {
-        detail::normalize_gradient(rows, features, g, TensorAccess::data_as<T>(x), columns,
-                                   TensorAccess::data_as<T>(gamma), dgamma, dbeta, to);
+        if (without.empty()) return gradient(to);
+        to.through(rows * features, [&](T* dx) {
+          gradient(Destination<T>{dx, false});
+          for (const std::int64_t j : without)
+            for (std::int64_t r = 0; r < rows; ++r) dx[r * features + j] = 0;
+        });
       });
     }
     if (ctx.needs_grad(1)) write(1, dgamma);

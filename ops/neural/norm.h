@@ -14,7 +14,8 @@ struct BatchNormalized {
 
 /// y = gamma (x - mean) / sqrt(variance + eps) + beta for each feature of x [n, features], by the mean and
 /// the variance of that feature over the batch; gamma and beta are [features]. Ioffe, Szegedy: Batch
-/// Normalization, ICML 2015. Differentiable in x, gamma and beta, to any order.
+/// Normalization, ICML 2015. Differentiable in x, gamma and beta, to any order. Features of any size are normalised
+/// alike, also where their variance is beyond f64 and given as infinity.
 ///
 /// Takes f32 or f64, all of one dtype (DtypeError). Throws ShapeError for other shapes, ArgumentError for an
 /// empty batch and for an eps that is not positive and finite.

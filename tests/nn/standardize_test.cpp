@@ -156,4 +156,14 @@ BOOST_AUTO_TEST_CASE(what_does_not_fit_is_refused) {
   BOOST_CHECK_THROW(net(Tensor::zeros({2})), ShapeError);     // no items
 }
 
+BOOST_AUTO_TEST_CASE(statistics_of_features_of_any_size) {
+  const Tensor x = Tensor::from({{3e200, 3e-200, 1, 1.5e308}, {1e200, 1e-200, 3, 1e308}}, f64);
+  const nn::InputStatistics s = nn::input_statistics(nn::Dataset(x, Tensor::zeros({2}, f64)));
+  const std::vector<double> mean{2e200, 2e-200, 2, 1.25e308}, stddev{1e200, 1e-200, 1, 0.25e308};
+  for (std::size_t k = 0; k < 4; ++k) {
+    BOOST_TEST(s.mean.values<double>()[k] == mean[k], boost::test_tools::tolerance(1e-14));
+    BOOST_TEST(s.stddev.values<double>()[k] == stddev[k], boost::test_tools::tolerance(1e-14));
+  }
+}
+
 BOOST_AUTO_TEST_SUITE_END()

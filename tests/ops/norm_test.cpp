@@ -2,6 +2,7 @@
 
 #include <tapegrad/ops/define.h>
 
+#include "both_rules.h"
 #include "kernel_support.h"
 
 using namespace tapegrad;
@@ -202,6 +203,32 @@ BOOST_AUTO_TEST_CASE(what_does_not_fit_is_refused) {
   BOOST_CHECK_EXCEPTION(batch_norm(Tensor(), of_each, of_each), ArgumentError, mentions("undefined"));
   for (const double eps : {0.0, -1.0, kNan, kInf})
     BOOST_CHECK_EXCEPTION(batch_norm(x, of_each, of_each, eps), ArgumentError, mentions("eps is"));
+}
+
+BOOST_AUTO_TEST_CASE(features_of_any_size) {
+  // One feature is scaled, the other stays: values and gradients of gamma are those at scale 1, of x by its inverse.
+  for (const Dtype dtype : {f64, f32})
+    for (const double scale :
+         dtype == f64 ? std::vector{1e200, 1e307, 1e-140} : std::vector{1e30, 1e38, 1e-30})
+      with_both_rules([&] {
+        const Inputs in(7, 2, dtype);
+        const auto run = [&](const Tensor& given, double added) {
+          Tape tape;
+          const Tensor x = tape.watch(given), gamma = tape.watch(in.gamma), beta = tape.watch(in.beta);
+          const Tensor y = batch_norm(x, gamma, beta, added).y;
+          const Gradients g = tape.backward(y, in.g);
+          return std::vector{y.detach(), g[gamma], g[x]};
+        };
+        const Tensor scales = cast(Tensor::from({scale, 1}, f64), dtype);
+        const std::vector<Tensor> expected = run(in.x / 2, 1e-300), have = run(in.x / 2 * scales, 1e-300);
+        const double tolerance = dtype == f64 ? 1e-12 : 1e-5;
+        for (std::size_t k = 0; k < 2; ++k)
+          check_tensor(have[k], expected[k].shape(), numbers(expected[k]), tolerance);
+        const std::vector<double> a = numbers(expected[2]), b = numbers(have[2]);
+        for (std::size_t i = 0; i < a.size(); ++i)
+          if (i % 2 || std::abs(a[i] / scale) > (dtype == f64 ? 1e-300 : 1e-36))
+            BOOST_TEST(near(b[i] * (i % 2 ? 1 : scale), a[i], 10 * tolerance));
+      });
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/graph/values.h>
@@ -143,7 +144,14 @@ double clip_global_norm(Gradients& g, double max_norm) {
       ++entry;
     }
   }
-  if (norm > max_norm) g *= max_norm / norm;
+  if (!(norm > max_norm)) return norm;
+  double factor = max_norm / norm;
+  if (factor < static_cast<double>(std::numeric_limits<float>::min())) {
+    // A factor that f32 rounds to a few digits or to 0: a power of two first.
+    g *= std::ldexp(1.0, -std::ilogb(largest(g)));
+    factor = max_norm / global_norm(g);
+  }
+  g *= factor;
   return norm;
 }
 

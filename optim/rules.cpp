@@ -60,6 +60,15 @@ void for_each_element(Parameter& w, const Tensor& g, std::span<Tensor> moments, 
   });
 }
 
+/// A gradient as the rules take it that divide by its size: no larger than what they can square and add up. Their
+/// steps are the same for a gradient and a multiple of it; what is lost is how long a larger one is remembered.
+template <class T>
+T squarable(T g) {
+  constexpr T kLargest = sizeof(T) == sizeof(float) ? T{0x1p56} : static_cast<T>(0x1p504);
+  const T zero = g - g;  // or NaN, so that an infinite one shows
+  return g > kLargest ? zero + kLargest : g < -kLargest ? zero - kLargest : g;
+}
+
 }  // namespace
 
 // ---- SGD ----
@@ -131,7 +140,8 @@ AdaGrad::AdaGrad(const ParameterGroups& parameters, double lr, const AdaGradOpti
 
 void AdaGrad::update(Parameter& w, const Tensor& g, std::span<Tensor> moments, const Rates& rates) {
   for_each_element<1>(w, g, moments, rates, [&, this]<class T>(T) {
-    return [rate = static_cast<T>(rates.lr), eps = static_cast<T>(eps_)](T& w_i, T g_i, T& h) {
+    return [rate = static_cast<T>(rates.lr), eps = static_cast<T>(eps_)](T& w_i, T gradient, T& h) {
+      const T g_i = squarable(gradient);
       h += g_i * g_i;
       w_i -= rate * g_i / (std::sqrt(h) + eps);
     };
@@ -162,7 +172,8 @@ void RMSProp::update(Parameter& w, const Tensor& g, std::span<Tensor> moments, c
   const auto make = [&, this]<class T, bool kCentered, bool kMomentum>() {
     return [rate = static_cast<T>(rates.lr), eps = static_cast<T>(options_.eps),
             one_minus_decay = static_cast<T>(1 - options_.decay),
-            momentum = static_cast<T>(options_.momentum)](T& w_i, T g_i, T& h, auto&... more) {
+            momentum = static_cast<T>(options_.momentum)](T& w_i, T gradient, T& h, auto&... more) {
+      const T g_i = squarable(gradient);
       h += one_minus_decay * (g_i * g_i - h);
       T square = h;
       const std::array<T*, sizeof...(more)> others{&more...};  // mean and v, those there are
@@ -217,7 +228,8 @@ void Adam::update(Parameter& w, const Tensor& g, std::span<Tensor> moments, cons
   for_each_element<2>(w, g, moments, rates, [&, this]<class T>(T) {
     return [rate = static_cast<T>(lr_t), eps = static_cast<T>(eps_t),
             one_minus_beta1 = static_cast<T>(1 - options_.betas[0]),
-            one_minus_beta2 = static_cast<T>(1 - options_.betas[1])](T& w_i, T g_i, T& m, T& v) {
+            one_minus_beta2 = static_cast<T>(1 - options_.betas[1])](T& w_i, T gradient, T& m, T& v) {
+      const T g_i = squarable(gradient);
       m += one_minus_beta1 * (g_i - m);
       v += one_minus_beta2 * (g_i * g_i - v);
       w_i -= rate * m / (std::sqrt(v) + eps);

@@ -19,6 +19,9 @@
 /// Each rule takes its settings as a struct, `Adam(net, 0.001, {.betas = {0.9, 0.99}, .eps = 1e-8})`, and the
 /// usual ones also as numbers. All throw ArgumentError for an eps that is not positive and finite, and for a
 /// momentum, decay or beta outside [0, 1).
+///
+/// AdaGrad, RMSProp and Adam square gradients: one beyond 2^56 in f32 (7e16) or 2^504 in f64 counts as that much, so
+/// that no sum of squares becomes infinite. Their step is the same for a gradient and a multiple of it.
 namespace tapegrad::optim {
 
 /// A setting that is given as a number.

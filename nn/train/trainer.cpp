@@ -8,6 +8,7 @@
 
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/graph/tape.h>
+#include <tapegrad/graph/values.h>
 #include <tapegrad/nn/data/loader.h>
 #include <tapegrad/nn/io/file.h>
 #include <tapegrad/nn/io/serialize.h>
@@ -99,6 +100,13 @@ double Trainer::clip(Gradients& gradients) const {
   return options_.clip_norm > 0 ? clip_global_norm(gradients, options_.clip_norm)
                                 : std::numeric_limits<double>::quiet_NaN();
 }
+
+namespace {
+bool is_finite(ModuleBase& net) {
+  return std::ranges::all_of(
+      net.state(), [](const auto& named) { return tapegrad::detail::first_non_finite(named.second) < 0; });
+}
+}  // namespace
 
 /// Returns false where there is no finite loss or gradient to go by.
 bool Trainer::update(const Batch& batch, Epoch& epoch) {
@@ -193,6 +201,7 @@ const History& Trainer::fit(const Dataset& training, const Dataset& validation) 
 
   const auto stopped = [this] { return stop_.load(std::memory_order_relaxed); };
   while (iteration_ < last_ && history_.stop_reason == StopReason::completed) {
+    const State before = net_.state();
     Epoch epoch{.start = start};
     epoch.report.epoch = at_.epoch + 1;
     epoch.report.iteration = iteration_;
@@ -205,6 +214,7 @@ const History& Trainer::fit(const Dataset& training, const Dataset& validation) 
       }
     if (at_.items > 0) finish(epoch, batches, training, validation);
     if (!std::isfinite(epoch.report.training.loss)) history_.stop_reason = StopReason::diverged;
+    if (history_.stop_reason == StopReason::diverged && !is_finite(net_)) net_.load_state(before);
     if (history_.stop_reason == StopReason::diverged || iteration_ == last_) break;
     if (stopped())
       history_.stop_reason = StopReason::stopped;

@@ -49,7 +49,8 @@ enum class StopReason : std::uint8_t {
   completed,  ///< all epochs or iterations
   early,      ///< the patience was exhausted
   stopped,    ///< by Trainer::stop
-  diverged,   ///< a loss, or a gradient to be clipped by norm, was not finite; no update was made from it
+  diverged,  ///< a loss, or a gradient to be clipped by norm, was not finite; no update was made from it. Where an
+             ///< update before it left weights that are not finite, they are again those before the epoch
 };
 
 struct History {

@@ -122,6 +122,19 @@ BOOST_AUTO_TEST_CASE(divergence_is_told_and_leaves_finite_weights) {
     trainer.fit(quarters(200));
     BOOST_TEST((trainer.history().stop_reason == nn::StopReason::diverged));
     BOOST_TEST(std::isnan(trainer.history().epochs.back().training.loss));
+    for (const double v : values_of(net)) BOOST_TEST(std::isfinite(v));
+  }
+  {
+    // By a gradient that is not finite although the loss is.
+    nn::MultiLayerNet net = quarter_net();
+    const std::vector<double> before = values_of(net);
+    optim::Adam adam(net, 0.1);
+    nn::TrainerOptions options{.epochs = 2};
+    options.on_gradients = [](nn::Trainer&, const nn::BatchReport&, Gradients& g) { g *= HUGE_VAL; };
+    nn::Trainer trainer(net, adam, options);
+    trainer.fit(quarters(200));
+    BOOST_TEST((trainer.history().stop_reason == nn::StopReason::diverged));
+    BOOST_TEST(values_of(net) == before);
   }
   // Before anything was learned there is nothing to report.
   nn::MultiLayerNet net = quarter_net();

@@ -146,4 +146,16 @@ BOOST_AUTO_TEST_CASE(entries_that_do_not_fit) {
   check_tensor(*g.find(Gradients::Key{7, {}}), {3}, {0, 0, 0});  // nothing was added
 }
 
+BOOST_AUTO_TEST_CASE(clipping_of_any_size) {
+  // Norms that no f64 holds, and factors that no f32 does.
+  for (const Dtype dtype : {f64, f32}) {
+    const double large = dtype == f64 ? 1.5e308 : 3e38;
+    Tape tape;
+    const Tensor x = tape.watch(Tensor::zeros({4}, dtype));
+    Gradients g = tape.backward(x, Tensor::full({4}, large, dtype));
+    clip_global_norm(g, 1);
+    check_tensor(g[x], {4}, {0.5, 0.5, 0.5, 0.5}, dtype == f64 ? 1e-14 : 1e-6);
+  }
+}
+
 BOOST_AUTO_TEST_SUITE_END()

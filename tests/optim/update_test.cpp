@@ -104,4 +104,35 @@ BOOST_AUTO_TEST_CASE(no_bit_depends_on_the_number_of_threads) {
     }
 }
 
+BOOST_AUTO_TEST_CASE(a_large_gradient_is_followed_by_ordinary_steps) {
+  // Squares of it leave the range of the dtype. The same formulas in long double know no such range.
+  for (const Dtype dtype : {f32, f64})
+    for (const double size : dtype == f32 ? std::vector{1e20, -3e38} : std::vector{1e200, -1e308})
+      for (const std::string rule : {"adagrad", "rmsprop", "adam", "adamw"}) {
+        Parameter w(Tensor::scalar(1, dtype));
+        const auto optimizer = optim::make_optimizer(rule, {{.parameters = {w}, .weight_decay = 0}}, kRate);
+        long double expected = 1, a = 0, b = 0;
+        for (int t = 1; t <= 30; ++t) {
+          const double g = t == 3 || t == 4 ? size : 0.5;
+          Tape tape;
+          optimizer->step(tape.backward(w.value(), Tensor::scalar(g, dtype)));
+          const auto d = static_cast<long double>(g);
+          if (rule == "adagrad") {
+            expected -= kRate * d / (std::sqrt(a += d * d) + 1e-7L);
+          } else if (rule == "rmsprop") {
+            a = 0.99L * a + 0.01L * d * d;
+            expected -= kRate * d / (std::sqrt(a) + 1e-7L);
+          } else {
+            a = 0.9L * a + 0.1L * d;
+            b = 0.999L * b + 0.001L * d * d;
+            const long double rate = kRate * std::sqrt(1 - std::pow(0.999L, t)) / (1 - std::pow(0.9L, t));
+            expected -= rate * a / (std::sqrt(b) + 1e-7L);
+          }
+          BOOST_TEST(near(w.data().item(), static_cast<double>(expected), dtype == f32 ? 1e-5 : 1e-12),
+                     rule << " step " << t << " after " << size << ": " << w.data().item() << ", not "
+                          << static_cast<double>(expected));
+        }
+      }
+}
+
 BOOST_AUTO_TEST_SUITE_END()

@@ -4,6 +4,7 @@
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/graph/values.h>
 #include <tapegrad/ops/check.h>
+#include <tapegrad/ops/contribution.h>
 #include <tapegrad/ops/define.h>
 #include <tapegrad/ops/elementwise/math.h>
 #include <tapegrad/ops/kernels/softmax.h>
@@ -36,7 +37,6 @@ struct CrossEntropy {
   static constexpr auto name = "cross_entropy";
   static constexpr auto saves = saves_for(kIn0 | kIn1, kIn0);
   static constexpr bool composed = false;
-  static constexpr double kCrossEntropyOffset = kCrossEntropyOffset;
   Tensor forward(const Tensor& y, const Tensor& t) const;
   static void vjp(VjpContext<CrossEntropy>& ctx);
   static void vjp_fused(VjpContext<CrossEntropy>& ctx);
@@ -260,9 +260,12 @@ void op::CrossEntropy::vjp(VjpContext<CrossEntropy>& ctx) {
   const Tensor g = -row_gradient(ctx, classes);
   if (ctx.needs_grad(0)) {
     const Tensor of_sum = g * as_weights(ctx.input<1>(), classes, ctx.input_dtype(0));
-    ctx.add(0, detail::contribution(of_sum, of_sum / (ctx.input<0>() + kCrossEntropyOffset)));
+    ctx.add(0, detail::contributed(of_sum, of_sum / (ctx.input<0>() + kCrossEntropyOffset), ctx.input<0>().detach()));
   }
-  if (ctx.needs_grad(1)) ctx.add(1, detail::contribution(g, g * log(ctx.input<0>() + kCrossEntropyOffset)));
+  if (ctx.needs_grad(1)) {
+    const Tensor d = log(ctx.input<0>() + kCrossEntropyOffset);
+    ctx.add(1, detail::contributed(g, g * d, d.detach()));
+  }
 }
 
 void op::CrossEntropy::vjp_fused(VjpContext<CrossEntropy>& ctx) {
@@ -381,10 +384,14 @@ void op::SoftmaxWithLoss::vjp(VjpContext<SoftmaxWithLoss>& ctx) {
         d = where(ahead, p * of_class(where(ahead, 0, t)) - t * of_class(where(ahead, 0, p)), d);
     }
     // A sample without a target adds nothing to the loss, whatever its logits.
-    if (!classes.indices && detail::first_non_finite(d) >= 0) d = detail::contribution(of_class(abs(t)), d);
-    ctx.add(0, detail::contribution(g, g * d));
+    if (!classes.indices && detail::first_non_finite(d) >= 0)
+      d = detail::contributed(of_class(abs(t)), d, d.detach());
+    ctx.add(0, detail::contributed(g, g * d, d.detach()));
   }
-  if (ctx.needs_grad(1)) ctx.add(1, detail::contribution(g, -g * log_softmax(x)));
+  if (ctx.needs_grad(1)) {
+    const Tensor d = log_softmax(x);
+    ctx.add(1, detail::contributed(g, -g * d, d.detach()));
+  }
 }
 
 void op::SoftmaxWithLoss::vjp_fused(VjpContext<SoftmaxWithLoss>& ctx) {

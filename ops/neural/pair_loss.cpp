@@ -2,6 +2,7 @@
 
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/ops/check.h>
+#include <tapegrad/ops/contribution.h>
 #include <tapegrad/ops/define.h>
 #include <tapegrad/ops/elementwise/activation.h>
 #include <tapegrad/ops/elementwise/math.h>
@@ -219,7 +220,9 @@ void op::PairLoss<Op>::vjp(VjpContext<Op>& ctx) {
     else
       return detail::NotSaved{};
   };
-  const auto add = [&](std::size_t i, const Tensor& d) { ctx.add(i, detail::contribution(g, g * d)); };
+  const auto add = [&](std::size_t i, const Tensor& d) {
+    ctx.add(i, detail::contributed(g, g * d, d.detach()));
+  };
   if (ctx.needs_grad(0)) add(0, ctx.op().dy(ctx.template input<0>(), ctx.template input<1>()));
   if (ctx.needs_grad(1)) add(1, ctx.op().dt(ctx.template input<0>(), t()));
 }

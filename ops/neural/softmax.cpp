@@ -4,6 +4,7 @@
 #include <tapegrad/graph/values.h>
 #include <tapegrad/ops/axes.h>
 #include <tapegrad/ops/check.h>
+#include <tapegrad/ops/contribution.h>
 #include <tapegrad/ops/define.h>
 #include <tapegrad/ops/elementwise/math.h>
 #include <tapegrad/ops/kernels/softmax.h>
@@ -84,8 +85,8 @@ void require_rows(const char* op, const Tensor& x, std::size_t axis) {
 Tensor sum_along(const Tensor& x, std::size_t axis) { return sum(x, axis, KeepDims::yes); }
 
 /// What a rule contributes that has made r of g: rows whose g is 0 throughout contribute nothing.
-Tensor row_contribution(const Tensor& g, std::size_t axis, const Tensor& r) {
-  return detail::first_non_finite(r) < 0 ? r : detail::contribution(sum_along(abs(g), axis), r);
+Tensor row_contribution(const Tensor& g, std::size_t axis, const Tensor& r, const Tensor& y) {
+  return detail::first_non_finite(r) < 0 ? r : detail::contributed(sum_along(abs(g), axis), r, y.detach());
 }
 
 /// y = of_rows(x, rows, n, y) for the rows of x along an axis.
@@ -120,7 +121,7 @@ void op::Softmax::vjp(VjpContext<Softmax>& ctx) {
   Tensor g = ctx.grad_output();
   if (const Tensor ahead = detail::elements_above(y, detail::kFarAhead); ahead.defined())
     g = g - sum_along(where(ahead, g, 0), axis);
-  ctx.add(0, row_contribution(ctx.grad_output(), axis, y * (g - sum_along(g * y, axis))));
+  ctx.add(0, row_contribution(ctx.grad_output(), axis, y * (g - sum_along(g * y, axis)), y));
 }
 
 void op::Softmax::vjp_fused(VjpContext<Softmax>& ctx) {
@@ -169,7 +170,7 @@ void op::LogSoftmax::vjp(VjpContext<LogSoftmax>& ctx) {
   Tensor r = g - p * sum_along(g, axis);
   if (const Tensor ahead = detail::elements_above(y, detail::kLnFarAhead); ahead.defined())
     r = where(ahead, -(g * expm1(y)) - p * sum_along(where(ahead, 0, g), axis), r);
-  ctx.add(0, row_contribution(g, axis, r));
+  ctx.add(0, row_contribution(g, axis, r, y));
 }
 
 void op::LogSoftmax::vjp_fused(VjpContext<LogSoftmax>& ctx) {

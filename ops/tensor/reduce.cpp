@@ -102,8 +102,10 @@ void op::Prod::vjp(VjpContext<Prod>& ctx) {
   }
   Tensor g = reshape(ctx.grad_output(), Shape{1, width});
   for (auto level = tree.rbegin(); level != tree.rend(); ++level) g = concat({g * level->b, g * level->a}, 0);
-  ctx.add(0, detail::contribution(beside_input(ctx, ctx.grad_output()),
-                                  permute(reshape(slice(g, 0, 0, n), front.shape()), order.back)));
+  const Tensor r = permute(reshape(slice(g, 0, 0, n), front.shape()), order.back);
+  const Tensor grad_output = beside_input(ctx, ctx.grad_output());
+  if (detail::contributes_all(grad_output, r)) return ctx.add(0, r);
+  ctx.add(0, detail::contribution(grad_output, r, sum_over(ctx.input<0>().detach(), axes)));
 }
 
 // The product of the elements before and of those behind; the second walk is the first in a mirror.

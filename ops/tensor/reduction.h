@@ -8,6 +8,7 @@
 
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/ops/check.h>
+#include <tapegrad/ops/contribution.h>
 #include <tapegrad/ops/define.h>
 #include <tapegrad/ops/elementwise/math.h>
 #include <tapegrad/ops/loops/find.h>

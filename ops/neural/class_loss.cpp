@@ -260,7 +260,8 @@ void op::CrossEntropy::vjp(VjpContext<CrossEntropy>& ctx) {
   const Tensor g = -row_gradient(ctx, classes);
   if (ctx.needs_grad(0)) {
     const Tensor of_sum = g * as_weights(ctx.input<1>(), classes, ctx.input_dtype(0));
-    ctx.add(0, detail::contributed(of_sum, of_sum / (ctx.input<0>() + kCrossEntropyOffset), ctx.input<0>().detach()));
+    ctx.add(0, detail::contributed(of_sum, of_sum / (ctx.input<0>() + kCrossEntropyOffset),
+                                   ctx.input<0>().detach()));
   }
   if (ctx.needs_grad(1)) {
     const Tensor d = log(ctx.input<0>() + kCrossEntropyOffset);
@@ -297,7 +298,8 @@ void op::CrossEntropy::vjp_fused(VjpContext<CrossEntropy>& ctx) {
       });
     }
     if (ctx.needs_grad(1))
-      write_elements<T>(ctx, 1, [&](std::int64_t i) { return scale * log(Real<T>{p[i]} + kCrossEntropyOffset).v; });
+      write_elements<T>(ctx, 1,
+                        [&](std::int64_t i) { return scale * log(Real<T>{p[i]} + kCrossEntropyOffset).v; });
   });
 }
 

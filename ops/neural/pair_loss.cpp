@@ -97,7 +97,10 @@ Real<T> residual(Real<T> x, Real<T> t) {
   const Real<T> e = exp(-abs(x));  // both from one exponential
   return where(x > 0, (1 - t) - t * e, (1 - t) * e - t) / (1 + e);
 }
-Tensor residual(const Tensor& x, const Tensor& t) { return (1 - t) * sigmoid(x) - t * sigmoid(-x); }
+template <class N>
+N residual(const N& x, const N& t) {
+  return (1 - t) * sigmoid(x) - t * sigmoid(-x);
+}
 
 }  // namespace
 

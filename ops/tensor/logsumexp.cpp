@@ -33,7 +33,7 @@ namespace {
 
 /// The largest of the elements of each output. An infinite one counts as 0: infinity minus infinity is not a
 /// number.
-Tensor shift_of(const Tensor& x, const Reduction& r) {
+Tensor shift_of(const Tensor& x, const op::Reduction& r) {
   return changed(reduce_floating<detail::MaximumReducer>(x, r),
                  [](auto v, std::int64_t) { return std::isinf(v) ? decltype(v){0} : v; });
 }

@@ -10,9 +10,9 @@
 namespace tapegrad {
 namespace detail {
 
-/// Calls visit(node) for the nodes that lead to a node y, newest first: y, its inputs, theirs and so on, down to those that are no newer than
-/// some oldest one, without leaves. What else was recorded in between is not looked at, so that a pass over a tape that
-/// is never reset takes no longer than it would at its beginning.
+/// Calls visit(node) for the nodes that lead to a node y, newest first: y, its inputs, theirs and so on, down to those
+/// that are no newer than some oldest one, without leaves. What else was recorded in between is not looked at, so that a
+/// pass over a tape that is never reset takes no longer than it would at its beginning.
 ///
 /// As a rule these nodes lie close together, and walking from each to the one recorded before is the fastest way. Only
 /// inputs that lie further back wait in a heap, until the walk has passed all that lie near. Where all lie near, a few
@@ -206,8 +206,8 @@ class Backward {
 
   void require_floating(Dtype dtype, const char* tensor) const {
     if (!is_floating(dtype))
-      throw DtypeError(
-          fmt::format("{}: {} is of i64 and has no gradient; compute in f32 or f64", what_, tensor));
+      throw DtypeError(fmt::format("{}: {} is of {} and has no gradient; compute in f32 or f64", what_,
+                                   tensor, name_of(dtype)));
   }
 
   /// The gradient that enters at y: the cotangent, or one for a single element.

@@ -28,12 +28,6 @@ std::string escape(std::string_view text) {
   return out;
 }
 
-/// Of a node or an input.
-std::string type_text(const auto& of) {
-  const std::string shape = to_string(of.shape());
-  return of.dtype() == f32 ? shape : fmt::format("{} {}", shape, name_of(of.dtype()));
-}
-
 std::string value_text(const Tensor& t) {
   constexpr std::int64_t kShown = 4;
   if (t.size() > kShown) return to_string(t.shape());
@@ -105,7 +99,7 @@ class Drawing {
     std::string label = n.is_leaf() ? leaf_name(n) : std::string(n.op());
     if (options_.attributes) label += attribute_line(n);
     if (t && !n.is_leaf() && uses > 0 && !t->name.empty()) label += "\\n" + escape(t->name);
-    label += "\\n" + type_text(n);
+    label += "\\n" + n.type_text();
     if (t && t->gradient.defined() && uses > 1) label += "\\ngradient " + value_text(t->gradient);
     return fmt::format("n{} [{}label=\"{}\"];\n", n.index(),
                        n.is_leaf() ? "shape=box, style=filled, fillcolor=\"#dbe9f6\", " : "", label);
@@ -123,7 +117,7 @@ class Drawing {
     if (!input.given()) return {};
     if (const auto from = input.node()) return edge_lines(*from, fmt::format("n{}", n.index()));
     return fmt::format("  c{}_{} [shape=note, fontsize=10, label=\"{}\"];\n  c{}_{} -> n{} [style=dashed];\n",
-                       n.index(), i, type_text(input), n.index(), i, n.index());
+                       n.index(), i, input.type_text(), n.index(), i, n.index());
   }
 
   std::string edge_lines(std::size_t from, const std::string& to) const {

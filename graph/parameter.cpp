@@ -24,7 +24,8 @@ std::uint64_t next_id() {
 Parameter::Parameter(const Tensor& initial) {
   if (!initial.defined()) detail::throw_undefined_tensor("parameter", "the initial value");
   if (!is_floating(initial.dtype()))
-    throw DtypeError("parameter: i64 values have no gradient; cast them to f32 or f64 first");
+    throw DtypeError(fmt::format("parameter: values of {} have no gradient; cast them to f32 or f64 first",
+                                 name_of(initial.dtype())));
   static_assert(sizeof(Cell) % alignof(PackedShape) == 0);
   Tensor value = initial.copy();
   void* const memory = ::operator new(sizeof(Cell) + PackedShape::bytes(value.shape()));

@@ -189,7 +189,8 @@ Tensor Tape::watch(const Tensor& x) {
   require_thread("watch");
   if (!x.defined()) detail::throw_undefined_tensor("watch", "the value");
   if (!is_floating(x.dtype()))
-    throw DtypeError("watch: a tensor of i64 has no gradient; cast it to f32 or f64 first");
+    throw DtypeError(fmt::format("watch: a tensor of {} has no gradient; cast it to f32 or f64 first",
+                                 name_of(x.dtype())));
   if (spent_) throw TapeSpent("watch: the tape is spent; reset it first");
   if (thread_->innermost != this)
     throw ForeignTape(

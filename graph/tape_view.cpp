@@ -1,6 +1,8 @@
 #include <tapegrad/graph/node.h>
 #include <tapegrad/graph/tape_view.h>
 
+#include <fmt/format.h>
+
 namespace tapegrad {
 
 using detail::PackedShape;
@@ -18,6 +20,12 @@ std::optional<std::size_t> TapeView::find(const Tensor& tensor) const {
   return tag.node->index;
 }
 
+namespace {
+std::string text_of(const Shape& shape, Dtype dtype) {
+  return dtype == f32 ? to_string(shape) : fmt::format("{} {}", to_string(shape), name_of(dtype));
+}
+}  // namespace
+
 // ---- a node ----
 
 std::size_t TapeView::Node::index() const noexcept { return node_->index; }
@@ -28,6 +36,7 @@ std::uint64_t TapeView::Node::parameter() const noexcept {
 }
 Shape TapeView::Node::shape() const { return node_->shape->shape(); }
 Dtype TapeView::Node::dtype() const { return node_->shape->dtype; }
+std::string TapeView::Node::type_text() const { return text_of(shape(), dtype()); }
 std::string_view TapeView::Node::scope() const noexcept {
   return node_->scope ? node_->scope->text() : std::string_view();
 }
@@ -51,5 +60,6 @@ const detail::OpTable& TapeView::Node::table() const noexcept { return *node_->o
 
 Shape TapeView::Input::shape() const { return static_cast<const PackedShape*>(shape_)->shape(); }
 Dtype TapeView::Input::dtype() const { return static_cast<const PackedShape*>(shape_)->dtype; }
+std::string TapeView::Input::type_text() const { return text_of(shape(), dtype()); }
 
 }  // namespace tapegrad

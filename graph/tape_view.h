@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -33,6 +34,8 @@ class TAPEGRAD_API TapeView {
     std::optional<std::size_t> node() const noexcept { return node_; }
     Shape shape() const;
     Dtype dtype() const;
+    /// As Node::type_text.
+    std::string type_text() const;
 
    private:
     friend class Node;
@@ -51,6 +54,8 @@ class TAPEGRAD_API TapeView {
     std::uint64_t parameter() const noexcept;
     Shape shape() const;
     Dtype dtype() const;
+    /// "[2, 3] f64", for labels; of f32, which most tensors are, the shape alone.
+    std::string type_text() const;
     /// The module it was computed in, as "net.fc2"; empty outside any.
     std::string_view scope() const noexcept;
     std::size_t inputs() const noexcept;

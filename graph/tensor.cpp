@@ -21,8 +21,8 @@ template <class T>
 T element(double value, const char* op) {
   if constexpr (!std::is_floating_point_v<T>) {
     if (!(value >= -0x1p63 && value < 0x1p63) || value != std::trunc(value))
-      throw ArgumentError(
-          fmt::format("{}: {} is no value of i64; give integers, or ask for f32 or f64", op, value));
+      throw ArgumentError(fmt::format("{}: {} is no value of {}; give integers, or ask for f32 or f64", op,
+                                      value, name_of(dtype_of<T>)));
   }
   return static_cast<T>(value);
 }

@@ -43,17 +43,20 @@ Init Init::xavier_uniform(double gain) { return {Kind::xavier_uniform, gain}; }
 Init Init::he(double slope) { return {Kind::he, slope}; }
 Init Init::he_uniform(double slope) { return {Kind::he_uniform, slope}; }
 
+std::string Init::forms() {
+  std::string all;
+  for (const Form& f : kForms)
+    all += fmt::format("{}{}{}{}{}", all.empty() ? "" : ", ", f.name, f.otherwise ? "[:" : ":", f.number,
+                       f.otherwise ? "]" : "");
+  return all;
+}
+
 Init Init::parse(std::string_view text) {
   const std::size_t colon = text.find(':');
   const std::string_view name = text.substr(0, colon);
   const auto form = std::ranges::find(kForms, name, &Form::name);
-  if (form == std::end(kForms)) {
-    std::string known;
-    for (const Form& f : kForms)
-      known += fmt::format("{}{}{}{}{}", known.empty() ? "" : ", ", f.name, f.otherwise ? "[:" : ":",
-                           f.number, f.otherwise ? "]" : "");
-    throw ArgumentError(fmt::format("init: '{}' is not known; there are {}", text, known));
-  }
+  if (form == std::end(kForms))
+    throw ArgumentError(fmt::format("init: '{}' is not known; there are {}", text, forms()));
   if (colon == std::string_view::npos) {
     if (form->otherwise) return {form->kind, *form->otherwise};
     throw ArgumentError(fmt::format("init: '{}' needs its {}, as in {}:0.01", text, form->number, name));

@@ -39,6 +39,8 @@ class TAPEGRAD_API Init {
   /// From text: "std:0.01", "uniform:0.1", "constant:0", "xavier", "xavier-uniform", "he", "he-uniform"; the
   /// last four also with gain or slope, as in "xavier:1.6667". Throws ArgumentError naming what there is.
   static Init parse(std::string_view text);
+  /// All that parse takes, for messages: "std:stddev, ..., xavier[:gain], ...".
+  static std::string forms();
   /// The text that parse takes for this.
   std::string text() const;
 

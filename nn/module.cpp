@@ -18,6 +18,17 @@
 #include <cxxabi.h>
 #include <fmt/format.h>
 
+namespace tapegrad {
+
+std::string detail::class_name(const std::type_info& type) {
+  int status = 0;
+  const std::unique_ptr<char, void (*)(void*)> name(
+      abi::__cxa_demangle(type.name(), nullptr, nullptr, &status), std::free);
+  return name ? name.get() : type.name();
+}
+
+}  // namespace tapegrad
+
 namespace tapegrad::nn {
 
 Visitor::~Visitor() = default;
@@ -35,12 +46,7 @@ detail::PoolString Visitor::indexed(std::string_view name, std::size_t index) {
 
 namespace {
 
-std::string class_of(const ModuleBase& m) {
-  int status = 0;
-  const std::unique_ptr<char, void (*)(void*)> name(
-      abi::__cxa_demangle(typeid(m).name(), nullptr, nullptr, &status), std::free);
-  return name ? name.get() : typeid(m).name();
-}
+std::string class_of(const ModuleBase& m) { return tapegrad::detail::class_name(typeid(m)); }
 
 /// All that visit reaches, in the order of visiting. A module reached twice counts once.
 struct Members final : Visitor {

@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 #include <type_traits>
+#include <typeinfo>
 #include <utility>
 #include <vector>
 
@@ -20,8 +21,10 @@ class ModuleBase;
 }
 
 namespace tapegrad::detail {
+/// The name of a class in C++, as "tapegrad::nn::Affine".
+TAPEGRAD_API std::string class_name(const std::type_info& type);
 [[noreturn]] TAPEGRAD_API void throw_other_class(const nn::ModuleBase& module, const nn::ModuleBase* made);
-}
+}  // namespace tapegrad::detail
 
 namespace tapegrad::nn {
 

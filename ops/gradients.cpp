@@ -110,7 +110,7 @@ Gradients operator*(const Gradients& g, double factor) {
 Gradients operator*(double factor, const Gradients& g) { return g * factor; }
 
 Gradients average(std::span<const Gradients> workers) {
-  if (workers.empty()) throw ArgumentError("average: no gradients given");
+  if (workers.empty()) throw ArgumentError("average: no gradients given; give those of at least one worker");
   Gradients sum = workers[0];
   for (const Gradients& g : workers.subspan(1)) sum += g;
   sum *= 1 / static_cast<double>(workers.size());

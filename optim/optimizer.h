@@ -48,8 +48,8 @@ class TAPEGRAD_API Optimizer {
 
  protected:
   /// `moments` names what is kept for each parameter, of its shape, zero at first; at most kMaxMoments,
-  /// none called "step". Throws ArgumentError for no parameters, an undefined one, one that is listed twice, two of one name, and
-  /// for a rate, scale or decay that is negative or not finite.
+  /// none called "step". Throws ArgumentError for no parameters, an undefined one, one that is listed twice, two of one
+  /// name, and for a rate, scale or decay that is negative or not finite.
   Optimizer(std::string_view name, const ParameterGroups& groups, double lr,
             std::vector<std::string_view> moments = {});
   static constexpr std::size_t kMaxMoments = 3;

@@ -35,8 +35,8 @@ struct SGDOptions {
 };
 
 /// W -= lr g. With a momentum, as torch.optim.SGD: v = momentum v + (1 - dampening) g, in the first update
-/// of a parameter v = g; then W -= lr v, or with nesterov W -= lr (g + momentum v). The rate is outside the velocity here, and
-/// inside it in Momentum and Nesterov: as long as it does not change, the two are the same without dampening.
+/// of a parameter v = g; then W -= lr v, or with nesterov W -= lr (g + momentum v). The rate is outside the velocity
+/// here, and inside it in Momentum and Nesterov: as long as it does not change, the two are the same without dampening.
 class TAPEGRAD_API SGD : public Optimizer {
  public:
   static constexpr std::string_view kName = "sgd";

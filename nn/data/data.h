@@ -4,3 +4,4 @@
 #include <tapegrad/nn/data/dataset.h>
 #include <tapegrad/nn/data/idx.h>
 #include <tapegrad/nn/data/loader.h>
+#include <tapegrad/nn/data/mnist.h>

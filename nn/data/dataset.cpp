@@ -59,11 +59,14 @@ void prefetch(const std::byte* item, std::size_t bytes) {
   for (std::size_t at = 0; at < std::min(bytes, kMost); at += kLine) __builtin_prefetch(item + at);
 }
 
-void require_labels_below(std::span<const std::uint8_t> labels, std::int64_t classes) {
-  const auto bad = std::find_if(labels.begin(), labels.end(), [&](std::uint8_t c) { return c >= classes; });
+template <class Label>
+void require_labels_below(std::span<const Label> labels, std::int64_t classes) {
+  const auto bad = std::ranges::find_if(labels, [&](std::int64_t c) { return c < 0 || c >= classes; });
   if (bad != labels.end())
-    throw ArgumentError(fmt::format("label {} of item {} is outside 0 ... {}: there are {} classes", *bad,
-                                    bad - labels.begin(), classes - 1, classes));
+    throw ArgumentError(fmt::format(
+        "dataset: label {} of item {} is outside 0 ... {}: there are {} classes; correct it, or give "
+        "more classes",
+        *bad, bad - labels.begin(), classes - 1, classes));
 }
 
 Shape with_items(std::int64_t count, const Shape& item) { return item.inserted(0, count); }
@@ -81,15 +84,11 @@ Dataset::Dataset(const Tensor& inputs, const Tensor& targets, std::int64_t class
     throw ShapeError(
         fmt::format("dataset: inputs {} and targets {} need a first axis with one entry for each item",
                     to_string(inputs.shape()), to_string(targets.shape())));
-  if (classes < 0) throw ArgumentError(fmt::format("dataset: {} classes", classes));
-  if (classes > 0 && targets.dtype() == i64 && targets.rank() == 1) {
-    const std::span<const std::int64_t> labels = targets.values<std::int64_t>();
-    for (std::size_t i = 0; i < labels.size(); ++i)
-      if (labels[i] < 0 || labels[i] >= classes)
-        throw ArgumentError(
-            fmt::format("dataset: label {} of item {} is outside 0 ... {}: there are {} classes", labels[i],
-                        i, classes - 1, classes));
-  }
+  if (classes < 0)
+    throw ArgumentError(
+        fmt::format("dataset: {} classes; give their number, or 0 where there are none", classes));
+  if (classes > 0 && targets.dtype() == i64 && targets.rank() == 1)
+    require_labels_below(targets.values<std::int64_t>(), classes);
   auto items = std::make_shared<Items>();
   items->inputs = inputs.detach();
   items->targets = targets.detach();
@@ -111,7 +110,7 @@ Dataset::Dataset(IdxArray images, const IdxArray& labels, const ImageOptions& op
                     to_string(s), images.bytes.size(), to_string(labels.shape), labels.bytes.size()));
   if (options.classes < 1)
     throw ArgumentError(fmt::format("dataset: {} classes; there must be at least one", options.classes));
-  require_labels_below(labels.bytes, options.classes);
+  require_labels_below<std::uint8_t>(labels.bytes, options.classes);
   auto items = std::make_shared<Items>();
   items->pixels = std::move(images.bytes);
   items->labels = labels.bytes;

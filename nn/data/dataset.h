@@ -3,8 +3,6 @@
 #include <cstdint>
 #include <memory>
 #include <span>
-#include <string>
-#include <vector>
 
 #include <tapegrad/graph/export.h>
 #include <tapegrad/graph/tensor.h>
@@ -74,15 +72,5 @@ struct Dataset::Split {
   Dataset training;
   Dataset validation;
 };
-
-struct Mnist {
-  Dataset train;
-  Dataset test;
-};
-
-/// The four files of a folder in MNIST's format: train-images, train-labels, t10k-images and t10k-labels,
-/// each -idx3-ubyte (labels -idx1-ubyte) or .idx3-ubyte, plain or with .gz. Any number and size of images.
-/// Throws FileError naming the file, what was expected and what was found.
-TAPEGRAD_API Mnist load_mnist(const std::string& folder, const ImageOptions& options = {});
 
 }  // namespace tapegrad::nn

@@ -35,11 +35,11 @@ void Batches::advance() {
 DataLoader::DataLoader(Dataset data, const LoaderOptions& options)
     : data_(std::move(data)), options_(options) {
   if (options.batch < 1)
-    throw ArgumentError(fmt::format("batch size {} given; it must be at least 1", options.batch));
+    throw ArgumentError(fmt::format("loader: batch size {} given; it must be at least 1", options.batch));
   if (data_.size() == 0) throw ArgumentError("loader: the data set has no items to make batches of");
   if (options.batch > data_.size())
-    throw ArgumentError(fmt::format("batch size {} given for {} items; it can be {} at most", options.batch,
-                                    data_.size(), data_.size()));
+    throw ArgumentError(fmt::format("loader: batch size {} given for {} items; it can be {} at most",
+                                    options.batch, data_.size(), data_.size()));
 }
 
 std::int64_t DataLoader::size() const noexcept {

@@ -3,7 +3,7 @@
 #include <utility>
 
 #include <tapegrad/graph/errors.h>
-#include <tapegrad/nn/data/dataset.h>
+#include <tapegrad/nn/data/mnist.h>
 
 #include <fmt/format.h>
 

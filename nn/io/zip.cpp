@@ -20,7 +20,6 @@ constexpr std::string_view kEndMark = kMagicOfNone;
 constexpr std::string_view kEnd64Mark = "PK\6\6";
 constexpr std::string_view kLocatorMark = "PK\6\7";
 constexpr std::size_t kLocalBytes = 30;  // without what is of variable length
-constexpr std::size_t kEntryBytes = 46;
 constexpr std::size_t kEndBytes = 22;
 constexpr std::size_t kEnd64Bytes = 56;
 constexpr std::size_t kLocatorBytes = 20;

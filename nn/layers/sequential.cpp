@@ -34,6 +34,13 @@ Module& Sequential::operator[](std::string_view name) const {
   return *layer->module;
 }
 
+void Sequential::throw_other_layer(const Module& layer, const std::type_info& asked) const {
+  const auto entry = std::ranges::find(layers_, &layer, [](const Entry& l) { return l.module.get(); });
+  throw ArgumentError(fmt::format("sequential: the layer '{}' is a {}, not a {}; ask for it by its own class",
+                                  entry->name, tapegrad::detail::class_name(typeid(layer)),
+                                  tapegrad::detail::class_name(asked)));
+}
+
 void Sequential::visit(Visitor& v) {
   for (const Entry& l : layers_) v(l.name, *l.module);
 }

@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 #include <type_traits>
+#include <typeinfo>
 #include <utility>
 #include <vector>
 
@@ -80,8 +81,9 @@ class TAPEGRAD_API Sequential final : public Module {
   /// The same as its own class: net.get<Affine>(0).weight(). Throws ArgumentError where it is of another.
   template <class M, class Key>
   M& get(const Key& key) const {
-    if (auto* layer = dynamic_cast<M*>(&(*this)[key])) return *layer;
-    throw ArgumentError("sequential: the layer asked for is of another class");
+    Module& layer = (*this)[key];
+    if (auto* typed = dynamic_cast<M*>(&layer)) return *typed;
+    throw_other_layer(layer, typeid(M));
   }
 
   void visit(Visitor& v) override;
@@ -93,6 +95,7 @@ class TAPEGRAD_API Sequential final : public Module {
     std::string name;
     std::unique_ptr<Module> module;
   };
+  [[noreturn]] void throw_other_layer(const Module& layer, const std::type_info& asked) const;
   void add(std::string name, std::unique_ptr<Module> module);
 
   std::vector<Entry> layers_;

@@ -54,7 +54,9 @@ Tensor div(double a, const Tensor& b) { return apply_op(op::ScalarDiv{.c = a}, b
 Tensor pow(const Tensor& x, double y) { return apply_op(op::PowScalar{.c = y}, x); }
 
 Tensor clamp(const Tensor& x, double lo, double hi) {
-  if (!(lo <= hi)) throw ArgumentError(fmt::format("{}: lo {} is above hi {}", op_label("clamp"), lo, hi));
+  if (!(lo <= hi))
+    throw ArgumentError(
+        fmt::format("{}: lo {} and hi {} given; lo must not be above hi", op_label("clamp"), lo, hi));
   require_whole(x, lo, "clamp");
   require_whole(x, hi, "clamp");
   return apply_op(op::Clamp{.lo = lo, .hi = hi}, x);

@@ -7,8 +7,9 @@
 
 #include <tapegrad/graph/export.h>
 
-/// Work shared among threads. The blocks are laid out by the caller from shapes alone, never from the number
-/// of threads: who runs a block, and when, then cannot change a result.
+/// Work shared among threads. Who runs a block, and when, must not change a result: wherever a sum is cut, the caller
+/// lays the blocks out from shapes alone. The number of threads may only decide how blocks are cut that each hold whole
+/// sums, as of the builtin matrix product.
 namespace tapegrad::detail {
 
 using BlockFunction = void (*)(void* context, std::int64_t block);

@@ -441,7 +441,7 @@ void op::SoftmaxWithLoss::vjp_fused(VjpContext<SoftmaxWithLoss>& ctx) {
       const T* const scores = TensorAccess::data_as<T>(x);
       write_blocks<T>(ctx, 1, classes, [&](std::int64_t first, std::int64_t count, T* out) {
         detail::log_softmax_rows(scores + first * n, count, n, out);
-        for (std::int64_t i = 0; i < count * n; ++i) out[i] *= -scale;
+        dispatch_isa([&] { simd_for(count * n, [&](std::int64_t i) { out[i] *= -scale; }); });
       });
     }
   });

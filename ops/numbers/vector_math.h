@@ -16,7 +16,8 @@
 ///
 /// Method: W. J. Cody, W. Waite, Software Manual for the Elementary Functions, 1980, for the reductions of
 /// the arguments; the polynomials are minimax approximations by Remez's algorithm.
-/// For functions that must be inlined before loops are looked at.
+
+// For functions that must be inlined before loops are looked at.
 #define TAPEGRAD_INLINE inline __attribute__((always_inline))
 
 namespace tapegrad::detail::vm {

@@ -304,7 +304,9 @@ Tensor index_add(const Tensor& x, std::int64_t axis, const Tensor& indices, cons
 }
 
 Tensor one_hot(const Tensor& labels, std::int64_t classes, Dtype dtype) {
-  if (classes < 0) throw ArgumentError(fmt::format("{}: {} classes", op_label(op::OneHot::name), classes));
+  if (classes < 0)
+    throw ArgumentError(
+        fmt::format("{}: {} classes; there must be at least 0", op_label(op::OneHot::name), classes));
   return apply_op(op::OneHot{.classes = classes, .dtype = dtype}, labels);
 }
 

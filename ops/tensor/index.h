@@ -7,7 +7,8 @@
 
 /// Elements picked by tensors of indices, which are i64 and count from 0: negative ones are refused, so that
 /// a label of -1 does not silently pick the last class. An index outside throws ArgumentError, which names
-/// it, its position and the bound. Values may have any dtype.
+/// it, its position and the bound. Values may have any dtype. All throw ArgumentError for an undefined tensor or an axis
+/// that does not exist, DtypeError for indices that are not i64, and ShapeError for shapes other than those named.
 namespace tapegrad {
 
 /// y[i, j, k] = x[i, index[i, j, k], k] for axis 1, and so on. x and index agree in all other extents.
@@ -17,12 +18,14 @@ TAPEGRAD_API Tensor index_select(const Tensor& x, std::int64_t axis, const Tenso
 
 /// x with the elements of src added at y[i, index[i, j, k], k] for axis 1, and so on: the gradient of gather.
 /// Equal indices add up, in the order of src. src has the shape of index, which agrees with x in all other
-/// extents.
+/// extents. Throws DtypeError where the dtypes of x and src differ.
 TAPEGRAD_API Tensor scatter_add(const Tensor& x, std::int64_t axis, const Tensor& index, const Tensor& src);
-/// x with the entries of src added to those that a vector of indices names: the gradient of index_select.
+/// x with the entries of src added to those that a vector of indices names: the gradient of index_select. src has the
+/// shape that index_select gives. Throws DtypeError where the dtypes of x and src differ.
 TAPEGRAD_API Tensor index_add(const Tensor& x, std::int64_t axis, const Tensor& indices, const Tensor& src);
 
 /// 1 at each label and 0 elsewhere, along a new last axis of extent `classes`. Not differentiable.
+/// Throws ArgumentError for less than 0 classes.
 TAPEGRAD_API Tensor one_hot(const Tensor& labels, std::int64_t classes, Dtype dtype = f32);
 
 }  // namespace tapegrad

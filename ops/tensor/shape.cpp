@@ -5,6 +5,7 @@
 #include <tapegrad/ops/check.h>
 #include <tapegrad/ops/define.h>
 #include <tapegrad/ops/elementwise/math.h>
+#include <tapegrad/ops/loops/loop_nest.h>
 #include <tapegrad/ops/loops/strided.h>
 #include <tapegrad/ops/samples.h>
 #include <tapegrad/ops/tensor/shape.h>
@@ -268,13 +269,7 @@ Tensor op::BroadcastTo::forward(const Tensor& x) const {
         "{}: {} does not broadcast to {}: aligned at the last axis, its extents must be equal or 1",
         op_label(name), to_string(x.shape()), to_string(shape)));
   Tensor y = Tensor::empty(shape, x.dtype());
-  const auto to = detail::row_major_strides(shape);
-  const auto from = detail::row_major_strides(x.shape());
-  const std::size_t added = shape.rank() - x.rank();
-  CopyNest nest;
-  for (std::size_t i = 0; i < shape.rank(); ++i)
-    nest.axis(shape[i], {to[i], i < added || x.shape()[i - added] == 1 ? 0 : from[i - added]});
-  copy_strided(nest, y, 0, x);
+  copy_strided(detail::broadcast_nest(shape, shape, x.shape()), y, 0, x);
   return y;
 }
 void op::BroadcastTo::vjp(VjpContext<BroadcastTo>& ctx) {

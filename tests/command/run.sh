@@ -41,6 +41,7 @@ train=(train --data "$mnist" --out "$work/run")
 expect 0 'train.*gradcheck.*graph|gradcheck' --help
 expect 0 '^tapegrad [0-9]+\.[0-9]+\.[0-9]+$' --version
 expect 0 'multi-layer:' train --help
+expect 0 'constant:value, xavier\[:gain\]' train --help
 expect 0 '^matrix products: automatic: .*builtin kernels \([a-z0-9]+\)' --version
 for command in train gradcheck graph bench; do expect 0 "Usage: tapegrad $command" "$command" --help; done
 

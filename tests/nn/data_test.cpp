@@ -262,10 +262,10 @@ BOOST_AUTO_TEST_CASE(samples_are_drawn_with_replacement) {
 
 BOOST_AUTO_TEST_CASE(wrong_batch_sizes_are_refused) {
   BOOST_CHECK_EXCEPTION(DataLoader(numbers(5), {.batch = 0}), ArgumentError,
-                        mentions("batch size 0", "at least 1"));
+                        mentions("loader: batch size 0", "at least 1"));
   BOOST_CHECK_EXCEPTION(DataLoader(numbers(5), {.batch = -3}), ArgumentError, mentions("-3"));
   BOOST_CHECK_EXCEPTION(DataLoader(numbers(5), {.batch = 6}), ArgumentError,
-                        mentions("batch size 6", "5 items"));
+                        mentions("loader: batch size 6", "5 items"));
   BOOST_CHECK_EXCEPTION(DataLoader(Dataset(), {.batch = 1}), ArgumentError, mentions("no items"));
   BOOST_TEST(DataLoader(numbers(5), {.batch = 5}).size() == 1);
 }

@@ -8,8 +8,8 @@
 #include <vector>
 
 #include <tapegrad/graph/errors.h>
-#include <tapegrad/nn/data/dataset.h>
 #include <tapegrad/nn/data/idx.h>
+#include <tapegrad/nn/data/mnist.h>
 #include <tapegrad/nn/io/file.h>
 #include <tapegrad/nn/io/npy.h>
 #include <tapegrad/nn/io/serialize.h>

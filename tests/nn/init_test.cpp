@@ -93,6 +93,8 @@ BOOST_AUTO_TEST_CASE(xavier_of_a_square_weight_is_one_over_the_root_of_its_input
 
 BOOST_AUTO_TEST_CASE(the_same_generator_state_gives_the_same_values) {
   for (const char* text : {"std:0.1", "uniform:0.1", "xavier", "xavier-uniform", "he", "he-uniform"}) {
+    BOOST_TEST(Init::forms().find(std::string(text).substr(0, std::string(text).find(':'))) !=
+               std::string::npos);
     const Init init = Init::parse(text);
     Generator a(3);
     Generator b(3);

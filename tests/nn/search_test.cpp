@@ -173,7 +173,8 @@ BOOST_AUTO_TEST_CASE(what_a_search_takes_is_checked) {
         ranges, [](const nn::Trial&) { return 0; }, o);
   };
   BOOST_CHECK_EXCEPTION(search({}), ArgumentError, mentions("no ranges"));
-  BOOST_CHECK_EXCEPTION(nn::random_search({{"a", 1, 2}}, {}), ArgumentError, mentions("none was given"));
+  BOOST_CHECK_EXCEPTION(nn::random_search({{"a", 1, 2}}, {}), ArgumentError,
+                        mentions("none was given", "give one"));
   BOOST_CHECK_EXCEPTION(search({{"", 1, 2}}), ArgumentError, mentions("no name"));
   BOOST_CHECK_EXCEPTION(search({{"a", 1, 2}, {"a", 1, 2}}), ArgumentError, mentions("called 'a'"));
   BOOST_CHECK_EXCEPTION(search({{"a", 2, 1}}), ArgumentError, mentions("'a' ranges from 2 to 1"));

@@ -142,7 +142,7 @@ BOOST_AUTO_TEST_CASE(permutations) {
   BOOST_CHECK_EXCEPTION(permute(x, {0}), ArgumentError, mentions("permute", "[0]", "[2, 3]"));
   BOOST_CHECK_EXCEPTION(permute(x, {0, 1, 2}), ArgumentError, mentions("permute", "[0, 1, 2]"));
   BOOST_CHECK_EXCEPTION(permute(x, {0, 2}), ArgumentError, mentions("permute", "axis 2"));
-  BOOST_CHECK_EXCEPTION(transpose(Tensor::zeros({3})), ShapeError, mentions("transpose", "[3]"));
+  BOOST_CHECK_EXCEPTION(transpose(Tensor::zeros({3})), ShapeError, mentions("transpose", "[3]", "unsqueeze"));
   BOOST_CHECK_THROW(transpose(x, 0, 2), ArgumentError);
 }
 
@@ -203,7 +203,7 @@ BOOST_AUTO_TEST_CASE(slices_follow_python) {
   BOOST_TEST(shares(x, slice(x, 1, 2, 4)));
   BOOST_TEST(!shares(x, slice(x, 2, 0, 2)));
   BOOST_TEST(!shares(x, slice(x, 1, 0, 5, 2)));
-  BOOST_CHECK_EXCEPTION(slice(x, 0, 0, 1, 0), ArgumentError, mentions("slice", "step"));
+  BOOST_CHECK_EXCEPTION(slice(x, 0, 0, 1, 0), ArgumentError, mentions("slice", "step is 0", "1 for each"));
   BOOST_CHECK_EXCEPTION(slice(x, 3, 0), ArgumentError, mentions("slice", "axis 3"));
 }
 

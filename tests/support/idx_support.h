@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include <tapegrad/nn/data/dataset.h>
+#include <tapegrad/nn/data/mnist.h>
 
 #include <zlib.h>
 #include <boost/test/unit_test.hpp>

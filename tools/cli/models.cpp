@@ -78,7 +78,8 @@ void ModelOptions::add_to(CLI::App& command) {
   command.add_option("--activation", activation, "Of the hidden layers")
       ->check(CLI::IsMember(nn::activation_names()))
       ->capture_default_str();
-  command.add_option("--init", init, "Initial weights: std:STDDEV, xavier or he")->capture_default_str();
+  command.add_option("--init", init, fmt::format("Initial weights: {}", nn::Init::forms()))
+      ->capture_default_str();
   command.add_flag("--batch-norm", batch_norm, "Normalise over the batch before each activation");
   command.add_option("--dropout", dropout, "Ratio dropped behind each activation")->capture_default_str();
 }

@@ -46,7 +46,7 @@ struct JacobianEntry {
 struct Finding {
   Verdict verdict = Verdict::zero;
   int order = 1;
-  /// What was compared: "gradient", "gradient, general rule", "same input twice", ...
+  /// What was compared: kGradient and its like, "result used twice", ...
   std::string what{};
   /// Which input, by name, and where in it: "[1, 2]", or "random direction".
   std::string input{};

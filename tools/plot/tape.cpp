@@ -30,12 +30,6 @@ struct Box {
   double right() const { return x + width; }
 };
 
-/// Of a node or an input.
-std::string type_text(const auto& of) {
-  const std::string shape = to_string(of.shape());
-  return of.dtype() == f32 ? shape : fmt::format("{} {}", shape, name_of(of.dtype()));
-}
-
 class Drawing {
  public:
   Drawing(const Tape& tape, const std::vector<std::pair<std::uint64_t, std::string>>& names)
@@ -70,16 +64,16 @@ class Drawing {
     const auto named =
         std::find_if(names_.begin(), names_.end(), [&](const auto& p) { return p.first == id; });
     const std::string name = id == 0 ? "watched" : named == names_.end() ? "parameter" : named->second;
-    return fmt::format("{} {}", name, type_text(n));
+    return fmt::format("{} {}", name, n.type_text());
   }
   std::string input_text(const Input& input) const {
-    return input.node() ? leaf_text(tape_[*input.node()]) : "constant " + type_text(input);
+    return input.node() ? leaf_text(tape_[*input.node()]) : "constant " + input.type_text();
   }
   static std::string title(const Node& n) {
     return n.scope().empty() ? std::string(n.op()) : fmt::format("{}: {}", n.scope(), n.op());
   }
   static double width_of(const Node& n) {
-    return std::max(text_width(title(n), kFont), text_width(type_text(n), kFont)) + 20;
+    return std::max(text_width(title(n), kFont), text_width(n.type_text(), kFont)) + 20;
   }
   /// Whether an input gets a box beside this operation: constants always, leaves with their first reader.
   bool beside(const Input& input, std::set<std::size_t>& drawn) const {
@@ -124,7 +118,7 @@ class Drawing {
       x += box.width + kAcross;
       rectangle(box, "#f4f1e8", kBoxHeight / 3, "");
       shapes_ += text(box.middle(), box.y + 16, title(n), kFont, "middle", "font-weight=\"bold\"");
-      shapes_ += text(box.middle(), box.y + 31, type_text(n), kFont, "middle");
+      shapes_ += text(box.middle(), box.y + 31, n.type_text(), kFont, "middle");
     }
     double at = y + (height - (step * static_cast<double>(leaves.size()) - 6)) / 2;
     for (const auto& [reader, input] : leaves) {

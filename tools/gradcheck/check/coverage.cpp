@@ -99,7 +99,8 @@ class Survey {
     for (const Variant& v : kVariants) {
       const auto rule = static_cast<std::size_t>(v.rule);
       if (v.rule == detail::Rule::recorded && op.max_order < 2) continue;
-      count(runs.of_dtype[rule][static_cast<std::size_t>(v.dtype)] > 0, fmt::format("{} in {}", v.name, name_of(v.dtype)));
+      count(runs.of_dtype[rule][static_cast<std::size_t>(v.dtype)] > 0,
+            fmt::format("{} in {}", v.name, name_of(v.dtype)));
       if (v.dtype != f64) continue;
       for (unsigned i = 0; op.table->optional_inputs >> i; ++i) {
         if (!(op.table->optional_inputs >> i & 1u)) continue;

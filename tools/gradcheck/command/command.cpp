@@ -134,11 +134,16 @@ ExitCode run_coverage(const Catalog& catalog, const CommandOptions& o) {
   const auto start = std::chrono::steady_clock::now();
   const Coverage c = coverage_of(catalog, o.check);
   for (const std::string& gap : c.gaps) print(fmt::format("GAP: {}\n", gap));
+  if (!c.unshared.empty())
+    print(fmt::format(
+        "passes that no sample was large enough to share between two threads, or that one thread runs "
+        "alone:\n  {}\n",
+        fmt::join(c.unshared, "\n  ")));
   print(fmt::format(
-      "{} ops and {} modules; {} of {} variants of their rules were run ({}), {} passes by two threads; {} "
-      "gaps, "
-      "in {:.1f} s\n",
-      c.ops, c.modules, c.covered, c.variants, fmt::join(c.instruction_sets, ", "), c.shared, c.gaps.size(),
+      "{} ops and {} modules; {} of {} variants of their rules were run ({}), {} passes by two threads, "
+      "{} by one alone; {} gaps, in {:.1f} s\n",
+      c.ops, c.modules, c.covered, c.variants, fmt::join(c.instruction_sets, ", "), c.shared,
+      c.unshared.size(), c.gaps.size(),
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count()));
   return c.gaps.empty() ? ExitCode::pass : ExitCode::coverage_gap;
 }

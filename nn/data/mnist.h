@@ -1,0 +1,20 @@
+#pragma once
+
+#include <string>
+
+#include <tapegrad/graph/export.h>
+#include <tapegrad/nn/data/dataset.h>
+
+namespace tapegrad::nn {
+
+struct Mnist {
+  Dataset train;
+  Dataset test;
+};
+
+/// The four files of a folder in MNIST's format: train-images, train-labels, t10k-images and t10k-labels,
+/// each -idx3-ubyte (labels -idx1-ubyte) or .idx3-ubyte, plain or with .gz. Any number and size of images.
+/// Throws FileError naming the file, what was expected and what was found, and ArgumentError for less than one class.
+TAPEGRAD_API Mnist load_mnist(const std::string& folder, const ImageOptions& options = {});
+
+}  // namespace tapegrad::nn

@@ -23,7 +23,7 @@ class ElementAccess {
   Shape output_shape() const { return context_.output_shape(); }
   Shape input_shape(std::size_t i) const { return context_.input_shape(i); }
   bool has_output_shape(std::size_t i) const {
-    return context_.node_.edges()[i].shape->same_extents(*context_.node_.shape);
+    return context_.node_.edges()[i].shape->same_shape(*context_.node_.shape);
   }
   /// The elements of input `bit`, or of the output for kOutputBit. Throws as RuleContext::input.
   const std::byte* saved_data(unsigned bit) const { return context_.saved_value(bit).data; }

@@ -31,7 +31,7 @@ class Printer {
   }
 
  private:
-  bool left_out(std::int64_t i, std::int64_t extent) const { return i >= ends_ && i < extent - ends_; }
+  bool left_out(std::int64_t i, std::int64_t size) const { return i >= ends_ && i < size - ends_; }
 
   /// Formats what will be shown, in order, since the widest element decides how all are aligned.
   void collect(std::size_t axis, std::int64_t row) {
@@ -42,13 +42,13 @@ class Printer {
       });
       return;
     }
-    const std::int64_t extent = tensor_.shape()[axis];
-    for (std::int64_t i = 0; i < extent; ++i) {
-      if (left_out(i, extent)) {
+    const std::int64_t size = tensor_.shape()[axis];
+    for (std::int64_t i = 0; i < size; ++i) {
+      if (left_out(i, size)) {
         summarised_ = true;
-        i = extent - ends_;
+        i = size - ends_;
       }
-      collect(axis + 1, row * extent + i);
+      collect(axis + 1, row * size + i);
     }
   }
 
@@ -63,13 +63,13 @@ class Printer {
     const std::size_t below = tensor_.rank() - axis - 1;
     const std::string separator =
         below == 0 ? ", " : "," + std::string(below, '\n') + std::string(axis + 1, ' ');
-    const std::int64_t extent = tensor_.shape()[axis];
+    const std::int64_t size = tensor_.shape()[axis];
     out += '[';
-    for (std::int64_t i = 0; i < extent; ++i) {
+    for (std::int64_t i = 0; i < size; ++i) {
       if (i > 0) out += separator;
-      if (left_out(i, extent)) {
+      if (left_out(i, size)) {
         out += "..." + separator;
-        i = extent - ends_;
+        i = size - ends_;
       }
       append(out, axis + 1);
     }

@@ -14,7 +14,7 @@
 /// size: the struct is the head, and what belongs to it follows in memory.
 namespace tapegrad::detail {
 
-/// A shape, followed by as many extents as it has.
+/// A shape, followed by the sizes of its axes.
 struct alignas(std::int64_t) PackedShape {
   std::uint8_t rank;
   Dtype dtype;
@@ -28,11 +28,11 @@ struct alignas(std::int64_t) PackedShape {
     for (const std::int64_t d : dims()) n *= d;
     return n;
   }
-  bool same_extents(const PackedShape& o) const {
-    return this == &o || (rank == o.rank && has_extents(o.dims().data()));
+  bool same_shape(const PackedShape& o) const {
+    return this == &o || (rank == o.rank && has_dims(o.dims().data()));
   }
   bool describes(const Tensor& t) const {
-    return t.dtype() == dtype && t.rank() == rank && has_extents(t.shape().dims().data());
+    return t.dtype() == dtype && t.rank() == rank && has_dims(t.shape().dims().data());
   }
 
   /// A tensor of this shape. Takes over one reference on `storage`.
@@ -48,8 +48,8 @@ struct alignas(std::int64_t) PackedShape {
   }
 
  private:
-  // Not std::equal: a call of memcmp takes longer than the few extents.
-  bool has_extents(const std::int64_t* other) const {
+  // Not std::equal: a call of memcmp takes longer than the few sizes.
+  bool has_dims(const std::int64_t* other) const {
     const std::int64_t* const own = dims().data();
     for (std::size_t i = 0; i < rank; ++i)
       if (own[i] != other[i]) return false;

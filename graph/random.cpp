@@ -210,7 +210,7 @@ Tensor randn(const Shape& shape, Generator& generator, Dtype dtype, double mean,
   require_floating("randn", dtype, "integers");
   if (!(std::isfinite(mean) && std::isfinite(stddev) && stddev >= 0))
     throw ArgumentError(
-        fmt::format("randn: mean {} and deviation {} given; both must be finite and the deviation "
+        fmt::format("randn: mean {} and stddev {} given; both must be finite and the stddev "
                     "not negative",
                     mean, stddev));
   Tensor t = Tensor::empty(shape, dtype);

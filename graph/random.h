@@ -53,7 +53,7 @@ class TAPEGRAD_API Generator {
 
 /// Normal values: mean + stddev * z, with z the normal quantile of a uniform number (Wichura: Algorithm AS
 /// 241, Applied Statistics 37, 1988). f32 holds the rounded f64 values of the same state. Throws DtypeError
-/// for i64 and ArgumentError for a negative or non-finite deviation or a non-finite mean.
+/// for i64 and ArgumentError for a negative or non-finite stddev or a non-finite mean.
 TAPEGRAD_API Tensor randn(const Shape& shape, Generator& generator, Dtype dtype = f32, double mean = 0,
                           double stddev = 1);
 

@@ -16,7 +16,7 @@ namespace {
 
 [[noreturn]] void throw_impossible(std::span<const std::int64_t> dims) {
   for (std::size_t i = 0; i < dims.size(); ++i)
-    if (dims[i] < 0) throw ShapeError(fmt::format("shape: extent {} of axis {} is negative", dims[i], i));
+    if (dims[i] < 0) throw ShapeError(fmt::format("shape: the size {} of axis {} is negative", dims[i], i));
   throw ShapeError(fmt::format("shape: [{}] has too many elements", fmt::join(dims, ", ")));
 }
 
@@ -39,17 +39,17 @@ void Shape::measure() {
 
 std::int64_t Shape::dim(std::int64_t axis) const { return dims_[normalize_axis(axis, rank_, "dim")]; }
 
-Shape Shape::with(std::size_t axis, std::int64_t extent) const {
+Shape Shape::with(std::size_t axis, std::int64_t size) const {
   Shape s(*this, Lean::copy);
-  s.dims_[axis] = extent;
+  s.dims_[axis] = size;
   s.measure();
   return s;
 }
 
-Shape Shape::inserted(std::size_t axis, std::int64_t extent) const {
+Shape Shape::inserted(std::size_t axis, std::int64_t size) const {
   std::array<std::int64_t, kMaxRank + 1> d{};
   for (std::size_t i = 0; i < axis; ++i) d[i] = dims_[i];
-  d[axis] = extent;
+  d[axis] = size;
   for (std::size_t i = axis; i < rank_; ++i) d[i + 1] = dims_[i];
   return Shape(std::span<const std::int64_t>(d.data(), rank_ + 1));
 }

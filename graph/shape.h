@@ -16,28 +16,28 @@ namespace detail {
 struct PackedShape;
 }
 
-/// Extents of a row-major tensor, at most kMaxRank of them, stored inline. The empty shape is a scalar of
-/// size 1.
+/// The sizes of the axes of a row-major tensor, at most kMaxRank of them, stored inline. The empty shape is that of a
+/// scalar, of one element.
 class TAPEGRAD_API Shape {
  public:
   static constexpr std::size_t kMaxRank = 8;
 
   constexpr Shape() noexcept : dims_{} {}
-  /// Throws ShapeError for a negative extent, a rank above kMaxRank or a size that overflows.
+  /// Throws ShapeError for an axis of negative size, a rank above kMaxRank or more elements than can be counted.
   Shape(std::initializer_list<std::int64_t> dims) : Shape(std::span(dims.begin(), dims.size())) {}
   explicit Shape(std::span<const std::int64_t> dims);
 
   std::size_t rank() const noexcept { return rank_; }
-  /// Number of elements: the product of the extents.
+  /// Number of elements: the product of the sizes of the axes.
   std::int64_t size() const noexcept { return size_; }
   std::int64_t operator[](std::size_t axis) const noexcept { return dims_[axis]; }
-  /// Extent of an axis; a negative one counts from the end. Throws ArgumentError if there is no such axis.
+  /// The size of an axis; a negative one counts from the end. Throws ArgumentError if there is no such axis.
   std::int64_t dim(std::int64_t axis) const;
   std::span<const std::int64_t> dims() const noexcept { return {dims_.data(), rank_}; }
 
-  /// The same shape with one extent replaced, inserted or removed.
-  Shape with(std::size_t axis, std::int64_t extent) const;
-  Shape inserted(std::size_t axis, std::int64_t extent) const;
+  /// The same shape with the size of one axis replaced, an axis inserted or removed.
+  Shape with(std::size_t axis, std::int64_t size) const;
+  Shape inserted(std::size_t axis, std::int64_t size) const;
   Shape removed(std::size_t axis) const;
 
   friend bool operator==(const Shape& a, const Shape& b) noexcept {
@@ -51,7 +51,7 @@ class TAPEGRAD_API Shape {
   friend class Tensor;
   friend struct detail::PackedShape;
 
-  // For the handles of tensors, most of which have few axes: extents are copied one by one, as they were
+  // For the handles of tensors, most of which have few axes: sizes are copied one by one, as they were
   // written. A wide load of what narrow stores have just written stalls.
   enum class Lean { copy };
   Shape(const Shape& o, Lean) noexcept : dims_{}, size_(o.size_), rank_(o.rank_) {
@@ -61,7 +61,7 @@ class TAPEGRAD_API Shape {
     copy_dims(dims);
     for (std::size_t i = 0; i < rank; ++i) size_ *= dims[i];
   }
-  /// Works out size_. Throws ShapeError for a negative extent, or a size that overflows.
+  /// Works out size_. Throws ShapeError for an axis of negative size, or more elements than can be counted.
   void measure();
   void assign(const Shape& o) noexcept {
     size_ = o.size_;

@@ -105,7 +105,7 @@ class TAPEGRAD_API Tensor {
   const Shape& shape() const noexcept { return shape_; }
   std::size_t rank() const noexcept { return shape_.rank(); }
   std::int64_t size() const noexcept { return shape_.size(); }
-  /// Extent of an axis; a negative one counts from the end.
+  /// The size of an axis; a negative one counts from the end.
   std::int64_t dim(std::int64_t axis) const { return shape_.dim(axis); }
   Dtype dtype() const noexcept { return dtype_; }
 

@@ -13,7 +13,7 @@ Without options: installs what is missing, builds everything as users install it
 suites, the command, the examples, the interchange with NumPy, and a user's projects against the library.
 
   --sanitizers       then also builds with the address and undefined-behaviour sanitizers and runs all suites, and with
-                     the thread sanitizer and runs the suites that start threads
+                     the thread sanitizer and runs the suites about what threads share
   --quick SUITE...   builds what these suites need, no other suite and no program, and runs them; a suite is a file
                      tests/FOLDER/SUITE_test.cpp
 END

@@ -138,10 +138,10 @@ class Trace {
     }
     std::vector<Tensor> jacobians;
     for (std::size_t i = 0; i < inputs_.size(); ++i) {
-      std::vector<std::int64_t> extents(y.shape().dims().begin(), y.shape().dims().end());
+      std::vector<std::int64_t> sizes(y.shape().dims().begin(), y.shape().dims().end());
       const Shape& in = inputs_[i].shape();
-      extents.insert(extents.end(), in.dims().begin(), in.dims().end());
-      const Shape shape{std::span<const std::int64_t>(extents)};
+      sizes.insert(sizes.end(), in.dims().begin(), in.dims().end());
+      const Shape shape{std::span<const std::int64_t>(sizes)};
       jacobians.push_back(rows[i].empty() ? Tensor::zeros(shape, inputs_[i].dtype())
                                           : reshape(stack(rows[i]), shape));
     }

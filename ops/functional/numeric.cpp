@@ -26,7 +26,9 @@ void require_step(const char* what, double h) {
 template <class T>
 void require_step_beside(const char* what, T x, double h) {
   require_step(what, h);
-  if (!std::isfinite(x)) throw NonFinite(fmt::format("{}: x is {} and has no surroundings", what, x));
+  if (!std::isfinite(x))
+    throw NonFinite(
+        fmt::format("{}: x is {}, where no derivative can be estimated; give a finite one", what, x));
   const T up = static_cast<T>(x + h);
   const T down = static_cast<T>(x - h);
   if (up != x && down != x) return;
@@ -167,9 +169,9 @@ NumericalDerivative numerical_derivative(const ScalarFunction& f, double x, doub
 namespace {
 
 /// f at a copy of its inputs, one element of which is moved at a time.
-class Surroundings {
+class Differences {
  public:
-  Surroundings(const char* what, const TensorFunction& f, const std::vector<Tensor>& inputs, double h)
+  Differences(const char* what, const TensorFunction& f, const std::vector<Tensor>& inputs, double h)
       : what_(what), f_(f), h_(h) {
     require_step(what, h);
     for (std::size_t i = 0; i < inputs.size(); ++i) {
@@ -233,23 +235,23 @@ class Surroundings {
 double numerical_partial(const TensorFunction& f, const Tensor& x, std::int64_t element, double h) {
   constexpr const char* what = "numerical_partial";
   detail::require_derivative(what, x, "x");
-  Surroundings around(what, f, {x}, h);
+  Differences differences(what, f, {x}, h);
   if (element < 0 || element >= x.size())
     throw ArgumentError(fmt::format("{}: there is no element {} of x, which has shape {} and {} elements",
                                     what, element, to_string(x.shape()), x.size()));
-  return around.partial(0, element);
+  return differences.partial(0, element);
 }
 
 Tensor numerical_gradient(const TensorFunction& f, const Tensor& x, double h) {
   detail::require_derivative("numerical_gradient", x, "x");
-  return Surroundings("numerical_gradient", f, {x}, h).gradient(0);
+  return Differences("numerical_gradient", f, {x}, h).gradient(0);
 }
 
 std::vector<Tensor> numerical_gradient(const TensorFunction& f, const std::vector<Tensor>& inputs, double h) {
-  Surroundings around("numerical_gradient", f, inputs, h);
+  Differences differences("numerical_gradient", f, inputs, h);
   std::vector<Tensor> gradients;
   for (std::size_t i = 0; i < inputs.size(); ++i)
-    gradients.push_back(is_floating(inputs[i].dtype()) ? around.gradient(i) : Tensor());
+    gradients.push_back(is_floating(inputs[i].dtype()) ? differences.gradient(i) : Tensor());
   return gradients;
 }
 

@@ -149,10 +149,10 @@ void tile_gradient(std::int64_t rows, std::int64_t stride, std::int64_t width, T
                    Destination<T> dx) {
   alignas(64) T centre[kTile], scale[kTile], slope[kTile], offset[kTile];
   simd_for(width, [&](std::int64_t j) {
-    const T of_std = T{1} / static_cast<T>(std::sqrt(s.variance[j] + s.eps));
+    const T inv_std = T{1} / static_cast<T>(std::sqrt(s.variance[j] + s.eps));
     centre[j] = static_cast<T>(s.mean[j]);
-    scale[j] = gamma[j] * of_std;
-    slope[j] = -scale[j] * of_std * (static_cast<T>(dgamma[j]) / n);
+    scale[j] = gamma[j] * inv_std;
+    slope[j] = -scale[j] * inv_std * (static_cast<T>(dgamma[j]) / n);
     offset[j] =
         -scale[j] * (static_cast<T>(dbeta[j]) / n) - static_cast<T>(lost(s.mean[j], centre[j])) * slope[j];
   });

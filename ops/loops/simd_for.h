@@ -8,7 +8,7 @@
 /// for any processor.
 ///
 /// At -O2, GCC vectorises a loop whose number of rounds it knows, and only where no other function is called
-/// in it. So the work is done in trips of fixed length, within functions of dispatch.h.
+/// in it. So the work is done in blocks of fixed length, within functions of dispatch.h.
 namespace tapegrad::detail {
 
 /// Before a loop whose steps are independent of each other.
@@ -18,32 +18,32 @@ namespace tapegrad::detail {
 #define TAPEGRAD_INDEPENDENT
 #endif
 
-/// Elements of a trip: one vector of the widest registers, or a few narrower ones.
+/// Elements of a block: one vector of the widest registers, or a few narrower ones.
 inline constexpr std::int64_t kUnroll = 16;
-/// Elements of a trip where each costs more than a few instructions: several vectors, whose latencies overlap.
+/// Elements of a block where each costs more than a few instructions: several vectors, whose latencies overlap.
 inline constexpr std::int64_t kLongUnroll = 4 * kUnroll;
 
-/// f(i) for each i in [begin, end), in whole trips. No f(i) may read or write what another one writes.
-/// Returns where the trips end; less than one of them is left.
-template <std::int64_t kTrip, class F>
-std::int64_t simd_trips(std::int64_t begin, std::int64_t end, const F& f) {
-  for (; begin + kTrip <= end; begin += kTrip) {
+/// f(i) for each i in [begin, end), in whole blocks. No f(i) may read or write what another one writes.
+/// Returns where the blocks end; less than one of them is left.
+template <std::int64_t kBlock, class F>
+std::int64_t simd_blocks(std::int64_t begin, std::int64_t end, const F& f) {
+  for (; begin + kBlock <= end; begin += kBlock) {
     TAPEGRAD_INDEPENDENT
-    for (std::int64_t k = 0; k < kTrip; ++k) f(begin + k);
+    for (std::int64_t k = 0; k < kBlock; ++k) f(begin + k);
   }
   return begin;
 }
 
-/// f(i) for each i in [0, n). No f(i) may read or write what another one writes. Trips of kTrip elements: of
+/// f(i) for each i in [0, n). No f(i) may read or write what another one writes. Blocks of kBlock elements: of
 /// kLongUnroll where a vector of what is read holds as many.
-template <std::int64_t kTrip = kUnroll, class F>
+template <std::int64_t kBlock = kUnroll, class F>
 void simd_for(std::int64_t n, const F& f) {
   std::int64_t i = 0;
-  if constexpr (kTrip > kUnroll) i = simd_trips<kTrip>(i, n, f);
-  for (i = simd_trips<kUnroll>(i, n, f); i < n; ++i) f(i);
+  if constexpr (kBlock > kUnroll) i = simd_blocks<kBlock>(i, n, f);
+  for (i = simd_blocks<kUnroll>(i, n, f); i < n; ++i) f(i);
 }
 
-// ---- formulas of some cost: the last, short trip is padded, so that it is done in vectors as well ----
+// ---- formulas of some cost: the last, short block is padded, so that it is done in vectors as well ----
 
 /// The elements of an operand as numbers that a formula is written in.
 template <class T, class Number>
@@ -52,7 +52,7 @@ struct Elements {
 
   Number operator[](std::int64_t i) const { return {p[i]}; }
 
-  /// Elements of a last, short trip, filled up with one of them: a formula may have no value at any other number.
+  /// Elements of a last, short block, filled up with one of them: a formula may have no value at any other number.
   struct Padded {
     alignas(64) T v[kLongUnroll];
 
@@ -79,14 +79,14 @@ void simd_map(std::int64_t n, T* out, const F& f, const Operands&... operands) {
   constexpr std::int64_t kPlain = 7;  // so many elements cost less in a plain loop than to pad
   std::int64_t j = 0;
   if (n > kPlain) {
-    j = simd_trips<kLongUnroll>(0, n, [&](std::int64_t i) { out[i] = f(operands[i]...); });
+    j = simd_blocks<kLongUnroll>(0, n, [&](std::int64_t i) { out[i] = f(operands[i]...); });
     if (n - j > kPlain) {
-      const auto trip = [&](const auto&... padded) {
+      const auto block = [&](const auto&... padded) {
         alignas(64) T result[kLongUnroll];
         for (std::int64_t k = 0; k < kLongUnroll; ++k) result[k] = f(padded[k]...);
         std::memcpy(out + j, result, static_cast<std::size_t>(n - j) * sizeof(T));
       };
-      trip(operands.padded(j, n - j)...);
+      block(operands.padded(j, n - j)...);
       return;
     }
   }

@@ -120,15 +120,15 @@ struct Plan {
     require_matrix("b", b, options.transpose_b);
     if (row) a = {1, a[0]};
     if (column) b = {b[0], 1};
-    const auto extent = [](const Shape& s, bool transposed, int axis) {
+    const auto size = [](const Shape& s, bool transposed, int axis) {
       return s.dim(transposed ? -3 - axis : axis);
     };
-    product = {.m = extent(a, options.transpose_a, -2),
-               .n = extent(b, options.transpose_b, -1),
-               .k = extent(a, options.transpose_a, -1),
+    product = {.m = size(a, options.transpose_a, -2),
+               .n = size(b, options.transpose_b, -1),
+               .k = size(a, options.transpose_a, -1),
                .transpose_a = options.transpose_a,
                .transpose_b = options.transpose_b};
-    if (const std::int64_t k = extent(b, options.transpose_b, -2); k != product.k)
+    if (const std::int64_t k = size(b, options.transpose_b, -2); k != product.k)
       throw ShapeError(fmt::format("{}: a {}{} has {} columns, b {}{} has {} rows; they must be equal",
                                    op_label(op::Matmul::name), to_string(a_given),
                                    options.transpose_a ? ", transposed," : "", product.k, to_string(b_given),

@@ -51,18 +51,18 @@ struct Unslice {
   static constexpr bool composed = false;
   std::uint8_t axis = 0;
   std::int64_t begin = 0;
-  std::int64_t extent = 0;  ///< of the axis
+  std::int64_t size = 0;  ///< of the axis
   std::int64_t step = 1;
   void describe(AttributeVisitor& v) const {
-    v("axis", axis), v("begin", begin), v("extent", extent), v("step", step);
+    v("axis", axis), v("begin", begin), v("size", size), v("step", step);
   }
   Tensor forward(const Tensor& x) const;
   static void vjp(VjpContext<Unslice>& ctx);
   static void samples(Samples& s) {
-    s.add(Unslice{.begin = 2, .extent = 7}, {Shape{3}});
-    s.add(Unslice{.begin = 5, .extent = 7, .step = -2}, {Shape{3}});
-    s.add(Unslice{.axis = 1, .begin = 1, .extent = 5, .step = 3}, {Shape{3, 2}});
-    s.add(Unslice{.axis = 1, .begin = 1, .extent = 135}, {Shape{263, 131}}, "for several threads");
+    s.add(Unslice{.begin = 2, .size = 7}, {Shape{3}});
+    s.add(Unslice{.begin = 5, .size = 7, .step = -2}, {Shape{3}});
+    s.add(Unslice{.axis = 1, .begin = 1, .size = 5, .step = 3}, {Shape{3, 2}});
+    s.add(Unslice{.axis = 1, .begin = 1, .size = 135}, {Shape{263, 131}}, "for several threads");
   }
 };
 
@@ -135,7 +135,7 @@ void op::Slice::vjp_fused(VjpContext<Slice>& ctx) {
 }
 
 Tensor op::Unslice::forward(const Tensor& x) const {
-  Tensor y = Tensor::zeros(x.shape().with(axis, extent), x.dtype());
+  Tensor y = Tensor::zeros(x.shape().with(axis, size), x.dtype());
   const AxisView around(y.shape(), axis);
   copy_strided(slice_nest(around, x.shape()[axis], step, true), y, begin * around.inner, x);
   return y;
@@ -177,28 +177,28 @@ Tensor select(const Tensor& x, std::int64_t axis, std::int64_t index) {
   return reshape(apply_op(op::Slice{static_cast<std::uint8_t>(a), at, 1, 1}, x), x.shape().removed(a));
 }
 
-std::vector<Tensor> split(const Tensor& x, std::span<const std::int64_t> extents, std::int64_t axis) {
+std::vector<Tensor> split(const Tensor& x, std::span<const std::int64_t> sizes, std::int64_t axis) {
   const std::size_t a = detail::axis_of(x, axis, "split");
   std::int64_t left = x.shape()[a];
   bool fits = true;
-  for (const std::int64_t extent : extents) {
-    fits = fits && extent >= 0 && extent <= left;
-    if (fits) left -= extent;
+  for (const std::int64_t size : sizes) {
+    fits = fits && size >= 0 && size <= left;
+    if (fits) left -= size;
   }
   if (!fits || left != 0)
     throw ShapeError(fmt::format("{}: parts of [{}] do not add up to axis {} of {}", op_label("split"),
-                                 fmt::join(extents, ", "), a, to_string(x.shape())));
+                                 fmt::join(sizes, ", "), a, to_string(x.shape())));
   std::vector<Tensor> parts;
-  parts.reserve(extents.size());
+  parts.reserve(sizes.size());
   std::int64_t begin = 0;
-  for (const std::int64_t extent : extents) {
-    parts.push_back(apply_op(op::Slice{static_cast<std::uint8_t>(a), extent ? begin : 0, extent, 1}, x));
-    begin += extent;
+  for (const std::int64_t size : sizes) {
+    parts.push_back(apply_op(op::Slice{static_cast<std::uint8_t>(a), size ? begin : 0, size, 1}, x));
+    begin += size;
   }
   return parts;
 }
-std::vector<Tensor> split(const Tensor& x, std::initializer_list<std::int64_t> extents, std::int64_t axis) {
-  return split(x, std::span(extents.begin(), extents.size()), axis);
+std::vector<Tensor> split(const Tensor& x, std::initializer_list<std::int64_t> sizes, std::int64_t axis) {
+  return split(x, std::span(sizes.begin(), sizes.size()), axis);
 }
 std::vector<Tensor> split(const Tensor& x, std::int64_t count, std::int64_t axis) {
   const std::size_t a = detail::axis_of(x, axis, "split");
@@ -213,23 +213,23 @@ std::vector<Tensor> split(const Tensor& x, std::int64_t count, std::int64_t axis
 
 Tensor op::Concat::forward(std::span<const Tensor* const> parts) const {
   const Tensor& first = *parts[0];
-  std::int64_t extent = 0;
+  std::int64_t size = 0;
   for (std::size_t p = 0; p < parts.size(); ++p) {
     const Tensor& part = *parts[p];
     detail::require_same_dtype(name, first, part, {"part", 0}, {"part", p});
     if (part.rank() != first.rank() || part.shape().with(axis, 0) != first.shape().with(axis, 0))
       throw ShapeError(
-          fmt::format("{}: part 0 is {}, part {} is {}; all extents but that of axis {} must be equal",
+          fmt::format("{}: part 0 is {}, part {} is {}; the sizes of all axes but {} must be equal",
                       op_label(name), to_string(first.shape()), p, to_string(part.shape()), axis));
-    extent += part.shape()[axis];
+    size += part.shape()[axis];
   }
-  Tensor y = Tensor::empty(first.shape().with(axis, extent), first.dtype());
+  Tensor y = Tensor::empty(first.shape().with(axis, size), first.dtype());
   const AxisView whole(y.shape(), axis);
   std::int64_t offset = 0;
   for (const Tensor* part : parts) {
     const std::int64_t run = part->shape()[axis] * whole.inner;
     CopyNest nest;
-    nest.axis(whole.outer, {extent * whole.inner, run});
+    nest.axis(whole.outer, {size * whole.inner, run});
     nest.axis(run, {1, 1});
     copy_strided(nest, y, offset, *part);
     offset += run;
@@ -240,10 +240,10 @@ void op::Concat::vjp(VjpContext<Concat>& ctx) {
   const std::uint8_t axis = ctx.op().axis;
   std::int64_t begin = 0;
   for (std::size_t p = 0; p < ctx.inputs(); ++p) {
-    const std::int64_t extent = ctx.input_shape(p)[axis];
+    const std::int64_t size = ctx.input_shape(p)[axis];
     if (ctx.needs_grad(p))
-      ctx.add(p, apply_op(op::Slice{axis, extent ? begin : 0, extent, 1}, ctx.grad_output()));
-    begin += extent;
+      ctx.add(p, apply_op(op::Slice{axis, size ? begin : 0, size, 1}, ctx.grad_output()));
+    begin += size;
   }
 }
 

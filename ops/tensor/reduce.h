@@ -8,14 +8,14 @@
 
 /// Reductions over any axes, and running sums. They take f32 or f64; where i64 is taken too, it says so.
 /// By default every axis is reduced, to a scalar: sum(x); sum(x, 1) and sum(x, {0, -1}) reduce some. A NaN
-/// among the elements is passed on. The order of summation depends on the shape alone and folds partial sums
+/// among the elements is passed on. The order of summation depends on the shape alone and combines partial sums
 /// in pairs: the rounding error of n terms grows with log n (Higham: The accuracy of floating point
 /// summation, SIAM J. Sci. Comput. 14, 1993).
 ///
 /// All throw ArgumentError for an axis that does not exist or is named twice.
 namespace tapegrad {
 
-/// Whether a reduced axis stays, with extent 1, so that the result broadcasts against x.
+/// Whether a reduced axis stays, with size 1, so that the result broadcasts against x.
 enum class KeepDims : bool { no, yes };
 
 /// The sum, 0 of no elements; and the product, 1 of no elements: also i64, which wraps around on overflow.

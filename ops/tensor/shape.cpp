@@ -99,10 +99,10 @@ using detail::TensorAccess;
 
 namespace {
 
-using Extents = std::array<std::int64_t, Shape::kMaxRank>;
+using Sizes = std::array<std::int64_t, Shape::kMaxRank>;
 
-Shape shape_of(const Extents& extents, std::size_t rank) {
-  return Shape(std::span<const std::int64_t>(extents.data(), rank));
+Shape shape_of(const Sizes& sizes, std::size_t rank) {
+  return Shape(std::span<const std::int64_t>(sizes.data(), rank));
 }
 
 }  // namespace
@@ -121,22 +121,22 @@ void op::Reshape::vjp(VjpContext<Reshape>& ctx) {
 
 Tensor reshape(const Tensor& x, const Shape& shape) { return apply_op(op::Reshape{.shape = shape}, x); }
 
-Tensor reshape(const Tensor& x, std::initializer_list<std::int64_t> extents) {
+Tensor reshape(const Tensor& x, std::initializer_list<std::int64_t> sizes) {
   detail::require_defined(op::Reshape::name, x);
-  const auto open = std::find(extents.begin(), extents.end(), -1);
-  if (open == extents.end() || extents.size() > Shape::kMaxRank) return reshape(x, Shape(extents));
-  Extents dims{};
-  std::copy(extents.begin(), extents.end(), dims.begin());
-  const auto axis = static_cast<std::size_t>(open - extents.begin());
+  const auto open = std::find(sizes.begin(), sizes.end(), -1);
+  if (open == sizes.end() || sizes.size() > Shape::kMaxRank) return reshape(x, Shape(sizes));
+  Sizes dims{};
+  std::copy(sizes.begin(), sizes.end(), dims.begin());
+  const auto axis = static_cast<std::size_t>(open - sizes.begin());
   dims[axis] = 1;
-  if (std::find(open + 1, extents.end(), -1) != extents.end())
-    throw ShapeError(fmt::format("{}: [{}] leaves two extents open; at most one may be -1",
-                                 op_label(op::Reshape::name), fmt::join(extents, ", ")));
-  const Shape known = shape_of(dims, extents.size());
+  if (std::find(open + 1, sizes.end(), -1) != sizes.end())
+    throw ShapeError(fmt::format("{}: [{}] leaves the sizes of two axes open; at most one may be -1",
+                                 op_label(op::Reshape::name), fmt::join(sizes, ", ")));
+  const Shape known = shape_of(dims, sizes.size());
   if (known.size() == 0 || x.size() % known.size() != 0)
     throw ShapeError(fmt::format("{}: {} has {} elements, which [{}] cannot hold whatever -1 stands for",
                                  op_label(op::Reshape::name), to_string(x.shape()), x.size(),
-                                 fmt::join(extents, ", ")));
+                                 fmt::join(sizes, ", ")));
   return reshape(x, known.with(axis, x.size() / known.size()));
 }
 
@@ -149,7 +149,7 @@ Tensor flatten(const Tensor& x, std::int64_t first, std::int64_t last) {
   if (to < from)
     throw ArgumentError(fmt::format("{}: the last axis {} comes before the first {} of {}",
                                     op_label("flatten"), to, from, to_string(x.shape())));
-  Extents dims{};
+  Sizes dims{};
   dims[from] = 1;
   for (std::size_t i = 0; i < x.rank(); ++i) {
     if (i < from) dims[i] = x.shape()[i];
@@ -176,7 +176,7 @@ Tensor squeeze(const Tensor& x, const Axes& axes) {
   for (std::size_t i = x.rank(); i-- > 0;) {
     if (!has_axis(mask, i)) continue;
     if (shape[i] != 1)
-      throw ShapeError(fmt::format("{}: axis {} of {} has extent {}; only an axis of extent 1 can be removed",
+      throw ShapeError(fmt::format("{}: axis {} of {} has size {}; only an axis of size 1 can be removed",
                                    op_label("squeeze"), i, to_string(x.shape()), shape[i]));
     shape = shape.removed(i);
   }
@@ -191,7 +191,7 @@ Tensor unsqueeze(const Tensor& x, std::int64_t axis) {
 
 Tensor op::Permute::forward(const Tensor& x) const {
   const auto stride = detail::row_major_strides(x.shape());
-  Extents dims{};
+  Sizes dims{};
   for (std::size_t i = 0; i < x.rank(); ++i) dims[i] = x.shape()[order[i]];
   Tensor y = Tensor::empty(shape_of(dims, x.rank()), x.dtype());
   const auto to = detail::row_major_strides(y.shape());
@@ -266,7 +266,7 @@ Tensor flip(const Tensor& x, const Axes& axes) {
 Tensor op::BroadcastTo::forward(const Tensor& x) const {
   if (!broadcasts_to(x.shape(), shape))
     throw ShapeError(fmt::format(
-        "{}: {} does not broadcast to {}: aligned at the last axis, its extents must be equal or 1",
+        "{}: {} does not broadcast to {}: aligned at the last axis, the sizes of its axes must be equal or 1",
         op_label(name), to_string(x.shape()), to_string(shape)));
   Tensor y = Tensor::empty(shape, x.dtype());
   copy_strided(detail::broadcast_nest(shape, shape, x.shape()), y, 0, x);

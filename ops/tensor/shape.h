@@ -15,18 +15,18 @@
 /// throws ArgumentError, as does an undefined tensor.
 namespace tapegrad {
 
-// ---- other extents, the same elements in the same order: these share them ----
+// ---- other sizes, the same elements in the same order: these share them ----
 
-/// One extent of the list may be -1: what the others leave. Throws ShapeError where the sizes differ.
+/// The size of one axis of the list may be -1: what the others leave. Throws ShapeError for another number of elements.
 TAPEGRAD_API Tensor reshape(const Tensor& x, const Shape& shape);
-TAPEGRAD_API Tensor reshape(const Tensor& x, std::initializer_list<std::int64_t> extents);
+TAPEGRAD_API Tensor reshape(const Tensor& x, std::initializer_list<std::int64_t> sizes);
 /// The axes from `first` to `last`, both included, become one; a scalar becomes [1]. Throws ArgumentError for a last
 /// one before the first.
 TAPEGRAD_API Tensor flatten(const Tensor& x, std::int64_t first = 0, std::int64_t last = -1);
-/// Without axes of extent 1: all, or those named, which must have it (else ShapeError).
+/// Without axes of size 1: all, or those named, which must have it (else ShapeError).
 TAPEGRAD_API Tensor squeeze(const Tensor& x);
 TAPEGRAD_API Tensor squeeze(const Tensor& x, const Axes& axes);
-/// With an axis of extent 1 inserted, to stand at `axis` of the result.
+/// With an axis of size 1 inserted, to stand at `axis` of the result.
 TAPEGRAD_API Tensor unsqueeze(const Tensor& x, std::int64_t axis);
 
 // ---- other orders ----
@@ -54,17 +54,17 @@ TAPEGRAD_API Tensor slice(const Tensor& x, std::int64_t axis, std::int64_t begin
 /// x[index] along an axis, without that axis; a negative index counts from the end. Shares elements where the
 /// axis is the leading one. Throws ArgumentError for an index outside.
 TAPEGRAD_API Tensor select(const Tensor& x, std::int64_t axis, std::int64_t index);
-/// `count` parts of equal extent along an axis, or parts of the given extents, each a slice. Throws
+/// `count` parts of equal size along an axis, or parts of the given sizes, each a slice. Throws
 /// ShapeError where they do not add up to the axis.
 TAPEGRAD_API std::vector<Tensor> split(const Tensor& x, std::int64_t count, std::int64_t axis = 0);
-TAPEGRAD_API std::vector<Tensor> split(const Tensor& x, std::span<const std::int64_t> extents,
+TAPEGRAD_API std::vector<Tensor> split(const Tensor& x, std::span<const std::int64_t> sizes,
                                        std::int64_t axis = 0);
-TAPEGRAD_API std::vector<Tensor> split(const Tensor& x, std::initializer_list<std::int64_t> extents,
+TAPEGRAD_API std::vector<Tensor> split(const Tensor& x, std::initializer_list<std::int64_t> sizes,
                                        std::int64_t axis = 0);
 
 // ---- joined and enlarged ----
 
-/// The parts one after the other along an axis. Throws ShapeError where other extents differ, ArgumentError
+/// The parts one after the other along an axis. Throws ShapeError where the sizes of other axes differ, ArgumentError
 /// for no parts, DtypeError for mixed dtypes.
 TAPEGRAD_API Tensor concat(std::span<const Tensor> parts, std::int64_t axis = 0);
 TAPEGRAD_API Tensor concat(std::initializer_list<Tensor> parts, std::int64_t axis = 0);

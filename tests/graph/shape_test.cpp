@@ -15,7 +15,7 @@ using tapegrad::test::mentions;
 
 BOOST_AUTO_TEST_SUITE(shape)
 
-BOOST_AUTO_TEST_CASE(a_shape_has_extents_rank_and_size) {
+BOOST_AUTO_TEST_CASE(a_shape_has_sizes_of_axes_rank_and_size) {
   const Shape s{2, 3, 4};
   BOOST_TEST(s.rank() == 3U);
   BOOST_TEST(s.size() == 24);
@@ -36,20 +36,20 @@ BOOST_AUTO_TEST_CASE(the_empty_shape_is_a_scalar) {
   BOOST_TEST((s != Shape{1}));
 }
 
-BOOST_AUTO_TEST_CASE(an_extent_of_zero_empties_a_shape) {
+BOOST_AUTO_TEST_CASE(an_axis_of_no_elements_empties_a_shape) {
   BOOST_TEST((Shape{3, 0, 2}.size() == 0));
-  // Where there are no elements, the other extents may be anything whose product still fits.
+  // Where there are no elements, the sizes of the other axes may be anything whose product still fits.
   BOOST_TEST((Shape{0, std::int64_t{1} << 40}.size() == 0));
 }
 
-BOOST_AUTO_TEST_CASE(shapes_compare_by_rank_and_extents) {
+BOOST_AUTO_TEST_CASE(shapes_compare_by_rank_and_sizes) {
   BOOST_TEST((Shape{2, 3} == Shape{2, 3}));
   BOOST_TEST((Shape{2, 3} != Shape{3, 2}));
   BOOST_TEST((Shape{2, 3} != Shape{2, 3, 1}));
   BOOST_TEST((Shape{6} != Shape{2, 3}));
 }
 
-BOOST_AUTO_TEST_CASE(extents_are_replaced_inserted_and_removed) {
+BOOST_AUTO_TEST_CASE(axes_are_replaced_inserted_and_removed) {
   const Shape s{2, 3, 4};
   BOOST_TEST((s.with(1, 7) == Shape{2, 7, 4}));
   BOOST_TEST((s.with(1, 0).size() == 0));
@@ -67,7 +67,7 @@ BOOST_AUTO_TEST_CASE(impossible_shapes_are_refused) {
   BOOST_CHECK_EXCEPTION((Shape{kMost, 2}), ShapeError, mentions("too many"));
   BOOST_CHECK_THROW((Shape{kMost}), ShapeError);
   BOOST_CHECK_THROW((Shape{std::int64_t{1} << 32, std::int64_t{1} << 32}), ShapeError);
-  // An extent of 0 does not hide an overflow of the others: axes may later be removed.
+  // An axis of size 0 does not hide an overflow of the others: axes may later be removed.
   BOOST_CHECK_THROW((Shape{0, kMost, kMost}), ShapeError);
   BOOST_CHECK_THROW((Shape{2, 3}.with(0, -4)), ShapeError);
   BOOST_CHECK_THROW((Shape{1, 1, 1, 1, 1, 1, 1, 1}.inserted(0, 1)), ShapeError);

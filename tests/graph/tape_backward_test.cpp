@@ -150,7 +150,7 @@ BOOST_AUTO_TEST_CASE(clause_4_no_two_gradients_share_elements) {
 }
 
 BOOST_AUTO_TEST_CASE(clause_4_accumulating_in_place_changes_no_other_gradient) {
-  // x receives gy itself from one sum and more from others, in every order.
+  // x receives the cotangent itself from one sum and more from others, in every order.
   const Parameter x = parameter({1, 2});
   const Parameter y = parameter({3, 4});
   const Tensor cotangent = Tensor::from({1, 1}, f64);

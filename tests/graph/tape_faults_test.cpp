@@ -29,27 +29,27 @@ struct Failing {
   static void samples(Samples& s) { s.add(Failing{}, {SampleInput({2})}); }
 };
 
-enum class Fault { shape, dtype, undefined, no_input, not_kept, in_place, constant };
+enum class Wrong { shape, dtype, undefined, no_input, in_place, constant };
 
-template <Fault F>
-struct Faulty {
+template <Wrong F>
+struct WrongRule {
   static constexpr auto name = "faulty";
   static constexpr auto saves = saves_for(kIn1, kNone);
   static constexpr bool composed = false;
   Tensor forward(const Tensor& x, const Tensor&) const { return x.copy(); }
-  static void vjp(VjpContext<Faulty>& ctx) {
-    if (F == Fault::shape) ctx.add(0, Tensor::ones({3}, f64));
-    if (F == Fault::dtype) ctx.add(0, Tensor::ones({2}, f32));
-    if (F == Fault::undefined) ctx.add(0, Tensor());
-    if (F == Fault::no_input) ctx.add(2, ctx.grad_output());
-    if (F == Fault::in_place) ctx.template accumulate<float>(0, [](auto) { BOOST_TEST(false); });
-    if (F == Fault::constant) {  // the gradient of a constant is dropped
+  static void vjp(VjpContext<WrongRule>& ctx) {
+    if (F == Wrong::shape) ctx.add(0, Tensor::ones({3}, f64));
+    if (F == Wrong::dtype) ctx.add(0, Tensor::ones({2}, f32));
+    if (F == Wrong::undefined) ctx.add(0, Tensor());
+    if (F == Wrong::no_input) ctx.add(2, ctx.grad_output());
+    if (F == Wrong::in_place) ctx.template accumulate<float>(0, [](auto) { BOOST_TEST(false); });
+    if (F == Wrong::constant) {  // the gradient of a constant is dropped
       ctx.add(0, ctx.grad_output());
       ctx.add(1, ctx.grad_output());
       ctx.template accumulate<double>(1, [](auto) { BOOST_TEST(false); });
     }
   }
-  static void samples(Samples& s) { s.add(Faulty{}, {SampleInput({2}), SampleInput({2})}); }
+  static void samples(Samples& s) { s.add(WrongRule{}, {SampleInput({2}), SampleInput({2})}); }
 };
 
 struct Undefined {
@@ -93,12 +93,12 @@ struct Meddler {
   static void samples(Samples&) {}
 };
 
-template <Fault F>
+template <Wrong F>
 void check_fault(std::initializer_list<const char*> parts) {
   const Parameter p = parameter({1, 2});
   Tape tape;
   const NameScope scope("net");
-  const Tensor y = apply_op(Faulty<F>{}, p.value(), Tensor::ones({2}, f64));
+  const Tensor y = apply_op(WrongRule<F>{}, p.value(), Tensor::ones({2}, f64));
   BOOST_CHECK_EXCEPTION(tape.backward(y, Tensor::ones({2}, f64)), Error, [&](const Error& e) {
     bool all = mentions("faulty 'net'")(e);
     for (const char* part : parts) all = all && mentions(part)(e);
@@ -178,18 +178,18 @@ BOOST_AUTO_TEST_CASE(clause_8_an_exception_in_forward_records_nothing) {
 }
 
 BOOST_AUTO_TEST_CASE(clause_9_gradients_that_do_not_fit_are_refused) {
-  check_fault<Fault::shape>({"input 0", "[3] of f64", "[2] of f64"});
-  check_fault<Fault::dtype>({"input 0", "[2] of f32", "[2] of f64"});
-  check_fault<Fault::undefined>({"input 0", "undefined gradient"});
-  check_fault<Fault::no_input>({"input 2", "it has 2"});
-  check_fault<Fault::in_place>({"input 0", "a gradient of f32", "[2] of f64"});
+  check_fault<Wrong::shape>({"input 0", "[3] of f64", "[2] of f64"});
+  check_fault<Wrong::dtype>({"input 0", "[2] of f32", "[2] of f64"});
+  check_fault<Wrong::undefined>({"input 0", "undefined gradient"});
+  check_fault<Wrong::no_input>({"input 2", "it has 2"});
+  check_fault<Wrong::in_place>({"input 0", "a gradient of f32", "[2] of f64"});
 }
 
 BOOST_AUTO_TEST_CASE(clause_9_gradients_that_nobody_wants_are_dropped) {
   const Parameter p = parameter({1, 2});
   const Tensor cotangent = Tensor::ones({2}, f64);
   Tape tape;
-  const Tensor y = apply_op(Faulty<Fault::constant>{}, p.value(), Tensor::ones({2}, f64));
+  const Tensor y = apply_op(WrongRule<Wrong::constant>{}, p.value(), Tensor::ones({2}, f64));
   check_equal(tape.backward(y, cotangent, RetainGraph::yes)[p], {1, 1});
   BOOST_TEST(unique(cotangent));
 }

@@ -84,7 +84,7 @@ BOOST_AUTO_TEST_CASE(reshape_keeps_the_elements) {
   BOOST_CHECK_EXCEPTION(reshape(x, {5, 5}), ShapeError,
                         mentions("reshape", "[2, 3, 4]", "[5, 5]", "24", "25"));
   BOOST_CHECK_EXCEPTION(reshape(x, {5, -1}), ShapeError, mentions("reshape", "[2, 3, 4]", "[5, -1]"));
-  BOOST_CHECK_EXCEPTION(reshape(x, {-1, -1}), ShapeError, mentions("two extents"));
+  BOOST_CHECK_EXCEPTION(reshape(x, {-1, -1}), ShapeError, mentions("two axes"));
   BOOST_CHECK_THROW(reshape(x, {-2, 12}), ShapeError);
   BOOST_CHECK_THROW(reshape(x, {0, -1}), ShapeError);
 }
@@ -238,19 +238,19 @@ BOOST_AUTO_TEST_CASE(select_takes_one) {
 
 BOOST_AUTO_TEST_CASE(split_and_concat_are_inverse) {
   for (const I axis : {0, 1, -1})
-    for (const std::vector<I>& extents : {std::vector<I>{6}, {1, 2, 3}, {0, 6, 0}, {3, 3}}) {
+    for (const std::vector<I>& sizes : {std::vector<I>{6}, {1, 2, 3}, {0, 6, 0}, {3, 3}}) {
       const Tensor x = random(Shape{6, 6, 6}, f64);
-      const std::vector<Tensor> parts = split(x, extents, axis);
-      BOOST_TEST_REQUIRE(parts.size() == extents.size());
+      const std::vector<Tensor> parts = split(x, sizes, axis);
+      BOOST_TEST_REQUIRE(parts.size() == sizes.size());
       I begin = 0;
       for (std::size_t p = 0; p < parts.size(); ++p) {
-        const Tensor expected = slice(x, axis, begin, begin + extents[p]);
+        const Tensor expected = slice(x, axis, begin, begin + sizes[p]);
         check_tensor(parts[p], expected.shape(), numbers(expected));
         BOOST_TEST(shares(x, parts[p]) == (axis == 0));
-        begin += extents[p];
+        begin += sizes[p];
       }
-      check_moves([&](const Tensor& t) { return concat(split(t, extents, axis), axis); }, {6, 6, 6},
-                  {6, 6, 6}, [](const Index& i) { return i; });
+      check_moves([&](const Tensor& t) { return concat(split(t, sizes, axis), axis); }, {6, 6, 6}, {6, 6, 6},
+                  [](const Index& i) { return i; });
     }
   const Tensor x = Tensor::zeros({4, 6});
   BOOST_TEST(split(x, 3, 1).size() == 3);

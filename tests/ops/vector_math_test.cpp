@@ -150,7 +150,7 @@ bool same_bits(const Tensor& a, std::int64_t i, const Tensor& b) {
 
 /// The value of an op and, where it has them, the gradients of all inputs.
 template <class Op>
-std::vector<Tensor> value_and_gradients(const std::vector<Tensor>& in, const Tensor& gy) {
+std::vector<Tensor> value_and_gradients(const std::vector<Tensor>& in, const Tensor& cotangent) {
   Tape tape;
   std::vector<Tensor> leaves;
   std::vector<const Tensor*> list;
@@ -158,7 +158,7 @@ std::vector<Tensor> value_and_gradients(const std::vector<Tensor>& in, const Ten
   for (const Tensor& t : leaves) list.push_back(&t);
   const Tensor y = apply_op(Op{}, std::span<const Tensor* const>(list));
   std::vector<Tensor> all;
-  if (y.tracked()) all = tape.grad(y, leaves, {.cotangent = gy});
+  if (y.tracked()) all = tape.grad(y, leaves, {.cotangent = cotangent});
   all.push_back(y);
   return all;
 }
@@ -171,12 +171,13 @@ void check_places(Dtype dtype) {
   Generator g(11);
   std::vector<Tensor> in;
   for (std::size_t i = 0; i < Op::arity; ++i) in.push_back(uniform({kLength}, g, 0.05, 0.95, dtype));
-  const Tensor gy = uniform({kLength}, g, -1, 1, dtype);
-  const std::vector<Tensor> whole = value_and_gradients<Op>(in, gy);
+  const Tensor cotangent = uniform({kLength}, g, -1, 1, dtype);
+  const std::vector<Tensor> whole = value_and_gradients<Op>(in, cotangent);
   for (std::int64_t i = 0; i < kLength; ++i) {
     std::vector<Tensor> one;
     for (const Tensor& t : in) one.push_back(detail::TensorAccess::view(t, i, {1}));
-    const std::vector<Tensor> alone = value_and_gradients<Op>(one, detail::TensorAccess::view(gy, i, {1}));
+    const std::vector<Tensor> alone =
+        value_and_gradients<Op>(one, detail::TensorAccess::view(cotangent, i, {1}));
     for (std::size_t k = 0; k < whole.size(); ++k)
       BOOST_TEST_REQUIRE(same_bits(whole[k], i, alone[k]),
                          Op::name << ", result " << k << " at " << i << " with " << name_of(detail::isa()));

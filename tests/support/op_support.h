@@ -65,9 +65,9 @@ inline std::vector<std::size_t> broadcast_index(const Shape& operand, const Shap
     std::int64_t at = 0;
     std::int64_t stride = 1;
     for (std::size_t k = 0; k < out.rank(); ++k) {
-      const std::int64_t extent = out[out.rank() - 1 - k];
-      const std::int64_t i = rest % extent;
-      rest /= extent;
+      const std::int64_t size = out[out.rank() - 1 - k];
+      const std::int64_t i = rest % size;
+      rest /= size;
       if (k >= operand.rank()) continue;
       const std::int64_t own = operand[operand.rank() - 1 - k];
       if (own != 1) at += i * stride;

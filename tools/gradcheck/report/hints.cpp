@@ -81,9 +81,9 @@ std::vector<std::vector<std::size_t>> sets_of_axes(const JacobianEntry& at) {
 }
 
 std::int64_t size_along(const Shape& shape, const std::vector<std::size_t>& axes) {
-  std::int64_t extent = 1;
-  for (const std::size_t axis : axes) extent *= shape[axis];
-  return extent;
+  std::int64_t size = 1;
+  for (const std::size_t axis : axes) size *= shape[axis];
+  return size;
 }
 
 /// Of all slices along some broadcast axes, one alone has reached the gradient.

@@ -138,7 +138,7 @@ void each_entry(const Picks& p, const std::int64_t* index, F&& f) {
 Picks gather_picks(const Shape& x, std::size_t axis, const Tensor& index, const char* op) {
   detail::require_indices(op, index);
   if (index.rank() != x.rank() || index.shape().with(axis, 0) != x.with(axis, 0))
-    throw ShapeError(fmt::format("{}: the index is {}, x is {}; the sizes of all axes but {} must be equal",
+    throw ShapeError(fmt::format("{}: the index is {}, x is {}; all sizes but that of axis {} must be equal",
                                  op_label(op), to_string(index.shape()), to_string(x), axis));
   return Picks(x, axis, index.shape()[axis]);
 }

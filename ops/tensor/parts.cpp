@@ -219,7 +219,7 @@ Tensor op::Concat::forward(std::span<const Tensor* const> parts) const {
     detail::require_same_dtype(name, first, part, {"part", 0}, {"part", p});
     if (part.rank() != first.rank() || part.shape().with(axis, 0) != first.shape().with(axis, 0))
       throw ShapeError(
-          fmt::format("{}: part 0 is {}, part {} is {}; the sizes of all axes but {} must be equal",
+          fmt::format("{}: part 0 is {}, part {} is {}; all sizes but that of axis {} must be equal",
                       op_label(name), to_string(first.shape()), p, to_string(part.shape()), axis));
     size += part.shape()[axis];
   }

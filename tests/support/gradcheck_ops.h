@@ -29,6 +29,10 @@ struct WrongTwice : Twice {
   auto vjp(auto g, auto, auto) const { return 3 * g; }
   static void samples(Samples& s) { s.unary(WrongTwice{}, {-1, 1}); }
 };
+struct Small : Twice {  // too little for two threads
+  static constexpr auto name = "small";
+  static void samples(Samples& s) { s.add(Small{}, {Shape{3}}); }
+};
 struct Once : Twice {  // differentiable once
   static constexpr auto name = "once";
   static constexpr std::uint8_t max_order = 1;

@@ -222,8 +222,8 @@ BOOST_AUTO_TEST_CASE(a_failure_in_the_table) {
 // ---- what two threads run ----
 
 BOOST_AUTO_TEST_CASE(passes_that_one_thread_runs_alone_are_named) {
-  const std::string text = run(catalog_of<Twice>(), {"--coverage"}).out;
-  BOOST_TEST(contains(text, "\n  twice: forward\n"), text);
+  const std::string text = run(catalog_of<Small>(), {"--coverage"}).out;
+  BOOST_TEST(contains(text, "\n  small: forward\n"), text);
   BOOST_TEST(contains(text, "0 passes by two threads, 4 by one alone; 0 gaps"), text);
 }
 

@@ -2,7 +2,6 @@
 
 #include <cstddef>
 #include <string>
-#include <utility>
 
 #include <tapegrad/graph/node.h>
 #include <tapegrad/graph/tape.h>

@@ -1,7 +1,8 @@
 #pragma once
 
 #include <cstddef>
-#include <string_view>
+#include <cstdint>
+#include <utility>
 #include <vector>
 
 #include <tapegrad/graph/export.h>

@@ -2,8 +2,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 #include <span>
-#include <string_view>
 #include <vector>
 
 #include <tapegrad/graph/arena.h>

@@ -2,7 +2,6 @@
 
 #include <memory>
 #include <string_view>
-#include <type_traits>
 #include <utility>
 
 #include <tapegrad/graph/export.h>

@@ -1,5 +1,5 @@
 #include <tapegrad/graph/errors.h>
-#include <tapegrad/nn/data/elements.h>
+#include <tapegrad/nn/io/elements.h>
 #include <tapegrad/nn/io/file.h>
 #include <tapegrad/nn/io/npy.h>
 #include <tapegrad/nn/io/npy_format.h>

@@ -4,7 +4,7 @@
 #include <string_view>
 
 #include <tapegrad/graph/tensor.h>
-#include <tapegrad/nn/data/elements.h>
+#include <tapegrad/nn/io/elements.h>
 
 /// The .npy format, wherever its bytes lie. Not part of the library's interface.
 namespace tapegrad::nn::npy {

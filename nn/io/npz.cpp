@@ -3,7 +3,7 @@
 #include <utility>
 
 #include <tapegrad/graph/errors.h>
-#include <tapegrad/nn/data/elements.h>
+#include <tapegrad/nn/io/elements.h>
 #include <tapegrad/nn/io/file.h>
 #include <tapegrad/nn/io/npy_format.h>
 #include <tapegrad/nn/io/npz.h>

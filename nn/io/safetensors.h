@@ -6,7 +6,7 @@
 #include <vector>
 
 #include <tapegrad/graph/shape.h>
-#include <tapegrad/nn/data/elements.h>
+#include <tapegrad/nn/io/elements.h>
 #include <tapegrad/nn/io/serialize.h>
 
 /// The safetensors format. Not part of the library's interface: save_state and load_state_file come here.

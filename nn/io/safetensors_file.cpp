@@ -2,7 +2,7 @@
 #include <utility>
 
 #include <tapegrad/graph/errors.h>
-#include <tapegrad/nn/data/elements.h>
+#include <tapegrad/nn/io/elements.h>
 #include <tapegrad/nn/io/file.h>
 #include <tapegrad/nn/io/safetensors.h>
 

@@ -9,11 +9,15 @@
 /// checker's catalogue.
 namespace tapegrad {
 
+namespace detail {
 inline constexpr double kOneOverSqrt2 = 0.70710678118654752;
 inline constexpr double kOneOverSqrt2Pi = 0.39894228040143268;
+}  // namespace detail
+
+// Not in detail: formulas find these by their argument, as they find those of a Real or a Dual.
 
 /// Through erfc, which keeps its digits in the left tail, where 1 + erf cancels.
-inline Tensor normal_cdf(const Tensor& x) { return 0.5 * erfc(-kOneOverSqrt2 * x); }
+inline Tensor normal_cdf(const Tensor& x) { return 0.5 * erfc(-detail::kOneOverSqrt2 * x); }
 /// 1 / (1 + e^-(a x + b x^3)), in double, as the rounding of the argument would be magnified in the tail.
 inline Tensor sigmoid_of_cubic(const Tensor& x, double a, double b) {
   const Tensor wide = cast(x, f64);
@@ -101,7 +105,7 @@ struct Gelu {  // dy/dx = Phi(x) + x phi(x)
   static constexpr auto saves = saves_for(kIn0);
   auto f(auto x) const { return vanishing_product(normal_cdf(x), x); }
   auto vjp(auto g, auto x, auto) const {
-    return g * (normal_cdf(x) + kOneOverSqrt2Pi * vanishing_product(gaussian(x, 0.5), x));
+    return g * (normal_cdf(x) + detail::kOneOverSqrt2Pi * vanishing_product(gaussian(x, 0.5), x));
   }
   static void samples(Samples& s) { s.unary(Gelu{}, {-3, 3}, {-5, 8}); }
 };

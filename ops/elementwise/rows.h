@@ -16,9 +16,9 @@
   row(neg, Neg)                                                                                                     \
   /* x^2: also i64. */                                                                                              \
   row(square, Square)                                                                                               \
-  /* The square root. The gradient at 0 is infinite. */                                                             \
+  /* The square root; NaN below 0. The gradient at 0 is infinite. */                                                \
   row(sqrt, Sqrt)                                                                                                   \
-  /* 1 / sqrt(x). The gradient at 0 is infinite. */                                                                 \
+  /* 1 / sqrt(x); NaN below 0. The gradient at 0 is infinite. */                                                    \
   row(rsqrt, Rsqrt)                                                                                                 \
   /* The cube root, also of negative numbers. The gradient at 0 is infinite. */                                     \
   row(cbrt, Cbrt)                                                                                                   \
@@ -28,13 +28,13 @@
   row(exp2, Exp2)                                                                                                   \
   /* e^x - 1, with all digits near 0. */                                                                            \
   row(expm1, Expm1)                                                                                                 \
-  /* The natural logarithm. */                                                                                      \
+  /* The natural logarithm; -infinity at 0, NaN below. */                                                           \
   row(log, Log)                                                                                                     \
-  /* The logarithm to base 2. */                                                                                    \
+  /* The logarithm to base 2, likewise. */                                                                          \
   row(log2, Log2)                                                                                                   \
-  /* The logarithm to base 10. */                                                                                   \
+  /* The logarithm to base 10, likewise. */                                                                         \
   row(log10, Log10)                                                                                                 \
-  /* ln(1 + x), with all digits near 0. */                                                                          \
+  /* ln(1 + x), with all digits near 0; NaN below -1. */                                                            \
   row(log1p, Log1p)                                                                                                 \
   /* |x|: also i64. The gradient at 0 is 0. */                                                                      \
   row(abs, Abs)                                                                                                     \
@@ -42,14 +42,21 @@
   row(sign, Sign)                                                                                                   \
   /* The nearest whole number; of two as near, the even one. Not differentiable: the result is a constant. */       \
   row(round, Round)                                                                                                 \
-  /* Angles of all trigonometric functions are in radians. */                                                       \
+  /* The sine. Angles of all trigonometric functions are in radians; those of infinities have no value, NaN. */     \
   row(sin, Sin)                                                                                                     \
+  /* The cosine. */                                                                                                 \
   row(cos, Cos)                                                                                                     \
+  /* The tangent. */                                                                                                \
   row(tan, Tan)                                                                                                     \
+  /* The inverse sine, in [-pi/2, pi/2]; NaN outside [-1, 1]. The gradient at -1 and 1 is infinite. */              \
   row(asin, Asin)                                                                                                   \
+  /* The inverse cosine, in [0, pi]; NaN outside [-1, 1]. The gradient at -1 and 1 is infinite. */                  \
   row(acos, Acos)                                                                                                   \
+  /* The inverse tangent, in [-pi/2, pi/2]. */                                                                      \
   row(atan, Atan)                                                                                                   \
+  /* The hyperbolic sine, (e^x - e^-x) / 2. */                                                                      \
   row(sinh, Sinh)                                                                                                   \
+  /* The hyperbolic cosine, (e^x + e^-x) / 2. */                                                                    \
   row(cosh, Cosh)                                                                                                   \
   /* The error function 2/sqrt(pi) * integral of e^(-t^2) from 0 to x. */                                           \
   row(erf, Erf)                                                                                                     \

@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <cmath>
 
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/graph/values.h>

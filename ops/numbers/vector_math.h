@@ -3,7 +3,6 @@
 #include <bit>
 #include <cstdint>
 #include <limits>
-#include <type_traits>
 
 /// Elementary functions that a compiler can vectorise: without branches, calls or tables, so that a loop over
 /// them becomes one over vectors of whatever width the loop is compiled for. Within 2 ulp in double and 4 in

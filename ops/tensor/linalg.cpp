@@ -1,7 +1,3 @@
-#include <algorithm>
-#include <span>
-#include <vector>
-
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/ops/check.h>
 #include <tapegrad/ops/define.h>

@@ -1,6 +1,4 @@
 #include <algorithm>
-#include <array>
-#include <cstring>
 
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/ops/axes.h>

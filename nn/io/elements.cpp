@@ -8,7 +8,7 @@
 #include <vector>
 
 #include <tapegrad/graph/errors.h>
-#include <tapegrad/nn/data/elements.h>
+#include <tapegrad/nn/io/elements.h>
 
 #include <fmt/format.h>
 

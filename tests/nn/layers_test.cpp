@@ -162,7 +162,7 @@ BOOST_AUTO_TEST_CASE(sequential_takes_modules_pointers_functions_and_names) {
   BOOST_CHECK_EXCEPTION(net[7], ArgumentError, mentions("no layer 7", "7"));
   BOOST_CHECK_EXCEPTION(net["fd"], ArgumentError, mentions("no layer 'fd'", "'fc'", "'tail'"));
   BOOST_CHECK_EXCEPTION(net.get<nn::Relu>("fc"), ArgumentError,
-                        mentions("'fc'", "is a tapegrad::nn::Affine, not a ", "Relu", "its own class"));
+                        mentions("'fc'", "is a tapegrad::nn::Affine, not a ", "relu>", "its own class"));
   BOOST_TEST(net.size() == 7);
 }
 

@@ -2,6 +2,8 @@
 #include <array>
 #include <cmath>
 #include <limits>
+#include <new>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -109,6 +111,30 @@ Tensor forward_composed(const OpTable& op, const void* attributes, const Tensor*
   return op.forward(attributes, h, count, residuals);
 }
 
+/// What an operation met while it computed, with its name and the shapes of its inputs.
+[[noreturn]] void rethrow_of(const OpTable& op, const Tensor* const* inputs, std::size_t count,
+                             const char* what) {
+  constexpr std::size_t kShown = 4;
+  std::string shapes;
+  for (std::size_t i = 0; i < std::min(count, kShown); ++i)
+    shapes +=
+        fmt::format("{}{}", i ? ", " : "", inputs[i]->defined() ? to_string(inputs[i]->shape()) : "none");
+  throw OutOfMemory(
+      fmt::format("{} of {}{}: {}", op_label(op.name), shapes, count > kShown ? ", ..." : "", what));
+}
+
+inline Tensor run_forward(const OpTable& op, const void* attributes, const Tensor* const* inputs,
+                          std::size_t count, Tape* tape, Tensor* residuals) {
+  try {
+    return op.composed ? forward_composed(op, attributes, inputs, count, tape, residuals)
+                       : op.forward(attributes, inputs, count, residuals);
+  } catch (const OutOfMemory& e) {
+    rethrow_of(op, inputs, count, e.what());
+  } catch (const std::bad_alloc&) {  // of a container that the operation works with
+    rethrow_of(op, inputs, count, "there is not enough memory");
+  }
+}
+
 /// How a call treats residuals: the op has none; they are made where they are recorded; the caller reads them.
 enum class ResidualUse : std::uint8_t { none, recorded, read };
 
@@ -135,8 +161,7 @@ Tensor apply_with(const OpTable& op, const void* attributes, const Tensor* const
   Tensor* produced = nullptr;
   if constexpr (kUse != ResidualUse::none)
     if (recorded || kUse == ResidualUse::read) produced = residuals;
-  Tensor out = op.composed ? forward_composed(op, attributes, inputs, count, tape, produced)
-                           : op.forward(attributes, inputs, count, produced);
+  Tensor out = run_forward(op, attributes, inputs, count, tape, produced);
   if (!out.defined()) [[unlikely]]
     throw Error(fmt::format("{}: its value is an undefined tensor", op_label(op.name)));
   if (tape && tape->checks_finite()) [[unlikely]]

@@ -293,11 +293,16 @@ class Backward {
                         what_, label_of(n)));
       tape_.rule_ = &n;
     }
-    RuleContext context(tape_, n, recording, all_need_grad);
-    if (hook_) [[unlikely]]
-      hook_->run_rule(context, *n.op);
-    else
-      n.op->vjp(context);
+    try {
+      RuleContext context(tape_, n, recording, all_need_grad);
+      if (hook_) [[unlikely]]
+        hook_->run_rule(context, *n.op);
+      else
+        n.op->vjp(context);
+    } catch (const OutOfMemory& e) {
+      throw OutOfMemory(fmt::format("backward of {}, whose result is {}: {}", label_of(n),
+                                    to_string(n.shape->shape()), e.what()));
+    }
     tape_.rule_ = nullptr;
   }
 

@@ -17,6 +17,7 @@ MutatedSaved::~MutatedSaved() = default;
 NotDifferentiable::~NotDifferentiable() = default;
 NotTracked::~NotTracked() = default;
 NonFinite::~NonFinite() = default;
+OutOfMemory::~OutOfMemory() = default;
 FileError::~FileError() = default;
 
 std::string op_label(std::string_view op) {

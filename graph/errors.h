@@ -43,6 +43,8 @@ TAPEGRAD_DECLARE_ERROR(NotDifferentiable);
 TAPEGRAD_DECLARE_ERROR(NotTracked);
 /// Tape::check_finite() found a NaN or an infinity.
 TAPEGRAD_DECLARE_ERROR(NonFinite);
+/// The system does not give the memory that a tensor, or work on one, needs: the message says how much, and for what.
+TAPEGRAD_DECLARE_ERROR(OutOfMemory);
 /// A file that is missing, damaged or cannot be written.
 TAPEGRAD_DECLARE_ERROR(FileError);
 

@@ -213,7 +213,7 @@ Tensor randn(const Shape& shape, Generator& generator, Dtype dtype, double mean,
         fmt::format("randn: mean {} and stddev {} given; both must be finite and the stddev "
                     "not negative",
                     mean, stddev));
-  Tensor t = Tensor::empty(shape, dtype);
+  Tensor t = TensorAccess::make(shape, dtype, "randn");
   visit_floating(dtype, [&]<class T> {
     T* out = TensorAccess::data_as<T>(t);
     draw<2>(generator, t.size(), [&](std::int64_t i, const std::uint32_t* words) {
@@ -225,7 +225,7 @@ Tensor randn(const Shape& shape, Generator& generator, Dtype dtype, double mean,
 
 Tensor uniform(const Shape& shape, Generator& generator, double lo, double hi, Dtype dtype) {
   require_floating("uniform", dtype, "integers");
-  Tensor t = Tensor::empty(shape, dtype);
+  Tensor t = TensorAccess::make(shape, dtype, "uniform");
   visit_floating(dtype, [&]<class T> {
     // The least and the greatest T in [lo, hi): rounding must not lead out of the interval.
     T least = static_cast<T>(lo);
@@ -249,7 +249,7 @@ Tensor integers(const Shape& shape, Generator& generator, std::int64_t lo, std::
   if (lo >= hi)
     throw ArgumentError(fmt::format("integers: no integer in [{}, {}); lo must be below hi", lo, hi));
   const std::uint64_t count = static_cast<std::uint64_t>(hi) - static_cast<std::uint64_t>(lo);
-  Tensor t = Tensor::empty(shape, i64);
+  Tensor t = TensorAccess::make(shape, i64, "integers");
   auto* out = TensorAccess::data_as<std::int64_t>(t);
   draw_bounded(generator, t.size(), [&](std::int64_t i, auto below) {
     out[i] = static_cast<std::int64_t>(static_cast<std::uint64_t>(lo) + below(count));
@@ -262,7 +262,7 @@ Tensor bernoulli(const Shape& shape, Generator& generator, double p, Dtype dtype
   // Thirty bits, so that 1 has its threshold too and the comparison is one of signed 32-bit integers, which
   // vectorises.
   const auto threshold = static_cast<std::int32_t>(std::nearbyint(p * 0x1p30));
-  Tensor t = Tensor::empty(shape, dtype);
+  Tensor t = TensorAccess::make(shape, dtype, "bernoulli");
   visit_dtype(dtype, [&]<class T> {
     T* out = TensorAccess::data_as<T>(t);
     draw<1>(generator, t.size(), [&](std::int64_t i, const std::uint32_t* words) {
@@ -275,7 +275,7 @@ Tensor bernoulli(const Shape& shape, Generator& generator, double p, Dtype dtype
 Tensor permutation(std::int64_t n, Generator& generator) {
   if (n < 0)
     throw ArgumentError(fmt::format("permutation: {} elements asked; the number cannot be negative", n));
-  Tensor t = Tensor::empty({n}, i64);
+  Tensor t = TensorAccess::make({n}, i64, "permutation");
   auto* out = TensorAccess::data_as<std::int64_t>(t);
   for (std::int64_t i = 0; i < n; ++i) out[i] = i;
   draw_bounded(generator, std::max<std::int64_t>(n - 1, 0), [&](std::int64_t i, auto below) {

@@ -7,7 +7,10 @@
 
 #include <pthread.h>
 
+#include <tapegrad/graph/errors.h>
 #include <tapegrad/graph/storage.h>
+
+#include <fmt/format.h>
 
 #if defined(__SANITIZE_ADDRESS__)
 #define TAPEGRAD_ASAN 1
@@ -103,9 +106,10 @@ void keep_bound(ThreadState& t, std::size_t bytes) noexcept {
   if (wanted > 2 * t.most_in_use) give_back_down_to(t, t.most_in_use + t.most_in_use / 2 - bytes);
 }
 
+/// Null where the system does not give the memory.
 Storage* take_block(ThreadState* t, std::size_t total) {
   const std::uint32_t c = class_of(total);
-  if (c >= ThreadState::kClasses) throw std::bad_alloc();
+  if (c >= ThreadState::kClasses) return nullptr;
   if (t && kReuse) {
     if (Storage* s = t->free_blocks[c]) {
       t->free_blocks[c] = s->next;
@@ -123,7 +127,7 @@ Storage* take_block(ThreadState* t, std::size_t total) {
   }
   if (!p) {
     if (t) t->most_in_use = most_before;  // what is not given is never in use
-    throw std::bad_alloc();
+    return nullptr;
   }
   if (t) t->held += bytes;
   auto* s = new (p) Storage;
@@ -262,11 +266,19 @@ ThreadState* attach_thread() {
   return t;
 }
 
-Storage* allocate(std::size_t bytes) {
+void throw_out_of_memory(std::size_t bytes, std::string_view for_what) {
+  constexpr double kGiB = 1 << 30;
+  throw OutOfMemory(fmt::format("there is no memory for {}: {} bytes ({:.3g} GiB)", for_what, bytes,
+                                static_cast<double>(bytes) / kGiB));
+}
+
+Storage* try_allocate(std::size_t bytes) {
   ThreadState* t = this_thread();
   if (t && t->returned.load(std::memory_order_relaxed)) [[unlikely]]
     settle_returned(*t);
   Storage* s = take_block(t, bytes <= 16 ? sizeof(Storage) + bytes : 64 + bytes);
+  if (!s) [[unlikely]]
+    return nullptr;
   s->version.store(0, std::memory_order_relaxed);
   if (t) [[likely]] {
     s->owner.store(t, std::memory_order_relaxed);

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <new>
+#include <string_view>
 
 #include <tapegrad/graph/export.h>
 
@@ -85,8 +86,18 @@ struct alignas(16) Storage {
 };
 static_assert(sizeof(Storage) == 48);
 
-/// A block for `bytes` of elements, contents undefined, with one reference held by the caller.
-TAPEGRAD_API Storage* allocate(std::size_t bytes);
+/// A block for `bytes` of elements, contents undefined, with one reference held by the caller; null where the system
+/// does not give the memory.
+TAPEGRAD_API Storage* try_allocate(std::size_t bytes);
+/// Throws OutOfMemory: "there is no memory for FOR_WHAT: BYTES bytes".
+[[noreturn]] TAPEGRAD_API void throw_out_of_memory(std::size_t bytes, std::string_view for_what);
+/// try_allocate, or throws OutOfMemory.
+inline Storage* allocate(std::size_t bytes) {
+  Storage* s = try_allocate(bytes);
+  if (!s) [[unlikely]]
+    throw_out_of_memory(bytes, "values to work on");
+  return s;
+}
 TAPEGRAD_API void release_last_owned(Storage* s) noexcept;
 TAPEGRAD_API void release_shared(Storage* s) noexcept;
 

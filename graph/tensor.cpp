@@ -27,16 +27,27 @@ T element(double value, const char* op) {
   return static_cast<T>(value);
 }
 
+[[noreturn]] void throw_no_memory(const Shape& shape, Dtype dtype, std::size_t bytes,
+                                  std::string_view function) {
+  const std::string what = fmt::format("a tensor {} of {}", to_string(shape), name_of(dtype));
+  const std::string of = function.empty() ? "" : fmt::format(" that {} makes", op_label(function));
+  detail::throw_out_of_memory(bytes, what + of);
+}
+
 }  // namespace
 
-Tensor Tensor::empty(const Shape& shape, Dtype dtype) {
+Tensor Tensor::empty(const Shape& shape, Dtype dtype) { return make(shape, dtype, {}); }
+
+Tensor Tensor::make(const Shape& shape, Dtype dtype, std::string_view function) {
   const std::size_t bytes = static_cast<std::size_t>(shape.size()) * size_of(dtype);
-  detail::Storage* s = detail::allocate(bytes);
+  detail::Storage* s = detail::try_allocate(bytes);
+  if (!s) [[unlikely]]
+    throw_no_memory(shape, dtype, bytes, function);
   return TensorAccess::adopt(s, s->data(bytes), shape, dtype);
 }
 
 Tensor Tensor::zeros(const Shape& shape, Dtype dtype) {
-  Tensor t = empty(shape, dtype);
+  Tensor t = make(shape, dtype, "zeros");
   std::memset(t.data_, 0, static_cast<std::size_t>(shape.size()) * size_of(dtype));
   return t;
 }
@@ -44,7 +55,7 @@ Tensor Tensor::zeros(const Shape& shape, Dtype dtype) {
 Tensor Tensor::ones(const Shape& shape, Dtype dtype) { return full(shape, 1, dtype); }
 
 Tensor Tensor::full(const Shape& shape, double value, Dtype dtype) {
-  Tensor t = empty(shape, dtype);
+  Tensor t = make(shape, dtype, "full");
   visit_dtype(dtype, [&]<class T> {
     std::fill_n(TensorAccess::data_as<T>(t), static_cast<std::size_t>(shape.size()),
                 element<T>(value, "full"));
@@ -58,7 +69,7 @@ Tensor Tensor::arange(double start, double stop, double step, Dtype dtype) {
     throw ArgumentError(fmt::format("arange: no way from {} to {} in steps of {}", start, stop, step));
   const double count = std::ceil((stop - start) / step);
   if (count > 9e15) throw ArgumentError(fmt::format("arange: {} elements are too many", count));
-  Tensor t = empty({static_cast<std::int64_t>(count)}, dtype);
+  Tensor t = make({static_cast<std::int64_t>(count)}, dtype, "arange");
   visit_dtype(dtype, [&]<class T> {
     T* out = TensorAccess::data_as<T>(t);
     // start + i * step, not repeated addition: the error does not accumulate.
@@ -69,7 +80,8 @@ Tensor Tensor::arange(double start, double stop, double step, Dtype dtype) {
 }
 
 Tensor Tensor::eye(std::int64_t n, Dtype dtype) {
-  Tensor t = zeros({n, n}, dtype);
+  Tensor t = make({n, n}, dtype, "eye");
+  std::memset(t.data_, 0, static_cast<std::size_t>(t.size()) * size_of(dtype));
   visit_dtype(dtype, [&]<class T> {
     T* out = TensorAccess::data_as<T>(t);
     for (std::int64_t i = 0; i < n; ++i) out[i * (n + 1)] = T{1};
@@ -83,7 +95,8 @@ Tensor Tensor::from(std::initializer_list<double> values, Dtype dtype) {
 
 Tensor Tensor::from(std::initializer_list<std::initializer_list<double>> rows, Dtype dtype) {
   const std::size_t columns = rows.size() ? rows.begin()->size() : 0;
-  Tensor t = empty({static_cast<std::int64_t>(rows.size()), static_cast<std::int64_t>(columns)}, dtype);
+  Tensor t =
+      make({static_cast<std::int64_t>(rows.size()), static_cast<std::int64_t>(columns)}, dtype, "from");
   visit_dtype(dtype, [&]<class T> {
     T* out = TensorAccess::data_as<T>(t);
     for (const auto& row : rows) {
@@ -99,7 +112,7 @@ Tensor Tensor::from(std::initializer_list<std::initializer_list<double>> rows, D
 Tensor Tensor::from(std::initializer_list<double> values, const Shape& shape, Dtype dtype) {
   const Tensor wide = copy_of(values.begin(), values.size(), shape, f64);
   if (dtype == f64) return wide;
-  Tensor t = empty(shape, dtype);
+  Tensor t = make(shape, dtype, "from");
   visit_dtype(dtype, [&]<class T> {
     std::transform(values.begin(), values.end(), TensorAccess::data_as<T>(t),
                    [](double v) { return element<T>(v, "from"); });
@@ -111,7 +124,7 @@ Tensor Tensor::copy_of(const void* values, std::size_t count, const Shape& shape
   if (static_cast<std::int64_t>(count) != shape.size())
     throw ShapeError(
         fmt::format("from: {} values given, shape {} holds {}", count, to_string(shape), shape.size()));
-  Tensor t = empty(shape, dtype);
+  Tensor t = make(shape, dtype, "from");
   if (count) std::memcpy(t.data_, values, count * size_of(dtype));
   return t;
 }
@@ -133,7 +146,9 @@ Tensor Tensor::detach() const noexcept {
 
 Tensor Tensor::copy() const {
   require_elements("copy");
-  return copy_of(data_, static_cast<std::size_t>(size()), shape_, dtype_);
+  Tensor t = make(shape_, dtype_, "copy");
+  std::memcpy(t.data_, data_, static_cast<std::size_t>(size()) * size_of(dtype_));
+  return t;
 }
 
 void Tensor::require_elements(const char* function) const {

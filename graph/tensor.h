@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <initializer_list>
 #include <span>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -65,7 +66,8 @@ class TAPEGRAD_API Tensor {
     if (storage_) detail::release(storage_);
   }
 
-  /// Elements that nobody has written yet.
+  /// Elements that nobody has written yet. Like all that makes a tensor, throws OutOfMemory where the system has no room
+  /// for it.
   static Tensor empty(const Shape& shape, Dtype dtype = f32);
   /// Elements of 0, of 1, or of a value. Throw ArgumentError for a value that i64 is to hold and cannot: one with a
   /// fraction, or beyond its range.
@@ -102,27 +104,34 @@ class TAPEGRAD_API Tensor {
   }
 
   bool defined() const noexcept { return storage_ != nullptr; }
-  const Shape& shape() const noexcept { return shape_; }
+  const Shape& shape() const& noexcept { return shape_; }
+  Shape shape() const&& noexcept { return shape_; }
   std::size_t rank() const noexcept { return shape_.rank(); }
   std::int64_t size() const noexcept { return shape_.size(); }
   /// The size of an axis; a negative one counts from the end.
   std::int64_t dim(std::int64_t axis) const { return shape_.dim(axis); }
   Dtype dtype() const noexcept { return dtype_; }
 
-  /// The elements. Throws DtypeError where T is not the tensor's dtype.
+  /// The elements, valid as long as the tensor or another that shares them. Throws DtypeError where T is not the
+  /// tensor's dtype. A temporary has none to give, as in `for (float v : (a * b).values<float>())`: its elements would be
+  /// gone before the loop starts. Give it a name, or take to_vector().
   template <ElementType T>
-  std::span<const T> values() const {
+  std::span<const T> values() const& {
     require_dtype(dtype_of<T>, "values");
     return {reinterpret_cast<const T*>(data_), static_cast<std::size_t>(shape_.size())};
   }
+  template <ElementType T>
+  std::span<const T> values() const&& = delete;
   /// The elements for writing: every tensor that shares them sees the change. Counts as a mutation: a
   /// backward that needs the old values throws MutatedSaved, and so does this call on a value (not a leaf)
   /// that the active tape has recorded.
   template <ElementType T>
-  std::span<T> mutable_values() {
+  std::span<T> mutable_values() & {
     require_dtype(dtype_of<T>, "mutable_values");
     return {reinterpret_cast<T*>(mutate()), static_cast<std::size_t>(shape_.size())};
   }
+  template <ElementType T>
+  std::span<T> mutable_values() && = delete;
   template <ElementType T>
   std::vector<T> to_vector() const {
     const std::span<const T> v = values<T>();
@@ -147,6 +156,8 @@ class TAPEGRAD_API Tensor {
   Tensor(detail::Storage* storage, std::byte* data, const detail::Tag& tag, Dtype dtype,
          const Shape& shape) noexcept
       : storage_(storage), data_(data), tag_(tag), shape_(shape, Shape::Lean::copy), dtype_(dtype) {}
+  /// empty, for a function whose name a message starts with.
+  static Tensor make(const Shape& shape, Dtype dtype, std::string_view function);
   static Tensor copy_of(const void* values, std::size_t count, const Shape& shape, Dtype dtype);
   void require_elements(const char* function) const;
   void require_dtype(Dtype dtype, const char* function) const;
@@ -167,6 +178,10 @@ struct TensorAccess {
   static void set_tag(Tensor& t, Tag tag) noexcept { t.tag_ = tag; }
   static Storage* storage(const Tensor& t) noexcept { return t.storage_; }
   static std::byte* data(const Tensor& t) noexcept { return t.data_; }
+  /// Elements undefined; where there is no memory for them, the message starts with the name of the function.
+  static Tensor make(const Shape& shape, Dtype dtype, std::string_view function) {
+    return Tensor::make(shape, dtype, function);
+  }
   /// Takes over one reference on `storage`.
   static Tensor adopt(Storage* storage, std::byte* data, const Shape& shape, Dtype dtype,
                       const Tag& tag = {}) noexcept {

@@ -116,6 +116,9 @@ void Optimizer::step(const Gradients& gradients) {
         "{}: none of the {} parameters ('{}', ...) has a gradient among the {} given; the loss was "
         "computed from other parameters, or these are frozen",
         name_, slots_.size(), slots_.front().name, gradients.size()));
+  if (steps_ == std::numeric_limits<std::int64_t>::max())
+    throw Error(fmt::format("{}: it has made {} steps and can count no further; load a state with fewer",
+                            name_, steps_));
   ++steps_;
   for (std::size_t i = 0; i < slots_.size(); ++i) {
     Slot& s = slots_[i];

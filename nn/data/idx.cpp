@@ -1,6 +1,5 @@
 #include <algorithm>
 #include <array>
-#include <new>
 #include <span>
 
 #include <tapegrad/graph/errors.h>
@@ -21,7 +20,8 @@ class Source {
     refill();
     gzip_ = stream_.avail_in >= 2 && buffer_[0] == 0x1f && buffer_[1] == 0x8b;
     constexpr int kGzipOnly = 16;
-    if (gzip_ && inflateInit2(&stream_, MAX_WBITS + kGzipOnly) != Z_OK) throw std::bad_alloc();
+    if (gzip_ && inflateInit2(&stream_, MAX_WBITS + kGzipOnly) != Z_OK)
+      throw OutOfMemory("read_idx: there is no memory to unpack a gzip stream");
   }
   ~Source() {
     if (gzip_) inflateEnd(&stream_);
@@ -78,7 +78,7 @@ class Source {
       if (result == Z_STREAM_END) {
         member_ended_ = true;
       } else if (result == Z_MEM_ERROR) {
-        throw std::bad_alloc();
+        throw OutOfMemory("read_idx: there is no memory to unpack a gzip stream");
       } else if (result != Z_OK && result != Z_BUF_ERROR) {
         fail(
             fmt::format("is a corrupt gzip stream: {}", stream_.msg ? stream_.msg : "it needs a dictionary"));

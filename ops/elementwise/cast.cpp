@@ -1,4 +1,3 @@
-#include <cmath>
 #include <type_traits>
 
 #include <tapegrad/graph/errors.h>
@@ -32,7 +31,8 @@ Tensor op::Cast::forward(const Tensor& x) const {
       To* out = detail::TensorAccess::data_as<To>(y);
       for (std::int64_t i = 0; i < x.size(); ++i) {
         if constexpr (std::is_same_v<To, std::int64_t> && !std::is_same_v<From, To>) {
-          if (!(std::abs(static_cast<double>(from[i])) < 9223372036854775808.0))
+          // The least i64 is a double, the number above the largest one is the next that is.
+          if (!(from[i] >= -0x1p63 && from[i] < 0x1p63))
             throw ArgumentError(
                 fmt::format("{}: {} at flat index {} does not fit i64", op_label(name), from[i], i));
         }

@@ -204,6 +204,12 @@ std::vector<Tensor> split(const Tensor& x, std::int64_t count, std::int64_t axis
   if (count <= 0 || n % count != 0)
     throw ShapeError(fmt::format("{}: axis {} of {} does not divide into {} equal parts", op_label("split"),
                                  a, to_string(x.shape()), count));
+  // Of an axis without elements any number of parts could be made; more than there are bytes to name them, too.
+  constexpr std::int64_t kMostEmpty = 65535;  // as many as concat takes
+  if (n == 0 && count > kMostEmpty)
+    throw ArgumentError(
+        fmt::format("{}: {} parts of {}, which has no elements along axis {}; at most {} can be made",
+                    op_label("split"), count, to_string(x.shape()), a, kMostEmpty));
   return split(x, std::vector<std::int64_t>(static_cast<std::size_t>(count), n / count), axis);
 }
 
@@ -219,7 +225,9 @@ Tensor op::Concat::forward(std::span<const Tensor* const> parts) const {
       throw ShapeError(
           fmt::format("{}: part 0 is {}, part {} is {}; all sizes but that of axis {} must be equal",
                       op_label(name), to_string(first.shape()), p, to_string(part.shape()), axis));
-    size += part.shape()[axis];
+    if (__builtin_add_overflow(size, part.shape()[axis], &size))
+      throw ShapeError(fmt::format("{}: {} tensors like {} have more than 2^63 - 1 elements along axis {}",
+                                   op_label(name), parts.size(), to_string(part.shape()), axis));
   }
   Tensor y = Tensor::empty(first.shape().with(axis, size), first.dtype());
   const AxisView whole(y.shape(), axis);

@@ -150,6 +150,7 @@ expect 2 'dropout' "${train[@]}" --dropout 1
 expect 2 'standardize' "${train[@]}" --standardize=rows
 expect 2 'xcludes' "${train[@]}" --epochs 1 --iterations 1
 expect 2 '--threads' "${train[@]}" --threads 0
+expect 2 '--epochs 9223372036854775807' "${train[@]}" --epochs 9223372036854775807
 expect 2 '--frob' "${train[@]}" --frob 1
 cp "$work/run/parameters.safetensors" "$work/before"
 expect 1 'no longer finite' "${train[@]}" --lr 1e30

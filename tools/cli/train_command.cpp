@@ -175,7 +175,10 @@ int train(const TrainOptions& o, const CLI::App& command) {
   nn::Module& net = *model.net;
   const auto optimizer = optim::make_optimizer(o.optimizer, model.groups, o.lr);
   const nn::DataLoader loader(parts.training, {.batch = o.batch, .drop_last = true});
-  const std::int64_t last = o.iterations > 0 ? o.iterations : o.epochs * loader.size();
+  std::int64_t last = o.iterations;
+  if (last == 0 && __builtin_mul_overflow(o.epochs, loader.size(), &last))
+    throw ArgumentError(fmt::format("--epochs {}: with {} iterations each they are more than can be counted",
+                                    o.epochs, loader.size()));
   if (o.warm_up >= last)
     throw ArgumentError(
         fmt::format("--warm-up {}: there are {} iterations in all; it must end before", o.warm_up, last));

@@ -1,7 +1,9 @@
 #include <algorithm>
+#include <ostream>
 #include <vector>
 
 #include <tapegrad/graph/format.h>
+#include <tapegrad/graph/parameter.h>
 
 #include <fmt/format.h>
 
@@ -88,6 +90,37 @@ class Printer {
 }  // namespace
 
 std::string to_string(const Tensor& tensor) { return detail::format_tensor(tensor, {}); }
+
+std::string detail::format_parameter(const Parameter& parameter, std::string_view spec) {
+  return parameter.defined() ? format_tensor(parameter.data(), spec) : "undefined parameter";
+}
+
+namespace {
+
+/// How a stream writes numbers, as a specification for elements of this type.
+std::string spec_of(const std::ostream& out, Dtype dtype) {
+  if (!is_floating(dtype)) return {};
+  const auto notation = out.flags() & std::ios_base::floatfield;
+  return fmt::format(".{}{}", out.precision(),
+                     notation == std::ios_base::fixed        ? 'f'
+                     : notation == std::ios_base::scientific ? 'e'
+                                                             : 'g');
+}
+
+}  // namespace
+
+std::ostream& operator<<(std::ostream& out, const Tensor& tensor) {
+  return out << detail::format_tensor(tensor, spec_of(out, tensor.dtype()));
+}
+
+std::ostream& operator<<(std::ostream& out, const Parameter& parameter) {
+  return out << detail::format_parameter(
+             parameter, parameter.defined() ? spec_of(out, parameter.dtype()) : std::string());
+}
+
+std::ostream& operator<<(std::ostream& out, const Shape& shape) { return out << to_string(shape); }
+
+std::ostream& operator<<(std::ostream& out, Dtype dtype) { return out << name_of(dtype); }
 
 std::string detail::format_text(std::string_view text, std::string_view spec) {
   return fmt::format(fmt::runtime(fmt::format("{{:{}}}", spec)), text);

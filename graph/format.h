@@ -1,5 +1,6 @@
 #pragma once
 
+#include <iosfwd>
 #include <string>
 #include <string_view>
 
@@ -11,6 +12,8 @@
 
 namespace tapegrad {
 
+class Parameter;
+
 /// The elements as nested, aligned rows; fmt::format("{}", tensor) gives the same. A tensor of more than 1000
 /// elements shows the ends of each axis and "..." between them. Where elements are left out, or there are
 /// none, shape and dtype follow. Any tensor can be printed: tracked, stale, undefined.
@@ -19,9 +22,18 @@ namespace tapegrad {
 /// with fmt::format_error. Without one, six significant digits are shown.
 TAPEGRAD_API std::string to_string(const Tensor& tensor);
 
+/// The same on a stream, whose precision and std::fixed or std::scientific apply to the elements. A parameter is
+/// written as its value; nothing is recorded.
+TAPEGRAD_API std::ostream& operator<<(std::ostream& out, const Tensor& tensor);
+TAPEGRAD_API std::ostream& operator<<(std::ostream& out, const Parameter& parameter);
+TAPEGRAD_API std::ostream& operator<<(std::ostream& out, const Shape& shape);
+TAPEGRAD_API std::ostream& operator<<(std::ostream& out, Dtype dtype);
+
 namespace detail {
 
 TAPEGRAD_API std::string format_tensor(const Tensor& tensor, std::string_view spec);
+/// Of the parameter's value.
+TAPEGRAD_API std::string format_parameter(const Parameter& parameter, std::string_view spec);
 TAPEGRAD_API std::string format_text(std::string_view text, std::string_view spec);
 
 /// Keeps a format specification as it stands, for the functions above to apply.
@@ -51,6 +63,14 @@ template <>
 struct fmt::formatter<tapegrad::Tensor> : tapegrad::detail::Formatter {
   auto format(const tapegrad::Tensor& tensor, fmt::format_context& context) const {
     return write(tapegrad::detail::format_tensor(tensor, spec), context);
+  }
+};
+
+/// As its value, with the same specifications.
+template <>
+struct fmt::formatter<tapegrad::Parameter> : tapegrad::detail::Formatter {
+  auto format(const tapegrad::Parameter& parameter, fmt::format_context& context) const {
+    return write(tapegrad::detail::format_parameter(parameter, spec), context);
   }
 };
 

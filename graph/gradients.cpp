@@ -36,14 +36,14 @@ const Tensor* Gradients::find(const Tensor& watched) const noexcept {
   return tag.epoch ? find(Key{0, tag}) : nullptr;
 }
 
-const Tensor& Gradients::operator[](const Parameter& parameter) const {
+const Tensor& Gradients::operator[](const Parameter& parameter) const& {
   if (const Tensor* g = find(parameter)) return *g;
   throw NotTracked(
       fmt::format("gradients: none for a parameter of shape {}: the tape did not read it, or it is frozen",
                   to_string(parameter.shape())));
 }
 
-const Tensor& Gradients::operator[](const Tensor& watched) const {
+const Tensor& Gradients::operator[](const Tensor& watched) const& {
   if (const Tensor* g = find(watched)) return *g;
   throw NotTracked(
       fmt::format("gradients: none for a tensor of shape {}: it is not what Tape::watch returned on the tape "

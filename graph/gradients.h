@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 #include <tapegrad/graph/export.h>
@@ -30,8 +31,10 @@ class TAPEGRAD_API Gradients {
   };
 
   /// The gradient of a parameter or watched tensor. Throws NotTracked where the tape did not see it.
-  const Tensor& operator[](const Parameter& parameter) const;
-  const Tensor& operator[](const Tensor& watched) const;
+  const Tensor& operator[](const Parameter& parameter) const&;
+  const Tensor& operator[](const Tensor& watched) const&;
+  Tensor operator[](const Parameter& parameter) && { return std::as_const(*this)[parameter]; }
+  Tensor operator[](const Tensor& watched) && { return std::as_const(*this)[watched]; }
   /// The same, null where the tape did not see it.
   const Tensor* find(const Parameter& parameter) const noexcept;
   Tensor* find(const Parameter& parameter) noexcept;

@@ -33,7 +33,9 @@ class TAPEGRAD_API Shape {
   std::int64_t operator[](std::size_t axis) const noexcept { return dims_[axis]; }
   /// The size of an axis; a negative one counts from the end. Throws ArgumentError if there is no such axis.
   std::int64_t dim(std::int64_t axis) const;
-  std::span<const std::int64_t> dims() const noexcept { return {dims_.data(), rank_}; }
+  /// All extents, valid as long as the shape: a temporary has none to give.
+  std::span<const std::int64_t> dims() const& noexcept { return {dims_.data(), rank_}; }
+  std::span<const std::int64_t> dims() const&& = delete;
 
   /// The same shape with the size of one axis replaced, an axis inserted or removed.
   Shape with(std::size_t axis, std::int64_t size) const;

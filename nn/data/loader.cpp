@@ -59,7 +59,8 @@ Batches DataLoader::epoch(std::uint64_t number, std::int64_t first) const {
 }
 
 Batch DataLoader::sample(Generator& generator) const {
-  return data_.gather(integers({options_.batch}, generator, 0, data_.size()).values<std::int64_t>());
+  const Tensor items = integers({options_.batch}, generator, 0, data_.size());
+  return data_.gather(items.values<std::int64_t>());
 }
 
 Batches in_order(const Dataset& data, std::int64_t at_most) {

@@ -12,6 +12,9 @@
 /// axis of size 1 is repeated) and takes f32 or f64; where i64 is taken too, it says so. Operands of different
 /// dtypes throw DtypeError, shapes that do not broadcast ShapeError. A C++ number takes the tensor's dtype; one that
 /// is not whole throws DtypeError beside i64.
+///
+/// Beside `using namespace std` write a < b, a <= b, a > b and a >= b: less, less_equal, greater and greater_equal are
+/// also class templates there, which C++ cannot tell apart (and map is one, see map.h: write tapegrad::map).
 namespace tapegrad {
 
 #define TAPEGRAD_ROW(function, Op) TAPEGRAD_API Tensor function(const Tensor& x);
@@ -54,8 +57,9 @@ TAPEGRAD_API Tensor where(const Tensor& condition, const Tensor& a, const Tensor
 TAPEGRAD_API Tensor where(const Tensor& condition, const Tensor& a, double b);
 TAPEGRAD_API Tensor where(const Tensor& condition, double a, const Tensor& b);
 
-/// The elements converted. Differentiable between f32 and f64; to i64 it truncates toward zero (throws
-/// ArgumentError for a value that i64 cannot hold) and gives a constant.
+/// The elements converted. Differentiable between f32 and f64, rounding to nearest: what lies beyond f32 becomes
+/// infinite. To i64 it truncates toward zero and gives a constant; throws ArgumentError for a value that i64 cannot
+/// hold, outside [-2^63, 2^63) or NaN. From i64 it rounds to nearest.
 TAPEGRAD_API Tensor cast(const Tensor& x, Dtype to);
 
 /// A number as a scalar tensor of x's dtype. Throws DtypeError where x is i64 and the number is not whole.

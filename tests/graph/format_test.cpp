@@ -1,10 +1,13 @@
 #include <cmath>
 #include <cstdint>
+#include <iomanip>
 #include <limits>
+#include <sstream>
 #include <string>
 #include <utility>
 
 #include <tapegrad/graph/format.h>
+#include <tapegrad/graph/parameter.h>
 #include <tapegrad/graph/tape.h>
 
 #include <fmt/format.h>
@@ -101,6 +104,39 @@ BOOST_AUTO_TEST_CASE(tracked_and_stale_tensors_are_printed_like_others) {
   }
   Tape another;
   BOOST_TEST(to_string(x) == "[1, 2]");
+}
+
+BOOST_AUTO_TEST_CASE(parameters_are_printed_as_their_values) {
+  const Parameter p(Tensor::from({1.0 / 3, 2}));
+  Tape tape;
+  BOOST_TEST(fmt::format("{}", p) == "[0.333333,        2]");
+  BOOST_TEST(fmt::format("{:.2f}", p) == "[0.33, 2.00]");
+  BOOST_TEST(fmt::format("{}", Parameter()) == "undefined parameter");
+  std::ostringstream out;
+  out << p << ' ' << Parameter();
+  BOOST_TEST(out.str() == "[0.333333,        2] undefined parameter");
+  BOOST_TEST(tape.size() == 0U);
+}
+
+BOOST_AUTO_TEST_CASE(streams_take_what_fmt_takes) {
+  const auto text = [](const auto& value, auto... manipulators) {
+    std::ostringstream out;
+    ((out << manipulators), ...);
+    out << value;
+    return out.str();
+  };
+  const Tensor third = Tensor::from({1.0 / 3, 200}, f64);
+  BOOST_TEST(text(third) == fmt::format("{}", third));
+  BOOST_TEST(text(third, std::setprecision(2)) == fmt::format("{:.2g}", third));
+  BOOST_TEST(text(third, std::setprecision(3), std::fixed) == "[  0.333, 200.000]");
+  BOOST_TEST(text(third, std::setprecision(1), std::scientific) == "[3.3e-01, 2.0e+02]");
+  BOOST_TEST(text(Tensor::from({1, 2}, i64), std::setprecision(3), std::fixed) == "[1, 2]");
+  BOOST_TEST(text(Tensor()) == "undefined tensor");
+  BOOST_TEST(text(Tensor::ones({2}), std::setw(8)) == "  [1, 1]");
+  BOOST_TEST(text(Tensor::zeros({2000})) == fmt::format("{}", Tensor::zeros({2000})));
+  BOOST_TEST(text(Shape{2, 3}) == "[2, 3]");
+  BOOST_TEST(text(Shape{}) == "[]");
+  BOOST_TEST(text(f32) == "f32");
 }
 
 BOOST_AUTO_TEST_CASE(shapes_and_dtypes_are_printed_like_strings) {

@@ -1,10 +1,13 @@
 #include <cmath>
 #include <cstdint>
 #include <limits>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
 #include <tapegrad/graph/errors.h>
+#include <tapegrad/graph/gradients.h>
+#include <tapegrad/graph/parameter.h>
 #include <tapegrad/graph/tape.h>
 #include <tapegrad/graph/tensor.h>
 
@@ -14,6 +17,33 @@
 
 using namespace tapegrad;
 using tapegrad::test::mentions;
+
+// What refers to a tensor's parts is not given by a temporary, which is gone at the end of the expression.
+namespace {
+
+template <class T>
+concept gives_values = requires(T&& t) {
+  std::forward<T>(t).template values<float>();
+};
+template <class T>
+concept gives_mutable_values = requires(T&& t) {
+  std::forward<T>(t).template mutable_values<float>();
+};
+template <class T>
+concept gives_dims = requires(T&& t) {
+  std::forward<T>(t).dims();
+};
+
+static_assert(gives_values<Tensor&> && gives_values<const Tensor&>);
+static_assert(!gives_values<Tensor> && !gives_values<const Tensor>);
+static_assert(gives_mutable_values<Tensor&> && !gives_mutable_values<Tensor>);
+static_assert(gives_dims<const Shape&> && !gives_dims<Shape> && !gives_dims<const Shape>);
+static_assert(std::is_same_v<decltype(std::declval<Tensor>().shape()), Shape>);
+static_assert(std::is_same_v<decltype(std::declval<const Tensor&>().shape()), const Shape&>);
+static_assert(std::is_same_v<decltype(std::declval<Gradients>()[Parameter()]), Tensor>);
+static_assert(std::is_same_v<decltype(std::declval<const Gradients&>()[Tensor()]), const Tensor&>);
+
+}  // namespace
 
 BOOST_AUTO_TEST_SUITE(tensor)
 
@@ -171,7 +201,8 @@ BOOST_AUTO_TEST_CASE(a_watched_tensor_is_tracked_and_its_detached_handle_is_not)
     BOOST_TEST(!x.tracked());
     BOOST_TEST(!watched.detach().tracked());
     BOOST_TEST(!watched.copy().tracked());
-    BOOST_TEST(watched.detach().values<float>().data() == x.values<float>().data());
+    const Tensor detached = watched.detach();
+    BOOST_TEST(detached.values<float>().data() == x.values<float>().data());
   }
   BOOST_TEST(!watched.tracked());
   BOOST_TEST(watched.to_vector<float>() == (std::vector<float>{1, 2}));

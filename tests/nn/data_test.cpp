@@ -25,6 +25,8 @@ using test::write_file;
 
 namespace {
 
+const float* address_of(const Tensor& t) { return t.values<float>().data(); }
+
 std::vector<std::int64_t> targets_of(const Batch& b) { return b.t.to_vector<std::int64_t>(); }
 
 /// A dataset whose item i has the input {i, -i} and the target i.
@@ -271,9 +273,8 @@ BOOST_AUTO_TEST_CASE(wrong_batch_sizes_are_refused) {
 }
 
 BOOST_AUTO_TEST_CASE(a_steady_loop_takes_no_memory_from_the_system) {
-  const float* before = Tensor::empty({1000}).values<float>().data();
-  if (Tensor::empty({1000}).values<float>().data() != before)
-    return;  // no pool in the address sanitizer's build
+  const float* before = address_of(Tensor::empty({1000}));
+  if (address_of(Tensor::empty({1000})) != before) return;  // no pool in the address sanitizer's build
   const DataLoader loader(load().train, {.batch = 7, .drop_last = true});
   Generator generator(1);
   std::uint64_t after_warm_up = 0;

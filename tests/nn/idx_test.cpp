@@ -148,7 +148,7 @@ BOOST_AUTO_TEST_CASE(the_four_files_are_found_in_every_spelling) {
       const nn::Mnist mnist = load_mnist(other.path().string());
       BOOST_TEST(mnist.train.size() == 30);
       BOOST_TEST(mnist.test.size() == 7);
-      BOOST_TEST(mnist.test.batch(0, 1).x.values<float>()[0] == 100.0F / 255);
+      BOOST_TEST(mnist.test.batch(0, 1).x.to_vector<float>()[0] == 100.0F / 255);
     }
   }
 }

@@ -1,3 +1,9 @@
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <map>
+#include <vector>
+
 #include <tapegrad/ops/map.h>
 #include <tapegrad/tapegrad.h>
 
@@ -52,6 +58,18 @@ BOOST_AUTO_TEST_CASE(functions_of_c_are_told_apart_by_their_arguments) {
         tapegrad::map([](auto a, auto b) { return atan2(a, hypot(b, 2)) + fmod(a, b) + log2(b) + isnan(a); },
                       x, y)})
     BOOST_TEST((t.shape() == Shape{2}));
+}
+
+BOOST_AUTO_TEST_CASE(the_standard_library_may_have_its_names_beside_them) {
+  using namespace std;
+  const Tensor x = Tensor::from({1, 2, 3});
+  const Tensor y = Tensor::from({3, 2, 1});
+  BOOST_TEST((x < y).to_vector<float>() == (vector<float>{1, 0, 0}));
+  BOOST_TEST((x >= y).to_vector<float>() == (vector<float>{0, 1, 1}));
+  BOOST_TEST(tapegrad::greater(x, y).to_vector<float>() == (vector<float>{0, 0, 1}));
+  BOOST_TEST(tapegrad::map([](auto v) { return v * v; }, x).to_vector<float>() == (vector<float>{1, 4, 9}));
+  BOOST_TEST(equal(x, y).to_vector<float>() == (vector<float>{0, 1, 0}));
+  BOOST_TEST(max(x).item() + min(x).item() + sum(sqrt(abs(exp(x) - exp(x)))).item() == 4);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -249,12 +249,12 @@ BOOST_AUTO_TEST_CASE(integers_wrap_around) {
   constexpr std::int64_t kMost = std::numeric_limits<std::int64_t>::max(),
                          kLeast = std::numeric_limits<std::int64_t>::min();
   const Tensor x = Tensor::from(std::vector<std::int64_t>{kMost, kLeast});
-  BOOST_TEST((x + 1).values<std::int64_t>()[0] == kLeast);
-  BOOST_TEST((x - 1).values<std::int64_t>()[1] == kMost);
-  BOOST_TEST((-x).values<std::int64_t>()[1] == kLeast);
-  BOOST_TEST(abs(x).values<std::int64_t>()[1] == kLeast);
-  BOOST_TEST(square(x).values<std::int64_t>()[0] == 1);
-  BOOST_TEST(sum(x).values<std::int64_t>()[0] == -1);
+  BOOST_TEST((x + 1).to_vector<std::int64_t>()[0] == kLeast);
+  BOOST_TEST((x - 1).to_vector<std::int64_t>()[1] == kMost);
+  BOOST_TEST((-x).to_vector<std::int64_t>()[1] == kLeast);
+  BOOST_TEST(abs(x).to_vector<std::int64_t>()[1] == kLeast);
+  BOOST_TEST(square(x).to_vector<std::int64_t>()[0] == 1);
+  BOOST_TEST(sum(x).to_vector<std::int64_t>()[0] == -1);
   check_tensor(clamp(Tensor::from({-5, 0, 5}, i64), -1, 3), {3}, {-1, 0, 3});
   check_tensor(sign(Tensor::from({-5, 0, 5}, i64)), {3}, {-1, 0, 1});
 }

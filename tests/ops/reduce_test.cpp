@@ -338,7 +338,7 @@ BOOST_AUTO_TEST_CASE(long_sums_in_f32_keep_their_digits) {
     }
     BOOST_TEST(near(var(t).item() / variance, 1, 1e-6));
   }
-  BOOST_TEST(near(cumsum(x, 0).values<float>()[n - 1] / exact, 1, 1e-7));
+  BOOST_TEST(near(cumsum(x, 0).to_vector<float>()[n - 1] / exact, 1, 1e-7));
 }
 
 BOOST_AUTO_TEST_CASE(bits_do_not_depend_on_the_number_of_threads) {

@@ -105,7 +105,7 @@ BOOST_AUTO_TEST_CASE(the_first_of_the_largest_elements_or_the_first_not_a_number
       for (const double place : places) {
         const auto at = static_cast<std::size_t>(place * static_cast<double>(n));
         const auto expect = [&](const Tensor& x, std::size_t index) {
-          BOOST_TEST(argmax(x, 1).values<std::int64_t>()[0] == static_cast<std::int64_t>(index));
+          BOOST_TEST(argmax(x, 1).to_vector<std::int64_t>()[0] == static_cast<std::int64_t>(index));
           const Tensor label = Tensor::full({1}, static_cast<double>(index), i64);
           BOOST_TEST(nn::accuracy(x, label) == 1);
         };

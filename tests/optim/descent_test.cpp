@@ -47,7 +47,7 @@ BOOST_AUTO_TEST_CASE(outcomes) {
   const Descent wild = gradient_descent(bowl, start, {.rate = 10, .steps = 100});
   BOOST_TEST((wild.outcome == Outcome::diverged));
   BOOST_TEST(mentions("diverged", "lower the rate", "10")(std::runtime_error(wild.message)));
-  BOOST_TEST(near(wild.x().values<double>()[0], -3 * std::pow(19.0, 100), 1e-12));
+  BOOST_TEST(near(wild.x().to_vector<double>()[0], -3 * std::pow(19.0, 100), 1e-12));
 
   const Descent lazy = gradient_descent(bowl, start, {.rate = 1e-10, .steps = 100});
   BOOST_TEST((lazy.outcome == Outcome::did_not_move));

@@ -148,7 +148,8 @@ class Tapegrad final : public Contender {
           const Tensor in = tape.watch(x);
           const Tensor y = sum(relu(in + b));
           result.value = y.item();
-          result.gradient = tape.backward(y)[in].values<float>()[2];
+          const Gradients gradients = tape.backward(y);
+          result.gradient = gradients[in].values<float>()[2];
         }
         return result;
       });

@@ -41,7 +41,7 @@ int main() {
   Net net(rng);
   const Tensor x = randn({2000, 6}, rng);
   std::vector<std::int64_t> classes;
-  for (const float s : sum(x, 1).values<float>()) classes.push_back(s > 0 ? 1 : 0);
+  for (const float s : sum(x, 1).to_vector<float>()) classes.push_back(s > 0 ? 1 : 0);
   const nn::Dataset data(x, Tensor::from(classes), 2);
 
   const auto forward = [&](const nn::Batch& batch) {

@@ -141,10 +141,12 @@ void examine(TrainingReport& report, const nn::Module& net, const nn::Dataset& d
                    [](const Mistake& a, const Mistake& b) { return a.certainty > b.certainty; });
   mistakes.resize(std::min(most, mistakes.size()));
   report.misclassified.clear();
-  for (const Mistake& m : mistakes)
+  for (const Mistake& m : mistakes) {
+    const nn::Batch shown = data.batch(m.item, m.item + 1);
     report.misclassified.push_back(
-        image_of(data.batch(m.item, m.item + 1).x.values<float>(), columns_of(data.input_shape()),
+        image_of(shown.x.values<float>(), columns_of(data.input_shape()),
                  fmt::format("{}, not {}: {:.0f} %", m.found, m.truth, 100 * m.certainty)));
+  }
 }
 
 Picture draw_step(const nn::Module& net, const nn::Dataset& data, std::int64_t batch) {

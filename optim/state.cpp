@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <unordered_map>
 
 #include <tapegrad/graph/errors.h>
@@ -6,6 +7,24 @@
 #include <fmt/format.h>
 
 namespace tapegrad::optim {
+
+namespace {
+
+bool is_transpose(const Shape& a, const Shape& b) {
+  return a.rank() == 2 && b.rank() == 2 && a != b && a[0] == b[1] && a[1] == b[0];
+}
+
+/// Names that only modules of PyTorch have.
+bool is_of_pytorch(std::string_view name) {
+  return name.ends_with("num_batches_tracked") || name.ends_with("in_proj_weight");
+}
+
+constexpr const char* kPytorchHint =
+    "PyTorch keeps the weights of linear layers as [out, in], here they are [in, out]: transpose() them "
+    "before, the "
+    "square ones too, whose shape does not tell";
+
+}  // namespace
 
 std::vector<Tensor> match_state(std::string_view what, const State& expected, const State& given) {
   std::unordered_map<std::string_view, const Tensor*> by_name;
@@ -19,6 +38,7 @@ std::vector<Tensor> match_state(std::string_view what, const State& expected, co
   std::vector<std::string_view> missing;
   std::string misfits;
   bool shapes_differ = false;
+  bool transposed = false;
   for (const auto& [name, tensor] : expected) {
     const auto found = by_name.find(name);
     if (found == by_name.end()) {
@@ -30,6 +50,7 @@ std::vector<Tensor> match_state(std::string_view what, const State& expected, co
     matched.push_back(t);
     if (t.shape() == tensor.shape() && t.dtype() == tensor.dtype()) continue;
     shapes_differ |= t.shape() != tensor.shape();
+    transposed |= is_transpose(t.shape(), tensor.shape());
     misfits += fmt::format("{}'{}' is {} of {}, expected is {} of {}", misfits.empty() ? "" : "; ", name,
                            to_string(t.shape()), name_of(t.dtype()), to_string(tensor.shape()),
                            name_of(tensor.dtype()));
@@ -40,10 +61,15 @@ std::vector<Tensor> match_state(std::string_view what, const State& expected, co
 
   if (!missing.empty() || !unexpected.empty())
     throw ArgumentError(
-        fmt::format("{}: the names do not match{}{}", what,
+        fmt::format("{}: the names do not match{}{}{}", what,
                     missing.empty() ? "" : fmt::format("; missing: {}", fmt::join(missing, ", ")),
-                    unexpected.empty() ? "" : fmt::format("; unexpected: {}", fmt::join(unexpected, ", "))));
-  if (shapes_differ) throw ShapeError(fmt::format("{}: {}", what, misfits));
+                    unexpected.empty() ? "" : fmt::format("; unexpected: {}", fmt::join(unexpected, ", ")),
+                    std::ranges::any_of(unexpected, is_of_pytorch) ? fmt::format(". {}", kPytorchHint) : ""));
+  if (shapes_differ)
+    throw ShapeError(fmt::format(
+        "{}: {}{}", what, misfits,
+        transposed ? fmt::format(". The shape is that of the transpose of what is expected. {}", kPytorchHint)
+                   : ""));
   if (!misfits.empty()) throw DtypeError(fmt::format("{}: {}; cast them first", what, misfits));
   return matched;
 }

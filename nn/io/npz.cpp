@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <set>
 #include <string_view>
 #include <utility>
@@ -38,25 +39,50 @@ Tensor read_array(zip::Reader& archive, const zip::Entry& entry) {
   return tensor;
 }
 
+/// Why a member is no array, as far as its name leaves that open; nothing where it is one. Throws FileError where it is
+/// damaged, and was one perhaps.
+std::string why_no_array(zip::Reader& archive, const zip::Entry& entry) {
+  if (entry.name.ends_with(kSuffix) && !entry.name.starts_with("__MACOSX/")) return {};
+  if (entry.name.ends_with('/')) return "it is a folder";
+  if (!entry.unreadable.empty()) return entry.unreadable;
+  zip::Content content(archive, entry);
+  std::string block(1 << 14, '\0');
+  std::uint64_t left = entry.size;
+  while (left > 0) {
+    const std::size_t n = std::min<std::uint64_t>(left, block.size());
+    content.read(block.data(), n);
+    if (left == entry.size && n >= npy::kMagic.size() && block.starts_with(npy::kMagic)) return {};
+    left -= n;
+  }
+  content.verify();
+  return "it does not start as an array does";
+}
+
 SavedState read_archive(const std::string& path) {
   zip::Reader archive(path);
   SavedState saved;
   // A comment of another program's is no metadata of ours.
   if (archive.comment().starts_with(fmt::format("{{\"{}\":", safetensors::kMetadata)))
     saved.metadata = safetensors::read_header(archive.comment()).metadata;
-  std::set<std::string_view> names;
+  std::set<std::string> names;
   for (const zip::Entry& entry : archive.entries()) {
     std::string name = entry.name;
+    if (name.ends_with(kSuffix)) name.resize(name.size() - kSuffix.size());
     try {
-      if (!name.ends_with(kSuffix)) throw FileError("it is no .npy file");
-      name.resize(name.size() - kSuffix.size());
+      if (std::string reason = why_no_array(archive, entry); !reason.empty()) {
+        saved.skipped.push_back({entry.name, std::move(reason)});
+        continue;
+      }
       if (!safetensors::is_utf8(name)) throw FileError("its name is not UTF-8");
-      if (!names.insert(entry.name).second) throw FileError("its name is given twice");
+      if (!names.insert(name).second) throw FileError("its name is given twice");
       saved.tensors.emplace_back(name, read_array(archive, entry));
     } catch (const FileError& e) {
       throw FileError(fmt::format("array '{}': {}", name, e.what()));
     }
   }
+  if (saved.tensors.empty() && !saved.skipped.empty())
+    throw FileError(fmt::format("none of its {} members is an array; '{}': {}", saved.skipped.size(),
+                                saved.skipped[0].name, saved.skipped[0].reason));
   return saved;
 }
 
@@ -92,7 +118,7 @@ SavedState load(const std::string& path) {
   try {
     return read_archive(path);
   } catch (const FileError& e) {
-    throw FileError(fmt::format("'{}' is a damaged .npz file, or another zip file: {}", path, e.what()));
+    throw FileError(fmt::format("'{}' cannot be read as a .npz file: {}", path, e.what()));
   }
 }
 

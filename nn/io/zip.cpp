@@ -1,7 +1,6 @@
 #include <algorithm>
 #include <array>
 #include <limits>
-#include <new>
 #include <utility>
 
 #include <tapegrad/graph/errors.h>
@@ -84,7 +83,7 @@ Entry read_entry(Fields& directory) {
   directory.expect(kEntryMark, "its list of arrays");
   directory.skip(4);  // versions
   const std::uint64_t flags = directory.number(2);
-  const std::uint64_t method = directory.number(2);
+  e.method = directory.number(2);
   directory.skip(4);  // time and date
   e.crc = static_cast<std::uint32_t>(directory.number(4));
   e.packed = directory.number(4);
@@ -98,14 +97,15 @@ Entry read_entry(Fields& directory) {
   read_extra(directory.text(extra), e);
   directory.skip(comment);
 
-  const auto refuse = [&](const std::string& why) { throw FileError(fmt::format("'{}' {}", e.name, why)); };
-  if (flags & kEncrypted) refuse("is encrypted");
-  if (method != kStored && method != kDeflated)
-    refuse(fmt::format("is compressed by method {}; 0 (stored) and 8 (deflated) are supported", method));
-  e.deflated = method == kDeflated;
   constexpr std::uint64_t kMostOfDeflate = 1032;  // 258 bytes from two bits
-  if (e.deflated ? e.size / kMostOfDeflate > e.packed : e.size != e.packed)
-    refuse(fmt::format("claims {} bytes, which cannot be unpacked from {}", e.size, e.packed));
+  if (flags & kEncrypted)
+    e.unreadable = "it is encrypted";
+  else if (e.method != kStored && e.method != kDeflated)
+    e.unreadable =
+        fmt::format("it is compressed by method {}; 0 (stored) and 8 (deflated) are supported", e.method);
+  else if (e.method == kDeflated ? e.size / kMostOfDeflate > e.packed : e.size != e.packed)
+    throw FileError(
+        fmt::format("'{}' claims {} bytes, which cannot be unpacked from {}", e.name, e.size, e.packed));
   return e;
 }
 
@@ -179,7 +179,7 @@ void Reader::find_data(Entry& e, std::uint64_t end) {
   Fields local(bytes);
   local.expect(kLocalMark, "its head");
   local.skip(4);  // version, flags
-  const bool same_method = (local.number(2) == kDeflated) == e.deflated;
+  const bool same_method = local.number(2) == e.method;
   local.skip(16);  // time, date, checksum and sizes, which may follow the data instead
   const std::uint64_t name = local.number(2);
   const std::uint64_t extra = local.number(2);
@@ -218,7 +218,8 @@ Reader::Reader(const std::string& path) : file_(path) {
 
 struct Content::Inflater {
   Inflater() {
-    if (inflateInit2(&stream, -MAX_WBITS) != Z_OK) throw std::bad_alloc();
+    if (inflateInit2(&stream, -MAX_WBITS) != Z_OK)
+      throw OutOfMemory("there is no memory to unpack an archive");
   }
   ~Inflater() { inflateEnd(&stream); }
   Inflater(const Inflater&) = delete;
@@ -231,8 +232,9 @@ struct Content::Inflater {
 
 Content::Content(Reader& archive, const Entry& entry)
     : file_(archive.file_), entry_(entry), packed_left_(entry.packed) {
+  if (!entry.unreadable.empty()) throw FileError(entry.unreadable);
   file_.seek(entry.position);
-  if (entry.deflated) inflater_ = std::make_unique<Inflater>();
+  if (entry.method == kDeflated) inflater_ = std::make_unique<Inflater>();
 }
 
 Content::~Content() = default;
@@ -269,7 +271,7 @@ std::size_t Content::inflate_some(char* out, std::size_t bytes) {
       stream.avail_in = static_cast<uInt>(n);
     }
     const int result = inflate(&stream, Z_NO_FLUSH);
-    if (result == Z_MEM_ERROR) throw std::bad_alloc();
+    if (result == Z_MEM_ERROR) throw OutOfMemory("there is no memory to unpack an archive");
     if (result == Z_STREAM_END)
       inflater_->ended = true;
     else if (result == Z_BUF_ERROR && packed_left_ == 0)

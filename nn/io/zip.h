@@ -25,7 +25,8 @@ inline constexpr std::size_t kLongestText = 65'535;
 
 struct Entry {
   std::string name;
-  bool deflated = false;
+  std::uint64_t method = 0;  ///< of compression; 8 is deflate
+  std::string unreadable;    ///< why its content cannot be read, where it is encrypted or of another method
   std::uint32_t crc = 0;
   std::uint64_t packed = 0;    ///< bytes in the file
   std::uint64_t size = 0;      ///< bytes of the content
@@ -37,7 +38,7 @@ struct Entry {
 /// by 1032 times the file's size.
 class Reader {
  public:
-  /// Throws FileError for anything but a whole zip file of stored and deflated entries.
+  /// Throws FileError for anything but a whole zip file. Its entries may be such that their content cannot be read.
   explicit Reader(const std::string& path);
 
   const std::vector<Entry>& entries() const { return entries_; }
@@ -58,6 +59,7 @@ class Reader {
 /// The content of one entry, read from its first byte to its last. One at a time for each reader.
 class Content {
  public:
+  /// Throws FileError for an entry that cannot be read.
   Content(Reader& archive, const Entry& entry);
   ~Content();
   Content(const Content&) = delete;

@@ -5,6 +5,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -117,6 +118,19 @@ with tempfile.TemporaryDirectory() as folder:
     write_safetensors(folder / "narrow.safetensors", narrow, {})
     run(folder / "narrow.safetensors", folder / "wide.npz")
     same(dict(np.load(folder / "wide.npz")), {name: expected[name] for name in narrow})
+
+    # What other programs put beside arrays, or name otherwise: as numpy.load finds them.
+    with zipfile.ZipFile(folder / "foreign.npz", "w", zipfile.ZIP_DEFLATED) as z:
+        z.writestr("layer/", "")
+        z.writestr("README.txt", "hello")
+        for name in "layer/fc1.weight.npy", "bare":
+            with z.open(name, "w") as f:
+                np.lib.format.write_array(f, plain["fc1.weight"])
+    with np.load(folder / "foreign.npz") as foreign:
+        assert foreign["README.txt"] == b"hello" and foreign["bare"].shape == (784, 50)
+    run(folder / "foreign.npz", folder / "foreign_out.npz")
+    same(dict(np.load(folder / "foreign_out.npz")),
+         {"layer/fc1.weight": plain["fc1.weight"], "bare": plain["fc1.weight"]})
 
     # None, and more than a zip file's first version can list.
     np.savez(folder / "none.npz")

@@ -236,6 +236,18 @@ BOOST_AUTO_TEST_CASE(a_state_that_does_not_fit_changes_nothing) {
   nn::State shape = zeros;
   shape[5].second = Tensor::zeros({3});
   BOOST_CHECK_EXCEPTION(net.load_state(shape), ShapeError, mentions("'norm.running_var' is [3]", "[2]"));
+  // Weights of PyTorch, which has them as [out, in].
+  nn::State transposed = zeros;
+  transposed[0].second = Tensor::zeros({2, 3});
+  BOOST_CHECK_EXCEPTION(
+      net.load_state(transposed), ShapeError,
+      mentions("'fc.weight' is [2, 3]", "[3, 2]", "transpose of", "PyTorch", "square ones too"));
+  nn::State of_pytorch = zeros;
+  of_pytorch.emplace_back("norm.num_batches_tracked", Tensor::scalar(7, i64));
+  BOOST_CHECK_EXCEPTION(net.load_state(of_pytorch), ArgumentError,
+                        mentions("unexpected: norm.num_batches_tracked", "PyTorch", "square ones too"));
+  BOOST_CHECK_EXCEPTION(net.load_state(shape), ShapeError,
+                        [](const Error& e) { return !mentions("PyTorch")(e); });
   nn::State dtype = zeros;
   dtype[5].second = Tensor::zeros({2}, f64);
   BOOST_CHECK_EXCEPTION(net.load_state(dtype), DtypeError, mentions("'norm.running_var'", "f64", "f32"));

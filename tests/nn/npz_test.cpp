@@ -291,10 +291,46 @@ BOOST_AUTO_TEST_CASE(absurd_sizes_are_refused_before_memory_is_taken) {
   check_refused(shared, "overlaps");
 }
 
+BOOST_AUTO_TEST_CASE(members_that_are_no_arrays_are_skipped_and_listed) {
+  Member secret = stored("secret", "who knows");
+  secret.flags = 1;
+  Member packed = stored("packed.txt", "other method");
+  packed.method = 14;
+  const nn::SavedState saved =
+      load(zip_of({stored("layer/", ""), stored("layer/w.npy", floats({1, 2})), stored("README.txt", "hello"),
+                   deflated("long.txt", std::string(100'000, 'x')), stored("short", "\x93NUM"),
+                   stored("empty", ""), secret, packed, stored("__MACOSX/._w.npy", "Mac OS X"),
+                   stored("bare", floats({3})), deflated("bare.dat", floats({4}))}));
+  check_equal(
+      saved.tensors,
+      {{"layer/w", Tensor::from({1, 2})}, {"bare", Tensor::from({3})}, {"bare.dat", Tensor::from({4})}});
+  const std::vector<std::pair<const char*, const char*>> skipped = {
+      {"layer/", "it is a folder"},
+      {"README.txt", "it does not start as an array does"},
+      {"long.txt", "it does not start as an array does"},
+      {"short", "it does not start as an array does"},
+      {"empty", "it does not start as an array does"},
+      {"secret", "it is encrypted"},
+      {"packed.txt", "it is compressed by method 14; 0 (stored) and 8 (deflated) are supported"},
+      {"__MACOSX/._w.npy", "it does not start as an array does"}};
+  BOOST_REQUIRE(saved.skipped.size() == skipped.size());
+  for (std::size_t i = 0; i < skipped.size(); ++i) {
+    BOOST_TEST(saved.skipped[i].name == skipped[i].first);
+    BOOST_TEST(saved.skipped[i].reason == skipped[i].second);
+  }
+  BOOST_TEST(load(zip_of({stored("a.npy", floats({1}))})).skipped.empty());
+  check_refused(zip_of({stored("README.txt", "hello"), stored("layer/", "")}),
+                "none of its 2 members is an array; 'README.txt': it does not start");
+}
+
 BOOST_AUTO_TEST_CASE(other_members_are_refused) {
   const std::string a = floats({1});
   check_refused(zip_of({stored("a.npy", a), stored("a.npy", a)}), "'a': its name is given twice");
-  check_refused(zip_of({stored("a.txt", a)}), "'a.txt': it is no .npy file");
+  check_refused(zip_of({stored("a.npy", a), stored("a", a)}), "'a': its name is given twice");
+  // What is damaged may have been an array.
+  Member damaged = stored("a", "hello, world");
+  damaged.crc ^= 1;
+  check_refused(zip_of({stored("b.npy", a), damaged}), "'a': its data is corrupt");
   check_refused(zip_of({stored("\xff.npy", a)}), "not UTF-8");
   check_refused(zip_of({stored("a.npy", "hello, world")}), "'a': it does not start with");
   check_refused(zip_of({stored("a.npy", "")}), "0 bytes");

@@ -17,9 +17,10 @@ target_compile_options(
 
 set(sanitizers_address address,undefined)
 set(sanitizers_thread thread)
+set(sanitizers_fuzzer fuzzer-no-link,address,undefined)
 if(TAPEGRAD_SANITIZE)
   if(NOT DEFINED sanitizers_${TAPEGRAD_SANITIZE})
-    message(FATAL_ERROR "TAPEGRAD_SANITIZE is '${TAPEGRAD_SANITIZE}'; it can be address, thread or empty")
+    message(FATAL_ERROR "TAPEGRAD_SANITIZE is '${TAPEGRAD_SANITIZE}'; it can be address, thread, fuzzer or empty")
   endif()
   set(sanitize -fsanitize=${sanitizers_${TAPEGRAD_SANITIZE}})
   target_compile_options(tapegrad_flags INTERFACE ${sanitize} -fno-sanitize-recover=all -fno-omit-frame-pointer)

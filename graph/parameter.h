@@ -37,10 +37,16 @@ class TAPEGRAD_API Parameter {
   operator Tensor() const { return value(); }
   /// The value as a constant. Shares elements with the parameter.
   Tensor data() const;
-  /// The elements for writing, as Tensor::mutable_values.
+  /// The elements, as Tensor::values and Tensor::mutable_values, valid as long as the parameter or another handle of it.
+  template <class T>
+  std::span<const T> values() const {
+    const Tensor value = data();
+    return value.values<T>();
+  }
   template <class T>
   std::span<T> mutable_values() {
-    return data().mutable_values<T>();
+    Tensor value = data();
+    return value.mutable_values<T>();
   }
   /// Copies the elements of `value` in. Throws ShapeError or DtypeError where they do not fit.
   void assign(const Tensor& value);

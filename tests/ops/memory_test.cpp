@@ -237,9 +237,9 @@ BOOST_AUTO_TEST_CASE(an_optimizer_ends_where_its_steps_do) {
   };
   step();
   BOOST_TEST(adam.steps() == kLast);
-  const float before = w.data().values<float>()[0];
+  const float before = w.values<float>()[0];
   BOOST_CHECK_EXCEPTION(step(), Error, mentions("adam", "9223372036854775807 steps"));
-  BOOST_TEST(w.data().values<float>()[0] == before);
+  BOOST_TEST(w.values<float>()[0] == before);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -86,7 +86,7 @@ inline Tensor bowl(const Parameter& w, double curvature, double target) {
 inline Values values_of(const Parameter& p) {
   Values out;
   visit_floating(p.dtype(), [&]<class T> {
-    for (const T v : p.data().values<T>()) out.push_back(static_cast<double>(v));
+    for (const T v : p.values<T>()) out.push_back(static_cast<double>(v));
   });
   return out;
 }

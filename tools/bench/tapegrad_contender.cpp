@@ -64,7 +64,7 @@ class Net final : public NetProgram {
       optimizer_->step(tape.backward(y));
       if (i + 1 == calls) result.value = y.item();
     }
-    const std::span<const float> w = net_.get<nn::Affine>(0).weight().data().values<float>();
+    const std::span<const float> w = net_.get<nn::Affine>(0).weight().values<float>();
     result.gradient = probe(w.data(), std::ssize(w), task_->weights[0].data());
     return result;
   }

@@ -27,7 +27,7 @@ int main(int argc, char** argv) {
     for (int step = 1; step <= 30; ++step) {
       Tape tape;
       optimizer->step(tape.backward(f()));
-      const auto at = p.data().values<double>();
+      const auto at = p.values<double>();
       path.push_back({at[0], at[1]});
       if (step == 2 || step == 5 || step % 10 == 0) fmt::print(" ({:5.2f}, {:5.2f})", at[0], at[1]);
     }

@@ -128,6 +128,14 @@ class Trace {
 
   /// The last derivative of each element of y, for each input.
   std::vector<Tensor> rows(const Tensor& y) {
+    std::vector<Shape> shapes;
+    for (const Tensor& x : inputs_) {
+      std::vector<std::int64_t> sizes(y.shape().dims().begin(), y.shape().dims().end());
+      sizes.insert(sizes.end(), x.shape().dims().begin(), x.shape().dims().end());
+      shapes.emplace_back(std::span<const std::int64_t>(sizes));
+      // The rows take as much memory as the whole: where that does not suffice, it is said before the work.
+      detail::TensorAccess::make(shapes.back(), x.dtype(), what_);
+    }
     std::vector<std::vector<Tensor>> rows(inputs_.size());
     for (std::int64_t k = 0; k < y.size(); ++k) {
       Tensor cotangent = Tensor::zeros(y.shape(), y.dtype());
@@ -137,14 +145,9 @@ class Trace {
       for (std::size_t i = 0; i < row.size(); ++i) rows[i].push_back(std::move(row[i]));
     }
     std::vector<Tensor> jacobians;
-    for (std::size_t i = 0; i < inputs_.size(); ++i) {
-      std::vector<std::int64_t> sizes(y.shape().dims().begin(), y.shape().dims().end());
-      const Shape& in = inputs_[i].shape();
-      sizes.insert(sizes.end(), in.dims().begin(), in.dims().end());
-      const Shape shape{std::span<const std::int64_t>(sizes)};
-      jacobians.push_back(rows[i].empty() ? Tensor::zeros(shape, inputs_[i].dtype())
-                                          : reshape(stack(rows[i]), shape));
-    }
+    for (std::size_t i = 0; i < inputs_.size(); ++i)
+      jacobians.push_back(rows[i].empty() ? Tensor::zeros(shapes[i], inputs_[i].dtype())
+                                          : reshape(stack(rows[i]), shapes[i]));
     return jacobians;
   }
 

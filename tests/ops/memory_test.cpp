@@ -104,6 +104,7 @@ BOOST_AUTO_TEST_CASE(whatever_takes_too_much_memory_says_how_much_and_for_what) 
       {"randn", [&] { nn::MultiLayerNet(kRoot, 10, rng, {.hidden = {kRoot}}); }},
       {"full", [] { nn::BatchNorm{kMany}; }},
       {"hessian", [] { hessian([](const Tensor& x) { return sum(square(x)); }, Tensor::ones({kRoot})); }},
+      {"jacobian", [] { jacobian([](const Tensor& x) { return square(x); }, Tensor::ones({kRoot})); }},
       {"map", [] { map([](auto a, auto b) { return a * b; }, column(), row()); }},
   };
   for (const auto& c : cases) {

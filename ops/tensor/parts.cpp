@@ -204,8 +204,8 @@ std::vector<Tensor> split(const Tensor& x, std::int64_t count, std::int64_t axis
   if (count <= 0 || n % count != 0)
     throw ShapeError(fmt::format("{}: axis {} of {} does not divide into {} equal parts", op_label("split"),
                                  a, to_string(x.shape()), count));
-  // Of an axis without elements any number of parts could be made; more than there are bytes to name them, too.
-  constexpr std::int64_t kMostEmpty = 65535;  // as many as concat takes
+  // Of an axis without elements any number of parts could be made, more than there is memory to hold them, too.
+  constexpr std::int64_t kMostEmpty = 65535;
   if (n == 0 && count > kMostEmpty)
     throw ArgumentError(
         fmt::format("{}: {} parts of {}, which has no elements along axis {}; at most {} can be made",

@@ -23,8 +23,7 @@ std::int64_t first_non_finite(const Tensor& t) noexcept {
     for (std::int64_t start = 0; start < t.size(); start += kBlock) {
       const std::int64_t end = std::min(start + kBlock, t.size());
       bool finite = true;
-      for (std::int64_t i = start; i < end; ++i)
-        finite &= std::abs(x[i]) <= std::numeric_limits<T>::max();
+      for (std::int64_t i = start; i < end; ++i) finite &= std::abs(x[i]) <= std::numeric_limits<T>::max();
       if (finite) continue;
       for (std::int64_t i = start; i < end; ++i)
         if (!std::isfinite(x[i])) return i;

@@ -181,7 +181,7 @@ BOOST_AUTO_TEST_CASE(pipes_are_written_through) {
       BOOST_REQUIRE(reading >= 0);
       BOOST_REQUIRE(::fcntl(reading, F_SETFL, 0) == 0);
       { const nn::AtomicFile tried(name); }  // must not show the reader an end
-      write(name);  // which has room in the pipe
+      write(name);                           // which has room in the pipe
       const std::string got = read_pipe(reading);
       ::close(reading);
       BOOST_TEST((got == read_file(whole)), name);

@@ -35,7 +35,8 @@ Line::Line(const Problem& problem, std::vector<Tensor>& at, const Base& base, st
 int Line::proportional_scale() const {
   if (moves_.size() != 1 || from_[0] == 0) return 0;
   const double step = std::abs(kRelativeStep * from_[0] / moves_[0].by);
-  if (step == 0) return 0;  // the element is so small that no step in proportion to it can be represented
+  // The element is infinite or no number, or so small that no step in proportion to it can be represented.
+  if (!std::isfinite(step) || step == 0) return 0;
   return std::min(0, static_cast<int>(std::floor(std::log2(step))));
 }
 

@@ -304,7 +304,7 @@ std::unique_ptr<ModuleBase> ModuleBase::clone() const {
           if constexpr (std::is_same_v<T, Parameter>)
             twin = copy_of(*original);
           else if constexpr (std::is_same_v<T, Buffer>)
-            twin = original->copy();
+            twin = original->defined() ? original->copy() : Buffer();
           else
             twin = *original;
         },

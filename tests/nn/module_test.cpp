@@ -347,6 +347,27 @@ BOOST_AUTO_TEST_CASE(shared_parameters_stay_shared_in_a_clone) {
         twin->get<nn::Sequential>(2).get<nn::Affine>(1).weight());
 }
 
+namespace {
+/// Its buffer gets a value with the first call, as statistics do.
+struct Lazy final : nn::Module {
+  nn::Buffer seen;
+  Tensor forward(const Tensor& x) override {
+    seen = x;
+    return x;
+  }
+  void visit(nn::Visitor& v) override { v("seen", seen); }
+  std::unique_ptr<nn::ModuleBase> new_like() const override { return std::make_unique<Lazy>(); }
+};
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(a_buffer_without_a_value_is_cloned_as_such) {
+  Lazy lazy;
+  BOOST_TEST(!nn::clone(lazy)->seen.defined());
+  lazy(Tensor::from({1, 2}));
+  const auto copy = nn::clone(lazy);
+  BOOST_TEST(copy->seen.to_vector<float>() == (std::vector<float>{1, 2}));
+}
+
 BOOST_AUTO_TEST_CASE(a_module_that_cannot_be_cloned_says_so) {
   struct Plain : nn::Module {
     Tensor forward(const Tensor& x) override { return x; }

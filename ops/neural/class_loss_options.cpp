@@ -50,7 +50,7 @@ struct WeighedTargets {
       kept = cast(targets != static_cast<double>(*o.ignore_index), f64);
       labels = where(kept, targets, 0);
     }
-    detail::require_class_targets(op, what, scores, labels);
+    (void)detail::Classes::checked(op, what, scores, labels);
     require_options(op, scores, targets, o);
 
     const std::int64_t classes = scores.shape().dim(-1);

@@ -7,6 +7,7 @@
 #include <tapegrad/ops/elementwise/activation.h>
 #include <tapegrad/ops/elementwise/math.h>
 #include <tapegrad/ops/loops/rows.h>
+#include <tapegrad/ops/neural/class_targets.h>
 #include <tapegrad/ops/neural/loss.h>
 #include <tapegrad/ops/neural/write_gradient.h>
 #include <tapegrad/ops/samples.h>
@@ -224,7 +225,7 @@ void op::PairLoss<Op>::vjp(VjpContext<Op>& ctx) {
       return detail::NotSaved{};
   };
   const auto add = [&](std::size_t i, const Tensor& d) {
-    ctx.add(i, detail::contributed(g, g * d, d.detach()));
+    ctx.add(i, detail::contribution(g, g * d, d.detach()));
   };
   if (ctx.needs_grad(0)) add(0, ctx.op().dy(ctx.template input<0>(), ctx.template input<1>()));
   if (ctx.needs_grad(1)) add(1, ctx.op().dt(ctx.template input<0>(), t()));
@@ -263,6 +264,12 @@ void op::PairLoss<Op>::vjp_fused(VjpContext<Op>& ctx) {
 Tensor mse_loss(const Tensor& y, const Tensor& t) { return apply_op(op::MseLoss{}, y, t); }
 Tensor half_sum_squared_error(const Tensor& y, const Tensor& t) {
   return apply_op(op::HalfSumSquaredError{}, y, t);
+}
+
+Tensor sum_squared_error(const Tensor& y, const Tensor& t) {
+  const auto classes = detail::Classes::checked("sum_squared_error", "outputs", y, t);
+  const Tensor total = half_sum_squared_error(y, detail::as_weights(t, classes, y.dtype()));
+  return classes.rows == 1 ? total : total / static_cast<double>(classes.rows);
 }
 Tensor huber_loss(const Tensor& y, const Tensor& t, double delta) { return huber_loss(y, t, delta, {}); }
 Tensor huber_loss(const Tensor& y, const Tensor& t, double delta, const LossOptions& options) {

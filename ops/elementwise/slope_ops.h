@@ -60,8 +60,8 @@ struct Gaussian {  // y = e^(-c x^2); dy/dx = -2 c x y
   static void samples(Samples& s) { s.unary(Gaussian{.c = 0.5}, {-3, 3}, {-8, 8}); }
 };
 
-/// What a rule contributes that has made r of the incoming gradient g, where the derivative is infinite; see contribution
-/// in loops/elementwise.h. Where r vanishes, the derivative for g does not exist: it is NaN, so that a smooth function
+/// What a rule contributes that has made r of the incoming gradient g, where the derivative is infinite; see
+/// <tapegrad/ops/contribution.h>. Where r vanishes, the derivative for g does not exist: it is NaN, so that a smooth function
 /// that passes through such a point never gets a plausible 0 as its second derivative, while a branch that was not taken
 /// never asks for it.
 struct Contribution {

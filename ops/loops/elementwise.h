@@ -8,6 +8,7 @@
 #include <tapegrad/graph/element_access.h>
 #include <tapegrad/graph/export.h>
 #include <tapegrad/graph/tape.h>
+#include <tapegrad/ops/contribution.h>
 #include <tapegrad/ops/loops/dispatch.h>
 #include <tapegrad/ops/loops/simd_for.h>
 #include <tapegrad/ops/numbers/real.h>
@@ -58,19 +59,11 @@ inline constexpr bool has_constant_slope = requires {
 }
 &&Op::saves[Grad] == 0;
 
-/// What a rule contributes that has made `r` of the incoming gradient g: r, but where g is exactly 0 nothing, even if
-/// the derivative there is infinite or NaN. So a branch that was not taken, or an element that was masked or sliced
-/// away, contributes nothing.
+/// What a loop contributes; on tensors <tapegrad/ops/contribution.h> has the same.
 template <class T>
 Real<T> contribution(Real<T> g, Real<T> r) {
   return where(g == 0, g, r);
 }
-/// The same on tensors, for rules that are recorded; `slope` is the derivative itself. Where g is a constant, what is 0
-/// stays so at every order. So it does where the slope is NaN, which the op's result then is, too. Where it is infinite,
-/// what comes of a smooth function that passes through is NaN at the next order, and no plausible 0.
-TAPEGRAD_API Tensor contribution(const Tensor& g, const Tensor& r, const Tensor& slope);
-/// Whether contribution(g, r, slope) is r itself whatever the slope.
-TAPEGRAD_API bool contributes_all(const Tensor& g, const Tensor& r) noexcept;
 
 /// The rule of an op on numbers or tensors.
 template <class Op, std::size_t Grad, class G, class... A>

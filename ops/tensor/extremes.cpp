@@ -83,8 +83,8 @@ void share_among_equals(VjpContext<Op>& ctx) {
   const Tensor is_extreme = equal(x, beside_input(ctx, ctx.output()));
   const Tensor share = beside_input(ctx, ctx.grad_output()) / sum_over(is_extreme, ctx.op().axes);
   // Of a NaN none is equal to the result.
-  ctx.add(0, detail::contributed(beside_input(ctx, ctx.grad_output()), is_extreme * share,
-                                 beside_input(ctx, ctx.output().detach())));
+  ctx.add(0, detail::contribution(beside_input(ctx, ctx.grad_output()), is_extreme * share,
+                                  beside_input(ctx, ctx.output().detach())));
 }
 
 template <class Op>

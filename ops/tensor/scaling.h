@@ -102,8 +102,8 @@ Tensor over_length(const VjpContext<Op>& ctx, const Tensor& d, const Tensor& y, 
   const Tensor& g = ctx.grad_output();
   const Tensor g_beside = beside_input(ctx, g);
   const auto times = [&](const Tensor& ratio) {
-    return detail::contributed(g_beside, d * beside_input(ctx, n == 1 ? ratio : ratio / n),
-                               beside_input(ctx, y.detach()));
+    return detail::contribution(g_beside, d * beside_input(ctx, n == 1 ? ratio : ratio / n),
+                                beside_input(ctx, y.detach()));
   };
   if (all_hold(y, [](auto v) { return v != 0; })) return times(g / y);
   const Tensor is_zero = y.detach() == 0;

@@ -40,8 +40,8 @@ void* Arena::allocate_slow(std::size_t bytes, std::size_t align) {
     pool_free(small);
   }
   if (!*link) {
-    const std::size_t wanted = at_.chunk ? std::min(2 * at_.chunk->capacity, kLargestChunk) : kFirstChunk;
-    const std::size_t capacity = std::max(wanted, needed);
+    const std::size_t grown = at_.chunk ? std::min(2 * at_.chunk->capacity, kLargestChunk) : kFirstChunk;
+    const std::size_t capacity = std::max(grown, needed);
     *link = new (pool_allocate(sizeof(Chunk) + capacity)) Chunk{nullptr, capacity};
     capacity_ += capacity;
   }

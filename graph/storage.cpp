@@ -95,15 +95,15 @@ void give_back_down_to(ThreadState& t, std::size_t bytes) noexcept {
 /// outgrown the last count, so that counting is rare.
 void keep_bound(ThreadState& t, std::size_t bytes) noexcept {
   constexpr std::size_t kAlways = std::size_t{1} << 20;  // less is not worth the count
-  const std::size_t wanted = t.held + bytes;
-  if (wanted <= std::max(2 * t.most_in_use, kAlways)) return;
+  const std::size_t total = t.held + bytes;
+  if (total <= std::max(2 * t.most_in_use, kAlways)) return;
   std::size_t kept = 0;
   for (std::size_t c = 0; c < ThreadState::kClasses; ++c)
     for (const Storage* s = t.free_blocks[c]; s; s = s->next)
       kept += block_bytes(static_cast<std::uint32_t>(c));
-  t.most_in_use = std::max(t.most_in_use, wanted - kept);
+  t.most_in_use = std::max(t.most_in_use, total - kept);
   // Further down than it must, so that the next block does not count again.
-  if (wanted > 2 * t.most_in_use) give_back_down_to(t, t.most_in_use + t.most_in_use / 2 - bytes);
+  if (total > 2 * t.most_in_use) give_back_down_to(t, t.most_in_use + t.most_in_use / 2 - bytes);
 }
 
 /// Null where the system does not give the memory.
@@ -179,13 +179,13 @@ void settle_returned(ThreadState& t) noexcept {
     Storage* next = s->next;
     std::int64_t seen = s->shared.load(std::memory_order_relaxed);
     std::int64_t owed;
-    std::int64_t wanted;
+    std::int64_t desired;
     do {
       owed = count(seen) < 0 ? -count(seen) : 0;
-      wanted = (seen & ~Storage::kQueued) + owed * Storage::kOne;
-    } while (!s->shared.compare_exchange_weak(seen, wanted, std::memory_order_acq_rel));
-    if (wanted & Storage::kMerged) {
-      if (count(wanted) == 0) take_over(t, s);
+      desired = (seen & ~Storage::kQueued) + owed * Storage::kOne;
+    } while (!s->shared.compare_exchange_weak(seen, desired, std::memory_order_acq_rel));
+    if (desired & Storage::kMerged) {
+      if (count(desired) == 0) take_over(t, s);
     } else if (owed) {
       s->local -= static_cast<std::uint32_t>(owed);
       if (s->local == 0) release_last(t, s);
@@ -305,10 +305,10 @@ void release_shared(Storage* s) noexcept {
   for (;;) {
     // Without a shared reference to give back, this is one that the owner counted and that moved here.
     const bool owed = !(seen & (Storage::kMerged | Storage::kQueued)) && count(seen) <= 0;
-    const std::int64_t wanted = (seen - Storage::kOne) | (owed ? Storage::kQueued : 0);
+    const std::int64_t desired = (seen - Storage::kOne) | (owed ? Storage::kQueued : 0);
     // Owed, the block stays alive and owned until its owner settles it, so the owner is read before.
     ThreadState* owner = s->owner.load(std::memory_order_relaxed);
-    if (!s->shared.compare_exchange_weak(seen, wanted, std::memory_order_acq_rel, std::memory_order_relaxed))
+    if (!s->shared.compare_exchange_weak(seen, desired, std::memory_order_acq_rel, std::memory_order_relaxed))
       continue;
     if (owed) {
       Storage* head = owner->returned.load(std::memory_order_relaxed);
@@ -320,7 +320,7 @@ void release_shared(Storage* s) noexcept {
         const std::lock_guard lock(registry_mutex);
         if (owner->orphaned.load(std::memory_order_relaxed)) settle_returned(*owner);
       }
-    } else if (wanted == Storage::kMerged) {
+    } else if (desired == Storage::kMerged) {
       // Not into this thread's pool: one that only releases what another allocates would hoard without end.
       std::free(s);
     }

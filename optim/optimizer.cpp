@@ -66,7 +66,7 @@ Optimizer::Optimizer(std::string_view name, const ParameterGroups& groups, doubl
   for (const Group& group : groups)
     count += static_cast<std::size_t>(group.parameters.end() - group.parameters.begin());
   slots_.reserve(count);
-  kept_.reserve(count * moments_.size());
+  moment_values_.reserve(count * moments_.size());
   for (const Group& group : groups) {
     const std::string prefix = groups.size() > 1 ? fmt::format("{}.", settings_.size()) : "";
     settings_.push_back({require("lr_scale", group.lr_scale, 0, kInfinity),
@@ -90,7 +90,7 @@ Optimizer::Optimizer(std::string_view name, const ParameterGroups& groups, doubl
                                     name_, slots_[*twice].name));
   for (const Slot& s : slots_)
     for (std::size_t m = 0; m < moments_.size(); ++m)
-      kept_.push_back(Tensor::zeros(s.parameter.shape(), s.parameter.dtype()));
+      moment_values_.push_back(Tensor::zeros(s.parameter.shape(), s.parameter.dtype()));
 }
 
 Optimizer::~Optimizer() = default;
@@ -126,9 +126,11 @@ void Optimizer::step(const Gradients& gradients) {
     if (!g || s.parameter.frozen()) continue;
     const auto& [lr_scale, weight_decay, decoupled] = settings_[s.group];
     const double lr = lr_ * lr_scale;
-    Rates rates{.step = ++s.step, .lr = lr};
-    (decoupled ? rates.shrink : rates.weight_decay) = decoupled ? lr * weight_decay : weight_decay;
-    update(s.parameter, *g, kept_of(i), rates);
+    update(s.parameter, *g, moment_values_of(i),
+           {.step = ++s.step,
+            .lr = lr,
+            .weight_decay = decoupled ? 0 : weight_decay,
+            .shrink = decoupled ? lr * weight_decay : 0});
   }
 }
 
@@ -136,10 +138,10 @@ State Optimizer::view() const {
   State state;
   state.emplace_back(kStep, count(steps_));
   state.emplace_back("lr", Tensor::scalar(lr_, f64));
-  auto kept = kept_.begin();
+  auto value = moment_values_.begin();
   for (const Slot& s : slots_) {
     for (const std::string_view moment : moments_)
-      state.emplace_back(fmt::format("{}.{}", s.name, moment), *kept++);
+      state.emplace_back(fmt::format("{}.{}", s.name, moment), *value++);
     state.emplace_back(fmt::format("{}.{}", s.name, kStep), count(s.step));
   }
   return state;
@@ -168,9 +170,9 @@ void Optimizer::load_state(const State& state) {
   set_lr(loaded[1].item());
   steps_ = steps;
   auto next = loaded.begin() + 2;
-  auto kept = kept_.begin();
+  auto value = moment_values_.begin();
   for (Slot& s : slots_) {
-    for (std::size_t m = 0; m < moments_.size(); ++m) *kept++ = std::move(*next++);
+    for (std::size_t m = 0; m < moments_.size(); ++m) *value++ = std::move(*next++);
     s.step = (next++)->values<std::int64_t>()[0];
   }
 }

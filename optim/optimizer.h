@@ -82,8 +82,8 @@ class TAPEGRAD_API Optimizer {
     std::int64_t step = 0;
   };
 
-  std::span<Tensor> kept_of(std::size_t slot) {
-    return std::span(kept_).subspan(slot * moments_.size(), moments_.size());
+  std::span<Tensor> moment_values_of(std::size_t slot) {
+    return std::span(moment_values_).subspan(slot * moments_.size(), moments_.size());
   }
   /// state(), not copied.
   State view() const;
@@ -95,7 +95,7 @@ class TAPEGRAD_API Optimizer {
   std::vector<std::string_view> moments_;
   std::vector<Setting> settings_;  ///< of each group
   std::vector<Slot> slots_;
-  std::vector<Tensor> kept_;  ///< the moments of the first parameter, then those of the next
+  std::vector<Tensor> moment_values_;  ///< the moments of the first parameter, then those of the next
   double lr_ = 0;
   std::int64_t steps_ = 0;
 };

@@ -294,7 +294,7 @@ void Trainer::load_state(const State& state) {
   const State before = net_.state();
   net_.load_state(net);
   try {
-    if (!best.empty()) {  // as restore_best will want it
+    if (!best.empty()) {  // as restore_best will load it
       net_.load_state(best);
       net_.load_state(net);
     }

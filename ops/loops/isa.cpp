@@ -20,9 +20,9 @@ Isa best_isa() noexcept {
 #endif
 }
 
-Isa set_isa(Isa wanted) noexcept {
+Isa set_isa(Isa requested) noexcept {
   const Isa before = current_isa;
-  current_isa = std::min(wanted, best_isa());
+  current_isa = std::min(requested, best_isa());
   return before;
 }
 

@@ -37,7 +37,7 @@ TAPEGRAD_API Isa best_isa() noexcept;
 
 /// For tests and benchmarks: from here on this set, or the best available below it. Not for while other
 /// threads compute. Returns the set that was in use.
-TAPEGRAD_API Isa set_isa(Isa wanted) noexcept;
+TAPEGRAD_API Isa set_isa(Isa requested) noexcept;
 
 TAPEGRAD_API const char* name_of(Isa isa) noexcept;
 

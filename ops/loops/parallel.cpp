@@ -66,7 +66,7 @@ class Pool {
   };
   static constexpr std::uint32_t kStop = 2;
 
-  std::int64_t start_workers(std::int64_t wanted) noexcept;
+  std::int64_t start_workers(std::int64_t most) noexcept;
   void work(Worker& me) noexcept;
   void run_open_job() noexcept;
 
@@ -142,15 +142,15 @@ class SignalsBlocked {
 };
 
 /// Where the system has no more threads to give, or no memory for them, those that run do the work.
-std::int64_t Pool::start_workers(std::int64_t wanted) noexcept {
+std::int64_t Pool::start_workers(std::int64_t most) noexcept {
   std::int64_t count = started_.load(std::memory_order_relaxed);
-  if (count >= wanted) return wanted;
+  if (count >= most) return most;
   static const ExitHook hook;
   const std::lock_guard lock(start_mutex_);
   if (stopping_.load(std::memory_order_relaxed)) return count;
   const SignalsBlocked blocked;
   try {
-    for (; count < wanted; ++count) {
+    for (; count < most; ++count) {
       auto worker = std::make_unique<Worker>();
       worker->thread = std::thread([this, w = worker.get()] { work(*w); });
       workers_[static_cast<std::size_t>(count)] = worker.release();

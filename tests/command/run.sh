@@ -188,10 +188,11 @@ check "the file behind it has the graph" cmp "$work/net7.dot" "$work/net.expecte
 mkfifo "$work/pipe"
 expect 1 'nobody reads' graph --out "$work/pipe"
 exec {held}<>"$work/pipe"  # so that there is a reader from the start
-timeout 60 cat "$work/pipe" >"$work/piped" &
+timeout 60 cat "$work/pipe" >"$work/piped" {held}>&- &  # which would never see the end if it held the pipe as well
 expect 0 'nodes' graph --out "$work/pipe"
 exec {held}>&-
 wait $!
+check "a pipe ends" [ $? -eq 0 ]
 check "a pipe stays" [ -p "$work/pipe" ]
 check "a pipe gets the graph" cmp "$work/piped" "$work/net.expected"
 expect 0 'nodes' graph --out /dev/null

@@ -62,7 +62,7 @@ inline constexpr bool has_constant_slope = requires {
 /// What a loop contributes; on tensors <tapegrad/ops/contribution.h> has the same.
 template <class T>
 Real<T> contribution(Real<T> g, Real<T> r) {
-  return where(g == 0, g, r);
+  return where(g != 0, r, 0);
 }
 
 /// The rule of an op on numbers or tensors.

@@ -34,7 +34,6 @@ struct Format<float> {
   static constexpr float kExpLowest = -104;    // exp is 0 below
   static constexpr float kExpHighest = 89;     // and infinite above
   static constexpr float kExpm1Lowest = -18;   // expm1 rounds to -1 below
-  static constexpr float kTanhHighest = 44;    // 1 - tanh is about 2^-126 there
   static constexpr float kExpNormal = -87.3F;  // exp is subnormal below
 };
 template <>
@@ -48,7 +47,6 @@ struct Format<double> {
   static constexpr double kExpLowest = -746;
   static constexpr double kExpHighest = 710;
   static constexpr double kExpm1Lowest = -40;
-  static constexpr double kTanhHighest = 354.5;
   static constexpr double kExpNormal = -708.3;
 };
 
@@ -79,6 +77,17 @@ template <class T>
 TAPEGRAD_INLINE T with_sign_of(T magnitude, T sign) {
   constexpr Bits<T> kSign = ~(~Bits<T>{0} >> 1);
   return from_bits<T>((bits(magnitude) & ~kSign) | (bits(sign) & kSign));
+}
+
+/// x, but neither below the lowest nor above the highest; a NaN stays.
+template <class T>
+TAPEGRAD_INLINE T at_least(T x, T lowest) {
+  return choose(x < lowest, lowest, x);
+}
+template <class T>
+TAPEGRAD_INLINE T limited(T x, T lowest, T highest) {
+  const T y = at_least(x, lowest);
+  return choose(y > highest, highest, y);
 }
 
 /// 2^n for an n in the range of normal exponents.
@@ -129,9 +138,7 @@ TAPEGRAD_INLINE double exp_tail(double r) {
 
 template <class T>
 TAPEGRAD_INLINE T exp(T x) {
-  T clamped = choose(x < Format<T>::kExpLowest, Format<T>::kExpLowest, x);  // a NaN stays
-  clamped = choose(clamped > Format<T>::kExpHighest, Format<T>::kExpHighest, clamped);
-  const Reduced<T> a = reduce_by_ln2(clamped);
+  const Reduced<T> a = reduce_by_ln2(limited(x, Format<T>::kExpLowest, Format<T>::kExpHighest));
   const T sum = 1 + a.r;
   const T lost = a.r - (sum - 1) + a.lost;
   const T y = sum + (lost + a.r * a.r * exp_tail(a.r));
@@ -144,9 +151,7 @@ TAPEGRAD_INLINE T exp(T x) {
 
 template <class T>
 TAPEGRAD_INLINE T expm1(T x) {
-  T clamped = choose(x < Format<T>::kExpm1Lowest, Format<T>::kExpm1Lowest, x);
-  clamped = choose(clamped > Format<T>::kExpHighest, Format<T>::kExpHighest, clamped);
-  const Reduced<T> a = reduce_by_ln2(clamped);
+  const Reduced<T> a = reduce_by_ln2(limited(x, Format<T>::kExpm1Lowest, Format<T>::kExpHighest));
   // (2^n - 1) + 2^n (e^r - 1), by halves, since 2^n may be infinite where the result is not. Where the two
   // nearly cancel, the rounding of the largest terms is what counts: `lost` takes it up.
   const T half = power_of_two<T>(a.integer - 1);
@@ -233,30 +238,35 @@ TAPEGRAD_INLINE T log1p(T x) {
   return choose(x == 0, x, log_of_special(u, y));
 }
 
-// Of a function that rounds to 1 the derivative needs what is left to 1: where both are asked for, they are computed at
-// once; the derivative alone costs less.
+// Sigmoid and tanh round to 1. Both, what is left to 1, and their derivatives come of e^-|x| by one division, with all digits
+// on either side.
 
-/// e^x for x <= 0; 0 where that would be subnormal.
+/// e^x for x <= 0.
 template <class T>
 TAPEGRAD_INLINE T exp_of_negative(T x) {
-  const T clamped = choose(x < Format<T>::kExpNormal, Format<T>::kExpNormal, x);
-  const Reduced<T> a = reduce_by_ln2(clamped);
-  const T y = (1 + (a.r + a.r * a.r * exp_tail(a.r))) * power_of_two<T>(a.integer);
-  return choose(x < Format<T>::kExpNormal, T(0), y);
-}
-/// The derivative of 1 / (1 + e^-x): e^-|x| / (1 + e^-|x|)^2
-template <class T>
-TAPEGRAD_INLINE T sigmoid_slope(T x) {
-  const T e = exp_of_negative(-absolute(x));
-  const T inverse = 1 / (1 + e);
-  return e * inverse * inverse;
-}
-/// That of tanh: 1 / cosh(x)^2 = 4 e^-2|x| / (1 + e^-2|x|)^2
-template <class T>
-TAPEGRAD_INLINE T tanh_slope(T x) {
-  return 4 * sigmoid_slope(2 * x);
+  const Reduced<T> a = reduce_by_ln2(at_least(x, Format<T>::kExpLowest));
+  // 2^n in two factors, the first of which is normal where the result is subnormal.
+  constexpr Bits<T> kLift = Format<T>::kBias / 2;
+  const T lifted = (1 + (a.r + a.r * a.r * exp_tail(a.r))) * power_of_two<T>(a.integer + kLift);
+  return lifted * power_of_two<T>(Bits<T>{0} - kLift);
 }
 
+/// n / (1 + e) for 0 <= e <= 1. Double is within 2 ulp only with what rounding took from the sum and from n, `lost`; 1 - e / 2
+/// is near enough to 1 / (1 + e) for these.
+template <class T>
+TAPEGRAD_INLINE T over_one_plus(T n, T lost, T e) {
+  const T sum = 1 + e;
+  const T q = n / sum;
+  if constexpr (sizeof(T) < sizeof(double)) return q;
+  return q - (q * (e - (sum - 1)) - lost) * (1 - T(0.5) * e);
+}
+
+/// 1 / (1 + e^|x|): the smaller one of sigmoid(x) and 1 - sigmoid(x).
+template <class T>
+TAPEGRAD_INLINE T smaller_sigmoid(T x) {
+  const T e = exp_of_negative(-absolute(x));
+  return over_one_plus(e, T(0), e);
+}
 /// y = 1 / (1 + e^-x), and 1 - y.
 template <class T>
 struct WithComplement {
@@ -265,35 +275,42 @@ struct WithComplement {
 };
 template <class T>
 TAPEGRAD_INLINE WithComplement<T> sigmoid_and_complement(T x) {
-  const T e = exp(-absolute(x));  // at most 1, so that neither form loses digits or overflows
-  const T sum = 1 + e;
-  const T lost = e - (sum - 1);
-  const T quotient = choose(x < 0, e, T(1)) / sum;
-  const T y =
-      quotient - quotient * choose(x < 0, 1 - quotient, quotient) * lost;  // 1 / sum is 1 - y, or y itself
-  return {y, choose(x < 0, 1 - y, e * y)};
+  const T q = smaller_sigmoid(x);
+  return {choose(x < 0, q, 1 - q), choose(x < 0, 1 - q, q)};
 }
 template <class T>
 TAPEGRAD_INLINE T sigmoid(T x) {
   return sigmoid_and_complement(x).y;
 }
-/// y = tanh(|x|), and 1 - y; 0 where that would be subnormal.
+/// The derivative of sigmoid.
+template <class T>
+TAPEGRAD_INLINE T sigmoid_slope(T x) {
+  const T q = smaller_sigmoid(x);
+  return q * (1 - q);
+}
+
+/// y = tanh(|x|) = (1 - e) / (1 + e) with e = e^-2|x|, and 1 - y = 2 e / (1 + e); 0 where that would be subnormal.
 template <class T>
 TAPEGRAD_INLINE WithComplement<T> tanh_and_complement(T x) {
-  const T magnitude = absolute(x);
-  const T a = choose(magnitude > Format<T>::kTanhHighest, Format<T>::kTanhHighest, magnitude);
-  const T e = expm1(2 * a);
-  // y = e / (e + 2) and 1 - y = 2 / (e + 2): the smaller one is the quotient. For a small e the rounding of the sum
-  // counts.
-  const T sum = e + 2;
-  const T quotient = choose(e < 2, e, T(2)) / sum;
-  const T lost = choose(e < 2, e - (sum - 2), T(0));
-  const T smaller = quotient - T(0.5) * quotient * (1 - quotient) * lost;
-  return {choose(e < 2, smaller, 1 - smaller),
-          choose(magnitude > Format<T>::kTanhHighest, T(0), choose(e < 2, 1 - smaller, smaller))};
+  const T exponent = -2 * absolute(x);
+  const Reduced<T> a = reduce_by_ln2(at_least(exponent, Format<T>::kExpNormal));
+  const T p = power_of_two<T>(a.integer);
+  const T rest = p * (a.r + (a.lost + a.r * a.r * exp_tail(a.r)));  // p + rest is e, 1 - p is exact where it counts
+  const T e = p + rest;
+  const bool small = e > T(0.3);
+  const T difference = (1 - p) - rest;
+  const T lost = ((1 - p) - difference) - rest;
+  const T quotient = over_one_plus(choose(small, difference, 2 * e), choose(small, lost, T(0)), e);
+  return {choose(small, quotient, 1 - quotient),
+          choose(exponent < Format<T>::kExpNormal, T(0), choose(small, 1 - quotient, quotient))};
 }
 template <class T>
 TAPEGRAD_INLINE T tanh(T x) {
   return with_sign_of(tanh_and_complement(x).y, x);
+}
+/// The derivative of tanh: 1 / cosh(x)^2
+template <class T>
+TAPEGRAD_INLINE T tanh_slope(T x) {
+  return 4 * sigmoid_slope(2 * x);
 }
 }  // namespace tapegrad::detail::vm

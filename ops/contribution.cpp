@@ -1,6 +1,3 @@
-#include <iterator>
-#include <span>
-
 #include <tapegrad/ops/contribution.h>
 #include <tapegrad/ops/elementwise/math.h>
 #include <tapegrad/ops/elementwise/slope_ops.h>
@@ -10,21 +7,8 @@ namespace tapegrad::detail {
 
 namespace {
 
-/// Whether a condition holds for any element. These tests are made at each recorded rule: they cost a fraction of it.
-template <class F>
-bool any(const Tensor& t, const F& holds) {
-  return visit_floating(t.dtype(), [&]<class T> {
-    const std::span<const T> v = t.values<T>();
-    bool found = false;
-    dispatch_isa([&] { found = first_where(v.data(), std::ssize(v), holds) < std::ssize(v); });
-    return found;
-  });
-}
 bool has_zero(const Tensor& t) {
-  return any(t, [](auto v) { return v == 0; });
-}
-bool has_non_finite(const Tensor& t) {
-  return any(t, [](auto v) { return v - v != 0; });
+  return any_element(t, [](auto v) { return v == 0; });
 }
 
 }  // namespace

@@ -2,6 +2,8 @@
 
 #include <cstdint>
 
+#include <tapegrad/graph/dtype.h>
+#include <tapegrad/graph/tensor.h>
 #include <tapegrad/ops/loops/dispatch.h>
 #include <tapegrad/ops/loops/reducers.h>
 
@@ -20,6 +22,21 @@ std::int64_t first_where(const T* x, std::int64_t n, const F& holds) {
   }
   while (i < n && !holds(x[i])) ++i;
   return i;
+}
+
+/// Whether a condition holds for an element of a floating tensor.
+template <class F>
+bool any_element(const Tensor& t, const F& holds) {
+  return visit_floating(t.dtype(), [&]<class T> {
+    const T* const x = TensorAccess::data_as<T>(t);
+    bool found = false;
+    dispatch_isa([&]() { found = first_where(x, t.size(), holds) < t.size(); });
+    return found;
+  });
+}
+/// Whether an element of a floating tensor is infinite or NaN: for what is asked at each recorded rule.
+inline bool has_non_finite(const Tensor& t) {
+  return any_element(t, [](auto v) { return v - v != 0; });
 }
 
 /// Where the first element equal to v is, where a NaN equals a NaN; n where there is none.

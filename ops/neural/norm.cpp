@@ -12,6 +12,7 @@
 #include <tapegrad/ops/define.h>
 #include <tapegrad/ops/elementwise/math.h>
 #include <tapegrad/ops/kernels/normalize.h>
+#include <tapegrad/ops/loops/find.h>
 #include <tapegrad/ops/neural/norm.h>
 #include <tapegrad/ops/samples.h>
 #include <tapegrad/ops/tensor/reduce.h>
@@ -185,7 +186,7 @@ void op::BatchNorm::vjp(VjpContext<BatchNorm>& ctx) {
   const Tensor x_hat = (x - mean(x, 0)) * inv_std;
   // A feature without a gradient contributes nothing.
   const auto contribution = [&](const Tensor& r) {
-    return detail::first_non_finite(r) < 0 ? r : detail::contribution(sum(abs(g), 0), r, r.detach());
+    return detail::has_non_finite(r) ? detail::contribution(sum(abs(g), 0), r, r.detach()) : r;
   };
   if (ctx.needs_grad(1)) ctx.add(1, contribution(sum(g * x_hat, 0)));
   if (!ctx.needs_grad(0)) return;

@@ -86,7 +86,7 @@ Tensor sum_along(const Tensor& x, std::size_t axis) { return sum(x, axis, KeepDi
 
 /// What a rule contributes that has made r of g: rows whose g is 0 throughout contribute nothing.
 Tensor row_contribution(const Tensor& g, std::size_t axis, const Tensor& r, const Tensor& y) {
-  return detail::first_non_finite(r) < 0 ? r : detail::contribution(sum_along(abs(g), axis), r, y.detach());
+  return detail::has_non_finite(r) ? detail::contribution(sum_along(abs(g), axis), r, y.detach()) : r;
 }
 
 /// y = of_rows(x, rows, n, y) for the rows of x along an axis.

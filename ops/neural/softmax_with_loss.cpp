@@ -6,6 +6,7 @@
 #include <tapegrad/ops/define.h>
 #include <tapegrad/ops/elementwise/math.h>
 #include <tapegrad/ops/kernels/softmax.h>
+#include <tapegrad/ops/loops/find.h>
 #include <tapegrad/ops/neural/class_targets.h>
 #include <tapegrad/ops/neural/confident.h>
 #include <tapegrad/ops/neural/loss.h>
@@ -158,7 +159,7 @@ void op::SoftmaxWithLoss::vjp(VjpContext<SoftmaxWithLoss>& ctx) {
         d = where(ahead, p * of_class(where(ahead, 0, t)) - t * of_class(where(ahead, 0, p)), d);
     }
     // A sample without a target adds nothing to the loss, whatever its logits.
-    if (!classes.indices && detail::first_non_finite(d) >= 0)
+    if (!classes.indices && detail::has_non_finite(d))
       d = detail::contribution(of_class(abs(t)), d, d.detach());
     ctx.add(0, detail::contribution(g, g * d, d.detach()));
   }

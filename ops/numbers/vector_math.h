@@ -295,7 +295,8 @@ TAPEGRAD_INLINE WithComplement<T> tanh_and_complement(T x) {
   const T exponent = -2 * absolute(x);
   const Reduced<T> a = reduce_by_ln2(at_least(exponent, Format<T>::kExpNormal));
   const T p = power_of_two<T>(a.integer);
-  const T rest = p * (a.r + (a.lost + a.r * a.r * exp_tail(a.r)));  // p + rest is e, 1 - p is exact where it counts
+  const T rest =
+      p * (a.r + (a.lost + a.r * a.r * exp_tail(a.r)));  // p + rest is e, 1 - p is exact where it counts
   const T e = p + rest;
   const bool small = e > T(0.3);
   const T difference = (1 - p) - rest;

@@ -185,8 +185,9 @@ BOOST_AUTO_TEST_CASE(a_cell_computes_its_formula) {
   const double next = f * c + i * g;
 
   const LstmState s = cell(Tensor::full({1, 1}, x), {Tensor::full({1, 1}, h), Tensor::full({1, 1}, c)});
-  BOOST_TEST(s.c.item() == next, boost::test_tools::tolerance(1e-6));
-  BOOST_TEST(s.h.item() == o * std::tanh(next), boost::test_tools::tolerance(1e-6));
+  // In float, where the two terms of c cancel to a tenth of them.
+  BOOST_TEST(s.c.item() == next, boost::test_tools::tolerance(4e-6));
+  BOOST_TEST(s.h.item() == o * std::tanh(next), boost::test_tools::tolerance(4e-6));
 }
 
 BOOST_AUTO_TEST_CASE(it_is_a_module_like_any_other) {

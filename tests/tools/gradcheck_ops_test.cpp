@@ -25,18 +25,28 @@ void require_pass(const Subject& s, bool differentiable) {
   }
 }
 
+// The address sanitizer looks at memory, and gradcheck_coverage runs every op and module under it with every instruction
+// set: differences along every coordinate, which take minutes more, are enough for some of them.
+#ifdef __SANITIZE_ADDRESS__
+constexpr std::size_t kEvery = 4;
+#else
+constexpr std::size_t kEvery = 1;
+#endif
+
 }  // namespace
 
 BOOST_AUTO_TEST_SUITE(gradcheck_ops)
 
 BOOST_AUTO_TEST_CASE(every_op_at_orders_1_and_2) {
-  for (const auto& op : gradcheck::library_catalog().ops())
-    require_pass(gradcheck::check_op(op, {.order = 2}), op.max_order > 0);
+  const auto& ops = gradcheck::library_catalog().ops();
+  for (std::size_t i = 0; i < ops.size(); i += kEvery)
+    require_pass(gradcheck::check_op(ops[i], {.order = 2}), ops[i].max_order > 0);
 }
 
 BOOST_AUTO_TEST_CASE(every_module_at_orders_1_and_2) {
-  for (const auto& module : gradcheck::library_catalog().modules())
-    require_pass(gradcheck::check_module_samples(module, {.order = 2}), true);
+  const auto& modules = gradcheck::library_catalog().modules();
+  for (std::size_t i = 0; i < modules.size(); i += kEvery)
+    require_pass(gradcheck::check_module_samples(modules[i], {.order = 2}), true);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

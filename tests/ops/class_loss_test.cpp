@@ -48,7 +48,7 @@ void check_class_loss(Loss loss, double lo, double hi, Value value, Slope slope)
               dt[at[c]] = -2 * v[c] / n;
             }
           }
-          const double tolerance = dtype == f32 ? 1e-5 : 1e-12;
+          const double tolerance = tolerance_of(dtype, 1e-5, 1e-12);
           check_tensor(loss(y, targets.given), {}, {static_cast<double>(expected)}, tolerance);
           with_both_rules([&] {
             for (const bool track_targets : {false, true}) {

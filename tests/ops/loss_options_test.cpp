@@ -86,7 +86,7 @@ Wide with_probabilities(bool logits, const Wide& x, const Numbers& t, const Case
 void check_loss(const Function& expected, const std::function<Tensor(const Tensor&)>& loss, const Tensor& x) {
   const Numbers at = numbers(x);
   const Wide wide(at.begin(), at.end());
-  const double tolerance = x.dtype() == f32 ? 2e-6 : 1e-13;
+  const double tolerance = tolerance_of(x.dtype(), 2e-6, 1e-13);
   const auto weighed = [&](const Wide& v) {
     const Wide y = expected(v);
     Long total = 0;
@@ -108,7 +108,7 @@ void check_loss(const Function& expected, const std::function<Tensor(const Tenso
   }
   for (std::size_t i = 0; i < value.size(); ++i) cotangent.push_back(static_cast<double>(i + 1));
   const Tensor g = tape.grad(y, leaf, {.cotangent = cast(Tensor::from(cotangent, y.shape()), x.dtype())});
-  check_tensor(g, x.shape(), gradient, x.dtype() == f32 ? 1e-5 : 1e-9);
+  check_tensor(g, x.shape(), gradient, tolerance_of(x.dtype(), 1e-5, 1e-9));
 }
 
 }  // namespace

@@ -130,8 +130,8 @@ BOOST_AUTO_TEST_CASE(unary_ops_match_the_standard_library_at_three_orders) {
             expected[1].push_back(u.slope(v));
             expected[2].push_back(u.curvature(v));
           }
-          const double tolerance = dtype == f32 ? 1e-5 : 1e-12;
-          check_tensor(u.op(x), shape, expected[0], dtype == f32 ? 2e-6 : 1e-14);
+          const double tolerance = tolerance_of(dtype, 1e-5, 1e-12);
+          check_tensor(u.op(x), shape, expected[0], tolerance_of(dtype, 2e-6, 1e-14));
           check_tensor(derivative(u.op, x, 1), shape, expected[1], tolerance);
           if (u.name != std::string("neg"))
             check_tensor(derivative(u.op, x, 2), shape, expected[2], tolerance);

@@ -164,7 +164,7 @@ BOOST_AUTO_TEST_CASE(values_and_gradients_over_all_kinds_of_axes) {
           const Values in = numbers(x);
           Values expected;
           for (const auto& e : groups.elements) expected.push_back(op.value(at(in, e)));
-          const double tolerance = dtype == f32 ? 2e-5 : 1e-12;
+          const double tolerance = tolerance_of(dtype, 2e-5, 1e-12);
           check_tensor(op.op(x, axes, KeepDims::no), groups.shape, expected, tolerance);
           check_tensor(op.op(x, axes, KeepDims::yes), groups.kept_shape, expected, tolerance);
           if (dtype == i64 || !op.gradient) continue;

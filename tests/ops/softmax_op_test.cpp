@@ -58,7 +58,7 @@ BOOST_AUTO_TEST_CASE(softmax_values_and_gradients) {
             dl[at[j]] = 2 * (gr[j] - p[j] * total);
           }
         }
-        const double tolerance = dtype == f32 ? 2e-5 : 1e-12;
+        const double tolerance = tolerance_of(dtype, 2e-5, 1e-12);
         const auto axis = static_cast<std::int64_t>(c.axis);
         check_tensor(softmax(x, axis), c.shape, rounded(y), tolerance);
         check_tensor(log_softmax(x, axis - static_cast<std::int64_t>(c.shape.rank())), c.shape, rounded(l),

@@ -128,7 +128,7 @@ BOOST_AUTO_TEST_CASE(a_large_gradient_is_followed_by_ordinary_steps) {
             const long double rate = kRate * std::sqrt(1 - std::pow(0.999L, t)) / (1 - std::pow(0.9L, t));
             expected -= rate * a / (std::sqrt(b) + 1e-7L);
           }
-          BOOST_TEST(near(w.data().item(), static_cast<double>(expected), dtype == f32 ? 1e-5 : 1e-12),
+          BOOST_TEST(near(w.data().item(), static_cast<double>(expected), tolerance_of(dtype, 1e-5, 1e-12)),
                      rule << " step " << t << " after " << size << ": " << w.data().item() << ", not "
                           << static_cast<double>(expected));
         }

@@ -42,8 +42,12 @@ inline bool near(double a, double b, double tolerance) {
   return a == b || std::abs(a - b) <= tolerance * std::max({1.0, std::abs(a), std::abs(b)});
 }
 
-/// What a dtype can be expected to hold of a result of a few operations.
-inline double tolerance_of(Dtype dtype) { return dtype == f32 ? 2e-6 : dtype == f64 ? 1e-13 : 0; }
+/// The tolerance of a result in this dtype; integers are exact.
+inline double tolerance_of(Dtype dtype, double of_f32, double of_f64) {
+  return dtype == f32 ? of_f32 : dtype == f64 ? of_f64 : 0;
+}
+/// Of the result of a few operations.
+inline double tolerance_of(Dtype dtype) { return tolerance_of(dtype, 2e-6, 1e-13); }
 
 /// Shape and elements; a NaN equals a NaN.
 inline void check_tensor(const Tensor& t, const Shape& shape, const std::vector<double>& expected,

@@ -12,6 +12,6 @@ using Wide = std::vector<long double>;
 inline std::vector<double> rounded(const Wide& w) { return {w.begin(), w.end()}; }
 
 /// Of products of a few dozen terms.
-inline double product_tolerance(Dtype dtype) { return dtype == f32 ? 2e-5 : 1e-13; }
+inline double product_tolerance(Dtype dtype) { return tolerance_of(dtype, 2e-5, 1e-13); }
 
 }  // namespace tapegrad::test

@@ -13,6 +13,7 @@
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/nn/layer.h>
 #include <tapegrad/nn/module.h>
+#include <tapegrad/ops/elementwise/math.h>
 #include <tapegrad/optim/state.h>
 
 #include <cxxabi.h>
@@ -238,20 +239,33 @@ State ModuleBase::state() const {
   return state;
 }
 
+namespace {
+
+/// Whether a buffer of f64 is given as f32, which it holds exactly.
+bool is_widened(const Tensor& given, const Tensor& buffer) {
+  return given.defined() && buffer.defined() && given.dtype() == f32 && buffer.dtype() == f64 &&
+         given.shape() == buffer.shape();
+}
+
+}  // namespace
+
 void ModuleBase::load_state(const State& state) {
-  std::unordered_set<std::string_view> given;
-  for (const auto& [name, tensor] : state) given.insert(name);
+  std::unordered_map<std::string_view, const Tensor*> given;
+  for (const auto& [name, tensor] : state) given.emplace(name, &tensor);
   State own;
   std::vector<Members::Member> members;
   for_each_value(Members(*this), [&](const std::string& name, const Members::Member& member) {
     if (std::holds_alternative<Generator*>(member) && !given.contains(name)) return;
-    own.emplace_back(name, tensor_of(member));
+    const auto found = given.find(name);
+    const bool widened = std::holds_alternative<Buffer*>(member) && found != given.end() &&
+                         is_widened(*found->second, tensor_of(member));
+    own.emplace_back(name, widened ? *found->second : tensor_of(member));
     members.push_back(member);
   });
   std::vector<Tensor> values = optim::match_state("load_state", own, state);
   for (std::size_t i = 0; i < values.size(); ++i)
-    if (std::holds_alternative<Buffer*>(members[i]))
-      values[i] = values[i].copy();  // before anything is changed
+    if (const auto* b = std::get_if<Buffer*>(&members[i]))  // before anything is changed
+      values[i] = is_widened(values[i], **b) ? cast(values[i].detach(), f64) : values[i].copy();
   for (std::size_t i = 0; i < values.size(); ++i) {
     if (const auto* p = std::get_if<Parameter*>(&members[i]))
       (*p)->assign(values[i]);

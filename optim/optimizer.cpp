@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cmath>
 #include <functional>
 #include <iterator>
 #include <limits>
@@ -42,9 +43,39 @@ double Optimizer::require(std::string_view setting, double value, double lo, dou
                                   hi == kInfinity ? "finite" : fmt::format("less than {}", hi)));
 }
 
+double Optimizer::require_momentum(double momentum) const {
+  require("momentum", momentum, 0, 1);
+  if (narrowest_ != f32 || static_cast<float>(momentum) < 1) return momentum;
+  throw ArgumentError(
+      fmt::format("{}: momentum is {}, which is 1 in f32; it must be less than 1", name_, momentum));
+}
+
 double Optimizer::require_eps(double eps) const {
-  if (eps > 0 && eps < kInfinity) return eps;
-  throw ArgumentError(fmt::format("{}: eps is {}; it must be positive and finite", name_, eps));
+  if (!(eps > 0 && eps < kInfinity))
+    throw ArgumentError(fmt::format("{}: eps is {}; it must be positive and finite", name_, eps));
+  const double least = visit_floating(
+      narrowest_, []<class T> { return 8 * std::sqrt(static_cast<double>(std::numeric_limits<T>::min())); });
+  if (eps >= least) return eps;
+  throw ArgumentError(fmt::format(
+      "{}: eps is {}; for parameters of {} it must be at least {:.2g}: the square of a gradient so small "
+      "underflows",
+      name_, eps, name_of(narrowest_), least));
+}
+
+void Optimizer::require_rates(double lr) const {
+  const double most = visit_floating(narrowest_, []<class T> {
+    return static_cast<double>(std::numeric_limits<T>::max() * std::numeric_limits<T>::epsilon());
+  });
+  const auto check = [&](std::string_view setting, double value) {
+    if (value <= most) return;
+    throw ArgumentError(fmt::format("{}: {} is {}; for parameters of {} it must be at most {:.2g}", name_,
+                                    setting, value, name_of(narrowest_), most));
+  };
+  for (const auto& [lr_scale, weight_decay, decoupled] : settings_) {
+    check("the learning rate", lr * lr_scale);
+    check("weight_decay", weight_decay);
+    if (decoupled) check("the learning rate times weight_decay", lr * lr_scale * weight_decay);
+  }
 }
 
 double Optimizer::require_dampening(double dampening) const {
@@ -76,9 +107,11 @@ Optimizer::Optimizer(std::string_view name, const ParameterGroups& groups, doubl
       if (!parameter.defined())
         throw ArgumentError(fmt::format("{}: the parameter '{}{}' is undefined", name_, prefix, given));
       slots_.push_back({prefix + given, parameter, settings_.size() - 1});
+      if (parameter.dtype() == f32) narrowest_ = f32;
     }
   }
   if (slots_.empty()) throw ArgumentError(fmt::format("{}: there are no parameters to update", name_));
+  require_rates(lr);
   if (const auto twice = second_of_two(slots_, [](const Slot& s) { return s.parameter.id(); }))
     throw ArgumentError(
         fmt::format("{}: the parameter '{}' is listed twice; it would be updated twice a step", name_,
@@ -95,7 +128,10 @@ Optimizer::Optimizer(std::string_view name, const ParameterGroups& groups, doubl
 
 Optimizer::~Optimizer() = default;
 
-void Optimizer::set_lr(double lr) { lr_ = require("the learning rate", lr, 0, kInfinity); }
+void Optimizer::set_lr(double lr) {
+  require_rates(require("the learning rate", lr, 0, kInfinity));
+  lr_ = lr;
+}
 
 void Optimizer::step(const Gradients& gradients) {
   // Looked at before anything is changed, so that an error leaves no half update.

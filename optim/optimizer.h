@@ -64,11 +64,17 @@ class TAPEGRAD_API Optimizer {
   };
   /// Checks a setting: throws ArgumentError, naming it, unless lo <= value < hi.
   double require(std::string_view setting, double value, double lo, double hi) const;
-  /// The same for an eps, which is positive and finite, and for a dampening in [0, 1].
+  /// The same for a momentum in [0, 1), also when it is rounded to the dtype of the parameters.
+  double require_momentum(double momentum) const;
+  /// The same for an eps, which is finite, and so large that the squares of gradients that matter beside it do not
+  /// underflow in the dtype of the parameters: 8.7e-19 in f32, 1.2e-153 in f64. And for a dampening in [0, 1].
   double require_eps(double eps) const;
   double require_dampening(double dampening) const;
 
  private:
+  /// Throws ArgumentError where this rate, or a decay, is so large that its multiples in the dtype of the parameters are
+  /// infinite, and times 0 not a number.
+  void require_rates(double lr) const;
   /// How the parameters of a group are updated.
   struct Setting {
     double lr_scale;
@@ -96,6 +102,7 @@ class TAPEGRAD_API Optimizer {
   std::vector<Setting> settings_;  ///< of each group
   std::vector<Slot> slots_;
   std::vector<Tensor> moment_values_;  ///< the moments of the first parameter, then those of the next
+  Dtype narrowest_ = f64;              ///< f32 where a parameter is
   double lr_ = 0;
   std::int64_t steps_ = 0;
 };

@@ -77,7 +77,7 @@ SGD::SGD(const ParameterGroups& parameters, double lr, const SGDOptions& options
     : Optimizer(kName, parameters, lr,
                 options.momentum > 0 ? std::vector<std::string_view>{"v"} : std::vector<std::string_view>{}),
       options_(options) {
-  require("momentum", options.momentum, 0, 1);
+  require_momentum(options.momentum);
   require_dampening(options.dampening);
   if (options.nesterov && !(options.momentum > 0 && options.dampening == 0))
     throw ArgumentError(
@@ -107,7 +107,7 @@ void SGD::update(Parameter& w, const Tensor& g, std::span<Tensor> moments, const
 
 Momentum::Momentum(const ParameterGroups& parameters, double lr, const MomentumOptions& options)
     : Optimizer(kName, parameters, lr, {"v"}), options_(options) {
-  require("momentum", options.momentum, 0, 1);
+  require_momentum(options.momentum);
   require_dampening(options.dampening);
 }
 
@@ -122,7 +122,7 @@ void Momentum::update(Parameter& w, const Tensor& g, std::span<Tensor> moments, 
 }
 
 Nesterov::Nesterov(const ParameterGroups& parameters, double lr, const NesterovOptions& options)
-    : Optimizer(kName, parameters, lr, {"v"}), momentum_(require("momentum", options.momentum, 0, 1)) {}
+    : Optimizer(kName, parameters, lr, {"v"}), momentum_(require_momentum(options.momentum)) {}
 
 void Nesterov::update(Parameter& w, const Tensor& g, std::span<Tensor> moments, const Rates& rates) {
   for_each_element<1>(w, g, moments, rates, [&, this]<class T>(T) {
@@ -164,7 +164,7 @@ std::vector<std::string_view> moments_of(const RMSPropOptions& options) {
 RMSProp::RMSProp(const ParameterGroups& parameters, double lr, const RMSPropOptions& options)
     : Optimizer(kName, parameters, lr, moments_of(options)), options_(options) {
   require("decay", options.decay, 0, 1);
-  require("momentum", options.momentum, 0, 1);
+  require_momentum(options.momentum);
   require_eps(options.eps);
 }
 

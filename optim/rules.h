@@ -18,10 +18,11 @@
 ///
 /// Each rule takes its settings as a struct, `Adam(net, 0.001, {.betas = {0.9, 0.99}, .eps = 1e-8})`, and the
 /// usual ones also as numbers. All throw ArgumentError for an eps that is not positive and finite, and for a
-/// momentum, decay or beta outside [0, 1).
+/// momentum, decay or beta outside [0, 1), or a rate or decay beyond 4e31 (f32) or 4e292 (f64).
 ///
 /// AdaGrad, RMSProp and Adam square gradients: one beyond 2^56 in f32 (7e16) or 2^504 in f64 counts as that much, so
-/// that no sum of squares becomes infinite. Their step is the same for a gradient and a multiple of it.
+/// that no sum of squares becomes infinite. Their step is the same for a gradient and a multiple of it. The square of a
+/// gradient below 1e-19 in f32 or 1e-154 in f64 underflows, and so an eps must be at least 8 times as much.
 namespace tapegrad::optim {
 
 /// A setting that is given as a number.

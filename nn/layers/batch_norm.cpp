@@ -1,4 +1,6 @@
+#include <algorithm>
 #include <cmath>
+#include <limits>
 #include <span>
 #include <utility>
 
@@ -13,15 +15,30 @@ namespace tapegrad::nn {
 
 namespace {
 
-/// a * of_a + b * of_b, in the dtype of a; b is f64. Neither is tracked.
+/// a * of_a + b * of_b of f64. Neither is tracked.
 Tensor blend(const Tensor& a, double of_a, const Tensor& b, double of_b) {
-  Tensor result = Tensor::empty(a.shape(), a.dtype());
-  visit_floating(a.dtype(), [&]<class T> {
-    const std::span<T> to = result.mutable_values<T>();
-    for (std::size_t i = 0; i < to.size(); ++i)
-      to[i] = static_cast<T>(static_cast<double>(a.values<T>()[i]) * of_a + b.values<double>()[i] * of_b);
-  });
+  Tensor result = Tensor::empty(a.shape(), f64);
+  const std::span<double> to = result.mutable_values<double>();
+  for (std::size_t i = 0; i < to.size(); ++i)
+    to[i] = a.values<double>()[i] * of_a + b.values<double>()[i] * of_b;
   return result;
+}
+
+/// The least eps whose root divides numbers of this type.
+double least_eps(Dtype dtype) {
+  const double least = 1 / row_of(dtype).largest;
+  return least * least;
+}
+
+/// An infinite variance would make everything 0 that it divides.
+void require_variances(const Tensor& variances) {
+  const std::span<const double> all = variances.values<double>();
+  const auto found = std::ranges::find(all, std::numeric_limits<double>::infinity());
+  if (found != all.end())
+    throw ArgumentError(fmt::format(
+        "{}: the running variance of feature {} is infinite: in training its values were beyond 1e154, whose "
+        "squares f64 does not hold; scale the inputs",
+        op_label("batch_norm"), found - all.begin()));
 }
 
 }  // namespace
@@ -34,10 +51,15 @@ BatchNorm::BatchNorm(std::int64_t features, const BatchNormOptions& options)
     throw ArgumentError(fmt::format("batch_norm: momentum is {}; it must be in [0, 1]", options.momentum));
   if (!(options.eps > 0 && std::isfinite(options.eps)))
     throw ArgumentError(fmt::format("batch_norm: eps is {}; it must be positive and finite", options.eps));
+  if (const double least = least_eps(options.dtype); options.eps < least)
+    throw ArgumentError(fmt::format(
+        "batch_norm: eps is {}; for features of {} it must be at least {:.2g}: the reciprocal of its root "
+        "is beyond them",
+        options.eps, name_of(options.dtype), least));
   gamma_ = Parameter(Tensor::ones({features}, options.dtype));
   beta_ = Parameter(Tensor::zeros({features}, options.dtype));
-  running_mean_ = Tensor::zeros({features}, options.dtype);
-  running_var_ = Tensor::ones({features}, options.dtype);
+  running_mean_ = Tensor::zeros({features}, f64);
+  running_var_ = Tensor::ones({features}, f64);
 }
 
 void BatchNorm::visit(Visitor& v) {
@@ -51,7 +73,11 @@ Tensor BatchNorm::forward(const Tensor& x) {
   if (x.rank() != 2 || x.dim(1) != features_)
     throw ShapeError(fmt::format("{}: input {}; it must be [n, {}]", op_label("batch_norm"),
                                  to_string(x.shape()), features_));
-  if (!training()) return (x - running_mean_) * (rsqrt(running_var_ + options_.eps) * gamma_) + beta_;
+  if (!training()) {
+    require_variances(running_var_);
+    const Tensor inv_std = cast(rsqrt(running_var_ + options_.eps), options_.dtype);
+    return (x - cast(running_mean_, options_.dtype)) * (inv_std * gamma_) + beta_;
+  }
 
   const auto n = static_cast<double>(x.dim(0));
   if (n < 2)

@@ -10,12 +10,22 @@ namespace tapegrad {
 
 namespace {
 
+/// What becomes infinite in the dtype that is computed in would meet a 0 there.
+bool is_held(double value, const Tensor& x) {
+  return !x.defined() || !is_floating(x.dtype()) || std::abs(value) <= row_of(x.dtype()).largest;
+}
+
 template <class Op>
-void check(const Op&) {}
-void check(const op::Softplus& op) {
-  if (!(op.beta > 0 && std::isfinite(op.beta)))
-    throw ArgumentError(
-        fmt::format("{}: beta {} is not positive and finite", op_label(op::Softplus::name), op.beta));
+void check(const Op&, const char* attribute, double value, const Tensor& x) {
+  if (!is_held(value, x))
+    throw ArgumentError(fmt::format("{}: {} {} is not a finite number of {}", op_label(Op::name), attribute,
+                                    value, name_of(x.dtype())));
+}
+void check(const op::Softplus&, const char*, double beta, const Tensor& x) {
+  if (!(beta > 0 && is_held(beta, x) && is_held(1 / beta, x)))
+    throw ArgumentError(fmt::format("{}: beta {} is not positive and finite in {}, or its reciprocal is not",
+                                    op_label(op::Softplus::name), beta,
+                                    x.defined() ? name_of(x.dtype()) : "f64"));
 }
 
 }  // namespace
@@ -29,7 +39,7 @@ TAPEGRAD_ACTIVATIONS(TAPEGRAD_ROW)
 #define TAPEGRAD_ROW(function, Op, name, initialiser, attribute, standard) \
   Tensor function(const Tensor& x, double attribute) {                     \
     const op::Op op{.attribute = attribute};                               \
-    check(op);                                                             \
+    check(op, #attribute, attribute, x);                                   \
     return apply_op(op, x);                                                \
   }                                                                        \
   template const OpInfo& detail::info_of<op::Op>();

@@ -1,3 +1,6 @@
+#include <cmath>
+#include <span>
+
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/ops/check.h>
 #include <tapegrad/ops/elementwise/math.h>
@@ -32,6 +35,14 @@ void require_options(const char* op, const Tensor& scores, const Tensor& t, cons
     throw ShapeError(fmt::format("{}: weight {} does not fit scores {}; it takes [{}], one for each class",
                                  op_label(op), to_string(o.weight.shape()), to_string(scores.shape()),
                                  scores.shape().dim(-1)));
+  visit_floating(o.weight.dtype(), [&]<class T> {
+    const std::span<const T> weights = o.weight.values<T>();
+    for (std::size_t c = 0; c < weights.size(); ++c)
+      if (!(weights[c] >= T{0} && std::isfinite(weights[c])))
+        throw ArgumentError(
+            fmt::format("{}: the weight of class {} is {}; it must be finite and not negative", op_label(op),
+                        c, weights[c]));
+  });
 }
 
 /// The targets as a number for each class of each sample, and what the mean divides by.

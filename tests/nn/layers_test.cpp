@@ -229,6 +229,33 @@ BOOST_AUTO_TEST_CASE(batch_norm_normalises_by_the_batch_and_keeps_running_statis
   check_close(layer.running_var(), variance);
 }
 
+BOOST_AUTO_TEST_CASE(batch_norm_evaluates_features_whose_squares_are_beyond_their_dtype) {
+  for (const double scale : {1e-30, 1.0, 1e19, 1e25, 1e30}) BOOST_TEST_CONTEXT(scale) {
+      nn::BatchNorm layer(2, {.momentum = 0, .eps = scale < 1 ? 1e-70 : 1e-5});
+      const Tensor x = Tensor::from({{1, -4}, {2, 0}, {3, 4}, {5, 9}}) * scale;
+      layer(x);
+      layer.eval();
+      std::vector<double> y;
+      for (const double v : {1., -4., 2., 0., 3., 4., 5., 9.})
+        y.push_back(y.size() % 2 == 0 ? (v - 2.75) / std::sqrt(8.75 / 3) : (v - 2.25) / std::sqrt(92.75 / 3));
+      check_close(cast(layer(x), f64), y, 1e-5);
+      nn::BatchNorm loaded(2, {.eps = scale < 1 ? 1e-70 : 1e-5});
+      loaded.load_state(layer.state());
+      loaded.eval();
+      check_close(cast(loaded(x), f64), y, 1e-5);
+    }
+}
+
+BOOST_AUTO_TEST_CASE(a_running_variance_beyond_f64_is_an_error_where_it_would_divide) {
+  nn::BatchNorm layer(2, {.dtype = f64});
+  const Tensor x = Tensor::from({{1., 1e160}, {2., -2e160}, {4., 3e160}}, f64);
+  for (const double y : doubles(layer(x))) BOOST_TEST(std::isfinite(y));
+  layer.eval();
+  BOOST_CHECK_EXCEPTION(layer(x), ArgumentError, mentions("batch_norm", "feature 1", "infinite", "scale"));
+  BOOST_CHECK_EXCEPTION(nn::BatchNorm(2, {.eps = 1e-80}), ArgumentError, mentions("eps is 1e-80", "f32"));
+  BOOST_CHECK_NO_THROW(nn::BatchNorm(2, {.eps = 1e-80, .dtype = f64}));
+}
+
 BOOST_AUTO_TEST_CASE(batch_norm_gradients_agree_with_differences) {
   nn::BatchNorm layer(2, {.dtype = f64});
   layer.gamma().assign(Tensor::from({1.5, -0.5}, f64));
@@ -265,7 +292,7 @@ BOOST_AUTO_TEST_CASE(batch_norm_refuses_what_it_cannot_do) {
   BOOST_CHECK_EXCEPTION(net(Tensor::ones({4, 2})), ShapeError,
                         mentions("batch_norm 'bn': ", "[4, 2]", "[n, 3]"));
   BOOST_CHECK_EXCEPTION(net(Tensor::ones({3})), ShapeError, mentions("[3]"));
-  BOOST_TEST(floats(net.get<nn::BatchNorm>("bn").running_mean()) == std::vector<float>(3, 0));
+  BOOST_TEST(doubles(net.get<nn::BatchNorm>("bn").running_mean()) == std::vector<double>(3, 0));
   net.eval();
   BOOST_CHECK_NO_THROW(net(Tensor::ones({1, 3})));
   BOOST_CHECK_THROW(nn::BatchNorm(0), ArgumentError);

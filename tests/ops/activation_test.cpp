@@ -131,6 +131,15 @@ BOOST_AUTO_TEST_CASE(a_step_is_a_constant) {
   BOOST_CHECK_EXCEPTION(tape.backward(sum(step(x))), NotTracked, mentions("[]"));
 }
 
+BOOST_AUTO_TEST_CASE(a_number_that_the_dtype_does_not_hold_is_an_error) {
+  const Tensor x = Tensor::from({1, 0, -1});
+  BOOST_CHECK_EXCEPTION(softplus(x, 1e40), ArgumentError, mentions("softplus", "beta", "1e+40", "f32"));
+  BOOST_CHECK_EXCEPTION(elu(x, 1e39), ArgumentError, mentions("elu", "alpha", "f32"));
+  BOOST_CHECK_EXCEPTION(softplus(x, 1e-50), ArgumentError, mentions("softplus", "beta", "1e-50", "f32"));
+  BOOST_CHECK_EXCEPTION(leaky_relu(x, kNan), ArgumentError, mentions("leaky_relu", "slope", "nan"));
+  for (const double y : numbers(softplus(cast(x, f64), 1e40))) BOOST_TEST(std::isfinite(y));
+}
+
 BOOST_AUTO_TEST_CASE(errors_name_the_op) {
   for (const Activation& a : kActivations) {
     const std::string_view label(a.name);

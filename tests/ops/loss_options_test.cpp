@@ -233,6 +233,15 @@ BOOST_AUTO_TEST_CASE(errors) {
                         mentions("weight", "[2]", "[3]"));
   BOOST_CHECK_EXCEPTION(softmax_with_loss(x, labels, {.weight = Tensor::ones({3}, f64)}), DtypeError,
                         mentions("weight", "f64"));
+  for (const Reduction r : {Reduction::mean, Reduction::sum, Reduction::none})
+    for (const double w :
+         {-1.0, std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::infinity()}) {
+      const ClassLossOptions o{.reduction = r, .weight = Tensor::from({1, 1, w})};
+      BOOST_CHECK_EXCEPTION(softmax_with_loss(x, labels, o), ArgumentError,
+                            mentions("softmax_with_loss", "weight of class 2", fmt::format("{}", w)));
+      BOOST_CHECK_EXCEPTION(cross_entropy(x, t, o), ArgumentError,
+                            mentions("cross_entropy", "weight of class 2"));
+    }
   BOOST_CHECK_EXCEPTION(softmax_with_loss(x, Tensor::from({2, 2}, i64), {.ignore_index = 2}), ArgumentError,
                         mentions("all targets"));
   BOOST_CHECK_EXCEPTION(softmax_with_loss(x, Tensor::from({2, -1}, i64), {.label_smoothing = 0.1}),

@@ -216,6 +216,39 @@ BOOST_AUTO_TEST_CASE(what_an_optimizer_takes_is_checked) {
   BOOST_CHECK_EXCEPTION(AdamW({w}, 0.1, 0.01, 1.0), ArgumentError, mentions("adamw", "beta1"));
   BOOST_CHECK_EXCEPTION(Adam({w}, 0.1, 1.0), ArgumentError, mentions("beta1"));
   BOOST_CHECK_EXCEPTION(Adam({w}, 0.1, 0.9, -1), ArgumentError, mentions("beta2"));
+
+  // In the numbers that are computed with.
+  const Parameter narrow = parameter(kW, f32);
+  for (const double lr : {1e32, 1e300}) {
+    BOOST_CHECK_EXCEPTION(SGD({narrow}, lr), ArgumentError, mentions("sgd", "learning rate", "f32"));
+    BOOST_CHECK_EXCEPTION(SGD({{.parameters = {w}}, {.parameters = {narrow}, .weight_decay = lr}}, 0.1),
+                          ArgumentError, mentions("weight_decay", "f32"));
+    BOOST_CHECK_EXCEPTION(SGD({{.parameters = {narrow}, .lr_scale = lr}}, 1), ArgumentError,
+                          mentions("learning rate"));
+    SGD sgd({narrow}, 0.1);
+    BOOST_CHECK_THROW(sgd.set_lr(lr), ArgumentError);
+    BOOST_TEST(sgd.lr() == 0.1);
+  }
+  BOOST_CHECK_EXCEPTION(AdamW({narrow}, 1e31, 1e31), ArgumentError, mentions("times weight_decay", "f32"));
+  for (const double momentum : {1 - 1e-9}) {
+    BOOST_CHECK_EXCEPTION(Momentum({narrow}, 0.1, momentum), ArgumentError, mentions("1 in f32"));
+    BOOST_CHECK_EXCEPTION(Nesterov({narrow}, 0.1, momentum), ArgumentError, mentions("1 in f32"));
+    BOOST_CHECK_EXCEPTION(SGD({narrow}, 0.1, {.momentum = momentum}), ArgumentError, mentions("1 in f32"));
+    BOOST_CHECK_EXCEPTION(RMSProp({narrow}, 0.1, {.momentum = momentum}), ArgumentError,
+                          mentions("1 in f32"));
+    BOOST_CHECK_NO_THROW(Momentum({w}, 0.1, momentum));
+  }
+  for (const double eps : {1e-60, 1e-30}) {
+    BOOST_CHECK_EXCEPTION(Adam({narrow}, 0.1, {.eps = eps}), ArgumentError,
+                          mentions("adam", "eps", "f32", "8.7e-19"));
+    BOOST_CHECK_EXCEPTION(AdaGrad({narrow}, 0.1, {.eps = eps}), ArgumentError,
+                          mentions("adagrad", "eps", "f32"));
+    BOOST_CHECK_EXCEPTION(RMSProp({narrow}, 0.1, {.eps = eps}), ArgumentError,
+                          mentions("rmsprop", "eps", "f32"));
+    BOOST_CHECK_NO_THROW(Adam({w}, 0.1, {.eps = eps}));
+  }
+  BOOST_CHECK_EXCEPTION(Adam({w}, 0.1, {.eps = 1e-160}), ArgumentError, mentions("eps", "f64", "1.2e-153"));
+
   struct OwnRule : Optimizer {
     OwnRule(const ParameterGroups& parameters, std::vector<std::string_view> moments)
         : Optimizer("own", parameters, 0.1, std::move(moments)) {}

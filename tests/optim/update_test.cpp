@@ -104,6 +104,29 @@ BOOST_AUTO_TEST_CASE(no_bit_depends_on_the_number_of_threads) {
     }
 }
 
+BOOST_AUTO_TEST_CASE(no_gradient_is_so_small_that_its_step_is_large) {
+  // The squares of the smallest are 0.
+  for (const double size : {0., 1e-45, 1e-30, 1e-24, 1e-22, 1e-20, 1e-18, 1e-12}) {
+    constexpr double kEps = 1e-18, kLr = 0.01;
+    const Tensor g = Tensor::scalar(size);
+    const auto step = [&](auto&& optimizer, const Parameter& w) {
+      Tape tape;
+      optimizer.step(tape.backward(w.value(), g));
+      return w.data().item();
+    };
+    const double size_of_g = g.item();
+    const auto check = [&](const char* rule, double w, double root) {
+      const double expected = -kLr * size_of_g / (root + kEps);
+      BOOST_TEST(std::abs(w - expected) <= 0.02 * std::abs(expected) + 1e-25,
+                 rule << " " << size << ": " << w << ", not " << expected);
+    };
+    Parameter a(Tensor::scalar(0)), b(Tensor::scalar(0)), c(Tensor::scalar(0));
+    check("adagrad", step(optim::AdaGrad({a}, kLr, {.eps = kEps}), a), size_of_g);
+    check("rmsprop", step(optim::RMSProp({b}, kLr, {.eps = kEps}), b), 0.1 * size_of_g);
+    check("adam", step(optim::Adam({c}, kLr, {.eps = kEps, .form = optim::AdamForm::epsilon}), c), size_of_g);
+  }
+}
+
 BOOST_AUTO_TEST_CASE(a_large_gradient_is_followed_by_ordinary_steps) {
   // Squares of it leave the range of the dtype. The same formulas in long double know no such range.
   for (const Dtype dtype : {f32, f64})

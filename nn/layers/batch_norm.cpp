@@ -73,10 +73,12 @@ Tensor BatchNorm::forward(const Tensor& x) {
   if (x.rank() != 2 || x.dim(1) != features_)
     throw ShapeError(fmt::format("{}: input {}; it must be [n, {}]", op_label("batch_norm"),
                                  to_string(x.shape()), features_));
+  // A converted module may hold them as f32.
+  const Tensor mean = cast(running_mean_, f64), variance = cast(running_var_, f64);
   if (!training()) {
-    require_variances(running_var_);
-    const Tensor inv_std = cast(rsqrt(running_var_ + options_.eps), options_.dtype);
-    return (x - cast(running_mean_, options_.dtype)) * (inv_std * gamma_) + beta_;
+    require_variances(variance);
+    const Tensor inv_std = cast(rsqrt(variance + options_.eps), x.dtype());
+    return (x - cast(mean, x.dtype())) * (inv_std * gamma_) + beta_;
   }
 
   const auto n = static_cast<double>(x.dim(0));
@@ -87,9 +89,9 @@ Tensor BatchNorm::forward(const Tensor& x) {
         op_label("batch_norm"), n));
   const BatchNormalized batch = batch_norm(x, gamma_, beta_, options_.eps);
   const double keep = options_.momentum;
-  Tensor mean = blend(running_mean_, keep, batch.mean, 1 - keep);
-  running_var_ = blend(running_var_, keep, batch.variance, (1 - keep) * n / (n - 1));
-  running_mean_ = std::move(mean);  // both, or neither where there is no memory for them
+  Tensor new_mean = blend(mean, keep, batch.mean, 1 - keep);
+  running_var_ = blend(variance, keep, batch.variance, (1 - keep) * n / (n - 1));
+  running_mean_ = std::move(new_mean);  // both, or neither where there is no memory for them
   return batch.y;
 }
 

@@ -87,8 +87,8 @@ BOOST_AUTO_TEST_CASE(the_decay_is_of_the_weights) {
   const nn::State after = net.state();
   for (std::size_t i = 0; i < before.size(); ++i) BOOST_TEST_CONTEXT(before[i].first) {
       const bool weight = before[i].first.ends_with(".weight");
-      const std::vector<float> was = before[i].second.to_vector<float>();
-      const std::vector<float> is = after[i].second.to_vector<float>();
+      const std::vector<float> was = cast(before[i].second, f32).to_vector<float>();
+      const std::vector<float> is = cast(after[i].second, f32).to_vector<float>();
       for (std::size_t k = 0; k < was.size(); ++k)
         BOOST_TEST(is[k] == (weight ? was[k] * 0.95F : was[k]), boost::test_tools::tolerance(1e-6F));
     }

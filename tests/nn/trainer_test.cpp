@@ -277,7 +277,7 @@ BOOST_AUTO_TEST_CASE(every_module_keeps_its_mode) {
   BOOST_TEST(!net["norm"].training());
   BOOST_TEST(net.training());
   BOOST_TEST(net["dropout"].training());
-  BOOST_TEST(net.buffers()[0].second.to_vector<float>() == std::vector<float>(8, 0));
+  BOOST_TEST(net.buffers()[0].second.to_vector<double>() == std::vector<double>(8, 0));
   // In evaluation the dropout is off: twice the same.
   const nn::Dataset data = quarters(30);
   BOOST_TEST(nn::evaluate(net, data).loss == nn::evaluate(net, data).loss);

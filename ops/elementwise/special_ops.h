@@ -81,7 +81,10 @@ struct ReciprocalReal {
   auto f(auto a, auto b) const { return reciprocal_real(a, b); }
   auto vjp0(auto g, auto a, auto b, auto) const {
     auto h = hypot(a, b);
-    return 4 * g * ((0.5 * b - 0.5 * a) / h) * ((0.5 * b + 0.5 * a) / h) / h / h;  // b + a may be infinite
+    // Of halves where b + a may be infinite, and only there, as a subnormal number has none.
+    auto difference = where(h > 1, 0.5 * b - 0.5 * a, b - a);
+    auto sum = where(h > 1, 0.5 * b + 0.5 * a, b + a);
+    return where(h > 1, 4 * g, g) * (difference / h) * (sum / h) / h / h;
   }
   auto vjp1(auto g, auto a, auto b, auto) const {
     auto h = hypot(a, b);

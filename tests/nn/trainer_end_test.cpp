@@ -120,7 +120,7 @@ BOOST_AUTO_TEST_CASE(divergence_is_told_and_leaves_finite_weights) {
     const Tensor x = 1e6 * randn({64, 3}, rng);
     nn::Sequential net{nn::Affine(3, 1, rng)};
     optim::SGD sgd(net, 1e30);
-    nn::Trainer trainer(net, sgd, {.batch = 64, .iterations = 1, .objective = nn::MSELoss()});
+    nn::Trainer trainer(net, sgd, {.iterations = 1, .batch = 64, .objective = nn::MSELoss()});
     trainer.fit(nn::Dataset(x, sum(x, 1, KeepDims::yes)));
     BOOST_TEST((trainer.history().stop_reason == nn::StopReason::diverged));
     BOOST_TEST(std::isnan(trainer.history().epochs.back().training.loss));

@@ -203,8 +203,13 @@ bool AtomicFile::create_locked(bool replaces) {
   if (!file_) {
     temporary_.clear();
     if (errno == EEXIST) return false;
-    fail_errno(
-        fmt::format("cannot be saved: no temporary file can be created in the folder '{}'", folder_name()));
+    const bool forbidden = errno == EACCES || errno == EPERM;
+    fail(fmt::format("cannot be saved: no temporary file can be created in the folder '{}': {}{}",
+                     folder_name(), files::errno_text(),
+                     forbidden
+                         ? "; a new file is made there and takes the place of the older one, for which the "
+                           "folder must be writable too: make it so, or save in another folder"
+                         : ""));
   }
   // The lock says that this process lives. Where locks do not work, nobody else gets one either, and leaves the file.
   retried([&] { return ::flock(file_.get(), LOCK_EX); });

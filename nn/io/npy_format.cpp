@@ -108,16 +108,16 @@ class Parser {
 
   void descr() {
     if (next_is('[') || next_is('('))
-      throw FileError("it holds structures of several fields; save each field as an array of its own");
+      throw UnreadableType("it holds structures of several fields; save each field as an array of its own");
     const std::string_view text = string();
     if (text.find('O') != std::string_view::npos)
-      throw FileError(fmt::format(
+      throw UnreadableType(fmt::format(
           "it holds Python objects ('{}'), which are never unpickled; save them with a numeric dtype", text));
     const std::string_view type = text.substr(std::min<std::size_t>(1, text.size()));
     const auto* known =
         std::find_if(std::begin(kTypes), std::end(kTypes), [&](const Type& t) { return t.name == type; });
     if (known == std::end(kTypes))
-      throw FileError(
+      throw UnreadableType(
           fmt::format("it holds elements of type '{}'; f2, f4, f8, i1, i2, i4, i8, u1, u2, u4, u8 and b1 are "
                       "supported",
                       text));

@@ -3,6 +3,7 @@
 #include <string>
 #include <string_view>
 
+#include <tapegrad/graph/errors.h>
 #include <tapegrad/graph/tensor.h>
 #include <tapegrad/nn/io/elements.h>
 
@@ -11,7 +12,14 @@ namespace tapegrad::nn::npy {
 
 inline constexpr std::string_view kMagic = "\x93NUMPY";
 
-/// All of the source as an array. Throws FileError saying what is wrong with it.
+/// An array of elements that no tensor holds, such as texts.
+class UnreadableType final : public FileError {
+ public:
+  using FileError::FileError;
+};
+
+/// All of the source as an array. Throws FileError saying what is wrong with it; after an UnreadableType, elements are
+/// left in the source.
 Tensor read(files::ByteSource& source);
 
 /// What precedes the elements of a tensor in a file.

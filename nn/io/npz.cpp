@@ -34,9 +34,14 @@ class Source : public files::ByteSource {
 Tensor read_array(zip::Reader& archive, const zip::Entry& entry) {
   zip::Content content(archive, entry);
   Source source(content);
-  Tensor tensor = npy::read(source);
-  content.verify();
-  return tensor;
+  try {
+    Tensor tensor = npy::read(source);
+    content.finish();
+    return tensor;
+  } catch (const npy::UnreadableType&) {
+    content.finish();  // it is skipped, unless it is damaged
+    throw;
+  }
 }
 
 /// Why a member is no array, as far as its name leaves that open; nothing where it is one. Throws FileError where it is
@@ -46,15 +51,10 @@ std::string why_no_array(zip::Reader& archive, const zip::Entry& entry) {
   if (entry.name.ends_with('/')) return "it is a folder";
   if (!entry.unreadable.empty()) return entry.unreadable;
   zip::Content content(archive, entry);
-  std::string block(1 << 14, '\0');
-  std::uint64_t left = entry.size;
-  while (left > 0) {
-    const std::size_t n = std::min<std::uint64_t>(left, block.size());
-    content.read(block.data(), n);
-    if (left == entry.size && n >= npy::kMagic.size() && block.starts_with(npy::kMagic)) return {};
-    left -= n;
-  }
-  content.verify();
+  std::string start(std::min<std::uint64_t>(entry.size, npy::kMagic.size()), '\0');
+  content.read(start.data(), start.size());
+  if (start == npy::kMagic) return {};
+  content.finish();
   return "it does not start as an array does";
 }
 
@@ -76,13 +76,15 @@ SavedState read_archive(const std::string& path) {
       if (!safetensors::is_utf8(name)) throw FileError("its name is not UTF-8");
       if (!names.insert(name).second) throw FileError("its name is given twice");
       saved.tensors.emplace_back(name, read_array(archive, entry));
+    } catch (const npy::UnreadableType& e) {
+      saved.skipped.push_back({entry.name, e.what()});
     } catch (const FileError& e) {
       throw FileError(fmt::format("array '{}': {}", name, e.what()));
     }
   }
   if (saved.tensors.empty() && !saved.skipped.empty())
-    throw FileError(fmt::format("none of its {} members is an array; '{}': {}", saved.skipped.size(),
-                                saved.skipped[0].name, saved.skipped[0].reason));
+    throw FileError(fmt::format("none of its {} members is an array of numbers; '{}': {}",
+                                saved.skipped.size(), saved.skipped[0].name, saved.skipped[0].reason));
   return saved;
 }
 

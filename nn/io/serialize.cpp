@@ -34,12 +34,18 @@ void require_saveable(const State& state) {
 /// The first bytes of a file, as many as it has.
 using Start = std::string_view;
 
-/// Whether a file starts with one of these texts. The length that a safetensors file starts with may look like
-/// the first bytes of a text, but as a number no text is as small as a length.
-bool starts_with(Start start, std::initializer_list<std::string_view> texts) {
+/// Whether a file starts with a length, as safetensors files do.
+bool starts_with_length(Start start) {
   std::uint64_t length = 0;
-  if (start.size() == sizeof length) std::memcpy(&length, start.data(), sizeof length);
-  return length > safetensors::kLongestHeader &&
+  if (start.size() < sizeof length) return false;
+  std::memcpy(&length, start.data(), sizeof length);
+  return length <= safetensors::kLongestHeader;
+}
+
+/// Whether it starts with one of these texts. A length may look like the first bytes of a text, but as a number no text
+/// is as small as a length.
+bool starts_with(Start start, std::initializer_list<std::string_view> texts) {
+  return !starts_with_length(start) &&
          std::ranges::any_of(texts, [&](std::string_view text) { return start.starts_with(text); });
 }
 
@@ -51,8 +57,8 @@ SavedState refuse_to_load_npy(const std::string& path) {
   InputFile(path).fail("holds one array without a name: read it with load_npy");
 }
 
-/// The formats: by its ending a path is saved in one, by the first bytes a file is found to be of one; the last
-/// takes all others. A new one is a row, with functions that save and load.
+/// The formats: by its ending a path is saved in one, and the last takes all endings; by the first bytes a file is found
+/// to be of one. A new one is a row, with functions that save and load.
 constexpr struct {
   std::string_view ending;
   bool (*is_start)(Start start);
@@ -65,15 +71,19 @@ constexpr struct {
      },
      npz::save, npz::load},
     {".npy", [](Start s) { return starts_with(s, {npy::kMagic}); }, refuse_to_save_npy, refuse_to_load_npy},
-    {"", [](Start) { return true; }, safetensors::save, safetensors::load},
+    {"", starts_with_length, safetensors::save, safetensors::load},
 };
+
+/// By the ending of the path.
+const auto* format_of(const std::string& path) {
+  return std::ranges::find_if(kFormats, [&](const auto& f) { return path.ends_with(f.ending); });
+}
 
 }  // namespace
 
 void save_state(const std::string& path, const State& state, const Metadata& metadata) {
   require_saveable(state);
-  const auto format = std::ranges::find_if(kFormats, [&](const auto& f) { return path.ends_with(f.ending); });
-  format->save(path, state, metadata);
+  format_of(path)->save(path, state, metadata);
 }
 
 SavedState load_state_file(const std::string& path) {
@@ -85,8 +95,9 @@ SavedState load_state_file(const std::string& path) {
     file.read(bytes.data(), count);
   }
   const Start start(bytes.data(), count);
-  const auto format = std::ranges::find_if(kFormats, [&](const auto& f) { return f.is_start(start); });
-  return format->load(path);
+  const auto* found = std::ranges::find_if(kFormats, [&](const auto& f) { return f.is_start(start); });
+  // What starts as none is read as what it is called, so that the error says what is wrong with that.
+  return (found == std::end(kFormats) ? format_of(path) : found)->load(path);
 }
 
 }  // namespace tapegrad::nn

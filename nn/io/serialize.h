@@ -12,16 +12,16 @@ namespace tapegrad::nn {
 /// Free text stored beside the tensors, by key.
 using Metadata = std::map<std::string, std::string>;
 
-/// A member of an archive that is no array.
+/// A member of an archive that is no array, or one that no tensor can hold.
 struct SkippedMember {
   std::string name;
-  std::string reason;  ///< "it is a folder", for one
+  std::string reason;  ///< as in "it is a folder"
 };
 
 struct SavedState {
   State tensors;  ///< in the order in which they were saved
   Metadata metadata;
-  std::vector<SkippedMember> skipped{};  ///< what an archive holds beside its arrays; empty for other formats
+  std::vector<SkippedMember> skipped{};  ///< what an archive holds beside these; empty for other formats
 };
 
 /// Writes named tensors: to a path that ends in ".npz" as NumPy's archive of arrays (numpy.load; below),
@@ -41,11 +41,12 @@ TAPEGRAD_API void save_state(const std::string& path, const State& state, const 
 /// Reads such a file; its content tells the format. Elements that tensors do not have are widened, all
 /// without loss: 16-bit floats to f32, booleans (0, 1) and other integers to i64. Archives of NumPy may be
 /// stored or deflated (numpy.savez, numpy.savez_compressed), their arrays as load_npy takes them. As for numpy.load,
-/// a member is an array where its content starts as one, whether or not its name ends in ".npy"; folders, texts and
-/// the like are skipped and listed in the result. A member whose name does end in ".npy" must be an array, and one member
-/// at least. What is
-/// deflated may take 1032 times the file's size in memory, as the format allows. Throws FileError for a file
-/// that is missing, truncated, damaged or of another kind, saying what is wrong with which tensor.
+/// a member is an array where its content starts as one, whether or not its name ends in ".npy"; folders, text files and
+/// the like are skipped and listed in the result, and so are arrays of texts, of Python objects and of other types that
+/// load_npy refuses. A member whose name does end in ".npy" must be an array, and one member at least must be read. What
+/// is deflated may take 1032 times the file's size in memory, as the format allows. Throws FileError for a file
+/// that is missing, truncated, damaged or of another kind, saying what is wrong with which tensor; where the first bytes
+/// are those of no format, as the format that the name ends with.
 TAPEGRAD_API SavedState load_state_file(const std::string& path);
 
 }  // namespace tapegrad::nn

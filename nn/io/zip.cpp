@@ -109,6 +109,22 @@ Entry read_entry(Fields& directory) {
   return e;
 }
 
+/// What is wrong with a file that does not end with the record that an archive ends with.
+std::string why_no_end(std::string_view tail) {
+  const std::size_t at =
+      tail.size() < kEndBytes ? std::string_view::npos : tail.rfind(kEndMark, tail.size() - kEndBytes);
+  if (at != std::string_view::npos) {
+    const std::uint64_t rest = tail.size() - at - kEndBytes;
+    const std::uint64_t comment = Fields(tail.substr(at + kEndBytes - 2)).number(2);
+    if (comment < rest)
+      return fmt::format(
+          "{} bytes follow its end: something was appended, or it is damaged; cut them off, as "
+          "head -c -{} does",
+          rest - comment, rest - comment);
+  }
+  return "it has no list of arrays at its end: it is truncated, or no archive";
+}
+
 }  // namespace
 
 // ---- reading ----
@@ -142,7 +158,7 @@ Reader::Directory Reader::find_directory() {
   };
   while (at != std::string::npos && !ends_file())
     at = at == 0 ? std::string::npos : tail.rfind(kEndMark, at - 1);
-  if (at == std::string::npos) throw FileError("it has no list of arrays at its end: it is truncated");
+  if (at == std::string::npos) throw FileError(why_no_end(tail));
   comment_ = tail.substr(at + kEndBytes);
 
   Fields end(std::string_view(tail).substr(at + kEndMark.size()));
@@ -166,6 +182,13 @@ Reader::Directory Reader::find_directory() {
     d.count = end64.number(8);
     d.size = end64.number(8);
     d.position = end64.number(8);
+  }
+  if (d.size <= end_position && d.position < end_position - d.size) {
+    const std::uint64_t before = end_position - d.size - d.position;
+    throw FileError(
+        fmt::format("{} bytes stand before it, as in an archive that extracts itself, or it is damaged; cut "
+                    "them off, as tail -c +{} does",
+                    before, before + 1));
   }
   if (d.position > end_position || d.size != end_position - d.position)
     throw FileError(fmt::format("its list of arrays at {} with {} bytes does not reach its end at {}",
@@ -231,7 +254,7 @@ struct Content::Inflater {
 };
 
 Content::Content(Reader& archive, const Entry& entry)
-    : file_(archive.file_), entry_(entry), packed_left_(entry.packed) {
+    : file_(archive.file_), entry_(entry), packed_left_(entry.packed), left_(entry.size) {
   if (!entry.unreadable.empty()) throw FileError(entry.unreadable);
   file_.seek(entry.position);
   if (entry.method == kDeflated) inflater_ = std::make_unique<Inflater>();
@@ -253,6 +276,7 @@ void Content::read(void* out, std::size_t bytes) {
     }
   }
   crc_ = static_cast<std::uint32_t>(crc32_z(crc_, reinterpret_cast<const Bytef*>(to), bytes));
+  left_ -= bytes;
 }
 
 /// At least one byte, or none at the end of the stream.
@@ -282,7 +306,9 @@ std::size_t Content::inflate_some(char* out, std::size_t bytes) {
   return room - stream.avail_out;
 }
 
-void Content::verify() {
+void Content::finish() {
+  std::string block(std::min<std::uint64_t>(left_, 1 << 14), '\0');
+  while (left_ > 0) read(block.data(), std::min<std::uint64_t>(left_, block.size()));
   char more = 0;
   const bool longer = inflater_
                           ? inflate_some(&more, 1) > 0 || inflater_->stream.avail_in > 0 || packed_left_ > 0

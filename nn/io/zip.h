@@ -66,10 +66,10 @@ class Content {
   Content& operator=(const Content&) = delete;
 
   std::uint64_t size() const { return entry_.size; }
-  /// Throws FileError where the data is corrupt or ends early.
+  /// The next bytes, no more than are left. Throws FileError where the data is corrupt or ends early.
   void read(void* out, std::size_t bytes);
-  /// Once all is read: throws FileError where more follows, or the checksum is another.
-  void verify();
+  /// Reads what is left, and throws FileError where more follows, or the checksum is another.
+  void finish();
 
  private:
   struct Inflater;
@@ -78,6 +78,7 @@ class Content {
   InputFile& file_;
   const Entry& entry_;
   std::uint64_t packed_left_;
+  std::uint64_t left_;  ///< of the content
   std::uint32_t crc_ = 0;
   std::unique_ptr<Inflater> inflater_;
 };

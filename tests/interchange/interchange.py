@@ -152,7 +152,11 @@ with tempfile.TemporaryDirectory() as folder:
         ("axes", np.zeros((1,) * 9), "impossible shape"),
     ]:
         np.savez_compressed(folder / "bad.npz", good=np.zeros(3), **{name: array})
-        refused(folder / "bad.npz", reason)
+        if name in ("unsigned", "axes"):  # of a type that tensors hold
+            refused(folder / "bad.npz", reason)
+        else:
+            run(folder / "bad.npz", folder / "bad_out.npz")
+            same(dict(np.load(folder / "bad_out.npz")), {"good": np.zeros(3)})
         np.save(folder / "bad.npy", array)
         refused(folder / "bad.npy", reason)
 

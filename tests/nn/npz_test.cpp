@@ -320,7 +320,57 @@ BOOST_AUTO_TEST_CASE(members_that_are_no_arrays_are_skipped_and_listed) {
   }
   BOOST_TEST(load(zip_of({stored("a.npy", floats({1}))})).skipped.empty());
   check_refused(zip_of({stored("README.txt", "hello"), stored("layer/", "")}),
-                "none of its 2 members is an array; 'README.txt': it does not start");
+                "none of its 2 members is an array of numbers; 'README.txt': it does not start");
+}
+
+BOOST_AUTO_TEST_CASE(arrays_of_other_types_are_skipped_and_listed) {
+  const std::string text = array_file(dictionary("<U3", "(1,)"), std::string("a\0\0\0b\0\0\0c\0\0\0", 12));
+  const std::string objects = array_file(dictionary("|O", "(1,)"), "\x80\4K\1.");
+  const std::string fields =
+      array_file("{'descr': [('x', '<f4')], 'fortran_order': False, 'shape': (1,), }", "1234");
+  for (const bool zip64 : {false, true}) {
+    const nn::SavedState saved =
+        load(zip_of({stored("labels.npy", text), stored("w.npy", floats({1, 2})), deflated("o.npy", objects),
+                     deflated("bare", text), stored("f.npy", fields), deflated("v.npy", floats({3}))},
+                    zip64));
+    check_equal(saved.tensors, {{"w", Tensor::from({1, 2})}, {"v", Tensor::from({3})}});
+    const std::vector<std::pair<std::string, std::string>> skipped = {
+        {"labels.npy", "'<U3'"}, {"o.npy", "Python objects"}, {"bare", "'<U3'"}, {"f.npy", "structures"}};
+    BOOST_REQUIRE(saved.skipped.size() == skipped.size());
+    for (std::size_t i = 0; i < skipped.size(); ++i) {
+      BOOST_TEST(saved.skipped[i].name == skipped[i].first);
+      BOOST_TEST(saved.skipped[i].reason.find(skipped[i].second) != std::string::npos,
+                 saved.skipped[i].reason);
+    }
+  }
+  // Damage is no type, and is refused wherever it is.
+  const Member good = stored("w.npy", floats({1}));
+  Member damaged = stored("labels.npy", text);
+  damaged.crc ^= 1;
+  check_refused(zip_of({good, damaged}), "'labels': its data is corrupt");
+  damaged = deflated("labels.npy", text);
+  damaged.packed.resize(damaged.packed.size() - 3);
+  damaged.packed_size = damaged.packed.size();
+  check_refused(zip_of({good, damaged}), "'labels': its data ends early");
+}
+
+BOOST_AUTO_TEST_CASE(bytes_before_and_after_an_archive_are_named_with_the_cure) {
+  for (const std::string& comment : {std::string(), std::string("a comment")}) {
+    const std::string whole = zip_of({stored("a.npy", floats({1, 2}))}, false, comment);
+    BOOST_TEST(refusal(whole) == "accepted");
+    check_refused("#!/bin/sh\nexit 0\n" + whole, "as a .npz file: 17 bytes stand before it");
+    check_refused("#!/bin/sh\nexit 0\n" + whole, "tail -c +18");
+    check_refused(whole + "more", "4 bytes follow its end");
+    check_refused(whole + "more", "head -c -4");
+    check_refused(whole + std::string(100, '\0'), "100 bytes follow its end");
+    check_refused(whole.substr(0, whole.size() - 1), "truncated");
+  }
+  // What is of no format is taken for what it is called.
+  check_refused("<html>404 Not Found</html>", "as a .npz file: it has no list of arrays");
+  check_refused("PK", "as a .npz file");
+  write_file(folder / "page.safetensors", "<html>404 Not Found</html>");
+  BOOST_CHECK_EXCEPTION(load_state_file(folder / "page.safetensors"), FileError,
+                        mentions("no safetensors file"));
 }
 
 BOOST_AUTO_TEST_CASE(other_members_are_refused) {
@@ -335,7 +385,7 @@ BOOST_AUTO_TEST_CASE(other_members_are_refused) {
   check_refused(zip_of({stored("a.npy", "hello, world")}), "'a': it does not start with");
   check_refused(zip_of({stored("a.npy", "")}), "0 bytes");
   check_refused(zip_of({stored("o.npy", array_file(dictionary("|O", "(1,)"), "\x80\4K\1."))}),
-                "'o': it holds Python objects");
+                "none of its 1 members is an array of numbers; 'o.npy': it holds Python objects");
   Member m = stored("a.npy", a);
   m.flags = 1;
   check_refused(zip_of({m}), "encrypted");

@@ -21,6 +21,7 @@
 /// f is generic (`auto`) over numbers, masks come from comparisons, and it may use, unqualified:
 ///     + - * / with numbers and C++ constants, unary -, pow, clamp, where(a < b, c, d), and every function of
 ///     <tapegrad/ops/elementwise/rows.h>: sqrt, exp, log, abs, maximum, sin, tanh, erf, relu, sigmoid, gelu, ...
+/// A condition is a comparison or a number, as in where(isnan(x), 0, x): true where it is not 0.
 /// A constant stands on the right of pow, on either side of the other functions of two numbers, and in at most one
 /// branch of where.
 /// What it captures must be trivially copyable and is a constant: its gradient is not asked. It is vectorised

@@ -252,6 +252,16 @@ auto where(const M& condition, const A& a, const B& b) {
   return Dual{where(condition, value_of(a), value_of(b)), where(condition, change_of(a), change_of(b))};
 }
 
+/// A number as a condition, as on tensors: true where it is not 0.
+template <class T, class A, class B>
+auto where(Real<T> condition, const A& a, const B& b) {
+  return where(mask(condition), a, b);
+}
+template <class N, class A, class B>
+auto where(const Dual<N>& condition, const A& a, const B& b) {
+  return where(condition.v, a, b);
+}
+
 /// What the result of a function of a dual number changes by; `zero` times nothing where it does not depend
 /// on it.
 template <class N>

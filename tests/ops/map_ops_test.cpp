@@ -170,6 +170,29 @@ BOOST_AUTO_TEST_CASE(a_comparison_is_a_number) {
   BOOST_TEST(y.to_vector<float>() == std::vector<float>({0, 0, 1}));
 }
 
+BOOST_AUTO_TEST_CASE(a_number_is_a_condition_as_on_tensors) {
+  constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
+  constexpr double kInf = std::numeric_limits<double>::infinity();
+  for (const Dtype dtype : {f32, f64}) {
+    const Tensor t = Tensor::from({1, kNan, -2, kInf, 0}, dtype);
+    const auto cleaned = [](auto x) { return where(isnan(x), 0, where(isinf(x), 5, x)); };
+    const auto kept = [](auto x) { return where(isfinite(x), 2 * x, -1); };
+    const auto by_number = [](auto x, auto y) { return where(x, y, 3 * y); };
+    check_tensor(map(cleaned, t), {5}, {1, 0, -2, 5, 0}, 0);
+    check_tensor(map(kept, t), {5}, {2, -1, -4, -1, 0}, 0);
+    check_tensor(map(by_number, t, Tensor::ones({5}, dtype)), {5}, {1, 1, 1, 1, 3}, 0);
+    Tape tape;
+    const Tensor x = tape.watch(t);
+    check_tensor(tape.grad(sum(map(cleaned, x)), x), {5}, {1, 0, 1, 0, 1}, 0);
+  }
+  const Tensor x = some({7, 3}, -2, 2, 31), y = some({3}, -2, 2, 32);
+  check_map(
+      "where(number)", [](auto a, auto b) { return where(a, a * b, b); }, x, y);
+  check_map(
+      "where(isfinite)", [](auto a, auto b) { return where(isfinite(a), a * b, b) + where(isnan(b), a, 1); },
+      x, y);
+}
+
 BOOST_AUTO_TEST_CASE(one_node_that_keeps_its_inputs_alone) {
   Tape tape;
   const Tensor x = tape.watch(Tensor::from({1, 2}));

@@ -1,7 +1,8 @@
 #pragma once
 
-/// All of tapegrad that a program using it needs. To define operations of your own: <tapegrad/ops/define.h>;
-/// to check gradients: <tapegrad/gradcheck/...>.
+/// All of tapegrad that a program using it needs. To define operations of your own: <tapegrad/ops/define.h>; to make one
+/// operation of an elementwise function: map, in <tapegrad/ops/map.h>; to check gradients: <tapegrad/gradcheck/...>. These
+/// take a program longer to compile.
 #include <tapegrad/graph/dot.h>
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/graph/format.h>

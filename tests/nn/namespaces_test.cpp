@@ -2,6 +2,8 @@
 #include <cmath>
 #include <functional>
 #include <map>
+#include <stack>
+#include <valarray>
 #include <vector>
 
 #include <tapegrad/ops/map.h>
@@ -70,6 +72,16 @@ BOOST_AUTO_TEST_CASE(the_standard_library_may_have_its_names_beside_them) {
   BOOST_TEST(tapegrad::map([](auto v) { return v * v; }, x).to_vector<float>() == (vector<float>{1, 4, 9}));
   BOOST_TEST(equal(x, y).to_vector<float>() == (vector<float>{0, 1, 0}));
   BOOST_TEST(max(x).item() + min(x).item() + sum(sqrt(abs(exp(x) - exp(x)))).item() == 4);
+}
+
+// The names that are also those of classes, and std, have the spellings that math.h lists.
+BOOST_AUTO_TEST_CASE(names_of_classes_of_the_standard_library_are_qualified) {
+  using namespace std;
+  const Tensor x = Tensor::from({1, 2, 3});
+  BOOST_TEST(tapegrad::identity(x).to_vector<float>() == (vector<float>{1, 2, 3}));
+  BOOST_TEST(tapegrad::slice(x, 0, 1, 3).to_vector<float>() == (vector<float>{2, 3}));
+  BOOST_TEST((tapegrad::stack({x, x}).shape() == Shape{2, 3}));
+  BOOST_TEST(stddev(x).item() == tapegrad::std(x).item());
 }
 
 BOOST_AUTO_TEST_SUITE_END()

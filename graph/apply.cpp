@@ -111,15 +111,15 @@ Tensor forward_composed(const OpTable& op, const void* attributes, const Tensor*
 }
 
 /// What an operation met while it computed, with its name and the shapes of its inputs.
-[[noreturn]] void rethrow_of(const OpTable& op, const Tensor* const* inputs, std::size_t count,
-                             const char* what) {
+template <class E>
+[[noreturn]] void throw_of(const OpTable& op, const Tensor* const* inputs, std::size_t count,
+                           const char* what) {
   constexpr std::size_t kShown = 4;
   std::string shapes;
   for (std::size_t i = 0; i < std::min(count, kShown); ++i)
     shapes +=
         fmt::format("{}{}", i ? ", " : "", inputs[i]->defined() ? to_string(inputs[i]->shape()) : "none");
-  throw OutOfMemory(
-      fmt::format("{} of {}{}: {}", op_label(op.name), shapes, count > kShown ? ", ..." : "", what));
+  throw E(fmt::format("{} of {}{}: {}", op_label(op.name), shapes, count > kShown ? ", ..." : "", what));
 }
 
 inline Tensor run_forward(const OpTable& op, const void* attributes, const Tensor* const* inputs,
@@ -128,9 +128,11 @@ inline Tensor run_forward(const OpTable& op, const void* attributes, const Tenso
     return op.composed ? forward_composed(op, attributes, inputs, count, tape, residuals)
                        : op.forward(attributes, inputs, count, residuals);
   } catch (const OutOfMemory& e) {
-    rethrow_of(op, inputs, count, e.what());
+    throw_of<OutOfMemory>(op, inputs, count, e.what());
+  } catch (const ImpossibleShape& e) {
+    throw_of<ShapeError>(op, inputs, count, e.what());
   } catch (const std::bad_alloc&) {  // of a container that the operation works with
-    rethrow_of(op, inputs, count, "there is not enough memory");
+    throw_of<OutOfMemory>(op, inputs, count, "there is not enough memory");
   }
 }
 

@@ -19,6 +19,7 @@ NotTracked::~NotTracked() = default;
 NonFinite::~NonFinite() = default;
 OutOfMemory::~OutOfMemory() = default;
 FileError::~FileError() = default;
+detail::ImpossibleShape::~ImpossibleShape() = default;
 
 std::string op_label(std::string_view op) {
   const std::string path = NameScope::path();
@@ -29,6 +30,21 @@ void detail::throw_undefined_tensor(std::string_view label, std::string_view ope
   throw ArgumentError(fmt::format(
       "{}: {} is an undefined tensor; assign it the result of Tensor::zeros or of an operation first", label,
       operand));
+}
+
+void detail::rethrow_of(std::string_view function) {
+  const auto words = [&](const Error& e) { return fmt::format("{}: {}", op_label(function), e.what()); };
+  try {
+    throw;
+  } catch (const ShapeError& e) {
+    throw ShapeError(words(e));
+  } catch (const DtypeError& e) {
+    throw DtypeError(words(e));
+  } catch (const ArgumentError& e) {
+    throw ArgumentError(words(e));
+  } catch (const OutOfMemory& e) {
+    throw OutOfMemory(words(e));
+  }
 }
 
 }  // namespace tapegrad

@@ -56,6 +56,28 @@ TAPEGRAD_API std::string op_label(std::string_view op);
 namespace detail {
 /// Throws ArgumentError: an operation or function (`label`) was given an undefined tensor as `operand`.
 [[noreturn]] TAPEGRAD_API void throw_undefined_tensor(std::string_view label, std::string_view operand);
+
+/// A shape that no tensor can have. Whoever makes one does not know for which operation; who runs that adds its name.
+class TAPEGRAD_API ImpossibleShape final : public ShapeError {
+ public:
+  using ShapeError::ShapeError;
+  ~ImpossibleShape() override;
+};
+
+/// Within a handler: rethrows a ShapeError, DtypeError, ArgumentError or OutOfMemory with the name of `function` before
+/// its message, any other exception as it is.
+[[noreturn]] TAPEGRAD_API void rethrow_of(std::string_view function);
+
+/// What `work` returns. For functions that are made of others and not of user code: an error names the function that
+/// was called, and then the one that refused, as in "outer: matmul of [3, 1], [1, 4]: there is no memory for ...".
+template <class Work>
+auto named(std::string_view function, const Work& work) {
+  try {
+    return work();
+  } catch (const Error&) {
+    rethrow_of(function);
+  }
+}
 }  // namespace detail
 
 }  // namespace tapegrad

@@ -275,7 +275,7 @@ Tensor bernoulli(const Shape& shape, Generator& generator, double p, Dtype dtype
 Tensor permutation(std::int64_t n, Generator& generator) {
   if (n < 0)
     throw ArgumentError(fmt::format("permutation: {} elements asked; the number cannot be negative", n));
-  Tensor t = TensorAccess::make({n}, i64, "permutation");
+  Tensor t = detail::named("permutation", [&] { return Tensor::empty({n}, i64); });
   auto* out = TensorAccess::data_as<std::int64_t>(t);
   for (std::int64_t i = 0; i < n; ++i) out[i] = i;
   draw_bounded(generator, std::max<std::int64_t>(n - 1, 0), [&](std::int64_t i, auto below) {

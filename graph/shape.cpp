@@ -7,31 +7,39 @@ namespace tapegrad {
 
 Shape::Shape(std::span<const std::int64_t> dims) : dims_{}, rank_(dims.size()) {
   if (dims.size() > kMaxRank)
-    throw ShapeError(fmt::format("shape: {} axes given, at most {} are supported", dims.size(), kMaxRank));
+    throw detail::ImpossibleShape(fmt::format(
+        "shape: {} axes given, at most {} are supported; join some of them with flatten or reshape",
+        dims.size(), kMaxRank));
   for (std::size_t i = 0; i < rank_; ++i) dims_[i] = dims[i];
   measure();
 }
 
 namespace {
 
+/// Leaves room to count bytes of the widest element in a signed 64-bit integer.
+constexpr std::int64_t kMostElements = std::int64_t{1} << 59;
+
 [[noreturn]] void throw_impossible(std::span<const std::int64_t> dims) {
   for (std::size_t i = 0; i < dims.size(); ++i)
-    if (dims[i] < 0) throw ShapeError(fmt::format("shape: the size {} of axis {} is negative", dims[i], i));
-  throw ShapeError(fmt::format("shape: [{}] has too many elements", fmt::join(dims, ", ")));
+    if (dims[i] < 0)
+      throw detail::ImpossibleShape(
+          fmt::format("shape: the size {} of axis {} is negative; the least size is 0", dims[i], i));
+  throw detail::ImpossibleShape(
+      fmt::format("shape: [{}] has too many elements: the sizes other than 0 multiply to more than {}; make "
+                  "them smaller, or work on parts",
+                  fmt::join(dims, ", "), kMostElements));
 }
 
 }  // namespace
 
 void Shape::measure() {
-  // The limit leaves room to count bytes of the widest element in a signed 64-bit integer.
-  constexpr std::int64_t kLimit = std::int64_t{1} << 59;
   std::int64_t size = 1;
   bool empty = false;
   for (std::size_t i = 0; i < rank_; ++i) {
     const std::int64_t d = dims_[i];
     if (d == 0)
       empty = true;
-    else if (d < 0 || __builtin_mul_overflow(size, d, &size) || size > kLimit) [[unlikely]]
+    else if (d < 0 || __builtin_mul_overflow(size, d, &size) || size > kMostElements) [[unlikely]]
       throw_impossible(dims());
   }
   size_ = empty ? 0 : size;

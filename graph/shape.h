@@ -30,6 +30,7 @@ class TAPEGRAD_API Shape {
   std::size_t rank() const noexcept { return rank_; }
   /// Number of elements: the product of the sizes of the axes.
   std::int64_t size() const noexcept { return size_; }
+  /// The size of an axis below rank(), which is not checked: dim() is.
   std::int64_t operator[](std::size_t axis) const noexcept { return dims_[axis]; }
   /// The size of an axis; a negative one counts from the end. Throws ArgumentError if there is no such axis.
   std::int64_t dim(std::int64_t axis) const;

@@ -80,7 +80,7 @@ Tensor Tensor::arange(double start, double stop, double step, Dtype dtype) {
 }
 
 Tensor Tensor::eye(std::int64_t n, Dtype dtype) {
-  Tensor t = make({n, n}, dtype, "eye");
+  Tensor t = detail::named("eye", [&] { return make({n, n}, dtype, {}); });
   std::memset(t.data_, 0, static_cast<std::size_t>(t.size()) * size_of(dtype));
   visit_dtype(dtype, [&]<class T> {
     T* out = TensorAccess::data_as<T>(t);

@@ -96,7 +96,7 @@ Descent gradient_descent(const TensorFunction& f, const Tensor& start, const Des
   Tensor x = start.detach();
   bool left_the_finite = false;
   for (std::int64_t step = 0;; ++step) {
-    const ValueAndGradient at = value_and_gradient(f, x);
+    const ValueAndGradient at = detail::value_and_gradient_of("gradient_descent", f, x);
     const double value = at.value.item();
     const double length = norm(at.gradient);
     if (!std::isfinite(value) || !std::isfinite(length)) {

@@ -3,6 +3,7 @@
 
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/nn/layers/activations.h>
+#include <tapegrad/nn/layers/trainable.h>
 
 #include <fmt/format.h>
 
@@ -42,6 +43,16 @@ const Row& find(std::string_view name) {
 }
 
 }  // namespace
+
+Parameter learnt_parameter(const char* name, std::int64_t size, double initial, Dtype dtype) {
+  if (size < 1)
+    throw ArgumentError(
+        fmt::format("{}: {} parameters; there must be one for all of the input, or one for each entry of its "
+                    "last axis",
+                    name, size));
+  require_trainable(name, dtype);
+  return tapegrad::detail::named(name, [&] { return Parameter(Tensor::full({size}, initial, dtype)); });
+}
 
 std::vector<std::string> activation_names() {
   std::vector<std::string> names;

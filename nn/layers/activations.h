@@ -13,7 +13,8 @@
 #include <tapegrad/ops/elementwise/activation.h>
 
 /// The activations of <tapegrad/ops/elementwise/rows.h> as modules, a class each: nn::Relu, nn::Gelu, nn::Mish, ...
-/// Those with a number take it, as in nn::LeakyRelu(0.2) and nn::Elu(0.5). nn::Prelu holds the slope that it learns.
+/// Those with a number take it, as in nn::LeakyRelu(0.2) and nn::Elu(0.5), and throw ArgumentError for one that the
+/// function does not take. nn::Prelu holds the slope that it learns.
 namespace tapegrad::nn {
 
 /// An elementwise function without further arguments as a module.
@@ -28,18 +29,22 @@ class Activation final : public Module {
 template <Tensor (*f)(const Tensor&, double)>
 class NumberActivation : public Module {
  public:
-  explicit NumberActivation(double number) : number_(number) {}
+  explicit NumberActivation(double number) : number_(number) { tapegrad::detail::require_number<f>(number); }
   Tensor forward(const Tensor& x) override { return f(x, number_); }
 
  protected:
   double number_;
 };
 
+TAPEGRAD_API Parameter learnt_parameter(const char* name, std::int64_t size, double initial, Dtype dtype);
+
 /// One with a parameter: of one element for all of the input, or of the size of its last axis.
 template <Tensor (*f)(const Tensor&, const Tensor&)>
 class LearntActivation : public Module {
  public:
-  explicit LearntActivation(Parameter parameter) : parameter_(std::move(parameter)) {}
+  /// `size` times `initial`. Throws ArgumentError for a size below 1, DtypeError for i64.
+  LearntActivation(const char* name, std::int64_t size, double initial, Dtype dtype)
+      : parameter_(learnt_parameter(name, size, initial, dtype)) {}
   Tensor forward(const Tensor& x) override { return f(x, parameter_); }
 
  protected:
@@ -63,16 +68,15 @@ TAPEGRAD_ROW(identity, Identity)
 TAPEGRAD_NUMBER_ACTIVATIONS(TAPEGRAD_ROW)
 #undef TAPEGRAD_ROW
 
-#define TAPEGRAD_ROW(function, Op, name, initialiser, parameter, initial)      \
-  class TAPEGRAD_API Op final : public LearntActivation<function> {            \
-   public:                                                                     \
-    explicit Op(std::int64_t size = 1, Dtype dtype = f32)                      \
-        : LearntActivation(Parameter(Tensor::full({size}, initial, dtype))) {} \
-    Parameter& parameter() noexcept { return parameter_; }                     \
-    void visit(Visitor& v) override { v(#parameter, parameter_); }             \
-    std::unique_ptr<ModuleBase> new_like() const override {                    \
-      return std::make_unique<Op>(parameter_.size(), parameter_.dtype());      \
-    }                                                                          \
+#define TAPEGRAD_ROW(function, Op, name, initialiser, parameter, initial)                                   \
+  class TAPEGRAD_API Op final : public LearntActivation<function> {                                         \
+   public:                                                                                                  \
+    explicit Op(std::int64_t size = 1, Dtype dtype = f32) : LearntActivation(name, size, initial, dtype) {} \
+    Parameter& parameter() noexcept { return parameter_; }                                                  \
+    void visit(Visitor& v) override { v(#parameter, parameter_); }                                          \
+    std::unique_ptr<ModuleBase> new_like() const override {                                                 \
+      return std::make_unique<Op>(parameter_.size(), parameter_.dtype());                                   \
+    }                                                                                                       \
   };
 TAPEGRAD_LEARNT_ACTIVATIONS(TAPEGRAD_ROW)
 #undef TAPEGRAD_ROW

@@ -1,5 +1,6 @@
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/nn/layers/affine.h>
+#include <tapegrad/nn/layers/trainable.h>
 #include <tapegrad/ops/check.h>
 #include <tapegrad/ops/tensor/linalg.h>
 
@@ -11,8 +12,11 @@ Affine::Affine(std::int64_t in, std::int64_t out, Generator& generator, const Af
   if (in < 1 || out < 1)
     throw ArgumentError(
         fmt::format("affine: {} inputs and {} outputs; there must be at least one of each", in, out));
-  weight_ = Parameter(options.init({in, out}, generator, options.dtype));
-  if (options.bias) bias_ = Parameter(Tensor::zeros({out}, options.dtype));
+  require_trainable("affine", options.dtype);
+  tapegrad::detail::named("affine", [&] {
+    weight_ = Parameter(options.init({in, out}, generator, options.dtype));
+    if (options.bias) bias_ = Parameter(Tensor::zeros({out}, options.dtype));
+  });
 }
 
 Affine::Affine(Parameter weight, Parameter bias) : weight_(std::move(weight)), bias_(std::move(bias)) {

@@ -21,7 +21,8 @@ struct AffineOptions {
 /// y = x W + b with x [n, in], W [in, out], b [out]: parameters "weight" and "bias".
 class TAPEGRAD_API Affine final : public Module {
  public:
-  /// Draws the weight from the generator. Throws ArgumentError for a size below 1, DtypeError for i64.
+  /// Draws the weight from the generator. Throws ArgumentError for a size below 1, DtypeError for i64, ShapeError for
+  /// more weights than can be counted.
   Affine(std::int64_t in, std::int64_t out, Generator& generator, const AffineOptions& options = {});
   /// With these parameters, which may be shared with other layers; without a bias where it is undefined.
   /// Throws ShapeError or DtypeError where they do not fit.

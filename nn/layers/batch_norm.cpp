@@ -6,6 +6,7 @@
 
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/nn/layers/batch_norm.h>
+#include <tapegrad/nn/layers/trainable.h>
 #include <tapegrad/ops/elementwise/math.h>
 #include <tapegrad/ops/neural/norm.h>
 
@@ -45,6 +46,7 @@ void require_variances(const Tensor& variances) {
 
 BatchNorm::BatchNorm(std::int64_t features, const BatchNormOptions& options)
     : features_(features), options_(options) {
+  require_trainable("batch_norm", options.dtype);
   if (features < 1)
     throw ArgumentError(fmt::format("batch_norm: {} features; there must be at least one", features));
   if (!(options.momentum >= 0 && options.momentum <= 1))
@@ -56,10 +58,12 @@ BatchNorm::BatchNorm(std::int64_t features, const BatchNormOptions& options)
         "batch_norm: eps is {}; for features of {} it must be at least {:.2g}: the reciprocal of its root "
         "is beyond them",
         options.eps, name_of(options.dtype), least));
-  gamma_ = Parameter(Tensor::ones({features}, options.dtype));
-  beta_ = Parameter(Tensor::zeros({features}, options.dtype));
-  running_mean_ = Tensor::zeros({features}, f64);
-  running_var_ = Tensor::ones({features}, f64);
+  tapegrad::detail::named("batch_norm", [&] {
+    gamma_ = Parameter(Tensor::ones({features}, options.dtype));
+    beta_ = Parameter(Tensor::zeros({features}, options.dtype));
+    running_mean_ = Tensor::zeros({features}, f64);
+    running_var_ = Tensor::ones({features}, f64);
+  });
 }
 
 void BatchNorm::visit(Visitor& v) {

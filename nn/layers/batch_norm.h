@@ -29,7 +29,7 @@ struct BatchNormOptions {
 class TAPEGRAD_API BatchNorm final : public Module {
  public:
   /// Throws ArgumentError for no features, a momentum outside [0, 1], an eps that is not positive and finite, or so
-  /// small that the reciprocal of its root is beyond the dtype.
+  /// small that the reciprocal of its root is beyond the dtype; DtypeError for i64.
   explicit BatchNorm(std::int64_t features, const BatchNormOptions& options = {});
 
   Parameter& gamma() noexcept { return gamma_; }

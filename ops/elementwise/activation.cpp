@@ -11,21 +11,22 @@ namespace tapegrad {
 namespace {
 
 /// What becomes infinite in the dtype that is computed in would meet a 0 there.
-bool is_held(double value, const Tensor& x) {
-  return !x.defined() || !is_floating(x.dtype()) || std::abs(value) <= row_of(x.dtype()).largest;
-}
+bool is_held(double value, Dtype dtype) { return std::abs(value) <= row_of(dtype).largest; }
+
+/// That of x, if it is one that the operation takes.
+Dtype dtype_of_numbers(const Tensor& x) { return x.defined() && is_floating(x.dtype()) ? x.dtype() : f64; }
 
 template <class Op>
-void check(const Op&, const char* attribute, double value, const Tensor& x) {
-  if (!is_held(value, x))
+void check(const char* attribute, double value, Dtype dtype) {
+  if (!is_held(value, dtype))
     throw ArgumentError(fmt::format("{}: {} {} is not a finite number of {}", op_label(Op::name), attribute,
-                                    value, name_of(x.dtype())));
+                                    value, name_of(dtype)));
 }
-void check(const op::Softplus&, const char*, double beta, const Tensor& x) {
-  if (!(beta > 0 && is_held(beta, x) && is_held(1 / beta, x)))
+template <>
+void check<op::Softplus>(const char*, double beta, Dtype dtype) {
+  if (!(beta > 0 && is_held(beta, dtype) && is_held(1 / beta, dtype)))
     throw ArgumentError(fmt::format("{}: beta {} is not positive and finite in {}, or its reciprocal is not",
-                                    op_label(op::Softplus::name), beta,
-                                    x.defined() ? name_of(x.dtype()) : "f64"));
+                                    op_label(op::Softplus::name), beta, name_of(dtype)));
 }
 
 }  // namespace
@@ -37,10 +38,13 @@ TAPEGRAD_ACTIVATIONS(TAPEGRAD_ROW)
 #undef TAPEGRAD_ROW
 
 #define TAPEGRAD_ROW(function, Op, name, initialiser, attribute, standard) \
+  template <>                                                              \
+  void detail::require_number<function>(double number) {                   \
+    check<op::Op>(#attribute, number, f64);                                \
+  }                                                                        \
   Tensor function(const Tensor& x, double attribute) {                     \
-    const op::Op op{.attribute = attribute};                               \
-    check(op, #attribute, attribute, x);                                   \
-    return apply_op(op, x);                                                \
+    check<op::Op>(#attribute, attribute, dtype_of_numbers(x));             \
+    return apply_op(op::Op{.attribute = attribute}, x);                    \
   }                                                                        \
   template const OpInfo& detail::info_of<op::Op>();
 TAPEGRAD_NUMBER_ACTIVATIONS(TAPEGRAD_ROW)

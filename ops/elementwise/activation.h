@@ -17,6 +17,17 @@ TAPEGRAD_ACTIVATIONS(TAPEGRAD_ROW)
 TAPEGRAD_NUMBER_ACTIVATIONS(TAPEGRAD_ROW)
 #undef TAPEGRAD_ROW
 
+namespace detail {
+/// Throws ArgumentError for a number that activation f does not take, whatever the dtype.
+template <Tensor (*f)(const Tensor&, double)>
+void require_number(double number) = delete;
+#define TAPEGRAD_ROW(function, ...) \
+  template <>                       \
+  TAPEGRAD_API void require_number<function>(double number);
+TAPEGRAD_NUMBER_ACTIVATIONS(TAPEGRAD_ROW)
+#undef TAPEGRAD_ROW
+}  // namespace detail
+
 #define TAPEGRAD_ROW(function, Op, name, initialiser, parameter, initial) \
   TAPEGRAD_API Tensor function(const Tensor& x, const Tensor& parameter);
 TAPEGRAD_LEARNT_ACTIVATIONS(TAPEGRAD_ROW)

@@ -14,15 +14,19 @@ namespace tapegrad {
   Tensor function(const Tensor& a, const Tensor& b) { return apply_op(op::Op{}, a, b); } \
   template const OpInfo& detail::info_of<op::Op>();
 TAPEGRAD_BINARY_OPS(TAPEGRAD_ROW)
-TAPEGRAD_COMPARISON_OPS(TAPEGRAD_ROW)
 #undef TAPEGRAD_ROW
 
-#define TAPEGRAD_ROW(function, Op)                                                                \
-  Tensor function(const Tensor& a, const Tensor& b) { return apply_op(op::Op{}, a, b); }          \
-  Tensor function(const Tensor& a, double b) { return apply_op(op::Op{}, a, scalar_like(a, b)); } \
-  Tensor function(double a, const Tensor& b) { return apply_op(op::Op{}, scalar_like(b, a), b); } \
+#define TAPEGRAD_ROW(function, Op)                                                       \
+  Tensor function(const Tensor& a, const Tensor& b) { return apply_op(op::Op{}, a, b); } \
+  Tensor function(const Tensor& a, double b) {                                           \
+    return apply_op(op::Op{}, a, detail::scalar_beside(a, b, op::Op::name));             \
+  }                                                                                      \
+  Tensor function(double a, const Tensor& b) {                                           \
+    return apply_op(op::Op{}, detail::scalar_beside(b, a, op::Op::name), b);             \
+  }                                                                                      \
   template const OpInfo& detail::info_of<op::Op>();
 TAPEGRAD_BINARY_FUNCTIONS(TAPEGRAD_ROW)
+TAPEGRAD_COMPARISON_OPS(TAPEGRAD_ROW)
 #undef TAPEGRAD_ROW
 
 #define TAPEGRAD_ROW(Op) template const OpInfo& detail::info_of<op::Op>();
@@ -73,18 +77,20 @@ Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b) {
   return apply_op(op::Where{}, c.defined() && c.dtype() != a.dtype() ? cast(c != 0, a.dtype()) : c, a, b);
 }
 Tensor where(const Tensor& condition, const Tensor& a, double b) {
-  return where(condition, a, scalar_like(a, b));
+  return where(condition, a, detail::scalar_beside(a, b, op::Where::name));
 }
 Tensor where(const Tensor& condition, double a, const Tensor& b) {
-  return where(condition, scalar_like(b, a), b);
+  return where(condition, detail::scalar_beside(b, a, op::Where::name), b);
 }
 
-Tensor scalar_like(const Tensor& x, double value) {
-  require_whole(x, value, "scalar");
+Tensor scalar_like(const Tensor& x, double value) { return detail::scalar_beside(x, value, "scalar_like"); }
+
+namespace detail {
+Tensor scalar_beside(const Tensor& x, double value, const char* op) {
+  require_whole(x, value, op);
   return Tensor::scalar(value, x.dtype());
 }
 
-namespace detail {
 Tensor gradient_sum(const Tensor& a, const Tensor& b) { return add(a, b); }
 }  // namespace detail
 

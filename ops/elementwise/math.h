@@ -13,8 +13,10 @@
 /// dtypes throw DtypeError, shapes that do not broadcast ShapeError. A C++ number takes the tensor's dtype; one that
 /// is not whole throws DtypeError beside i64.
 ///
-/// Beside `using namespace std` write a < b, a <= b, a > b and a >= b: less, less_equal, greater and greater_equal are
-/// also class templates there, which C++ cannot tell apart (and map is one, see map.h: write tapegrad::map).
+/// Beside `using namespace std` C++ cannot tell some names apart from classes of the standard library, and std from its
+/// namespace. Write a < b, a <= b, a > b and a >= b for less, less_equal, greater and greater_equal, stddev(x) for
+/// std(x), and tapegrad::identity, tapegrad::slice, tapegrad::stack and tapegrad::map (of <tapegrad/ops/map.h>, which
+/// tapegrad.h leaves out).
 namespace tapegrad {
 
 #define TAPEGRAD_ROW(function, Op) TAPEGRAD_API Tensor function(const Tensor& x);
@@ -24,7 +26,6 @@ TAPEGRAD_SLOPE_OPS(TAPEGRAD_ROW)
 
 #define TAPEGRAD_ROW(function, Op) TAPEGRAD_API Tensor function(const Tensor& a, const Tensor& b);
 TAPEGRAD_BINARY_OPS(TAPEGRAD_ROW)
-TAPEGRAD_COMPARISON_OPS(TAPEGRAD_ROW)
 #undef TAPEGRAD_ROW
 
 #define TAPEGRAD_ROW(function, Op)                                \
@@ -32,6 +33,7 @@ TAPEGRAD_COMPARISON_OPS(TAPEGRAD_ROW)
   TAPEGRAD_API Tensor function(const Tensor& a, double b);        \
   TAPEGRAD_API Tensor function(double a, const Tensor& b);
 TAPEGRAD_BINARY_FUNCTIONS(TAPEGRAD_ROW)
+TAPEGRAD_COMPARISON_OPS(TAPEGRAD_ROW)
 #undef TAPEGRAD_ROW
 
 TAPEGRAD_API Tensor add(const Tensor& a, double b);
@@ -64,6 +66,10 @@ TAPEGRAD_API Tensor cast(const Tensor& x, Dtype to);
 
 /// A number as a scalar tensor of x's dtype. Throws DtypeError where x is i64 and the number is not whole.
 TAPEGRAD_API Tensor scalar_like(const Tensor& x, double value);
+namespace detail {
+/// The same for the function `op`, which errors name.
+TAPEGRAD_API Tensor scalar_beside(const Tensor& x, double value, const char* op);
+}  // namespace detail
 
 inline Tensor operator+(const Tensor& a, const Tensor& b) { return add(a, b); }
 inline Tensor operator+(const Tensor& a, double b) { return add(a, b); }
@@ -85,12 +91,12 @@ inline Tensor operator<(const Tensor& a, const Tensor& b) { return less(a, b); }
 inline Tensor operator<=(const Tensor& a, const Tensor& b) { return less_equal(a, b); }
 inline Tensor operator>(const Tensor& a, const Tensor& b) { return greater(a, b); }
 inline Tensor operator>=(const Tensor& a, const Tensor& b) { return greater_equal(a, b); }
-inline Tensor operator==(const Tensor& a, double b) { return equal(a, scalar_like(a, b)); }
-inline Tensor operator!=(const Tensor& a, double b) { return not_equal(a, scalar_like(a, b)); }
-inline Tensor operator<(const Tensor& a, double b) { return less(a, scalar_like(a, b)); }
-inline Tensor operator<=(const Tensor& a, double b) { return less_equal(a, scalar_like(a, b)); }
-inline Tensor operator>(const Tensor& a, double b) { return greater(a, scalar_like(a, b)); }
-inline Tensor operator>=(const Tensor& a, double b) { return greater_equal(a, scalar_like(a, b)); }
+inline Tensor operator==(const Tensor& a, double b) { return equal(a, b); }
+inline Tensor operator!=(const Tensor& a, double b) { return not_equal(a, b); }
+inline Tensor operator<(const Tensor& a, double b) { return less(a, b); }
+inline Tensor operator<=(const Tensor& a, double b) { return less_equal(a, b); }
+inline Tensor operator>(const Tensor& a, double b) { return greater(a, b); }
+inline Tensor operator>=(const Tensor& a, double b) { return greater_equal(a, b); }
 inline Tensor operator==(double a, const Tensor& b) { return b == a; }
 inline Tensor operator!=(double a, const Tensor& b) { return b != a; }
 inline Tensor operator<(double a, const Tensor& b) { return b > a; }

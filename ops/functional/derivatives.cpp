@@ -132,7 +132,7 @@ class Trace {
     for (const Tensor& x : inputs_) {
       std::vector<std::int64_t> sizes(y.shape().dims().begin(), y.shape().dims().end());
       sizes.insert(sizes.end(), x.shape().dims().begin(), x.shape().dims().end());
-      shapes.emplace_back(std::span<const std::int64_t>(sizes));
+      shapes.push_back(detail::named(what_, [&] { return Shape(std::span<const std::int64_t>(sizes)); }));
       // The rows take as much memory as the whole: where that does not suffice, it is said before the work.
       detail::TensorAccess::make(shapes.back(), x.dtype(), what_);
     }
@@ -164,10 +164,17 @@ class Trace {
 
 }  // namespace
 
-ValueAndGradients value_and_gradient(const TensorFunction& f, const std::vector<Tensor>& inputs) {
-  Trace trace("value_and_gradient", f, inputs);
+namespace {
+ValueAndGradients value_and_gradients_of(const char* what, const TensorFunction& f,
+                                         std::span<const Tensor> inputs) {
+  Trace trace(what, f, inputs);
   trace.require_one_element("vjp or jacobian");
   return {trace.result(), trace.last(trace.value())};
+}
+}  // namespace
+
+ValueAndGradients value_and_gradient(const TensorFunction& f, const std::vector<Tensor>& inputs) {
+  return value_and_gradients_of("value_and_gradient", f, inputs);
 }
 
 std::vector<Tensor> gradient(const TensorFunction& f, const std::vector<Tensor>& inputs) {
@@ -225,8 +232,11 @@ ValueAndGradient only(ValueAndGradients&& r) { return {std::move(r.value), only(
 }  // namespace
 
 Tensor gradient(const TensorFunction& f, const Tensor& x) { return only(gradient(f, std::vector{x})); }
+ValueAndGradient detail::value_and_gradient_of(const char* what, const TensorFunction& f, const Tensor& x) {
+  return only(value_and_gradients_of(what, f, {&x, 1}));
+}
 ValueAndGradient value_and_gradient(const TensorFunction& f, const Tensor& x) {
-  return only(value_and_gradient(f, std::vector{x}));
+  return detail::value_and_gradient_of("value_and_gradient", f, x);
 }
 ValueAndGradient vjp(const TensorFunction& f, const Tensor& x, const Tensor& cotangent) {
   return only(vjp(f, std::vector{x}, cotangent));

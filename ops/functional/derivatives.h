@@ -41,6 +41,11 @@ struct ValueAndTangent {
   Tensor tangent;  ///< of its shape and dtype
 };
 
+namespace detail {
+/// value_and_gradient for the function `what`, which errors name.
+ValueAndGradient value_and_gradient_of(const char* what, const TensorFunction& f, const Tensor& x);
+}  // namespace detail
+
 /// The derivative of a result of one element for each input. Throws ShapeError for more elements.
 TAPEGRAD_API std::vector<Tensor> gradient(const TensorFunction& f, const std::vector<Tensor>& inputs);
 TAPEGRAD_API Tensor gradient(const TensorFunction& f, const Tensor& x);

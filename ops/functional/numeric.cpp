@@ -22,21 +22,32 @@ void require_step(const char* what, double h) {
     throw ArgumentError(fmt::format("{}: the step is {}; it must be positive and finite", what, h));
 }
 
+void require_finite(const char* what, double x) {
+  if (!std::isfinite(x))
+    throw NonFinite(
+        fmt::format("{}: x is {}, where no derivative can be estimated; give a finite one", what, x));
+}
+
+/// Where rounding and curvature take about equal parts of the digits of a central difference.
+template <class T>
+double usual_step(T x) {
+  return std::max(kDifferenceStep, std::cbrt(epsilon_of(dtype_of<T>)) * std::abs(static_cast<double>(x)));
+}
+
 /// T is the type in which x and its neighbours are held.
 template <class T>
 void require_step_beside(const char* what, T x, double h) {
   require_step(what, h);
-  if (!std::isfinite(x))
-    throw NonFinite(
-        fmt::format("{}: x is {}, where no derivative can be estimated; give a finite one", what, x));
+  require_finite(what, static_cast<double>(x));
   const T up = static_cast<T>(x + h);
   const T down = static_cast<T>(x - h);
   if (up != x && down != x) return;
   const T spacing = std::nextafter(std::abs(x), std::numeric_limits<T>::infinity()) - std::abs(x);
   throw ArgumentError(fmt::format(
       "{}: the step {} vanishes beside x = {}: numbers of {} there lie {:.2g} apart, so that x + h is x and "
-      "the difference zero, whatever the function. Take a step well above that; {} suits most functions",
-      what, h, x, name_of(dtype_of<T>), spacing, kDifferenceStep));
+      "the difference zero, whatever the function. Take a step well above that; {:.2g} suits most functions "
+      "there",
+      what, h, x, name_of(dtype_of<T>), spacing, usual_step(x)));
 }
 
 }  // namespace
@@ -129,8 +140,17 @@ NumericalDerivative numerical_derivative(const ScalarFunction& f, double x, doub
   constexpr double kSettled = 0.1;  // of the derivative: it is known
   constexpr double kNearer = 7;     // no power of kShrink: other steps than those before
   const double span = std::pow(kShrink, kSteps);
+  require_finite(kRidders, x);
+  if (!(reach >= 0 && std::isfinite(reach)))
+    throw ArgumentError(
+        fmt::format("{}: the reach is {}; it must be positive and finite, or 0 for one in proportion to x",
+                    kRidders, reach));
   if (reach == 0) reach = 0.1 * std::max(1.0, std::abs(x));
-  require_step_beside(kRidders, x, reach / span);
+  if (x + reach / span == x || x - reach / span == x)
+    throw ArgumentError(fmt::format(
+        "{}: the reach {} vanishes beside x = {}: the steps become {:.3g} times smaller, and x + h "
+        "is x. Take a larger one, or 0 for one in proportion to x",
+        kRidders, reach, x, span));
   const double at_x = f(x);
   if (!std::isfinite(at_x))
     throw NonFinite(fmt::format("{}: the function is {} at x = {}", kRidders, at_x, x));

@@ -313,7 +313,7 @@ Tensor dot(const Tensor& a, const Tensor& b) {
   if (a.rank() != 1 || b.rank() != 1 || a.size() != b.size())
     throw ShapeError(fmt::format("{}: a {} and b {}; it takes two vectors of equal length", op_label("dot"),
                                  to_string(a.shape()), to_string(b.shape())));
-  return matmul(a, b);
+  return detail::named("dot", [&] { return matmul(a, b); });
 }
 
 Tensor outer(const Tensor& a, const Tensor& b) {
@@ -322,7 +322,7 @@ Tensor outer(const Tensor& a, const Tensor& b) {
   if (a.rank() != 1 || b.rank() != 1)
     throw ShapeError(fmt::format("{}: a {} and b {}; it takes two vectors", op_label("outer"),
                                  to_string(a.shape()), to_string(b.shape())));
-  return matmul(unsqueeze(a, 1), unsqueeze(b, 0));
+  return detail::named("outer", [&] { return matmul(unsqueeze(a, 1), unsqueeze(b, 0)); });
 }
 
 // ---- affine ----

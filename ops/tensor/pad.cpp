@@ -43,10 +43,16 @@ struct Pad {
 
 using detail::CopyNest;
 
-Tensor op::Pad::forward(const Tensor& x) const {
+namespace {
+Shape padded_shape(const Shape& x, std::span<const Padding> padding) {
   std::array<std::int64_t, Shape::kMaxRank> dims{};
-  for (std::size_t i = 0; i < x.rank(); ++i) dims[i] = padding[i].before + x.shape()[i] + padding[i].after;
-  Tensor y = Tensor::full(Shape(std::span<const std::int64_t>(dims.data(), x.rank())), value, x.dtype());
+  for (std::size_t i = 0; i < x.rank(); ++i) dims[i] = padding[i].before + x[i] + padding[i].after;
+  return Shape(std::span<const std::int64_t>(dims.data(), x.rank()));
+}
+}  // namespace
+
+Tensor op::Pad::forward(const Tensor& x) const {
+  Tensor y = Tensor::full(padded_shape(x.shape(), padding), value, x.dtype());
   const auto to = detail::row_major_strides(y.shape());
   const auto from = detail::row_major_strides(x.shape());
   CopyNest nest;
@@ -106,7 +112,10 @@ constexpr const char* name_of(PadMode mode) {
 
 Tensor pad(const Tensor& x, std::span<const Padding> padding, double value) {
   const auto all = checked(x, padding);
-  return apply_op(op::Pad{.padding = all, .rank = x.rank(), .value = scalar_like(x, value).item()}, x);
+  return apply_op(
+      op::Pad{
+          .padding = all, .rank = x.rank(), .value = detail::scalar_beside(x, value, op::Pad::name).item()},
+      x);
 }
 Tensor pad(const Tensor& x, std::initializer_list<Padding> padding, double value) {
   return pad(x, std::span(padding.begin(), padding.size()), value);
@@ -125,17 +134,21 @@ Tensor pad(const Tensor& x, std::span<const Padding> padding, PadMode mode) {
                       op_label(op::Pad::name), p.before, p.after, axis, to_string(x.shape()), name_of(mode),
                       n == 0 ? 0 : most));
   }
-  Tensor y = x;
-  for (std::size_t axis = 0; axis < x.rank(); ++axis) {
-    const Padding& p = all[axis];
-    if (p.before == 0 && p.after == 0) continue;
-    const std::int64_t n = x.shape()[axis];
-    Tensor elements = Tensor::empty({p.before + n + p.after}, i64);
-    std::int64_t i = -p.before;
-    for (std::int64_t& e : elements.mutable_values<std::int64_t>()) e = element_at(i++, n, mode);
-    y = index_select(y, static_cast<std::int64_t>(axis), elements);
-  }
-  return y;
+  return detail::named(op::Pad::name, [&] {
+    // Where there is no room for the result, that is said, and not of the positions it is made by.
+    Tensor::empty(padded_shape(x.shape(), all), x.dtype());
+    Tensor y = x;
+    for (std::size_t axis = 0; axis < x.rank(); ++axis) {
+      const Padding& p = all[axis];
+      if (p.before == 0 && p.after == 0) continue;
+      const std::int64_t n = x.shape()[axis];
+      Tensor elements = Tensor::empty({p.before + n + p.after}, i64);
+      std::int64_t i = -p.before;
+      for (std::int64_t& e : elements.mutable_values<std::int64_t>()) e = element_at(i++, n, mode);
+      y = index_select(y, static_cast<std::int64_t>(axis), elements);
+    }
+    return y;
+  });
 }
 Tensor pad(const Tensor& x, std::initializer_list<Padding> padding, PadMode mode) {
   return pad(x, std::span(padding.begin(), padding.size()), mode);

@@ -278,16 +278,19 @@ Tensor stack(std::span<const Tensor> parts, std::int64_t axis) {
   for (std::size_t p = 0; p < parts.size(); ++p) detail::require_defined("stack", parts[p], {"part", p});
   const Shape& shape = parts[0].shape();
   const std::size_t a = detail::new_axis_of(parts[0], axis, "stack");
-  const Shape stacked = shape.inserted(a, static_cast<std::int64_t>(parts.size()));
+  const Shape stacked =
+      detail::named("stack", [&] { return shape.inserted(a, static_cast<std::int64_t>(parts.size())); });
   for (std::size_t p = 1; p < parts.size(); ++p)
     if (parts[p].shape() != shape)
       throw ShapeError(fmt::format("{}: part 0 is {}, part {} is {}; all must have one shape",
                                    op_label("stack"), to_string(shape), p, to_string(parts[p].shape())));
-  if (a < shape.rank()) return reshape(concat(parts, static_cast<std::int64_t>(a)), stacked);
-  std::vector<Tensor, detail::PoolAllocator<Tensor>> columns;
-  columns.reserve(parts.size());
-  for (const Tensor& part : parts) columns.push_back(unsqueeze(part, -1));
-  return concat(std::span<const Tensor>(columns), -1);
+  return detail::named("stack", [&] {
+    if (a < shape.rank()) return reshape(concat(parts, static_cast<std::int64_t>(a)), stacked);
+    std::vector<Tensor, detail::PoolAllocator<Tensor>> columns;
+    columns.reserve(parts.size());
+    for (const Tensor& part : parts) columns.push_back(unsqueeze(part, -1));
+    return concat(std::span<const Tensor>(columns), -1);
+  });
 }
 Tensor stack(std::initializer_list<Tensor> parts, std::int64_t axis) {
   return stack(std::span(parts.begin(), parts.size()), axis);

@@ -105,6 +105,10 @@ Shape shape_of(const Sizes& sizes, std::size_t rank) {
   return Shape(std::span<const std::int64_t>(sizes.data(), rank));
 }
 
+Shape asked_shape(std::span<const std::int64_t> sizes) {
+  return detail::named(op::Reshape::name, [&] { return Shape(sizes); });
+}
+
 }  // namespace
 
 // ---- reshape and its kin ----
@@ -124,7 +128,8 @@ Tensor reshape(const Tensor& x, const Shape& shape) { return apply_op(op::Reshap
 Tensor reshape(const Tensor& x, std::initializer_list<std::int64_t> sizes) {
   detail::require_defined(op::Reshape::name, x);
   const auto open = std::find(sizes.begin(), sizes.end(), -1);
-  if (open == sizes.end() || sizes.size() > Shape::kMaxRank) return reshape(x, Shape(sizes));
+  if (open == sizes.end() || sizes.size() > Shape::kMaxRank)
+    return reshape(x, asked_shape({sizes.begin(), sizes.size()}));
   Sizes dims{};
   std::copy(sizes.begin(), sizes.end(), dims.begin());
   const auto axis = static_cast<std::size_t>(open - sizes.begin());
@@ -132,7 +137,7 @@ Tensor reshape(const Tensor& x, std::initializer_list<std::int64_t> sizes) {
   if (std::find(open + 1, sizes.end(), -1) != sizes.end())
     throw ShapeError(fmt::format("{}: [{}] leaves the sizes of two axes open; at most one may be -1",
                                  op_label(op::Reshape::name), fmt::join(sizes, ", ")));
-  const Shape known = shape_of(dims, sizes.size());
+  const Shape known = asked_shape({dims.data(), sizes.size()});
   if (known.size() == 0 || x.size() % known.size() != 0)
     throw ShapeError(fmt::format("{}: {} has {} elements, which [{}] cannot hold whatever -1 stands for",
                                  op_label(op::Reshape::name), to_string(x.shape()), x.size(),
@@ -184,7 +189,8 @@ Tensor squeeze(const Tensor& x, const Axes& axes) {
 }
 
 Tensor unsqueeze(const Tensor& x, std::int64_t axis) {
-  return reshape(x, x.shape().inserted(detail::new_axis_of(x, axis, "unsqueeze"), 1));
+  const std::size_t a = detail::new_axis_of(x, axis, "unsqueeze");
+  return reshape(x, detail::named("unsqueeze", [&] { return x.shape().inserted(a, 1); }));
 }
 
 // ---- permute, transpose, flip ----

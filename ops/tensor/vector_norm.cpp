@@ -72,14 +72,16 @@ Tensor vector_norm(const Tensor& x, double p, const Axes& axes, KeepDims keep) {
   constexpr double kInfinity = std::numeric_limits<double>::infinity();
   const char* name = op::VectorNorm::name;
   detail::require_floating(name, x);
-  if (p == kInfinity) return max(abs(x), axes, keep);
-  if (p == -kInfinity) return min(abs(x), axes, keep);
-  if (p == 0) return sum(x != 0, axes, keep);
-  if (p == 1) return sum(abs(x), axes, keep);
-  if (p == 2) return norm(x, axes, keep);
-  if (!(p > 0))
+  if (!(p >= 0 || p == -kInfinity))
     throw ArgumentError(fmt::format("{}: p {} is neither positive, nor 0, nor infinite", op_label(name), p));
-  return apply_along<op::VectorNorm>(x, axes, keep, p);
+  return detail::named(name, [&] {
+    if (p == kInfinity) return max(abs(x), axes, keep);
+    if (p == -kInfinity) return min(abs(x), axes, keep);
+    if (p == 0) return sum(x != 0, axes, keep);
+    if (p == 1) return sum(abs(x), axes, keep);
+    if (p == 2) return norm(x, axes, keep);
+    return apply_along<op::VectorNorm>(x, axes, keep, p);
+  });
 }
 
 template const OpInfo& detail::info_of<op::VectorNorm>();

@@ -4,6 +4,7 @@
 #include <tapegrad/ops/neural/norm.h>
 #include <tapegrad/ops/tensor/index.h>
 #include <tapegrad/ops/tensor/linalg.h>
+#include <tapegrad/tapegrad.h>
 
 #include "op_support.h"
 
@@ -40,7 +41,7 @@ BOOST_AUTO_TEST_CASE(mixed_dtypes) {
                              [&] {
                                concat({a, a, b});
                              }},
-                            {"concat",
+                            {"stack: concat",
                              [&] {
                                stack({a, a, b});
                              }},
@@ -154,6 +155,116 @@ BOOST_AUTO_TEST_CASE(undefined_tensors) {
                                {"numerical_partial", [&] { numerical_partial(f, none, 0); }},
                                {"numerical_gradient", [&] { numerical_gradient(f, none); }}},
                               "undefined tensor");
+}
+
+// ---- functions that are made of others name themselves first ----
+
+BOOST_AUTO_TEST_CASE(impossible_shapes_name_who_wanted_them) {
+  constexpr std::int64_t kHuge = std::int64_t{1} << 59;
+  const Tensor nothing = Tensor::zeros({0, kHuge});
+  const Tensor eight = Tensor::ones({1, 1, 1, 1, 1, 1, 1, 1});
+  Generator rng(0);
+  check_errors<ShapeError>({{"eye: ", [&] { Tensor::eye(kHuge); }},
+                            {"permutation: ", [&] { permutation(2 * kHuge, rng); }},
+                            {"one_hot of [2]: ", [&] { one_hot(Tensor::zeros({2}, i64), kHuge); }},
+                            {"matmul of ",
+                             [&] {
+                               matmul(Tensor::zeros({kHuge, 0}), Tensor::zeros({0, kHuge}));
+                             }},
+                            {"concat of ",
+                             [&] {
+                               concat({nothing, nothing}, 1);
+                             }},
+                            {"stack: ",
+                             [&] {
+                               stack({nothing, nothing}, 0);
+                             }},
+                            {"reshape: ",
+                             [&] {
+                               reshape(eight, {kHuge, 4});
+                             }},
+                            {"affine: ", [&] { nn::Affine(kHuge, 2, rng); }},
+                            {"batch_norm: ", [&] { nn::BatchNorm{2 * kHuge}; }},
+                            {"prelu: ", [&] { nn::Prelu{2 * kHuge}; }}},
+                           "too many elements", "make them smaller");
+  check_errors<ShapeError>(
+      {{"unsqueeze: ", [&] { unsqueeze(eight, 0); }},
+       {"stack: ",
+        [&] {
+          stack({eight, eight});
+        }},
+       {"jacobian: ",
+        [&] {
+          jacobian([](const Tensor& x) { return 2 * x; }, reshape(eight, {1, 1, 1, 1, 1}));
+        }}},
+      " axes given, at most 8 are supported", "flatten or reshape");
+  check_errors<ShapeError>(
+      {{"eye: ", [&] { Tensor::eye(-1); }}, {"reshape: ", [&] { reshape(eight, {-2}); }}}, "negative");
+}
+
+BOOST_AUTO_TEST_CASE(a_number_beside_integers_names_the_function) {
+  const Tensor i = Tensor::ones({2}, i64);
+  check_errors<DtypeError>({{"maximum: ", [&] { maximum(i, 0.5); }},
+                            {"minimum: ", [&] { minimum(0.5, i); }},
+                            {"equal: ", [&] { i == 0.5; }},
+                            {"less: ", [&] { i < 0.5; }},
+                            {"less: ", [&] { 0.5 > i; }},
+                            {"greater_equal: ", [&] { i >= 0.5; }},
+                            {"where: ", [&] { where(i, i, 0.5); }},
+                            {"where: ", [&] { where(i, 0.5, i); }},
+                            {"pad: ",
+                             [&] {
+                               pad(i, {{1, 1}}, 0.5);
+                             }},
+                            {"scalar_like: ", [&] { scalar_like(i, 0.5); }}},
+                           "the number 0.5 is not a whole number", "f32 or f64");
+}
+
+BOOST_AUTO_TEST_CASE(layers_name_themselves_where_their_parameters_cannot_be) {
+  Generator rng(0);
+  check_errors<DtypeError>({{"affine: ", [&] { nn::Affine(2, 3, rng, {.dtype = i64}); }},
+                            {"affine: ", [&] { nn::Affine(2, 3, rng, {.bias = false, .dtype = i64}); }},
+                            {"batch_norm: ", [&] { nn::BatchNorm(2, {.dtype = i64}); }},
+                            {"prelu: ", [&] { nn::Prelu(2, i64); }}},
+                           "parameters of i64 have no gradient", "f32 or f64");
+  check_errors<ArgumentError>({{"prelu: 0 ", [&] { nn::Prelu(0); }}, {"prelu: -5 ", [&] { nn::Prelu(-5); }}},
+                              "one for each entry of its last axis");
+}
+
+BOOST_AUTO_TEST_CASE(functions_that_call_others_name_themselves) {
+  constexpr double kInf = std::numeric_limits<double>::infinity();
+  const Tensor nothing = Tensor::zeros({0}), a = Tensor::ones({2});
+  check_errors<ArgumentError>({{"vector_norm: max: ", [&] { vector_norm(nothing, kInf); }},
+                               {"vector_norm: min: ", [&] { vector_norm(nothing, -kInf); }}},
+                              "no elements");
+  check_errors<DtypeError>({{"dot: ", [&] { dot(a, Tensor::ones({2}, f64)); }},
+                            {"outer: ", [&] { outer(a, Tensor::ones({2}, f64)); }}},
+                           "cast one of them");
+  check_errors<ShapeError>(
+      {{"gradient_descent: ", [&] { optim::gradient_descent([](const Tensor& x) { return x; }, a); }}},
+      "must have one element");
+  check_errors<DtypeError>(
+      {{"gradient_descent: ",
+        [&] { optim::gradient_descent([](const Tensor& x) { return sum(x); }, cast(a, i64)); }}},
+      "has no derivative");
+}
+
+BOOST_AUTO_TEST_CASE(a_number_that_an_activation_does_not_take_is_refused_by_function_and_layer) {
+  const Tensor x = Tensor::ones({2});
+  for (const double bad : {std::nan(""), HUGE_VAL, -HUGE_VAL})
+    check_errors<ArgumentError>({{"leaky_relu: slope ", [&] { leaky_relu(x, bad); }},
+                                 {"leaky_relu: slope ", [&] { nn::LeakyRelu{bad}; }},
+                                 {"elu: alpha ", [&] { elu(x, bad); }},
+                                 {"elu: alpha ", [&] { nn::Elu{bad}; }},
+                                 {"softplus: beta ", [&] { softplus(x, bad); }},
+                                 {"softplus: beta ", [&] { nn::Softplus{bad}; }}},
+                                "finite");
+  for (const double bad : {0.0, -1.0})
+    check_errors<ArgumentError>(
+        {{"softplus: beta ", [&] { softplus(x, bad); }}, {"softplus: beta ", [&] { nn::Softplus{bad}; }}},
+        "positive and finite");
+  BOOST_TEST(nn::Elu(-1).alpha() == -1);
+  BOOST_TEST(nn::LeakyRelu(0).slope() == 0);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

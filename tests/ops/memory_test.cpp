@@ -91,18 +91,23 @@ BOOST_AUTO_TEST_CASE(whatever_takes_too_much_memory_says_how_much_and_for_what) 
       {"less", [] { less(column(), row()); }},
       {"where", [] { where(column(), row(), row()); }},
       {"matmul", [] { matmul(column(), row()); }},
-      {"matmul", [] { outer(flatten(column()), flatten(row())); }},
+      {"outer: matmul", [] { outer(flatten(column()), flatten(row())); }},
       {"affine", [] { affine(column(), row()); }},
       {"pad",
        [&] {
          pad(one, {{0, kMany - 1}});
        }},
+      {"pad",
+       [&] {
+         pad(one, {{0, kMany - 1}}, PadMode::replicate);
+       }},
       {"one_hot", [&] { one_hot(labels, kRoot); }},
       {"broadcast_to", [&] { gather(one, 0, broadcast_to(Tensor::zeros({1}, i64), {kMany})); }, 8 * kMany},
       {"mse_loss", [] { mse_loss(column(), column()); }, 0},
-      {"randn", [&] { nn::Affine(kRoot, kRoot, rng); }},
-      {"randn", [&] { nn::MultiLayerNet(kRoot, 10, rng, {.hidden = {kRoot}}); }},
-      {"full", [] { nn::BatchNorm{kMany}; }},
+      {"affine", [&] { nn::Affine(kRoot, kRoot, rng); }},
+      {"affine", [&] { nn::MultiLayerNet(kRoot, 10, rng, {.hidden = {kRoot}}); }},
+      {"batch_norm", [] { nn::BatchNorm{kMany}; }},
+      {"prelu", [] { nn::Prelu{kMany}; }},
       {"hessian", [] { hessian([](const Tensor& x) { return sum(square(x)); }, Tensor::ones({kRoot})); }},
       {"jacobian", [] { jacobian([](const Tensor& x) { return square(x); }, Tensor::ones({kRoot})); }},
       {"map", [] { map([](auto a, auto b) { return a * b; }, column(), row()); }},

@@ -38,6 +38,24 @@ BOOST_AUTO_TEST_CASE(steps_that_cannot_work_are_refused) {
   BOOST_CHECK_EXCEPTION(tangent_line(parabola, 5, 1e-50), ArgumentError,
                         mentions("tangent_line", "vanishes"));
   BOOST_CHECK_EXCEPTION(central_difference(parabola, -1e16, 0.5), ArgumentError, mentions("vanishes"));
+  // The step that is proposed instead is one that is taken.
+  for (const double x : {5.0, 1e10, -1e20, 1e300})
+    for (const Dtype dtype : {f32, f64}) {
+      if (std::abs(x) > 1e30 && dtype == f32) continue;
+      const Tensor at = Tensor::full({1}, x, dtype);
+      const auto refusal = [&](double h) -> std::string {
+        try {
+          numerical_gradient([](const Tensor& t) { return sum(t); }, at, h);
+        } catch (const ArgumentError& e) {
+          return e.what();
+        }
+        return "";
+      };
+      const std::string said = refusal(1e-30);
+      const std::size_t advice = said.find("Take a step well above that; ");
+      BOOST_REQUIRE_MESSAGE(advice != std::string::npos, said);
+      BOOST_TEST(refusal(std::stod(said.substr(advice + 29))) == "", said);
+    }
   for (const double h : {0.0, -1e-4, kNan, kInf}) {
     BOOST_CHECK_EXCEPTION(central_difference(parabola, 5, h), ArgumentError, mentions("positive and finite"));
     BOOST_CHECK_EXCEPTION(numerical_gradient(squares, Tensor::ones({2}, f64), h), ArgumentError,
@@ -128,8 +146,13 @@ BOOST_AUTO_TEST_CASE(the_adaptive_derivative_knows_a_kink_and_a_pole) {
   BOOST_CHECK_EXCEPTION(numerical_derivative([](double x) { return std::sqrt(x); }, 0), NonFinite,
                         mentions("0 at x = 0", "both sides", "however near"));
   BOOST_CHECK_EXCEPTION(numerical_derivative(parabola, 5, 1e-20), ArgumentError, mentions("vanishes"));
-  BOOST_CHECK_THROW(numerical_derivative(parabola, 5, -1), ArgumentError);
-  BOOST_CHECK_THROW(numerical_derivative(parabola, 5, kNan), ArgumentError);
+  for (const double reach : {-1.0, kNan, kInf})
+    BOOST_CHECK_EXCEPTION(numerical_derivative(parabola, 5, reach), ArgumentError,
+                          mentions("numerical_derivative", fmt::format("the reach is {};", reach).c_str()));
+  for (const double x : {kNan, kInf, -kInf})
+    for (const double reach : {0.0, 1.0, -1.0})
+      BOOST_CHECK_EXCEPTION(numerical_derivative(parabola, x, reach), NonFinite,
+                            mentions("numerical_derivative", "x is"));
 }
 
 // Of values that are rounded to less than double, equal ones must not pass for agreement.

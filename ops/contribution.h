@@ -14,6 +14,13 @@ namespace tapegrad::detail {
 /// plausible 0.
 TAPEGRAD_API Tensor contribution(const Tensor& g, const Tensor& r, const Tensor& slope);
 
+/// What a rule contributes that has made r of g, and 0 at the cusps of a function by convention: there the derivative for g
+/// does not exist and is NaN, so that no smooth function of one that has a cusp, as its square, gets a plausible 0 as its
+/// second derivative.
+TAPEGRAD_API Tensor undefined_at(const Tensor& cusp, const Tensor& g, const Tensor& r);
+
+/// Whether no element is infinite or NaN.
+TAPEGRAD_API bool all_finite(const Tensor& r) noexcept;
 /// Whether contribution(g, r, slope) is r itself whatever the slope, which then need not be computed.
 TAPEGRAD_API bool contributes_all(const Tensor& g, const Tensor& r) noexcept;
 

@@ -3,6 +3,7 @@
 #include <type_traits>
 
 #include <tapegrad/ops/elementwise/activation_ops.h>
+#include <tapegrad/ops/elementwise/change.h>
 #include <tapegrad/ops/elementwise/math_ops.h>
 #include <tapegrad/ops/elementwise/special_ops.h>
 #include <tapegrad/ops/loops/elementwise.h>
@@ -37,11 +38,25 @@ inline constexpr bool has_rule = requires {
   Op::saves;
 };
 
+/// What the change d of an input of op, at these values of its inputs and output, changes the output by. Nothing where d
+/// is exactly 0, or the derivative is, even if the other is infinite or NaN.
+template <class Op, std::size_t Input, class T, class... A>
+Real<T> change_by(const Op& op, Real<T> d, const A&... values) {
+  return elementwise_vjp<Input>(op, Change<T>{d}, values...).v;
+}
+template <class Op, std::size_t Input, class... A>
+Tensor change_by(const Op& op, const Tensor& d, const A&... values) {
+  const Tensor r = elementwise_contribution<Op, Input>(op, d, values...);
+  if (all_finite(r)) return r;
+  return contribution(elementwise_vjp<Input>(op, Tensor::ones(d.shape(), d.dtype()), values...), r,
+                      d.detach());
+}
+
 template <class Op, class N>
 Dual<N> dual_of(const Op& op, const Dual<N>& x) {
   const N y = number(op.f(x.v));
   if constexpr (has_rule<Op>)
-    return {y, elementwise_contribution<Op, 0>(op, x.d, x.v, y)};
+    return {y, change_by<Op, 0>(op, x.d, x.v, y)};
   else
     return {y, 0 * x.d};
 }
@@ -99,12 +114,12 @@ Real<T> clamp(Real<T> x, double lo, double hi) {
 template <class T>
 Dual<Real<T>> sigmoid(const Dual<Real<T>>& x) {
   const vm::WithComplement<T> s = vm::sigmoid_and_complement(x.v.v);
-  return {{s.y}, contribution(x.d, x.d * Real<T>{s.y * s.complement})};
+  return {{s.y}, (Change<T>{x.d} * Real<T>{s.y * s.complement}).v};
 }
 template <class T>
 Dual<Real<T>> tanh(const Dual<Real<T>>& x) {
   const vm::WithComplement<T> t = vm::tanh_and_complement(x.v.v);
-  return {{vm::with_sign_of(t.y, x.v.v)}, contribution(x.d, x.d * Real<T>{t.complement * (1 + t.y)})};
+  return {{vm::with_sign_of(t.y, x.v.v)}, (Change<T>{x.d} * Real<T>{t.complement * (1 + t.y)}).v};
 }
 
 template <class T>
@@ -126,22 +141,22 @@ Real<T> nan_to_num(Real<T> x, double nan = 0, std::optional<double> posinf = {},
 // ---- functions of two ----
 
 // Of a dual number and another, of a dual number and one that does not change, and the other way round.
-#define TAPEGRAD_ROW(function, Op, ...)                                              \
-  template <class N>                                                                 \
-  Dual<N> function(const Dual<N>& a, const Dual<N>& b) {                             \
-    const N y = op::Op{}.f(a.v, b.v);                                                \
-    return {y, elementwise_contribution<op::Op, 0>(op::Op{}, a.d, a.v, b.v, y) +     \
-                   elementwise_contribution<op::Op, 1>(op::Op{}, b.d, a.v, b.v, y)}; \
-  }                                                                                  \
-  template <Number N>                                                                \
-  Dual<N> function(const Dual<N>& a, const N& b) {                                   \
-    const N y = op::Op{}.f(a.v, b);                                                  \
-    return {y, elementwise_contribution<op::Op, 0>(op::Op{}, a.d, a.v, b, y)};       \
-  }                                                                                  \
-  template <Number N>                                                                \
-  Dual<N> function(const N& a, const Dual<N>& b) {                                   \
-    const N y = op::Op{}.f(a, b.v);                                                  \
-    return {y, elementwise_contribution<op::Op, 1>(op::Op{}, b.d, a, b.v, y)};       \
+#define TAPEGRAD_ROW(function, Op, ...)                               \
+  template <class N>                                                  \
+  Dual<N> function(const Dual<N>& a, const Dual<N>& b) {              \
+    const N y = op::Op{}.f(a.v, b.v);                                 \
+    return {y, change_by<op::Op, 0>(op::Op{}, a.d, a.v, b.v, y) +     \
+                   change_by<op::Op, 1>(op::Op{}, b.d, a.v, b.v, y)}; \
+  }                                                                   \
+  template <Number N>                                                 \
+  Dual<N> function(const Dual<N>& a, const N& b) {                    \
+    const N y = op::Op{}.f(a.v, b);                                   \
+    return {y, change_by<op::Op, 0>(op::Op{}, a.d, a.v, b, y)};       \
+  }                                                                   \
+  template <Number N>                                                 \
+  Dual<N> function(const N& a, const Dual<N>& b) {                    \
+    const N y = op::Op{}.f(a, b.v);                                   \
+    return {y, change_by<op::Op, 1>(op::Op{}, b.d, a, b.v, y)};       \
   }
 TAPEGRAD_BINARY_OPS(TAPEGRAD_ROW)
 TAPEGRAD_BINARY_FUNCTIONS(TAPEGRAD_ROW)

@@ -10,6 +10,18 @@ namespace tapegrad {
 
 namespace op TAPEGRAD_API {  // the structs are part of the names of exported templates
 
+struct PowerLog;
+}  // namespace TAPEGRAD_API
+
+/// a^b (ln a)^n for a whole n: the n-th derivative of a^b for b.
+inline Tensor power_log(const Tensor& a, const Tensor& b, double n);
+/// The first, of which y = a^b is known: where that is in range, a number need not be raised again.
+inline Tensor power_log(const Tensor& a, const Tensor& b, double n, const Tensor&) {
+  return power_log(a, b, n);
+}
+
+namespace op TAPEGRAD_API {
+
 struct Pow {
   static constexpr auto name = "pow";
   static constexpr std::size_t arity = 2;
@@ -20,13 +32,32 @@ struct Pow {
   auto vjp0(auto g, auto a, auto b, auto) const {
     return g * b * pow(where(b == 0, where(a == 0, 1, a), a), b - 1);
   }
-  // For b >= 0 the limit of a^b ln a at a = 0 is 0, but 0^0, which is 1 throughout.
+  // 0^0 is 1 throughout.
   auto vjp1(auto g, auto a, auto b, auto y) const {
-    return g * y * log(where(b < 0, a, where(a == 0, 1, a)));
+    auto slope = power_log(a, b, 1, y);
+    return g * where(a == 0, where(b == 0, 0, slope), slope);
   }
   static void samples(Samples& s) {
     s.binary(Pow{}, {0.3, 2}, {-2, 2});
     s.convention(Pow{}, {{0, 0, 0, 0}, {0, 1, 2, 3}}, {{0, 1, 0, 0}, {0, 0, 0, 0}});
+  }
+};
+
+/// An operation of its own, as the product of a^b and ln a loses the derivative for a where a^b is beyond the range.
+struct PowerLog {
+  static constexpr auto name = "power_log";
+  static constexpr std::size_t arity = 2;
+  static constexpr auto saves = saves_for(kIn0 | kIn1);
+  double n = 1;
+  void describe(AttributeVisitor& v) const { v("n", n); }
+  auto f(auto a, auto b) const { return power_log(a, b, n); }
+  auto vjp0(auto g, auto a, auto b, auto) const {
+    return g * (b * power_log(a, b - 1, n) + n * power_log(a, b - 1, n - 1));
+  }
+  auto vjp1(auto g, auto a, auto b, auto) const { return g * power_log(a, b, n + 1); }
+  static void samples(Samples& s) {
+    s.binary(PowerLog{.n = 1}, {0.3, 2}, {-2, 2});
+    s.binary(PowerLog{.n = 2}, {1.5, 3}, {0.5, 2});
   }
 };
 
@@ -204,4 +235,8 @@ struct Erfc {
 };
 
 }  // namespace TAPEGRAD_API
+
+inline Tensor power_log(const Tensor& a, const Tensor& b, double n) {
+  return n == 0 ? pow(a, b) : apply_op(op::PowerLog{.n = n}, a, b);
+}
 }  // namespace tapegrad

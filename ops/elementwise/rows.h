@@ -140,6 +140,7 @@
   row(MulScalar)                                                                                                    \
   row(DivScalar)                                                                                                    \
   row(ScalarDiv)                                                                                                    \
+  row(PowerLog)                                                                                                     \
   row(PowScalar)                                                                                                    \
   row(Clamp)                                                                                                        \
   row(Where)                                                                                                        \

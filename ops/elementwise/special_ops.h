@@ -2,7 +2,9 @@
 
 #include <limits>
 #include <optional>
+#include <type_traits>
 
+#include <tapegrad/ops/contribution.h>
 #include <tapegrad/ops/elementwise/activation.h>
 #include <tapegrad/ops/elementwise/arithmetic_ops.h>
 #include <tapegrad/ops/samples.h>
@@ -36,11 +38,20 @@ struct Hypot {
   static constexpr std::size_t arity = 2;
   static constexpr auto saves = saves_for(kIn0 | kIn1);
   auto f(auto a, auto b) const { return hypot(a, b); }
-  auto vjp0(auto g, auto a, auto b, auto) const { return g * direction_cosine(a, b); }
-  auto vjp1(auto g, auto a, auto b, auto) const { return g * direction_cosine(b, a); }
+  auto vjp0(auto g, auto a, auto b, auto) const { return slope(g, a, b); }
+  auto vjp1(auto g, auto a, auto b, auto) const { return slope(g, b, a); }
   static void samples(Samples& s) {
     s.binary(Hypot{}, {-2, 2}, {-2, 2}, {1e-4, -1e4});
     s.convention(Hypot{}, {{0, 0, -2}, {0, 2, 0}}, {{0, 0, -1}, {0, 1, 0}});
+  }
+
+ private:
+  static auto slope(auto g, auto a, auto b) {
+    auto r = g * direction_cosine(a, b);
+    if constexpr (std::is_same_v<decltype(g), Tensor>)
+      return detail::undefined_at(where(a == 0, b == 0, 0), g, r);
+    else
+      return r;
   }
 };
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <limits>
 #include <type_traits>
 
 #include <tapegrad/ops/numbers/vector_math.h>
@@ -48,7 +49,9 @@ template <class T>
 struct MaskOf {
   bool v;
 
-  friend MaskOf operator|(MaskOf a, MaskOf b) { return {static_cast<bool>(a.v | b.v)}; }  // without a branch
+  // Without a branch.
+  friend MaskOf operator|(MaskOf a, MaskOf b) { return {static_cast<bool>(a.v | b.v)}; }
+  friend MaskOf operator&(MaskOf a, MaskOf b) { return {static_cast<bool>(a.v & b.v)}; }
 };
 
 /// Two numbers as double over the larger of them, so that their squares are in range; 0 / 0 where both are 0.
@@ -163,6 +166,22 @@ struct Real {
   }
   friend Real pow(Real x, Real y) { return {std::pow(x.v, y.v)}; }
   friend Real pow(Real x, double y) { return pow(x, of(y)); }
+  /// x^y (ln x)^n, made of halves of the power: it may be in range where x^y is not.
+  friend Real power_log(Real x, Real y, double n) {
+    if (n == 0) return pow(x, y);
+    const T half = std::pow(x.v, y.v / 2);
+    if (half == 0 && x.v >= 0) return of(0);
+    T product = half;
+    for (int i = 0; i < static_cast<int>(n); ++i) product *= std::log(x.v);
+    return {product * half};
+  }
+  /// The same for n = 1, where `power` is x^y.
+  friend Real power_log(Real x, Real y, double n, Real power) {
+    using Limits = std::numeric_limits<T>;
+    const T size = std::abs(power.v);
+    return size > Limits::min() / Limits::epsilon() && size <= Limits::max() ? Real{power.v * std::log(x.v)}
+                                                                             : power_log(x, y, n);
+  }
   friend Real sigmoid(Real x) { return {vm::sigmoid(x.v)}; }
   /// ln(1 + e^x), without overflow.
   friend Real softplus(Real x) { return maximum(x, 0) + log1p(exp(-abs(x))); }
@@ -182,7 +201,13 @@ struct Real {
     else
       return {std::abs(x.v)};
   }
-  friend Real sign(Real x) { return {static_cast<T>((x.v > T{0}) - (x.v < T{0}))}; }
+  friend Real sign(Real x) {
+    const T s = static_cast<T>((x.v > T{0}) - (x.v < T{0}));
+    if constexpr (std::is_integral_v<T>)
+      return {s};
+    else
+      return {vm::choose(x.v == x.v, s, x.v)};
+  }
   /// The larger; a NaN in either is passed on, as in NumPy.
   friend Real maximum(Real a, Real b) { return where((a > b) | (a != a), a, b); }
   friend Real minimum(Real a, Real b) { return where((a < b) | (a != a), a, b); }

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -57,15 +58,48 @@ Tensor op::VectorNorm::forward(const Tensor& x) const {
   return keepdims ? y : reshape(y, reduced_shape(x.shape(), axes, false));
 }
 
+namespace {
+
+/// For each output the power of two that takes the largest and the smallest of its elements equally far from 1, so that
+/// powers of both are in range.
+Tensor centring_scales(const Tensor& x, AxisMask axes) {
+  const Tensor size = abs(x);
+  const auto largest_of = [&](const Tensor& t) {
+    return reduce_floating<detail::MaximumReducer>(t, {axes, true});
+  };
+  const Tensor largest = largest_of(size);
+  const Tensor smallest = largest_of(-where(size == 0, largest, size));  // its negative
+  return changed(largest.copy(), [&]<class T>(T most, std::int64_t o) {
+    const T least = -elements<T>(smallest)[o];
+    if (!(least > T{0} && std::isfinite(most))) return T{1};
+    constexpr int kMost = std::numeric_limits<T>::max_exponent / 4 * 3;
+    const int centring = -(std::ilogb(most) + std::ilogb(least)) / 2;
+    return std::ldexp(T{1}, std::clamp(centring, -kMost, std::min(kMost, kMost - std::ilogb(most))));
+  });
+}
+
+}  // namespace
+
 void op::VectorNorm::vjp(VjpContext<VectorNorm>& ctx) {
-  const Tensor x = ctx.input<0>();
   const double p = ctx.op().p;
-  const Scaled s(x, ctx.op().axes, p);
+  // The slope is that of scaled elements; of the scales, which are constants, it does not depend.
+  const Tensor x = ctx.input<0>() * centring_scales(ctx.input<0>().detach(), ctx.op().axes);
+  const Tensor norm = apply_op(VectorNorm{{ctx.op().axes, true}, p}, x);
   // Where the norm has no second derivative: at an element that is 0 for p below 2, and where all are 0.
-  const Tensor cusp = p < 2 ? x == 0 : broadcast_to(s.norm.detach() == 0, x.shape());
-  const Tensor ratio = where(cusp, 1, s.size / where(s.norm == 0, 1, s.norm));
-  const Tensor slope = where(cusp, zero_without_slope(x, cusp), sign(x) * pow(ratio, p - 1));
-  ctx.add(0, beside_input(ctx, ctx.grad_output()) * slope);
+  const Tensor cusp = p < 2 ? x == 0 : broadcast_to(norm.detach() == 0, x.shape());
+  const Tensor size = where(cusp, 1, abs(x));
+  const Tensor y = where(norm == 0, 1, norm);
+  // Below p = 2 a ratio may be out of range whose power is in it. No exponent here or in the derivative is beyond -1 and
+  // 1 but that of an element, whose derivatives may be infinite.
+  const auto power = [&] {
+    if (p >= 2) return pow(size / y, p - 1);
+    return p > 1 ? pow(size, p - 1) / pow(y, p - 1) : pow(size, p - 1) * pow(y, 1 - p);
+  };
+  const Tensor slope = where(cusp, zero_without_slope(x, cusp), sign(x) * power());
+  const Tensor g = beside_input(ctx, ctx.grad_output());
+  if (!ctx.recording()) return ctx.add(0, g * slope);
+  ctx.add(0, detail::undefined_at(broadcast_to(norm.detach() == 0, x.shape()), broadcast_to(g, x.shape()),
+                                  g * slope));
 }
 
 Tensor vector_norm(const Tensor& x, double p, const Axes& axes, KeepDims keep) {

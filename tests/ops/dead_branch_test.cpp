@@ -130,6 +130,77 @@ BOOST_AUTO_TEST_CASE(in_a_map_the_branch_that_is_not_taken_contributes_nothing) 
   check_equal(derivative(of_two, {-1}, 2), {4});
 }
 
+// The derivatives within a map run forward, those of operations in reverse: a 0 wins in both.
+BOOST_AUTO_TEST_CASE(in_a_map_a_derivative_of_zero_wins_as_among_operations) {
+  struct Case {
+    const char* formula;
+    Function by_map, by_ops;
+    double at, expected;
+  };
+#define FORMULA(formula, at, expected)                                                                     \
+  Case {                                                                                                   \
+#formula,                                                                                              \
+        [](const Tensor&                                                                                   \
+               t) { return map([](auto x) { return formula; }, t); }, [](const Tensor&                     \
+                                                                             x) { return formula; }, at,   \
+                                                                                                  expected \
+  }
+  const std::vector<Case> all{
+      FORMULA(0 * sqrt(x) + x, 0, 1),          FORMULA(step(x) * log(x), 0, 0),
+      FORMULA(relu(x) * log(x) + 2 * x, 0, 2), FORMULA(x * sqrt(x), 0, 0),
+      FORMULA(exp(-1 / x), 1e-200, 0),         FORMULA(tanh(1 / x) + 3 * x, 1e-200, 3),
+      FORMULA(sigmoid(1 / x), 1e-200, 0),      FORMULA(erf(1 / x), -1e-200, 0),
+      FORMULA(softplus(-1 / x), 1e-200, 0),    FORMULA(atan(log(x)), 0, 0),
+      FORMULA(1 / (1 + exp(-x)), -1000, 0),    FORMULA(exp(-x * x), kInf, 0),
+      FORMULA(exp(-x) * (x + 1), kInf, 0),     FORMULA(sqrt(x) / x, 0, kNan),
+      FORMULA(clamp(1 / x, -2, 2), 1e-200, 0), FORMULA(maximum(1 / x, 3), -1e-200, 0),
+      FORMULA(pow(sqrt(x), 3), 0, 0),          FORMULA(hypot(sqrt(x), 1), 0, 0),
+      FORMULA(sqrt(abs(x)), kNan, kNan),       FORMULA(pow(abs(x), 1.5), kNan, kNan),
+      FORMULA(sqrt(relu(x)), kNan, 0),         FORMULA(square(relu(x)) + abs(x), kNan, kNan),
+  };
+#undef FORMULA
+  for (const Case& c : all) BOOST_TEST_CONTEXT(c.formula << " at " << c.at) {
+      for (const std::size_t n : {1, 3, 8, 37}) {
+        std::vector<double> x(n, 0.75);  // beside harmless elements
+        x[n / 2] = c.at;
+        const std::vector<double> by_map = derivative(c.by_map, x, 1), by_ops = derivative(c.by_ops, x, 1);
+        check_equal({by_ops[n / 2]}, {c.expected});
+        check_equal({by_map[n / 2]}, {c.expected});
+        for (std::size_t i = 0; i < n; ++i)
+          if (i != n / 2) BOOST_TEST(near(by_map[i], by_ops[i], 1e-14));
+        Tape tape;  // and by the rule that is recorded
+        const Tensor t = tape.watch(Tensor::from(x));
+        check_equal({numbers(tape.grad(sum(c.by_map(t)), t, {.record = Record::yes}))[n / 2]}, {c.expected});
+      }
+    }
+  check_equal(
+      derivative([](auto& t) { return map([](auto x) { return 1 / (1 + exp(-x)); }, t); }, {-100, 2}, 1, f32),
+      derivative([](auto& x) { return 1 / (1 + exp(-x)); }, {-100, 2}, 1, f32));
+  check_equal(
+      derivative([](auto& t) { return map([](auto a, auto b) { return a * sqrt(b); }, t, 2 * t); }, {0}, 1),
+      {0});
+}
+
+BOOST_AUTO_TEST_CASE(no_derivative_depends_on_the_elements_beside) {
+  const std::vector<Function> all{
+      [](auto& t) { return map([](auto x) { return clamp(1 / x, -2, 2); }, t); },
+      [](auto& t) { return map([](auto x) { return x * sqrt(x) + relu(x) * log(x); }, t); },
+      [](auto& t) { return map([](auto x) { return exp(-1 / x); }, t); },
+      [](auto& x) { return clamp(1 / x, -2, 2); },
+      [](auto& x) { return x * sqrt(x) + relu(x) * log(x); },
+      [](auto& x) { return square(sqrt(x)); },
+      [](auto& x) { return where(x > 0.25, sqrt(x), 3 * x * x); },
+      [](auto& x) { return square(hypot(x, 1)) + abs(x); },
+  };
+  for (const Function& f : all)
+    for (const int order : {1, 2, 3})
+      for (const double at : {1e-155, 0.5, 0., -1., 1e-300}) {
+        const std::vector<double> alone = derivative(f, {at}, order);
+        for (const double beside : {kNan, kInf, 0., -0.5, 5e-324, 1e300})
+          check_equal({derivative(f, {at, beside}, order)[0]}, alone);
+      }
+}
+
 BOOST_AUTO_TEST_CASE(what_really_arises_still_shows) {
   check_equal(derivative([](auto& x) { return sqrt(x); }, {-1, 0}, 1), {kNan, kInf});
   check_equal(derivative([](auto& x) { return log(x); }, {0}, 1), {kInf});
@@ -144,6 +215,11 @@ BOOST_AUTO_TEST_CASE(a_smooth_function_through_a_singular_point_has_no_silent_ze
   const std::vector<Function> squares{
       [](auto& x) { return square(square(sqrt(x))); },
       [](auto& x) { return pow(sqrt(x), 4); },
+      [](auto& x) { return square(hypot(x, 0)); },
+      [](auto& x) { return 0.5 * square(hypot(x, x)); },
+      [](auto& x) { return pow(hypot(0, x), 4) + square(hypot(x, 0)); },
+      [](auto& x) { return square(norm(x)); },
+      [](auto& x) { return square(vector_norm(x, 3)); },
       [](auto& x) { return pow(pow(x, 0.25), 8); },
       [](auto& x) { return map([](auto v) { return sqrt(v) * sqrt(v) * sqrt(v) * sqrt(v); }, x); },
   };

@@ -332,4 +332,31 @@ BOOST_AUTO_TEST_CASE(errors_name_the_op_and_the_shapes) {
   BOOST_CHECK_EXCEPTION(a + b, ShapeError, mentions("add 'net'"));
 }
 
+// The mixed second derivative a^(b - 1) (1 + b ln a) from both sides, also where a^b leaves the range.
+BOOST_AUTO_TEST_CASE(both_mixed_derivatives_of_a_power_agree) {
+  for (const auto& [a, b] : std::vector<std::pair<double, double>>{{1e-200, 2},
+                                                                   {1e-150, 3},
+                                                                   {1e150, 2.7},
+                                                                   {1e200, 2},
+                                                                   {2, -1.5},
+                                                                   {0.3, 0},
+                                                                   {1e-100, -2.5},
+                                                                   {1e300, 1.02},
+                                                                   {7, 400},
+                                                                   {1e-160, 2}}) {
+    Tape tape;
+    const Tensor x = tape.watch(Tensor::from({a}, f64)), y = tape.watch(Tensor::from({b}, f64));
+    const std::vector<Tensor> g = tape.grad(sum(pow(x, y)), {x, y}, {.record = Record::yes});
+    const long double wide = a;
+    const auto expected =
+        static_cast<double>(std::pow(wide, static_cast<long double>(b) - 1) * (1 + b * std::log(wide)));
+    BOOST_TEST_CONTEXT("pow(" << a << ", " << b << ")") {
+      check_tensor(tape.grad(sum(g[0]), y), {1}, {expected}, 1e-12);
+      check_tensor(tape.grad(sum(g[1]), x), {1}, {expected}, 1e-12);
+      const auto slope = static_cast<double>(std::pow(wide, static_cast<long double>(b)) * std::log(wide));
+      if (std::abs(slope) < 1e308) check_tensor(g[1].detach(), {1}, {slope}, 1e-12);
+    }
+  }
+}
+
 BOOST_AUTO_TEST_SUITE_END()

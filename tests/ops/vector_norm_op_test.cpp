@@ -95,6 +95,60 @@ BOOST_AUTO_TEST_CASE(numbers_of_any_size) {
   check_tensor(vector_norm(Tensor::from({1, kNan}, f64), 3), {}, {kNan});
 }
 
+BOOST_AUTO_TEST_CASE(elements_of_very_different_sizes) {
+  struct Case {
+    Dtype dtype;
+    std::vector<double> x;
+  };
+  const std::vector<Case> all{
+      {f32, {1e15, 1e-30}},   {f32, {1e30, 1e-30}},    {f32, {1, 1e30}},      {f32, {1, -1e-30}},
+      {f32, {1e30, 2e30}},    {f32, {1e-30, 3e-30}},   {f32, {-1e-38, 1e20}}, {f64, {1e30, 1e-300}},
+      {f64, {1e200, 1e-200}}, {f64, {1e-300, 2e-300}}, {f64, {1e300, 1e250}}, {f64, {1e-320, 1}},
+      {f64, {1, -1e-8, 1e8}},
+  };
+  for (const Case& c : all)
+    for (const double p : {0.25, 0.5, 0.75, 1.25, 1.5, 1.75})
+      BOOST_TEST_CONTEXT(c.x[0] << ", " << c.x[1] << " in " << name_of(c.dtype) << ", p " << p) {
+        const Tensor x = cast(Tensor::from(c.x), c.dtype);
+        const std::vector<double> rounded = numbers(cast(x, f64));
+        const double eps = c.dtype == f32 ? 1e-5 : 1e-12;
+        const double least = c.dtype == f32 ? 1e-36 : 1e-290, most = c.dtype == f32 ? 1e38 : 1e308;
+        const auto check = [&](const Tensor& got, const std::vector<double>& expected) {
+          const std::vector<double> v = numbers(got);
+          for (std::size_t i = 0; i < v.size(); ++i) {
+            if (std::abs(expected[i]) > most)
+              BOOST_TEST(!std::isfinite(v[i]), "[" << i << "] is " << v[i]);
+            else if (std::abs(expected[i]) >= least || v[i] != 0)
+              BOOST_TEST((near(v[i], expected[i], eps) || std::abs(v[i] - expected[i]) < least),
+                         "[" << i << "] is " << v[i] << ", not " << expected[i]);
+          }
+        };
+        check(gradient_of_norm(x, p), power_slopes(rounded, p));
+        // Column by column of the Hessian, without what is infinite beside it.
+        Tape tape;
+        const Tensor w = tape.watch(x);
+        const Tensor g = tape.grad(vector_norm(w, p), w, {.record = Record::yes});
+        const std::vector<double> h = power_curvatures(rounded, p);
+        const std::size_t n = c.x.size();
+        for (std::size_t i = 0; i < n; ++i) {
+          std::vector<double> row(h.begin() + static_cast<std::ptrdiff_t>(i * n),
+                                  h.begin() + static_cast<std::ptrdiff_t>((i + 1) * n));
+          const std::vector<double> got = numbers(tape.grad(select(g, 0, static_cast<std::int64_t>(i)), w));
+          for (std::size_t j = 0; j < n; ++j)
+            if (j != i) check(Tensor::from(std::vector<double>{got[j]}), {row[j]});
+        }
+      }
+  // On the diagonal, where no two terms cancel.
+  const auto second = [](double a, double b, double p, Dtype dtype) {
+    Tape tape;
+    const Tensor w = tape.watch(cast(Tensor::from({a, b}, f64), dtype));
+    const Tensor g = tape.grad(vector_norm(w, p), w, {.record = Record::yes});
+    return numbers(tape.grad(select(g, 0, 1), w))[1];
+  };
+  BOOST_TEST(near(second(1e30, 1e-30, 1.5, f32), 0.5, 1e-5));
+  BOOST_TEST(near(second(1e300, 1e-300, 1.5, f64), 0.5, 1e-12));
+}
+
 BOOST_AUTO_TEST_CASE(zeros_and_ties) {
   const Tensor x = Tensor::from({0, 2, -2, 1}, f64);
   check_tensor(vector_norm(x, kInf), {}, {2});

@@ -234,6 +234,14 @@ struct Instrumented {
     return binary(
         {"pow", true}, a, b, [](R x, R y) { return pow(x, y); }, [](R x, R y) { return pow(y, x); });
   }
+  friend Instrumented power_log(Instrumented a, Instrumented b, double n) {
+    return binary(
+        {"power_log", true}, a, b, [=](R x, R y) { return power_log(x, y, n); },
+        [=](R x, R y) { return power_log(y, x, n); });
+  }
+  friend Instrumented power_log(Instrumented a, Instrumented b, double n, Instrumented) {
+    return power_log(a, b, n);
+  }
   friend Instrumented pow(Instrumented a, double c) {
     return with_constant(
         "pow", a, c, [](R x, R y) { return pow(x, y); }, [](R x, R y) { return pow(y, x); });

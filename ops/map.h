@@ -22,6 +22,8 @@
 ///     + - * / with numbers and C++ constants, unary -, pow, clamp, where(a < b, c, d), and every function of
 ///     <tapegrad/ops/elementwise/rows.h>: sqrt, exp, log, abs, maximum, sin, tanh, erf, relu, sigmoid, gelu, ...
 /// A condition is a comparison or a number, as in where(isnan(x), 0, x): true where it is not 0.
+/// A derivative of exactly 0 wins over one that is infinite or NaN wherever it stands in the chain, so that what does not
+/// depend on x contributes nothing: step(x) * log(x) has the gradient 0 at 0.
 /// A constant stands on the right of pow, on either side of the other functions of two numbers, and in at most one
 /// branch of where.
 /// What it captures must be trivially copyable and is a constant: its gradient is not asked. It is vectorised

@@ -38,7 +38,7 @@
   row(log1p, Log1p)                                                                                                 \
   /* |x|: also i64. The gradient at 0 is 0. */                                                                      \
   row(abs, Abs)                                                                                                     \
-  /* -1, 0 or 1: also i64. Not differentiable: the result is a constant. */                                         \
+  /* -1, 0 or 1, NaN of NaN: also i64. Not differentiable: the result is a constant. */                             \
   row(sign, Sign)                                                                                                   \
   /* The nearest whole number; of two as near, the even one. Not differentiable: the result is a constant. */       \
   row(round, Round)                                                                                                 \

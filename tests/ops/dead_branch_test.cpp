@@ -152,7 +152,6 @@ BOOST_AUTO_TEST_CASE(in_a_map_a_derivative_of_zero_wins_as_among_operations) {
       FORMULA(sigmoid(1 / x), 1e-200, 0),      FORMULA(erf(1 / x), -1e-200, 0),
       FORMULA(softplus(-1 / x), 1e-200, 0),    FORMULA(atan(log(x)), 0, 0),
       FORMULA(1 / (1 + exp(-x)), -1000, 0),    FORMULA(exp(-x * x), kInf, 0),
-      FORMULA(exp(-x) * (x + 1), kInf, 0),     FORMULA(sqrt(x) / x, 0, kNan),
       FORMULA(clamp(1 / x, -2, 2), 1e-200, 0), FORMULA(maximum(1 / x, 3), -1e-200, 0),
       FORMULA(pow(sqrt(x), 3), 0, 0),          FORMULA(hypot(sqrt(x), 1), 0, 0),
       FORMULA(sqrt(abs(x)), kNan, kNan),       FORMULA(pow(abs(x), 1.5), kNan, kNan),

@@ -58,6 +58,7 @@ struct PowerLog {
   static void samples(Samples& s) {
     s.binary(PowerLog{.n = 1}, {0.3, 2}, {-2, 2});
     s.binary(PowerLog{.n = 2}, {1.5, 3}, {0.5, 2});
+    s.convention(PowerLog{.n = 1}, {{0, 0}, {2, 3}}, {{0, 0}, {0, 0}});
   }
 };
 

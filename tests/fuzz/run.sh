@@ -18,7 +18,7 @@ cmake -S "$source" -B "$build" -G Ninja --log-level=WARNING -DCMAKE_CXX_COMPILER
   -DTAPEGRAD_BUILD_TOOLS=OFF
 cmake --build "$build" --target fuzz_seeds "${targets[@]/#/fuzz_}"
 
-"$build/tests/fuzz_seeds" "$build/seeds"
+"$build/tests/fuzz/fuzz_seeds" "$build/seeds"
 for python in python3 /usr/bin/python3; do
   if "$python" -c 'import numpy' 2>/dev/null; then "$python" "$here/seeds.py" "$build/seeds"; break; fi
 done
@@ -28,7 +28,7 @@ failed=()
 for target in "${targets[@]}"; do
   printf '\n== %s\n' "$target"
   mkdir -p "$build/corpus/$target"
-  "$build/tests/fuzz_$target" -max_total_time="$seconds" -max_len=1024 -timeout=20 -rss_limit_mb=4096 \
+  "$build/tests/fuzz/fuzz_$target" -max_total_time="$seconds" -max_len=1024 -timeout=20 -rss_limit_mb=4096 \
     -print_final_stats=1 -verbosity=0 -artifact_prefix="$build/found/$target-" \
     "$build/corpus/$target" "$here/corpus/$target" "$build/seeds/$target" || failed+=("$target")
 done

@@ -241,31 +241,30 @@ State ModuleBase::state() const {
 
 namespace {
 
-/// Whether a buffer of f64 is given as f32, which it holds exactly.
-bool is_widened(const Tensor& given, const Tensor& buffer) {
-  return given.defined() && buffer.defined() && given.dtype() == f32 && buffer.dtype() == f64 &&
-         given.shape() == buffer.shape();
+/// What is given of f32 for a buffer of f64, which holds it exactly, becomes f64.
+void widen(Tensor& given, const Tensor& buffer) {
+  if (given.defined() && buffer.defined() && given.dtype() == f32 && buffer.dtype() == f64)
+    given = cast(given.detach(), f64);
 }
 
 }  // namespace
 
 void ModuleBase::load_state(const State& state) {
-  std::unordered_map<std::string_view, const Tensor*> given;
-  for (const auto& [name, tensor] : state) given.emplace(name, &tensor);
-  State own;
+  std::unordered_map<std::string_view, std::size_t> given;
+  for (std::size_t i = 0; i < state.size(); ++i) given.emplace(state[i].first, i);
+  State own, fitting = state;
   std::vector<Members::Member> members;
   for_each_value(Members(*this), [&](const std::string& name, const Members::Member& member) {
     if (std::holds_alternative<Generator*>(member) && !given.contains(name)) return;
-    const auto found = given.find(name);
-    const bool widened = std::holds_alternative<Buffer*>(member) && found != given.end() &&
-                         is_widened(*found->second, tensor_of(member));
-    own.emplace_back(name, widened ? *found->second : tensor_of(member));
+    own.emplace_back(name, tensor_of(member));
     members.push_back(member);
+    if (const auto at = given.find(name); at != given.end() && std::holds_alternative<Buffer*>(member))
+      widen(fitting[at->second].second, own.back().second);
   });
-  std::vector<Tensor> values = optim::match_state("load_state", own, state);
+  std::vector<Tensor> values = optim::match_state("load_state", own, fitting);
   for (std::size_t i = 0; i < values.size(); ++i)
-    if (const auto* b = std::get_if<Buffer*>(&members[i]))  // before anything is changed
-      values[i] = is_widened(values[i], **b) ? cast(values[i].detach(), f64) : values[i].copy();
+    if (std::holds_alternative<Buffer*>(members[i]))
+      values[i] = values[i].copy();  // before anything is changed
   for (std::size_t i = 0; i < values.size(); ++i) {
     if (const auto* p = std::get_if<Parameter*>(&members[i]))
       (*p)->assign(values[i]);

@@ -1,26 +1,22 @@
 #include <tapegrad/ops/contribution.h>
 #include <tapegrad/ops/elementwise/math.h>
 #include <tapegrad/ops/elementwise/slope_ops.h>
+#include <tapegrad/ops/elementwise/special_ops.h>
 #include <tapegrad/ops/loops/find.h>
 
 namespace tapegrad::detail {
 
 namespace {
 
-bool has_zero(const Tensor& t) {
-  return any_element(t, [](auto v) { return v == 0; });
-}
-bool any_true(const Tensor& t) {
-  return any_element(t, [](auto v) { return v != 0; });
+bool any_true(const Tensor& mask) {
+  return !all_hold(mask, [](auto v) { return v == 0; });
 }
 
 }  // namespace
 
-bool all_finite(const Tensor& r) noexcept { return !has_non_finite(r); }
-
 bool contributes_all(const Tensor& g, const Tensor& r) noexcept {
-  if (has_non_finite(r)) return false;
-  return !r.tracked() || g.tracked() || !has_zero(g);
+  if (!all_finite(r)) return false;
+  return !r.tracked() || g.tracked() || all_hold(g, [](auto v) { return v != 0; });
 }
 
 Tensor contribution(const Tensor& g, const Tensor& r, const Tensor& slope) {
@@ -36,7 +32,7 @@ Tensor contribution(const Tensor& g, const Tensor& r, const Tensor& slope) {
 
 Tensor undefined_at(const Tensor& cusp, const Tensor& g, const Tensor& r) {
   if (!g.tracked() || !any_true(cusp)) return r;
-  return r + where(cusp, sqrt(where(cusp, 0 * g, 1)), 0);
+  return r + where(cusp, zero_without_slope(0 * g, cusp), 0);
 }
 
 }  // namespace tapegrad::detail

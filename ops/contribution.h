@@ -19,8 +19,6 @@ TAPEGRAD_API Tensor contribution(const Tensor& g, const Tensor& r, const Tensor&
 /// second derivative.
 TAPEGRAD_API Tensor undefined_at(const Tensor& cusp, const Tensor& g, const Tensor& r);
 
-/// Whether no element is infinite or NaN.
-TAPEGRAD_API bool all_finite(const Tensor& r) noexcept;
 /// Whether contribution(g, r, slope) is r itself whatever the slope, which then need not be computed.
 TAPEGRAD_API bool contributes_all(const Tensor& g, const Tensor& r) noexcept;
 

@@ -7,6 +7,7 @@
 #include <tapegrad/ops/elementwise/math_ops.h>
 #include <tapegrad/ops/elementwise/special_ops.h>
 #include <tapegrad/ops/loops/elementwise.h>
+#include <tapegrad/ops/loops/find.h>
 #include <tapegrad/ops/numbers/real.h>
 
 /// Dual numbers: a value and its change with one input. The rule of each function is taken from the struct of

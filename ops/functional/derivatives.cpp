@@ -162,15 +162,13 @@ class Trace {
   Tensor value_;
 };
 
-}  // namespace
-
-namespace {
 ValueAndGradients value_and_gradients_of(const char* what, const TensorFunction& f,
                                          std::span<const Tensor> inputs) {
   Trace trace(what, f, inputs);
   trace.require_one_element("vjp or jacobian");
   return {trace.result(), trace.last(trace.value())};
 }
+
 }  // namespace
 
 ValueAndGradients value_and_gradient(const TensorFunction& f, const std::vector<Tensor>& inputs) {

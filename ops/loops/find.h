@@ -24,19 +24,27 @@ std::int64_t first_where(const T* x, std::int64_t n, const F& holds) {
   return i;
 }
 
-/// Whether a condition holds for an element of a floating tensor.
-template <class F>
-bool any_element(const Tensor& t, const F& holds) {
-  return visit_floating(t.dtype(), [&]<class T> {
-    const T* const x = TensorAccess::data_as<T>(t);
-    bool found = false;
-    dispatch_isa([&]() { found = first_where(x, t.size(), holds) < t.size(); });
-    return found;
-  });
+/// Whether a condition holds for all elements. Such questions are asked at each recorded rule: they cost a fraction of it.
+template <class T, class F>
+bool all_hold(const T* x, std::int64_t n, const F& holds) {
+  std::int64_t failing = 0;
+  dispatch_isa([&]() { failing = first_where(x, n, [&](T v) { return !holds(v); }); });
+  return failing == n;
 }
-/// Whether an element of a floating tensor is infinite or NaN: for what is asked at each recorded rule.
-inline bool has_non_finite(const Tensor& t) {
-  return any_element(t, [](auto v) { return v - v != 0; });
+/// The same of a floating tensor.
+template <class F>
+bool all_hold(const Tensor& t, const F& holds) {
+  return visit_floating(t.dtype(),
+                        [&]<class T> { return all_hold(TensorAccess::data_as<T>(t), t.size(), holds); });
+}
+
+/// Whether no element is infinite or NaN.
+template <class T>
+bool all_finite(const T* x, std::int64_t n) {
+  return all_hold(x, n, [](T v) { return v - v == T{0}; });
+}
+inline bool all_finite(const Tensor& t) {
+  return all_hold(t, [](auto v) { return v - v == 0; });
 }
 
 /// Where the first element equal to v is, where a NaN equals a NaN; n where there is none.

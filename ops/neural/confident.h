@@ -13,13 +13,9 @@ inline constexpr double kLnFarAhead = -0.10536051565782628;
 
 /// A mask of the elements above a bound; undefined where there are none. Not recorded.
 inline Tensor elements_above(const Tensor& y, double bound) {
-  const bool any = visit_floating(y.dtype(), [&]<class T> {
-    const T* x = TensorAccess::data_as<T>(y);
-    std::int64_t at = 0;
-    dispatch_isa([&] { at = first_where(x, y.size(), [&](T v) { return v > static_cast<T>(bound); }); });
-    return at < y.size();
-  });
-  return any ? y.detach() > bound : Tensor{};
+  // A NaN is not above it.
+  const bool none = all_hold(y, [bound]<class T>(T v) { return !(v > static_cast<T>(bound)); });
+  return none ? Tensor{} : y.detach() > bound;
 }
 
 /// A part of a loop for an instruction set.

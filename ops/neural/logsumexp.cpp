@@ -40,7 +40,7 @@ Tensor shift_of(const Tensor& x, const op::Reduction& r) {
 
 /// Whether e^(x - y) has lost digits, those that y has after the point.
 bool any_far(const Tensor& y) {
-  return !all_hold(y, []<class T>(T v) { return v >= T{-32} && v <= T{32}; });
+  return !detail::all_hold(y, []<class T>(T v) { return v >= T{-32} && v <= T{32}; });
 }
 
 }  // namespace
@@ -52,7 +52,7 @@ Tensor op::LogSumExp::forward(const Tensor& x) const {
   // Near 1 the sum has lost the digits of all but the largest.
   const auto near_one = []<class T>(T sum) { return sum < T{1.25} && sum >= T{1}; };
   Tensor others;
-  if (!all_hold(sums, [&](auto v) { return !near_one(v); }))
+  if (!detail::all_hold(sums, [&](auto v) { return !near_one(v); }))
     others = reduce_floating<detail::OtherExponentialsReducer>(x, *this, &largest);
   return changed(sums, [&]<class T>(T sum, std::int64_t o) {
     const T log_sum = near_one(sum) ? std::log1p(elements<T>(others)[o]) : std::log(sum);
@@ -80,7 +80,7 @@ void op::LogSumExp::vjp(VjpContext<LogSumExp>& ctx) {
   const Tensor g = beside_input(ctx, ctx.grad_output());
   if (x.size() == 0) return ctx.add(0, x * 0);
   const Tensor y = ctx.output().detach();
-  if (all_hold(y, [](auto v) { return v - v == 0; })) return ctx.add(0, g * softmax_over(x, ctx.op().axes));
+  if (detail::all_finite(y)) return ctx.add(0, g * softmax_over(x, ctx.op().axes));
   // Beside an infinity e^(x - y), where of -infinity alone each is 0.
   const Tensor of_rest = exp(x - beside_input(ctx, where(ctx.output() == -HUGE_VAL, 0, ctx.output())));
   ctx.add(0, detail::contribution(g, g * of_rest, of_rest.detach()));

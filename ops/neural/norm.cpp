@@ -186,7 +186,7 @@ void op::BatchNorm::vjp(VjpContext<BatchNorm>& ctx) {
   const Tensor x_hat = (x - mean(x, 0)) * inv_std;
   // A feature without a gradient contributes nothing.
   const auto contribution = [&](const Tensor& r) {
-    return detail::has_non_finite(r) ? detail::contribution(sum(abs(g), 0), r, r.detach()) : r;
+    return detail::all_finite(r) ? r : detail::contribution(sum(abs(g), 0), r, r.detach());
   };
   if (ctx.needs_grad(1)) ctx.add(1, contribution(sum(g * x_hat, 0)));
   if (!ctx.needs_grad(0)) return;

@@ -86,7 +86,7 @@ Tensor sum_along(const Tensor& x, std::size_t axis) { return sum(x, axis, KeepDi
 
 /// What a rule contributes that has made r of g: rows whose g is 0 throughout contribute nothing.
 Tensor row_contribution(const Tensor& g, std::size_t axis, const Tensor& r, const Tensor& y) {
-  return detail::has_non_finite(r) ? detail::contribution(sum_along(abs(g), axis), r, y.detach()) : r;
+  return detail::all_finite(r) ? r : detail::contribution(sum_along(abs(g), axis), r, y.detach());
 }
 
 /// y = of_rows(x, rows, n, y) for the rows of x along an axis.

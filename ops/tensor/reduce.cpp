@@ -139,7 +139,7 @@ void op::Prod::vjp_fused(VjpContext<Prod>& ctx) {
         }
       });
     });
-  if (all_hold(grad_input, [](auto v) { return v - v == 0; })) return ctx.add(0, grad_input);
+  if (detail::all_finite(grad_input)) return ctx.add(0, grad_input);
   broadcast_grad(ctx, [&]<class T> {  // an element without a gradient times an infinite product of others
     return [p = elements<T>(grad_input)](std::int64_t i, std::int64_t) { return p[i]; };
   });

@@ -166,17 +166,6 @@ const T* elements(const Tensor& t) {
   return detail::TensorAccess::data_as<T>(t);
 }
 
-/// Whether all elements of a tensor of outputs hold what is asked.
-template <class F>
-bool all_hold(const Tensor& t, const F& holds) {
-  return visit_floating(t.dtype(), [&]<class T> {
-    const T* x = elements<T>(t);
-    std::int64_t failing = 0;
-    detail::dispatch_isa([&] { failing = detail::first_where(x, t.size(), [&](T v) { return !holds(v); }); });
-    return failing == t.size();
-  });
-}
-
 /// Writes the gradient of x: f(element, its output's place) of the given tensors' elements, first-order only. An output
 /// whose incoming gradient is 0 contributes nothing, whatever f is there.
 template <class Op, class F>
@@ -184,7 +173,7 @@ void broadcast_grad(VjpContext<Op>& ctx, F&& f) {
   const Shape shape = ctx.input_shape(0);
   if (shape.size() == 0) return ctx.add(0, Tensor::zeros(shape, ctx.input_dtype(0)));
   const Tensor& g = ctx.grad_output();
-  const bool all_contribute = all_hold(g, [](auto v) { return v != 0; });
+  const bool all_contribute = detail::all_hold(g, [](auto v) { return v != 0; });
   visit_floating(ctx.input_dtype(0), [&]<class T> {
     const auto of_element = f.template operator()<T>();
     ctx.template accumulate<T>(0, [&](detail::Destination<T> to) {

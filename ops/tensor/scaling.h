@@ -65,14 +65,14 @@ inline Tensor mean_of(const Tensor& x, const Reduction& r) {
                    [n]<class T>(T v, std::int64_t) { return v / static_cast<T>(n); });
   };
   const Tensor y = mean(x);
-  if (all_hold(y, [](auto v) { return v - v == 0; })) return y;
+  if (detail::all_finite(y)) return y;
   const Tensor scales = scales_of(x, r);  // a sum may be infinite whose mean is not
   return scales.defined() ? unscaled(mean(scaled(x, scales, r)), scales) : y;
 }
 
 /// Whether sums of squares have all their digits, which they lose where squares are too large or too small.
 inline bool all_in_range(const Tensor& sums) {
-  return all_hold(sums, []<class T>(T v) {
+  return detail::all_hold(sums, []<class T>(T v) {
     using Limits = std::numeric_limits<T>;
     constexpr T kLeast = Limits::min() / (Limits::epsilon() * Limits::epsilon());
     return v >= kLeast && v <= Limits::max();
@@ -87,7 +87,7 @@ struct ScaledLength {
 
   template <class Op>
   explicit ScaledLength(const VjpContext<Op>& ctx) : x(ctx.template input<0>()), y(ctx.output()) {
-    if (all_hold(y, [](auto v) { return is_moderate(v) && v != 0; })) return;
+    if (detail::all_hold(y, [](auto v) { return is_moderate(v) && v != 0; })) return;
     const Tensor scales = scales_of(x.detach(), ctx.op());
     if (!scales.defined()) return;
     x = ctx.recording() ? x * beside_input(ctx, scales) : scaled(x, scales, ctx.op());
@@ -105,7 +105,7 @@ Tensor over_length(const VjpContext<Op>& ctx, const Tensor& d, const Tensor& y, 
     return detail::contribution(g_beside, d * beside_input(ctx, n == 1 ? ratio : ratio / n),
                                 beside_input(ctx, y.detach()));
   };
-  if (all_hold(y, [](auto v) { return v != 0; })) return times(g / y);
+  if (detail::all_hold(y, [](auto v) { return v != 0; })) return times(g / y);
   const Tensor is_zero = y.detach() == 0;
   // The square root of 0 z is 0 and has no derivative, as long as one is asked for. It is taken of what all
   // elements share, and behind the broadcast, where no two NaN cancel.

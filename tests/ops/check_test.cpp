@@ -159,7 +159,7 @@ BOOST_AUTO_TEST_CASE(undefined_tensors) {
 
 // ---- functions that are made of others name themselves first ----
 
-BOOST_AUTO_TEST_CASE(impossible_shapes_name_who_wanted_them) {
+BOOST_AUTO_TEST_CASE(impossible_shapes_name_the_function_that_was_called) {
   constexpr std::int64_t kHuge = std::int64_t{1} << 59;
   const Tensor nothing = Tensor::zeros({0, kHuge});
   const Tensor eight = Tensor::ones({1, 1, 1, 1, 1, 1, 1, 1});

@@ -230,14 +230,12 @@ BOOST_AUTO_TEST_CASE(what_an_optimizer_takes_is_checked) {
     BOOST_TEST(sgd.lr() == 0.1);
   }
   BOOST_CHECK_EXCEPTION(AdamW({narrow}, 1e31, 1e31), ArgumentError, mentions("times weight_decay", "f32"));
-  for (const double momentum : {1 - 1e-9}) {
-    BOOST_CHECK_EXCEPTION(Momentum({narrow}, 0.1, momentum), ArgumentError, mentions("1 in f32"));
-    BOOST_CHECK_EXCEPTION(Nesterov({narrow}, 0.1, momentum), ArgumentError, mentions("1 in f32"));
-    BOOST_CHECK_EXCEPTION(SGD({narrow}, 0.1, {.momentum = momentum}), ArgumentError, mentions("1 in f32"));
-    BOOST_CHECK_EXCEPTION(RMSProp({narrow}, 0.1, {.momentum = momentum}), ArgumentError,
-                          mentions("1 in f32"));
-    BOOST_CHECK_NO_THROW(Momentum({w}, 0.1, momentum));
-  }
+  const double momentum = 1 - 1e-9;
+  BOOST_CHECK_EXCEPTION(Momentum({narrow}, 0.1, momentum), ArgumentError, mentions("1 in f32"));
+  BOOST_CHECK_EXCEPTION(Nesterov({narrow}, 0.1, momentum), ArgumentError, mentions("1 in f32"));
+  BOOST_CHECK_EXCEPTION(SGD({narrow}, 0.1, {.momentum = momentum}), ArgumentError, mentions("1 in f32"));
+  BOOST_CHECK_EXCEPTION(RMSProp({narrow}, 0.1, {.momentum = momentum}), ArgumentError, mentions("1 in f32"));
+  BOOST_CHECK_NO_THROW(Momentum({w}, 0.1, momentum));
   for (const double eps : {1e-60, 1e-30}) {
     BOOST_CHECK_EXCEPTION(Adam({narrow}, 0.1, {.eps = eps}), ArgumentError,
                           mentions("adam", "eps", "f32", "8.7e-19"));

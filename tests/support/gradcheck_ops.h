@@ -32,6 +32,14 @@ struct Twice {
   auto vjp(auto g, auto, auto) const { return 2 * g; }
   static void samples(Samples& s) { small_samples<Twice>(s); }
 };
+struct Cube {
+  static constexpr auto name = "cube";
+  static constexpr std::size_t arity = 1;
+  static constexpr auto saves = saves_for(kIn0);
+  auto f(auto x) const { return x * x * x; }
+  auto vjp(auto g, auto x, auto) const { return 3 * g * x * x; }
+  static void samples(Samples& s) { s.unary(Cube{}, {-2, 2}); }
+};
 struct WrongTwice : Twice {
   static constexpr auto name = "wrong_twice";
   auto vjp(auto g, auto, auto) const { return 3 * g; }

@@ -18,17 +18,10 @@ using namespace tapegrad;
 using gradcheck::Catalog;
 using test_gradcheck::catalog_of;
 using test_gradcheck::code;
+using test_gradcheck::Cube;
 
 namespace {
 
-struct Cube {
-  static constexpr auto name = "cube";
-  static constexpr std::size_t arity = 1;
-  static constexpr auto saves = saves_for(kIn0);
-  auto f(auto x) const { return x * x * x; }
-  auto vjp(auto g, auto x, auto) const { return 3 * g * x * x; }
-  static void samples(Samples& s) { s.unary(Cube{}, {-2, 2}); }
-};
 struct WithoutSamples : Cube {
   static constexpr auto name = "without_samples";
   static void samples(Samples&) {}

@@ -19,20 +19,13 @@ using gradcheck::MutationResult;
 using gradcheck::Subject;
 using test_gradcheck::catalog_of;
 using test_gradcheck::code;
+using test_gradcheck::Cube;
 using Status = MutationResult::Status;
 
 namespace {
 
 // ---- ops whose samples are not good enough ----
 
-struct Cube {
-  static constexpr auto name = "cube";
-  static constexpr std::size_t arity = 1;
-  static constexpr auto saves = saves_for(kIn0);
-  auto f(auto x) const { return x * x * x; }
-  auto vjp(auto g, auto x, auto) const { return 3 * g * x * x; }
-  static void samples(Samples& s) { s.unary(Cube{}, {-2, 2}); }
-};
 struct CubeAtOne : Cube {  // where x, x^2 and 1 are the same
   static constexpr auto name = "cube_at_one";
   static void samples(Samples& s) { s.add(CubeAtOne{}, {SampleInput::of(Tensor::from({1}, f64))}); }

@@ -14,13 +14,6 @@ namespace tapegrad::detail {
 /// Which operand of a product is a gradient.
 enum class Gradient : std::uint8_t { none, left, right };
 
-template <class T>
-bool all_finite(const T* x, std::int64_t n) {
-  std::int64_t at = 0;
-  dispatch_isa([&] { at = first_where(x, n, [](T v) { return v - v != T{0}; }); });
-  return at == n;
-}
-
 /// Takes those elements of a product x y again that are not finite, without the terms in which the gradient is 0.
 template <class T>
 void without_zero_terms(const GemmShape& s, const T* x, const T* y, Gradient gradient, T* to) {

@@ -25,8 +25,8 @@ void require_pass(const Subject& s, bool differentiable) {
   }
 }
 
-// The address sanitizer looks at memory, and gradcheck_coverage runs every op and module under it with every instruction
-// set: differences along every coordinate, which take minutes more, are enough for some of them.
+// The address sanitizer looks at memory, and gradcheck_coverage runs every op and module under it: differences along
+// every coordinate, which take minutes more, are enough for some of them.
 #ifdef __SANITIZE_ADDRESS__
 constexpr std::size_t kEvery = 4;
 #else

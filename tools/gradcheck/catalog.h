@@ -76,6 +76,17 @@ class TAPEGRAD_API Catalog {
   std::vector<Module> modules_;
 };
 
+/// One of several equal parts of the work: every count-th op or module, from the index-th on.
+struct Shard {
+  int index = 1;
+  int count = 1;
+
+  /// `place`: among ops and modules, counted from 0, ops first.
+  bool has(std::size_t place) const {
+    return place % static_cast<std::size_t>(count) + 1 == static_cast<std::size_t>(index);
+  }
+};
+
 /// All ops and modules of the library.
 TAPEGRAD_API const Catalog& library_catalog();
 

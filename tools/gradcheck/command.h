@@ -25,12 +25,6 @@ enum class ExitCode : int {
   internal_error = 6,     ///< the command could not do its work
 };
 
-/// One of several equal parts of the work: every count-th op or module, from the index-th on.
-struct Shard {
-  int index = 1;
-  int count = 1;
-};
-
 /// "2/3". Throws ArgumentError for anything that is no part.
 TAPEGRAD_API Shard parse_shard(std::string_view text);
 

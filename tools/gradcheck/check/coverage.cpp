@@ -38,11 +38,17 @@ constexpr std::array<Variant, 4> kVariants{{{detail::Rule::fused, f64, "first-or
 
 class Survey {
  public:
-  Survey(const Catalog& catalog, const Options& options) : catalog_(catalog), options_(options) {
+  Survey(const Catalog& catalog, const Options& options, const Shard& shard)
+      : catalog_(catalog), options_(options) {
     options_.mode = Mode::fast;
     options_.order = std::max(options_.order, 2);
-    result_.ops = catalog.ops().size();
-    result_.modules = catalog.modules().size();
+    std::size_t place = 0;
+    for (const Catalog::Op& op : catalog.ops())
+      if (shard.has(place++)) ops_.push_back(&op);
+    for (const Catalog::Module& m : catalog.modules())
+      if (shard.has(place++)) modules_.push_back(&m);
+    result_.ops = ops_.size();
+    result_.modules = modules_.size();
   }
 
   Coverage run() {
@@ -63,15 +69,14 @@ class Survey {
 
   void survey() {
     detail::RuleCoverage all;
-    for (const Catalog::Op& op : catalog_.ops()) {
+    for (const Catalog::Op* op : ops_) {
       detail::RuleCoverage own;  // the rules that other ops' checks run are no proof
-      examine(check_op(op, options_), std::min<int>(options_.order, op.max_order));
-      if (op.max_order == 0) continue;
-      examine_rules(op, own);
-      examine_threads(op, own.shared());
+      examine(check_op(*op, options_), std::min<int>(options_.order, op->max_order));
+      if (op->max_order == 0) continue;
+      examine_rules(*op, own);
+      examine_threads(*op, own.shared());
     }
-    for (const Catalog::Module& m : catalog_.modules())
-      examine(check_module_samples(m, options_), options_.order);
+    for (const Catalog::Module* m : modules_) examine(check_module_samples(*m, options_), options_.order);
     for (const auto& [table, runs] : all.all())
       if (!is_listed(table))
         gap(fmt::format("{}: recorded on a tape, and in no list of ops that are checked", table->name));
@@ -133,14 +138,16 @@ class Survey {
   }
 
   const Catalog& catalog_;
+  std::vector<const Catalog::Op*> ops_;
+  std::vector<const Catalog::Module*> modules_;
   Options options_;
   Coverage result_;
 };
 
 }  // namespace
 
-Coverage coverage_of(const Catalog& catalog, const Options& options) {
-  return Survey(catalog, options).run();
+Coverage coverage_of(const Catalog& catalog, const Options& options, const Shard& shard) {
+  return Survey(catalog, options, shard).run();
 }
 
 }  // namespace tapegrad::gradcheck

@@ -13,7 +13,7 @@ namespace tapegrad::gradcheck {
 struct Coverage {
   /// What is missing, a line each; nothing where all is covered.
   std::vector<std::string> gaps;
-  std::size_t ops = 0, modules = 0;
+  std::size_t ops = 0, modules = 0;  ///< of the shard
   /// Variants of a rule (fused, general or recorded; precision; with and without an optional input;
   /// instruction set) that were run, and all that there are.
   std::size_t covered = 0, variants = 0;
@@ -26,8 +26,8 @@ struct Coverage {
   std::vector<std::string> instruction_sets;
 };
 
-/// Checks everything in fast mode with each instruction set that the processor offers, and looks at what was
-/// run. Not for while other threads compute.
-TAPEGRAD_API Coverage coverage_of(const Catalog& catalog, const Options& options);
+/// Checks the shard of the catalog in fast mode with each instruction set that the processor offers, and looks
+/// at what was run. All shards together find the gaps of the whole. Not for while other threads compute.
+TAPEGRAD_API Coverage coverage_of(const Catalog& catalog, const Options& options, const Shard& shard = {});
 
 }  // namespace tapegrad::gradcheck

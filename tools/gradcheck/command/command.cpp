@@ -132,7 +132,7 @@ ExitCode run_self_test(const Plan& plan, const CommandOptions& o) {
 
 ExitCode run_coverage(const Catalog& catalog, const CommandOptions& o) {
   const auto start = std::chrono::steady_clock::now();
-  const Coverage c = coverage_of(catalog, o.check);
+  const Coverage c = coverage_of(catalog, o.check, o.shard);
   for (const std::string& gap : c.gaps) print(fmt::format("GAP: {}\n", gap));
   if (!c.unshared.empty())
     print(fmt::format(

@@ -86,7 +86,7 @@ inline void add_options(CLI::App& app, CommandOptions& o) {
   self_test->excludes(list, modules, samples, repro, format);
   list->excludes(samples, format, output);
   app.add_flag("--coverage", o.coverage, "See whether every rule of every op is run, in every variant")
-      ->excludes(list, ops, modules, samples, shard, repro, format, output, self_test);
+      ->excludes(list, ops, modules, samples, repro, format, output, self_test);
   app.add_flag("--strict", o.strict, "Nothing may be inconclusive, not even at samples marked for it");
   app.add_flag("--fail-fast", o.fail_fast, "Stop after the first op or module that does not pass");
   app.add_flag("-v,--verbose", o.verbose, "Show every sample");

@@ -189,9 +189,8 @@ Job named(const Catalog& catalog, const std::string& name) {
 
 std::vector<Job> part_of(const std::vector<Job>& jobs, const Shard& shard) {
   std::vector<Job> part;
-  for (std::size_t i = static_cast<std::size_t>(shard.index) - 1; i < jobs.size();
-       i += static_cast<std::size_t>(shard.count))
-    part.push_back(jobs[i]);
+  for (std::size_t i = 0; i < jobs.size(); ++i)
+    if (shard.has(i)) part.push_back(jobs[i]);
   return part;
 }
 

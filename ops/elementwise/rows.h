@@ -148,6 +148,7 @@
   row(Contribution)                                                                                                 \
   row(NanToNum)                                                                                                     \
   row(DirectionCosine)                                                                                              \
+  row(CosineOverRoot)                                                                                               \
   row(ReciprocalReal)
 
 /// row(function, Op, "name", initialiser): an activation Tensor function(const Tensor& x) with the layer nn::Op.

@@ -16,12 +16,13 @@ namespace tapegrad {
 
 namespace op TAPEGRAD_API {
 struct DirectionCosine;
+struct CosineOverRoot;
 struct ReciprocalReal;
 }  // namespace TAPEGRAD_API
 
 /// a / sqrt(a^2 + b^2), and 0 at (0, 0): the cosine of the angle between (a, b) and the first axis.
 inline Tensor direction_cosine(const Tensor& a, const Tensor& b);
-/// direction_cosine(a, b) / sqrt(hypot(a, b))
+/// direction_cosine(a, b) / sqrt(hypot(a, b)).
 inline Tensor cosine_over_root(const Tensor& a, const Tensor& b);
 /// a / (a^2 + b^2): the real part of 1 / (a + ib).
 inline Tensor reciprocal_real(const Tensor& a, const Tensor& b);
@@ -69,6 +70,25 @@ struct DirectionCosine {
     return -g * cosine_over_root(a, b) * cosine_over_root(b, a);
   }
   static void samples(Samples& s) { s.binary(DirectionCosine{}, {0.3, 2}, {-2, -0.3}, {1e-2, 10}); }
+};
+
+/// With h = hypot(a, b), and s and t the cosines of the angles with both axes over a root of h: d/da =
+/// (t^2 - s^2 / 2) / sqrt(h), d/db = -3/2 s t / sqrt(h). Third derivatives of hypot, that are made of these, stay in range
+/// on their way.
+struct CosineOverRoot {
+  static constexpr auto name = "cosine_over_root";
+  static constexpr std::size_t arity = 2;
+  static constexpr auto saves = saves_for(kIn0 | kIn1, kIn0 | kIn1 | kOut);
+  auto f(auto a, auto b) const { return cosine_over_root(a, b); }
+  auto vjp0(auto g, auto a, auto b, auto) const {
+    auto s = cosine_over_root(a, b);
+    auto t = cosine_over_root(b, a);
+    return (g * t * t - 0.5 * g * s * s) / sqrt(hypot(a, b));
+  }
+  auto vjp1(auto g, auto a, auto b, auto y) const {
+    return -1.5 * g * cosine_over_root(b, a) * y / sqrt(hypot(a, b));
+  }
+  static void samples(Samples& s) { s.binary(CosineOverRoot{}, {0.3, 2}, {-2, -0.3}, {1e-2, 10}); }
 };
 
 struct Atan2 {  // of (y, x)
@@ -294,7 +314,7 @@ inline Tensor direction_cosine(const Tensor& a, const Tensor& b) {
   return apply_op(op::DirectionCosine{}, a, b);
 }
 inline Tensor cosine_over_root(const Tensor& a, const Tensor& b) {
-  return direction_cosine(a, b) / sqrt(hypot(a, b));
+  return apply_op(op::CosineOverRoot{}, a, b);
 }
 inline Tensor reciprocal_real(const Tensor& a, const Tensor& b) {
   return apply_op(op::ReciprocalReal{}, a, b);

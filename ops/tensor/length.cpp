@@ -39,8 +39,27 @@ Tensor op::Norm::forward(const Tensor& x) const {
   if (scales.defined()) return unscaled(length(scaled(x, scales, *this)), scales);
   return changed(sums, [](auto v, std::int64_t) { return std::sqrt(v); });
 }
+
+namespace {
+
+/// Where one element is longer than all others together, 1 minus its share of the square cancels, which a second
+/// derivative is made of. There the elements are divided by that one, which is 1 then and depends on nothing: they have the
+/// same direction, and what is left of the length are the others.
+void divide_by_dominant(const VjpContext<op::Norm>& ctx, ScaledLength& at) {
+  const Tensor x = at.x.detach();
+  const Tensor dominant = square(x / beside_input(ctx, at.y.detach())) > 0.6;
+  if (detail::all_hold(dominant, [](auto v) { return v == 0; })) return;
+  const AxisMask axes = ctx.op().axes;
+  const Tensor length = where(sum_over(dominant, axes), abs(sum_over(where(dominant, at.x, 0), axes)), 1);
+  at.x = where(dominant, sign(x), at.x / length);
+  at.y = apply_op(ctx.op(), at.x);
+}
+
+}  // namespace
+
 void op::Norm::vjp(VjpContext<Norm>& ctx) {
-  const ScaledLength at(ctx);
+  ScaledLength at(ctx);
+  if (ctx.recording()) divide_by_dominant(ctx, at);
   ctx.add(0, over_length(ctx, at.x, at.y, 1));
 }
 void op::Norm::vjp_fused(VjpContext<Norm>& ctx) {

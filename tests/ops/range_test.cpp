@@ -121,6 +121,7 @@ void scan(const std::string& what, const std::function<Tensor(const Tensor&)>& f
 }
 
 Row three(double m) { return {m, -m / 2, m / 4}; }
+Row one_long(double m) { return {m, m * 1e-8, -m * 3e-6}; }
 Row logits(double m) { return {m, 0, -m / 2}; }
 
 Expected of_norm(const Row& x) {
@@ -130,7 +131,9 @@ Expected of_norm(const Row& x) {
   for (std::size_t i = 0; i < 3; ++i) {
     e.gradient[i] = x[i] / e.value;
     for (std::size_t j = 0; j < 3; ++j)
-      e.hessian[i][j] = ((i == j ? 1 : 0) - x[i] / e.value * (x[j] / e.value)) / e.value;
+      e.hessian[i][j] = i == j ? 0 : -x[i] / e.value * (x[j] / e.value) / e.value;
+    for (std::size_t j = 0; j < 3; ++j)  // 1 - x_i^2 / y^2, which cancels
+      if (j != i) e.hessian[i][i] += x[j] / e.value * (x[j] / e.value) / e.value;
   }
   return e;
 }
@@ -230,6 +233,8 @@ BOOST_AUTO_TEST_SUITE(range)
 BOOST_AUTO_TEST_CASE(lengths_and_deviations) {
   scan(
       "norm", [](const Tensor& x) { return norm(x); }, three, of_norm);
+  scan(
+      "norm of a long one", [](const Tensor& x) { return norm(x); }, one_long, of_norm);
   scan(
       "std", [](const Tensor& x) { return stddev(x); }, three, of_std, true);
   scan(

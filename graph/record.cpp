@@ -84,6 +84,32 @@ SaveMask with_values(SaveMask mask, const Tensor* const* inputs, const Tensor* r
   return present;
 }
 
+/// What an op declares to save must have been given to it.
+void require_given(const detail::OpTable& op, SaveMask saved_mask, std::size_t count) {
+  const unsigned beyond =
+      saved_mask & ((1u << detail::kOutputBit) - 1u) & ~((1u << std::min(count, kMostSaved)) - 1u);
+  if (beyond) [[unlikely]]
+    throw Error(fmt::format("{}: it declares to save input {} and was given {} inputs", op_label(op.name),
+                            std::bit_width(beyond) - 1, count));
+}
+
+/// Takes references to what the mask names.
+template <bool kWithResiduals>
+void save(Node& n, SaveMask mask, const Tensor& out, const Tensor* const* inputs,
+          const Tensor* residuals) noexcept {
+  Saved* saved = n.saved();
+  for (SaveMask m = mask; m; m = Node::without_lowest(m)) {
+    const auto bit = static_cast<unsigned>(std::countr_zero(m));
+    const Tensor& t = kWithResiduals && bit > detail::kOutputBit ? residuals[bit - detail::kResidualBit]
+                      : bit == detail::kOutputBit                ? out
+                                                                 : *inputs[bit];
+    Storage* s = TensorAccess::storage(t);
+    detail::retain(s);
+    *saved++ = {s, TensorAccess::data(t), t.version()};
+  }
+  n.saved_mask = mask;
+}
+
 }  // namespace
 
 void Tape::record(Tensor& out, const detail::OpTable& op, const void* attributes, const Tensor* const* inputs,
@@ -91,11 +117,7 @@ void Tape::record(Tensor& out, const detail::OpTable& op, const void* attributes
   SaveMask saved_mask = 0;
   for (std::size_t i = 0; i < count; ++i)
     if (nodes[i]) saved_mask |= op.saves_for_input(i);
-  const unsigned beyond =
-      saved_mask & ((1u << detail::kOutputBit) - 1u) & ~((1u << std::min(count, kMostSaved)) - 1u);
-  if (beyond) [[unlikely]]
-    throw Error(fmt::format("{}: it declares to save input {} and was given {} inputs", op_label(op.name),
-                            std::bit_width(beyond) - 1, count));
+  require_given(op, saved_mask, count);
   // Twice, since most ops have neither residuals nor an input that is absent, and their nodes should not pay for it.
   const auto write = [&]<bool kSpecial>(std::bool_constant<kSpecial>) {
     std::size_t saved_residuals = 0;
@@ -127,17 +149,7 @@ void Tape::record(Tensor& out, const detail::OpTable& op, const void* attributes
       n->attributes = copy;
     }
     // Nothing below throws, so references are taken only for a node that the tape owns.
-    Saved* saved = n->saved();
-    for (SaveMask m = saved_mask; m; m = Node::without_lowest(m)) {
-      const auto bit = static_cast<unsigned>(std::countr_zero(m));
-      const Tensor& t = kSpecial && bit > detail::kOutputBit ? residuals[bit - detail::kResidualBit]
-                        : bit == detail::kOutputBit          ? out
-                                                             : *inputs[bit];
-      Storage* s = TensorAccess::storage(t);
-      detail::retain(s);
-      *saved++ = {s, TensorAccess::data(t), t.version()};
-    }
-    n->saved_mask = saved_mask;
+    save<kSpecial>(*n, saved_mask, out, inputs, residuals);
     if constexpr (kSpecial)
       for (std::size_t k = 0; k < saved_residuals; ++k) n->residual_shapes()[k] = residual_shapes[k];
     n->prev = last_;

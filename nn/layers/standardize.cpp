@@ -28,17 +28,66 @@ void each_element(const Dataset& data, std::size_t features, F&& add) {
   }
 }
 
-/// The sum over the items of of_feature(x, feature), for each feature.
-template <class T, class F>
-std::vector<double> sums(const Dataset& data, std::size_t features, F&& of_feature) {
-  std::vector<double> sum(features);
-  each_element<T>(data, features, [&](std::size_t k, double x) { sum[k] += of_feature(x, k); });
-  return sum;
+/// What is counted of the items: each feature by itself, or all features as one.
+struct Counted {
+  const Dataset& data;
+  std::size_t features;
+  bool as_one;
+  double count;  ///< of values behind each statistic
+
+  /// The sum of of_feature(x, feature), where all features are one the same for each.
+  template <class T, class F>
+  std::vector<double> sum(F&& of_feature) const {
+    std::vector<double> sum(features);
+    each_element<T>(data, features, [&](std::size_t k, double x) { sum[k] += of_feature(x, k); });
+    if (as_one) std::ranges::fill(sum, std::accumulate(sum.begin(), sum.end(), 0.0));
+    return sum;
+  }
+};
+
+bool all_finite(const std::vector<double>& v) {
+  return std::ranges::all_of(v, [](double x) { return std::isfinite(x); });
 }
 
-/// All features as one.
-void join(std::vector<double>& sum) {
-  std::fill(sum.begin(), sum.end(), std::accumulate(sum.begin(), sum.end(), 0.0));
+template <class T>
+std::vector<double> means_of(const Counted& c, std::span<const T> first_item) {
+  // Summed are differences from one of the values: a constant has exactly that mean, and the variance 0.
+  std::vector<double> mean(first_item.begin(), first_item.end());
+  if (c.as_one) std::ranges::fill(mean, mean.front());
+  std::vector<double> rest = c.sum<T>([&](double x, std::size_t k) { return x - mean[k]; });
+  for (double& r : rest) r /= c.count;
+  if (!all_finite(rest))  // a sum may be infinite whose mean is not
+    rest = c.sum<T>([&](double x, std::size_t k) { return x / c.count - mean[k] / c.count; });
+  for (std::size_t k = 0; k < c.features; ++k) {
+    mean[k] += rest[k];
+    if (!std::isfinite(mean[k]))
+      throw NonFinite(c.as_one ? "input_statistics: some inputs are not finite"
+                               : fmt::format("input_statistics: feature {} is not finite in all items", k));
+  }
+  return mean;
+}
+
+template <class T>
+std::vector<double> deviations_of(const Counted& c, const std::vector<double>& mean) {
+  std::vector<double> sum = c.sum<T>([&](double x, std::size_t k) { return (x - mean[k]) * (x - mean[k]); });
+  std::vector<double> scale(c.features, 1);
+  const auto is_held = [](double s) { return s > 1e-280 && std::isfinite(s); };
+  if (!std::ranges::all_of(sum, is_held)) {
+    // Squares that f64 cannot hold: those of distances beside the largest.
+    std::vector<double> largest(c.features);
+    each_element<T>(c.data, c.features, [&](std::size_t k, double x) {
+      largest[k] = std::max(largest[k], std::abs(x / 2 - mean[k] / 2));
+    });
+    if (c.as_one) std::ranges::fill(largest, *std::ranges::max_element(largest));
+    for (std::size_t k = 0; k < c.features; ++k)
+      if (largest[k] > 0 && !is_held(sum[k])) scale[k] = largest[k];
+    sum = c.sum<T>([&](double x, std::size_t k) {
+      const double d = x / scale[k] - mean[k] / scale[k];
+      return d * d;
+    });
+  }
+  for (std::size_t k = 0; k < c.features; ++k) sum[k] = scale[k] * std::sqrt(sum[k] / c.count);
+  return sum;
 }
 
 }  // namespace
@@ -52,52 +101,20 @@ InputStatistics input_statistics(const Dataset& data, PerFeature per_feature) {
   const auto features = static_cast<std::size_t>(shape.size());
   if (features == 0)
     throw ArgumentError(fmt::format("input_statistics: inputs {} have no features", to_string(shape)));
-  const double count = static_cast<double>(data.size()) * (all ? static_cast<double>(features) : 1);
+  const Counted counted{data, features, all,
+                        static_cast<double>(data.size()) * (all ? static_cast<double>(features) : 1)};
 
   const Shape result_shape = all ? Shape{} : shape;
   InputStatistics result{Tensor::empty(result_shape, first.dtype()),
                          Tensor::empty(result_shape, first.dtype())};
   visit_floating(first.dtype(), [&]<class T> {
-    // Summed are differences from one of the values: a constant has exactly that mean, and the variance 0.
-    std::vector<double> mean(first.values<T>().begin(), first.values<T>().end());
-    if (all) std::fill(mean.begin(), mean.end(), mean.front());
-    std::vector<double> sum = sums<T>(data, features, [&](double x, std::size_t k) { return x - mean[k]; });
-    if (all) join(sum);
-    for (double& s : sum) s /= count;
-    if (!std::ranges::all_of(sum, [](double s) { return std::isfinite(s); })) {
-      // A sum may be infinite whose mean is not.
-      sum = sums<T>(data, features, [&](double x, std::size_t k) { return x / count - mean[k] / count; });
-      if (all) join(sum);
-    }
-    for (std::size_t k = 0; k < features; ++k) {
-      mean[k] += sum[k];
-      if (!std::isfinite(mean[k]))
-        throw NonFinite(all ? "input_statistics: some inputs are not finite"
-                            : fmt::format("input_statistics: feature {} is not finite in all items", k));
-    }
-    sum = sums<T>(data, features, [&](double x, std::size_t k) { return (x - mean[k]) * (x - mean[k]); });
-    if (all) join(sum);
-    std::vector<double> scale(features, 1);
-    if (!std::ranges::all_of(sum, [](double s) { return s > 1e-280 && std::isfinite(s); })) {
-      // Squares that f64 cannot hold: those of distances beside the largest.
-      std::vector<double> largest(features);
-      each_element<T>(data, features, [&](std::size_t k, double x) {
-        largest[k] = std::max(largest[k], std::abs(x / 2 - mean[k] / 2));
-      });
-      if (all) std::fill(largest.begin(), largest.end(), *std::ranges::max_element(largest));
-      for (std::size_t k = 0; k < features; ++k)
-        if (largest[k] > 0 && !(sum[k] > 1e-280 && std::isfinite(sum[k]))) scale[k] = largest[k];
-      sum = sums<T>(data, features, [&](double x, std::size_t k) {
-        const double d = x / scale[k] - mean[k] / scale[k];
-        return d * d;
-      });
-      if (all) join(sum);
-    }
+    const std::vector<double> mean = means_of<T>(counted, first.values<T>());
+    const std::vector<double> stddev = deviations_of<T>(counted, mean);
     const std::span<T> means = result.mean.mutable_values<T>();
     const std::span<T> stddevs = result.stddev.mutable_values<T>();
     for (std::size_t k = 0; k < means.size(); ++k) {
       means[k] = static_cast<T>(mean[k]);
-      stddevs[k] = static_cast<T>(scale[k] * std::sqrt(sum[k] / count));
+      stddevs[k] = static_cast<T>(stddev[k]);
       if (stddevs[k] == 0) stddevs[k] = 1;
     }
   });

@@ -153,43 +153,74 @@ std::vector<std::pair<std::string, std::string>> settings_of(const CLI::App& com
   return settings;
 }
 
-int train(const TrainOptions& o, const CLI::App& command) {
+/// The training images, and those held out of them.
+nn::Dataset::Split split_of(const TrainOptions& o, const nn::Dataset& images) {
   if (!(o.validation >= 0 && o.validation < 1))
     throw ArgumentError(fmt::format("--validation {}: it must be a share in [0, 1)", o.validation));
+  if (o.validation == 0) return {images, {}};
+  const auto held_out = std::llround(o.validation * static_cast<double>(images.size()));
+  if (held_out == 0 || held_out == images.size())
+    throw ArgumentError(fmt::format("--validation {}: of {} images that is {}", o.validation, images.size(),
+                                    held_out == 0 ? "none" : "all"));
+  return images.split(held_out, o.seed);
+}
+
+Model model_of(const TrainOptions& o, const nn::Dataset& training) {
+  Generator generator(o.seed);
+  ModelOptions options = o.model;
+  if (!o.standardize.empty())
+    options.standardize =
+        nn::input_statistics(training, o.standardize == "pixels" ? nn::PerFeature::yes : nn::PerFeature::no);
+  return build_model(options, training.input_shape().size(), training.classes(), generator);
+}
+
+std::int64_t iterations_of(const TrainOptions& o, const nn::Dataset& training) {
+  const std::int64_t batches = nn::DataLoader(training, {.batch = o.batch, .drop_last = true}).size();
+  std::int64_t iterations = o.iterations;
+  if (iterations == 0 && __builtin_mul_overflow(o.epochs, batches, &iterations))
+    throw ArgumentError(fmt::format("--epochs {}: with {} iterations each they are more than can be counted",
+                                    o.epochs, batches));
+  if (o.warm_up >= iterations)
+    throw ArgumentError(fmt::format("--warm-up {}: there are {} iterations in all; it must end before",
+                                    o.warm_up, iterations));
+  return iterations;
+}
+
+/// Tells how the training ended; the exit code of the command.
+int conclude(const TrainOptions& o, const nn::History& history, std::int64_t steps, bool validated,
+             const RunFolder& folder, const nn::Progress& progress) {
+  if (!o.report.empty()) progress.line(fmt::format("the report is {}", o.report));
+  if (interrupted) {
+    progress.line(fmt::format("interrupted after {} iterations; parameters and history so far are in {}",
+                              steps, folder.name()));
+    return 130;  // what a shell reports for a program ended by Ctrl-C
+  }
+  if (history.stop_reason == nn::StopReason::early)
+    progress.line(fmt::format("no better epoch for {}: ended early", o.patience));
+  if (const nn::EpochReport* best = history.best(); best && validated)
+    progress.line(fmt::format("the best epoch was {}{}; its parameters are in {}/best.safetensors",
+                              best->epoch, score_text("validation", best->validation), folder.name()));
+  progress.line(fmt::format("parameters and history are in {}", folder.name()));
+  return 0;
+}
+
+int train(const TrainOptions& o, const CLI::App& command) {
   set_threads(o.threads);
   const nn::Mnist data = nn::load_mnist(o.data);
-  const auto held_out = std::llround(o.validation * static_cast<double>(data.train.size()));
-  if (o.validation > 0 && (held_out == 0 || held_out == data.train.size()))
-    throw ArgumentError(fmt::format("--validation {}: of {} images that is {}", o.validation,
-                                    data.train.size(), held_out == 0 ? "none" : "all"));
-  const nn::Dataset::Split parts =
-      held_out > 0 ? data.train.split(held_out, o.seed) : nn::Dataset::Split{data.train, {}};
-
-  Generator generator(o.seed);
-  ModelOptions model_options = o.model;
-  if (!o.standardize.empty())
-    model_options.standardize = nn::input_statistics(
-        parts.training, o.standardize == "pixels" ? nn::PerFeature::yes : nn::PerFeature::no);
-  const Model model =
-      build_model(model_options, data.train.input_shape().size(), data.train.classes(), generator);
+  const nn::Dataset::Split parts = split_of(o, data.train);
+  const bool validated = o.validation > 0;
+  const Model model = model_of(o, parts.training);
   nn::Module& net = *model.net;
   const auto optimizer = optim::make_optimizer(o.optimizer, model.groups, o.lr);
-  const nn::DataLoader loader(parts.training, {.batch = o.batch, .drop_last = true});
-  std::int64_t last = o.iterations;
-  if (last == 0 && __builtin_mul_overflow(o.epochs, loader.size(), &last))
-    throw ArgumentError(fmt::format("--epochs {}: with {} iterations each they are more than can be counted",
-                                    o.epochs, loader.size()));
-  if (o.warm_up >= last)
-    throw ArgumentError(
-        fmt::format("--warm-up {}: there are {} iterations in all; it must end before", o.warm_up, last));
-  nn::TrainerOptions options = trainer_options(o, last);
-  RunFolder folder(o.out, held_out > 0);
+  const std::int64_t iterations = iterations_of(o, parts.training);
+  nn::TrainerOptions options = trainer_options(o, iterations);
+  RunFolder folder(o.out, validated);
   ReportFile report(o.report, settings_of(command));
 
   const nn::Progress progress;
   progress.line(
       fmt::format("{}, {} parameters, {} lr {}, batch {}, {} iterations, {} training and {} test images",
-                  model.description, net.parameter_count(), o.optimizer, o.lr, o.batch, last,
+                  model.description, net.parameter_count(), o.optimizer, o.lr, o.batch, iterations,
                   parts.training.size(), data.test.size()));
   const InterruptHandler handler;
   options.on_batch = [&](nn::Trainer& trainer, const nn::BatchReport& b) {
@@ -200,12 +231,12 @@ int train(const TrainOptions& o, const CLI::App& command) {
     const nn::Score test = nn::evaluate(net, data.test);
     progress.line(fmt::format(
         "epoch {:3}  iteration {:6}{}{}{}  {:.1f} s", e.epoch, e.iteration, score_text("train", e.training),
-        held_out > 0 ? score_text("validation", e.validation) : "", score_text("test", test), e.seconds));
+        validated ? score_text("validation", e.validation) : "", score_text("test", test), e.seconds));
     folder.add(e, test);
     report.add(e, test);
     // What was saved before is worth more than weights that are no numbers.
     if (std::isfinite(e.training.loss)) folder.save("parameters.safetensors", model);
-    if (held_out > 0 && e.best) folder.save("best.safetensors", model);
+    if (validated && e.best) folder.save("best.safetensors", model);
   };
   nn::Trainer trainer(net, *optimizer, options);
   const nn::History& history = trainer.fit(parts.training, parts.validation);
@@ -218,19 +249,7 @@ int train(const TrainOptions& o, const CLI::App& command) {
     return 1;
   }
   report.write(model, data, o.batch);
-  if (!o.report.empty()) progress.line(fmt::format("the report is {}", o.report));
-  if (interrupted) {
-    progress.line(fmt::format("interrupted after {} iterations; parameters and history so far are in {}",
-                              optimizer->steps(), folder.name()));
-    return 130;  // what a shell reports for a program ended by Ctrl-C
-  }
-  if (history.stop_reason == nn::StopReason::early)
-    progress.line(fmt::format("no better epoch for {}: ended early", o.patience));
-  if (const nn::EpochReport* best = history.best(); best && held_out > 0)
-    progress.line(fmt::format("the best epoch was {}{}; its parameters are in {}/best.safetensors",
-                              best->epoch, score_text("validation", best->validation), folder.name()));
-  progress.line(fmt::format("parameters and history are in {}", folder.name()));
-  return 0;
+  return conclude(o, history, optimizer->steps(), validated, folder, progress);
 }
 
 }  // namespace

@@ -1,9 +1,8 @@
 #pragma once
 
-#include <algorithm>
+#include <initializer_list>
 #include <map>
 #include <string>
-#include <vector>
 
 #include <tapegrad/gradcheck/command.h>
 
@@ -11,85 +10,115 @@
 
 namespace tapegrad::gradcheck {
 
-/// The command's options for a program that parses with CLI11; who includes this needs CLI11, the library
-/// itself does not.
-inline void add_options(CLI::App& app, CommandOptions& o) {
-  auto* list = app.add_flag("--list", o.list, "List what can be checked, and check nothing");
-  auto* ops = app.add_option("--op", o.ops, "Check the ops that match this glob; may be given several times")
-                  ->type_name("GLOB")
-                  ->allow_extra_args(false);
-  auto* modules =
-      app.add_option("--module", o.modules, "The same for modules; without either, all are checked")
-          ->type_name("GLOB")
-          ->allow_extra_args(false);
+namespace detail {
+
+/// Which ops and modules.
+inline void add_selection(CLI::App& app, CommandOptions& o) {
+  app.add_option("--op", o.ops, "Check the ops that match this glob; may be given several times")
+      ->type_name("GLOB")
+      ->allow_extra_args(false);
+  app.add_option("--module", o.modules, "The same for modules; without either, all are checked")
+      ->type_name("GLOB")
+      ->allow_extra_args(false);
+  app.add_option_function<std::string>(
+         "--shard", [&o](const std::string& text) { o.shard = parse_shard(text); },
+         "Check the i-th of n parts of what is selected")
+      ->type_name("i/n");
+}
+
+/// How their derivatives are compared.
+inline void add_check_options(CLI::App& app, Options& o) {
   app.add_option_function<std::string>(
          "--mode",
          [&o](const std::string& name) {
-           o.check.mode = name == "fast"         ? Mode::fast
-                          : name == "exhaustive" ? Mode::exhaustive
-                                                 : Mode::automatic;
+           o.mode = name == "fast" ? Mode::fast : name == "exhaustive" ? Mode::exhaustive : Mode::automatic;
          },
          "Large Jacobians: random elements and directions (auto), all elements, or random directions alone")
       ->check(CLI::IsMember({"auto", "exhaustive", "fast"}))
       ->default_str("auto");
-  app.add_option("--order", o.check.order, "Highest order of derivative")
+  app.add_option("--order", o.order, "Highest order of derivative")
       ->check(CLI::Range(1, 3))
       ->capture_default_str();
   app.add_option_function<std::string>(
          "--dtype",
          [&o](const std::string& names) {
-           o.check.f64 = names.find("f64") != names.npos;
-           o.check.f32 = names.find("f32") != names.npos;
+           o.f64 = names.find("f64") != names.npos;
+           o.f32 = names.find("f32") != names.npos;
          },
          "What is checked: f64 against finite differences, f32 against f64")
       ->check(CLI::IsMember({"f64", "f32", "f64,f32", "f32,f64"}))
       ->default_str("f64,f32");
-  app.add_option("--seed", o.check.seed, "Of the elements and weights that are drawn")
+  app.add_option("--seed", o.seed, "Of the elements and weights that are drawn")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
-  app.add_option("--rtol", o.check.rtol, "Largest relative error that passes")->capture_default_str();
-  app.add_option("--excuse-atol", o.check.excuse_atol,
+  app.add_option("--rtol", o.rtol, "Largest relative error that passes")->capture_default_str();
+  app.add_option("--excuse-atol", o.excuse_atol,
                  "A difference of no more than this is inconclusive in place of wrong; nothing passes by it")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
-  app.add_option("--probes", o.check.directions,
+  app.add_option("--probes", o.directions,
                  "Random directions where a Jacobian is too large to be checked whole")
       ->check(CLI::Range(1, 1000))
       ->capture_default_str();
-  auto* samples = app.add_option("--samples", o.samples,
-                                 "Draw every sample this often, with the seed and those that follow it")
-                      ->check(CLI::Range(1, 1000000))
-                      ->capture_default_str();
+}
+
+/// How much work that is, and among how many threads.
+inline void add_work(CLI::App& app, CommandOptions& o) {
+  app.add_option("--samples", o.samples,
+                 "Draw every sample this often, with the seed and those that follow it")
+      ->check(CLI::Range(1, 1000000))
+      ->capture_default_str();
   app.add_option("--threads", o.threads, "Ops and modules that are checked at a time")
       ->check(CLI::Range(1, 256))
       ->capture_default_str();
-  auto* shard = app.add_option_function<std::string>(
-                       "--shard", [&o](const std::string& text) { o.shard = parse_shard(text); },
-                       "Check the i-th of n parts of what is selected")
-                    ->type_name("i/n");
+  app.add_flag("--fail-fast", o.fail_fast, "Stop after the first op or module that does not pass");
+}
+
+/// What is shown, and what counts as passed.
+inline void add_results(CLI::App& app, CommandOptions& o) {
   static const std::map<std::string, Format> kFormats{
       {"table", Format::table}, {"json", Format::json}, {"junit", Format::junit}};
-  auto* format = app.add_option_function<std::string>(
-                        "--format", [&o](const std::string& name) { o.format = kFormats.at(name); },
-                        "Of the results; report.schema.json beside the checker's headers describes json")
-                     ->check(CLI::IsMember(kFormats))
-                     ->default_str("table");
-  auto* output =
-      app.add_option("--output", o.output, "Write the results to this file, and print the table all the same")
-          ->type_name("FILE");
-  auto* repro =
-      app.add_option("--repro", o.repro, "Repeat one sample, as a failure names it: \"matmul#7:seed=42\"")
-          ->type_name("SAMPLE")
-          ->excludes(list, ops, modules, samples, shard);
-  auto* self_test = app.add_flag("--self-test", o.self_test,
-                                 "Alter the rules of the ops, one mutation at a time: each must be found");
-  self_test->excludes(list, modules, samples, repro, format);
-  list->excludes(samples, format, output);
-  app.add_flag("--coverage", o.coverage, "See whether every rule of every op is run, in every variant")
-      ->excludes(list, ops, modules, samples, repro, format, output, self_test);
+  app.add_option_function<std::string>(
+         "--format", [&o](const std::string& name) { o.format = kFormats.at(name); },
+         "Of the results; report.schema.json beside the checker's headers describes json")
+      ->check(CLI::IsMember(kFormats))
+      ->default_str("table");
+  app.add_option("--output", o.output, "Write the results to this file, and print the table all the same")
+      ->type_name("FILE");
   app.add_flag("--strict", o.strict, "Nothing may be inconclusive, not even at samples marked for it");
-  app.add_flag("--fail-fast", o.fail_fast, "Stop after the first op or module that does not pass");
   app.add_flag("-v,--verbose", o.verbose, "Show every sample");
+}
+
+/// What is done in place of a check of the selection.
+inline void add_other_work(CLI::App& app, CommandOptions& o) {
+  app.add_flag("--list", o.list, "List what can be checked, and check nothing");
+  app.add_option("--repro", o.repro, "Repeat one sample, as a failure names it: \"matmul#7:seed=42\"")
+      ->type_name("SAMPLE");
+  app.add_flag("--self-test", o.self_test,
+               "Alter the rules of the ops, one mutation at a time: each must be found");
+  app.add_flag("--coverage", o.coverage, "See whether every rule of every op is run, in every variant");
+}
+
+inline void exclude(CLI::App& app, const char* option, std::initializer_list<const char*> others) {
+  for (const char* other : others) app.get_option(option)->excludes(app.get_option(other));
+}
+
+}  // namespace detail
+
+/// The command's options for a program that parses with CLI11; who includes this needs CLI11, the library
+/// itself does not.
+inline void add_options(CLI::App& app, CommandOptions& o) {
+  detail::add_selection(app, o);
+  detail::add_check_options(app, o.check);
+  detail::add_work(app, o);
+  detail::add_results(app, o);
+  detail::add_other_work(app, o);
+  detail::exclude(app, "--list", {"--samples", "--format", "--output"});
+  detail::exclude(app, "--repro", {"--list", "--op", "--module", "--samples", "--shard"});
+  detail::exclude(app, "--self-test", {"--list", "--module", "--samples", "--repro", "--format"});
+  detail::exclude(
+      app, "--coverage",
+      {"--list", "--op", "--module", "--samples", "--repro", "--format", "--output", "--self-test"});
   app.footer(
       "Exit codes:\n"
       "  0  all pass: every input at every order has shown a derivative other than zero that agrees,\n"

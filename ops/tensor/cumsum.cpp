@@ -26,6 +26,7 @@ struct CumSum {  // the gradient is the running sum from the other end
     s.add(CumSum{.axis = 1, .reverse = true}, {Shape{3, 5}});
     s.add(CumSum{.axis = 1}, {Shape{2, 3, 5}});
     s.add(CumSum{.axis = 1}, {Shape{263, 131}}, "for several threads");
+    s.add(CumSum{}, {Shape{131, 263}}, "the same, by columns");
   }
 };
 
@@ -34,23 +35,23 @@ struct CumSum {  // the gradient is the running sum from the other end
 using detail::TensorAccess;
 
 namespace {
-// Columns of a block are summed together, in a type in which a long running sum stays exact to the last digit
-// or so.
+
+constexpr std::int64_t kColumns = 64;
+
+/// Up to kColumns columns, `width` apart from row to row, are summed together, in a type in which a long running sum
+/// stays exact to the last digit or so.
 template <class T>
-void running_sums(const T* in, T* out, std::int64_t length, std::int64_t width, std::int64_t step) {
-  using Wide = detail::AccumulatorType<T>;
-  constexpr std::int64_t kColumns = 64;
-  for (std::int64_t j0 = 0; j0 < width; j0 += kColumns) {
-    const std::int64_t columns = std::min(kColumns, width - j0);
-    Wide total[kColumns] = {};
-    std::int64_t at = (step > 0 ? 0 : (length - 1) * width) + j0;
-    for (std::int64_t i = 0; i < length; ++i, at += step * width)
-      detail::simd_for(columns, [&](std::int64_t j) {
-        total[j] = detail::wrapping_add(total[j], static_cast<Wide>(in[at + j]));
-        out[at + j] = static_cast<T>(total[j]);
-      });
-  }
+void running_sums(const T* in, T* out, std::int64_t length, std::int64_t columns, std::int64_t width,
+                  bool reverse) {
+  detail::AccumulatorType<T> total[kColumns] = {};
+  std::int64_t at = reverse ? (length - 1) * width : 0;
+  for (std::int64_t i = 0; i < length; ++i, at += reverse ? -width : width)
+    detail::simd_for(columns, [&](std::int64_t j) {
+      total[j] = detail::wrapping_add(total[j], static_cast<detail::AccumulatorType<T>>(in[at + j]));
+      out[at + j] = static_cast<T>(total[j]);
+    });
 }
+
 }  // namespace
 
 Tensor op::CumSum::forward(const Tensor& x) const {
@@ -60,11 +61,19 @@ Tensor op::CumSum::forward(const Tensor& x) const {
   visit_dtype(x.dtype(), [&]<class T> {
     const T* in = TensorAccess::data_as<T>(x);
     T* out = TensorAccess::data_as<T>(y);
-    const std::int64_t block = view.size * view.inner;
-    detail::dispatch_isa_for<T>([&] {
-      for (std::int64_t o = 0; o < x.size(); o += block)
-        running_sums(in + o, out + o, view.size, view.inner, reverse ? -1 : 1);
-    });
+    const std::int64_t strips = detail::blocks_of(view.inner, kColumns);  // of each outer
+    detail::parallel_ranges(view.outer * strips,
+                            detail::grain_for(view.size * std::min(view.inner, kColumns)),
+                            [&](std::int64_t begin, std::int64_t end) {
+                              detail::dispatch_isa_for<T>([&] {
+                                for (std::int64_t strip = begin; strip < end; ++strip) {
+                                  const std::int64_t column = strip % strips * kColumns;
+                                  const std::int64_t at = strip / strips * view.size * view.inner + column;
+                                  running_sums(in + at, out + at, view.size,
+                                               std::min(kColumns, view.inner - column), view.inner, reverse);
+                                }
+                              });
+                            });
   });
   return y;
 }

@@ -6,6 +6,7 @@
 #include <tapegrad/ops/axes.h>
 #include <tapegrad/ops/check.h>
 #include <tapegrad/ops/define.h>
+#include <tapegrad/ops/loops/find.h>
 #include <tapegrad/ops/loops/rows.h>
 #include <tapegrad/ops/samples.h>
 #include <tapegrad/ops/tensor/index.h>
@@ -13,6 +14,18 @@
 #include <fmt/format.h>
 
 namespace tapegrad {
+
+namespace {
+
+/// Indices in [0, bound), in no order.
+SampleInput picks_below(std::int64_t bound, const Shape& shape) {
+  Tensor index = Tensor::empty(shape, i64);
+  std::int64_t at = 0;
+  for (std::int64_t& i : index.mutable_values<std::int64_t>()) i = (at++ * 7919) % bound;
+  return SampleInput::constant(index);
+}
+
+}  // namespace
 
 namespace op {
 
@@ -31,6 +44,8 @@ struct Gather {  // inputs x, index
           {Shape{2, 3}, SampleInput::constant(Tensor::from({{2, 2, 0, 1}, {0, 0, 0, 1}}, i64))});
     s.add(Gather{.axis = 1},
           {Shape{2, 3, 2}, SampleInput::constant(Tensor::from({2, 0, 1, 1}, Shape{2, 1, 2}, i64))});
+    s.add(Gather{.axis = 1}, {Shape{263, 7}, picks_below(7, {263, 131})}, "for several threads");
+    s.add(Gather{}, {Shape{7, 263}, picks_below(7, {131, 263})}, "the same, by columns");
   }
 };
 
@@ -47,6 +62,8 @@ struct ScatterAdd {  // inputs x, index, src
     s.add(ScatterAdd{}, {Shape{3}, SampleInput::constant(Tensor::from({2, 0, 1}, i64)), Shape{3}});
     s.add(ScatterAdd{.axis = 1},
           {Shape{2, 3}, SampleInput::constant(Tensor::from({{2, 2, 0, 1}, {0, 0, 0, 1}}, i64)), Shape{2, 4}});
+    s.add(ScatterAdd{.axis = 1}, {Shape{263, 7}, picks_below(7, {263, 131}), Shape{263, 131}},
+          "for several threads");
   }
 };
 
@@ -62,6 +79,7 @@ struct IndexSelect {  // inputs x, indices
   static void samples(Samples& s) {
     s.add(IndexSelect{}, {Shape{5, 3}, SampleInput::constant(Tensor::from({4, 0, 4, 2}, i64))});
     s.add(IndexSelect{.axis = 1}, {Shape{2, 3, 5}, SampleInput::constant(Tensor::from({2, 2}, i64))});
+    s.add(IndexSelect{}, {Shape{7, 263}, picks_below(7, {131})}, "for several threads");
   }
 };
 
@@ -77,6 +95,7 @@ struct IndexAdd {  // inputs x, indices, src
     s.add(IndexAdd{}, {Shape{5, 3}, SampleInput::constant(Tensor::from({4, 0, 4, 2}, i64)), Shape{4, 3}});
     s.add(IndexAdd{}, {Shape{3, 2}, SampleInput::constant(Tensor::from({2, 0, 1}, i64)), Shape{3, 2}});
     s.add(IndexAdd{.axis = 1}, {Shape{2, 3}, SampleInput::constant(Tensor::from({2, 2}, i64)), Shape{2, 2}});
+    s.add(IndexAdd{}, {Shape{7, 263}, picks_below(7, {131}), Shape{131, 263}}, "for several threads");
   }
 };
 
@@ -103,36 +122,48 @@ namespace {
 /// used: whoever kept a span of them may have written to it since.
 const std::int64_t* checked_indices(const Tensor& index, std::int64_t bound, const char* op) {
   const auto* v = TensorAccess::data_as<std::int64_t>(index);
-  const auto* end = v + index.size();
-  const auto* bad = std::find_if(v, end, [&](std::int64_t i) { return i < 0 || i >= bound; });
-  if (bad != end)
-    throw ArgumentError(fmt::format("{}: index {} at {} of {} is outside [0, {})", op_label(op), *bad,
-                                    detail::index_text(bad - v, index.shape()), to_string(index.shape()),
-                                    bound));
+  std::int64_t bad = 0;
+  detail::dispatch_isa([&] {
+    bad = detail::first_where(v, index.size(), [bound](std::int64_t i) { return i < 0 || i >= bound; });
+  });
+  if (bad < index.size())
+    throw ArgumentError(fmt::format("{}: index {} at {} of {} is outside [0, {})", op_label(op), v[bad],
+                                    detail::index_text(bad, index.shape()), to_string(index.shape()), bound));
   return v;
 }
 
-/// What an index tensor picks of x along an axis: `count` for each outer.
+/// What an index tensor picks of x along an axis: `count` for each outer. A pick is a row of `inner` elements, of
+/// which each has an index of its own, or that have one together.
 struct Picks : detail::AxisView {
   std::int64_t count;
   Picks(const Shape& x, std::size_t axis, std::int64_t picked) : AxisView(x, axis), count(picked) {}
 };
 
-/// An index for each element: f(offset in x, offset in the picked).
+/// f(outer, pick) for each pick, shared among threads: each writes elements of its own.
 template <class F>
-void each_element(const Picks& p, const std::int64_t* index, F&& f) {
-  std::int64_t at = 0;
-  for (std::int64_t o = 0; o < p.outer; ++o)
-    for (std::int64_t j = 0; j < p.count; ++j)
-      for (std::int64_t i = 0; i < p.inner; ++i, ++at) f((o * p.size + index[at]) * p.inner + i, at);
+void for_each_pick(const Picks& p, F&& f) {
+  detail::parallel_ranges(
+      p.outer * p.count, detail::grain_for(p.inner), [&](std::int64_t begin, std::int64_t end) {
+        for (std::int64_t o = begin / p.count, at = begin; at < end; ++o)
+          for (const std::int64_t last = std::min(end, (o + 1) * p.count); at < last; ++at)
+            f(o, at - o * p.count);
+      });
 }
 
-/// An index for each entry of `inner` elements: f(offset in x, offset in the picked).
+/// f(outer, first column, last column), shared among threads, where picks are added to x: an element gets all that is
+/// added to it from one thread, in the order of the picks.
 template <class F>
-void each_entry(const Picks& p, const std::int64_t* index, F&& f) {
-  std::int64_t at = 0;
-  for (std::int64_t o = 0; o < p.outer; ++o)
-    for (std::int64_t j = 0; j < p.count; ++j, at += p.inner) f((o * p.size + index[j]) * p.inner, at);
+void for_each_strip(const Picks& p, F&& f) {
+  constexpr std::int64_t kColumns = 64;
+  const std::int64_t columns = std::max(kColumns, detail::grain_for(p.count));
+  const std::int64_t strips = detail::blocks_of(p.inner, columns);
+  detail::parallel_ranges(p.outer * strips, detail::grain_for(p.count * std::min(columns, p.inner)),
+                          [&](std::int64_t begin, std::int64_t end) {
+                            for (std::int64_t strip = begin; strip < end; ++strip) {
+                              const std::int64_t first = strip % strips * columns;
+                              f(strip / strips, first, std::min(p.inner, first + columns));
+                            }
+                          });
 }
 
 Picks gather_picks(const Shape& x, std::size_t axis, const Tensor& index, const char* op) {
@@ -153,14 +184,27 @@ Picks entry_picks(const Shape& x, std::size_t axis, const Tensor& indices, const
 
 template <class T>
 void add_elements(const Picks& p, const std::int64_t* index, T* x, const T* src) {
-  each_element(p, index,
-               [&](std::int64_t to, std::int64_t from) { x[to] = detail::wrapping_add(x[to], src[from]); });
+  for_each_strip(p, [&](std::int64_t o, std::int64_t first, std::int64_t last) {
+    T* const of_outer = x + o * p.size * p.inner;
+    std::int64_t at = o * p.count * p.inner;
+    for (std::int64_t j = 0; j < p.count; ++j, at += p.inner)
+      for (std::int64_t i = first; i < last; ++i) {
+        T& to = of_outer[index[at + i] * p.inner + i];
+        to = detail::wrapping_add(to, src[at + i]);
+      }
+  });
 }
 
 template <class T>
 void add_entries(const Picks& p, const std::int64_t* index, T* x, const T* src) {
-  each_entry(p, index, [&](std::int64_t to, std::int64_t from) {
-    for (std::int64_t i = 0; i < p.inner; ++i) x[to + i] = detail::wrapping_add(x[to + i], src[from + i]);
+  for_each_strip(p, [&](std::int64_t o, std::int64_t first, std::int64_t last) {
+    detail::dispatch_isa_for<T>([&] {
+      for (std::int64_t j = 0; j < p.count; ++j) {
+        T* const to = x + (o * p.size + index[j]) * p.inner + first;
+        const T* const from = src + (o * p.count + j) * p.inner + first;
+        detail::simd_for(last - first, [=](std::int64_t i) { to[i] = detail::wrapping_add(to[i], from[i]); });
+      }
+    });
   });
 }
 
@@ -186,7 +230,11 @@ Tensor op::Gather::forward(const Tensor& x, const Tensor& index) const {
   visit_dtype(x.dtype(), [&]<class T> {
     const T* from = TensorAccess::data_as<T>(x);
     T* out = TensorAccess::data_as<T>(y);
-    each_element(p, at, [&](std::int64_t i, std::int64_t o) { out[o] = from[i]; });
+    for_each_pick(p, [&](std::int64_t o, std::int64_t j) {
+      const T* const of_outer = from + o * p.size * p.inner;
+      const std::int64_t first = (o * p.count + j) * p.inner;
+      for (std::int64_t i = 0; i < p.inner; ++i) out[first + i] = of_outer[at[first + i] * p.inner + i];
+    });
   });
   return y;
 }
@@ -227,12 +275,13 @@ Tensor op::IndexSelect::forward(const Tensor& x, const Tensor& indices) const {
   const Picks p = entry_picks(x.shape(), axis, indices, name);
   const std::int64_t* at = checked_indices(indices, p.size, name);
   Tensor y = Tensor::empty(x.shape().with(axis, p.count), x.dtype());
-  const std::size_t size = size_of(x.dtype());
-  const std::size_t bytes = static_cast<std::size_t>(p.inner) * size;
+  const std::size_t bytes = static_cast<std::size_t>(p.inner) * size_of(x.dtype());
   if (bytes == 0) return y;
-  each_entry(p, at, [&](std::int64_t i, std::int64_t o) {
-    std::memcpy(TensorAccess::data(y) + static_cast<std::size_t>(o) * size,
-                TensorAccess::data(x) + static_cast<std::size_t>(i) * size, bytes);
+  const std::byte* const from = TensorAccess::data(x);
+  std::byte* const out = TensorAccess::data(y);
+  for_each_pick(p, [&](std::int64_t o, std::int64_t j) {
+    std::memcpy(out + static_cast<std::size_t>(o * p.count + j) * bytes,
+                from + static_cast<std::size_t>(o * p.size + at[j]) * bytes, bytes);
   });
   return y;
 }

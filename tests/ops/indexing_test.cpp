@@ -62,6 +62,43 @@ BOOST_AUTO_TEST_CASE(index_add_adds_entries) {
                {2, 2, 2, 2, 2, 2});
 }
 
+// Larger than a block of the loops, along rows and along columns.
+BOOST_AUTO_TEST_CASE(large_picks_follow_the_definition) {
+  struct Layout {
+    std::int64_t outer, size, inner, count;
+  };
+  for (const auto& [outer, size, inner, count] :
+       {Layout{1, 7, 401, 300}, Layout{300, 7, 1, 211}, Layout{3, 5, 130, 300}, Layout{1, 11, 1, 70'000}}) {
+    const Tensor x = random({outer, size, inner}, f64), src = random({outer, count, inner}, f64, -2, 2, 2);
+    const Tensor elements = random({outer, count, inner}, i64, 0, static_cast<double>(size - 1), 3);
+    const Tensor entries = random({count}, i64, 0, static_cast<double>(size - 1), 4);
+    const auto at = [](const Tensor& t, std::int64_t i) {
+      return t.values<std::int64_t>()[static_cast<std::size_t>(i)];
+    };
+    std::vector<double> gathered, selected, scattered = numbers(x), added = numbers(x);
+    const std::vector<double> xs = numbers(x), from = numbers(src);
+    for (std::int64_t o = 0; o < outer; ++o)
+      for (std::int64_t j = 0; j < count; ++j)
+        for (std::int64_t i = 0; i < inner; ++i) {
+          const std::int64_t flat = (o * count + j) * inner + i;
+          const auto element = static_cast<std::size_t>((o * size + at(elements, flat)) * inner + i);
+          const auto entry = static_cast<std::size_t>((o * size + at(entries, j)) * inner + i);
+          gathered.push_back(xs[element]);
+          selected.push_back(xs[entry]);
+          scattered[element] += from[static_cast<std::size_t>(flat)];
+          added[entry] += from[static_cast<std::size_t>(flat)];
+        }
+    BOOST_TEST((numbers(gather(x, 1, elements)) == gathered));
+    BOOST_TEST((numbers(index_select(x, 1, entries)) == selected));
+    BOOST_TEST((numbers(scatter_add(x, 1, elements, src)) == scattered));
+    BOOST_TEST((numbers(index_add(x, 1, entries, src)) == added));
+  }
+  Tensor far = Tensor::zeros({100'000}, i64);
+  for (const std::size_t i : {70'001, 99'999}) far.mutable_values<std::int64_t>()[i] = 3;
+  BOOST_CHECK_EXCEPTION(index_select(Tensor::zeros({3}), 0, far), ArgumentError,
+                        mentions("index 3", "[70001]"));
+}
+
 BOOST_AUTO_TEST_CASE(one_hot_marks_labels) {
   check_tensor(one_hot(Tensor::from({2, 0}, i64), 3), {2, 3}, {0, 0, 1, 1, 0, 0});
   check_tensor(one_hot(Tensor::from({1, 0}, {2, 1}, i64), 2, i64), {2, 1, 2}, {0, 1, 1, 0});

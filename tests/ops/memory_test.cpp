@@ -213,6 +213,11 @@ BOOST_AUTO_TEST_CASE(casts_to_integers_take_what_fits_and_nothing_else) {
       BOOST_CHECK_EXCEPTION(as_i64(v, from), ArgumentError, mentions("cast", "does not fit i64"));
   }
   BOOST_TEST(as_i64(0x1.fffffffffffffp62, f64) == std::numeric_limits<std::int64_t>::max() - 1023);
+  // The first of several is named, whichever thread finds one.
+  Tensor far = Tensor::zeros({200'000}, f64);
+  for (const std::size_t i : {50'000, 70'000, 199'999}) far.mutable_values<double>()[i] = 1e30;
+  for (int i = 0; i < 20; ++i)
+    BOOST_CHECK_EXCEPTION(cast(far, i64), ArgumentError, mentions("at flat index 50000 "));
   // Between the floating types what is too large becomes infinite.
   BOOST_TEST(cast(Tensor::scalar(-1e300, f64), f32).item() == -HUGE_VAL);
 }

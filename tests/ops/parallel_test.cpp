@@ -254,6 +254,36 @@ BOOST_AUTO_TEST_CASE(training_has_the_same_bits) {
   });
 }
 
+BOOST_AUTO_TEST_CASE(picks_running_sums_and_casts_have_the_same_bits) {
+  for (const Dtype dtype : {f32, f64})
+    for (const Shape& shape : {Shape{9, 700}, Shape{700, 9}, Shape{40, 9, 130}, Shape{9}})
+      for (std::size_t axis = 0; axis < shape.rank(); ++axis) {
+        if (shape[axis] != 9) continue;
+        const auto a = static_cast<std::int64_t>(axis);
+        const Tensor x = random(shape, dtype, -1, 1, 1);
+        const Tensor entries = random({400}, i64, 0, 8, 2);
+        const Tensor elements = random(shape.with(axis, 400), i64, 0, 8, 3);
+        const Tensor src = random(shape.with(axis, 400), dtype, -1, 1, 4);
+        const Tensor other = cast(src, dtype == f32 ? f64 : f32);
+        BOOST_TEST_CONTEXT(to_string(shape) << " of " << name_of(dtype)) {
+          check_same_bits([&] {
+            Tape tape;
+            const Tensor w = tape.watch(x);
+            const Tensor picked = gather(w, a, elements) * src + index_select(w, a, entries);
+            Gradients g = tape.backward(sum(square(picked)));
+            return std::vector{picked.detach(),
+                               g[w],
+                               scatter_add(x, a, elements, src),
+                               index_add(x, a, entries, src),
+                               cumsum(src, a),
+                               cumsum(flip(src, {a}), a),
+                               cast(src, other.dtype()),
+                               cast(src * 1000, i64)};
+          });
+        }
+      }
+}
+
 BOOST_AUTO_TEST_CASE(products_of_several_threads_at_once) {
   const Threads limit(2);
   const Tensor a = random({200, 210}, f32, -1, 1, 1);

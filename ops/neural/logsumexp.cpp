@@ -7,7 +7,7 @@
 
 namespace tapegrad {
 
-using namespace reduction;
+using namespace detail;
 
 namespace op {
 

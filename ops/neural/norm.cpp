@@ -77,13 +77,13 @@ struct Columns {
     const bool moderate = visit_floating(x.dtype(), [&]<class T> {
       bool all = true;
       for (std::int64_t j = 0; j < features; ++j)
-        all = all && reduction::is_moderate(static_cast<T>(std::sqrt(raw.variance[j] + eps)));
+        all = all && detail::is_moderate(static_cast<T>(std::sqrt(raw.variance[j] + eps)));
       return all;
     });
-    constexpr reduction::Reduction kOverRows{.axes = 0b01};
-    if (!moderate) scales = reduction::scales_of(x, kOverRows);
+    constexpr op::Reduction kOverRows{.axes = 0b01};
+    if (!moderate) scales = detail::scales_of(x, kOverRows);
     if (!scales.defined()) return;
-    x = reduction::scaled(x, scales, kOverRows);
+    x = detail::scaled(x, scales, kOverRows);
     statistics = Tensor::empty(raw_statistics.shape(), f64);
     visit_floating(x.dtype(), [&]<class T> {
       double* const mean = TensorAccess::data_as<double>(statistics);

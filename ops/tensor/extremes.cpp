@@ -2,7 +2,7 @@
 
 namespace tapegrad {
 
-using namespace reduction;
+using namespace detail;
 
 namespace op {
 
@@ -59,13 +59,13 @@ struct ArgMin : Reduction {
 namespace {
 
 template <template <class> class Reducer>
-Tensor extreme_of(const Tensor& x, const Reduction& r, const char* op) {
+Tensor extreme_of(const Tensor& x, const op::Reduction& r, const char* op) {
   require_elements(x, r.axes, op);
   return reduce_any<Reducer>(x, r);
 }
 
 template <template <class> class Reducer>
-Tensor position_of(const Tensor& x, const Reduction& r, const char* op) {
+Tensor position_of(const Tensor& x, const op::Reduction& r, const char* op) {
   const Tensor extreme = extreme_of<Reducer>(x, r, op);
   Tensor y = Tensor::empty(extreme.shape(), i64);
   if (x.size() == 0) return y;

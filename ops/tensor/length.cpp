@@ -4,7 +4,7 @@
 
 namespace tapegrad {
 
-using namespace reduction;
+using namespace detail;
 
 namespace op {
 

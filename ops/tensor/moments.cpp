@@ -4,7 +4,7 @@
 
 namespace tapegrad {
 
-using namespace reduction;
+using namespace detail;
 
 namespace op {
 
@@ -84,7 +84,7 @@ bool any_far(const Moments& m, Limit limit) {
 /// The mean, to which the mean of the distances from it is added where it is far from zero: so that of equal
 /// elements is each of them.
 template <class Limit>
-void correct_mean(const Tensor& x, const Reduction& r, Moments& m, Limit limit) {
+void correct_mean(const Tensor& x, const op::Reduction& r, Moments& m, Limit limit) {
   const auto n = static_cast<double>(reduced_count(x.shape(), r.axes));
   const Tensor rest = reduce_floating<detail::DifferencesReducer>(x, r, &m.mean);
   m.mean = changed(m.mean, [&]<class T>(T mean, std::int64_t o) {
@@ -96,13 +96,13 @@ void correct_mean(const Tensor& x, const Reduction& r, Moments& m, Limit limit) 
 constexpr auto kForValues = []<class T>(Far<T>) { return Far<T>::kValues; };
 constexpr auto kForGradients = []<class T>(Far<T>) { return Far<T>::kGradients; };
 
-Tensor variance_about(const Tensor& mean, const Tensor& x, const Reduction& r, std::int64_t ddof) {
+Tensor variance_about(const Tensor& mean, const Tensor& x, const op::Reduction& r, std::int64_t ddof) {
   const std::int64_t n = reduced_count(x.shape(), r.axes) - ddof;
   return changed(reduce_floating<detail::DeviationsReducer>(x, r, &mean),
                  [&]<class T>(T v, std::int64_t) { return v / static_cast<T>(n); });
 }
 
-Tensor variance_as_it_stands(const Tensor& x, const Reduction& r, std::int64_t ddof) {
+Tensor variance_as_it_stands(const Tensor& x, const op::Reduction& r, std::int64_t ddof) {
   Moments m{mean_of(x, r), {}};
   m.variance = variance_about(m.mean, x, r, ddof);
   if (!any_far(m, kForValues)) return m.variance;
@@ -112,7 +112,7 @@ Tensor variance_as_it_stands(const Tensor& x, const Reduction& r, std::int64_t d
 
 /// finish(variance, scale), where the variance is that of elements times the scale.
 template <class F>
-Tensor variance_of_any_size(const Tensor& x, const Reduction& r, std::int64_t ddof, const F& finish) {
+Tensor variance_of_any_size(const Tensor& x, const op::Reduction& r, std::int64_t ddof, const F& finish) {
   Tensor variance = variance_as_it_stands(x, r, ddof);
   const Tensor scales = all_in_range(variance) ? Tensor{} : scales_of(x, r);
   if (scales.defined()) variance = variance_as_it_stands(scaled(x, scales, r), r, ddof);
@@ -122,7 +122,7 @@ Tensor variance_of_any_size(const Tensor& x, const Reduction& r, std::int64_t dd
 }
 
 /// x - mean, recorded. Far from zero a mean as a number of the dtype is not near enough: what is left is taken off, too.
-Tensor deviations(const Tensor& x, const Reduction& r, const Tensor& variance) {
+Tensor deviations(const Tensor& x, const op::Reduction& r, const Tensor& variance) {
   Tensor mean = mean_over(x, r.axes);
   if (!any_far({mean, variance}, kForGradients)) return x - mean;
   mean = mean + mean_over(x - mean, r.axes);

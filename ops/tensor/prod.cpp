@@ -9,7 +9,7 @@
 
 namespace tapegrad {
 
-using namespace reduction;
+using namespace detail;
 
 namespace op {
 
@@ -118,7 +118,7 @@ struct Scaling {
   Tensor of_g;
   Tensor back;  // of the gradient of x
 
-  Scaling(const Tensor& x, const Tensor& g, const Reduction& r)
+  Scaling(const Tensor& x, const Tensor& g, const op::Reduction& r)
       : of_x(Tensor::empty(x.shape(), i64)),
         of_g(Tensor::empty(g.shape(), i64)),
         back(Tensor::empty(x.shape(), i64)) {

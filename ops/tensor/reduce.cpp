@@ -2,7 +2,7 @@
 
 namespace tapegrad {
 
-using namespace reduction;
+using namespace detail;
 
 namespace op {
 
@@ -56,8 +56,8 @@ void op::Mean::vjp_fused(VjpContext<Mean>& ctx) {
                  ctx.grad_output() / static_cast<double>(reduced_count(ctx.input_shape(0), ctx.op().axes)));
 }
 
-Tensor reduction::sum_over(const Tensor& x, AxisMask axes) { return apply_op(op::Sum{{axes, true}}, x); }
-Tensor reduction::mean_over(const Tensor& x, AxisMask axes) { return apply_op(op::Mean{{axes, true}}, x); }
+Tensor detail::sum_over(const Tensor& x, AxisMask axes) { return apply_op(op::Sum{{axes, true}}, x); }
+Tensor detail::mean_over(const Tensor& x, AxisMask axes) { return apply_op(op::Mean{{axes, true}}, x); }
 
 Tensor sum(const Tensor& x, const Axes& axes, KeepDims keep) { return apply_along<op::Sum>(x, axes, keep); }
 Tensor mean(const Tensor& x, const Axes& axes, KeepDims keep) { return apply_along<op::Mean>(x, axes, keep); }
@@ -73,7 +73,7 @@ Tensor sum_to_shape(const Tensor& x, const Shape& shape) {
   AxisMask axes = 0;
   for (std::size_t i = 0; i < x.rank(); ++i)
     if (i < added || shape[i - added] != x.shape()[i]) axes = static_cast<AxisMask>(axes | 1u << i);
-  const Tensor y = reduction::sum_over(x, axes);
+  const Tensor y = detail::sum_over(x, axes);
   return added ? reshape(y, shape) : y;
 }
 

@@ -56,9 +56,7 @@ void reduction_samples(Samples& s, Op op, SampleInput (*input)(const Shape&)) {
 
 }  // namespace op
 
-namespace reduction {
-
-using op::Reduction;
+namespace detail {
 
 inline Shape reduced_shape(const Shape& shape, AxisMask axes, bool keepdims) {
   std::array<std::int64_t, Shape::kMaxRank> dims{};
@@ -95,10 +93,10 @@ struct ReducedInFront {
 };
 
 /// The elements of x and the reduction's outputs.
-inline detail::ReductionNest nest_of(const Shape& shape, AxisMask axes) {
+inline ReductionNest nest_of(const Shape& shape, AxisMask axes) {
   // Not broadcast_nest with the reduced shape: a small reduction would take longer to set up than to compute.
-  detail::Strides from;
-  detail::Strides to;
+  Strides from;
+  Strides to;
   std::int64_t elements = 1;
   std::int64_t outputs = 1;
   for (std::size_t i = shape.rank(); i-- > 0;) {
@@ -107,7 +105,7 @@ inline detail::ReductionNest nest_of(const Shape& shape, AxisMask axes) {
     to[i] = has_axis(axes, i) ? 0 : outputs;
     if (!has_axis(axes, i)) outputs *= shape[i];
   }
-  detail::ReductionNest nest;
+  ReductionNest nest;
   for (std::size_t i = 0; i < shape.rank(); ++i) nest.axis(shape[i], {from[i], to[i]});
   return nest;
 }
@@ -121,24 +119,24 @@ inline void require_elements(const Tensor& x, AxisMask axes, const char* op) {
 
 template <template <class> class Reducer, class T>
 void reduce_into(Tensor& y, const Tensor& x, AxisMask axes, const Tensor* parameter = nullptr) {
-  T* out = detail::TensorAccess::data_as<T>(y);
+  T* out = TensorAccess::data_as<T>(y);
   if (x.size() == 0) {
     std::fill_n(out, y.size(), Reducer<T>::kIdentity);
     return;
   }
-  detail::reduce<Reducer>(nest_of(x.shape(), axes), detail::TensorAccess::data_as<T>(x),
-                          parameter ? detail::TensorAccess::data_as<T>(*parameter) : nullptr, out);
+  reduce<Reducer>(nest_of(x.shape(), axes), TensorAccess::data_as<T>(x),
+                  parameter ? TensorAccess::data_as<T>(*parameter) : nullptr, out);
 }
 
 template <template <class> class Reducer>
-Tensor reduce_any(const Tensor& x, const Reduction& r) {
+Tensor reduce_any(const Tensor& x, const op::Reduction& r) {
   Tensor y = Tensor::empty(reduced_shape(x.shape(), r.axes, r.keepdims), x.dtype());
   visit_dtype(x.dtype(), [&]<class T> { reduce_into<Reducer, T>(y, x, r.axes); });
   return y;
 }
 
 template <template <class> class Reducer>
-Tensor reduce_floating(const Tensor& x, const Reduction& r, const Tensor* parameter = nullptr) {
+Tensor reduce_floating(const Tensor& x, const op::Reduction& r, const Tensor* parameter = nullptr) {
   Tensor y = Tensor::empty(reduced_shape(x.shape(), r.axes, r.keepdims), x.dtype());
   visit_floating(x.dtype(), [&]<class T> { reduce_into<Reducer, T>(y, x, r.axes, parameter); });
   return y;
@@ -148,7 +146,7 @@ Tensor reduce_floating(const Tensor& x, const Reduction& r, const Tensor* parame
 template <class F>
 Tensor changed(Tensor y, F&& f) {
   visit_floating(y.dtype(), [&]<class T> {
-    T* v = detail::TensorAccess::data_as<T>(y);
+    T* v = TensorAccess::data_as<T>(y);
     for (std::int64_t i = 0; i < y.size(); ++i) v[i] = f(v[i], i);
   });
   return y;
@@ -163,7 +161,7 @@ Tensor beside_input(const VjpContext<Op>& ctx, const Tensor& t) {
 /// The elements of a tensor for a loop that runs over `T`.
 template <class T>
 const T* elements(const Tensor& t) {
-  return detail::TensorAccess::data_as<T>(t);
+  return TensorAccess::data_as<T>(t);
 }
 
 /// Writes the gradient of x: f(element, its output's place) of the given tensors' elements, first-order only. An output
@@ -173,14 +171,14 @@ void broadcast_grad(VjpContext<Op>& ctx, F&& f) {
   const Shape shape = ctx.input_shape(0);
   if (shape.size() == 0) return ctx.add(0, Tensor::zeros(shape, ctx.input_dtype(0)));
   const Tensor& g = ctx.grad_output();
-  const bool all_contribute = detail::all_hold(g, [](auto v) { return v != 0; });
+  const bool all_contribute = all_hold(g, [](auto v) { return v != 0; });
   visit_floating(ctx.input_dtype(0), [&]<class T> {
     const auto of_element = f.template operator()<T>();
-    ctx.template accumulate<T>(0, [&](detail::Destination<T> to) {
-      const detail::ReductionNest nest = nest_of(shape, ctx.op().axes);
-      if (all_contribute) return detail::broadcast_grad(nest, to, of_element);
-      detail::broadcast_grad(nest, to, [&, g = elements<T>(g)](std::int64_t i, std::int64_t o) {
-        return detail::vm::choose(g[o] == T{0}, T{0}, of_element(i, o));
+    ctx.template accumulate<T>(0, [&](Destination<T> to) {
+      const ReductionNest nest = nest_of(shape, ctx.op().axes);
+      if (all_contribute) return broadcast_grad(nest, to, of_element);
+      broadcast_grad(nest, to, [&, g = elements<T>(g)](std::int64_t i, std::int64_t o) {
+        return vm::choose(g[o] == T{0}, T{0}, of_element(i, o));
       });
     });
   });
@@ -196,12 +194,12 @@ void broadcast_same(VjpContext<Op>& ctx, const Tensor& g) {
 /// What a user calls: the op along these axes.
 template <class Op, class... More>
 Tensor apply_along(const Tensor& x, const Axes& axes, KeepDims keep, More... more) {
-  return apply_op(Op{{detail::axes_of(x, axes, Op::name), keep == KeepDims::yes}, more...}, x);
+  return apply_op(Op{{axes_of(x, axes, Op::name), keep == KeepDims::yes}, more...}, x);
 }
 
 /// The sum and the mean over a mask of axes, as operations, the axes kept.
 Tensor sum_over(const Tensor& x, AxisMask axes);
 Tensor mean_over(const Tensor& x, AxisMask axes);
 
-}  // namespace reduction
+}  // namespace detail
 }  // namespace tapegrad

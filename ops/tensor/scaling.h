@@ -11,7 +11,7 @@
 /// Means and lengths of numbers of any size. All are computed as they stand, and only where a sum or a square
 /// has left the range of the dtype once more, of elements scaled by a power of two: that loses no digit, and
 /// what is homogeneous is scaled back.
-namespace tapegrad::reduction {
+namespace tapegrad::detail {
 
 /// Whether a number is 0, or its square, its inverse and products with other ordinary numbers keep all digits.
 template <class T>
@@ -28,27 +28,26 @@ bool is_moderate(T v) {
 
 /// For each output the power of two that brings the largest of its elements near 1, and 1 where it is moderate
 /// or not finite. Undefined where all are 1.
-inline Tensor scales_of(const Tensor& x, const Reduction& r) {
+inline Tensor scales_of(const Tensor& x, const op::Reduction& r) {
   bool any = false;
-  const Tensor scales =
-      changed(reduce_floating<detail::MagnitudeReducer>(x, r), [&]<class T>(T v, std::int64_t) {
-        if (is_moderate(v) || !std::isfinite(v)) return T{1};
-        any = true;
-        constexpr int kMost = std::numeric_limits<T>::max_exponent - 2;
-        return std::ldexp(T{1}, std::clamp(-std::ilogb(v), -kMost, kMost));
-      });
+  const Tensor scales = changed(reduce_floating<MagnitudeReducer>(x, r), [&]<class T>(T v, std::int64_t) {
+    if (is_moderate(v) || !std::isfinite(v)) return T{1};
+    any = true;
+    constexpr int kMost = std::numeric_limits<T>::max_exponent - 2;
+    return std::ldexp(T{1}, std::clamp(-std::ilogb(v), -kMost, kMost));
+  });
   return any ? scales : Tensor{};
 }
 
 /// x, each element times the scale of its output.
-inline Tensor scaled(const Tensor& x, const Tensor& scales, const Reduction& r) {
+inline Tensor scaled(const Tensor& x, const Tensor& scales, const op::Reduction& r) {
   Tensor y = Tensor::empty(x.shape(), x.dtype());
   visit_floating(x.dtype(), [&]<class T> {
-    T* const to = detail::TensorAccess::data_as<T>(y);
-    detail::broadcast_grad(nest_of(x.shape(), r.axes), detail::Destination<T>{to, false},
-                           [x = elements<T>(x), s = elements<T>(scales)](std::int64_t i, std::int64_t o) {
-                             return x[i] * s[o];
-                           });
+    T* const to = TensorAccess::data_as<T>(y);
+    broadcast_grad(nest_of(x.shape(), r.axes), Destination<T>{to, false},
+                   [x = elements<T>(x), s = elements<T>(scales)](std::int64_t i, std::int64_t o) {
+                     return x[i] * s[o];
+                   });
   });
   return y;
 }
@@ -58,21 +57,21 @@ inline Tensor unscaled(Tensor y, const Tensor& scales) {
   return changed(std::move(y), [&]<class T>(T v, std::int64_t o) { return v / elements<T>(scales)[o]; });
 }
 
-inline Tensor mean_of(const Tensor& x, const Reduction& r) {
+inline Tensor mean_of(const Tensor& x, const op::Reduction& r) {
   const auto n = static_cast<double>(reduced_count(x.shape(), r.axes));
   const auto mean = [&](const Tensor& t) {
-    return changed(reduce_floating<detail::SumReducer>(t, r),
+    return changed(reduce_floating<SumReducer>(t, r),
                    [n]<class T>(T v, std::int64_t) { return v / static_cast<T>(n); });
   };
   const Tensor y = mean(x);
-  if (detail::all_finite(y)) return y;
+  if (all_finite(y)) return y;
   const Tensor scales = scales_of(x, r);  // a sum may be infinite whose mean is not
   return scales.defined() ? unscaled(mean(scaled(x, scales, r)), scales) : y;
 }
 
 /// Whether sums of squares have all their digits, which they lose where squares are too large or too small.
 inline bool all_in_range(const Tensor& sums) {
-  return detail::all_hold(sums, []<class T>(T v) {
+  return all_hold(sums, []<class T>(T v) {
     using Limits = std::numeric_limits<T>;
     constexpr T kLeast = Limits::min() / (Limits::epsilon() * Limits::epsilon());
     return v >= kLeast && v <= Limits::max();
@@ -87,7 +86,7 @@ struct ScaledLength {
 
   template <class Op>
   explicit ScaledLength(const VjpContext<Op>& ctx) : x(ctx.template input<0>()), y(ctx.output()) {
-    if (detail::all_hold(y, [](auto v) { return is_moderate(v) && v != 0; })) return;
+    if (all_hold(y, [](auto v) { return is_moderate(v) && v != 0; })) return;
     const Tensor scales = scales_of(x.detach(), ctx.op());
     if (!scales.defined()) return;
     x = ctx.recording() ? x * beside_input(ctx, scales) : scaled(x, scales, ctx.op());
@@ -102,10 +101,10 @@ Tensor over_length(const VjpContext<Op>& ctx, const Tensor& d, const Tensor& y, 
   const Tensor& g = ctx.grad_output();
   const Tensor g_beside = beside_input(ctx, g);
   const auto times = [&](const Tensor& ratio) {
-    return detail::contribution(g_beside, d * beside_input(ctx, n == 1 ? ratio : ratio / n),
-                                beside_input(ctx, y.detach()));
+    return contribution(g_beside, d * beside_input(ctx, n == 1 ? ratio : ratio / n),
+                        beside_input(ctx, y.detach()));
   };
-  if (detail::all_hold(y, [](auto v) { return v != 0; })) return times(g / y);
+  if (all_hold(y, [](auto v) { return v != 0; })) return times(g / y);
   const Tensor is_zero = y.detach() == 0;
   // The square root of 0 z is 0 and has no derivative, as long as one is asked for. It is taken of what all
   // elements share, and behind the broadcast, where no two NaN cancel.
@@ -123,4 +122,4 @@ Tensor ratio_or_zero(const VjpContext<Op>& ctx, const Tensor& y, double n) {
   });
 }
 
-}  // namespace tapegrad::reduction
+}  // namespace tapegrad::detail

@@ -7,7 +7,7 @@
 
 namespace tapegrad {
 
-using namespace reduction;
+using namespace detail;
 
 namespace op {
 
@@ -36,12 +36,12 @@ namespace {
 /// What the sum is made of: |x| over the largest of its elements, so that no power overflows, and none of the largest
 /// underflows. The norm does not depend on the number that is divided by and multiplied with, so that it is a constant
 /// of derivatives.
-struct Scaled {
+struct ScaledInput {
   Tensor size;   // |x| / largest
   Tensor scale;  // largest; 1 where that is 0 or infinite
   Tensor norm;   // of `size`, the axes kept
 
-  Scaled(const Tensor& x, AxisMask axes, double p) {
+  ScaledInput(const Tensor& x, AxisMask axes, double p) {
     const Tensor largest = reduce_floating<detail::MaximumReducer>(abs(x.detach()), {axes, true});
     scale = where(largest == 0, 1, where(isfinite(largest), largest, 1));
     size = abs(x) / scale;
@@ -53,7 +53,7 @@ struct Scaled {
 
 Tensor op::VectorNorm::forward(const Tensor& x) const {
   detail::require_floating(name, x);
-  const Scaled s(x, axes, p);
+  const ScaledInput s(x, axes, p);
   const Tensor y = s.norm * s.scale;
   return keepdims ? y : reshape(y, reduced_shape(x.shape(), axes, false));
 }

@@ -23,7 +23,7 @@ struct Cast {
   void describe(AttributeVisitor& v) const { v("to", to); }
   static void samples(Samples& s) {
     s.add(Cast{.to = f64}, {Shape{2, 3}});
-    s.add(Cast{.to = f64}, {Shape{263, 131}}, "for several threads");
+    s.add(Cast{.to = f64}, {Shape{263, 131}}, "beyond a block of the loops");
   }
 };
 }  // namespace op

@@ -44,8 +44,9 @@ template <class T>
 void running_sums(const T* in, T* out, std::int64_t length, std::int64_t columns, std::int64_t width,
                   bool reverse) {
   detail::AccumulatorType<T> total[kColumns] = {};
+  const std::int64_t step = reverse ? -width : width;
   std::int64_t at = reverse ? (length - 1) * width : 0;
-  for (std::int64_t i = 0; i < length; ++i, at += reverse ? -width : width)
+  for (std::int64_t i = 0; i < length; ++i, at += step)
     detail::simd_for(columns, [&](std::int64_t j) {
       total[j] = detail::wrapping_add(total[j], static_cast<detail::AccumulatorType<T>>(in[at + j]));
       out[at + j] = static_cast<T>(total[j]);
@@ -67,8 +68,9 @@ Tensor op::CumSum::forward(const Tensor& x) const {
                             [&](std::int64_t begin, std::int64_t end) {
                               detail::dispatch_isa_for<T>([&] {
                                 for (std::int64_t strip = begin; strip < end; ++strip) {
-                                  const std::int64_t column = strip % strips * kColumns;
-                                  const std::int64_t at = strip / strips * view.size * view.inner + column;
+                                  const std::int64_t o = strips == 1 ? strip : strip / strips;
+                                  const std::int64_t column = (strip - o * strips) * kColumns;
+                                  const std::int64_t at = o * view.size * view.inner + column;
                                   running_sums(in + at, out + at, view.size,
                                                std::min(kColumns, view.inner - column), view.inner, reverse);
                                 }

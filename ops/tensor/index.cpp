@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cstring>
+#include <type_traits>
 
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/graph/values.h>
@@ -123,9 +124,13 @@ namespace {
 const std::int64_t* checked_indices(const Tensor& index, std::int64_t bound, const char* op) {
   const auto* v = TensorAccess::data_as<std::int64_t>(index);
   std::int64_t bad = 0;
-  detail::dispatch_isa([&] {
+  const auto search = [&] {
     bad = detail::first_where(v, index.size(), [bound](std::int64_t i) { return i < 0 || i >= bound; });
-  });
+  };
+  if (index.size() < detail::kLongUnroll)
+    search();
+  else
+    detail::dispatch_isa(search);
   if (bad < index.size())
     throw ArgumentError(fmt::format("{}: index {} at {} of {} is outside [0, {})", op_label(op), v[bad],
                                     detail::index_text(bad, index.shape()), to_string(index.shape()), bound));
@@ -139,23 +144,31 @@ struct Picks : detail::AxisView {
   Picks(const Shape& x, std::size_t axis, std::int64_t picked) : AxisView(x, axis), count(picked) {}
 };
 
-/// f(outer, pick) for each pick, shared among threads: each writes elements of its own.
+/// f(outer, first, last) for picks of each outer, shared among threads: each pick writes elements of its own.
 template <class F>
 void for_each_pick(const Picks& p, F&& f) {
-  detail::parallel_ranges(
-      p.outer * p.count, detail::grain_for(p.inner), [&](std::int64_t begin, std::int64_t end) {
-        for (std::int64_t o = begin / p.count, at = begin; at < end; ++o)
-          for (const std::int64_t last = std::min(end, (o + 1) * p.count); at < last; ++at)
-            f(o, at - o * p.count);
-      });
+  const auto picks = [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t o = begin / p.count, at = begin; at < end; ++o) {
+      const std::int64_t next = std::min(end, (o + 1) * p.count);
+      f(o, at - o * p.count, next - o * p.count);
+      at = next;
+    }
+  };
+  detail::parallel_ranges(p.outer * p.count, detail::grain_for(p.inner), picks);
 }
 
-/// f(outer, first column, last column), shared among threads, where picks are added to x: an element gets all that is
-/// added to it from one thread, in the order of the picks.
+/// f(outer, first, last) for columns of each outer, shared among threads, where picks are added to x: an element gets
+/// all that is added to it from one thread, in the order of the picks. Columns are parted for as many threads as there
+/// are: narrow ones read a few elements here and a few there.
 template <class F>
 void for_each_strip(const Picks& p, F&& f) {
-  constexpr std::int64_t kColumns = 64;
-  const std::int64_t columns = std::max(kColumns, detail::grain_for(p.count));
+  if (p.outer * p.count * p.inner <= detail::kGrain) {
+    for (std::int64_t o = 0; o < p.outer; ++o) f(o, std::int64_t{0}, p.inner);
+    return;
+  }
+  constexpr std::int64_t kLeastColumns = 64;
+  const std::int64_t parts = detail::blocks_of(detail::threads_here(), p.outer);
+  const std::int64_t columns = std::max(kLeastColumns, detail::blocks_of(p.inner, parts));
   const std::int64_t strips = detail::blocks_of(p.inner, columns);
   detail::parallel_ranges(p.outer * strips, detail::grain_for(p.count * std::min(columns, p.inner)),
                           [&](std::int64_t begin, std::int64_t end) {
@@ -164,6 +177,15 @@ void for_each_strip(const Picks& p, F&& f) {
                               f(strip / strips, first, std::min(p.inner, first + columns));
                             }
                           });
+}
+
+/// f(inner), a constant where it is 1, so that there is no loop over a pick of one element.
+template <class F>
+void with_inner(const Picks& p, F&& f) {
+  if (p.inner == 1)
+    f(std::integral_constant<std::int64_t, 1>{});
+  else
+    f(p.inner);
 }
 
 Picks gather_picks(const Shape& x, std::size_t axis, const Tensor& index, const char* op) {
@@ -184,27 +206,38 @@ Picks entry_picks(const Shape& x, std::size_t axis, const Tensor& indices, const
 
 template <class T>
 void add_elements(const Picks& p, const std::int64_t* index, T* x, const T* src) {
-  for_each_strip(p, [&](std::int64_t o, std::int64_t first, std::int64_t last) {
-    T* const of_outer = x + o * p.size * p.inner;
-    std::int64_t at = o * p.count * p.inner;
-    for (std::int64_t j = 0; j < p.count; ++j, at += p.inner)
-      for (std::int64_t i = first; i < last; ++i) {
-        T& to = of_outer[index[at + i] * p.inner + i];
-        to = detail::wrapping_add(to, src[at + i]);
-      }
+  with_inner(p, [&](auto inner) {
+    for_each_strip(p, [&](std::int64_t o, std::int64_t first, std::int64_t last) {
+      T* const to = x + o * p.size * inner;
+      const std::int64_t* const at = index + o * p.count * inner;
+      const T* const from = src + o * p.count * inner;
+      const auto add = [=](std::int64_t k, std::int64_t i) {
+        T& sum = to[at[k] * inner + i];
+        sum = detail::wrapping_add(sum, from[k]);
+      };
+      if constexpr (!std::is_same_v<decltype(inner), std::int64_t>)
+        for (std::int64_t j = 0; j < p.count; ++j) add(j, 0);
+      else
+        for (std::int64_t j = 0; j < p.count; ++j)
+          for (std::int64_t i = first; i < last; ++i) add(j * inner + i, i);
+    });
   });
 }
 
 template <class T>
 void add_entries(const Picks& p, const std::int64_t* index, T* x, const T* src) {
   for_each_strip(p, [&](std::int64_t o, std::int64_t first, std::int64_t last) {
-    detail::dispatch_isa_for<T>([&] {
+    const auto add = [&] {
       for (std::int64_t j = 0; j < p.count; ++j) {
         T* const to = x + (o * p.size + index[j]) * p.inner + first;
         const T* const from = src + (o * p.count + j) * p.inner + first;
         detail::simd_for(last - first, [=](std::int64_t i) { to[i] = detail::wrapping_add(to[i], from[i]); });
       }
-    });
+    };
+    if (last - first < detail::kUnroll)
+      add();
+    else
+      detail::dispatch_isa_for<T>(add);
   });
 }
 
@@ -230,10 +263,13 @@ Tensor op::Gather::forward(const Tensor& x, const Tensor& index) const {
   visit_dtype(x.dtype(), [&]<class T> {
     const T* from = TensorAccess::data_as<T>(x);
     T* out = TensorAccess::data_as<T>(y);
-    for_each_pick(p, [&](std::int64_t o, std::int64_t j) {
-      const T* const of_outer = from + o * p.size * p.inner;
-      const std::int64_t first = (o * p.count + j) * p.inner;
-      for (std::int64_t i = 0; i < p.inner; ++i) out[first + i] = of_outer[at[first + i] * p.inner + i];
+    with_inner(p, [&](auto inner) {
+      for_each_pick(p, [&](std::int64_t o, std::int64_t first, std::int64_t last) {
+        const T* const of_outer = from + o * p.size * inner;
+        std::int64_t k = (o * p.count + first) * inner;
+        for (std::int64_t j = first; j < last; ++j)
+          for (std::int64_t i = 0; i < inner; ++i, ++k) out[k] = of_outer[at[k] * inner + i];
+      });
     });
   });
   return y;
@@ -279,9 +315,10 @@ Tensor op::IndexSelect::forward(const Tensor& x, const Tensor& indices) const {
   if (bytes == 0) return y;
   const std::byte* const from = TensorAccess::data(x);
   std::byte* const out = TensorAccess::data(y);
-  for_each_pick(p, [&](std::int64_t o, std::int64_t j) {
-    std::memcpy(out + static_cast<std::size_t>(o * p.count + j) * bytes,
-                from + static_cast<std::size_t>(o * p.size + at[j]) * bytes, bytes);
+  for_each_pick(p, [=](std::int64_t o, std::int64_t first, std::int64_t last) {
+    for (std::int64_t j = first; j < last; ++j)
+      std::memcpy(out + static_cast<std::size_t>(o * p.count + j) * bytes,
+                  from + static_cast<std::size_t>(o * p.size + at[j]) * bytes, bytes);
   });
   return y;
 }

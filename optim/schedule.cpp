@@ -122,13 +122,17 @@ Schedule one_cycle(double highest, std::int64_t steps, const OneCycleOptions& o)
   require(o.rise > 0 && o.rise < 1, "one_cycle", "rise", o.rise, "above 0 and below 1");
   require(o.start >= 0 && o.start <= 1, "one_cycle", "start", o.start, "in [0, 1]");
   require(o.last >= 0 && o.last <= 1, "one_cycle", "last", o.last, "in [0, 1]");
-  const double top =
-      o.rise * static_cast<double>(steps) - 1;  // below 0 where the rise takes less than a step
-  const double fall = static_cast<double>(steps) - 1 - top;
-  return [=, first = highest * o.start, last = highest * o.last](std::int64_t step) {
+  require(!o.three_phase || o.rise < 0.5, "one_cycle", "rise", o.rise, "below 1/2 in three phases");
+  // The steps that turns stand at; below 0 where a rise takes less than a step.
+  const double top = o.rise * static_cast<double>(steps) - 1;
+  const double end = static_cast<double>(steps) - 1;
+  const double down = o.three_phase ? 2 * top : end;
+  const double first = highest * o.start, last = highest * o.last;
+  return [=, low = o.three_phase ? first : last](std::int64_t step) {
     const auto t = static_cast<double>(step);
     if (t < top) return half_cosine(first, highest, t / top);
-    return half_cosine(highest, last, std::min(1.0, (t - top) / fall));
+    if (t < down) return half_cosine(highest, low, (t - top) / (down - top));
+    return t < end ? half_cosine(low, last, (t - down) / (end - down)) : last;
   };
 }
 

@@ -156,6 +156,21 @@ BOOST_AUTO_TEST_CASE(zeros_and_ties) {
   check_tensor(vector_norm(x, 0), {}, {3});
   check_tensor(gradient_of_norm(x, kInf), {4}, {0, 0.5, -0.5, 0});
   check_tensor(gradient_of_norm(Tensor::from({-1, 2, 1}, f64), -kInf), {3}, {-0.5, 0, 0.5});
+  check_tensor(gradient_of_norm(Tensor::from({-3, 3, 1, -3, 3}, f64), kInf), {5},
+               {-0.25, 0.25, 0, -0.25, 0.25});
+  check_tensor(gradient_of_norm(Tensor::from({-3, 0, 1, -0., 3}, f64), 1), {5}, {-1, 0, 1, 0, 1});
+  for (const double p : {1.0, kInf, -kInf})
+    check_tensor(gradient_of_norm(Tensor::zeros({3}, f64), p), {3}, {0, 0, 0});
+  // Within the subdifferential: the norm nowhere falls below its tangent, where it is convex.
+  for (const double p : {1.0, 2.0, kInf}) {
+    const Tensor at = Tensor::from({2, -2, 0, 0.5, 2}, f64);
+    const Tensor slope = gradient_of_norm(at, p);
+    for (std::uint64_t seed = 0; seed < 50; ++seed) {
+      const Tensor step = random({5}, f64, -2, 2, seed);
+      const double tangent = (vector_norm(at, p) + sum(slope * step)).item();
+      BOOST_TEST(vector_norm(at + step, p).item() >= tangent - 1e-12);
+    }
+  }
   BOOST_TEST(!vector_norm(x, 0).tracked());
   // An element that is 0, and all of them.
   for (const double p : {0.5, 1.0, 1.5, 3.0}) {

@@ -86,15 +86,21 @@ BOOST_AUTO_TEST_CASE(one_cycle_rises_and_falls) {
 // OneCycleLR as PyTorch documents it: a list of phases {end_step, from, to}, each along half a cosine, where a step
 // belongs to the first phase that does not end before it.
 double one_cycle_lr(double max_lr, int total_steps, double pct_start, double div_factor,
-                    double final_div_factor, int step) {
+                    double final_div_factor, bool three_phase, int step) {
   const double initial_lr = max_lr / div_factor;
   const double min_lr = initial_lr / final_div_factor;
-  const struct {
+  struct Phase {
     double end_step, from, to;
-  } phases[] = {{pct_start * total_steps - 1, initial_lr, max_lr}, {total_steps - 1.0, max_lr, min_lr}};
+  };
+  const std::vector<Phase> phases =
+      three_phase ? std::vector<Phase>{{pct_start * total_steps - 1, initial_lr, max_lr},
+                                       {2 * pct_start * total_steps - 2, max_lr, initial_lr},
+                                       {total_steps - 1.0, initial_lr, min_lr}}
+                  : std::vector<Phase>{{pct_start * total_steps - 1, initial_lr, max_lr},
+                                       {total_steps - 1.0, max_lr, min_lr}};
   double start_step = 0;
-  for (const auto& p : phases) {
-    if (step <= p.end_step || &p == &phases[1]) {
+  for (const Phase& p : phases) {
+    if (step <= p.end_step || &p == &phases.back()) {
       const double pct = (step - start_step) / (p.end_step - start_step);
       return p.to + (p.from - p.to) / 2 * (std::cos(std::numbers::pi * pct) + 1);
     }
@@ -108,22 +114,30 @@ BOOST_AUTO_TEST_CASE(one_cycle_has_the_rates_of_pytorch) {
     double highest;
     int steps;
     double pct_start, div_factor, final_div_factor;
-  } runs[] = {{0.1, 60, 0.3, 25, 1e4},
-              {0.1, 37, 0.3, 25, 1e4},
-              {2, 60, 0.25, 10, 100},
-              {1, 60, 0.01, 25, 1e4},
-              {1, 7, 0.9, 2, 1}};
-  for (const auto& r : runs) {
-    const Schedule s = one_cycle(
-        r.highest, r.steps,
-        {.rise = r.pct_start, .start = 1 / r.div_factor, .last = 1 / r.div_factor / r.final_div_factor});
-    for (int t = 0; t < r.steps; ++t)
-      BOOST_TEST(
-          close(s(t), one_cycle_lr(r.highest, r.steps, r.pct_start, r.div_factor, r.final_div_factor, t)),
-          r.steps << " steps, step " << t);
+  } runs[] = {{0.1, 60, 0.3, 25, 1e4},  {0.1, 37, 0.3, 25, 1e4}, {2, 60, 0.25, 10, 100},
+              {1, 60, 0.01, 25, 1e4},   {0.1, 60, 0.45, 4, 10},  {1, 7, 0.9, 2, 1},
+              {0.3, 100, 0.2, 25, 1e4}, {0.3, 5, 0.4, 3, 7}};
+  for (const bool three_phase : {false, true})
+    for (const auto& r : runs) {
+      if (three_phase && r.pct_start >= 0.5) continue;
+      const Schedule s = one_cycle(r.highest, r.steps,
+                                   {.rise = r.pct_start,
+                                    .start = 1 / r.div_factor,
+                                    .last = 1 / r.div_factor / r.final_div_factor,
+                                    .three_phase = three_phase});
+      for (int t = 0; t < r.steps; ++t)
+        BOOST_TEST(close(s(t), one_cycle_lr(r.highest, r.steps, r.pct_start, r.div_factor, r.final_div_factor,
+                                            three_phase, t)),
+                   r.steps << " steps" << (three_phase ? " in three phases" : "") << ", step " << t);
+      BOOST_TEST(s(r.steps) == s(r.steps + 1000));
+    }
+  for (int t = 0; t < 60; ++t) {
+    BOOST_TEST(close(one_cycle(0.1, 60)(t), one_cycle_lr(0.1, 60, 0.3, 25, 1e4, false, t)));
+    BOOST_TEST(
+        close(one_cycle(0.1, 60, {.three_phase = true})(t), one_cycle_lr(0.1, 60, 0.3, 25, 1e4, true, t)));
   }
-  for (int t = 0; t < 60; ++t)
-    BOOST_TEST(close(one_cycle(0.1, 60)(t), one_cycle_lr(0.1, 60, 0.3, 25, 1e4, t)));
+  BOOST_CHECK_EXCEPTION(one_cycle(0.1, 60, {.rise = 0.5, .three_phase = true}), ArgumentError,
+                        mentions("one_cycle", "rise", "three phases"));
 }
 
 BOOST_AUTO_TEST_CASE(a_warm_up_from_a_share_has_the_rates_of_pytorch) {

@@ -219,11 +219,33 @@ struct Round {
   static void samples(Samples& s) { s.unary(Round{}, {-3, 3}); }
 };
 
+struct Fmod {  // y = a - b trunc(a / b)
+  static constexpr auto name = "fmod";
+  static constexpr std::size_t arity = 2;
+  static constexpr auto saves = saves_for(kNone, kIn0 | kIn1 | kOut);
+  static constexpr unsigned identity_grad = 0b01;
+  static std::int64_t of_integers(std::int64_t a, std::int64_t b) {
+    return b == -1 ? 0 : a % b;  // a / b may be out of range
+  }
+  auto f(auto a, auto b) const { return fmod(a, b); }
+  auto vjp0(auto g, auto, auto, auto) const { return g; }
+  auto vjp1(auto g, auto a, auto b, auto y) const { return -g * round((a - y) / b); }
+  static void samples(Samples& s) {
+    s.binary(Fmod{}, {-9, 9}, {1, 2});
+    s.binary(Fmod{}, {-9, 9}, {-2, -1});
+    s.convention(Fmod{}, {{6, -6}, {3, 3}}, {{1, 1}, {-2, 2}});
+  }
+};
+
 struct Remainder {  // y = a - b floor(a / b)
   static constexpr auto name = "remainder";
   static constexpr std::size_t arity = 2;
   static constexpr auto saves = saves_for(kNone, kIn0 | kIn1 | kOut);
   static constexpr unsigned identity_grad = 0b01;
+  static std::int64_t of_integers(std::int64_t a, std::int64_t b) {
+    const std::int64_t r = Fmod::of_integers(a, b);
+    return r != 0 && (r < 0) != (b < 0) ? r + b : r;
+  }
   auto f(auto a, auto b) const { return remainder(a, b); }
   auto vjp0(auto g, auto, auto, auto) const { return g; }
   // The quotient that y was made with: a / b may have been rounded up to a whole number.
@@ -232,21 +254,6 @@ struct Remainder {  // y = a - b floor(a / b)
     s.binary(Remainder{}, {-9, 9}, {1, 2});
     s.binary(Remainder{}, {-9, 9}, {-2, -1});
     s.convention(Remainder{}, {{6, -6}, {3, 3}}, {{1, 1}, {-2, 2}});
-  }
-};
-
-struct Fmod {  // y = a - b trunc(a / b)
-  static constexpr auto name = "fmod";
-  static constexpr std::size_t arity = 2;
-  static constexpr auto saves = saves_for(kNone, kIn0 | kIn1 | kOut);
-  static constexpr unsigned identity_grad = 0b01;
-  auto f(auto a, auto b) const { return fmod(a, b); }
-  auto vjp0(auto g, auto, auto, auto) const { return g; }
-  auto vjp1(auto g, auto a, auto b, auto y) const { return -g * round((a - y) / b); }
-  static void samples(Samples& s) {
-    s.binary(Fmod{}, {-9, 9}, {1, 2});
-    s.binary(Fmod{}, {-9, 9}, {-2, -1});
-    s.convention(Fmod{}, {{6, -6}, {3, 3}}, {{1, 1}, {-2, 2}});
   }
 };
 

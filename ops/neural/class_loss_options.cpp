@@ -113,6 +113,15 @@ Tensor softmax_with_loss(const Tensor& x, const Tensor& t, const ClassLossOption
   return reduced(softmax_with_loss(x, targets.t), x, targets, o.reduction);
 }
 
+Tensor nll_loss(const Tensor& y, const Tensor& t, const ClassLossOptions& o) {
+  const WeighedTargets targets("nll_loss", "logarithms of probabilities", y, t, o);
+  return detail::named("nll_loss", [&] {
+    const Tensor losses = by_sample(targets.t, y);
+    if (o.reduction == Reduction::none) return losses;
+    return o.reduction == Reduction::sum ? sum(losses) : sum(losses) / targets.divisor;
+  });
+}
+
 Tensor sum_squared_error(const Tensor& y, const Tensor& t, const LossOptions& o) {
   if (o.reduction == Reduction::mean) return sum_squared_error(y, t);
   const WeighedTargets targets("sum_squared_error", "outputs", y, t, {.reduction = o.reduction});

@@ -42,8 +42,22 @@ TAPEGRAD_API Tensor binary_cross_entropy_with_logits(const Tensor& x, const Tens
 /// Only a mean throws ArgumentError where there are no elements.
 TAPEGRAD_API Tensor mse_loss(const Tensor& y, const Tensor& t, const LossOptions& options);
 TAPEGRAD_API Tensor huber_loss(const Tensor& y, const Tensor& t, double delta, const LossOptions& options);
+/// |y - t|. The gradient is 0 where they are equal.
+TAPEGRAD_API Tensor l1_loss(const Tensor& y, const Tensor& t, const LossOptions& options = {});
+/// -t ln y - (1 - t) ln(1 - y) of probabilities y, where no logarithm is below -100 and the gradient of y is (y - t) /
+/// max(y (1 - y), 1e-12): PyTorch's. binary_cross_entropy_with_logits has no such bounds, nor does it need them. Throws
+/// ArgumentError for what is no probability.
+TAPEGRAD_API Tensor binary_cross_entropy(const Tensor& y, const Tensor& t, const LossOptions& options = {});
+
+struct BinaryLossOptions {
+  Reduction reduction = Reduction::mean;
+  /// Of the shape of x or one that broadcasts to it, as [classes], and its dtype: the term of t counts that much, -p t ln
+  /// s(x) - (1 - t) ln(1 - s(x)). Above 1 it makes up for positive targets that are rare. It has no gradient.
+  Tensor pos_weight{};
+};
+/// Throws ShapeError, DtypeError and ArgumentError for a pos_weight that does not fit, is negative or not finite.
 TAPEGRAD_API Tensor binary_cross_entropy_with_logits(const Tensor& x, const Tensor& t,
-                                                     const LossOptions& options);
+                                                     const BinaryLossOptions& options);
 
 // ---- losses of classes: the last axis of the first argument; averaged over all axes before it ----
 //
@@ -79,5 +93,8 @@ struct ClassLossOptions {
 TAPEGRAD_API Tensor sum_squared_error(const Tensor& y, const Tensor& t, const LossOptions& options);
 TAPEGRAD_API Tensor cross_entropy(const Tensor& y, const Tensor& t, const ClassLossOptions& options);
 TAPEGRAD_API Tensor softmax_with_loss(const Tensor& x, const Tensor& t, const ClassLossOptions& options);
+/// -sum_c t_c y_c of logarithms of probabilities y: softmax_with_loss(x, t, options) is nll_loss(log_softmax(x), t, options).
+/// A target of zero adds nothing, also beside -infinity.
+TAPEGRAD_API Tensor nll_loss(const Tensor& y, const Tensor& t, const ClassLossOptions& options = {});
 
 }  // namespace tapegrad

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 
 #include <tapegrad/graph/errors.h>
@@ -6,6 +7,7 @@
 #include <tapegrad/ops/define.h>
 #include <tapegrad/ops/elementwise/activation.h>
 #include <tapegrad/ops/elementwise/math.h>
+#include <tapegrad/ops/loops/find.h>
 #include <tapegrad/ops/loops/rows.h>
 #include <tapegrad/ops/neural/class_targets.h>
 #include <tapegrad/ops/neural/loss.h>
@@ -133,6 +135,23 @@ struct BinaryCrossEntropyWithLogits : PairLoss<BinaryCrossEntropyWithLogits> {
   }
 };
 
+/// Of probabilities, element by element. In PyTorch's convention no logarithm is below -100, and the gradient of y, (y - t) /
+/// (y (1 - y)), not beyond 1e12: a wrong certainty is a finite loss that can be corrected.
+struct BinaryCrossEntropy {
+  static constexpr auto name = "binary_cross_entropy";
+  static constexpr std::size_t arity = 2;
+  static constexpr auto saves = saves_for(kIn0 | kIn1, kIn0);
+  static auto limited(auto log) { return maximum(log, -100); }
+  auto f(auto y, auto t) const { return -(t * limited(log(y)) + (1 - t) * limited(log1p(-y))); }
+  auto vjp0(auto g, auto y, auto t, auto) const { return g * (y - t) / maximum(y * (1 - y), 1e-12); }
+  auto vjp1(auto g, auto y, auto, auto) const { return g * (limited(log1p(-y)) - limited(log(y))); }
+  static void samples(Samples& s) {
+    s.binary(BinaryCrossEntropy{}, {0.05, 0.95}, {0.05, 0.95});
+    s.convention(BinaryCrossEntropy{}, {{0, 1, 0, 1}, {1, 0, 0, 1}},
+                 {{-1e12, 1e12, 0, 0}, {100, -100, 100, -100}});
+  }
+};
+
 /// The losses of the elements by themselves.
 template <class Loss>
 struct Elements {
@@ -178,13 +197,42 @@ void require_pair(const char* op, const Tensor& y, const Tensor& t) {
                     op_label(op), to_string(y.shape()), to_string(t.shape())));
 }
 
+Tensor reduced(const Tensor& elements, Reduction reduction) {
+  if (reduction == Reduction::none) return elements;
+  return reduction == Reduction::sum ? sum(elements) : mean(elements);
+}
+
 /// A loss with the reduction that is asked for.
 template <class ElementsOp, class Loss>
-Tensor reduced(const Loss& loss, const Tensor& y, const Tensor& t, const LossOptions& options) {
-  if (options.reduction == Reduction::mean) return apply_op(loss, y, t);
+Tensor reduced(const Loss& loss, const Tensor& y, const Tensor& t, Reduction reduction) {
+  if (reduction == Reduction::mean) return apply_op(loss, y, t);
   require_pair(Loss::name, y, t);
-  const Tensor elements = apply_op(ElementsOp{loss}, y, t);
-  return options.reduction == Reduction::sum ? sum(elements) : elements;
+  return reduced(apply_op(ElementsOp{loss}, y, t), reduction);
+}
+
+void require_probabilities(const char* op, const Tensor& y) {
+  const auto is_one = [](auto v) { return (v >= 0 && v <= 1) || v != v; };
+  if (detail::all_hold(y, is_one)) return;
+  visit_floating(y.dtype(), [&]<class T> {
+    const T* const v = TensorAccess::data_as<T>(y);
+    const T* const bad = std::find_if_not(v, v + y.size(), is_one);
+    throw ArgumentError(
+        fmt::format("{}: element {} of the predictions {} is {}, no probability; for logits there is "
+                    "binary_cross_entropy_with_logits",
+                    op_label(op), bad - v, to_string(y.shape()), *bad));
+  });
+}
+
+void require_pos_weight(const char* op, const Tensor& x, const Tensor& weight) {
+  detail::require_same_dtype(op, x, weight, "predictions", "pos_weight");
+  if (!broadcasts_to(weight.shape(), x.shape()))
+    throw ShapeError(
+        fmt::format("{}: pos_weight {} does not broadcast to predictions {}; it takes one number "
+                    "for each class, as [classes]",
+                    op_label(op), to_string(weight.shape()), to_string(x.shape())));
+  if (!detail::all_hold(weight, [](auto w) { return w >= 0 && w - w == 0; }))
+    throw ArgumentError(
+        fmt::format("{}: pos_weight has an element that is negative or not finite", op_label(op)));
 }
 
 }  // namespace
@@ -276,19 +324,44 @@ Tensor huber_loss(const Tensor& y, const Tensor& t, double delta, const LossOpti
   if (!(delta > 0 && std::isfinite(delta)))
     throw ArgumentError(
         fmt::format("{}: delta is {}; it must be positive and finite", op_label(op::HuberLoss::name), delta));
-  return reduced<op::HuberLossElements>(op::HuberLoss(delta), y, t, options);
+  return reduced<op::HuberLossElements>(op::HuberLoss(delta), y, t, options.reduction);
 }
 Tensor binary_cross_entropy_with_logits(const Tensor& x, const Tensor& t) {
   return apply_op(op::BinaryCrossEntropyWithLogits{}, x, t);
 }
 
 Tensor mse_loss(const Tensor& y, const Tensor& t, const LossOptions& options) {
-  return reduced<op::MseLossElements>(op::MseLoss{}, y, t, options);
+  return reduced<op::MseLossElements>(op::MseLoss{}, y, t, options.reduction);
 }
-Tensor binary_cross_entropy_with_logits(const Tensor& x, const Tensor& t, const LossOptions& options) {
-  return reduced<op::BinaryCrossEntropyWithLogitsElements>(op::BinaryCrossEntropyWithLogits{}, x, t, options);
+Tensor binary_cross_entropy_with_logits(const Tensor& x, const Tensor& t, const BinaryLossOptions& options) {
+  using Loss = op::BinaryCrossEntropyWithLogits;
+  const Tensor& weight = options.pos_weight;
+  if (!weight.defined())
+    return reduced<op::BinaryCrossEntropyWithLogitsElements>(Loss{}, x, t, options.reduction);
+  require_pair(Loss::name, x, t);
+  require_pos_weight(Loss::name, x, weight);
+  return detail::named(Loss::name, [&] {
+    // What a target of 0 or 1 leaves out adds nothing, also at an infinite logit.
+    const Tensor positive = where(t == 0, 0, weight.detach() * t * softplus(-x));
+    const Tensor negative = where(t == 1, 0, (1 - t) * softplus(x));
+    return reduced(positive + negative, options.reduction);
+  });
 }
 
+Tensor binary_cross_entropy(const Tensor& y, const Tensor& t, const LossOptions& options) {
+  const char* name = op::BinaryCrossEntropy::name;
+  require_pair(name, y, t);
+  require_probabilities(name, y);
+  return detail::named(name,
+                       [&] { return reduced(apply_op(op::BinaryCrossEntropy{}, y, t), options.reduction); });
+}
+
+Tensor l1_loss(const Tensor& y, const Tensor& t, const LossOptions& options) {
+  require_pair("l1_loss", y, t);
+  return detail::named("l1_loss", [&] { return reduced(abs(y - t), options.reduction); });
+}
+
+template const OpInfo& detail::info_of<op::BinaryCrossEntropy>();
 template const OpInfo& detail::info_of<op::MseLossElements>();
 template const OpInfo& detail::info_of<op::HuberLossElements>();
 template const OpInfo& detail::info_of<op::BinaryCrossEntropyWithLogitsElements>();

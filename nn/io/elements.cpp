@@ -45,7 +45,7 @@ float widened(Brain brain) { return std::bit_cast<float>(std::uint32_t{brain.bit
 std::int64_t widened(Bool b) { return b.byte != 0; }
 std::int64_t widened(std::uint64_t value) {
   if (value > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max()))
-    throw FileError(fmt::format("it holds {}, which is above the largest i64", value));
+    throw Unrepresentable(fmt::format("it holds {}, which is above the largest i64", value));
   return static_cast<std::int64_t>(value);
 }
 template <class T>

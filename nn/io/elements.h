@@ -3,12 +3,20 @@
 #include <cstddef>
 #include <cstdint>
 
+#include <tapegrad/graph/errors.h>
 #include <tapegrad/graph/tensor.h>
 #include <tapegrad/nn/io/file.h>
 
 /// The elements of files, some of which are of types that tensors do not have. Not part of the library's
 /// interface.
 namespace tapegrad::nn::files {
+
+/// What a file holds beside what tensors hold: other elements, more axes, integers beyond i64. Such an array is intact,
+/// and others beside it can be read.
+class Unrepresentable final : public FileError {
+ public:
+  using FileError::FileError;
+};
 
 enum class Element : std::uint8_t { f16, bf16, f32, f64, i8, i16, i32, i64, u8, u16, u32, u64, boolean };
 
@@ -37,7 +45,8 @@ class FileSource : public ByteSource {
 };
 
 /// As many elements as the shape has, widened without loss to a type that tensors have: f16 and bf16 to f32;
-/// booleans (0, 1) and all integers to i64. Throws FileError for an integer above the largest i64.
+/// booleans (0, 1) and all integers to i64. Throws
+/// Unrepresentable for an integer above the largest i64; elements are left in the source then.
 Tensor read_elements(ByteSource& source, const Shape& shape, Element element, bool big_endian = false);
 
 }  // namespace tapegrad::nn::files

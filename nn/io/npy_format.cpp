@@ -13,6 +13,7 @@
 namespace tapegrad::nn::npy {
 
 using files::Element;
+using files::Unrepresentable;
 
 namespace {
 
@@ -38,6 +39,7 @@ class Parser {
  public:
   explicit Parser(std::string_view text) : rest_(text) {}
 
+  /// Throws Unrepresentable for an array of NumPy's that no tensor can hold.
   Header parse() {
     expect('{');
     while (!take('}')) {
@@ -62,6 +64,9 @@ class Parser {
     if (!rest_.empty()) refuse();
     if (!descr_given_ || !order_given_ || !shape_given_)
       throw FileError("its header needs the keys 'descr', 'fortran_order' and 'shape'");
+    if (rank_)
+      throw Unrepresentable(
+          fmt::format("it has {} axes; a tensor has at most {}", rank_, std::size_t{Shape::kMaxRank}));
     return header_;
   }
 
@@ -108,16 +113,16 @@ class Parser {
 
   void descr() {
     if (next_is('[') || next_is('('))
-      throw UnreadableType("it holds structures of several fields; save each field as an array of its own");
+      throw Unrepresentable("it holds structures of several fields; save each field as an array of its own");
     const std::string_view text = string();
     if (text.find('O') != std::string_view::npos)
-      throw UnreadableType(fmt::format(
+      throw Unrepresentable(fmt::format(
           "it holds Python objects ('{}'), which are never unpickled; save them with a numeric dtype", text));
     const std::string_view type = text.substr(std::min<std::size_t>(1, text.size()));
     const auto* known =
         std::find_if(std::begin(kTypes), std::end(kTypes), [&](const Type& t) { return t.name == type; });
     if (known == std::end(kTypes))
-      throw UnreadableType(
+      throw Unrepresentable(
           fmt::format("it holds elements of type '{}'; f2, f4, f8, i1, i2, i4, i8, u1, u2, u4, u8 and b1 are "
                       "supported",
                       text));
@@ -131,10 +136,14 @@ class Parser {
     std::vector<std::int64_t> dims;
     expect('(');
     while (!take(')')) {
-      if (dims.size() > Shape::kMaxRank) break;  // the shape says it better
+      if (dims.size() == kMostAxes) refuse();
       dims.push_back(axis_size());
       if (take(')')) break;
       expect(',');
+    }
+    if (dims.size() > Shape::kMaxRank) {
+      rank_ = dims.size();
+      return;
     }
     try {
       header_.shape = Shape(std::span<const std::int64_t>(dims));
@@ -159,8 +168,11 @@ class Parser {
     return value;
   }
 
+  static constexpr std::size_t kMostAxes = 64;  // of NumPy's arrays
+
   std::string_view rest_;
   Header header_;
+  std::size_t rank_ = 0;  // where a tensor cannot have as many axes
   bool descr_given_ = false;
   bool order_given_ = false;
   bool shape_given_ = false;

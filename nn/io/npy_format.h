@@ -12,13 +12,7 @@ namespace tapegrad::nn::npy {
 
 inline constexpr std::string_view kMagic = "\x93NUMPY";
 
-/// An array of elements that no tensor holds, such as texts.
-class UnreadableType final : public FileError {
- public:
-  using FileError::FileError;
-};
-
-/// All of the source as an array. Throws FileError saying what is wrong with it; after an UnreadableType, elements are
+/// All of the source as an array. Throws FileError saying what is wrong with it; after an Unrepresentable, elements are
 /// left in the source.
 Tensor read(files::ByteSource& source);
 

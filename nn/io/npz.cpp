@@ -38,7 +38,7 @@ Tensor read_array(zip::Reader& archive, const zip::Entry& entry) {
     Tensor tensor = npy::read(source);
     content.finish();
     return tensor;
-  } catch (const npy::UnreadableType&) {
+  } catch (const files::Unrepresentable&) {
     content.finish();  // it is skipped, unless it is damaged
     throw;
   }
@@ -76,7 +76,7 @@ SavedState read_archive(const std::string& path) {
       if (!safetensors::is_utf8(name)) throw FileError("its name is not UTF-8");
       if (!names.insert(name).second) throw FileError("its name is given twice");
       saved.tensors.emplace_back(name, read_array(archive, entry));
-    } catch (const npy::UnreadableType& e) {
+    } catch (const files::Unrepresentable& e) {
       saved.skipped.push_back({entry.name, e.what()});
     } catch (const FileError& e) {
       throw FileError(fmt::format("array '{}': {}", name, e.what()));

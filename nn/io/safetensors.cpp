@@ -118,15 +118,18 @@ class Reader : public nlohmann::json_sax<Json> {
       place_ = Place::fields;
       return true;
     }
-    throw FileError(fmt::format(
-        "tensor '{}' has elements of {}; F16, BF16, F32, F64, I8 to I64, U8 to U64 and BOOL are supported",
-        name_, text));
+    entry_.unreadable = fmt::format(
+        "it has elements of {}; F16, BF16, F32, F64, I8 to I64, U8 to U64 and BOOL are supported", text);
+    dtype_given_ = true;
+    place_ = Place::fields;
+    return true;
   }
 
   bool start_array(std::size_t) override {
     if (place_ != Place::shape && place_ != Place::offsets) refuse("a list");
     place_ = place_ == Place::shape ? Place::sizes : Place::bounds;
     numbers_.clear();
+    given_ = 0;
     return true;
   }
 
@@ -134,8 +137,8 @@ class Reader : public nlohmann::json_sax<Json> {
     if (place_ == Place::sizes) {
       finish_shape();
     } else if (place_ == Place::bounds) {
-      if (numbers_.size() != 2)
-        throw FileError(fmt::format("tensor '{}' has {} data_offsets, expected 2", name_, numbers_.size()));
+      if (given_ != 2)
+        throw FileError(fmt::format("tensor '{}' has {} data_offsets, expected 2", name_, given_));
       offsets_ = numbers_;
     } else {
       refuse("the end of a list");
@@ -146,10 +149,9 @@ class Reader : public nlohmann::json_sax<Json> {
 
   bool number_unsigned(std::uint64_t value) override {
     if (place_ != Place::sizes && place_ != Place::bounds) refuse("a number");
-    // More than any shape has; a list of millions of sizes need not be kept.
-    if (numbers_.size() > Shape::kMaxRank)
-      throw FileError(fmt::format("tensor '{}' has too many axes", name_));
-    numbers_.push_back(value);
+    ++given_;
+    if (numbers_.size() < Shape::kMaxRank)
+      numbers_.push_back(value);  // of a list of millions no more need be kept
     return true;
   }
 
@@ -189,6 +191,12 @@ class Reader : public nlohmann::json_sax<Json> {
   }
 
   void finish_shape() {
+    shape_given_ = true;
+    if (given_ > Shape::kMaxRank) {
+      entry_.unreadable =
+          fmt::format("it has {} axes; a tensor has at most {}", given_, std::size_t{Shape::kMaxRank});
+      return;
+    }
     std::vector<std::int64_t> dims;
     for (const std::uint64_t n : numbers_) {
       if (n > static_cast<std::uint64_t>(INT64_MAX))
@@ -200,7 +208,6 @@ class Reader : public nlohmann::json_sax<Json> {
     } catch (const ShapeError& e) {
       throw FileError(fmt::format("tensor '{}' has an impossible shape ({})", name_, e.what()));
     }
-    shape_given_ = true;
   }
 
   void finish_entry() {
@@ -208,8 +215,10 @@ class Reader : public nlohmann::json_sax<Json> {
       throw FileError(fmt::format("tensor '{}' needs a dtype, a shape and data_offsets", name_));
     entry_.begin = offsets_[0];
     entry_.end = offsets_[1];
+    if (entry_.begin > entry_.end)
+      throw FileError(fmt::format("tensor '{}' lies at [{}, {}]", name_, entry_.begin, entry_.end));
     const std::uint64_t bytes = static_cast<std::uint64_t>(entry_.shape.size()) * size_of(entry_.element);
-    if (entry_.begin > entry_.end || entry_.end - entry_.begin != bytes)
+    if (entry_.unreadable.empty() && entry_.end - entry_.begin != bytes)
       throw FileError(fmt::format("tensor '{}' lies at [{}, {}], but {} elements of {} need {} bytes", name_,
                                   entry_.begin, entry_.end, entry_.shape.size(), dtype_name_, bytes));
     header_.entries.push_back(std::move(entry_));
@@ -224,7 +233,8 @@ class Reader : public nlohmann::json_sax<Json> {
   std::string_view dtype_name_;
   bool dtype_given_ = false;
   bool shape_given_ = false;
-  std::vector<std::uint64_t> numbers_;
+  std::vector<std::uint64_t> numbers_;  // of a list, as many as a shape has
+  std::size_t given_ = 0;               // all of them
   std::vector<std::uint64_t> offsets_;
 };
 

@@ -36,9 +36,9 @@ std::string read_header_text(InputFile& file, std::uint64_t length) {
 }
 
 /// The entries in the order of their data, which must fill [0, size) without a gap.
-std::vector<const Entry*> in_file_order(const InputFile& file, const Header& header, std::uint64_t size) {
-  std::vector<const Entry*> entries;
-  for (const Entry& e : header.entries) entries.push_back(&e);
+std::vector<Entry*> in_file_order(const InputFile& file, Header& header, std::uint64_t size) {
+  std::vector<Entry*> entries;
+  for (Entry& e : header.entries) entries.push_back(&e);
   std::stable_sort(entries.begin(), entries.end(), [](const auto* a, const auto* b) {
     return std::pair(a->begin, a->end) < std::pair(b->begin, b->end);
   });
@@ -56,13 +56,15 @@ std::vector<const Entry*> in_file_order(const InputFile& file, const Header& hea
   return entries;
 }
 
-Tensor read_tensor(InputFile& file, const Entry& e) {
+/// An undefined tensor, and the reason, for an entry that no tensor can hold.
+Tensor read_tensor(InputFile& file, Entry& e) {
   files::FileSource source(file);
   try {
-    return read_elements(source, e.shape, e.element);
-  } catch (const FileError& error) {
-    file.fail(fmt::format("cannot be read, tensor '{}': {}", e.name, error.what()));
+    if (e.unreadable.empty()) return read_elements(source, e.shape, e.element);
+  } catch (const files::Unrepresentable& error) {
+    e.unreadable = error.what();
   }
+  return {};
 }
 
 }  // namespace
@@ -104,14 +106,25 @@ SavedState load(const std::string& path) {
   } catch (const FileError& e) {
     file.fail(fmt::format("is damaged or no safetensors file: {}", e.what()));
   }
-  const std::uint64_t size = file.size() - sizeof(std::uint64_t) - text.size();
-  const std::vector<const Entry*> order = in_file_order(file, header, size);
+  const std::uint64_t start = sizeof(std::uint64_t) + text.size();
+  const std::vector<Entry*> order = in_file_order(file, header, file.size() - start);
 
-  SavedState saved;
-  saved.tensors.resize(header.entries.size());
-  for (const Entry* e : order) {
-    saved.tensors[static_cast<std::size_t>(e - header.entries.data())] = {e->name, read_tensor(file, *e)};
+  std::vector<Tensor> tensors(header.entries.size());
+  for (Entry* e : order) {
+    file.seek(start + e->begin);
+    tensors[static_cast<std::size_t>(e - header.entries.data())] = read_tensor(file, *e);
   }
+  SavedState saved;
+  for (std::size_t i = 0; i < tensors.size(); ++i) {
+    Entry& e = header.entries[i];
+    if (tensors[i].defined())
+      saved.tensors.emplace_back(std::move(e.name), std::move(tensors[i]));
+    else
+      saved.skipped.push_back({std::move(e.name), std::move(e.unreadable)});
+  }
+  if (saved.tensors.empty() && !saved.skipped.empty())
+    file.fail(fmt::format("has no tensor that can be read, of {}; '{}': {}", saved.skipped.size(),
+                          saved.skipped[0].name, saved.skipped[0].reason));
   saved.metadata = std::move(header.metadata);
   return saved;
 }

@@ -12,7 +12,8 @@ namespace tapegrad::nn {
 /// Free text stored beside the tensors, by key.
 using Metadata = std::map<std::string, std::string>;
 
-/// A member of an archive that is no array, or one that no tensor can hold.
+/// A member of an archive that is no array, or an array of any file that no tensor can hold: of other elements, of more than
+/// eight axes, of integers above the largest i64.
 struct SkippedMember {
   std::string name;
   std::string reason;  ///< as in "it is a folder"
@@ -21,7 +22,7 @@ struct SkippedMember {
 struct SavedState {
   State tensors;  ///< in the order in which they were saved
   Metadata metadata;
-  std::vector<SkippedMember> skipped{};  ///< what an archive holds beside these; empty for other formats
+  std::vector<SkippedMember> skipped{};  ///< what the file holds beside these
 };
 
 /// Writes named tensors: to a path that ends in ".npz" as NumPy's archive of arrays (numpy.load; below),
@@ -42,8 +43,9 @@ TAPEGRAD_API void save_state(const std::string& path, const State& state, const 
 /// without loss: 16-bit floats to f32, booleans (0, 1) and other integers to i64. Archives of NumPy may be
 /// stored or deflated (numpy.savez, numpy.savez_compressed), their arrays as load_npy takes them. As for numpy.load,
 /// a member is an array where its content starts as one, whether or not its name ends in ".npy"; folders, text files and
-/// the like are skipped and listed in the result, and so are arrays of texts, of Python objects and of other types that
-/// load_npy refuses. A member whose name does end in ".npy" must be an array, and one member at least must be read. What
+/// the like are skipped and listed in the result, and so are, in both formats, arrays that no tensor can hold: texts, Python
+/// objects, elements of other types, more than eight axes, integers above the largest i64. A member whose name does end in
+/// ".npy" must be an array, and of what a file holds something must be read. What
 /// is deflated may take 1032 times the file's size in memory, as the format allows. Throws FileError for a file
 /// that is missing, truncated, damaged or of another kind, saying what is wrong with which tensor; where the first bytes
 /// are those of no format, as the format that the name ends with.

@@ -231,8 +231,8 @@ BOOST_AUTO_TEST_CASE(impossible_shapes_are_refused) {
   check_header_refused(dictionary("<f4", "(-2,)"), "-2");
   check_header_refused(dictionary("<f4", "(3,)"), "3 elements of 4 bytes");
   check_header_refused(dictionary("<f4", "(0,)"), "0 elements");
-  check_header_refused(dictionary("<f4", "(1, 1, 1, 1, 1, 1, 1, 1, 2)"), "impossible shape");
-  check_header_refused(dictionary("<f4", "(1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 2)"), "impossible shape");
+  check_header_refused(dictionary("<f4", "(1, 1, 1, 1, 1, 1, 1, 1, 2)"), "9 axes");
+  check_header_refused(dictionary("<f4", "(1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 2)"), "12 axes");
   check_header_refused(dictionary("<f4", "(4611686018427387906,)"),
                        "impossible shape");  // times 4 wraps to 8
   check_header_refused(dictionary("<f4", "(4294967296, 4294967296)"), "impossible shape");  // wraps to 0

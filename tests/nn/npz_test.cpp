@@ -328,14 +328,26 @@ BOOST_AUTO_TEST_CASE(arrays_of_other_types_are_skipped_and_listed) {
   const std::string objects = array_file(dictionary("|O", "(1,)"), "\x80\4K\1.");
   const std::string fields =
       array_file("{'descr': [('x', '<f4')], 'fortran_order': False, 'shape': (1,), }", "1234");
+  const std::string deep = array_file(dictionary("<f4", "(1, 1, 1, 1, 1, 1, 1, 1, 2)"), "12345678");
+  std::string many(8 << 15, '\0');  // more than is read at once, the first of them too large
+  many[7] = '\x80';
+  const std::string large = array_file(dictionary("<u8", "(32768,)"), many);
   for (const bool zip64 : {false, true}) {
-    const nn::SavedState saved =
-        load(zip_of({stored("labels.npy", text), stored("w.npy", floats({1, 2})), deflated("o.npy", objects),
-                     deflated("bare", text), stored("f.npy", fields), deflated("v.npy", floats({3}))},
-                    zip64));
+    const nn::SavedState saved = load(zip_of(
+        {stored("labels.npy", text), stored("w.npy", floats({1, 2})), deflated("o.npy", objects),
+         deflated("bare", text), stored("f.npy", fields), stored("deep.npy", deep), deflated("deeper", deep),
+         stored("large.npy", large), deflated("larger", large), deflated("v.npy", floats({3}))},
+        zip64));
     check_equal(saved.tensors, {{"w", Tensor::from({1, 2})}, {"v", Tensor::from({3})}});
     const std::vector<std::pair<std::string, std::string>> skipped = {
-        {"labels.npy", "'<U3'"}, {"o.npy", "Python objects"}, {"bare", "'<U3'"}, {"f.npy", "structures"}};
+        {"labels.npy", "'<U3'"},
+        {"o.npy", "Python objects"},
+        {"bare", "'<U3'"},
+        {"f.npy", "structures"},
+        {"deep.npy", "9 axes; a tensor has at most 8"},
+        {"deeper", "9 axes"},
+        {"large.npy", "9223372036854775808, which is above the largest i64"},
+        {"larger", "above the largest i64"}};
     BOOST_REQUIRE(saved.skipped.size() == skipped.size());
     for (std::size_t i = 0; i < skipped.size(); ++i) {
       BOOST_TEST(saved.skipped[i].name == skipped[i].first);

@@ -306,7 +306,7 @@ BOOST_AUTO_TEST_CASE(wrong_fields_are_refused) {
   check_refused(with(dtype + "," + shape + "," + shape + "," + offsets), "given twice");
   check_refused(with(dtype + "," + shape + "," + offsets + "," + offsets), "given twice");
   check_refused(with(dtype + "," + shape + "," + offsets + R"(,"extra":1)"), "'extra'");
-  check_refused(with(R"("dtype":"F8_E4M3",)" + shape + "," + offsets), "F8_E4M3");
+  check_refused(with(R"("dtype":"F8_E4M3",)" + shape + "," + offsets), "'w': it has elements of F8_E4M3");
   check_refused(with(R"("dtype":1,)" + shape + "," + offsets), "a number");
   check_refused(with(R"("dtype":["F32"],)" + shape + "," + offsets), "a list");
   check_refused(with(dtype + R"(,"shape":1,)" + offsets), "a number");
@@ -326,12 +326,45 @@ BOOST_AUTO_TEST_CASE(impossible_shapes_are_refused) {
   check_refused(with("[-1]", "[0,4]"), "-1");
   check_refused(with("[2]", "[0,4]"), "need 8 bytes");
   check_refused(with("[0]", "[0,4]"), "need 0 bytes");
-  check_refused(with("[1,1,1,1,1,1,1,1,1]", "[0,4]"), "shape");
-  check_refused(with("[1,1,1,1,1,1,1,1,1,1,1,1]", "[0,4]"), "too many axes");
+  check_refused(with("[1,1,1,1,1,1,1,1,1]", "[0,4]"), "'w': it has 9 axes");
+  check_refused(with("[1,1,1,1,1,1,1,1,1,1,1,1]", "[0,4]"), "12 axes");
   check_refused(with("[4611686018427387905]", "[0,4]"), "impossible shape");    // times 4 wraps to 4
   check_refused(with("[4294967296,4294967296]", "[0,0]"), "impossible shape");  // wraps to 0
   check_refused(with("[18446744073709551615]", "[0,4]"), "18446744073709551615");
   check_refused(with("[18446744073709551616]", "[0,4]"), "18446744073709551616");
+}
+
+BOOST_AUTO_TEST_CASE(tensors_of_other_kinds_are_skipped_and_listed) {
+  std::string data(52, '\0');
+  const float two = 2;
+  std::memcpy(data.data() + 3, &two, 4);
+  std::memset(data.data() + 15, 255, 8);
+  const std::int64_t five = 5;
+  std::memcpy(data.data() + 40, &five, 8);
+  write_file(
+      path,
+      file_of("{" + entry("tiny", "F8_E5M2", "[3]", "[0,3]") + "," +
+                  entry("deep", "F32", "[1,1,1,1,1,1,1,1,1]", "[48,52]") + "," +
+                  entry("a", "F32", "[1]", "[3,7]") + "," + entry("large", "U64", "[4]", "[7,39]") + "," +
+                  entry("none", "F4", "[1]", "[39,40]") + "," + entry("b", "I64", "[1]", "[40,48]") + "}",
+              data));
+  const nn::SavedState saved = load_state_file(path);
+  check_equal(saved.tensors, {{"a", Tensor::from({2})}, {"b", Tensor::from({5}, i64)}});
+  const std::vector<std::pair<std::string, std::string>> skipped = {
+      {"tiny", "elements of F8_E5M2"},
+      {"deep", "9 axes; a tensor has at most 8"},
+      {"large", "above the largest i64"},
+      {"none", "elements of F4"}};
+  BOOST_REQUIRE(saved.skipped.size() == skipped.size());
+  for (std::size_t i = 0; i < skipped.size(); ++i) {
+    BOOST_TEST(saved.skipped[i].name == skipped[i].first);
+    BOOST_TEST(saved.skipped[i].reason.find(skipped[i].second) != std::string::npos, saved.skipped[i].reason);
+  }
+  // Where they lie is checked all the same; where nothing else is there, the first is named.
+  check_refused(file_of("{" + entry("t", "F8_E5M2", "[3]", "[1,4]") + "}", "1234"), "'t' starts at 1");
+  check_refused(file_of("{" + entry("t", "F8_E5M2", "[3]", "[3,1]") + "}", "123"), "'t' lies at [3, 1]");
+  check_refused(file_of("{" + entry("u", "U64", "[1]", "[0,8]") + "}", std::string(8, '\xff')),
+                "no tensor that can be read, of 1; 'u': it holds 18446744073709551615");
 }
 
 BOOST_AUTO_TEST_CASE(places_that_do_not_fill_the_data_are_refused) {

@@ -144,8 +144,8 @@ std::vector<double> points() {
     all.push_back(x);
     all.push_back(-x);
   }
-  for (const double x :
-       {0.1, 0.5, 0.75, 1 - 0x1p-40, 1.5, 3.0, 6.0, 10.0, 17.0, 26.0, 40.0, 88.0, 300.0, 700.0}) {
+  for (const double x : {0.1, 0.5, 0.75, 1 - 0x1p-40, 1.5, 3.0, 6.0, 10.0, 13.5, 17.0, 26.0, 40.0, 50.0, 88.0,
+                         100.0, 300.0, 360.0, 700.0, 740.0}) {
     all.push_back(x);
     all.push_back(-x);
   }
@@ -178,9 +178,11 @@ void compare(const Function& f, const std::vector<T>& at, const std::vector<std:
       Quad scale = 0;
       for (const Quad c : expected.c)
         if (reference::abs(c) < Quad{1e300} * Quad{1e300}) scale = std::max(scale, reference::abs(c));
-      // Slopes that would be subnormal are 0, and are multiplied by x in some formulas.
-      const Quad subnormal =
-          static_cast<Quad>(Limits::min()) * (4 + std::min(std::abs(static_cast<double>(at[i])), 1e3));
+      // A subnormal number is off by up to half the smallest one. Some formulas multiply one by x, and again at each
+      // order from the third on.
+      const double growth = 1 + std::min(std::abs(static_cast<double>(at[i])), 1000.0);
+      const Quad subnormal = 4 * static_cast<Quad>(Limits::denorm_min()) *
+                             std::pow(growth, std::max(static_cast<double>(order) - 1, 1.0));
       const Quad most = static_cast<Quad>(Limits::max());
       bool agree = false;
       if (reference::abs(want) + rounding >= most)

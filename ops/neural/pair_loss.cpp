@@ -135,23 +135,6 @@ struct BinaryCrossEntropyWithLogits : PairLoss<BinaryCrossEntropyWithLogits> {
   }
 };
 
-/// Of probabilities, element by element. In PyTorch's convention no logarithm is below -100, and the gradient of y, (y - t) /
-/// (y (1 - y)), not beyond 1e12: a wrong certainty is a finite loss that can be corrected.
-struct BinaryCrossEntropy {
-  static constexpr auto name = "binary_cross_entropy";
-  static constexpr std::size_t arity = 2;
-  static constexpr auto saves = saves_for(kIn0 | kIn1, kIn0);
-  static auto limited(auto log) { return maximum(log, -100); }
-  auto f(auto y, auto t) const { return -(t * limited(log(y)) + (1 - t) * limited(log1p(-y))); }
-  auto vjp0(auto g, auto y, auto t, auto) const { return g * (y - t) / maximum(y * (1 - y), 1e-12); }
-  auto vjp1(auto g, auto y, auto, auto) const { return g * (limited(log1p(-y)) - limited(log(y))); }
-  static void samples(Samples& s) {
-    s.binary(BinaryCrossEntropy{}, {0.05, 0.95}, {0.05, 0.95});
-    s.convention(BinaryCrossEntropy{}, {{0, 1, 0, 1}, {1, 0, 0, 1}},
-                 {{-1e12, 1e12, 0, 0}, {100, -100, 100, -100}});
-  }
-};
-
 /// The losses of the elements by themselves.
 template <class Loss>
 struct Elements {
@@ -348,12 +331,25 @@ Tensor binary_cross_entropy_with_logits(const Tensor& x, const Tensor& t, const 
   });
 }
 
+namespace {
+
+/// The logarithm of a probability, `log`, not below -100 and not steeper than 1e12: so a wrong certainty is a finite loss, with
+/// a gradient that leads away.
+Tensor limited(const Tensor& probability, const Tensor& log) {
+  constexpr double kSteepest = 1e12;
+  const Tensor value = maximum(log.detach(), -100);
+  return where(probability < 1 / kSteepest, value + kSteepest * (probability - probability.detach()), log);
+}
+
+}  // namespace
+
 Tensor binary_cross_entropy(const Tensor& y, const Tensor& t, const LossOptions& options) {
-  const char* name = op::BinaryCrossEntropy::name;
-  require_pair(name, y, t);
-  require_probabilities(name, y);
-  return detail::named(name,
-                       [&] { return reduced(apply_op(op::BinaryCrossEntropy{}, y, t), options.reduction); });
+  constexpr const char* kName = "binary_cross_entropy";
+  require_pair(kName, y, t);
+  require_probabilities(kName, y);
+  return detail::named(kName, [&] {
+    return reduced(-(t * limited(y, log(y)) + (1 - t) * limited(1 - y, log1p(-y))), options.reduction);
+  });
 }
 
 Tensor l1_loss(const Tensor& y, const Tensor& t, const LossOptions& options) {
@@ -361,7 +357,6 @@ Tensor l1_loss(const Tensor& y, const Tensor& t, const LossOptions& options) {
   return detail::named("l1_loss", [&] { return reduced(abs(y - t), options.reduction); });
 }
 
-template const OpInfo& detail::info_of<op::BinaryCrossEntropy>();
 template const OpInfo& detail::info_of<op::MseLossElements>();
 template const OpInfo& detail::info_of<op::HuberLossElements>();
 template const OpInfo& detail::info_of<op::BinaryCrossEntropyWithLogitsElements>();

@@ -30,7 +30,8 @@ bool is_moderate(T v) {
 /// or not finite. Undefined where all are 1.
 inline Tensor scales_of(const Tensor& x, const op::Reduction& r) {
   bool any = false;
-  const Tensor scales = changed(reduce_floating<MagnitudeReducer>(x, r), [&]<class T>(T v, std::int64_t) {
+  const Tensor sizes = changed(x.copy(), [](auto v, std::int64_t) { return std::abs(v); });
+  const Tensor scales = changed(reduce_floating<MaximumReducer>(sizes, r), [&]<class T>(T v, std::int64_t) {
     if (is_moderate(v) || !std::isfinite(v)) return T{1};
     any = true;
     constexpr int kMost = std::numeric_limits<T>::max_exponent - 2;

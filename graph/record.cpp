@@ -229,9 +229,10 @@ Tensor Tape::track(Tensor value, std::uint64_t parameter) {
 // ---- the table of parameters ----
 
 namespace {
+/// Ids that follow each other, as those of a network do, have slots that do: a network of many parameters is read from memory
+/// in order. Their upper bits tell apart those that are as far from each other as the table is long.
 std::size_t slot_of(std::uint64_t id, std::size_t mask) {
-  return static_cast<std::size_t>((id * 0x9E3779B97F4A7C15u) >> 32) &
-         mask;  // Fibonacci hashing: ids are consecutive
+  return static_cast<std::size_t>(id ^ id >> std::popcount(mask)) & mask;
 }
 }  // namespace
 

@@ -7,10 +7,10 @@
 #include <tapegrad/ops/axes.h>
 #include <tapegrad/ops/check.h>
 #include <tapegrad/ops/define.h>
-#include <tapegrad/ops/loops/find.h>
 #include <tapegrad/ops/loops/rows.h>
 #include <tapegrad/ops/samples.h>
 #include <tapegrad/ops/tensor/index.h>
+#include <tapegrad/ops/tensor/picks.h>
 
 #include <fmt/format.h>
 
@@ -115,78 +115,14 @@ struct OneHot {
 
 }  // namespace op
 
+using detail::checked_indices;
+using detail::for_each_pick;
+using detail::for_each_strip;
+using detail::Picks;
 using detail::TensorAccess;
+using detail::with_inner;
 
 namespace {
-
-/// The elements of a tensor of indices, each found to be in [0, bound). They are examined where they are
-/// used: whoever kept a span of them may have written to it since.
-const std::int64_t* checked_indices(const Tensor& index, std::int64_t bound, const char* op) {
-  const auto* v = TensorAccess::data_as<std::int64_t>(index);
-  std::int64_t bad = 0;
-  const auto search = [&] {
-    bad = detail::first_where(v, index.size(), [bound](std::int64_t i) { return i < 0 || i >= bound; });
-  };
-  if (index.size() < detail::kLongUnroll)
-    search();
-  else
-    detail::dispatch_isa(search);
-  if (bad < index.size())
-    throw ArgumentError(fmt::format("{}: index {} at {} of {} is outside [0, {})", op_label(op), v[bad],
-                                    detail::index_text(bad, index.shape()), to_string(index.shape()), bound));
-  return v;
-}
-
-/// What an index tensor picks of x along an axis: `count` for each outer. A pick is a row of `inner` elements, of
-/// which each has an index of its own, or that have one together.
-struct Picks : detail::AxisView {
-  std::int64_t count;
-  Picks(const Shape& x, std::size_t axis, std::int64_t picked) : AxisView(x, axis), count(picked) {}
-};
-
-/// f(outer, first, last) for picks of each outer, shared among threads: each pick writes elements of its own.
-template <class F>
-void for_each_pick(const Picks& p, F&& f) {
-  const auto picks = [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t o = begin / p.count, at = begin; at < end; ++o) {
-      const std::int64_t next = std::min(end, (o + 1) * p.count);
-      f(o, at - o * p.count, next - o * p.count);
-      at = next;
-    }
-  };
-  detail::parallel_ranges(p.outer * p.count, detail::grain_for(p.inner), picks);
-}
-
-/// f(outer, first, last) for columns of each outer, shared among threads, where picks are added to x: an element gets
-/// all that is added to it from one thread, in the order of the picks. Columns are parted for as many threads as there
-/// are: narrow ones read a few elements here and a few there.
-template <class F>
-void for_each_strip(const Picks& p, F&& f) {
-  if (p.outer * p.count * p.inner <= detail::kGrain) {
-    for (std::int64_t o = 0; o < p.outer; ++o) f(o, std::int64_t{0}, p.inner);
-    return;
-  }
-  constexpr std::int64_t kLeastColumns = 64;
-  const std::int64_t parts = detail::blocks_of(detail::threads_here(), p.outer);
-  const std::int64_t columns = std::max(kLeastColumns, detail::blocks_of(p.inner, parts));
-  const std::int64_t strips = detail::blocks_of(p.inner, columns);
-  detail::parallel_ranges(p.outer * strips, detail::grain_for(p.count * std::min(columns, p.inner)),
-                          [&](std::int64_t begin, std::int64_t end) {
-                            for (std::int64_t strip = begin; strip < end; ++strip) {
-                              const std::int64_t first = strip % strips * columns;
-                              f(strip / strips, first, std::min(p.inner, first + columns));
-                            }
-                          });
-}
-
-/// f(inner), a constant where it is 1, so that there is no loop over a pick of one element.
-template <class F>
-void with_inner(const Picks& p, F&& f) {
-  if (p.inner == 1)
-    f(std::integral_constant<std::int64_t, 1>{});
-  else
-    f(p.inner);
-}
 
 Picks gather_picks(const Shape& x, std::size_t axis, const Tensor& index, const char* op) {
   detail::require_indices(op, index);

@@ -61,14 +61,6 @@ struct NumberMaximumReducer : MaximumReducer<T> {
   static T combine(T a, T b) { return a < b ? b : a; }
 };
 
-/// The largest of |x|; likewise with a NaN.
-template <class T>
-struct MagnitudeReducer : NumberMaximumReducer<T> {
-  using Again = NumberMaximumReducer<T>;
-  static constexpr T kIdentity{0};
-  static T map(T x, T) { return x < T{0} ? -x : x; }
-};
-
 template <class T>
 struct SquaresReducer : SumReducer<T> {
   static T map(T x, T) { return x * x; }

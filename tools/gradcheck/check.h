@@ -25,9 +25,11 @@ namespace tapegrad::gradcheck {
 
 /// How much of a Jacobian is compared, element by element.
 enum class Mode : std::uint8_t {
-  automatic,   ///< all of a small one; of a large one random elements, and random directions that move all
-  exhaustive,  ///< all of it, up to a million elements
-  fast,        ///< random directions alone, which see every element at once
+  automatic,  ///< all of a small one; of a large one random elements; and random directions that move all
+  exhaustive,  ///< all of it, up to a million elements, and directions; beyond that, and for more than 4,096 elements
+               ///< of inputs, as automatic
+  fast,  ///< random directions alone, which see every element at once; an element off by less than 1e-8 of
+         ///< them all, and a zero in place of a derivative that is one, may escape it
 };
 
 struct Options {
@@ -49,6 +51,9 @@ struct Options {
   int directions = 2;
   /// Inputs, by position, that are held constant. Integer inputs always are.
   std::vector<std::size_t> constants{};
+  /// Inputs, by name, whose gradient is zero for a reason, as that of a bias before a normalisation. For all others a
+  /// derivative that is not zero must have been seen, else the report is UNPROVEN.
+  std::vector<std::string> without_gradient{};
   /// Names of the inputs in the report; "input 0", ... where there are none.
   std::vector<std::string> names{};
   /// Compute in f64, whatever the inputs are. Without it f32 inputs are differenced as they are; few of their
@@ -57,7 +62,7 @@ struct Options {
   /// Beside the derivatives, check what every gradient must satisfy: shape and dtype; the same with any
   /// subset of the inputs tracked, with one tensor given as several inputs, with the result used twice;
   /// linear in the incoming gradient, and its transpose forward (the product with a direction) like it; bit
-  /// for bit reproducible, with one thread and two, and whatever lies beside the elements in memory; and no
+  /// for bit reproducible, with 1, 2, 3 and 7 threads, and whatever lies beside the elements in memory; and no
   /// input, saved value or incoming gradient changed.
   bool properties = true;
   /// What is computed in f64 is checked as said above; what is computed in f32, against f64.

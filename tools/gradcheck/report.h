@@ -19,11 +19,12 @@ enum class Verdict : std::uint8_t {
          ///< more: not wrong, and proves nothing
   kink,  ///< the one-sided derivatives differ, and the analytic value lies between them
   pass,  ///< they agree, the value is not zero, and the uncertainty is below the tolerance
+  unproven,      ///< of a report alone: for some input no derivative other than zero agreed at order 1
   inconclusive,  ///< the numerical derivative is not certain enough to decide
   fail,          ///< they differ by more than tolerance and uncertainty, at two step sizes
 };
 
-/// "PASS", "FAIL", "INCONCLUSIVE", "KINK", "ZERO".
+/// "PASS", "FAIL", "INCONCLUSIVE", "UNPROVEN", "KINK", "ZERO".
 TAPEGRAD_API std::string_view name_of(Verdict v) noexcept;
 
 /// What a Finding calls the gradient by each of an operation's rules: the one that a user gets, which may be
@@ -69,13 +70,15 @@ struct InputTally {
   std::string name;
   int order = 1;
   std::size_t zero = 0, kink = 0, pass = 0, inconclusive = 0, fail = 0;
+  /// An input, for which at order 1 a derivative other than zero must have been seen.
+  bool needs_proof = false;
 };
 
 /// All that one check has found.
 class TAPEGRAD_API Report {
  public:
-  /// FAIL if anything failed, else INCONCLUSIVE if anything was, else PASS where at least one derivative that
-  /// is not zero agreed, else KINK or ZERO, which prove nothing.
+  /// FAIL if anything failed, else INCONCLUSIVE if anything was, else PASS where for each input at least one
+  /// derivative that is not zero agreed, UNPROVEN where for some, else KINK or ZERO, which prove nothing.
   Verdict verdict() const noexcept;
   /// True for PASS alone.
   bool ok() const noexcept { return verdict() == Verdict::pass; }
@@ -92,6 +95,8 @@ class TAPEGRAD_API Report {
   const std::vector<Finding>& failures() const noexcept { return failures_; }
   const std::vector<InputTally>& tallies() const noexcept { return tallies_; }
   std::size_t count(Verdict v) const noexcept;
+  /// The inputs for which no derivative other than zero agreed.
+  std::vector<std::string> unproven() const;
 
   /// One line, one more for each failed or inconclusive comparison, and one for each hint.
   std::string text() const;

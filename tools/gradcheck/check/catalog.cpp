@@ -2,6 +2,8 @@
 #include <array>
 #include <chrono>
 #include <exception>
+#include <set>
+#include <string>
 
 #include <tapegrad/gradcheck/catalog.h>
 #include <tapegrad/gradcheck/check/derivatives.h>
@@ -102,7 +104,8 @@ struct Expectation {
   bool differentiable = true;
   unsigned nondifferentiable_inputs = 0;
   std::optional<Waiver> waiver{};
-  bool proof = true;  ///< whether the samples must have shown derivatives other than zero
+  bool proof = true;                 ///< whether the samples must have shown derivatives other than zero
+  std::set<std::string> floating{};  ///< inputs for which there could be such derivatives
 };
 
 void conclude(Subject& s, const Expectation& e) {
@@ -138,6 +141,11 @@ void conclude(Subject& s, const Expectation& e) {
     return;
   }
   if (!e.proof) return;
+  const auto zero_by_definition = [&](const std::string& name) {
+    for (unsigned i = 0; i < 32; ++i)
+      if ((e.nondifferentiable_inputs >> i & 1u) && name == fmt::format("input {}", i)) return true;
+    return false;
+  };
   // At order 1 every input must have shown a derivative that is not zero, at higher orders the op as a whole.
   for (int order = 1; order <= e.order; ++order) {
     bool any = false;
@@ -145,11 +153,14 @@ void conclude(Subject& s, const Expectation& e) {
     for (const InputTally& t : all.tallies()) {
       if (t.order != order) continue;
       any |= t.pass > 0;
-      bool zero_by_definition = false;
-      for (unsigned i = 0; i < 32; ++i)
-        zero_by_definition |= (e.nondifferentiable_inputs >> i & 1u) && t.name == fmt::format("input {}", i);
-      if (t.pass == 0 && !zero_by_definition) missing.push_back(t.name);
+      if (t.pass == 0 && !zero_by_definition(t.name)) missing.push_back(t.name);
     }
+    if (order == 1)
+      for (const std::string& name : e.floating)
+        if (std::ranges::none_of(all.tallies(),
+                                 [&](const InputTally& t) { return t.order == 1 && t.name == name; }) &&
+            !zero_by_definition(name))
+          missing.push_back(name);
     if (!any)
       s.unproven.push_back(fmt::format("order {}: no derivative other than zero in any sample", order));
     else if (order == 1)
@@ -194,12 +205,15 @@ Subject check_op(const Catalog::Op& op, const Options& options, const SampleChoi
   Options each = options;
   each.order = std::min<int>(options.order, op.max_order);
   each.recorded = options.recorded && op.max_order > 1;
+  std::set<std::string> floating;
   const auto check = [&](std::size_t i, std::uint64_t seed) {
     const Samples::Sample& sample = samples.all()[i];
     const auto run = [&](Report& report) {
       each.seed = seed_of(op.name, i, seed);
       Generator generator(each.seed, 1);
       const detail::SampleProblem problem(op, sample, generator);
+      for (const detail::Input& in : problem.inputs())
+        if (is_floating(in.value.dtype())) floating.insert(in.name);
       if (op.max_order == 0) return check_not_recorded(problem, report);
       detail::check_sample(sample, problem, each, report);
       if (op.max_order < options.order) check_refuses_to_record(problem, report);
@@ -216,7 +230,8 @@ Subject check_op(const Catalog::Op& op, const Options& options, const SampleChoi
                .differentiable = op.max_order > 0,
                .nondifferentiable_inputs = op.nondifferentiable_inputs,
                .waiver = op.waiver,
-               .proof = !choice.only && options.f64});
+               .proof = !choice.only && options.f64,
+               .floating = floating});
   return s;
 }
 

@@ -63,6 +63,7 @@ void check_problem(const Problem& problem, const Options& options, Report& repor
   if (!options.f64) return;
   if (options.properties) {
     guarded(s, 1, "properties", [&] { check_properties(s, problem); });
+    guarded(s, 1, "properties", [&] { check_input_patterns(s, problem, 1); });
     guarded(s, 1, "isolation", [&] { check_isolation(s, problem); });
   }
   guarded(s, 1, "gradient", [&] { check_derivatives(s, problem, 1, rules_of(options)); });

@@ -2,6 +2,7 @@
 #include <cmath>
 #include <limits>
 #include <optional>
+#include <vector>
 
 #include <tapegrad/gradcheck/check/comparison.h>
 
@@ -9,170 +10,307 @@ namespace tapegrad::gradcheck::detail {
 
 namespace {
 
-/// What one window of steps says about the analytic value.
-enum class Evidence {
-  agrees,   ///< the values agree within the tolerance, and the numerical value is that certain
-  differs,  ///< the values differ by more than the tolerance and the uncertainty
-  zero,     ///< both values vanish within round-off
-  kinked,
-  rough,  ///< the function is not smooth at this step, or not finite: a smaller one may tell
-  noisy,  ///< round-off hides the answer: a larger step may tell
+// Uncertainties are estimates, and may fall short by this factor; those of gradients are the spread of a few samples.
+constexpr double kUncertainty = 4, kGradientRounding = 16;
+// Each window's steps are 32 times smaller than the last one's.
+constexpr int kSmaller = -5;
+
+/// What one window shows, per unit of the element or of the direction.
+struct Sight {
+  int scale = 0;
+  double analytic = 0, numeric = 0, uncertainty = 0;
+  double step = 0;
+  bool moved = false;   ///< the results changed at all
+  double rounding = 0;  ///< of the function's value
+
+  double error() const { return std::abs(analytic - numeric); }
+  double size() const { return std::max(std::abs(analytic), std::abs(numeric)); }
 };
 
-Evidence evidence_of(double a, const Estimate& e, double rtol) {
-  if (!e.finite) return Evidence::rough;
-  // Where round-off is as large as the jump of a kink would be, either may be true.
-  if (e.smooth && e.kinked) return Evidence::noisy;
-  if (!e.smooth) return e.kinked ? Evidence::kinked : Evidence::rough;
-  if (!std::isfinite(a)) return Evidence::differs;
-  const double size = std::max(std::abs(a), std::abs(e.value));
-  const double error = std::abs(a - e.value);
-  const double tolerance = rtol * size;
-  if (size == 0) return Evidence::zero;
-  if (error <= tolerance && e.uncertainty <= tolerance) return Evidence::agrees;
-  if (size <= 4 * (e.uncertainty + e.hidden) && e.uncertainty <= kInnerRounding * e.noise)
-    return Evidence::zero;
-  if (error > tolerance + 4 * (e.uncertainty + e.hidden)) return Evidence::differs;
-  return e.uncertainty <= 16 * e.noise || e.noise + e.hidden > tolerance ? Evidence::noisy : Evidence::rough;
-}
-
-class WindowSearch {
+/// The verdict is found in two stages. A window whose value agrees with the analytic one, and is certain enough,
+/// certifies it: that two such numbers agree by chance need not be feared. Where none does, the rounding of the
+/// function and of the gradient are measured, and all windows are weighed against each other: those of the
+/// smallest steps that still show something decide.
+class Judge {
  public:
-  WindowSearch(Line& line, const Row& row, std::span<const double> slopes, double rtol)
-      : line_(line), row_(row), slopes_(slopes), rtol_(rtol) {}
-
-  // Each window's steps are 32 times smaller than the last one's.
-  static constexpr int kSmaller = -5;
+  Judge(Line& line, const Row& row, const Claim& claim) : line_(line), row_(row), claim_(claim) {}
 
   Comparison run() {
-    Comparison j = search();
-    // Rounding inside the function may leave no difference at all where there is a derivative.
-    if (j.verdict == Verdict::fail && j.numeric == 0 && line_.moves_in_leaps(row_, slope_at(0)))
-      j.verdict = Verdict::inconclusive;
-    return j;
+    if (const std::optional<Comparison> found = certify()) return *found;
+    return weigh();
   }
 
  private:
+  // ---- windows ----
+
+  double unit_of(int scale) const {
+    const std::vector<double>& moved = line_.moved(scale);
+    return moved.size() == 1 ? moved[0] : std::ldexp(1, scale);
+  }
   /// The analytic change for the moves of a scale.
-  double slope_at(int scale) const {
+  double change_of(int scale) const {
     const std::vector<double>& moved = line_.moved(scale);
     double a = 0;
-    for (std::size_t k = 0; k < moved.size(); ++k) a += slopes_[k] * moved[k];
+    for (std::size_t k = 0; k < moved.size(); ++k) a += claim_.slopes[k] * moved[k];
     return a;
   }
-
-  Comparison search() {
-    int differing = 0, kinks = 0;
-    for (int scale = 0; scale >= kSmallestScale; scale += kSmaller) {
-      const Evidence v = look(scale);
-      if (v == Evidence::agrees) return result(Verdict::pass);
-      // The steps of two windows that differ may still be too large for the function. A third window decides.
-      if (differing >= 2) return result(Verdict::fail);
-      if (v == Evidence::zero && size_ == 0 && line_.proportional_scale() == 0) return result(Verdict::zero);
-      if (v == Evidence::zero || v == Evidence::noisy) {
-        if (kinks >= 3) return kink();
-        if (scale < 0)
-          for (const int between : {scale + 2, scale + 3}) {
-            const Evidence w = look(between);
-            if (w == Evidence::agrees) return result(Verdict::pass);
-            if (w == Evidence::differs && differing && confirmed()) return result(Verdict::fail);
-          }
-        return look_wider(v);
-      }
-      differing = v != Evidence::differs ? 0 : differing && confirmed() ? differing + 1 : 1;
-      if (differing == 1) differs_ = seen_;
-      kinks = v == Evidence::kinked ? kinks + 1 : 0;
-      if (kinks == 1) kink_ = line_.estimate(row_, kink_scale_ = scale);
-    }
-    return kinks >= 3 ? kink() : look_wider(Evidence::rough);
+  Sight sight_of(int scale, const Estimate& e) const {
+    const double unit = unit_of(scale);
+    return {.scale = scale,
+            .analytic = change_of(scale) / unit,
+            .numeric = e.finite ? e.value / unit : std::numeric_limits<double>::quiet_NaN(),
+            .uncertainty = std::abs((e.uncertainty + e.hidden) / unit),
+            .step = std::abs(unit),
+            .moved = e.moved,
+            .rounding = e.rounding};
+  }
+  static Comparison result(Verdict v, const Sight& s) {
+    return {v, s.analytic, s.numeric, s.uncertainty, s.step, false};
   }
 
-  Evidence look(int scale) {
+  // ---- what agrees ----
+
+  enum class Search { agrees, vanishes, too_fine, too_coarse };
+
+  /// Looks for agreement in one window; else says whether steps are too fine, as rounding hides the answer, or
+  /// too coarse for the function.
+  Search look(int scale) {
     const Estimate e = line_.estimate(row_, scale);
-    const std::vector<double>& moved = line_.moved(scale);
-    const double a = slope_at(scale);
-    Evidence v = evidence_of(a, e, rtol_);
-    if ((v == Evidence::differs || v == Evidence::kinked) && line_.steps_over_kink(scale))
-      v = Evidence::rough;
-    // The report gives derivatives per unit of the element, or of the direction.
-    const double unit = moved.size() == 1 ? moved[0] : std::ldexp(1, scale);
-    const double step = moved.size() == 1 ? std::abs(moved[0]) : unit;
-    seen_ = {Verdict::inconclusive, a / unit, e.value / unit, std::abs((e.uncertainty + e.hidden) / unit),
-             step};
-    if (!e.finite) seen_.numeric = std::numeric_limits<double>::quiet_NaN();
-    if (e.smooth && (!best_ || seen_.uncertainty < best_->uncertainty)) best_ = seen_;
-    size_ = std::max(std::abs(a), std::abs(e.value));
-    return v;
+    seen_ = sight_of(scale, e);
+    if (!e.finite || !(e.smooth || e.kinked)) return Search::too_coarse;
+    // Where round-off is as large as the jump of a kink would be, either may be true.
+    if (e.kinked) return e.smooth ? Search::too_fine : Search::too_coarse;
+    if (!std::isfinite(seen_.analytic)) return Search::too_coarse;
+    const double a = change_of(scale), size = std::max(std::abs(a), std::abs(e.value));
+    if (size == 0) return Search::vanishes;
+    const double error = std::max(std::abs(a - e.value), e.uncertainty);
+    if (error <= claim_.strict * size) return Search::agrees;
+    if (error <= claim_.rtol * size && !loose_) loose_ = seen_;
+    const bool hidden =
+        size <= kUncertainty * (e.uncertainty + e.hidden) && e.uncertainty <= kInnerRounding * e.noise;
+    const bool rounded = e.uncertainty <= 16 * e.noise || e.noise + e.hidden > claim_.strict * size;
+    return hidden ||
+                   (std::abs(a - e.value) <= claim_.rtol * size + kUncertainty * (e.uncertainty + e.hidden) &&
+                    rounded)
+               ? Search::too_fine
+               : Search::too_coarse;
   }
 
-  /// Whether this window and the first one that differed agree with each other better than with the analytic
-  /// value. Scatter by round-off inside the function does not.
-  bool confirmed() const {
-    return differs_ &&
-           std::abs(seen_.numeric - differs_->numeric) <= 0.5 * std::abs(seen_.analytic - seen_.numeric);
-  }
-
-  Comparison result(Verdict v) const {
-    Comparison j = v == Verdict::fail && differs_        ? *differs_
-                   : v == Verdict::inconclusive && best_ ? *best_
-                                                         : seen_;
-    j.verdict = v;
-    return j;
-  }
-
-  Comparison look_wider(Evidence before) {
-    int differing = 0;
-    // Near 0 a step in proportion to the element may show what a step of ordinary size hides.
-    if (const int scale = line_.proportional_scale(); scale < 0)
-      for (const int closer : {scale, scale - 3}) {
-        const Evidence v = look(closer);
-        if (v == Evidence::agrees) return result(Verdict::pass);
-        if (v != Evidence::differs) break;
-        if (++differing == 2 && confirmed()) return result(Verdict::fail);
-        differs_ = seen_;
-      }
-    differing = 0;
-    for (const int scale : Line::kWider) {
-      const Evidence v = look(scale);
-      if (v == Evidence::agrees) return result(Verdict::pass);
-      if (v != Evidence::differs) {
-        if (v != Evidence::noisy && v != Evidence::zero) break;
-        continue;
-      }
-      if (++differing > 1 && confirmed()) return result(Verdict::fail);
-      differs_ = seen_;
+  std::optional<Comparison> certify() {
+    const auto agrees = [&](int scale) { return look(scale) == Search::agrees; };
+    const int proportional = line_.proportional_scale();
+    for (int scale = 0; scale >= kSmallestScale; scale += kSmaller) {
+      const Search s = look(scale);
+      if (s == Search::agrees) return result(Verdict::pass, seen_);
+      if (s == Search::vanishes && proportional == 0) return result(Verdict::zero, seen_);
+      if (s == Search::too_coarse) continue;
+      if (scale < 0)
+        for (const int between : {scale + 2, scale + 3})
+          if (agrees(between)) return result(Verdict::pass, seen_);
+      break;
     }
-    return result(before == Evidence::zero ? Verdict::zero : Verdict::inconclusive);
+    // Near 0 a step in proportion to the element may show what a step of ordinary size hides.
+    if (proportional < 0)
+      for (const int closer : {proportional, proportional - 3})
+        if (agrees(closer)) return result(Verdict::pass, seen_);
+    for (const int wider : Line::kWider) {
+      const Search s = look(wider);
+      if (s == Search::agrees) return result(Verdict::pass, seen_);
+      if (s == Search::too_coarse) break;
+    }
+    return {};
   }
 
-  Comparison kink() {
-    const std::vector<double>& moved = line_.moved(kink_scale_);
-    const double a = slope_at(kink_scale_);
+  // ---- what does not ----
+
+  Comparison weigh() {
+    for (int scale = 0; scale >= kSmallestScale; scale += kSmaller) {
+      if (!observe(scale)) break;
+      if (const Sight* wrong = convicted()) return result(Verdict::fail, *wrong);
+    }
+    if (const int p = line_.proportional_scale(); p < 0)
+      for (const int scale : {p, p - 3, p - 6}) {
+        observe(scale);
+        if (const Sight* wrong = convicted()) return result(Verdict::fail, *wrong);
+      }
+    if (loose_) return result(Verdict::pass, *loose_);
+    if (kinks_ >= 3) return kink();
+    look_wider();
+    confirm_lone();
+    if (const Sight* wrong = convicted()) return result(Verdict::fail, *wrong);
+    if (sights_.empty()) return result(Verdict::inconclusive, seen_);
+    const Sight& best = *std::ranges::min_element(sights_, {}, &Sight::uncertainty);
+    bool consistent = true;
+    for (std::size_t i = 0; i < sights_.size(); ++i) consistent &= !differs(sights_[i]) || superseded(i);
+    const double doubt = best.uncertainty + rounding_;
+    const bool negligible = consistent && doubt * claim_.step <= claim_.rtol * claim_.largest;
+    return result(negligible ? Verdict::zero : Verdict::inconclusive, best);
+  }
+
+  /// Looks at larger steps, as far as the function goes on as it does at the usual ones.
+  void look_wider() {
+    const auto clear = [&](int scale) {
+      return std::ranges::any_of(sights_, [&](const Sight& s) { return s.scale == scale; });
+    };
+    int before = 0;
+    for (const int scale : Line::kWider) {
+      if (!clear(before)) break;
+      observe(before = scale);
+    }
+    wide_ = true;
+  }
+
+  /// Keeps what a window shows. False where rounding hides all, as it will at smaller steps.
+  bool observe(int scale) {
+    const Estimate usual = line_.estimate(row_, scale);
+    if (usual.finite && usual.kinked && !usual.smooth) {
+      if (!line_.steps_over_kink(scale) && ++kinks_ == 1) kink_ = usual, kink_scale_ = scale;
+      return true;
+    }
+    if (kinks_ >= 3) {
+      // It is at the point, unless the function is smooth closer to it.
+      const double jump = std::abs((kink_.right - kink_.left) / unit_of(kink_scale_));
+      const double gap = std::abs((usual.right - usual.left) / unit_of(scale));
+      const bool clear = usual.noise < 0.1 * jump * std::abs(unit_of(scale));
+      if (!usual.finite || !usual.smooth || !clear || gap > 0.25 * jump) return false;
+    }
+    kinks_ = 0;
+    const Estimate e = line_.estimate(row_, scale, Rounding::measured);
+    // No rounding is that large: the function is too rough for these steps.
+    if (!e.finite || !e.smooth || e.rounding > 0x1p-8 * std::max(e.size, line_.base().largest(row_)))
+      return true;
+    if (e.kinked) return true;
+    const Sight s = sight_of(scale, e);
+    // Steps no smaller than the last ones, as the number format allows none, show nothing new.
+    if (std::ranges::any_of(sights_, [&](const Sight& other) { return other.step == s.step; })) return false;
+    sights_.insert(std::ranges::upper_bound(sights_, s.step, std::ranges::greater{}, &Sight::step), s);
+    return !(s.uncertainty > 64 * s.size() && e.moved);
+  }
+
+  /// How far rounding takes the analytic derivative.
+  double rounding() {
+    if (rounding_known_) return rounding_;
+    rounding_known_ = true;
+    rounding_ = std::abs(claim_.rounding(line_.moved(0)) / unit_of(0));
+    // What is more than that is no rounding, but a value of the rule for this very point.
+    if (!(rounding_ * claim_.step <= claim_.most_rounding)) rounding_ = 0;
+    return rounding_;
+  }
+
+  bool differs(const Sight& s) {
+    if (!std::isfinite(s.analytic)) return true;
+    // One window may happen to show less rounding than there is.
+    double value = 0;
+    for (const Sight& other : sights_)
+      if (other.scale <= 0) value = std::max(value, other.rounding);
+    const double allowed =
+        claim_.strict * s.size() + kUncertainty * std::max(s.uncertainty, 2 * value / s.step);
+    if (s.error() <= allowed) return false;
+    // What no rounding explains need not be measured.
+    if ((s.error() - allowed) * claim_.step > kGradientRounding * claim_.most_rounding) return true;
+    return s.error() > allowed + kGradientRounding * rounding();
+  }
+
+  /// Whether two windows have no step in common, and are wrong independently.
+  static bool apart(const Sight& small, const Sight& large) {
+    return large.scale - small.scale >= static_cast<int>(large.scale > 0 ? Line::kWideSteps : Line::kSteps);
+  }
+
+  /// Whether two windows that differ from the analytic value agree with each other far better.
+  static bool confirm(const Sight& a, const Sight& b) {
+    const double apart = std::abs(a.numeric - b.numeric);
+    if (!std::isfinite(a.analytic))
+      return apart <= 0.1 * std::max(std::abs(a.numeric), std::abs(b.numeric)) +
+                          kUncertainty * (a.uncertainty + b.uncertainty);
+    return apart <= 0.1 * std::min(a.error(), b.error());
+  }
+
+  /// Whether a window agrees with the analytic value far better than those that differ claim.
+  static bool refutes(const Sight& s, double error) { return s.error() + s.uncertainty <= error / 8; }
+
+  /// Whether smaller steps agree with the analytic value where those of window i differ.
+  bool superseded(std::size_t i) const {
+    return std::any_of(sights_.begin() + static_cast<std::ptrdiff_t>(i) + 1, sights_.end(),
+                       [&](const Sight& s) { return refutes(s, sights_[i].error()); });
+  }
+
+  /// A single window that differs gets neighbours.
+  void confirm_lone() {
+    int scale = 0, count = 0;
+    for (const Sight& s : sights_)
+      if (differs(s)) scale = s.scale, ++count;
+    if (count != 1) return;
+    for (const int beside : {scale - 3, scale + 3}) observe(beside);
+  }
+
+  /// A window that shows the derivative to be wrong; null where none does.
+  const Sight* convicted() {
+    for (std::size_t i = sights_.size(); i-- > 1;) {  // from the smallest steps on
+      std::size_t l = i;
+      while (l > 0 && !apart(sights_[i], sights_[l])) --l;
+      const Sight &small = sights_[i], &large = sights_[l];
+      if (!apart(small, large)) continue;
+      if (!differs(small) || !differs(large) || !confirm(small, large)) continue;
+      // Where nothing changes, rounding inside the function may hide what larger steps show.
+      const bool moved = small.moved || large.moved;
+      if (!moved && !wide_) continue;
+      if (line_.steps_over_kink(small.scale) || line_.steps_over_kink(large.scale)) continue;
+      const Sight& best = small.uncertainty < large.uncertainty ? small : large;
+      if (!std::isfinite(small.analytic)) return &best;
+      const double error = std::min(small.error(), large.error());
+      bool refuted = false;
+      for (std::size_t k = 0; k < sights_.size(); ++k)
+        if (k > i || (!moved && k < l)) refuted |= refutes(sights_[k], error);
+      if (!refuted && !refuted_closer(small, error)) return &best;
+    }
+    return nullptr;
+  }
+
+  /// Whether much smaller steps agree with the analytic value: the function then has a structure that those which
+  /// differ are too large for.
+  bool refuted_closer(const Sight& than, double error) {
+    for (const int scale : {than.scale - 10, than.scale - 20}) {
+      if (!refutes_at(scale, error, Rounding::of_results)) continue;
+      if (refutes_at(scale, error, Rounding::measured)) return true;
+    }
+    return false;
+  }
+  bool refutes_at(int scale, double error, Rounding rounding) {
+    const Estimate e = line_.estimate(row_, scale, rounding);
+    return e.finite && e.smooth && !e.kinked && refutes(sight_of(scale, e), error);
+  }
+
+  Comparison kink() const {
+    const double a = change_of(kink_scale_), unit = unit_of(kink_scale_);
     const auto [lo, hi] = std::minmax(kink_.left, kink_.right);
     const double slack = 1e-4 * (hi - lo);
-    const double unit = moved.size() == 1 ? moved[0] : std::ldexp(1, kink_scale_);
     const bool between = lo - slack <= a && a <= hi + slack;
     const double nearest = std::clamp(a, lo, hi);
-    return {between ? Verdict::kink : Verdict::fail, a / unit, (between ? kink_.value : nearest) / unit,
-            std::abs((hi - lo) / unit), std::abs(unit)};
+    return {between ? Verdict::kink : Verdict::fail,
+            a / unit,
+            (between ? kink_.value : nearest) / unit,
+            std::abs((hi - lo) / unit),
+            std::abs(unit),
+            true};
   }
 
   Line& line_;
   const Row& row_;
-  std::span<const double> slopes_;
-  double rtol_;
-  Comparison seen_;
-  double size_ = 0;
-  std::optional<Comparison> differs_;  ///< the first window that did
-  std::optional<Comparison> best_;     ///< the most certain window
+  const Claim& claim_;
+  Sight seen_;
+  std::optional<Sight> loose_;  ///< agrees within rtol, and is not certain enough for more
+  std::vector<Sight> sights_;
+  double rounding_ = 0;
+  bool rounding_known_ = false;
+  bool wide_ = false;  ///< steps larger than usual have been looked at
   Estimate kink_;
-  int kink_scale_ = 0;
+  int kinks_ = 0, kink_scale_ = 0;
 };
 
 }  // namespace
 
-Comparison compare_derivative(Line& line, const Row& row, std::span<const double> slopes, double rtol) {
-  return WindowSearch(line, row, slopes, rtol).run();
+Comparison compare_derivative(Line& line, const Row& row, const Claim& claim) {
+  return Judge(line, row, claim).run();
 }
 
 }  // namespace tapegrad::gradcheck::detail

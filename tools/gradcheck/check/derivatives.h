@@ -1,10 +1,15 @@
 #pragma once
 
+#include <algorithm>
+#include <cstddef>
+#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include <tapegrad/gradcheck/check/comparison.h>
+#include <tapegrad/gradcheck/check/jacobian.h>
 #include <tapegrad/gradcheck/check/problem.h>
 
 namespace tapegrad::gradcheck::detail {
@@ -30,6 +35,41 @@ std::span<const Rule> rules_of(const Options& options);
 /// "gradient", "gradient by the general rule", "gradient as recorded".
 std::string_view describe(Rule rule);
 
+/// What exhaustive mode compares whole: so many elements of a Jacobian, of so many elements of inputs, as each of
+/// these costs several evaluations of the whole function.
+inline constexpr std::size_t kExhaustiveSize = std::size_t{1} << 20,
+                             kExhaustiveElements = std::size_t{1} << 12;
+
+/// Compares the derivatives of one problem with numerical ones.
+class Derivatives {
+ public:
+  Derivatives(Session& s, const Problem& problem, int order, std::span<const Rule> rules);
+  void run();
+
+  Jacobian& jacobian() { return jacobian_; }
+  /// Whether the first rows are the single results.
+  bool full() const { return full_; }
+  /// Whether anything has failed at this order.
+  bool failed() const {
+    return std::ranges::any_of(session_.report.tallies(),
+                               [&](const InputTally& t) { return t.order == order_ && t.fail > 0; });
+  }
+
+  /// Adds a finding to the report. `locate` completes it where the report stores it.
+  using Locate = std::function<void(Finding&)>;
+  void record(const Comparison& j, Rule rule, const std::string& input, const Locate& locate);
+
+ private:
+  void check_elements(std::size_t k);
+  std::vector<std::size_t> chosen_elements(std::size_t k);
+  void place(Finding& f, std::size_t k, std::size_t e, std::size_t row) const;
+
+  Session& session_;
+  int order_;
+  Jacobian jacobian_;
+  bool full_ = true;
+};
+
 /// Compares the derivatives of all results for all inputs that need a gradient with numerical ones; by each
 /// of the rules.
 void check_derivatives(Session& s, const Problem& problem, int order, std::span<const Rule> rules);
@@ -40,6 +80,9 @@ void check_higher_orders(Session& s, const Problem& problem, int order);
 
 /// Checks what every gradient must satisfy; see Options::properties.
 void check_properties(Session& s, const Problem& problem);
+
+/// Checks that a gradient is the same with any inputs tracked, and, at order 1, with one tensor as several inputs.
+void check_input_patterns(Session& s, const Problem& problem, int order);
 
 /// Checks that a gradient depends on nothing but its inputs: neither on the number of threads nor on what
 /// lies in memory beside the elements.

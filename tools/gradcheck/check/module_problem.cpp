@@ -1,9 +1,11 @@
+#include <algorithm>
 #include <map>
 #include <set>
 
 #include <tapegrad/gradcheck/check/derivatives.h>
 #include <tapegrad/gradcheck/check/module_problem.h>
 #include <tapegrad/gradcheck/module.h>
+#include <tapegrad/graph/tape_view.h>
 #include <tapegrad/nn/visitor.h>
 
 #include <fmt/format.h>
@@ -72,6 +74,25 @@ void ModuleState::rewind(Dtype dtype) {
 
 namespace {
 
+/// Throws where a tape has recorded a parameter that visit() does not list: it would be neither trained nor saved.
+void require_visited(const Tape& tape, const ModuleState& state) {
+  const TapeView view(tape);
+  for (const TapeView::Node leaf : view) {
+    if (!leaf.is_leaf() || leaf.parameter() == 0) continue;
+    if (std::ranges::any_of(state.parameters(),
+                            [&](const auto& p) { return p.second.id() == leaf.parameter(); }))
+      continue;
+    for (const TapeView::Node user : view)
+      for (std::size_t i = 0; i < user.inputs(); ++i)
+        if (user.input(i).node() == leaf.index())
+          throw Error(fmt::format(
+              "the forward pass uses a parameter of shape {} that visit() does not list, in {} of {}; give "
+              "it to the "
+              "visitor",
+              to_string(leaf.shape()), user.op(), user.scope().empty() ? "the module" : user.scope()));
+  }
+}
+
 std::vector<Input> inputs_of(const ModuleState& state, std::vector<Input> rest, bool in_double) {
   std::vector<Input> all;
   for (const auto& [name, p] : state.parameters())
@@ -97,7 +118,12 @@ std::vector<Tensor> ModuleProblem::evaluate(std::span<const Tensor> in) const {
     if (i < parameters() && !in[i].tracked()) state_.set(i, in[i]);
   }
   state_.rewind(dtype);
-  return f_(in.subspan(parameters()));
+  std::vector<Tensor> results = f_(in.subspan(parameters()));
+  if (!visited_ && std::ranges::any_of(results, &Tensor::tracked)) {
+    require_visited(*Tape::current(), state_);
+    visited_ = true;
+  }
+  return results;
 }
 
 Tensor ModuleProblem::leaf(Tape& tape, std::size_t i, const Tensor& value) const {

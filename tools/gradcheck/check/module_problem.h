@@ -53,6 +53,7 @@ class ModuleProblem final : public Problem {
 
   mutable ModuleState state_;  // an evaluation leaves it changed, and the next one starts over
   RunModule f_;
+  mutable bool visited_ = false;  ///< all parameters that a tape has seen were visited
 };
 
 }  // namespace tapegrad::gradcheck::detail

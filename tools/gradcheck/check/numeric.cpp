@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 
 #include <tapegrad/gradcheck/check/numeric.h>
 #include <tapegrad/graph/errors.h>
@@ -13,15 +14,28 @@ double natural_step(double x, double max_step) {
   return std::min(kRelativeStep * std::max(std::abs(x), 0.5), 0.25 * max_step);
 }
 
+double possible_step(double x, double max_step) {
+  const double step = natural_step(x, max_step);
+  return x == 0 ? step : std::min(step, kRelativeStep * std::abs(x));
+}
+
 Base::Base(std::span<const Tensor> results) : values(to_doubles(results)) {
-  for (const Tensor& r : results) {
-    const auto n = static_cast<std::size_t>(r.size());
-    const double ulp = epsilon_of(r.dtype());
-    double largest = 0;
-    for (const double x : to_doubles(r)) largest = std::max(largest, std::isfinite(x) ? std::abs(x) : 0);
-    epsilon.insert(epsilon.end(), n, ulp);
-    resolution.insert(resolution.end(), n, ulp * largest);
+  for (const Tensor& r : results)
+    epsilon.insert(epsilon.end(), static_cast<std::size_t>(r.size()), epsilon_of(r.dtype()));
+}
+
+double Base::value(const Row& row) const {
+  if (row.element >= 0) return values[static_cast<std::size_t>(row.element)];
+  return std::inner_product(values.begin(), values.end(), row.weights.begin(), 0.0);
+}
+
+double Base::largest(const Row& row) const {
+  double largest = 0;
+  for (std::size_t j = 0; j < values.size(); ++j) {
+    const double part = std::abs(row.element >= 0 ? values[j] : row.weights[j] * values[j]);
+    if (std::isfinite(part)) largest = std::max(largest, part);
   }
+  return largest;
 }
 
 Line::Line(const Problem& problem, std::vector<Tensor>& at, const Base& base, std::vector<Move> moves)
@@ -100,31 +114,6 @@ bool Line::decides_otherwise(int scale) {
   return false;
 }
 
-bool Line::moves_in_leaps(const Row& row, double slope) {
-  const std::vector<double> by = window(0).by;
-  const auto change = [&](double t) {
-    const std::vector<double> results = results_at(by, t);
-    if (row.element >= 0) {
-      const auto j = static_cast<std::size_t>(row.element);
-      return results[j] - base_.values[j];
-    }
-    double sum = 0;
-    for (std::size_t j = 0; j < results.size(); ++j) sum += row.weights[j] * (results[j] - base_.values[j]);
-    return sum;
-  };
-  // The first leap lies between a step that changes nothing and one that does.
-  double lo = std::ldexp(1, kSmallestScale), hi = 1;
-  for (const int scale : kWider)
-    if (change(hi) == 0) hi = std::ldexp(1, scale);
-  if (change(lo) != 0 || change(hi) == 0) return false;
-  while (hi > lo * 1.001) {
-    const double middle = std::sqrt(lo * hi);
-    (change(middle) == 0 ? lo : hi) = middle;
-  }
-  const double leap = change(hi), many = change(16 * hi);
-  return leap / (slope * hi) > 0.1 && std::abs(many / (16 * slope * hi) - 1) < 0.5;
-}
-
 bool Line::steps_over_kink(int scale) {
   return scale > kSmallestScale && decides_otherwise(scale) && !decides_otherwise(kSmallestScale);
 }
@@ -141,6 +130,54 @@ const Line::Window& Line::window(int scale) {
     w.minus.push_back(results_at(w.by, -t));
   }
   return w;
+}
+
+const Line::Roughness& Line::roughness(int scale) {
+  const auto [entry, fresh] = roughness_.try_emplace(scale);
+  Roughness& r = entry->second;
+  if (!fresh) return r;
+  // A part of the step that the moves are exact for.
+  constexpr double kStep = 1.0 / (1 << (kWideSteps - 1));
+  std::vector<std::vector<double>> d;
+  for (int i = -4; i <= 4; ++i) d.push_back(i == 0 ? base_.values : results_at(window(scale).by, i * kStep));
+  for (int order = 1; order <= 6; ++order) {
+    for (std::size_t i = 0; i + 1 < d.size(); ++i)
+      for (std::size_t j = 0; j < d[i].size(); ++j) d[i][j] = d[i + 1][j] - d[i][j];
+    d.pop_back();
+    if (order == 5) r.fifth = d;
+  }
+  r.sixth = std::move(d);
+  return r;
+}
+
+double Line::measured_rounding(const Row& row, int scale, const std::vector<bool>& changes) {
+  const Roughness& r = roughness(scale);
+  // Independent errors of variance 1 have k-th differences of variance (2k)! / (k!)^2.
+  const auto deviation = [&](const std::vector<std::vector<double>>& differences, double variance) {
+    double sum = 0;
+    for (const std::vector<double>& d : differences) {
+      double x = 0;
+      if (row.element >= 0)
+        x = d[static_cast<std::size_t>(row.element)];
+      else
+        for (std::size_t j = 0; j < d.size(); ++j)
+          if (changes[j]) x += row.weights[j] * d[j];
+      sum = std::hypot(sum, x);
+    }
+    return sum / std::sqrt(variance * static_cast<double>(differences.size()));
+  };
+  return std::max(deviation(r.fifth, 252), deviation(r.sixth, 924));
+}
+
+std::vector<Line::Change> Line::changes() {
+  const Window& w = window(0);
+  const Roughness& r = roughness(0);
+  std::vector<Change> all(base_.values.size());
+  for (std::size_t j = 0; j < all.size(); ++j) {
+    all[j].size = std::abs(w.plus[0][j] - w.minus[0][j]);
+    for (const std::vector<double>& d : r.fifth) all[j].rounding = std::max(all[j].rounding, std::abs(d[j]));
+  }
+  return all;
 }
 
 std::vector<bool> Line::unchanged() {
@@ -191,18 +228,24 @@ Extrapolated extrapolate(const Differences& from, const Differences::Steps& d, i
 
 }  // namespace
 
-Estimate Line::estimate(const Row& row, int scale) {
+Estimate Line::estimate(const Row& row, int scale, Rounding rounding) {
   const Window& w = window(scale);
   Differences d;
   d.count = w.plus.size();
+  std::vector<bool> changed(row.element >= 0 ? 0 : base_.values.size());  // of a weighted sum
+  Estimate e;
   const auto include = [&](std::size_t j, double weight) {
     const double b = base_.values[j];
     bool changes = false;
     for (std::size_t l = 0; l < d.count; ++l) changes |= !(w.plus[l][j] == b && w.minus[l][j] == b);
+    if (!changed.empty()) changed[j] = changes;
+    e.moved |= !(w.plus.back()[j] == b && w.minus.back()[j] == b);
+    e.size = std::max(
+        {e.size, std::abs(weight * b), std::abs(weight * w.plus[0][j]), std::abs(weight * w.minus[0][j])});
     double h = 1;
     for (std::size_t l = 0; l < d.count; ++l, h /= 2) {
       if (!changes) {
-        d.hidden[l] += std::abs(weight) * base_.resolution[j] / h;
+        d.hidden[l] += std::abs(weight * base_.epsilon[j] * b) / h;
         continue;
       }
       const double p = w.plus[l][j], m = w.minus[l][j];
@@ -217,8 +260,14 @@ Estimate Line::estimate(const Row& row, int scale) {
     include(static_cast<std::size_t>(row.element), 1);
   else
     for (std::size_t j = 0; j < base_.values.size(); ++j) include(j, row.weights[j]);
-  for (std::size_t l = 0; l < d.count; ++l) {
-    d.noise[l] = (row.element >= 0 ? 1 : 2) * static_cast<double>(std::sqrt(d.noise_squared[l]));
+  double h = 1, inner = 0, allowed = kInnerRounding;
+  if (rounding == Rounding::measured) {
+    inner = 2 * measured_rounding(row, scale, changed);
+    if (!std::isfinite(inner)) return {};
+    allowed = 16;
+  }
+  for (std::size_t l = 0; l < d.count; ++l, h /= 2) {
+    d.noise[l] = (row.element >= 0 ? 1 : 2) * static_cast<double>(std::sqrt(d.noise_squared[l])) + inner / h;
     d.second[l] = d.right[l] - d.left[l];
     if (!std::isfinite(d.central[l]) || !std::isfinite(d.second[l])) return {};
   }
@@ -227,8 +276,8 @@ Estimate Line::estimate(const Row& row, int scale) {
   // Where only the second derivative jumps, the error is a series in all powers.
   if (const Extrapolated all = extrapolate(d, d.central, 1, 1); all.error < best.error) best = all;
 
-  Estimate e;
   e.finite = true;
+  e.rounding = inner;
   e.value = best.value;
   e.uncertainty = best.error;
   e.noise = 2 * d.noise[d.count - 1];
@@ -237,12 +286,12 @@ Estimate Line::estimate(const Row& row, int scale) {
   e.left = extrapolate(d, d.left, 1, 1).value;
 
   // A smooth function's second difference halves with the step; a kink's stays, a pole's or a wave's does as
-  // it likes. Rounding inside the function may be well above that of its result.
+  // it likes.
   e.smooth = true;
   e.kinked = true;
   for (std::size_t l = d.count - kSteps; l + 1 < d.count; ++l) {
     const double s = d.second[l], next = d.second[l + 1];
-    e.smooth &= std::abs(next - s / 2) <= 0.1 * std::abs(s) + kInnerRounding * d.noise[l + 1];
+    e.smooth &= std::abs(next - s / 2) <= 0.1 * std::abs(s) + allowed * d.noise[l + 1];
     e.kinked &= std::abs(next - s) <= 0.1 * std::abs(s) && std::abs(s) > 8 * d.noise[l + 1];
   }
   return e;

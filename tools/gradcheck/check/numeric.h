@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cstddef>
+#include <cstdint>
 #include <map>
 #include <optional>
 #include <span>
@@ -18,8 +19,14 @@ struct Row {
   std::vector<double> weights{};  ///< where element is -1
 };
 
-/// Round-off inside a function may exceed that of its result by this factor before it is taken for something
-/// else.
+/// Which rounding an estimate allows for.
+enum class Rounding : std::uint8_t {
+  of_results,  ///< that of the results themselves, which costs nothing to know
+  measured,    ///< also what is measured of the rounding inside the function
+};
+
+/// While the rounding inside a function is not measured, it may exceed that of its result by this factor before it
+/// is taken for something else.
 inline constexpr double kInnerRounding = 4096;
 
 /// The smallest steps tried, as a power of two times the natural one.
@@ -33,21 +40,26 @@ struct Estimate {
   bool smooth = false;
   /// The one-sided derivatives differ, by the same amount at each step.
   bool kinked = false;
+  /// Something changed at the smallest of the steps.
+  bool moved = false;
   double value = 0;
   double uncertainty = 0;
   double noise = 0;   ///< the part of the uncertainty that is round-off
   double hidden = 0;  ///< what results that did not change at all may hide
   double left = 0, right = 0;
+  double rounding = 0;  ///< of one value of the row, where it was measured
+  double size = 0;      ///< of the largest part of the row within the window
 };
 
 /// The results at the point, and how coarsely a double or float can show that they change.
 struct Base {
   explicit Base(std::span<const Tensor> results);
+  /// The row's number.
+  double value(const Row& row) const;
+  /// The largest of all results, as they weigh in the row.
+  double largest(const Row& row) const;
   std::vector<double> values;
   std::vector<double> epsilon;  ///< of each result's dtype
-  /// The largest change of each result that may be invisible: the last digit of the largest number in its
-  /// tensor, as terms of that size may have cancelled on the way to the result.
-  std::vector<double> resolution;
 };
 
 /// The function along a line through the point: x + t * direction, in windows of a few steps, each half the
@@ -66,12 +78,17 @@ class Line {
   Line(const Problem& problem, std::vector<Tensor>& at, const Base& base, std::vector<Move> moves);
 
   /// `scale`: the first step is 2^scale times the natural one.
-  Estimate estimate(const Row& row, int scale);
+  Estimate estimate(const Row& row, int scale, Rounding rounding = Rounding::of_results);
   /// The moves made at a scale, as they were rounded.
   const std::vector<double>& moved(int scale) { return window(scale).by; }
-  /// True where a row stays as it is for small moves and changes by leaps for larger ones, of about the size
-  /// that `slope`, its derivative per move, predicts. Rounding inside the function then hides small changes.
-  bool moves_in_leaps(const Row& row, double slope);
+  /// How much each result changes from one end of the first step to the other, and at most by rounding.
+  struct Change {
+    double size = 0, rounding = 0;
+  };
+  std::vector<Change> changes();
+  const Base& base() const { return base_; }
+  /// The results where t times the moves are made.
+  std::vector<double> results(double t) { return results_at(window(0).by, t); }
   /// True for each result that stays the same for small and for large steps.
   std::vector<bool> unchanged();
   /// True where the window of this scale reaches over a kink beside the point: a decision goes another way at
@@ -90,7 +107,16 @@ class Line {
     std::vector<double> by;
     std::vector<std::vector<double>> plus, minus;
   };
+  /// Differences of high order between the results at equal steps well inside a window. A smooth function's vanish
+  /// there, and what is left is rounding.
+  struct Roughness {
+    std::vector<std::vector<double>> fifth, sixth;
+  };
   const Window& window(int scale);
+  const Roughness& roughness(int scale);
+  /// The rounding of one value of the row, measured in the window of this scale. Results that do not change there
+  /// are left out: `changes`, which only a weighted row needs.
+  double measured_rounding(const Row& row, int scale, const std::vector<bool>& changes);
   bool decides_otherwise(int scale);
   /// f() with the elements moved by t * by.
   template <class F>
@@ -103,10 +129,14 @@ class Line {
   std::vector<Move> moves_;
   std::vector<double> from_;
   std::map<int, Window> windows_;
+  std::map<int, Roughness> roughness_;
   std::optional<std::vector<std::uint8_t>> branches_;  ///< at the point
 };
 
 /// The first step of an element, before scaling: a small part of its magnitude, or of one.
 double natural_step(double x, double max_step);
+/// The same where it is no more than a small part of the element: a step that an element near the end of a
+/// function's domain can take as well.
+double possible_step(double x, double max_step);
 
 }  // namespace tapegrad::gradcheck::detail

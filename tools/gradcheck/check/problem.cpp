@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cmath>
 
 #include <tapegrad/gradcheck/check/problem.h>
 #include <tapegrad/ops/define.h>
@@ -123,6 +124,12 @@ std::vector<double> to_doubles(std::span<const Tensor> all) {
   return v;
 }
 
+double largest_of(std::span<const Tensor> list) {
+  double largest = 0;
+  for (const double x : to_doubles(list)) largest = std::max(largest, std::isfinite(x) ? std::abs(x) : 0);
+  return largest;
+}
+
 Tensor from_doubles(std::span<const double> values, const Shape& shape, Dtype dtype) {
   Tensor t = Tensor::empty(shape, dtype);
   visit_floating(dtype, [&]<class T> {
@@ -134,6 +141,20 @@ Tensor from_doubles(std::span<const double> values, const Shape& shape, Dtype dt
 Tensor converted(const Tensor& t, Dtype dtype) {
   if (!is_floating(t.dtype())) return t.detach();
   return from_doubles(to_doubles(t), t.shape(), dtype);
+}
+
+std::vector<Tensor> beside(std::span<const Tensor> all, Generator& generator, double unit) {
+  std::vector<Tensor> moved;
+  for (const Tensor& t : all) {
+    if (!is_floating(t.dtype())) {
+      moved.push_back(t);
+      continue;
+    }
+    std::vector<double> x = to_doubles(t);
+    for (double& v : x) v *= 1 + (generator() & 1u ? 1 : -1) * std::max(unit, epsilon_of(t.dtype()));
+    moved.push_back(from_doubles(x, t.shape(), t.dtype()));
+  }
+  return moved;
 }
 
 Tensor random_weights(const Shape& shape, Dtype dtype, Generator& generator) {

@@ -109,9 +109,14 @@ constexpr double rounding_slack(Dtype dtype) { return 1024 * epsilon_of(dtype); 
 /// Any floating elements as doubles.
 std::vector<double> to_doubles(const Tensor& t);
 std::vector<double> to_doubles(std::span<const Tensor> all);
+/// The largest finite number, without its sign.
+double largest_of(std::span<const Tensor> all);
 Tensor from_doubles(std::span<const double> values, const Shape& shape, Dtype dtype);
 /// Floating tensors in another precision, without history; integers as they are.
 Tensor converted(const Tensor& t, Dtype dtype);
+/// The floating tensors with each element moved up or down at random, by no more than rounding may: to a neighbour,
+/// or by `unit` of itself where that is given.
+std::vector<Tensor> beside(std::span<const Tensor> all, Generator& generator, double unit = 0);
 /// Random sign times uniform in [1, 2): no two elements alike, so that errors which cancel in a plain sum do
 /// not here.
 Tensor random_weights(const Shape& shape, Dtype dtype, Generator& generator);

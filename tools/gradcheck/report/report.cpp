@@ -12,7 +12,8 @@
 namespace tapegrad::gradcheck {
 
 std::string_view name_of(Verdict v) noexcept {
-  constexpr std::array<std::string_view, 5> kNames{"ZERO", "KINK", "PASS", "INCONCLUSIVE", "FAIL"};
+  constexpr std::array<std::string_view, 6> kNames{"ZERO",     "KINK",         "PASS",
+                                                   "UNPROVEN", "INCONCLUSIVE", "FAIL"};
   return kNames[static_cast<std::size_t>(v)];
 }
 
@@ -48,6 +49,8 @@ double badness(Verdict v, double relative_error) {
   return v == Verdict::kink || v == Verdict::zero ? 0 : relative_error;
 }
 
+bool is_unproven(const InputTally& t) { return t.needs_proof && t.pass == 0; }
+
 /// Of findings that follow each other: one derivative, by another rule the same.
 bool only_rules_differ(const Finding& a, const Finding& b) {
   const auto same = [](double x, double y) { return x == y || (std::isnan(x) && std::isnan(y)); };
@@ -71,14 +74,24 @@ bool is_worse(Verdict v, double relative_error, const Finding& than) {
 
 std::size_t Report::count(Verdict v) const noexcept {
   std::size_t total = 0;
+  if (v == Verdict::unproven) return total;
   for (InputTally t : tallies_) total += slot(t, v);
   return total;
 }
 
 Verdict Report::verdict() const noexcept {
-  for (const Verdict v : {Verdict::fail, Verdict::inconclusive, Verdict::pass, Verdict::kink})
+  for (const Verdict v : {Verdict::fail, Verdict::inconclusive})
     if (count(v) > 0) return v;
-  return Verdict::zero;
+  if (count(Verdict::pass) > 0)
+    return std::ranges::any_of(tallies_, is_unproven) ? Verdict::unproven : Verdict::pass;
+  return count(Verdict::kink) > 0 ? Verdict::kink : Verdict::zero;
+}
+
+std::vector<std::string> Report::unproven() const {
+  std::vector<std::string> names;
+  for (const InputTally& t : tallies_)
+    if (is_unproven(t)) names.push_back(t.name);
+  return names;
 }
 
 std::vector<Finding> Report::listed() const {
@@ -127,6 +140,7 @@ void Report::merge(const Report& other) {
     to.pass += from.pass;
     to.inconclusive += from.inconclusive;
     to.fail += from.fail;
+    to.needs_proof |= from.needs_proof;
   }
   append(failures_, other.failures_, kMaxFailures);
   append(inconclusive_, other.inconclusive_, kMaxListed);
@@ -150,6 +164,12 @@ std::string Report::text() const {
   const std::vector<Finding> list = listed();
   for (const Finding& f : list) all += "\n  " + to_string(f);
   if (list.size() == kMaxListed) all += "\n  ...";
+  if (verdict() == Verdict::unproven)
+    for (const std::string& name : unproven())
+      all += fmt::format(
+          "\n  UNPROVEN: {}: no derivative other than zero; check at other values, or name it in "
+          "Options::without_gradient",
+          name);
   for (const std::string& hint : hints(*this)) all += "\n  hint: " + hint;
   return all;
 }

@@ -1,0 +1,133 @@
+// Right functions that differences have a hard time with: none is called wrong, at any order, in any mode.
+
+#include <cmath>
+#include <cstdlib>
+#include <functional>
+#include <string>
+
+#include <tapegrad/gradcheck/check.h>
+#include <tapegrad/ops/elementwise/activation.h>
+#include <tapegrad/ops/functional/derivatives.h>
+#include <tapegrad/ops/neural/loss.h>
+#include <tapegrad/ops/tensor/linalg.h>
+#include <tapegrad/ops/tensor/reduce.h>
+#include <tapegrad/ops/tensor/shape.h>
+
+#include "wrong_rules.h"
+
+using namespace test_gradcheck;
+using gradcheck::check;
+
+namespace {
+
+struct Hard {
+  const char* name;
+  std::function<Tensor(std::span<const Tensor>)> f;
+  std::vector<Shape> shapes;
+  double lo = -2, hi = 2;
+  int order = 2;
+  bool f32 = true;  ///< false where all digits of f32 cancel
+};
+
+Tensor normalised(const Tensor& x) {  // by column, as a batch normalisation
+  const Tensor centred = x - mean(x, {0}, KeepDims::yes);
+  return centred / sqrt(mean(square(centred), {0}, KeepDims::yes) + 1e-5);
+}
+
+std::vector<Hard> hard_functions() {
+  using In = std::span<const Tensor>;
+  return {
+      {"fast oscillation", [](In x) { return sin(1e6 * x[0]); }, {{3}}},
+      {"oscillation beside a slope", [](In x) { return x[0] + 1e-6 * sin(1e6 * x[0]); }, {{3}}},
+      {"far out", [](In x) { return cos(1e8 * x[0]); }, {{3}}, 1, 2, 1},
+      {"absorbed", [](In x) { return (x[0] + 1e5) - 1e5; }, {{3}}, 1, 2, 1, false},
+      {"through f32", [](In x) { return sum(square(cast(cast(x[0], f32), f64))); }, {{4}}, -2, 2, 1},
+      {"small of a difference", [](In x) { return 1 - cos(1e-4 * x[0]); }, {{4}}, -2, 2, 2, false},
+      {"bias before a normalisation", [](In x) { return tanh(normalised(x[0] + x[1])); }, {{6, 3}, {3}}},
+      {"normalised twice", [](In x) { return normalised(normalised(x[0]) * x[1]); }, {{6, 3}, {3}}},
+      {"chain",
+       [](In x) {
+         Tensor y = x[0];
+         for (int i = 0; i < 12; ++i) y = tanh(1.5 * y);
+         return y;
+       },
+       {{4}},
+       -2,
+       2,
+       3},
+      {"recurrent",
+       [](In x) {
+         Tensor h = x[0];
+         for (int i = 0; i < 8; ++i) h = tanh(matmul(h, x[1]));
+         return sum(h);
+       },
+       {{2, 3}, {3, 3}},
+       -1,
+       1,
+       2},
+      {"logistic map",
+       [](In x) {
+         Tensor y = x[0];
+         for (int i = 0; i < 8; ++i) y = 3.9 * y * (1 - y);
+         return y;
+       },
+       {{3}},
+       0.1,
+       0.9,
+       2},
+      {"steep sigmoid", [](In x) { return sigmoid(200 * x[0]); }, {{5}}},
+      {"powers", [](In x) { return pow(abs(x[0]) + 0.1, 7.5); }, {{4}}},
+      {"quotient near a pole", [](In x) { return 1 / (x[0] + 2.001); }, {{4}}},
+      {"large offset", [](In x) { return sum(exp(x[0])) + 1e9; }, {{4}}},
+      {"kinks", [](In x) { return relu(x[0]) + abs(x[1]); }, {{5}, {5}}},
+      {"loss",
+       [](In x) { return logsumexp(matmul(tanh(matmul(x[0], x[1])), x[2])); },
+       {{4, 3}, {3, 5}, {5, 2}},
+       -1,
+       1,
+       2},
+  };
+}
+
+// CHECKER_SEEDS=40 runs more.
+int seeds() {
+  const char* given = std::getenv("CHECKER_SEEDS");
+  return given ? std::atoi(given) : 2;
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(checker_hard)
+
+BOOST_AUTO_TEST_CASE(no_right_function_is_called_wrong) {
+  for (const Hard& h : hard_functions())
+    for (int seed = 0; seed < seeds(); ++seed) {
+      Generator g(static_cast<std::uint64_t>(seed), 5);
+      std::vector<Tensor> in;
+      for (const Shape& s : h.shapes) in.push_back(uniform(s, g, h.lo, h.hi, f64));
+      for (const Mode mode : kModes) {
+        const Report r =
+            check(h.f, in,
+                  {.order = h.order, .mode = mode, .seed = static_cast<std::uint64_t>(seed), .f32 = h.f32});
+        BOOST_TEST(r.count(Verdict::fail) == 0u,
+                   h.name << ", seed " << seed << ", mode " << static_cast<int>(mode) << ": " << r.text());
+      }
+    }
+}
+
+BOOST_AUTO_TEST_CASE(gradient_penalty) {
+  const auto penalty = [](const Tensor& x, const Tensor& w) {
+    const auto inner = [&](const Tensor& t) { return sum(tanh(matmul(t, w))); };
+    return sum(square(gradient(inner, x)));
+  };
+  for (int seed = 0; seed < seeds(); ++seed) {
+    Generator g(static_cast<std::uint64_t>(seed), 6);
+    const std::vector<Tensor> in{uniform({3, 4}, g, -1, 1, f64), uniform({4, 2}, g, -1, 1, f64)};
+    for (const Mode mode : kModes) {
+      const Report r = check(penalty, in, {.mode = mode, .seed = static_cast<std::uint64_t>(seed)});
+      BOOST_TEST(r.count(Verdict::fail) == 0u, r.text());
+    }
+  }
+}
+
+BOOST_AUTO_TEST_SUITE_END()

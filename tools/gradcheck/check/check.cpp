@@ -37,20 +37,6 @@ std::vector<Input> given_inputs(const std::vector<Tensor>& inputs, const Options
   return at;
 }
 
-namespace {
-
-// An exception from the function or a rule is a finding of the check.
-template <class F>
-void guarded(Session& s, int order, const char* what, F&& f) {
-  try {
-    f();
-  } catch (const std::exception& e) {
-    s.fail(order, what, "threw", e.what());
-  }
-}
-
-}  // namespace
-
 std::span<const Rule> rules_of(const Options& options) {
   static constexpr Rule kRules[] = {Rule::fused, Rule::general, Rule::recorded};
   return std::span(kRules).first(options.recorded ? 3 : 2);
@@ -58,16 +44,21 @@ std::span<const Rule> rules_of(const Options& options) {
 
 void check_problem(const Problem& problem, const Options& options, Report& report) {
   Session s{options, report, Generator(options.seed)};
-  if (options.f32 && options.properties && options.in_double)
-    guarded(s, 1, "f32 against f64", [&] { check_single_precision(s, problem); });
-  if (!options.f64) return;
-  if (options.properties) {
-    guarded(s, 1, "properties", [&] { check_properties(s, problem); });
-    guarded(s, 1, "properties", [&] { check_input_patterns(s, problem, 1); });
-    guarded(s, 1, "isolation", [&] { check_isolation(s, problem); });
+  check_problem(s, problem);
+}
+
+void check_problem(Session& s, const Problem& problem) {
+  const Options& o = s.options;
+  if (o.f32 && o.properties && o.in_double)
+    s.run(1, "f32 against f64", [&] { check_single_precision(s, problem); });
+  if (!o.f64) return;
+  if (o.properties) {
+    s.run(1, "properties", [&] { check_properties(s, problem); });
+    s.run(1, "properties", [&] { check_input_patterns(s, problem, 1); });
+    s.run(1, "isolation", [&] { check_isolation(s, problem); });
   }
-  guarded(s, 1, "gradient", [&] { check_derivatives(s, problem, 1, rules_of(options)); });
-  if (options.order >= 2) guarded(s, 2, "higher derivatives", [&] { check_higher_orders(s, problem, 2); });
+  s.run(1, "gradient", [&] { check_derivatives(s, problem, 1, rules_of(o)); });
+  if (o.order >= 2) s.run(2, "higher derivatives", [&] { check_higher_orders(s, problem, 2); });
 }
 
 }  // namespace detail

@@ -90,6 +90,7 @@ void Derivatives::check_elements(std::size_t k) {
               {{jacobian_.grad_inputs()[k], e, steps[e]}});
     const std::vector<bool> still = full_ ? line.unchanged() : std::vector<bool>();
     for (std::size_t row = 0; row < rows; ++row) {
+      if (session_.decided()) return;
       bool all_zero = full_ && still[row];
       for (std::size_t r = 0; r < rules && all_zero; ++r) all_zero = jacobian_.gradient(r, row, k)[e] == 0;
       if (all_zero) {

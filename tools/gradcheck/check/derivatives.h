@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <exception>
 #include <functional>
 #include <span>
 #include <string>
@@ -19,13 +20,30 @@ struct Session {
   const Options& options;
   Report& report;
   Generator generator;
+  /// One failure is all that the caller asks for.
+  bool until_failure = false;
 
+  /// Whether the rest need not be checked.
+  bool decided() const { return until_failure && report.count(Verdict::fail) > 0; }
   void fail(int order, std::string_view what, std::string_view input, std::string message) {
     report.add({.verdict = Verdict::fail,
                 .order = order,
                 .what = std::string(what),
                 .input = std::string(input),
                 .message = std::move(message)});
+  }
+
+  /// Runs a part of the check. An exception from the function or a rule is a finding.
+  template <class F>
+  void run(int order, std::string_view part, F&& check) {
+    if (decided()) return;
+    try {
+      check();
+    } catch (const std::exception& e) {
+      fail(order, part, "threw", e.what());
+    } catch (...) {
+      fail(order, part, "threw", "an exception that is no std::exception");
+    }
   }
 };
 
@@ -92,6 +110,7 @@ void check_isolation(Session& s, const Problem& problem);
 void check_single_precision(Session& s, const Problem& problem);
 
 /// Makes all checks that the options ask for. Exceptions become findings.
+void check_problem(Session& s, const Problem& problem);
 void check_problem(const Problem& problem, const Options& options, Report& report);
 
 /// Throws ArgumentError for options that make no sense.

@@ -71,7 +71,7 @@ void Directions::add_rows() {
 
 void Directions::run() {
   const std::size_t inputs = jacobian_.grad_inputs().size();
-  for (std::size_t row = first_row_; row < jacobian_.rows().size(); ++row) {
+  for (std::size_t row = first_row_; row < jacobian_.rows().size() && !session_.decided(); ++row) {
     if (inputs > 1)
       for (std::size_t k = 0; k < inputs; ++k) check(row, k, k + 1);
     check(row, 0, inputs);

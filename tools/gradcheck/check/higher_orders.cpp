@@ -100,7 +100,7 @@ template <class Then>
 void differentiate(Session& s, const Problem& problem, int order, std::span<const Rule> rules, Then&& then) {
   if (s.options.mode == Mode::fast) {
     Report report;
-    Session quick{s.options, report, s.generator};
+    Session quick{s.options, report, s.generator, s.until_failure};
     Derivatives d(quick, problem, order, rules);
     d.run();
     then(quick, d);
@@ -109,7 +109,7 @@ void differentiate(Session& s, const Problem& problem, int order, std::span<cons
   }
   Options thorough = s.options;
   if (thorough.mode == Mode::fast) thorough.mode = Mode::automatic;
-  Session session{thorough, s.report, s.generator};
+  Session session{thorough, s.report, s.generator, s.until_failure};
   Derivatives d(session, problem, order, rules);
   d.run();
   then(session, d);
@@ -134,7 +134,7 @@ void check_higher_orders(Session& s, const Problem& problem, int order) {
   differentiate(s, gradients, order, kRules, [&](Session& session, Derivatives& d) {
     Symmetry(session, d, order, problem.grad_inputs().size()).check();
   });
-  if (order < s.options.order) check_higher_orders(s, gradients, order + 1);
+  if (order < s.options.order && !s.decided()) check_higher_orders(s, gradients, order + 1);
 }
 
 }  // namespace tapegrad::gradcheck::detail

@@ -66,8 +66,8 @@ class Isolation {
 
   void run() {
     for (const Rule rule : rules_of(session_.options)) {
-      check_guards(rule);
-      check_threads(rule);
+      if (!session_.decided()) check_guards(rule);
+      if (!session_.decided()) check_threads(rule);
     }
   }
 

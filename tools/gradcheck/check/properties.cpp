@@ -21,15 +21,18 @@ class Properties : private PropertyCheck {
 
   void run() {
     Recording reference(problem_, at_, grad_inputs_);
-    check_forward(reference);
-    check_nothing_changes();
-    check_repeated();
-    check_rules_agree(reference);
-    check_linear(reference);
-    if (session_.options.recorded) check_forward_product(reference);
-    check_state();
-    check_result_used_twice();
-    check_inputs_used_elsewhere();
+    const auto check = [&](auto&& property) {
+      if (!session_.decided()) property();
+    };
+    check([&] { check_forward(reference); });
+    check([&] { check_nothing_changes(); });
+    check([&] { check_repeated(); });
+    check([&] { check_rules_agree(reference); });
+    check([&] { check_linear(reference); });
+    if (session_.options.recorded) check([&] { check_forward_product(reference); });
+    check([&] { check_state(); });
+    check([&] { check_result_used_twice(); });
+    check([&] { check_inputs_used_elsewhere(); });
   }
 
  private:

@@ -17,6 +17,8 @@ PropertyCheck::PropertyCheck(Session& s, const Problem& problem, int order)
   for (const Tensor& r : reference.results())
     weights_.push_back(random_weights(r.shape(), r.dtype(), session_.generator));
   gradient_ = reference.vjp(weights_);
+  largest_gradient_ = largest_of(gradient_);
+  largest_weight_ = largest_of(weights_);
 }
 
 void PropertyCheck::differs(std::string_view what, std::size_t k, std::size_t e, double got,
@@ -40,8 +42,8 @@ void PropertyCheck::compare(std::string_view what, std::size_t k, const std::vec
     if (apart <= tolerance || got[e] == expected[e]) continue;
     if (!std::isfinite(expected[e])) continue;  // the derivative check has reported it
     // More than that is no rounding, which need not be measured.
-    const double most = scale * (0x1p-16 * (std::abs(expected[e] / scale) + largest_of(gradient_)) +
-                                 0x1p-37 * largest_of(weights_));
+    const double most =
+        scale * (0x1p-16 * (std::abs(expected[e] / scale) + largest_gradient_) + 0x1p-37 * largest_weight_);
     if (apart <= most && apart <= tolerance + 64 * scale * rounding()[k][e]) continue;
     return differs(what, k, e, got[e], expected[e]);
   }
@@ -65,7 +67,7 @@ const std::vector<std::vector<double>>& PropertyCheck::rounding() {
       const std::vector<double> a = to_doubles(g[k]), b = to_doubles(gradient_[k]);
       for (std::size_t e = 0; e < a.size(); ++e)
         if (const double apart = std::abs(a[e] / factor - b[e]);
-            apart <= 0x1p-12 * (std::abs(b[e]) + largest_of(gradient_)) + 0x1p-43 * largest_of(weights_))
+            apart <= 0x1p-12 * (std::abs(b[e]) + largest_gradient_) + 0x1p-43 * largest_weight_)
           rounding_[k][e] = std::max(rounding_[k][e], apart);
     }
   };

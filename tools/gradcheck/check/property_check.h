@@ -40,6 +40,7 @@ class PropertyCheck {
   Tensors at_;
   Tensors weights_;
   Tensors gradient_;
+  double largest_gradient_ = 0, largest_weight_ = 0;
 
  private:
   std::vector<std::vector<double>> rounding_;  ///< once it is measured

@@ -163,18 +163,13 @@ void check_convention(const Samples::Sample& sample, const Problem& problem, con
 }  // namespace
 
 void check_sample(const Samples::Sample& sample, const Problem& problem, const Options& options,
-                  Report& report) {
-  if (!sample.gradients.empty()) {
-    try {
-      check_convention(sample, problem, options, report);
-    } catch (const std::exception& e) {
-      report.add(
-          {.verdict = Verdict::fail, .what = "documented convention", .input = "threw", .message = e.what()});
-    }
-  }
+                  Report& report, bool until_failure) {
   Options each = options;
   if (!sample.gradients.empty()) each.order = 1;
-  check_problem(problem, each, report);
+  Session s{each, report, Generator(each.seed), until_failure};
+  if (!sample.gradients.empty())
+    s.run(1, "documented convention", [&] { check_convention(sample, problem, each, report); });
+  check_problem(s, problem);
 }
 
 std::string label_of(const Samples::Sample& sample) {

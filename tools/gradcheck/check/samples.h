@@ -23,9 +23,10 @@ class SampleProblem final : public Problem {
   const Samples::Sample& sample_;
 };
 
-/// Checks the sample's problem by all that the options ask and by what the sample documents.
+/// Checks the sample's problem by all that the options ask and by what the sample documents; `until_failure`: no more
+/// than is needed to find one.
 void check_sample(const Samples::Sample& sample, const Problem& problem, const Options& options,
-                  Report& report);
+                  Report& report, bool until_failure = false);
 
 /// One input in f64 (or i64).
 Input drawn(const SampleInput& from, std::string name, Generator& generator);

@@ -80,6 +80,12 @@ std::vector<Hard> hard_functions() {
       {"quotient near a pole", [](In x) { return 1 / (x[0] + 2.001); }, {{4}}},
       {"large offset", [](In x) { return sum(exp(x[0])) + 1e9; }, {{4}}},
       {"kinks", [](In x) { return relu(x[0]) + abs(x[1]); }, {{5}, {5}}},
+      {"sin^2 + cos^2", [](In x) { return square(sin(x[0])) + square(cos(x[0])); }, {{4}}},
+      {"sum of a softmax", [](In x) { return sum(softmax(x[0])); }, {{3, 4}}},
+      {"log of exp", [](In x) { return log(exp(x[0])) - x[0]; }, {{4}}},
+      {"cosh^2 - sinh^2", [](In x) { return square(cosh(x[0])) - square(sinh(x[0])); }, {{4}}},
+      {"nothing left", [](In x) { return (x[0] * 3 - x[0] * 2) - x[0]; }, {{4}}},
+      {"exp of a cast through f32", [](In x) { return exp(cast(cast(x[0], f32), f64)); }, {{4}}},
       {"loss",
        [](In x) { return logsumexp(matmul(tanh(matmul(x[0], x[1])), x[2])); },
        {{4, 3}, {3, 5}, {5, 2}},
@@ -113,6 +119,36 @@ BOOST_AUTO_TEST_CASE(no_right_function_is_called_wrong) {
                    h.name << ", seed " << seed << ", mode " << static_cast<int>(mode) << ": " << r.text());
       }
     }
+}
+
+// Where terms cancel, what is left is rounding, and shows nothing: neither right nor wrong, nor uncertain.
+BOOST_AUTO_TEST_CASE(what_cancels_is_zero) {
+  const auto pythagoras = [](const Tensor& x) { return square(sin(x)) + square(cos(x)); };
+  const auto shares = [](const Tensor& x) { return sum(softmax(x)); };
+  const auto nothing = [](const Tensor& x) { return (x * 3 - x * 2) - x; };
+  for (int seed = 0; seed < seeds(); ++seed) {
+    Generator g(static_cast<std::uint64_t>(seed), 9);
+    const Tensor x = uniform({3, 4}, g, -2, 2, f64);
+    for (const Mode mode : kModes) {
+      const Options options{.order = 2, .mode = mode, .seed = static_cast<std::uint64_t>(seed)};
+      for (const Report& r :
+           {check(pythagoras, {x}, options), check(shares, {x}, options), check(nothing, {x}, options)})
+        BOOST_TEST(gradcheck::name_of(r.verdict()) == "ZERO", r.text());
+    }
+  }
+}
+
+// The twin of the above: a wrong derivative that no cancelling hides.
+BOOST_AUTO_TEST_CASE(what_does_not_cancel_is_wrong) {
+  for (const double wrong : {1e-9, -1e-9}) {
+    const auto pythagoras = [&](const Tensor& x) {
+      return square(sin(x)) + square(cos(x)) + wrong * (x - x.detach());
+    };
+    for (const Mode mode : kModes) {
+      const Report r = check(pythagoras, {some({4})}, {.mode = mode, .properties = false});
+      BOOST_TEST(gradcheck::name_of(r.verdict()) == "FAIL", r.text());
+    }
+  }
 }
 
 BOOST_AUTO_TEST_CASE(gradient_penalty) {

@@ -138,13 +138,28 @@ class Judge {
     look_wider();
     confirm_lone();
     if (const Sight* wrong = convicted()) return result(Verdict::fail, *wrong);
-    if (sights_.empty()) return result(Verdict::inconclusive, seen_);
+    if (sights_.empty()) return result(is_noise() ? Verdict::zero : Verdict::inconclusive, seen_);
     const Sight& best = *std::ranges::min_element(sights_, {}, &Sight::uncertainty);
     bool consistent = true;
     for (std::size_t i = 0; i < sights_.size(); ++i) consistent &= !differs(sights_[i]) || superseded(i);
     const double doubt = best.uncertainty + rounding_;
-    const bool negligible = consistent && doubt * claim_.step <= claim_.rtol * claim_.largest;
+    const bool negligible = consistent && (doubt * claim_.step <= claim_.rtol * claim_.largest ||
+                                           is_rounding(best) || is_noise());
     return result(negligible ? Verdict::zero : Verdict::inconclusive, best);
+  }
+
+  /// Whether both derivatives are no larger than what rounding makes of terms that cancel.
+  bool is_rounding(const Sight& s) {
+    return s.size() * claim_.step <= claim_.most_rounding &&
+           s.size() <= kUncertainty * s.uncertainty + kGradientRounding * rounding();
+  }
+
+  /// The same where the row's number is rounding throughout, and its differences show nothing else.
+  bool is_noise() {
+    const Estimate e = line_.estimate(row_, 0);
+    if (!e.finite || !(e.size <= kGradientRounding * claim_.value_rounding())) return false;
+    const double a = std::abs(change_of(0) / unit_of(0));
+    return a * claim_.step <= claim_.most_rounding && a <= kGradientRounding * rounding();
   }
 
   /// Looks at larger steps, as far as the function goes on as it does at the usual ones.

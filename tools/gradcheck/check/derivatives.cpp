@@ -107,6 +107,7 @@ void Derivatives::check_elements(std::size_t k) {
         };
         const Claim claim{.slopes = std::span(&slope, 1),
                           .rounding = rounding,
+                          .value_rounding = [&] { return jacobian_.value_rounding(row); },
                           .rtol = session_.options.rtol,
                           .strict = session_.options.rtol,
                           .step = possible_step(x[e], jacobian_.input(k).max_step),

@@ -20,7 +20,7 @@ double median(std::vector<double> x) {
 }
 
 /// Random signs and sizes that differ by little, so that all elements weigh alike.
-double weight(Generator& g) { return (g() & 1u ? 1 : -1) * (1 + 0.25 * g.uniform()); }
+double weight(Generator& g) { return random_weight(g, 0.25); }
 
 /// The tolerance of a sum of n terms that is to show one of hundreds wrong in its sixth digit.
 double strict_tolerance(double rtol, std::size_t n) {
@@ -34,7 +34,7 @@ double strict_tolerance(double rtol, std::size_t n) {
 std::vector<double> Directions::weights() {
   const std::size_t n = jacobian_.base().values.size();
   std::vector<double> w(n);
-  for (double& x : w) x = (session_.generator() & 1u ? 1 : -1) * (1 + session_.generator.uniform());
+  for (double& x : w) x = random_weight(session_.generator, 1);
   if (n < 2) return w;
   std::vector<Line::Move> moves;
   for (std::size_t k = 0; k < jacobian_.grad_inputs().size(); ++k) {
@@ -144,6 +144,7 @@ Comparison Directions::compare(Line& line, std::size_t row, std::size_t rule, st
   return compare_derivative(line, jacobian_.rows()[row],
                             {.slopes = slopes,
                              .rounding = rounding,
+                             .value_rounding = [&] { return jacobian_.value_rounding(row); },
                              .rtol = rtol,
                              .strict = strict_tolerance(rtol, slopes.size()),
                              .step = 1,  // a direction is measured in steps of its elements

@@ -3,6 +3,7 @@
 
 #include <tapegrad/gradcheck/check/derivatives.h>
 #include <tapegrad/gradcheck/check/jacobian.h>
+#include <tapegrad/gradcheck/check/rounding_noise.h>
 
 #include <fmt/format.h>
 
@@ -73,10 +74,32 @@ const std::vector<Jacobian::Gradient>& Jacobian::nearby(std::size_t rule, std::s
   Generator g(row);
   for (int i = 0; i < kPoints; ++i) try {
       Recording recording(problem_, beside(at_, g), grad_inputs_);
+      RoundingNoise noise(g());
       all.push_back(values_of(recording.vjp(weights_of(rows_[row]), rules_[rule])));
     } catch (const ArgumentError&) {  // outside the function's domain
     }
   return all;
+}
+
+double Jacobian::value_rounding(std::size_t row) {
+  if (nearby_values_.empty()) {
+    constexpr int kPoints = 8;
+    Generator g(0);
+    for (int i = 0; i < kPoints; ++i) try {
+        std::vector<Tensor> at = beside(at_, g);
+        for (std::size_t k = 0; k < at.size(); ++k) at[k] = problem_.constant(k, at[k]);
+        RoundingNoise noise(g());
+        nearby_values_.emplace_back(problem_.evaluate(at));
+      } catch (const ArgumentError&) {  // outside the function's domain
+      }
+  }
+  const double usual = base_.value(rows_[row]);
+  double largest = 0;
+  for (const Base& near : nearby_values_) {
+    const double apart = std::abs(near.value(rows_[row]) - usual);
+    if (std::isfinite(apart)) largest = std::max(largest, apart);
+  }
+  return largest;
 }
 
 std::vector<double> Jacobian::steps(std::size_t k) const {

@@ -39,6 +39,8 @@ class Jacobian {
   /// The same at a few points as close as rounding is: how far they lie apart is the rounding of the gradient.
   using Gradient = std::vector<std::vector<double>>;  ///< [input that is differentiated][element]
   const std::vector<Gradient>& nearby(std::size_t rule, std::size_t row);
+  /// How far rounding takes the row's number, measured in the same way.
+  double value_rounding(std::size_t row);
 
   /// The first step of each element of input k for a numerical derivative.
   std::vector<double> steps(std::size_t k) const;
@@ -67,6 +69,7 @@ class Jacobian {
   std::vector<double> largest_;
   double largest_input_ = 0;
   std::map<std::pair<std::size_t, std::size_t>, std::vector<Gradient>> nearby_;
+  std::vector<Base> nearby_values_;
 };
 
 }  // namespace tapegrad::gradcheck::detail

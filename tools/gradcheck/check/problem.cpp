@@ -143,23 +143,31 @@ Tensor converted(const Tensor& t, Dtype dtype) {
   return from_doubles(to_doubles(t), t.shape(), dtype);
 }
 
-std::vector<Tensor> beside(std::span<const Tensor> all, Generator& generator, double unit) {
-  std::vector<Tensor> moved;
-  for (const Tensor& t : all) {
-    if (!is_floating(t.dtype())) {
-      moved.push_back(t);
-      continue;
-    }
-    std::vector<double> x = to_doubles(t);
-    for (double& v : x) v *= 1 + (generator() & 1u ? 1 : -1) * std::max(unit, epsilon_of(t.dtype()));
-    moved.push_back(from_doubles(x, t.shape(), t.dtype()));
+Tensor beside(const Tensor& t, Generator& generator) {
+  std::vector<double> x = to_doubles(t);
+  const double unit = epsilon_of(t.dtype());
+  std::uint64_t signs = 0;
+  for (std::size_t i = 0; i < x.size(); ++i, signs >>= 1) {
+    if (i % 64 == 0) signs = generator();
+    x[i] *= 1 + (signs & 1u ? unit : -unit);
   }
+  return from_doubles(x, t.shape(), t.dtype());
+}
+
+std::vector<Tensor> beside(std::span<const Tensor> all, Generator& generator) {
+  std::vector<Tensor> moved;
+  for (const Tensor& t : all) moved.push_back(is_floating(t.dtype()) ? beside(t, generator) : t);
   return moved;
+}
+
+double random_weight(Generator& generator, double spread) {
+  const std::uint64_t bits = generator();  // the last for the sign, the first for the size
+  return (bits & 1u ? 1 : -1) * (1 + spread * static_cast<double>(bits >> 11) * 0x1p-53);
 }
 
 Tensor random_weights(const Shape& shape, Dtype dtype, Generator& generator) {
   std::vector<double> w(static_cast<std::size_t>(shape.size()));
-  for (double& x : w) x = (generator() & 1u ? 1 : -1) * (1 + generator.uniform());
+  for (double& x : w) x = random_weight(generator, 1);
   return from_doubles(w, shape, dtype);
 }
 

@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include <tapegrad/gradcheck/check/property_check.h>
+#include <tapegrad/gradcheck/check/rounding_noise.h>
 #include <tapegrad/graph/values.h>
 
 namespace tapegrad::gradcheck::detail {
@@ -62,6 +63,7 @@ const std::vector<std::vector<double>>& PropertyCheck::rounding() {
       weights.push_back(is_floating(w.dtype()) ? from_doubles(x, w.shape(), w.dtype()) : w);
     }
     Recording recording(problem_, at, grad_inputs_);
+    RoundingNoise noise(session_.generator());
     const Tensors g = recording.vjp(weights, rule);
     for (std::size_t k = 0; k < g.size(); ++k) {
       const std::vector<double> a = to_doubles(g[k]), b = to_doubles(gradient_[k]);

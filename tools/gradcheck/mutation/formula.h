@@ -38,7 +38,7 @@ auto observed_operand(double x) {
 
 template <class Op, std::size_t Grad>
 double observed_vjp(const void* attributes, double grad_output, const double* in, double y) {
-  return [&]<std::size_t... I>(std::index_sequence<I...>) {
+  const double r = [&]<std::size_t... I>(std::index_sequence<I...>) {
     return tapegrad::detail::elementwise_vjp<Grad>(
                tapegrad::detail::op_of<Op>(attributes), Instrumented::of(grad_output),
                observed_operand<Op, Grad, I>(in[I])...,
@@ -46,6 +46,8 @@ double observed_vjp(const void* attributes, double grad_output, const double* in
         .r.v;
   }
   (std::make_index_sequence<Op::arity>{});
+  // As in the loops, where nothing comes in nothing goes out, however steep the function is.
+  return !tapegrad::detail::has_constant_slope<Op, Grad> && grad_output == 0 ? 0 : r;
 }
 
 template <class Op>

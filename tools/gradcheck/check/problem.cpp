@@ -143,9 +143,9 @@ Tensor converted(const Tensor& t, Dtype dtype) {
   return from_doubles(to_doubles(t), t.shape(), dtype);
 }
 
-Tensor beside(const Tensor& t, Generator& generator) {
+Tensor beside(const Tensor& t, Generator& generator, double unit) {
   std::vector<double> x = to_doubles(t);
-  const double unit = epsilon_of(t.dtype());
+  unit = std::max(unit, epsilon_of(t.dtype()));
   std::uint64_t signs = 0;
   for (std::size_t i = 0; i < x.size(); ++i, signs >>= 1) {
     if (i % 64 == 0) signs = generator();
@@ -154,9 +154,9 @@ Tensor beside(const Tensor& t, Generator& generator) {
   return from_doubles(x, t.shape(), t.dtype());
 }
 
-std::vector<Tensor> beside(std::span<const Tensor> all, Generator& generator) {
+std::vector<Tensor> beside(std::span<const Tensor> all, Generator& generator, double unit) {
   std::vector<Tensor> moved;
-  for (const Tensor& t : all) moved.push_back(is_floating(t.dtype()) ? beside(t, generator) : t);
+  for (const Tensor& t : all) moved.push_back(is_floating(t.dtype()) ? beside(t, generator, unit) : t);
   return moved;
 }
 

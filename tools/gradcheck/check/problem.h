@@ -114,10 +114,10 @@ double largest_of(std::span<const Tensor> all);
 Tensor from_doubles(std::span<const double> values, const Shape& shape, Dtype dtype);
 /// Floating tensors in another precision, without history; integers as they are.
 Tensor converted(const Tensor& t, Dtype dtype);
-/// A floating tensor with each element moved up or down at random, by no more than rounding may; of several tensors
-/// those that are floating.
-Tensor beside(const Tensor& t, Generator& generator);
-std::vector<Tensor> beside(std::span<const Tensor> all, Generator& generator);
+/// A floating tensor with each element moved up or down at random, by no more than rounding may or by `unit` of itself
+/// where that is more; of several tensors those that are floating.
+Tensor beside(const Tensor& t, Generator& generator, double unit = 0);
+std::vector<Tensor> beside(std::span<const Tensor> all, Generator& generator, double unit = 0);
 /// Random sign times uniform in [1, 1 + spread).
 double random_weight(Generator& generator, double spread);
 /// Random sign times uniform in [1, 2): no two elements alike, so that errors which cancel in a plain sum do

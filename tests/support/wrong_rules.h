@@ -58,11 +58,11 @@ inline Tensor some(const Shape& shape, double lo = -2, double hi = 2) {
 inline constexpr Options kDerivatives{.properties = false};
 inline constexpr Mode kModes[] = {Mode::automatic, Mode::exhaustive, Mode::fast};
 
-#define CHECK_REJECTED(report)                                       \
-  do {                                                               \
-    const Report r = (report);                                       \
-    BOOST_TEST(gradcheck::name_of(r.verdict()) == "FAIL", r.text()); \
-    BOOST_TEST_MESSAGE(r.text());                                    \
+#define CHECK_REJECTED(report)                                                                 \
+  do {                                                                                         \
+    const Report checked_report = (report);                                                    \
+    BOOST_TEST(gradcheck::name_of(checked_report.verdict()) == "FAIL", checked_report.text()); \
+    BOOST_TEST_MESSAGE(checked_report.text());                                                 \
   } while (false)
 
 inline bool mentions(const Report& r, std::string_view text) {

@@ -178,6 +178,9 @@ void add_sample(Subject& s, Subject::Sample sample, Check&& check) {
     check(sample.report);
   } catch (const std::exception& e) {
     sample.report.add({.verdict = Verdict::fail, .what = "sample", .input = "threw", .message = e.what()});
+  } catch (...) {
+    sample.report.add(
+        {.verdict = Verdict::fail, .what = "sample", .input = "threw", .message = detail::kUnknownException});
   }
   sample.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   s.samples.push_back(std::move(sample));

@@ -15,6 +15,9 @@
 
 namespace tapegrad::gradcheck::detail {
 
+/// What is known of an exception of any other type than std::exception.
+inline constexpr const char* kUnknownException = "an exception that is no std::exception";
+
 /// One check while it runs.
 struct Session {
   const Options& options;
@@ -42,7 +45,7 @@ struct Session {
     } catch (const std::exception& e) {
       fail(order, part, "threw", e.what());
     } catch (...) {
-      fail(order, part, "threw", "an exception that is no std::exception");
+      fail(order, part, "threw", kUnknownException);
     }
   }
 };

@@ -262,6 +262,7 @@ Subject check_module_samples(const Catalog::Module& module, const Options& optio
         inputs.push_back(detail::drawn(sample.inputs[k], fmt::format("input {}", k), generator));
       const auto function = [&](std::span<const Tensor> in) { return sample.function(*sample.module, in); };
       const detail::ModuleProblem problem(*sample.module, function, std::move(inputs), options.in_double);
+      problem.require_visited();
       detail::check_problem(problem, each, report);
     };
     add_sample(

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <exception>
 #include <functional>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -25,6 +26,7 @@ struct Session {
   Generator generator;
   /// One failure is all that the caller asks for.
   bool until_failure = false;
+  std::set<std::string> thrown{};
 
   /// Whether the rest need not be checked.
   bool decided() const { return until_failure && report.count(Verdict::fail) > 0; }
@@ -43,10 +45,15 @@ struct Session {
     try {
       check();
     } catch (const std::exception& e) {
-      fail(order, part, "threw", e.what());
+      threw(order, part, e.what());
     } catch (...) {
-      fail(order, part, "threw", kUnknownException);
+      threw(order, part, kUnknownException);
     }
+  }
+
+  /// What several parts of the check meet is listed once.
+  void threw(int order, std::string_view part, const std::string& message) {
+    if (thrown.insert(message).second) fail(order, part, "threw", message);
   }
 };
 

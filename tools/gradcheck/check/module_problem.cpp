@@ -118,12 +118,22 @@ std::vector<Tensor> ModuleProblem::evaluate(std::span<const Tensor> in) const {
     if (i < parameters() && !in[i].tracked()) state_.set(i, in[i]);
   }
   state_.rewind(dtype);
-  std::vector<Tensor> results = f_(in.subspan(parameters()));
-  if (!visited_ && std::ranges::any_of(results, &Tensor::tracked)) {
-    require_visited(*Tape::current(), state_);
-    visited_ = true;
+  return f_(in.subspan(parameters()));
+}
+
+void ModuleProblem::require_visited() const {
+  // In the dtype that the parameters have before the check, as a forgotten one keeps it.
+  const Dtype dtype = parameters() > 0 ? state_.parameters()[0].second.dtype() : f32;
+  std::vector<Tensor> in;
+  for (std::size_t i = parameters(); i < inputs_.size(); ++i)
+    in.push_back(converted(inputs_[i].value, dtype));
+  state_.rewind(dtype);
+  Tape tape;
+  try {
+    f_(in);
+  } catch (...) {  // is found again by the checks, and reported
   }
-  return results;
+  detail::require_visited(tape, state_);
 }
 
 Tensor ModuleProblem::leaf(Tape& tape, std::size_t i, const Tensor& value) const {
@@ -149,13 +159,19 @@ namespace tapegrad::gradcheck {
 Report detail::check_module_function(nn::ModuleBase& module, RunModule f, const std::vector<Tensor>& inputs,
                                      const Options& options) {
   detail::validate(options);
-  detail::ModuleProblem problem(module, std::move(f), detail::given_inputs(inputs, options),
-                                options.in_double);
+  const detail::ModuleProblem problem(module, std::move(f), detail::given_inputs(inputs, options),
+                                      options.in_double);
   if (problem.grad_inputs().empty())
     throw DtypeError(
         "gradcheck: nothing to differentiate: the module has no parameters that are not frozen, and no input "
         "is floating");
   Report report;
+  try {
+    problem.require_visited();
+  } catch (const Error& e) {
+    report.add({.verdict = Verdict::fail, .what = "parameters", .input = "visit()", .message = e.what()});
+    return report;
+  }
   detail::check_problem(problem, options, report);
   return report;
 }

@@ -48,12 +48,14 @@ class ModuleProblem final : public Problem {
   Tensor leaf(Tape& tape, std::size_t i, const Tensor& value) const override;
   Tensor constant(std::size_t i, const Tensor& value) const override;
 
+  /// Throws Error where the forward pass uses a parameter that visit() does not list, and says in which layer.
+  void require_visited() const;
+
  private:
   std::size_t parameters() const { return state_.parameters().size(); }
 
   mutable ModuleState state_;  // an evaluation leaves it changed, and the next one starts over
   RunModule f_;
-  mutable bool visited_ = false;  ///< all parameters that a tape has seen were visited
 };
 
 }  // namespace tapegrad::gradcheck::detail

@@ -99,6 +99,15 @@ struct SwapsSubset : Faulty {  // wrong where only the second input is tracked
       ctx.add(1, mul(ctx.grad_output(), ctx.needs_grad(0) ? ctx.input<0>() : ctx.input<1>()));
   }
 };
+/// x^2, wrong for incoming gradients of less than `least` or more than `most`.
+struct Clips : SquareBase {
+  static constexpr auto name = "clips";
+  double least = 0, most = 1e300;
+  static void vjp(VjpContext<Clips>& ctx) {
+    const Tensor size = abs(ctx.grad_output()), factor = minimum(size, ctx.op().most) / maximum(size, 1e-300);
+    ctx.add(0, mul(right_gradient(ctx), where(size < ctx.op().least, 0, factor)));
+  }
+};
 
 }  // namespace
 
@@ -131,6 +140,18 @@ BOOST_AUTO_TEST_CASE(overwrites_instead_of_adding) {
   const Report report = run<Overwrites>({some({2, 3})});
   CHECK_REJECTED(report);
   BOOST_TEST(mentions(report, "input used elsewhere too"));
+}
+
+BOOST_AUTO_TEST_CASE(tiny_and_huge_incoming_gradients) {
+  const std::vector<Tensor> in{some({2, 3})};
+  BOOST_TEST(run(in, {.recorded = false}, Clips{}).ok());
+  for (const Clips& wrong : {Clips{{}, 1e-25}, Clips{{}, 0, 1e25}}) {
+    BOOST_TEST(run(in, {.properties = false, .recorded = false}, wrong).ok());
+    const Report report = run(in, {.recorded = false}, wrong);
+    CHECK_REJECTED(report);
+    BOOST_TEST(mentions(report, wrong.least > 0 ? "incoming gradient, tiny" : "incoming gradient, large"),
+               report.text());
+  }
 }
 
 BOOST_AUTO_TEST_CASE(beside_the_buffer) {

@@ -131,7 +131,7 @@ class Properties : private PropertyCheck {
           [](std::size_t j, double w) { return j % 2 ? w : 0.0; });
     split("linear in the incoming gradient, split at its first element",
           [](std::size_t j, double w) { return j == 0 ? w : 0.0; });
-    for (const double c : {-0x1p40, 0x1p-40}) {
+    for (const double c : {-0x1p40, 0x1p-40, -0x1p100, 0x1p-100}) {
       const Tensors g = vjp([&](std::size_t, double w) { return c * w; });
       for (std::size_t k = 0; k < g.size(); ++k) {
         std::vector<double> expected = to_doubles(gradient_[k]);

@@ -50,7 +50,7 @@ void check_problem(const Problem& problem, const Options& options, Report& repor
 void check_problem(Session& s, const Problem& problem) {
   const Options& o = s.options;
   if (o.f32 && o.properties && o.in_double)
-    s.run(1, "f32 against f64", [&] { check_single_precision(s, problem); });
+    s.run(1, "f32 against f64", [&] { check_single_precision(s, problem, 1, rules_of(o)); });
   if (!o.f64) return;
   if (o.properties) {
     s.run(1, "properties", [&] { check_properties(s, problem); });

@@ -116,8 +116,8 @@ void check_input_patterns(Session& s, const Problem& problem, int order);
 /// lies in memory beside the elements.
 void check_isolation(Session& s, const Problem& problem);
 
-/// Compares results and gradients in f32 with those in f64 at the same point.
-void check_single_precision(Session& s, const Problem& problem);
+/// Compares results and gradients by each of the rules in f32 with those in f64 at the same point.
+void check_single_precision(Session& s, const Problem& problem, int order, std::span<const Rule> rules);
 
 /// Makes all checks that the options ask for. Exceptions become findings.
 void check_problem(Session& s, const Problem& problem);

@@ -129,8 +129,10 @@ void check_higher_orders(Session& s, const Problem& problem, int order) {
       weights.push_back(is_floating(r.dtype()) ? random_weights(r.shape(), r.dtype(), s.generator) : r);
   }
   const GradientProblem gradients(problem, weights);
-  if (s.options.properties) check_input_patterns(s, gradients, order);
   constexpr Rule kRules[] = {Rule::fused};
+  const Options& o = s.options;
+  if (o.f32 && o.properties && o.in_double) check_single_precision(s, gradients, order, kRules);
+  if (o.properties) check_input_patterns(s, gradients, order);
   differentiate(s, gradients, order, kRules, [&](Session& session, Derivatives& d) {
     Symmetry(session, d, order, problem.grad_inputs().size()).check();
   });

@@ -7,6 +7,8 @@
 #include <tapegrad/gradcheck/check/rounding_noise.h>
 #include <tapegrad/graph/values.h>
 
+#include <fmt/format.h>
+
 namespace tapegrad::gradcheck::detail {
 
 namespace {
@@ -45,11 +47,11 @@ struct Outcome {
 };
 
 Outcome outcome_of(const Problem& problem, const Tensors& at, const std::vector<std::size_t>& grad_inputs,
-                   const Tensors& weights) {
+                   const Tensors& weights, Rule rule) {
   Recording r(problem, at, grad_inputs);
   Tensors w;
   for (std::size_t k = 0; k < weights.size(); ++k) w.push_back(converted(weights[k], r.results()[k].dtype()));
-  return {r.results(), r.vjp(w)};
+  return {r.results(), r.vjp(w, rule)};
 }
 
 /// Widens `by` to what a change of each input by an ulp of f32 changes, which is an error that no kernel can
@@ -78,76 +80,110 @@ Outcome errors(const Outcome& single, const Outcome& exact) {
   return {errors(single.results, exact.results), errors(single.gradients, exact.gradients)};
 }
 
-void compare(Session& s, std::string_view what, std::string_view name, const Tensor& single,
-             const Tensor& exact, const std::vector<double>& moves, double largest,
-             const std::function<double(std::size_t)>& rounding) {
-  const std::vector<double> got = to_doubles(single), expected = to_doubles(exact);
-  for (std::size_t e = 0; e < got.size(); ++e) {
-    if (!std::isfinite(expected[e]) || std::abs(expected[e]) > 0.25 * std::numeric_limits<float>::max())
-      continue;
-    const double tolerance =
-        kUlp * (32 * std::abs(expected[e]) + 4 * largest) + 16 * moves[e] + std::numeric_limits<float>::min();
-    const double apart = std::abs(got[e] - expected[e]);
-    if (apart <= tolerance || apart <= tolerance + 16 * rounding(e)) continue;
-    s.report.add({.verdict = Verdict::fail,
-                  .what = std::string(what),
-                  .input = std::string(name),
-                  .index = tapegrad::detail::index_text(static_cast<std::int64_t>(e), single.shape()),
-                  .analytic = got[e],
-                  .numeric = expected[e],
-                  .uncertainty = tolerance});
-    return;
+/// [tensor][element]
+using Numbers = std::vector<std::vector<double>>;
+
+class SinglePrecision {
+ public:
+  SinglePrecision(Session& s, const Problem& problem, int order)
+      : session_(s),
+        problem_(problem),
+        order_(order),
+        grad_inputs_(problem.grad_inputs()),
+        single_(all_as(problem.values(), f32)) {
+    const Pause pause;
+    for (const Tensor& r : problem.evaluate(all_as(single_, f64)))
+      weights_.push_back(random_weights(r.shape(), f32, s.generator));
   }
-}
+
+  void run(std::span<const Rule> rules) {
+    const Tensors exact = all_as(single_, f64);
+    exact_ = outcome(exact, weights_, Rule::fused);
+    for (int i = 0; i < 4; ++i) {
+      const Outcome c = outcome(moved(exact, session_.generator, i == 0),
+                                moved(weights_, session_.generator, i == 1), Rule::fused);
+      widen(moved_results_, c.results, exact_.results);
+      widen(moved_gradients_, c.gradients, exact_.gradients);
+    }
+    for (const Rule rule : rules)
+      if (!session_.decided()) check(rule);
+  }
+
+ private:
+  Outcome outcome(const Tensors& at, const Tensors& weights, Rule rule) const {
+    return outcome_of(problem_, at, grad_inputs_, weights, rule);
+  }
+
+  void check(Rule rule) {
+    const Outcome a = outcome(single_, weights_, rule);
+    // Beside what neighbours in f32 explain, terms may have cancelled. Rounding then changes from point to point as it
+    // likes; an error of f32 alone changes as slowly as the function does.
+    Numbers results, gradients;
+    const auto measure = [&] {
+      if (!results.empty()) return;
+      const Outcome here = errors(a, exact_);
+      widen(results, here.results, here.results);
+      widen(gradients, here.gradients, here.gradients);
+      for (int i = 0; i < 8; ++i) try {
+          const Tensors near = beside(single_, session_.generator, i % 2 ? 0x1p-10 : 0);
+          const Outcome right = outcome(all_as(near, f64), weights_, Rule::fused);
+          RoundingNoise noise(session_.generator());
+          const Outcome there = errors(outcome(near, weights_, rule), right);
+          widen(results, there.results, here.results);
+          widen(gradients, there.gradients, here.gradients);
+        } catch (const ArgumentError&) {  // outside the function's domain
+        }
+    };
+    if (rule == Rule::fused)  // the results are the same for all
+      for (std::size_t k = 0; k < a.results.size(); ++k)
+        compare("f32 against f64", "result", a.results[k], exact_.results[k], moved_results_[k],
+                [&](std::size_t e) { return measure(), results[k][e]; });
+    for (std::size_t k = 0; k < grad_inputs_.size(); ++k) {
+      const std::string& name = problem_.inputs()[grad_inputs_[k]].name;
+      const std::string what = fmt::format("f32 against f64: {}", describe(rule));
+      if (a.gradients[k].dtype() != f32)
+        session_.fail(order_, what, name, "the gradient of an f32 input is not f32");
+      compare(what, name, a.gradients[k], exact_.gradients[k], moved_gradients_[k],
+              [&](std::size_t e) { return measure(), gradients[k][e]; });
+    }
+  }
+
+  void compare(std::string_view what, std::string_view name, const Tensor& single, const Tensor& exact,
+               const std::vector<double>& moves, const std::function<double(std::size_t)>& rounding) {
+    const std::vector<double> got = to_doubles(single), expected = to_doubles(exact);
+    for (std::size_t e = 0; e < got.size(); ++e) {
+      if (!std::isfinite(expected[e]) || std::abs(expected[e]) > 0.25 * std::numeric_limits<float>::max())
+        continue;
+      const double tolerance =
+          kUlp * 32 * std::abs(expected[e]) + 16 * moves[e] + std::numeric_limits<float>::min();
+      const double apart = std::abs(got[e] - expected[e]);
+      if (apart <= tolerance || apart <= tolerance + 16 * rounding(e)) continue;
+      session_.report.add(
+          {.verdict = Verdict::fail,
+           .order = order_,
+           .what = std::string(what),
+           .input = std::string(name),
+           .index = tapegrad::detail::index_text(static_cast<std::int64_t>(e), single.shape()),
+           .analytic = got[e],
+           .numeric = expected[e],
+           .uncertainty = tolerance});
+      return;
+    }
+  }
+
+  Session& session_;
+  const Problem& problem_;
+  int order_;
+  std::vector<std::size_t> grad_inputs_;
+  Tensors single_, weights_;
+  Outcome exact_;  ///< in f64, by the usual rule
+  Numbers moved_results_, moved_gradients_;
+};
 
 }  // namespace
 
-void check_single_precision(Session& s, const Problem& problem) {
-  const std::vector<std::size_t> grad_inputs = problem.grad_inputs();
-  const Tensors single = all_as(problem.values(), f32), exact = all_as(single, f64);
-  Tensors weights;
-  {
-    const Pause pause;
-    for (const Tensor& r : problem.evaluate(exact))
-      weights.push_back(random_weights(r.shape(), f32, s.generator));
-  }
-  const Outcome a = outcome_of(problem, single, grad_inputs, weights),
-                b = outcome_of(problem, exact, grad_inputs, weights);
-  std::vector<std::vector<double>> results, gradients;
-  for (int i = 0; i < 4; ++i) {
-    const Outcome c = outcome_of(problem, moved(exact, s.generator, i == 0), grad_inputs,
-                                 moved(weights, s.generator, i == 1));
-    widen(results, c.results, b.results);
-    widen(gradients, c.gradients, b.gradients);
-  }
-  // Where that is not all, terms may have cancelled. Rounding then changes from point to point as it likes; an error of
-  // f32 alone changes as slowly as the function does.
-  std::vector<std::vector<double>> single_results, single_gradients;
-  const auto measure = [&] {
-    if (!single_results.empty()) return;
-    const Outcome here = errors(a, b);
-    widen(single_results, here.results, here.results);
-    widen(single_gradients, here.gradients, here.gradients);
-    for (int i = 0; i < 8; ++i) try {
-        const Tensors near = beside(single, s.generator, i % 2 ? 0x1p-10 : 0);
-        const Outcome right = outcome_of(problem, all_as(near, f64), grad_inputs, weights);
-        RoundingNoise noise(s.generator());
-        const Outcome there = errors(outcome_of(problem, near, grad_inputs, weights), right);
-        widen(single_results, there.results, here.results);
-        widen(single_gradients, there.gradients, here.gradients);
-      } catch (const ArgumentError&) {  // outside the function's domain
-      }
-  };
-  for (std::size_t k = 0; k < a.results.size(); ++k)
-    compare(s, "f32 against f64", "result", a.results[k], b.results[k], results[k], largest_of(b.results),
-            [&](std::size_t e) { return measure(), single_results[k][e]; });
-  for (std::size_t k = 0; k < grad_inputs.size(); ++k) {
-    const std::string& name = problem.inputs()[grad_inputs[k]].name;
-    if (a.gradients[k].dtype() != f32)
-      s.fail(1, "f32 against f64", name, "the gradient of an f32 input is not f32");
-    compare(s, "f32 against f64: gradient", name, a.gradients[k], b.gradients[k], gradients[k],
-            largest_of(b.gradients), [&](std::size_t e) { return measure(), single_gradients[k][e]; });
-  }
+void check_single_precision(Session& s, const Problem& problem, int order, std::span<const Rule> rules) {
+  SinglePrecision(s, problem, order).run(rules);
 }
 
 }  // namespace tapegrad::gradcheck::detail

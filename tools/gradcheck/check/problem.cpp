@@ -34,7 +34,10 @@ std::vector<Tensor> weighted_gradients(Tape& tape, std::span<const Tensor> resul
   std::vector<Tensor> sum;
   for (std::size_t k = 0; k < results.size(); ++k) {
     if (!weights[k].defined()) continue;
-    std::vector<Tensor> g = tape.grad(results[k], xs, {weights[k], record});
+    // A result that has one dtype whatever the inputs have, as that of a cast, needs a weight of that dtype.
+    const Dtype dtype = results[k].dtype();
+    const Tensor weight = weights[k].dtype() == dtype ? weights[k] : cast(weights[k], dtype);
+    std::vector<Tensor> g = tape.grad(results[k], xs, {weight, record});
     if (sum.empty())
       sum = std::move(g);
     else

@@ -48,6 +48,7 @@ struct LeakyRelu {
   auto vjp(auto g, auto x, auto) const { return where(x > 0, g, slope * g); }
   static void samples(Samples& s) {
     s.unary(LeakyRelu{.slope = 0.1}, {-2, 2, {0}});
+    s.add(LeakyRelu{.slope = 0.75}, {SampleInput(Shape{7}, {-2, 2, {0}})});
     s.convention(LeakyRelu{.slope = 0.1}, {{0}}, {{0.1}});
   }
 };
@@ -62,6 +63,7 @@ struct Elu {
   auto vjp(auto g, auto x, auto) const { return where(x > 0, g, alpha * g * exp(x)); }
   static void samples(Samples& s) {
     s.unary(Elu{.alpha = 0.7}, {-3, 3, {0}}, {-40, 40});
+    s.add(Elu{.alpha = 1.5}, {SampleInput(Shape{7}, {-3, 3, {0}})});
     s.convention(Elu{.alpha = 0.7}, {{0}}, {{0.7}});
   }
 };

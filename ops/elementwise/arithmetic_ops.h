@@ -87,7 +87,10 @@ struct AddScalar {
   void describe(AttributeVisitor& v) const { v("c", c); }
   auto f(auto x) const { return x + c; }
   auto vjp(auto g, auto, auto) const { return g; }
-  static void samples(Samples& s) { s.unary(AddScalar{.c = 1.5}, {-2, 2}); }
+  static void samples(Samples& s) {
+    s.unary(AddScalar{.c = 1.5}, {-2, 2});
+    s.add(AddScalar{.c = -0.25}, {Shape{3}});
+  }
 };
 
 struct ScalarSub {
@@ -99,7 +102,10 @@ struct ScalarSub {
   void describe(AttributeVisitor& v) const { v("c", c); }
   auto f(auto x) const { return c - x; }
   auto vjp(auto g, auto, auto) const { return -g; }
-  static void samples(Samples& s) { s.unary(ScalarSub{.c = 1.5}, {-2, 2}); }
+  static void samples(Samples& s) {
+    s.unary(ScalarSub{.c = 1.5}, {-2, 2});
+    s.add(ScalarSub{.c = -0.25}, {Shape{3}});
+  }
 };
 
 struct MulScalar {
@@ -122,7 +128,10 @@ struct DivScalar {
   void describe(AttributeVisitor& v) const { v("c", c); }
   auto f(auto x) const { return x / c; }
   auto vjp(auto g, auto, auto) const { return g / c; }
-  static void samples(Samples& s) { s.unary(DivScalar{.c = 1.5}, {-2, 2}); }
+  static void samples(Samples& s) {
+    s.unary(DivScalar{.c = 1.5}, {-2, 2});
+    s.add(DivScalar{.c = -0.25}, {Shape{3}});
+  }
 };
 
 struct ScalarDiv {
@@ -133,7 +142,10 @@ struct ScalarDiv {
   void describe(AttributeVisitor& v) const { v("c", c); }
   auto f(auto x) const { return c / x; }
   auto vjp(auto g, auto x, auto y) const { return -(g * y) / x; }
-  static void samples(Samples& s) { s.unary(ScalarDiv{.c = 1.5}, {0.5, 2}); }
+  static void samples(Samples& s) {
+    s.unary(ScalarDiv{.c = 1.5}, {0.5, 2});
+    s.add(ScalarDiv{.c = -0.25}, {SampleInput(Shape{3}, {0.5, 2})});
+  }
 };
 
 struct Abs {
@@ -198,6 +210,7 @@ struct Clamp {
   auto vjp(auto g, auto x, auto) const { return where(x < lo, 0, where(x > hi, 0, g)); }
   static void samples(Samples& s) {
     s.unary(Clamp{.lo = -1, .hi = 0.5}, {-2, 2, {-1, 0.5}});
+    s.add(Clamp{.lo = 0.25, .hi = 1}, {SampleInput(Shape{7}, {-2, 2, {0.25, 1}})});
     s.convention(Clamp{.lo = -1, .hi = 0.5}, {{-1, 0.5}}, {{1, 1}});
   }
 };

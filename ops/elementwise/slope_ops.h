@@ -57,7 +57,10 @@ struct Gaussian {  // y = e^(-c x^2); dy/dx = -2 c x y
   void describe(AttributeVisitor& v) const { v("c", c); }
   auto f(auto x) const { return gaussian(x, c); }
   auto vjp(auto g, auto x, auto y) const { return -2 * c * g * vanishing_product(y, x); }
-  static void samples(Samples& s) { s.unary(Gaussian{.c = 0.5}, {-3, 3}, {-8, 8}); }
+  static void samples(Samples& s) {
+    s.unary(Gaussian{.c = 0.5}, {-3, 3}, {-8, 8});
+    s.add(Gaussian{.c = 2}, {Shape{3}});
+  }
 };
 
 /// What a rule contributes that has made r of the incoming gradient g, where the derivative is infinite; see

@@ -310,6 +310,7 @@ struct NanToNum {
   static void samples(Samples& s) {
     constexpr double kInfinity = std::numeric_limits<double>::infinity();
     s.unary(NanToNum{.nan = 0.5, .posinf = 3, .neginf = -3}, {-2, 2});
+    s.add(NanToNum{.nan = 0, .posinf = 1e30, .neginf = -1e30}, {Shape{3}});
     s.convention(NanToNum{.nan = 0.5, .posinf = 3, .neginf = -3},
                  {{std::numeric_limits<double>::quiet_NaN(), kInfinity, -kInfinity}}, {{0, 0, 0}});
   }

@@ -52,6 +52,23 @@ struct AlwaysShifted {  // its optional input is never left out
   }
   static void samples(Samples& s) { s.add(AlwaysShifted{}, {Shape{3}, Shape{3}}); }
 };
+struct Scaled {  // c x, tried for one c
+  static constexpr auto name = "scaled";
+  static constexpr std::size_t arity = 1;
+  static constexpr auto saves = saves_for(kNone);
+  double c = 1;
+  void describe(AttributeVisitor& v) const { v("c", c); }
+  auto f(auto x) const { return c * x; }
+  auto vjp(auto g, auto, auto) const { return c * g; }
+  static void samples(Samples& s) { s.unary(Scaled{.c = 2}, {-2, 2}); }
+};
+struct ScaledTwice : Scaled {
+  static constexpr auto name = "scaled_twice";
+  static void samples(Samples& s) {
+    s.unary(ScaledTwice{{.c = 2}}, {-2, 2});
+    s.add(ScaledTwice{{.c = -0.5}}, {Shape{3}});
+  }
+};
 }  // namespace
 
 BOOST_AUTO_TEST_SUITE(gradcheck_gaps)
@@ -69,6 +86,8 @@ BOOST_AUTO_TEST_CASE(what_is_not_covered) {
   BOOST_TEST(shifted.find("the general rule without its optional input 1 was never run") !=
              std::string::npos);
   BOOST_TEST(shifted.find("with its optional input") == std::string::npos);
+  BOOST_TEST(gaps(catalog_of<Scaled>()) == "scaled: its attribute 'c' is 2 in all samples");
+  BOOST_TEST(gaps(catalog_of<ScaledTwice>()).empty());
   BOOST_TEST(code(catalog_of<WithoutSamples>(), {"--coverage"}) == 5);
   BOOST_TEST(code(catalog_of<Cube>(), {"--coverage"}) == 0);
 }

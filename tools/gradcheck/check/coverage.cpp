@@ -101,6 +101,9 @@ class Survey {
       else
         gap(fmt::format("{}: the {} was never run{}", op.name, variant, where()));
     };
+    for (const auto& [name, values] : runs.attributes)
+      if (values.size() == 1)
+        gap(fmt::format("{}: its attribute '{}' is {} in all samples", op.name, name, *values.begin()));
     for (const Variant& v : kVariants) {
       const auto rule = static_cast<std::size_t>(v.rule);
       if (v.rule == detail::Rule::recorded && op.max_order < 2) continue;

@@ -3,6 +3,8 @@
 #include <array>
 #include <cstddef>
 #include <map>
+#include <set>
+#include <string>
 
 #include <tapegrad/gradcheck/check/problem.h>
 #include <tapegrad/graph/rule_probe.h>
@@ -18,6 +20,8 @@ struct RuleRuns {
   std::array<std::array<std::size_t, kDtypes.size()>, kRules> of_dtype{};
   /// By Rule; bit i: with the optional input i, and without it.
   std::array<unsigned, kRules> with_input{}, without_input{};
+  /// The values that each attribute had, at most two of them.
+  std::map<std::string, std::set<std::string>> attributes{};
 };
 
 /// What was run by two threads and compared with one: the forward pass, and the backward pass by each Rule.

@@ -1,38 +1,59 @@
+#include <limits>
+
 #include <tapegrad/ops/contribution.h>
 #include <tapegrad/ops/elementwise/math.h>
 #include <tapegrad/ops/elementwise/slope_ops.h>
-#include <tapegrad/ops/elementwise/special_ops.h>
 #include <tapegrad/ops/loops/find.h>
+#include <tapegrad/ops/tensor/reduce.h>
 
 namespace tapegrad::detail {
 
 namespace {
 
-bool any_true(const Tensor& mask) {
-  return !all_hold(mask, [](auto v) { return v == 0; });
+/// Whether contribution(g, r) is r itself: r is all it should be, and nothing that g says is lost in it.
+bool is_contribution(const Tensor& g, const Tensor& r) {
+  return all_hold(r, [](auto v) { return (v - v == 0) & !vm::is_nothing(v); }) && !has_nothing(g);
+}
+
+Tensor apply_contribution(const Tensor& g, const Tensor& r) {
+  return apply_op(op::Contribution{}, g.tracked() ? g : where(g == 0, kNothing, g), r);
 }
 
 }  // namespace
 
-bool contributes_all(const Tensor& g, const Tensor& r) noexcept {
-  if (!all_finite(r)) return false;
-  return !r.tracked() || g.tracked() || all_hold(g, [](auto v) { return v != 0; });
+bool has_nothing(const Tensor& g) {
+  return g.tracked() ? !all_hold(g, [](auto v) { return !vm::is_nothing(v); })
+                     : !all_hold(g, [](auto v) { return v != 0; });
 }
 
-Tensor contribution(const Tensor& g, const Tensor& r, const Tensor& slope) {
-  if (contributes_all(g, r)) return r;
-  if (!g.tracked()) return where(g == 0, 0, r);
-  // Element by element: what is not finite beside one changes nothing of it, at any order.
-  const Tensor none = where(g == 0, slope != slope, 0);
-  const Tensor rest = any_true(none) ? where(none, 0, r) : r;
-  const Tensor value = rest.detach();
-  const Tensor singular = where(g == 0, value - value != 0, 0);
-  return any_true(singular) ? where(singular, apply_op(op::Contribution{}, g, rest), rest) : rest;
+Tensor is_nothing(const Tensor& x) {
+  Tensor mask = Tensor::empty(x.shape(), x.dtype());
+  visit_floating(x.dtype(), [&]<class T> {
+    const T* from = TensorAccess::data_as<T>(x);
+    T* to = TensorAccess::data_as<T>(mask);
+    for (std::int64_t i = 0; i < x.size(); ++i) to[i] = static_cast<T>(vm::is_nothing(from[i]));
+  });
+  return mask;
+}
+
+Tensor contribution(const Tensor& g, const Tensor& r) {
+  return is_contribution(g, r) ? r : apply_contribution(g, r);
+}
+
+Tensor contribution_along(const Tensor& g, std::size_t axis, const Tensor& r) {
+  if (all_finite(r) && !has_nothing(g)) return r;
+  const KeepDims keep{r.rank() == g.rank()};
+  return apply_contribution(sum(where(g == 0, g, abs(g)), axis, keep), r);
+}
+
+Tensor zero_without_slope(const Tensor& z) {
+  return apply_op(op::Contribution{}, z, scalar_like(z, std::numeric_limits<double>::quiet_NaN()));
 }
 
 Tensor undefined_at(const Tensor& cusp, const Tensor& g, const Tensor& r) {
-  if (!g.tracked() || !any_true(cusp)) return r;
-  return r + where(cusp, zero_without_slope(0 * g, cusp), 0);
+  const Tensor c = contribution(g, r);
+  if (!g.tracked() || all_hold(cusp, [](auto v) { return v == 0; })) return c;
+  return where(cusp, zero_without_slope(contribution(g, 0 * g)), c);
 }
 
 }  // namespace tapegrad::detail

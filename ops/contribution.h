@@ -1,25 +1,44 @@
 #pragma once
 
+#include <cstddef>
+
 #include <tapegrad/graph/export.h>
 #include <tapegrad/graph/tensor.h>
 
+/// What a rule contributes to a gradient, and what contributes nothing. The results of where, slices and their like do not
+/// depend on some elements, and must not at any order of derivative, whatever is infinite or NaN there. A gradient that
+/// merely happens to be 0, as that of a square at 0, is another thing: an infinite derivative behind it may still make a
+/// second derivative of any value.
+///
+/// The two are told apart by the sign of the zero. -0 is the neutral element of addition (-0 + x = x for every x): it says
+/// that nothing was contributed. Every other 0 is +0.
 namespace tapegrad::detail {
 
+/// The gradient of what a result does not depend on.
+inline constexpr double kNothing = -0.0;
+
+/// 1 where an element of a floating tensor is kNothing, else 0. Not recorded.
+TAPEGRAD_API Tensor is_nothing(const Tensor& x);
+
+/// Whether a gradient has elements that contribute nothing at any order: of a constant, all zeros do.
+TAPEGRAD_API bool has_nothing(const Tensor& g);
+
 /// What a rule on tensors contributes that has made `r` of a gradient g, or of one that broadcasts to it: r, but where g is
-/// exactly 0 nothing, even if the derivative there, `slope`, is infinite or NaN. So a branch that was not taken, or an
-/// element that was masked or sliced away, contributes nothing.
+/// exactly 0 that 0, even if the derivative there is infinite or NaN.
 ///
-/// Where g is a constant, what is 0 stays so at every order. So it does where the slope is NaN, which the op's result then
-/// is, too. Where it is infinite, what comes of a smooth function that passes through is NaN at the next order, and no
-/// plausible 0.
-TAPEGRAD_API Tensor contribution(const Tensor& g, const Tensor& r, const Tensor& slope);
+/// At the next order nothing stays nothing, and so does a 0 of a constant g. Of any other 0 that meets an infinite or NaN
+/// derivative the derivative is NaN: what comes of a smooth function that passes through is never a plausible 0.
+TAPEGRAD_API Tensor contribution(const Tensor& g, const Tensor& r);
+
+/// The same where the elements of g along an axis have made r together: nothing, where all of them are.
+TAPEGRAD_API Tensor contribution_along(const Tensor& g, std::size_t axis, const Tensor& r);
+
+/// 0, with a derivative that is NaN, for a z that is 0: for points where a function has none. Of nothing, nothing.
+TAPEGRAD_API Tensor zero_without_slope(const Tensor& z);
 
 /// What a rule contributes that has made r of g, and 0 at the cusps of a function by convention: there the derivative for g
 /// does not exist and is NaN, so that no smooth function of one that has a cusp, as its square, gets a plausible 0 as its
 /// second derivative.
 TAPEGRAD_API Tensor undefined_at(const Tensor& cusp, const Tensor& g, const Tensor& r);
-
-/// Whether contribution(g, r, slope) is r itself whatever the slope, which then need not be computed.
-TAPEGRAD_API bool contributes_all(const Tensor& g, const Tensor& r) noexcept;
 
 }  // namespace tapegrad::detail

@@ -31,7 +31,8 @@ struct Relu {  // y = max(x, 0)
   static constexpr std::size_t arity = 1;
   static constexpr auto saves = saves_for(kOut);
   auto f(auto x) const { return maximum(x, 0); }
-  auto vjp(auto g, auto, auto y) const { return where(y > 0, g, 0); }
+  static constexpr bool selects = true;
+  auto vjp(auto g, auto, auto y) const { return where(y > 0, g, detail::kNothing); }
   static void samples(Samples& s) {
     s.unary(Relu{}, {-2, 2, {0}});
     s.convention(Relu{}, {{0}}, {{0}});
@@ -167,7 +168,10 @@ struct Relu6 {  // y = min(max(x, 0), 6)
   static constexpr std::size_t arity = 1;
   static constexpr auto saves = saves_for(kOut);
   auto f(auto x) const { return minimum(maximum(x, 0), 6); }
-  auto vjp(auto g, auto, auto y) const { return where(y > 0, where(y < 6, g, 0), 0); }
+  static constexpr bool selects = true;
+  auto vjp(auto g, auto, auto y) const {
+    return where(y > 0, where(y < 6, g, detail::kNothing), detail::kNothing);
+  }
   static void samples(Samples& s) {
     s.unary(Relu6{}, {-2, 8, {0, 6}});
     s.convention(Relu6{}, {{0, 6}}, {{0, 0}});
@@ -179,7 +183,10 @@ struct Hardsigmoid {  // y = min(max(x / 6 + 1/2, 0), 1)
   static constexpr std::size_t arity = 1;
   static constexpr auto saves = saves_for(kIn0);
   auto f(auto x) const { return minimum(maximum(x + 3, 0), 6) / 6; }
-  auto vjp(auto g, auto x, auto) const { return where(x > -3, where(x < 3, g / 6, 0), 0); }
+  static constexpr bool selects = true;
+  auto vjp(auto g, auto x, auto) const {
+    return where(x > -3, where(x < 3, g / 6, detail::kNothing), detail::kNothing);
+  }
   static void samples(Samples& s) {
     s.unary(Hardsigmoid{}, {-5, 5, {-3, 3}});
     s.convention(Hardsigmoid{}, {{-3, 3}}, {{0, 0}});

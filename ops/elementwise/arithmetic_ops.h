@@ -1,5 +1,6 @@
 #pragma once
 
+#include <tapegrad/ops/contribution.h>
 #include <tapegrad/ops/elementwise/math.h>
 #include <tapegrad/ops/samples.h>
 
@@ -17,6 +18,17 @@ template <class N, class X>
 auto vanishing_product(const N& factor, const X& x) {
   return where(factor == 0, 0, factor * x);
 }
+
+namespace detail {
+
+/// The gradient of an input that a result does not depend on. A NaN shows.
+auto nothing_of(auto g) { return where(g == g, kNothing, g); }
+/// That of one of two inputs the greater of which, or the less, is the result; equals share it.
+auto share_of(auto g, auto is_result, auto is_equal) {
+  return where(is_result, g, where(is_equal, 0.5 * g, kNothing));
+}
+
+}  // namespace detail
 
 namespace op TAPEGRAD_API {  // the structs are part of the names of exported templates
 
@@ -176,8 +188,9 @@ struct Maximum {
   static constexpr auto saves = saves_for(kIn0 | kIn1);
   static constexpr bool integers = true;
   auto f(auto a, auto b) const { return maximum(a, b); }
-  auto vjp0(auto g, auto a, auto b, auto) const { return where(a > b, g, where(a == b, 0.5 * g, 0)); }
-  auto vjp1(auto g, auto a, auto b, auto) const { return where(b > a, g, where(a == b, 0.5 * g, 0)); }
+  static constexpr bool selects = true;
+  auto vjp0(auto g, auto a, auto b, auto) const { return detail::share_of(g, a > b, a == b); }
+  auto vjp1(auto g, auto a, auto b, auto) const { return detail::share_of(g, b > a, a == b); }
   static void samples(Samples& s) {
     s.binary(Maximum{}, {-2, 2}, {-2, 2});
     s.convention(Maximum{}, {{1}, {1}}, {{0.5}, {0.5}});
@@ -190,8 +203,9 @@ struct Minimum {
   static constexpr auto saves = saves_for(kIn0 | kIn1);
   static constexpr bool integers = true;
   auto f(auto a, auto b) const { return minimum(a, b); }
-  auto vjp0(auto g, auto a, auto b, auto) const { return where(a < b, g, where(a == b, 0.5 * g, 0)); }
-  auto vjp1(auto g, auto a, auto b, auto) const { return where(b < a, g, where(a == b, 0.5 * g, 0)); }
+  static constexpr bool selects = true;
+  auto vjp0(auto g, auto a, auto b, auto) const { return detail::share_of(g, a < b, a == b); }
+  auto vjp1(auto g, auto a, auto b, auto) const { return detail::share_of(g, b < a, a == b); }
   static void samples(Samples& s) {
     s.binary(Minimum{}, {-2, 2}, {-2, 2});
     s.convention(Minimum{}, {{1}, {1}}, {{0.5}, {0.5}});
@@ -207,7 +221,10 @@ struct Clamp {
   double hi = 0;
   void describe(AttributeVisitor& v) const { v("lo", lo), v("hi", hi); }
   auto f(auto x) const { return minimum(maximum(x, lo), hi); }
-  auto vjp(auto g, auto x, auto) const { return where(x < lo, 0, where(x > hi, 0, g)); }
+  static constexpr bool selects = true;
+  auto vjp(auto g, auto x, auto) const {
+    return where(x < lo, detail::kNothing, where(x > hi, detail::kNothing, g));
+  }
   static void samples(Samples& s) {
     s.unary(Clamp{.lo = -1, .hi = 0.5}, {-2, 2, {-1, 0.5}});
     s.add(Clamp{.lo = 0.25, .hi = 1}, {SampleInput(Shape{7}, {-2, 2, {0.25, 1}})});
@@ -223,9 +240,10 @@ struct Where {
   static constexpr auto saves = saves_for(kNone, kIn0, kIn0);
   static constexpr bool integers = true;
   auto f(auto c, auto a, auto b) const { return where(mask(c), a, b); }
-  auto vjp0(auto g, auto, auto, auto, auto) const { return 0 * g; }  // a condition has no slope
-  auto vjp1(auto g, auto c, auto, auto, auto) const { return where(mask(c), g, 0); }
-  auto vjp2(auto g, auto c, auto, auto, auto) const { return where(mask(c), 0, g); }
+  static constexpr bool selects = true;
+  auto vjp0(auto g, auto, auto, auto, auto) const { return detail::nothing_of(g); }  // a condition has no slope
+  auto vjp1(auto g, auto c, auto, auto, auto) const { return where(mask(c), g, detail::kNothing); }
+  auto vjp2(auto g, auto c, auto, auto, auto) const { return where(mask(c), detail::kNothing, g); }
   static constexpr unsigned nondifferentiable_inputs = 0b001;
   static void samples(Samples& s) {
     s.elementwise(Where{}, {{.only = {0, 1}}, {-2, 2}, {-2, 2}});

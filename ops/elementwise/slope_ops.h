@@ -2,6 +2,7 @@
 
 #include <limits>
 
+#include <tapegrad/ops/contribution.h>
 #include <tapegrad/ops/elementwise/activation.h>
 #include <tapegrad/ops/elementwise/arithmetic_ops.h>
 #include <tapegrad/ops/samples.h>
@@ -9,6 +10,8 @@
 /// The structs of derivatives that are operations of their own. Rules are written in them where the obvious formula
 /// loses its digits (1 - y where y rounds to 1) or leaves the range (x^2), and so would all derivatives of it.
 namespace tapegrad {
+
+using detail::is_nothing;  // formulas find that of a Real by its argument
 
 namespace op TAPEGRAD_API {  // the structs are part of the names of exported templates
 
@@ -63,24 +66,31 @@ struct Gaussian {  // y = e^(-c x^2); dy/dx = -2 c x y
   }
 };
 
-/// What a rule contributes that has made r of the incoming gradient g, where the derivative is infinite; see
-/// <tapegrad/ops/contribution.h>. Where r vanishes, the derivative for g does not exist: it is NaN, so that a smooth function
-/// that passes through such a point never gets a plausible 0 as its second derivative, while a branch that was not taken
-/// never asks for it.
+/// What a rule contributes that has made r of the incoming gradient g; see <tapegrad/ops/contribution.h>. Where g is 0, and
+/// not nothing, and r is not finite, the derivative for g does not exist: it is NaN whatever the gradient h of this is, so
+/// that a smooth function that passes through such a point never gets a plausible 0 as its second derivative.
 struct Contribution {
   static constexpr auto name = "contribution";
   static constexpr std::size_t arity = 2;
   static constexpr auto saves = saves_for(kIn0 | kIn1, kIn0 | kIn1);
-  // r - r is 0, or NaN where r is not finite.
-  auto f(auto g, auto r) const { return where(g == 0, where(r - r == 0, r, 0), r); }
-  auto vjp0(auto h, auto g, auto r, auto) const { return where(g == 0, h * (r - r), 0); }
-  auto vjp1(auto h, auto g, auto r, auto) const { return where(g == 0, where(r - r == 0, h, 0), h); }
+  auto f(auto g, auto r) const { return where(g != 0, r + 0, g); }  // -0 + 0 is 0
+  static constexpr bool selects = true;
+  auto vjp0(auto h, auto g, auto r, auto) const {
+    auto undefined = where(is_nothing(h), h, std::numeric_limits<double>::quiet_NaN());
+    auto of_zero = where(r - r == 0, detail::kNothing, where(is_nothing(g), detail::kNothing, undefined));
+    return where(g == 0, of_zero, detail::kNothing);
+  }
+  auto vjp1(auto h, auto g, auto r, auto) const {
+    auto of_zero = where(r - r == 0, where(is_nothing(g), detail::kNothing, h), detail::kNothing);
+    return where(g == 0, of_zero, h);
+  }
   static constexpr unsigned nondifferentiable_inputs = 0b001;  // 0 or NaN
   static void samples(Samples& s) {
     constexpr double kInf = std::numeric_limits<double>::infinity();
     constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
     s.binary(Contribution{}, {-2, 2, {0}}, {-2, 2});
-    s.convention(Contribution{}, {{0, 0, 1.5, 0}, {kInf, 2, kInf, kNaN}}, {{kNaN, 0, 0, kNaN}, {0, 1, 1, 0}});
+    s.convention(Contribution{}, {{0, 0, 1.5, 0, -0.0, -0.0}, {kInf, 2, kInf, kNaN, kInf, 2}},
+                 {{kNaN, 0, 0, kNaN, 0, 0}, {0, 1, 1, 0, 0, 0}});
   }
 };
 

@@ -28,7 +28,9 @@ inline Tensor cosine_over_root(const Tensor& a, const Tensor& b);
 inline Tensor reciprocal_real(const Tensor& a, const Tensor& b);
 
 /// 0 at a point where x is 0, with a derivative that is not finite: for the one point where a function has none.
-inline Tensor zero_without_slope(const Tensor& x, const Tensor& point) { return sqrt(where(point, x, 1)); }
+inline Tensor zero_without_slope(const Tensor& x, const Tensor& point) {
+  return detail::zero_without_slope(where(point, 0 * x + 0, 0));
+}
 
 namespace op TAPEGRAD_API {  // the structs are part of the names of exported templates
 
@@ -306,7 +308,8 @@ struct NanToNum {
     auto below = where(x == kInfinity, posinf, x);
     return where(x == x, where(x == -kInfinity, neginf, below), nan);
   }
-  auto vjp(auto g, auto x, auto) const { return where(x - x == 0, g, 0); }
+  static constexpr bool selects = true;
+  auto vjp(auto g, auto x, auto) const { return where(x - x == 0, g, detail::kNothing); }
   static void samples(Samples& s) {
     constexpr double kInfinity = std::numeric_limits<double>::infinity();
     s.unary(NanToNum{.nan = 0.5, .posinf = 3, .neginf = -3}, {-2, 2});

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 
+#include <tapegrad/ops/contribution.h>
 #include <tapegrad/ops/loops/dispatch.h>
 #include <tapegrad/ops/loops/simd_for.h>
 #include <tapegrad/ops/loops/workspace.h>
@@ -63,10 +64,10 @@ struct Destination {
       dispatch_isa(add_terms);
   }
 
-  /// Zeros, where nothing is there yet to add to.
+  /// Where nothing is there yet to add to, says so.
   void clear(std::int64_t n) const {
     if (!add)
-      for (std::int64_t i = 0; i < n; ++i) data[i] = T{0};
+      for (std::int64_t i = 0; i < n; ++i) data[i] = static_cast<T>(kNothing);
   }
 };
 

@@ -196,7 +196,7 @@ class BroadcastBackward {
       if (n_ <= period) return reduce_blocks(nest, i, 0, n_, destination.data);
       Pairwise<GradientSum, Tensor> all;
       for (std::int64_t start = 0; start < n_; start += period) {
-        Tensor sum = Tensor::zeros(to, dtype_of<T>);
+        Tensor sum = Tensor::full(to, kNothing, dtype_of<T>);
         reduce_blocks(nest, i, start, std::min(n_, start + period), TensorAccess::data_as<T>(sum));
         all.push(std::move(sum));
       }

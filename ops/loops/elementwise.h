@@ -52,34 +52,26 @@ auto elementwise_vjp(const Op& op, const A&... arguments) {
     return op.vjp2(arguments...);
 }
 
-/// Whether the gradient of an input depends on no value: it is the incoming one times a constant.
-template <class Op, std::size_t Grad>
-inline constexpr bool has_constant_slope = requires {
-  Op::saves;
-}
-&&Op::saves[Grad] == 0;
+/// Whether the rule of an op passes on its gradient, or nothing: what it says of zeros is right.
+template <class Op>
+inline constexpr bool selects = requires {
+  Op::selects;
+};
 
-/// What a loop contributes; on tensors <tapegrad/ops/contribution.h> has the same.
+/// What a loop contributes; on tensors <tapegrad/ops/contribution.h> has the same, and the reason for adding 0.
 template <class T>
 Real<T> contribution(Real<T> g, Real<T> r) {
-  return where(g != 0, r, 0);
+  return where(g != 0, r + 0, g);
 }
 
 /// The rule of an op on numbers or tensors.
 template <class Op, std::size_t Grad, class G, class... A>
 auto elementwise_contribution(const Op& op, const G& g, const A&... arguments) {
   auto r = elementwise_vjp<Grad>(op, g, arguments...);
-  if constexpr (has_constant_slope<Op, Grad>) {
+  if constexpr (selects<Op>)
     return r;
-  } else if constexpr (std::is_same_v<G, Tensor>) {
-    if (contributes_all(g, r)) return r;
-    return contribution(g, r, [&] {
-      const Pause pause;
-      return elementwise_vjp<Grad>(op, Tensor::ones(g.shape(), g.dtype()), arguments...);
-    }());
-  } else {
+  else
     return contribution(g, r);
-  }
 }
 
 template <class T>

@@ -108,12 +108,11 @@ void op::CrossEntropy::vjp(VjpContext<CrossEntropy>& ctx) {
   const Tensor g = -row_gradient(ctx, classes);
   if (ctx.needs_grad(0)) {
     const Tensor of_sum = g * as_weights(ctx.input<1>(), classes, ctx.input_dtype(0));
-    ctx.add(0, detail::contribution(of_sum, of_sum / (ctx.input<0>() + kCrossEntropyOffset),
-                                    ctx.input<0>().detach()));
+    ctx.add(0, detail::contribution(of_sum, of_sum / (ctx.input<0>() + kCrossEntropyOffset)));
   }
   if (ctx.needs_grad(1)) {
     const Tensor d = log(ctx.input<0>() + kCrossEntropyOffset);
-    ctx.add(1, detail::contribution(g, g * d, d.detach()));
+    ctx.add(1, detail::contribution(g, g * d));
   }
 }
 

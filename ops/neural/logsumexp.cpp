@@ -83,7 +83,7 @@ void op::LogSumExp::vjp(VjpContext<LogSumExp>& ctx) {
   if (detail::all_finite(y)) return ctx.add(0, g * softmax_over(x, ctx.op().axes));
   // Beside an infinity e^(x - y), where of -infinity alone each is 0.
   const Tensor of_rest = exp(x - beside_input(ctx, where(ctx.output() == -HUGE_VAL, 0, ctx.output())));
-  ctx.add(0, detail::contribution(g, g * of_rest, of_rest.detach()));
+  ctx.add(0, detail::contribution(g, g * of_rest));
 }
 void op::LogSumExp::vjp_fused(VjpContext<LogSumExp>& ctx) {
   const Tensor x = ctx.input<0>();

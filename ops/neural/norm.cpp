@@ -184,10 +184,7 @@ void op::BatchNorm::vjp(VjpContext<BatchNorm>& ctx) {
   const Tensor inv_std =
       rsqrt(scales.defined() ? variance + cast(columns.scaled_eps(), x.dtype()) : variance + ctx.op().eps);
   const Tensor x_hat = (x - mean(x, 0)) * inv_std;
-  // A feature without a gradient contributes nothing.
-  const auto contribution = [&](const Tensor& r) {
-    return detail::all_finite(r) ? r : detail::contribution(sum(abs(g), 0), r, r.detach());
-  };
+  const auto contribution = [&](const Tensor& r) { return detail::contribution_along(g, 0, r); };
   if (ctx.needs_grad(1)) ctx.add(1, contribution(sum(g * x_hat, 0)));
   if (!ctx.needs_grad(0)) return;
   const Tensor gamma = scales.defined() ? ctx.input<1>() * scales : ctx.input<1>();

@@ -84,11 +84,6 @@ void require_rows(const char* op, const Tensor& x, std::size_t axis) {
 
 Tensor sum_along(const Tensor& x, std::size_t axis) { return sum(x, axis, KeepDims::yes); }
 
-/// What a rule contributes that has made r of g: rows whose g is 0 throughout contribute nothing.
-Tensor row_contribution(const Tensor& g, std::size_t axis, const Tensor& r, const Tensor& y) {
-  return detail::all_finite(r) ? r : detail::contribution(sum_along(abs(g), axis), r, y.detach());
-}
-
 /// y = of_rows(x, rows, n, y) for the rows of x along an axis.
 template <class T, class F>
 void map_rows(const Tensor& x, std::size_t axis, Tensor& y, F&& of_rows) {
@@ -121,7 +116,7 @@ void op::Softmax::vjp(VjpContext<Softmax>& ctx) {
   Tensor g = ctx.grad_output();
   if (const Tensor ahead = detail::elements_above(y, detail::kFarAhead); ahead.defined())
     g = g - sum_along(where(ahead, g, 0), axis);
-  ctx.add(0, row_contribution(ctx.grad_output(), axis, y * (g - sum_along(g * y, axis)), y));
+  ctx.add(0, detail::contribution_along(ctx.grad_output(), axis, y * (g - sum_along(g * y, axis))));
 }
 
 void op::Softmax::vjp_fused(VjpContext<Softmax>& ctx) {
@@ -170,7 +165,7 @@ void op::LogSoftmax::vjp(VjpContext<LogSoftmax>& ctx) {
   Tensor r = g - p * sum_along(g, axis);
   if (const Tensor ahead = detail::elements_above(y, detail::kLnFarAhead); ahead.defined())
     r = where(ahead, -(g * expm1(y)) - p * sum_along(where(ahead, 0, g), axis), r);
-  ctx.add(0, row_contribution(g, axis, r, y));
+  ctx.add(0, detail::contribution_along(g, axis, r));
 }
 
 void op::LogSoftmax::vjp_fused(VjpContext<LogSoftmax>& ctx) {

@@ -97,6 +97,8 @@ struct Real {
   friend Real where(MaskOf<T> m, Real a, double b) { return where(m, a, of(b)); }
   friend Real where(MaskOf<T> m, double a, Real b) { return where(m, of(a), b); }
 
+  friend MaskOf<T> is_nothing(Real x) { return {vm::is_nothing(x.v)}; }
+
   friend Real exp(Real x) { return {vm::exp(x.v)}; }
   friend Real expm1(Real x) { return {vm::expm1(x.v)}; }
   friend Real log(Real x) { return {vm::log(x.v)}; }

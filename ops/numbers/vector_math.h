@@ -79,6 +79,12 @@ TAPEGRAD_INLINE T with_sign_of(T magnitude, T sign) {
   return from_bits<T>((bits(magnitude) & ~kSign) | (bits(sign) & kSign));
 }
 
+/// Whether x is -0; see <tapegrad/ops/contribution.h>.
+template <class T>
+TAPEGRAD_INLINE bool is_nothing(T x) {
+  return bits(x) == ~(~Bits<T>{0} >> 1);
+}
+
 /// x, but neither below the lowest nor above the highest; a NaN stays.
 template <class T>
 TAPEGRAD_INLINE T at_least(T x, T lowest) {

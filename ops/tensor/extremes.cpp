@@ -83,8 +83,9 @@ void share_among_equals(VjpContext<Op>& ctx) {
   const Tensor is_extreme = equal(x, beside_input(ctx, ctx.output()));
   const Tensor share = beside_input(ctx, ctx.grad_output()) / sum_over(is_extreme, ctx.op().axes);
   // Of a NaN none is equal to the result.
-  ctx.add(0, detail::contribution(beside_input(ctx, ctx.grad_output()), is_extreme * share,
-                                  beside_input(ctx, ctx.output().detach())));
+  const Tensor y = ctx.output().detach();
+  const Tensor of_others = beside_input(ctx, where(y == y, detail::kNothing, y));
+  ctx.add(0, detail::contribution(beside_input(ctx, ctx.grad_output()), where(is_extreme, share, of_others)));
 }
 
 template <class Op>

@@ -211,7 +211,7 @@ Tensor op::Gather::forward(const Tensor& x, const Tensor& index) const {
   return y;
 }
 void op::Gather::vjp(VjpContext<Gather>& ctx) {
-  ctx.add(0, scatter_add(Tensor::zeros(ctx.input_shape(0), ctx.input_dtype(0)), ctx.op().axis, ctx.input<1>(),
+  ctx.add(0, scatter_add(Tensor::full(ctx.input_shape(0), detail::kNothing, ctx.input_dtype(0)), ctx.op().axis, ctx.input<1>(),
                          ctx.grad_output()));
 }
 void op::Gather::vjp_fused(VjpContext<Gather>& ctx) {
@@ -259,7 +259,7 @@ Tensor op::IndexSelect::forward(const Tensor& x, const Tensor& indices) const {
   return y;
 }
 void op::IndexSelect::vjp(VjpContext<IndexSelect>& ctx) {
-  ctx.add(0, index_add(Tensor::zeros(ctx.input_shape(0), ctx.input_dtype(0)), ctx.op().axis, ctx.input<1>(),
+  ctx.add(0, index_add(Tensor::full(ctx.input_shape(0), detail::kNothing, ctx.input_dtype(0)), ctx.op().axis, ctx.input<1>(),
                        ctx.grad_output()));
 }
 void op::IndexSelect::vjp_fused(VjpContext<IndexSelect>& ctx) {

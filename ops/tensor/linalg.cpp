@@ -1,5 +1,6 @@
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/ops/check.h>
+#include <tapegrad/ops/contribution.h>
 #include <tapegrad/ops/define.h>
 #include <tapegrad/ops/kernels/gemm/gemm.h>
 #include <tapegrad/ops/kernels/gemm/gradient_product.h>
@@ -216,11 +217,24 @@ Tensor op::Matmul::forward(const Tensor& a, const Tensor& b) const {
   return y;
 }
 
+namespace {
+
+/// What a product with g contributes: nothing in rows, or columns, that g has nothing in. `axis` is the one of rows and
+/// columns, 0 and 1, that the product is taken along, once g is transposed where the product does that.
+Tensor product_contribution(const Tensor& g, bool transposed, std::size_t axis, const Tensor& product) {
+  if (!detail::has_nothing(g)) return product;
+  return detail::contribution_along(transposed ? transpose(g, -2, -1) : g, g.rank() - 2 + axis, product);
+}
+
+}  // namespace
+
 Tensor detail::gradient_times(const Tensor& g, const Tensor& b, MatmulOptions options) {
-  return apply_op(op::Matmul{options, static_cast<std::uint8_t>(Gradient::left)}, g, b);
+  const Tensor product = apply_op(op::Matmul{options, static_cast<std::uint8_t>(Gradient::left)}, g, b);
+  return product_contribution(g, options.transpose_a, 1, product);
 }
 Tensor detail::times_gradient(const Tensor& a, const Tensor& g, MatmulOptions options) {
-  return apply_op(op::Matmul{options, static_cast<std::uint8_t>(Gradient::right)}, a, g);
+  const Tensor product = apply_op(op::Matmul{options, static_cast<std::uint8_t>(Gradient::right)}, a, g);
+  return product_contribution(g, options.transpose_b, 0, product);
 }
 
 void op::Matmul::vjp(VjpContext<Matmul>& ctx) {

@@ -184,7 +184,7 @@ Tensor op::Var::forward(const Tensor& x) const {
 void op::Var::vjp(VjpContext<Var>& ctx) {
   const Tensor d = deviations(ctx.input<0>(), ctx.op(), ctx.output());
   const Tensor g = beside_input(ctx, ctx.grad_output());
-  ctx.add(0, detail::contribution(g, g * (2 / freedom(ctx)) * d, d.detach()));
+  ctx.add(0, detail::contribution(g, g * (2 / freedom(ctx)) * d));
 }
 void op::Var::vjp_fused(VjpContext<Var>& ctx) {
   deviation_rule_fused(ctx, ctx.input<0>(), ctx.output(), ctx.grad_output() * (2 / freedom(ctx)));

@@ -42,7 +42,7 @@ struct Slice {
   }
 };
 
-/// Zeros, with x in place of the elements that such a slice of the result would take: the gradient of Slice.
+/// Nothing, with x in place of the elements that such a slice of the result would take: the gradient of Slice.
 struct Unslice {
   static constexpr auto name = "unslice";
   static constexpr auto saves = saves_for(kNone);
@@ -133,7 +133,7 @@ void op::Slice::vjp_fused(VjpContext<Slice>& ctx) {
 }
 
 Tensor op::Unslice::forward(const Tensor& x) const {
-  Tensor y = Tensor::zeros(x.shape().with(axis, size), x.dtype());
+  Tensor y = Tensor::full(x.shape().with(axis, size), detail::kNothing, x.dtype());
   const AxisView around(y.shape(), axis);
   copy_strided(slice_nest(around, x.shape()[axis], step, true), y, begin * around.inner, x);
   return y;

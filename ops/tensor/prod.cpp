@@ -239,8 +239,7 @@ void op::Prod::vjp(VjpContext<Prod>& ctx) {
     r = where(rightly_out_of_range(r.detach(), right.detach()), r, right);
   }
   const Tensor grad_output = beside_input(ctx, g);
-  if (detail::contributes_all(grad_output, r)) return ctx.add(0, r);
-  ctx.add(0, detail::contribution(grad_output, r, sum_over(x.detach(), axes)));
+  ctx.add(0, detail::contribution(grad_output, r));
 }
 
 namespace {

@@ -121,7 +121,7 @@ template <template <class> class Reducer, class T>
 void reduce_into(Tensor& y, const Tensor& x, AxisMask axes, const Tensor* parameter = nullptr) {
   T* out = TensorAccess::data_as<T>(y);
   if (x.size() == 0) {
-    std::fill_n(out, y.size(), Reducer<T>::kIdentity);
+    std::fill_n(out, y.size(), static_cast<T>(Reducer<T>::kIdentity + T{0}));  // not -0
     return;
   }
   reduce<Reducer>(nest_of(x.shape(), axes), TensorAccess::data_as<T>(x),
@@ -178,7 +178,7 @@ void broadcast_grad(VjpContext<Op>& ctx, F&& f) {
       const ReductionNest nest = nest_of(shape, ctx.op().axes);
       if (all_contribute) return broadcast_grad(nest, to, of_element);
       broadcast_grad(nest, to, [&, g = elements<T>(g)](std::int64_t i, std::int64_t o) {
-        return vm::choose(g[o] == T{0}, T{0}, of_element(i, o));
+        return vm::choose(g[o] == T{0}, g[o], of_element(i, o));
       });
     });
   });

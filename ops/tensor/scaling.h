@@ -102,15 +102,12 @@ Tensor over_length(const VjpContext<Op>& ctx, const Tensor& d, const Tensor& y, 
   const Tensor& g = ctx.grad_output();
   const Tensor g_beside = beside_input(ctx, g);
   const auto times = [&](const Tensor& ratio) {
-    return contribution(g_beside, d * beside_input(ctx, n == 1 ? ratio : ratio / n),
-                        beside_input(ctx, y.detach()));
+    return contribution(g_beside, d * beside_input(ctx, n == 1 ? ratio : ratio / n));
   };
   if (all_hold(y, [](auto v) { return v != 0; })) return times(g / y);
   const Tensor is_zero = y.detach() == 0;
-  // The square root of 0 z is 0 and has no derivative, as long as one is asked for. It is taken of what all
-  // elements share, and behind the broadcast, where no two NaN cancel.
-  const auto without_slope = [&](const Tensor& z) { return sqrt(0 * broadcast_to(z, d.shape())); };
-  const Tensor undefined = without_slope(g_beside) + g_beside * without_slope(sum_over(d, ctx.op().axes));
+  const Tensor zero = 0 * broadcast_to(g_beside + sum_over(d, ctx.op().axes), d.shape());
+  const Tensor undefined = detail::zero_without_slope(detail::contribution(g_beside, zero));
   return where(beside_input(ctx, is_zero), undefined, times(where(is_zero, 0, g) / where(is_zero, 1, y)));
 }
 

@@ -39,8 +39,8 @@ class Printer {
   void collect(std::size_t axis, std::int64_t row) {
     if (axis == tensor_.rank()) {
       visit_dtype(tensor_.dtype(), [&]<class T> {
-        elements_.push_back(
-            fmt::format(fmt::runtime(format_), detail::TensorAccess::data_as<T>(tensor_)[row]));
+        const T value = detail::TensorAccess::data_as<T>(tensor_)[row] + T{0};  // without the sign of a zero
+        elements_.push_back(fmt::format(fmt::runtime(format_), value));
       });
       return;
     }

@@ -241,7 +241,9 @@ struct Where {
   static constexpr bool integers = true;
   auto f(auto c, auto a, auto b) const { return where(mask(c), a, b); }
   static constexpr bool selects = true;
-  auto vjp0(auto g, auto, auto, auto, auto) const { return detail::nothing_of(g); }  // a condition has no slope
+  auto vjp0(auto g, auto, auto, auto, auto) const {
+    return detail::nothing_of(g);
+  }  // a condition has no slope
   auto vjp1(auto g, auto c, auto, auto, auto) const { return where(mask(c), g, detail::kNothing); }
   auto vjp2(auto g, auto c, auto, auto, auto) const { return where(mask(c), detail::kNothing, g); }
   static constexpr unsigned nondifferentiable_inputs = 0b001;

@@ -49,7 +49,8 @@ template <class Op, std::size_t Input, class... A>
 Tensor change_by(const Op& op, const Tensor& d, const A&... values) {
   const Tensor r = elementwise_contribution<Op, Input>(op, d, values...);
   if (all_finite(r)) return r;
-  return contribution(elementwise_vjp<Input>(op, Tensor::ones(d.shape(), d.dtype()), values...), r);
+  const Tensor one = Tensor::ones(d.shape(), d.dtype());
+  return contribution(elementwise_contribution<Op, Input>(op, one, values...), r);
 }
 
 template <class Op, class N>

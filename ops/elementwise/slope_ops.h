@@ -73,7 +73,10 @@ struct Contribution {
   static constexpr auto name = "contribution";
   static constexpr std::size_t arity = 2;
   static constexpr auto saves = saves_for(kIn0 | kIn1, kIn0 | kIn1);
-  auto f(auto g, auto r) const { return where(g != 0, r + 0, g); }  // -0 + 0 is 0
+  auto f(auto g, auto r) const {
+    auto smooth = r + 0;  // -0 + 0 is 0
+    return where(g != 0, smooth, where(r - r == 0, where(is_nothing(g), g, smooth), g));
+  }
   static constexpr bool selects = true;
   auto vjp0(auto h, auto g, auto r, auto) const {
     auto undefined = where(is_nothing(h), h, std::numeric_limits<double>::quiet_NaN());

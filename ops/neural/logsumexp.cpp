@@ -80,7 +80,7 @@ void op::LogSumExp::vjp(VjpContext<LogSumExp>& ctx) {
   const Tensor g = beside_input(ctx, ctx.grad_output());
   if (x.size() == 0) return ctx.add(0, x * 0);
   const Tensor y = ctx.output().detach();
-  if (detail::all_finite(y)) return ctx.add(0, g * softmax_over(x, ctx.op().axes));
+  if (detail::all_finite(y)) return ctx.add(0, detail::contribution(g, g * softmax_over(x, ctx.op().axes)));
   // Beside an infinity e^(x - y), where of -infinity alone each is 0.
   const Tensor of_rest = exp(x - beside_input(ctx, where(ctx.output() == -HUGE_VAL, 0, ctx.output())));
   ctx.add(0, detail::contribution(g, g * of_rest));

@@ -255,9 +255,7 @@ void op::PairLoss<Op>::vjp(VjpContext<Op>& ctx) {
     else
       return detail::NotSaved{};
   };
-  const auto add = [&](std::size_t i, const Tensor& d) {
-    ctx.add(i, detail::contribution(g, g * d));
-  };
+  const auto add = [&](std::size_t i, const Tensor& d) { ctx.add(i, detail::contribution(g, g * d)); };
   if (ctx.needs_grad(0)) add(0, ctx.op().dy(ctx.template input<0>(), ctx.template input<1>()));
   if (ctx.needs_grad(1)) add(1, ctx.op().dt(ctx.template input<0>(), t()));
 }

@@ -211,8 +211,8 @@ Tensor op::Gather::forward(const Tensor& x, const Tensor& index) const {
   return y;
 }
 void op::Gather::vjp(VjpContext<Gather>& ctx) {
-  ctx.add(0, scatter_add(Tensor::full(ctx.input_shape(0), detail::kNothing, ctx.input_dtype(0)), ctx.op().axis, ctx.input<1>(),
-                         ctx.grad_output()));
+  ctx.add(0, scatter_add(Tensor::full(ctx.input_shape(0), detail::kNothing, ctx.input_dtype(0)),
+                         ctx.op().axis, ctx.input<1>(), ctx.grad_output()));
 }
 void op::Gather::vjp_fused(VjpContext<Gather>& ctx) {
   const Tensor index = ctx.input<1>();
@@ -259,8 +259,8 @@ Tensor op::IndexSelect::forward(const Tensor& x, const Tensor& indices) const {
   return y;
 }
 void op::IndexSelect::vjp(VjpContext<IndexSelect>& ctx) {
-  ctx.add(0, index_add(Tensor::full(ctx.input_shape(0), detail::kNothing, ctx.input_dtype(0)), ctx.op().axis, ctx.input<1>(),
-                       ctx.grad_output()));
+  ctx.add(0, index_add(Tensor::full(ctx.input_shape(0), detail::kNothing, ctx.input_dtype(0)), ctx.op().axis,
+                       ctx.input<1>(), ctx.grad_output()));
 }
 void op::IndexSelect::vjp_fused(VjpContext<IndexSelect>& ctx) {
   const Tensor indices = ctx.input<1>();

@@ -61,8 +61,8 @@ Tensor op::VectorNorm::forward(const Tensor& x) const {
 namespace {
 
 /// For each output the power of two that takes the largest and the smallest of its elements equally far from 1, so that
-/// powers of both are in range.
-Tensor centring_scales(const Tensor& x, AxisMask axes) {
+/// powers of both are in range, as far as the norm, up to n^(1/p) times the largest, is in range then.
+Tensor centring_scales(const Tensor& x, AxisMask axes, double p) {
   const Tensor size = abs(x);
   const auto largest_of = [&](const Tensor& t) {
     return reduce_floating<detail::MaximumReducer>(t, {axes, true});
@@ -72,9 +72,11 @@ Tensor centring_scales(const Tensor& x, AxisMask axes) {
   return changed(largest.copy(), [&]<class T>(T most, std::int64_t o) {
     const T least = -elements<T>(smallest)[o];
     if (!(least > T{0} && std::isfinite(most))) return T{1};
-    constexpr int kMost = std::numeric_limits<T>::max_exponent / 4 * 3;
+    constexpr int kLargest = std::numeric_limits<T>::max_exponent;
+    constexpr int kMost = kLargest / 4 * 3;
+    const int of_largest = p >= 1 ? kLargest - 24 : kMost;
     const int centring = -(std::ilogb(most) + std::ilogb(least)) / 2;
-    return std::ldexp(T{1}, std::clamp(centring, -kMost, std::min(kMost, kMost - std::ilogb(most))));
+    return std::ldexp(T{1}, std::clamp(centring, -kMost, std::min(kMost, of_largest - std::ilogb(most))));
   });
 }
 
@@ -83,7 +85,7 @@ Tensor centring_scales(const Tensor& x, AxisMask axes) {
 void op::VectorNorm::vjp(VjpContext<VectorNorm>& ctx) {
   const double p = ctx.op().p;
   // The slope is that of scaled elements; of the scales, which are constants, it does not depend.
-  const Tensor x = ctx.input<0>() * centring_scales(ctx.input<0>().detach(), ctx.op().axes);
+  const Tensor x = ctx.input<0>() * centring_scales(ctx.input<0>().detach(), ctx.op().axes, p);
   const Tensor norm = apply_op(VectorNorm{{ctx.op().axes, true}, p}, x);
   // Where the norm has no second derivative: at an element that is 0 for p below 2, and where all are 0.
   const Tensor cusp = p < 2 ? x == 0 : broadcast_to(norm.detach() == 0, x.shape());

@@ -124,6 +124,7 @@ BOOST_AUTO_TEST_CASE(elements_of_very_different_sizes) {
           }
         };
         check(gradient_of_norm(x, p), power_slopes(rounded, p));
+        if (c.dtype == f32 && p < 0.5) continue;  // mixed derivatives leave the range on the way
         // Column by column of the Hessian, without what is infinite beside it.
         Tape tape;
         const Tensor w = tape.watch(x);

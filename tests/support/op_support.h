@@ -39,7 +39,8 @@ inline Tensor random(const Shape& shape, Dtype dtype = f64, double lo = -2, doub
 
 inline bool near(double a, double b, double tolerance) {
   if (std::isnan(a) || std::isnan(b)) return std::isnan(a) && std::isnan(b);
-  return a == b || std::abs(a - b) <= tolerance * std::max({1.0, std::abs(a), std::abs(b)});
+  if (std::isinf(a) || std::isinf(b)) return a == b;
+  return std::abs(a - b) <= tolerance * std::max({1.0, std::abs(a), std::abs(b)});
 }
 
 /// The tolerance of a result in this dtype; integers are exact.

@@ -267,6 +267,9 @@ struct Instrumented {
   friend Instrumented where(Mask m, Instrumented a, double b) { return where(m, a, of(b)); }
   friend Instrumented where(Mask m, double a, Instrumented b) { return where(m, of(a), b); }
 
+  friend Mask is_nothing(Instrumented x) {
+    return compared("is_nothing", tapegrad::detail::vm::is_nothing(x.r.v));
+  }
   friend Mask mask(Instrumented x) { return x != 0; }
   friend Instrumented number(Instrumented x) { return x; }
 };

@@ -62,8 +62,8 @@ void add_formula_mutations(std::vector<Mutation>& all, const Catalog::Op& op, co
     const std::vector<Site> sites = sites_of(*op.formula, g, attributes);
     for (std::size_t i = 0; i < sites.size(); ++i) {
       std::vector<MutationOperator> mutated{MutationOperator::left_operand, MutationOperator::inverse};
-      constexpr std::array<std::string_view, 9> kDecisions{
-          "where", "maximum", "minimum", "<", "<=", ">", ">=", "==", "!="};
+      constexpr std::array<std::string_view, 10> kDecisions{
+          "where", "maximum", "minimum", "<", "<=", ">", ">=", "==", "!=", "is_nothing"};
       if (std::ranges::find(kDecisions, sites[i].name) != kDecisions.end())
         mutated = {MutationOperator::inverse};
       else if (sites[i].binary)

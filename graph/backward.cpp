@@ -226,7 +226,22 @@ class Backward {
     if (given.dtype() != y_.dtype())
       throw DtypeError(fmt::format("{}: the cotangent is {}, y is {}; cast the cotangent", what_,
                                    name_of(given.dtype()), name_of(y_.dtype())));
-    return given;
+    return given.tracked() ? given : with_nothing_for_zero(given);
+  }
+
+  /// Elements of y that a constant cotangent leaves out contribute nothing at any order. A zero of a gradient says so by
+  /// its sign: see <tapegrad/ops/contribution.h>.
+  static Tensor with_nothing_for_zero(const Tensor& cotangent) {
+    Tensor result = cotangent;
+    visit_floating(cotangent.dtype(), [&]<class T> {
+      const T* from = TensorAccess::data_as<T>(cotangent);
+      const T* const end = from + cotangent.size();
+      if (std::find(from, end, T{0}) == end) return;
+      result = cotangent.copy();
+      std::replace(TensorAccess::data_as<T>(result), TensorAccess::data_as<T>(result) + result.size(), T{0},
+                   static_cast<T>(-0.0));
+    });
+    return result;
   }
 
   Gradients take_leaves() {

@@ -154,6 +154,18 @@ BOOST_AUTO_TEST_CASE(a_zero_that_means_nothing) {
   BOOST_TEST(nothing(relu(x) + square(x + 1)) == std::vector<double>(3));
 }
 
+BOOST_AUTO_TEST_CASE(a_constant_cotangent_of_zero_asks_for_nothing) {
+  // Row 1 of the Hessian of |x|^2 by way of roots: that of an ordinary element beside a singular one.
+  Tape tape;
+  const Tensor x = tape.watch(Tensor::from({0, 3}, f64));
+  const Tensor g = tape.grad(sum(square(sqrt(x * x))), x, {.record = Record::yes});
+  for (const double zero : {0.0, -0.0}) {
+    const std::vector<double> row = numbers(tape.grad(g, x, {.cotangent = Tensor::from({zero, 1}, f64)}));
+    BOOST_TEST((row[0] == 0 && near(row[1], 2, 1e-15)));
+  }
+  BOOST_TEST(std::isnan(numbers(tape.grad(g, x, {.cotangent = Tensor::from({1, 0}, f64)}))[0]));
+}
+
 BOOST_AUTO_TEST_CASE(the_condition_of_where_gets_nothing_of_an_infinite_gradient) {
   Tape tape;
   const Tensor x = tape.watch(Tensor::from({1, 4}, f64));

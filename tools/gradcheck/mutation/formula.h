@@ -47,7 +47,7 @@ double observed_vjp(const void* attributes, double grad_output, const double* in
   }
   (std::make_index_sequence<Op::arity>{});
   // As in the loops, where nothing comes in nothing goes out, however steep the function is.
-  return !tapegrad::detail::has_constant_slope<Op, Grad> && grad_output == 0 ? 0 : r;
+  return !tapegrad::detail::selects<Op> && grad_output == 0 ? grad_output : r;
 }
 
 template <class Op>

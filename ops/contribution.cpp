@@ -10,7 +10,7 @@ namespace tapegrad::detail {
 
 namespace {
 
-/// Whether contribution(g, r) is r itself: r is all it should be, and nothing that g says is lost in it.
+/// Whether r, made of g, is all it should be, and nothing that g says is lost in it.
 bool is_contribution(const Tensor& g, const Tensor& r) {
   return all_hold(r, [](auto v) { return (v - v == 0) & !vm::is_nothing(v); }) && !has_nothing(g);
 }
@@ -40,8 +40,14 @@ Tensor contribution(const Tensor& g, const Tensor& r) {
   return is_contribution(g, r) ? r : apply_contribution(g, r);
 }
 
+Tensor contribution_by(const Tensor& g, const Tensor& slope) {
+  const Tensor r = contribution(g, g * slope);
+  if (!has_nothing(slope)) return r;
+  return where(slope.tracked() ? is_nothing(slope) : slope == 0, kNothing, r);
+}
+
 Tensor contribution_along(const Tensor& g, std::size_t axis, const Tensor& r) {
-  if (all_finite(r) && !has_nothing(g)) return r;
+  if (is_contribution(g, r)) return r;
   const KeepDims keep{r.rank() == g.rank()};
   return apply_contribution(sum(where(g == 0, g, abs(g)), axis, keep), r);
 }

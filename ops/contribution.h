@@ -11,7 +11,8 @@
 /// second derivative of any value.
 ///
 /// The two are told apart by the sign of the zero. -0 is the neutral element of addition (-0 + x = x for every x): it says
-/// that nothing was contributed. Every other 0 is +0.
+/// that nothing was contributed. Every other 0 is +0. Of a product or a negation a 0 has either sign: a gradient that is
+/// handed to what follows is the incoming one, or comes of contribution().
 namespace tapegrad::detail {
 
 /// The gradient of what a result does not depend on.
@@ -30,7 +31,11 @@ TAPEGRAD_API bool has_nothing(const Tensor& g);
 /// derivative the derivative is NaN: what comes of a smooth function that passes through is never a plausible 0.
 TAPEGRAD_API Tensor contribution(const Tensor& g, const Tensor& r);
 
-/// The same where the elements of g along an axis have made r together: nothing, where all of them are.
+/// What a rule contributes whose derivative is `slope`: contribution(g, g * slope), and nothing where the slope is nothing,
+/// or a 0 of a constant.
+TAPEGRAD_API Tensor contribution_by(const Tensor& g, const Tensor& slope);
+
+/// The same as contribution where the elements of g along an axis have made r together: nothing, where all of them are.
 TAPEGRAD_API Tensor contribution_along(const Tensor& g, std::size_t axis, const Tensor& r);
 
 /// 0, with a derivative that is NaN, for a z that is 0: for points where a function has none. Of nothing, nothing.

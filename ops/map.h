@@ -37,6 +37,7 @@ struct Map {
   static constexpr auto name = "map";
   static constexpr std::size_t arity = Inputs;
   static constexpr auto saves = saves_for((1u << Inputs) - 1u);
+  static constexpr bool selects = true;  // `along` says what is nothing
   F function;
 
   auto f(auto... x) const { return function(x...); }
@@ -68,9 +69,9 @@ struct Map {
   static G along(const G& g, const G& x, const Changed& changed) {
     if constexpr (std::is_same_v<G, Tensor>) {
       const Tensor one = Tensor::ones(x.shape(), x.dtype());
-      return g * tangent(changed(one), one);
+      return contribution_by(g, tangent(changed(one), one));
     } else {
-      return tangent(changed(g), g);
+      return contribution(g, tangent(changed(g), g));
     }
   }
 };

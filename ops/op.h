@@ -50,6 +50,8 @@
 /// - nondifferentiable_inputs: bit i set where the gradient of input i is zero by definition; the checker asks for
 ///   no other
 /// - identity_grad: elementwise, bit i set where the gradient of input i is g itself
+/// - selects: elementwise, where the rule gives g, or a positive part of it, or detail::kNothing for what the result does
+///   not depend on, so that its zeros are right as they are; see <tapegrad/ops/contribution.h>
 /// - optional_inputs: others, bit i set where input i may be an undefined tensor; see VjpContext::has_input
 /// - vjp_fused: others, a faster first-order rule; the checker compares it with vjp
 /// - branches: others, a tensor that tells which way each decision of forward goes at these inputs, so that the

@@ -45,8 +45,8 @@ class FileSource : public ByteSource {
 };
 
 /// As many elements as the shape has, widened without loss to a type that tensors have: f16 and bf16 to f32;
-/// booleans (0, 1) and all integers to i64. Throws
-/// Unrepresentable for an integer above the largest i64; elements are left in the source then.
+/// booleans (0, 1) and all integers to i64. Throws Unrepresentable for an integer above the largest i64; elements are left
+/// in the source then.
 Tensor read_elements(ByteSource& source, const Shape& shape, Element element, bool big_endian = false);
 
 }  // namespace tapegrad::nn::files

@@ -59,7 +59,7 @@ Dual<N> dual_of(const Op& op, const Dual<N>& x) {
   if constexpr (has_rule<Op>)
     return {y, change_by<Op, 0>(op, x.d, x.v, y)};
   else
-    return {y, 0 * x.d};
+    return {y, nothing_of(x.d)};
 }
 
 template <class N>
@@ -259,7 +259,7 @@ const N& change_of(const Dual<N>& x) {
 }
 template <class X>
 double change_of(const X&) {
-  return 0;
+  return kNothing;
 }
 
 template <class M, class A, class B>
@@ -286,7 +286,7 @@ N tangent(const Dual<N>& y, const N&) {
 }
 template <class Y, class N>
 N tangent(const Y&, const N& g) {
-  return 0 * g;
+  return nothing_of(g);
 }
 
 }  // namespace tapegrad::detail

@@ -115,12 +115,12 @@
   /* ln(e^a + e^b), without overflow; also of infinite a and b. The gradients are sigmoid(a - b), sigmoid(b - a);   \
      where both are the same infinity, each takes half. */                                                          \
   row(logaddexp, LogAddExp)                                                                                         \
-  /* a - b floor(a / b), with the sign of b: Python's %, not C's remainder. Exact. The gradients are 1 and            \
-     -floor(a / b), also where a is a multiple of b and the function jumps. NaN for b = 0. Also i64, where b = 0 throws\
-     ArgumentError. */                                                                                                \
-  row(remainder, Remainder)                                                                                           \
-  /* a - b trunc(a / b), with the sign of a: C's fmod. Exact. The gradients are 1 and -trunc(a / b). NaN for          \
-     b = 0. Also i64, likewise: C's %. */                                                                             \
+  /* a - b floor(a / b), with the sign of b: Python's %, not C's remainder. Exact. The gradients are 1 and          \
+     -floor(a / b), also where a is a multiple of b and the function jumps. NaN for b = 0. Also i64, where          \
+     b = 0 throws ArgumentError. */                                                                                 \
+  row(remainder, Remainder)                                                                                         \
+  /* a - b trunc(a / b), with the sign of a: C's fmod. Exact. The gradients are 1 and -trunc(a / b). NaN for        \
+     b = 0. Also i64, likewise: C's %. */                                                                           \
   row(fmod, Fmod)
 
 /// row(function, Op): comparisons, one where true, else zero, in the dtype of the operands, also i64. Not

@@ -11,7 +11,8 @@
 /// loses its digits (1 - y where y rounds to 1) or leaves the range (x^2), and so would all derivatives of it.
 namespace tapegrad {
 
-using detail::is_nothing;  // formulas find that of a Real by its argument
+// Formulas find it by their argument, but for a Tensor, whose namespace is this one.
+using detail::is_nothing;
 
 namespace op TAPEGRAD_API {  // the structs are part of the names of exported templates
 

@@ -27,7 +27,7 @@ inline Tensor cosine_over_root(const Tensor& a, const Tensor& b);
 /// a / (a^2 + b^2): the real part of 1 / (a + ib).
 inline Tensor reciprocal_real(const Tensor& a, const Tensor& b);
 
-/// 0 at a point where x is 0, with a derivative that is not finite: for the one point where a function has none.
+/// 0 at a point where x is 0, with a derivative that is NaN: for the one point where a function has none.
 inline Tensor zero_without_slope(const Tensor& x, const Tensor& point) {
   return detail::zero_without_slope(where(point, 0 * x + 0, 0));
 }

@@ -52,7 +52,7 @@ auto elementwise_vjp(const Op& op, const A&... arguments) {
     return op.vjp2(arguments...);
 }
 
-/// Whether the rule of an op passes on its gradient, or nothing: what it says of zeros is right.
+/// Whether the rule of an op gives its gradient, or a positive part of it, or nothing: the zeros it gives are right.
 template <class Op>
 inline constexpr bool selects = requires {
   Op::selects;

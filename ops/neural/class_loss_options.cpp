@@ -87,6 +87,7 @@ struct WeighedTargets {
 
 /// -sum_c t_c logs_c of each sample, where a t of 0 adds nothing to the value, also beside an infinite logarithm.
 Tensor by_sample(const Tensor& t, const Tensor& logs) {
+  if (!t.tracked()) return -sum(where(t == 0, 0, t * logs), -1);
   return -sum(t * where(t == 0, where(isfinite(logs), logs, 0), logs), -1);
 }
 

@@ -105,15 +105,13 @@ Tensor op::CrossEntropy::forward(const Tensor& y, const Tensor& t) const {
 
 void op::CrossEntropy::vjp(VjpContext<CrossEntropy>& ctx) {
   const Classes classes(ctx.input_shape(0), ctx.input_dtype(1));
-  const Tensor g = -row_gradient(ctx, classes);
+  const Tensor g = row_gradient(ctx, classes);
   if (ctx.needs_grad(0)) {
-    const Tensor of_sum = g * as_weights(ctx.input<1>(), classes, ctx.input_dtype(0));
-    ctx.add(0, detail::contribution(of_sum, of_sum / (ctx.input<0>() + kCrossEntropyOffset)));
+    const Tensor t = as_weights(ctx.input<1>(), classes, ctx.input_dtype(0));
+    const Tensor of_target = detail::contribution_by(g, t);
+    ctx.add(0, detail::contribution(of_target, -of_target / (ctx.input<0>() + kCrossEntropyOffset)));
   }
-  if (ctx.needs_grad(1)) {
-    const Tensor d = log(ctx.input<0>() + kCrossEntropyOffset);
-    ctx.add(1, detail::contribution(g, g * d));
-  }
+  if (ctx.needs_grad(1)) ctx.add(1, detail::contribution(g, -g * log(ctx.input<0>() + kCrossEntropyOffset)));
 }
 
 void op::CrossEntropy::vjp_fused(VjpContext<CrossEntropy>& ctx) {

@@ -1,5 +1,6 @@
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/ops/check.h>
+#include <tapegrad/ops/contribution.h>
 #include <tapegrad/ops/define.h>
 #include <tapegrad/ops/elementwise/math.h>
 #include <tapegrad/ops/neural/dropout.h>
@@ -17,7 +18,9 @@ struct Dropout {  // dL/dx = dL/dy m / (1 - ratio)
   double ratio = 0.5;
   Generator::State state{};                                ///< where the mask is drawn from
   Tensor forward(const Tensor& x, Residuals<1>& r) const;  // r[0] = m / (1 - ratio)
-  static void vjp(VjpContext<Dropout>& ctx) { ctx.add(0, ctx.grad_output() * ctx.residual<0>()); }
+  static void vjp(VjpContext<Dropout>& ctx) {
+    ctx.add(0, detail::contribution_by(ctx.grad_output(), ctx.residual<0>()));
+  }
   void describe(AttributeVisitor& v) const {
     v("ratio", ratio), v("seed", state.seed), v("stream", state.stream), v("position", state.position);
   }

@@ -42,11 +42,12 @@ TAPEGRAD_API Tensor binary_cross_entropy_with_logits(const Tensor& x, const Tens
 /// Only a mean throws ArgumentError where there are no elements.
 TAPEGRAD_API Tensor mse_loss(const Tensor& y, const Tensor& t, const LossOptions& options);
 TAPEGRAD_API Tensor huber_loss(const Tensor& y, const Tensor& t, double delta, const LossOptions& options);
-/// |y - t|. The gradient is 0 where they are equal.
+/// The mean of |y - t| over all elements, or another reduction. The gradient is 0 where they are equal.
 TAPEGRAD_API Tensor l1_loss(const Tensor& y, const Tensor& t, const LossOptions& options = {});
-/// -t ln y - (1 - t) ln(1 - y) of probabilities y. No logarithm is below -100, as in PyTorch, and none is steeper than 1e12: a
-/// wrong certainty is a finite loss with a gradient. binary_cross_entropy_with_logits has no such bounds, nor does it need
-/// them. Throws ArgumentError for what is no probability.
+/// The mean of -t ln y - (1 - t) ln(1 - y) over all elements, or another reduction, of probabilities y. No logarithm is
+/// below -100, as in PyTorch, and none is steeper than 1e12: a wrong certainty is a finite loss with a gradient, that of a
+/// straight line, whose further derivatives for y are 0. binary_cross_entropy_with_logits has no such bounds, nor does it
+/// need them. Throws ArgumentError for what is no probability.
 TAPEGRAD_API Tensor binary_cross_entropy(const Tensor& y, const Tensor& t, const LossOptions& options = {});
 
 struct BinaryLossOptions {

@@ -323,16 +323,17 @@ Tensor binary_cross_entropy_with_logits(const Tensor& x, const Tensor& t, const 
   require_pos_weight(Loss::name, x, weight);
   return detail::named(Loss::name, [&] {
     // What a target of 0 or 1 leaves out adds nothing, also at an infinite logit.
-    const Tensor positive = where(t == 0, 0, weight.detach() * t * softplus(-x));
-    const Tensor negative = where(t == 1, 0, (1 - t) * softplus(x));
+    const Tensor of_positive = softplus(-x), of_negative = softplus(x);
+    const Tensor positive = where((t == 0) * isinf(of_positive), 0, weight.detach() * t * of_positive);
+    const Tensor negative = where((t == 1) * isinf(of_negative), 0, (1 - t) * of_negative);
     return reduced(positive + negative, options.reduction);
   });
 }
 
 namespace {
 
-/// The logarithm of a probability, `log`, not below -100 and not steeper than 1e12: so a wrong certainty is a finite loss, with
-/// a gradient that leads away.
+/// The logarithm of a probability, `log`, not below -100 and not steeper than 1e12: so a wrong certainty is a finite loss,
+/// with a gradient that leads away.
 Tensor limited(const Tensor& probability, const Tensor& log) {
   constexpr double kSteepest = 1e12;
   const Tensor value = maximum(log.detach(), -100);

@@ -159,8 +159,8 @@ void op::SoftmaxWithLoss::vjp(VjpContext<SoftmaxWithLoss>& ctx) {
         d = where(ahead, p * of_class(where(ahead, 0, t)) - t * of_class(where(ahead, 0, p)), d);
     }
     // A sample without a target adds nothing to the loss, whatever its logits.
-    if (!classes.indices && !detail::all_finite(d)) d = detail::contribution(of_class(abs(t)), d);
-    ctx.add(0, detail::contribution(g, g * d));
+    if (!classes.indices) d = detail::contribution(of_class(abs(t)), d);
+    ctx.add(0, detail::contribution_by(g, d));
   }
   if (ctx.needs_grad(1)) {
     const Tensor d = log_softmax(x);

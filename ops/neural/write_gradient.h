@@ -2,6 +2,7 @@
 
 #include <cstdint>
 
+#include <tapegrad/ops/contribution.h>
 #include <tapegrad/ops/loops/parallel.h>
 #include <tapegrad/ops/loops/rows.h>
 #include <tapegrad/ops/op.h>
@@ -25,7 +26,7 @@ void write_elements(VjpContext<Op>& ctx, std::size_t input, F&& derivative) {
 template <class Op>
 void add_nothing(VjpContext<Op>& ctx) {
   for (std::size_t i = 0; i < ctx.inputs(); ++i)
-    if (ctx.needs_grad(i)) ctx.add(i, Tensor::zeros(ctx.input_shape(i), ctx.input_dtype(i)));
+    if (ctx.needs_grad(i)) ctx.add(i, Tensor::full(ctx.input_shape(i), kNothing, ctx.input_dtype(i)));
 }
 
 }  // namespace tapegrad::detail

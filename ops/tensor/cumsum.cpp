@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include <tapegrad/ops/check.h>
+#include <tapegrad/ops/contribution.h>
 #include <tapegrad/ops/define.h>
 #include <tapegrad/ops/loops/rows.h>
 #include <tapegrad/ops/samples.h>
@@ -43,12 +44,14 @@ constexpr std::int64_t kColumns = 64;
 template <class T>
 void running_sums(const T* in, T* out, std::int64_t length, std::int64_t columns, std::int64_t width,
                   bool reverse) {
-  detail::AccumulatorType<T> total[kColumns] = {};
+  using Total = detail::AccumulatorType<T>;
+  Total total[kColumns];
+  std::fill_n(total, columns, static_cast<Total>(detail::kNothing));
   const std::int64_t step = reverse ? -width : width;
   std::int64_t at = reverse ? (length - 1) * width : 0;
   for (std::int64_t i = 0; i < length; ++i, at += step)
     detail::simd_for(columns, [&](std::int64_t j) {
-      total[j] = detail::wrapping_add(total[j], static_cast<detail::AccumulatorType<T>>(in[at + j]));
+      total[j] = detail::wrapping_add(total[j], static_cast<Total>(in[at + j]));
       out[at + j] = static_cast<T>(total[j]);
     });
 }

@@ -82,10 +82,12 @@ void share_among_equals(VjpContext<Op>& ctx) {
   const Tensor x = ctx.template input<0>();
   const Tensor is_extreme = equal(x, beside_input(ctx, ctx.output()));
   const Tensor share = beside_input(ctx, ctx.grad_output()) / sum_over(is_extreme, ctx.op().axes);
-  // Of a NaN none is equal to the result.
-  const Tensor y = ctx.output().detach();
-  const Tensor of_others = beside_input(ctx, where(y == y, detail::kNothing, y));
-  ctx.add(0, detail::contribution(beside_input(ctx, ctx.grad_output()), where(is_extreme, share, of_others)));
+  const Tensor g = beside_input(ctx, ctx.grad_output());
+  const Tensor selected = where(is_extreme, detail::contribution(g, share), detail::kNothing);
+  const Tensor y = beside_input(ctx, ctx.output().detach());
+  if (detail::all_hold(y, [](auto v) { return v == v; })) return ctx.add(0, selected);
+  ctx.add(0,
+          where(y == y, selected, detail::contribution(g, g * y)));  // of a NaN none is equal to the result
 }
 
 template <class Op>

@@ -8,6 +8,7 @@
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/graph/shape.h>
 #include <tapegrad/graph/tensor.h>
+#include <tapegrad/graph/values.h>
 #include <tapegrad/ops/check.h>
 #include <tapegrad/ops/loops/dispatch.h>
 #include <tapegrad/ops/loops/find.h>

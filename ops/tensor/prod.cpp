@@ -140,7 +140,8 @@ struct Scaling {
   }
 };
 
-/// x 2^exponents, recorded. One power may leave the range of the dtype, so that there are as many factors as it takes.
+/// x 2^exponents, recorded. One power may leave the range of the dtype; four factors pass any range, and what would be
+/// left changes no infinity and no 0.
 Tensor times_powers(Tensor x, const Tensor& exponents) {
   Tensor left = exponents.copy();
   std::int64_t* const e = detail::TensorAccess::data_as<std::int64_t>(left);

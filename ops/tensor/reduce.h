@@ -58,8 +58,9 @@ TAPEGRAD_API Tensor norm(const Tensor& x, const Axes& axes = Axes::all(), KeepDi
 /// and -infinity, and how many are not 0 for p = 0. PyTorch's linalg.vector_norm. vector_norm(x, 2) is norm(x).
 /// The gradient is sign(x) (|x| / norm)^(p - 1). At a kink it is one of the subgradients, PyTorch's: 0 at an element that
 /// is 0, for any p (for p = 1, the sum of |x|, all of -1 to 1 would do); for p = infinity and -infinity the n elements
-/// of the largest, and of the smallest, size share it evenly, sign(x) / n each. Where no second derivative exists (at an element that is 0 for a p below 2 but 1, where the norm is 0 for
-/// one above) it is infinite or NaN. Throws ArgumentError for another p.
+/// of the largest, and of the smallest, size share it evenly, sign(x) / n each. Where no second derivative exists (at an
+/// element that is 0 for a p below 2 but 1, where the norm is 0 for one above) it is infinite or NaN. Throws
+/// ArgumentError for another p.
 TAPEGRAD_API Tensor vector_norm(const Tensor& x, double p, const Axes& axes = Axes::all(),
                                 KeepDims keep = KeepDims::no);
 

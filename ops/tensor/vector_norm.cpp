@@ -74,7 +74,8 @@ Tensor centring_scales(const Tensor& x, AxisMask axes, double p) {
     if (!(least > T{0} && std::isfinite(most))) return T{1};
     constexpr int kLargest = std::numeric_limits<T>::max_exponent;
     constexpr int kMost = kLargest / 4 * 3;
-    const int of_largest = p >= 1 ? kLargest - 24 : kMost;
+    constexpr int kRoomForCount = 24;  // of n^(1/p), for n up to 2^24
+    const int of_largest = p >= 1 ? kLargest - kRoomForCount : kMost;
     const int centring = -(std::ilogb(most) + std::ilogb(least)) / 2;
     return std::ldexp(T{1}, std::clamp(centring, -kMost, std::min(kMost, of_largest - std::ilogb(most))));
   });
@@ -99,7 +100,7 @@ void op::VectorNorm::vjp(VjpContext<VectorNorm>& ctx) {
   };
   const Tensor slope = where(cusp, zero_without_slope(x, cusp), sign(x) * power());
   const Tensor g = beside_input(ctx, ctx.grad_output());
-  if (!ctx.recording()) return ctx.add(0, g * slope);
+  if (!ctx.recording()) return ctx.add(0, contribution(broadcast_to(g, x.shape()), g * slope));
   ctx.add(0, detail::undefined_at(broadcast_to(norm.detach() == 0, x.shape()), broadcast_to(g, x.shape()),
                                   g * slope));
 }

@@ -162,4 +162,18 @@ BOOST_AUTO_TEST_CASE(logarithms_of_probabilities) {
   BOOST_CHECK_EXCEPTION(nll_loss(y, Tensor::from({0}, i64)), ShapeError, mentions("nll_loss", "[2, 3]"));
 }
 
+BOOST_AUTO_TEST_CASE(a_pos_weight_of_one_leaves_all_gradients) {
+  const Tensor targets = Tensor::from({0, 0.5, 1}, f64), logits = Tensor::from({-2, 0.3, 1.5}, f64);
+  const auto gradients = [&](const BinaryLossOptions& options) {
+    Tape tape;
+    const Tensor x = tape.watch(logits), t = tape.watch(targets);
+    const std::vector<Tensor> first =
+        tape.grad(binary_cross_entropy_with_logits(x, t, options), {x, t}, {.record = Record::yes});
+    return std::vector{first[0].detach(), first[1].detach(), tape.grad(sum(first[0]), t)};
+  };
+  const std::vector<Tensor> plain = gradients({}),
+                            weighed = gradients({.pos_weight = Tensor::from({1}, f64)});
+  for (std::size_t i = 0; i < 3; ++i) check_tensor(weighed[i], {3}, numbers(plain[i]), 1e-14);
+}
+
 BOOST_AUTO_TEST_SUITE_END()

@@ -4,6 +4,7 @@
 
 #include <tapegrad/ops/contribution.h>
 #include <tapegrad/ops/map.h>
+#include <tapegrad/ops/ops.h>
 
 #include "op_support.h"
 
@@ -85,6 +86,7 @@ BOOST_AUTO_TEST_CASE(what_passes_smoothly_through_a_singular_point_is_right_or_n
 
 BOOST_AUTO_TEST_CASE(what_is_masked_contributes_nothing_at_any_order) {
   const Tensor weight = random({1, 1}, f64, 0.5, 2);
+  Generator generator(1);
   const auto column = [](const Tensor& x) { return reshape(x, {3, 1}); };
   const auto flat = [](const Tensor& x) { return reshape(x, {3}); };
   const std::vector<std::pair<const char*, Function>> all{
@@ -125,6 +127,12 @@ BOOST_AUTO_TEST_CASE(what_is_masked_contributes_nothing_at_any_order) {
       {"matmul",
        [&](auto& x) { return flat(matmul(column(sqrt(x)), matmul(weight, weight)) * column(sqrt(x))); }},
       {"affine", [&](auto& x) { return flat(square(affine(column(1 / x), weight, reshape(weight, {1})))); }},
+      {"cumsum", [&](auto& x) { return flat(square(cumsum(column(log(x + 1) * sqrt(x)), 1))); }},
+      {"max of products",
+       [&](auto& x) {
+         return square(max(concat({column(5 + x), column(log(x + 1) * sqrt(x))}, 1), 1));
+       }},
+      {"dropout", [&](auto& x) { return square(dropout(sqrt(x) + 1, 0.5, generator)); }},
       {"cbrt", [](auto& x) { return cbrt(x) * cbrt(x); }},
       {"map", [](auto& x) { return map([](auto v) { return log(v) * sqrt(v) / v; }, x); }},
   };
@@ -136,6 +144,116 @@ BOOST_AUTO_TEST_CASE(what_is_masked_contributes_nothing_at_any_order) {
         BOOST_TEST(d[1] == 6 * x);
         BOOST_TEST(d[2] == 6);
       }
+}
+
+// The second derivative is 2 for each but where there is another beside it; of P nothing may show.
+BOOST_AUTO_TEST_CASE(what_is_masked_within_an_operation_contributes_nothing) {
+  const auto p = [](const Tensor& x) { return log(x + 1) * sqrt(x); };
+  const std::vector<std::pair<const char*, Function>> all{
+      {"max",
+       [&](auto& x) {
+         return square(max(concat({5 + x, p(x)}, 0)));
+       }},
+      {"min",
+       [&](auto& x) {
+         return square(min(concat({-5 + x, p(x)}, 0)));
+       }},
+      {"cumsum",
+       [&](auto& x) {
+         return slice(square(cumsum(concat({5 + x, p(x)}, 0), 0)), 0, 0, 1);
+       }},
+      {"a row of vector_norm",
+       [](auto& x) {
+         return slice(square(vector_norm(reshape(concat({5 + x, 1 / x}, 0), {2, 1}), 3, 1)), 0, 0, 1);
+       }},
+      {"map of where",
+       [](auto& x) {
+         return square(map([](auto a, auto b) { return where(b > 0, sqrt(b) * a, a); }, 5 + x, sqrt(x)));
+       }},
+      {"map of relu",
+       [](auto& x) { return square(5 + x + map([](auto a) { return relu(a - 1); }, sqrt(x))); }},
+      {"map of maximum",
+       [](auto& x) { return square(map([](auto a, auto b) { return maximum(a, b); }, 5 + x, sqrt(x))); }},
+      {"map of clamp",
+       [](auto& x) { return square(4 + x + map([](auto a) { return clamp(a, 1, 2); }, sqrt(x))); }},
+  };
+  for (const auto& [name, f] : all)
+    for (const bool recorded : {false, true}) BOOST_TEST_CONTEXT(name << (recorded ? ", recorded" : "")) {
+        Tape tape;
+        const Tensor x = tape.watch(Tensor::from({0}, f64));
+        const Tensor first = tape.grad(sum(f(x)), x, {.record = recorded ? Record::yes : Record::no});
+        BOOST_TEST(std::abs(numbers(first)[0]) == 10);
+        if (recorded) BOOST_TEST(numbers(tape.grad(first, x))[0] == 2);
+      }
+}
+
+BOOST_AUTO_TEST_CASE(targets_of_zero_ask_for_nothing) {
+  const auto root = [](const Tensor& x) { return reshape(sqrt(x), {1, 1}); };
+  const auto beside = [](double v) { return Tensor::from({v}, Shape{1, 1}, f64); };
+  const Tensor ignored = Tensor::from({0, -1}, i64);
+  const std::vector<std::pair<const char*, Function>> all{
+      {"softmax_with_loss",
+       [&](auto& x) {
+         const Tensor row = concat({root(x), beside(3)}, 1);
+         return softmax_with_loss(concat({Tensor::from({1, 2}, Shape{1, 2}, f64), row}, 0), ignored,
+                                  {.ignore_index = -1});
+       }},
+      {"nll_loss",
+       [&](auto& x) {
+         const Tensor row = concat({root(x), root(x)}, 1);
+         return square(nll_loss(concat({Tensor::from({1, 2}, Shape{1, 2}, f64), row}, 0), ignored,
+                                {.ignore_index = -1}));
+       }},
+      {"another class",
+       [&](auto& x) {
+         return square(nll_loss(concat({beside(-0.5), root(x)}, 1), Tensor::from({0}, i64)));
+       }},
+      {"cross_entropy",
+       [&](auto& x) {
+         return -square(cross_entropy(concat({beside(0.5), root(x)}, 1), Tensor::from({0}, i64)));
+       }},
+      {"cross_entropy",
+       [&](auto& x) {
+         return square(cross_entropy(concat({beside(0.5), root(x)}, 1), Tensor::from({0}, i64)));
+       }},
+  };
+  for (const auto& [name, f] : all) BOOST_TEST_CONTEXT(name) {
+      const std::vector<double> d =
+          derivatives([&f = f](const Tensor& t) { return f(slice(t, 0, 1, 2)); }, 0, 1, f64);
+      BOOST_TEST(d == std::vector<double>(3));
+    }
+}
+
+// A zero that a rule has made by a product or a negation is not nothing.
+BOOST_AUTO_TEST_CASE(no_rule_makes_nothing_of_a_smooth_zero) {
+  const auto root = [](const Tensor& x) { return sqrt(x * x); };
+  const auto second = [](const Function& f) {
+    Tape tape;
+    const Tensor x = tape.watch(Tensor::from({0}, f64));
+    return numbers(tape.grad(tape.grad(sum(f(x)), x, {.record = Record::yes}), x))[0];
+  };
+  const double of_log_softmax = second([&](const Tensor& x) {
+    const Tensor y = log_softmax(concat({root(x), Tensor::from({-1000}, f64)}, 0), 0);
+    return sum(square(y - y.detach()));
+  });
+  BOOST_TEST((std::isnan(of_log_softmax) || of_log_softmax == 2));
+  const double of_batch_norm = second([&](const Tensor& x) {
+    const Tensor column = concat({reshape(root(x), {1, 1}), Tensor::from({1, 3}, Shape{2, 1}, f64)}, 0);
+    const Tensor y = batch_norm(column, Tensor::from({-1}, f64), Tensor::from({0}, f64)).y;
+    return sum(square(y - y.detach()));
+  });
+  BOOST_TEST((std::isnan(of_batch_norm) || of_batch_norm > 0.3));
+  // The mixed derivative of cross entropy at a target of 0, in both orders.
+  for (const double sign : {1.0, -1.0}) {
+    Tape tape;
+    const Tensor y = tape.watch(Tensor::from({0.25, 0.75}, Shape{1, 2}, f64));
+    const Tensor t = tape.watch(Tensor::from({0, 1}, Shape{1, 2}, f64));
+    const Tensor loss = sign * cross_entropy(y, t);
+    const Tensor dy = tape.grad(loss, y, {.record = Record::yes}),
+                 dt = tape.grad(loss, t, {.record = Record::yes});
+    for (const Tensor& mixed : {tape.grad(sum(dy), t), tape.grad(sum(dt), y)})
+      check_tensor(mixed, {1, 2}, {-sign / (0.25 + 1e-7), -sign / (0.75 + 1e-7)}, 1e-12);
+  }
 }
 
 BOOST_AUTO_TEST_CASE(a_zero_that_means_nothing) {

@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include <tapegrad/graph/errors.h>
+#include <tapegrad/graph/nothing.h>
 #include <tapegrad/graph/rule_context.h>
 #include <tapegrad/graph/rule_probe.h>
 #include <tapegrad/graph/tape.h>
@@ -229,8 +230,7 @@ class Backward {
     return given.tracked() ? given : with_nothing_for_zero(given);
   }
 
-  /// Elements of y that a constant cotangent leaves out contribute nothing at any order. A zero of a gradient says so by
-  /// its sign: see <tapegrad/ops/contribution.h>.
+  /// Elements of y that a constant cotangent leaves out contribute nothing at any order.
   static Tensor with_nothing_for_zero(const Tensor& cotangent) {
     Tensor result = cotangent;
     visit_floating(cotangent.dtype(), [&]<class T> {
@@ -239,7 +239,7 @@ class Backward {
       if (std::find(from, end, T{0}) == end) return;
       result = cotangent.copy();
       std::replace(TensorAccess::data_as<T>(result), TensorAccess::data_as<T>(result) + result.size(), T{0},
-                   static_cast<T>(-0.0));
+                   static_cast<T>(kNothing));
     });
     return result;
   }

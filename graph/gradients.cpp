@@ -17,8 +17,8 @@ bool before(const Gradients::Entry& e, std::uint64_t parameter) {
 const Tensor* Gradients::find(const Key& key) const noexcept {
   if (key.parameter) {
     // Numbers of parameters that were made one after the other follow each other, too.
-    const std::uint64_t place = entries_.empty() ? 0 : key.parameter - entries_.front().key.parameter;
-    if (place < entries_.size() && entries_[place].key == key) return &entries_[place].value;
+    const std::uint64_t offset = entries_.empty() ? 0 : key.parameter - entries_.front().key.parameter;
+    if (offset < entries_.size() && entries_[offset].key == key) return &entries_[offset].value;
     const auto e = std::lower_bound(entries_.begin(), entries_.end(), key.parameter, before);
     return e != entries_.end() && e->key == key ? &e->value : nullptr;
   }

@@ -31,7 +31,9 @@ Tensor is_nothing(const Tensor& x) {
   visit_floating(x.dtype(), [&]<class T> {
     const T* from = TensorAccess::data_as<T>(x);
     T* to = TensorAccess::data_as<T>(mask);
-    for (std::int64_t i = 0; i < x.size(); ++i) to[i] = static_cast<T>(vm::is_nothing(from[i]));
+    dispatch_isa_for<T>([&] {
+      simd_for(x.size(), [=](std::int64_t i) { to[i] = static_cast<T>(vm::is_nothing(from[i])); });
+    });
   });
   return mask;
 }

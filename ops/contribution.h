@@ -3,20 +3,13 @@
 #include <cstddef>
 
 #include <tapegrad/graph/export.h>
+#include <tapegrad/graph/nothing.h>
 #include <tapegrad/graph/tensor.h>
 
-/// What a rule contributes to a gradient, and what contributes nothing. The results of where, slices and their like do not
-/// depend on some elements, and must not at any order of derivative, whatever is infinite or NaN there. A gradient that
-/// merely happens to be 0, as that of a square at 0, is another thing: an infinite derivative behind it may still make a
-/// second derivative of any value.
-///
-/// The two are told apart by the sign of the zero. -0 is the neutral element of addition (-0 + x = x for every x): it says
-/// that nothing was contributed. Every other 0 is +0. Of a product or a negation a 0 has either sign: a gradient that is
-/// handed to what follows is the incoming one, or comes of contribution().
+/// What a rule contributes to a gradient, and what contributes nothing: <tapegrad/graph/nothing.h> says how the zeros of
+/// gradients differ. Of a product or a negation a 0 has either sign: a gradient that is handed to what follows is the
+/// incoming one, or comes of contribution().
 namespace tapegrad::detail {
-
-/// The gradient of what a result does not depend on.
-inline constexpr double kNothing = -0.0;
 
 /// 1 where an element of a floating tensor is kNothing, else 0. Not recorded.
 TAPEGRAD_API Tensor is_nothing(const Tensor& x);

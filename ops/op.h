@@ -47,6 +47,7 @@
 /// - describe: tells the attributes by their names, for printing, drawing and export
 /// - max_order: highest order of derivative, 0 for none; default: any
 /// - integers: elementwise, also takes i64 (default false)
+/// - divides_integers: elementwise, and no divisor of i64, the second operand, may be 0
 /// - nondifferentiable_inputs: bit i set where the gradient of input i is zero by definition; the checker asks for
 ///   no other
 /// - identity_grad: elementwise, bit i set where the gradient of input i is g itself

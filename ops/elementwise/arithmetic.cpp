@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 
 #include <tapegrad/graph/errors.h>
@@ -5,7 +6,6 @@
 #include <tapegrad/ops/elementwise/activation_ops.h>
 #include <tapegrad/ops/elementwise/math_ops.h>
 #include <tapegrad/ops/elementwise/special_ops.h>
-#include <tapegrad/ops/tensor/shape.h>
 
 #include <fmt/format.h>
 
@@ -19,30 +19,17 @@ TAPEGRAD_BINARY_OPS(TAPEGRAD_ROW)
 
 namespace {
 
-/// Element by element of i64, for a function that has no value for a divisor of 0. Nothing is recorded of integers.
-template <class Op>
-Tensor integer_remainders(const Tensor& a, const Tensor& b) {
-  const Shape shape = broadcast(a.shape(), b.shape(), Op::name);
-  const Tensor dividends = broadcast_to(a, shape);
-  const Tensor divisors = broadcast_to(b, shape);
-  Tensor rest = Tensor::empty(shape, i64);
-  const auto numbers = [](const Tensor& t) { return detail::TensorAccess::data_as<std::int64_t>(t); };
-  for (std::int64_t i = 0; i < rest.size(); ++i) {
-    if (numbers(divisors)[i] == 0)
-      throw ArgumentError(fmt::format(
-          "{}: integer division by zero: {} has an element that is 0; of f32 and f64 the result is NaN",
-          op_label(Op::name),
-          b.rank() == 0 ? "the divisor" : fmt::format("the divisor {}", to_string(b.shape()))));
-    numbers(rest)[i] = Op::of_integers(numbers(dividends)[i], numbers(divisors)[i]);
-  }
-  return rest;
-}
-
 template <class Op>
 Tensor binary_function(const Tensor& a, const Tensor& b) {
-  if constexpr (requires { Op::of_integers(1, 1); })
-    if (a.defined() && b.defined() && a.dtype() == i64 && b.dtype() == i64)
-      return integer_remainders<Op>(a, b);
+  if constexpr (requires { Op::divides_integers; })
+    if (a.defined() && a.dtype() == i64 && a.size() > 0 && b.defined() && b.dtype() == i64) {
+      const auto* divisors = detail::TensorAccess::data_as<std::int64_t>(b);
+      if (std::find(divisors, divisors + b.size(), 0) != divisors + b.size())
+        throw ArgumentError(fmt::format(
+            "{}: integer division by zero: {} has an element that is 0; of f32 and f64 the result is NaN",
+            op_label(Op::name),
+            b.rank() == 0 ? "the divisor" : fmt::format("the divisor {}", to_string(b.shape()))));
+    }
   return apply_op(Op{}, a, b);
 }
 

@@ -226,9 +226,8 @@ struct Fmod {  // y = a - b trunc(a / b)
   static constexpr std::size_t arity = 2;
   static constexpr auto saves = saves_for(kNone, kIn0 | kIn1 | kOut);
   static constexpr unsigned identity_grad = 0b01;
-  static std::int64_t of_integers(std::int64_t a, std::int64_t b) {
-    return b == -1 ? 0 : a % b;  // a / b may be out of range
-  }
+  static constexpr bool integers = true;
+  static constexpr bool divides_integers = true;
   auto f(auto a, auto b) const { return fmod(a, b); }
   auto vjp0(auto g, auto, auto, auto) const { return g; }
   auto vjp1(auto g, auto a, auto b, auto y) const { return -g * round((a - y) / b); }
@@ -244,10 +243,8 @@ struct Remainder {  // y = a - b floor(a / b)
   static constexpr std::size_t arity = 2;
   static constexpr auto saves = saves_for(kNone, kIn0 | kIn1 | kOut);
   static constexpr unsigned identity_grad = 0b01;
-  static std::int64_t of_integers(std::int64_t a, std::int64_t b) {
-    const std::int64_t r = Fmod::of_integers(a, b);
-    return r != 0 && (r < 0) != (b < 0) ? r + b : r;
-  }
+  static constexpr bool integers = true;
+  static constexpr bool divides_integers = true;
   auto f(auto a, auto b) const { return remainder(a, b); }
   auto vjp0(auto g, auto, auto, auto) const { return g; }
   // The quotient that y was made with: a / b may have been rounded up to a whole number.

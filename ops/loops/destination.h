@@ -2,7 +2,7 @@
 
 #include <cstdint>
 
-#include <tapegrad/ops/contribution.h>
+#include <tapegrad/graph/nothing.h>
 #include <tapegrad/ops/loops/dispatch.h>
 #include <tapegrad/ops/loops/simd_for.h>
 #include <tapegrad/ops/loops/workspace.h>

@@ -6,6 +6,7 @@
 #include <limits>
 #include <utility>
 
+#include <tapegrad/graph/nothing.h>
 #include <tapegrad/ops/loops/simd_for.h>
 #include <tapegrad/ops/numbers/real.h>
 
@@ -20,7 +21,7 @@ namespace tapegrad::detail {
 template <class T>
 struct SumReducer {
   using Again = SumReducer;
-  static constexpr T kIdentity = static_cast<T>(-0.0);  // x - 0 is x, and -0 - 0 is -0
+  static constexpr T kIdentity = static_cast<T>(kNothing);
   static constexpr bool kParameter = false;
   static T map(T x, T) { return x; }
   static T combine(T a, T b) { return wrapping_add(a, b); }

@@ -34,26 +34,26 @@ namespace {
 /// The largest of the elements of each output. An infinite one counts as 0: infinity minus infinity is not a
 /// number.
 Tensor shift_of(const Tensor& x, const op::Reduction& r) {
-  return changed(reduce_floating<detail::MaximumReducer>(x, r),
+  return changed(reduce_floating<MaximumReducer>(x, r),
                  [](auto v, std::int64_t) { return std::isinf(v) ? decltype(v){0} : v; });
 }
 
 /// Whether e^(x - y) has lost digits, those that y has after the point.
 bool any_far(const Tensor& y) {
-  return !detail::all_hold(y, []<class T>(T v) { return v >= T{-32} && v <= T{32}; });
+  return !all_hold(y, []<class T>(T v) { return v >= T{-32} && v <= T{32}; });
 }
 
 }  // namespace
 
 Tensor op::LogSumExp::forward(const Tensor& x) const {
-  detail::require_floating(name, x);
+  require_floating(name, x);
   const Tensor largest = shift_of(x, *this);
-  const Tensor sums = reduce_floating<detail::ExponentialsReducer>(x, *this, &largest);
+  const Tensor sums = reduce_floating<ExponentialsReducer>(x, *this, &largest);
   // Near 1 the sum has lost the digits of all but the largest.
   const auto near_one = []<class T>(T sum) { return sum < T{1.25} && sum >= T{1}; };
   Tensor others;
-  if (!detail::all_hold(sums, [&](auto v) { return !near_one(v); }))
-    others = reduce_floating<detail::OtherExponentialsReducer>(x, *this, &largest);
+  if (!all_hold(sums, [&](auto v) { return !near_one(v); }))
+    others = reduce_floating<OtherExponentialsReducer>(x, *this, &largest);
   return changed(sums, [&]<class T>(T sum, std::int64_t o) {
     const T log_sum = near_one(sum) ? std::log1p(elements<T>(others)[o]) : std::log(sum);
     return log_sum + elements<T>(largest)[o];
@@ -80,10 +80,10 @@ void op::LogSumExp::vjp(VjpContext<LogSumExp>& ctx) {
   const Tensor g = beside_input(ctx, ctx.grad_output());
   if (x.size() == 0) return ctx.add(0, x * 0);
   const Tensor y = ctx.output().detach();
-  if (detail::all_finite(y)) return ctx.add(0, detail::contribution(g, g * softmax_over(x, ctx.op().axes)));
+  if (all_finite(y)) return ctx.add(0, contribution(g, g * softmax_over(x, ctx.op().axes)));
   // Beside an infinity e^(x - y), where of -infinity alone each is 0.
   const Tensor of_rest = exp(x - beside_input(ctx, where(ctx.output() == -HUGE_VAL, 0, ctx.output())));
-  ctx.add(0, detail::contribution(g, g * of_rest));
+  ctx.add(0, contribution(g, g * of_rest));
 }
 void op::LogSumExp::vjp_fused(VjpContext<LogSumExp>& ctx) {
   const Tensor x = ctx.input<0>();
@@ -92,16 +92,16 @@ void op::LogSumExp::vjp_fused(VjpContext<LogSumExp>& ctx) {
   const auto write = [&](const Tensor& shift, const Tensor& factor) {
     broadcast_grad(ctx, [&]<class T> {
       return [x = elements<T>(x), shift = elements<T>(shift), s = elements<T>(factor)](
-                 std::int64_t i, std::int64_t o) { return s[o] * exp(detail::Real<T>{x[i] - shift[o]}).v; };
+                 std::int64_t i, std::int64_t o) { return s[o] * exp(Real<T>{x[i] - shift[o]}).v; };
     });
   };
   if (!any_far(ctx.output())) return write(ctx.output(), g);
   Tensor shift = shift_of(x, ctx.op());
-  const Tensor factor = changed(reduce_floating<detail::ExponentialsReducer>(x, ctx.op(), &shift),
-                                [&]<class T>(T sum, std::int64_t o) {
-                                  const T of_output = elements<T>(g)[o];
-                                  return sum > T{0} && std::isfinite(sum) ? of_output / sum : of_output;
-                                });
+  const Tensor factor =
+      changed(reduce_floating<ExponentialsReducer>(x, ctx.op(), &shift), [&]<class T>(T sum, std::int64_t o) {
+        const T of_output = elements<T>(g)[o];
+        return sum > T{0} && std::isfinite(sum) ? of_output / sum : of_output;
+      });
   shift = changed(shift,
                   [&]<class T>(T v, std::int64_t o) {  // a y of infinity stays: infinity less it is no number
                     const T y = elements<T>(ctx.output())[o];

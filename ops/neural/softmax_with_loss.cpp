@@ -154,12 +154,14 @@ void op::SoftmaxWithLoss::vjp(VjpContext<SoftmaxWithLoss>& ctx) {
     if (classes.indices) {
       d = ahead.defined() ? where(t, -of_class(where(t, 0, p)), p) : p - t;
     } else {
-      d = p * of_class(t) - t;
+      const Tensor weight = of_class(t);
+      d = p * weight - t;
       if (ahead.defined())
         d = where(ahead, p * of_class(where(ahead, 0, t)) - t * of_class(where(ahead, 0, p)), d);
+      // A sample without a target adds nothing to the loss, whatever its logits.
+      if (detail::has_nothing(weight) || !detail::all_finite(d))
+        d = detail::contribution(of_class(abs(t)), d);
     }
-    // A sample without a target adds nothing to the loss, whatever its logits.
-    if (!classes.indices) d = detail::contribution(of_class(abs(t)), d);
     ctx.add(0, detail::contribution_by(g, d));
   }
   if (ctx.needs_grad(1)) {

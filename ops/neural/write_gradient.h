@@ -2,7 +2,7 @@
 
 #include <cstdint>
 
-#include <tapegrad/ops/contribution.h>
+#include <tapegrad/graph/nothing.h>
 #include <tapegrad/ops/loops/parallel.h>
 #include <tapegrad/ops/loops/rows.h>
 #include <tapegrad/ops/op.h>

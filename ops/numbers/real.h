@@ -154,11 +154,21 @@ struct Real {
     return {static_cast<T>(s.a / (s.a * s.a + s.b * s.b) / s.largest)};
   }
   friend Real zero_without_slope(Real, MaskOf<T>) { return of(0); }
-  friend Real fmod(Real a, Real b) { return {std::fmod(a.v, b.v)}; }
+  /// Of integers b is not 0.
+  friend Real fmod(Real a, Real b) {
+    if constexpr (std::is_integral_v<T>)
+      return {b.v == -1 ? T{0} : a.v % b.v};  // a / -1 may be out of range
+    else
+      return {std::fmod(a.v, b.v)};
+  }
   /// Rounded down where fmod rounds towards zero: the remainder has the sign of b.
   friend Real remainder(Real a, Real b) {
-    const T r = std::fmod(a.v, b.v);
-    if (r == 0) return {std::copysign(r, b.v)};
+    const T r = fmod(a, b).v;
+    if constexpr (std::is_integral_v<T>) {
+      if (r == 0) return {r};
+    } else {
+      if (r == 0) return {std::copysign(r, b.v)};
+    }
     return {(r < 0) == (b.v < 0) ? r : r + b.v};
   }
   /// 1 / (1 + e^-(a x + b x^3)). Double, as the rounding of the argument would be magnified in the tail.

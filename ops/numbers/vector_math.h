@@ -79,7 +79,7 @@ TAPEGRAD_INLINE T with_sign_of(T magnitude, T sign) {
   return from_bits<T>((bits(magnitude) & ~kSign) | (bits(sign) & kSign));
 }
 
-/// Whether x is -0; see <tapegrad/ops/contribution.h>.
+/// Whether x is -0; see <tapegrad/graph/nothing.h>.
 template <class T>
 TAPEGRAD_INLINE bool is_nothing(T x) {
   return bits(x) == ~(~Bits<T>{0} >> 1);

@@ -1,7 +1,7 @@
 #include <algorithm>
 
+#include <tapegrad/graph/nothing.h>
 #include <tapegrad/ops/check.h>
-#include <tapegrad/ops/contribution.h>
 #include <tapegrad/ops/define.h>
 #include <tapegrad/ops/loops/rows.h>
 #include <tapegrad/ops/samples.h>

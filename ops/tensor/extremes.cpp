@@ -70,9 +70,8 @@ Tensor position_of(const Tensor& x, const op::Reduction& r, const char* op) {
   Tensor y = Tensor::empty(extreme.shape(), i64);
   if (x.size() == 0) return y;
   visit_dtype(x.dtype(), [&]<class T> {
-    detail::find_first(nest_of(x.shape(), r.axes), detail::TensorAccess::data_as<T>(x),
-                       detail::TensorAccess::data_as<T>(extreme),
-                       detail::TensorAccess::data_as<std::int64_t>(y));
+    find_first(nest_of(x.shape(), r.axes), TensorAccess::data_as<T>(x), TensorAccess::data_as<T>(extreme),
+               TensorAccess::data_as<std::int64_t>(y));
   });
   return y;
 }
@@ -83,18 +82,17 @@ void share_among_equals(VjpContext<Op>& ctx) {
   const Tensor is_extreme = equal(x, beside_input(ctx, ctx.output()));
   const Tensor share = beside_input(ctx, ctx.grad_output()) / sum_over(is_extreme, ctx.op().axes);
   const Tensor g = beside_input(ctx, ctx.grad_output());
-  const Tensor selected = where(is_extreme, detail::contribution(g, share), detail::kNothing);
+  const Tensor selected = where(is_extreme, contribution(g, share), kNothing);
   const Tensor y = beside_input(ctx, ctx.output().detach());
-  if (detail::all_hold(y, [](auto v) { return v == v; })) return ctx.add(0, selected);
-  ctx.add(0,
-          where(y == y, selected, detail::contribution(g, g * y)));  // of a NaN none is equal to the result
+  if (all_hold(y, [](auto v) { return v == v; })) return ctx.add(0, selected);
+  ctx.add(0, where(y == y, selected, contribution(g, g * y)));  // of a NaN none is equal to the result
 }
 
 template <class Op>
 void share_among_equals_fused(VjpContext<Op>& ctx) {
   const Tensor x = ctx.template input<0>();
   const Tensor y = ctx.output();
-  const Tensor count = reduce_floating<detail::EqualsReducer>(x, ctx.op(), &y);
+  const Tensor count = reduce_floating<EqualsReducer>(x, ctx.op(), &y);
   const Tensor share = ctx.grad_output() / count;
   broadcast_grad(ctx, [&]<class T> {
     return [x = elements<T>(x), y = elements<T>(y), s = elements<T>(share)](std::int64_t i, std::int64_t o) {
@@ -105,11 +103,11 @@ void share_among_equals_fused(VjpContext<Op>& ctx) {
 
 }  // namespace
 
-Tensor op::Max::forward(const Tensor& x) const { return extreme_of<detail::MaximumReducer>(x, *this, name); }
+Tensor op::Max::forward(const Tensor& x) const { return extreme_of<MaximumReducer>(x, *this, name); }
 void op::Max::vjp(VjpContext<Max>& ctx) { share_among_equals(ctx); }
 void op::Max::vjp_fused(VjpContext<Max>& ctx) { share_among_equals_fused(ctx); }
 
-Tensor op::Min::forward(const Tensor& x) const { return extreme_of<detail::MinimumReducer>(x, *this, name); }
+Tensor op::Min::forward(const Tensor& x) const { return extreme_of<MinimumReducer>(x, *this, name); }
 void op::Min::vjp(VjpContext<Min>& ctx) { share_among_equals(ctx); }
 void op::Min::vjp_fused(VjpContext<Min>& ctx) { share_among_equals_fused(ctx); }
 
@@ -120,12 +118,8 @@ Tensor op::Min::branches(std::span<const Tensor* const> in) const {
   return equal(*in[0], op::Min{{.axes = axes, .keepdims = true}}.forward(*in[0]));
 }
 
-Tensor op::ArgMax::forward(const Tensor& x) const {
-  return position_of<detail::MaximumReducer>(x, *this, name);
-}
-Tensor op::ArgMin::forward(const Tensor& x) const {
-  return position_of<detail::MinimumReducer>(x, *this, name);
-}
+Tensor op::ArgMax::forward(const Tensor& x) const { return position_of<MaximumReducer>(x, *this, name); }
+Tensor op::ArgMin::forward(const Tensor& x) const { return position_of<MinimumReducer>(x, *this, name); }
 
 Tensor max(const Tensor& x, const Axes& axes, KeepDims keep) { return apply_along<op::Max>(x, axes, keep); }
 Tensor min(const Tensor& x, const Axes& axes, KeepDims keep) { return apply_along<op::Min>(x, axes, keep); }

@@ -29,12 +29,12 @@ struct Norm : Reduction {  // dy/dx = x / y
 }  // namespace op
 
 Tensor op::Norm::forward(const Tensor& x) const {
-  detail::require_floating(name, x);
+  require_floating(name, x);
   const auto length = [&](const Tensor& t) {
-    return changed(reduce_floating<detail::SquaresReducer>(t, *this),
+    return changed(reduce_floating<SquaresReducer>(t, *this),
                    [](auto v, std::int64_t) { return std::sqrt(v); });
   };
-  const Tensor sums = reduce_floating<detail::SquaresReducer>(x, *this);
+  const Tensor sums = reduce_floating<SquaresReducer>(x, *this);
   const Tensor scales = all_in_range(sums) || x.size() == 0 ? Tensor{} : scales_of(x, *this);
   if (scales.defined()) return unscaled(length(scaled(x, scales, *this)), scales);
   return changed(sums, [](auto v, std::int64_t) { return std::sqrt(v); });
@@ -48,7 +48,7 @@ namespace {
 void divide_by_dominant(const VjpContext<op::Norm>& ctx, ScaledLength& at) {
   const Tensor x = at.x.detach();
   const Tensor dominant = square(x / beside_input(ctx, at.y.detach())) > 0.6;
-  if (detail::all_hold(dominant, [](auto v) { return v == 0; })) return;
+  if (all_hold(dominant, [](auto v) { return v == 0; })) return;
   const AxisMask axes = ctx.op().axes;
   const Tensor length = where(sum_over(dominant, axes), abs(sum_over(where(dominant, at.x, 0), axes)), 1);
   at.x = where(dominant, sign(x), at.x / length);

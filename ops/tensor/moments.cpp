@@ -73,7 +73,7 @@ bool any_far(const Moments& m, Limit limit) {
   return visit_floating(m.mean.dtype(), [&]<class T> {
     const T *mean = elements<T>(m.mean), *variance = elements<T>(m.variance);
     int any = 0;
-    detail::dispatch_isa([&] {
+    dispatch_isa([&] {
       for (std::int64_t o = 0; o < m.mean.size(); ++o)
         any |= static_cast<int>(is_far(mean[o], variance[o], limit(Far<T>{})));
     });
@@ -86,7 +86,7 @@ bool any_far(const Moments& m, Limit limit) {
 template <class Limit>
 void correct_mean(const Tensor& x, const op::Reduction& r, Moments& m, Limit limit) {
   const auto n = static_cast<double>(reduced_count(x.shape(), r.axes));
-  const Tensor rest = reduce_floating<detail::DifferencesReducer>(x, r, &m.mean);
+  const Tensor rest = reduce_floating<DifferencesReducer>(x, r, &m.mean);
   m.mean = changed(m.mean, [&]<class T>(T mean, std::int64_t o) {
     const bool far = is_far(mean, elements<T>(m.variance)[o], limit(Far<T>{}));
     return far ? mean + elements<T>(rest)[o] / static_cast<T>(n) : mean;
@@ -98,7 +98,7 @@ constexpr auto kForGradients = []<class T>(Far<T>) { return Far<T>::kGradients; 
 
 Tensor variance_about(const Tensor& mean, const Tensor& x, const op::Reduction& r, std::int64_t ddof) {
   const std::int64_t n = reduced_count(x.shape(), r.axes) - ddof;
-  return changed(reduce_floating<detail::DeviationsReducer>(x, r, &mean),
+  return changed(reduce_floating<DeviationsReducer>(x, r, &mean),
                  [&]<class T>(T v, std::int64_t) { return v / static_cast<T>(n); });
 }
 
@@ -144,8 +144,8 @@ void deviation_rule_fused(VjpContext<Op>& ctx, const Tensor& x, const Tensor& va
   const Tensor first = m.mean.copy();
   correct_mean(x, ctx.op(), m, kForGradients);
   const auto n = static_cast<double>(reduced_count(x.shape(), ctx.op().axes));
-  const Tensor rest = changed(
-      reduce_floating<detail::DifferencesReducer>(x, ctx.op(), &m.mean), [&]<class T>(T sum, std::int64_t o) {
+  const Tensor rest =
+      changed(reduce_floating<DifferencesReducer>(x, ctx.op(), &m.mean), [&]<class T>(T sum, std::int64_t o) {
         const bool far = is_far(elements<T>(first)[o], elements<T>(variance)[o], T{Far<T>::kGradients});
         return far ? sum / static_cast<T>(n) : T{0};
       });
@@ -177,21 +177,21 @@ double freedom(const VjpContext<Op>& ctx) {
 }  // namespace
 
 Tensor op::Var::forward(const Tensor& x) const {
-  detail::require_floating(name, x);
+  require_floating(name, x);
   require_freedom(x, axes, ddof, name);
   return variance_of_any_size(x, *this, ddof, [](auto v, auto scale) { return v / scale / scale; });
 }
 void op::Var::vjp(VjpContext<Var>& ctx) {
   const Tensor d = deviations(ctx.input<0>(), ctx.op(), ctx.output());
   const Tensor g = beside_input(ctx, ctx.grad_output());
-  ctx.add(0, detail::contribution(g, g * (2 / freedom(ctx)) * d));
+  ctx.add(0, contribution(g, g * (2 / freedom(ctx)) * d));
 }
 void op::Var::vjp_fused(VjpContext<Var>& ctx) {
   deviation_rule_fused(ctx, ctx.input<0>(), ctx.output(), ctx.grad_output() * (2 / freedom(ctx)));
 }
 
 Tensor op::Std::forward(const Tensor& x) const {
-  detail::require_floating(name, x);
+  require_floating(name, x);
   require_freedom(x, axes, ddof, name);
   return variance_of_any_size(x, *this, ddof, [](auto v, auto scale) { return std::sqrt(v) / scale; });
 }

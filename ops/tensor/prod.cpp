@@ -47,7 +47,7 @@ bool all_products_in_range(const Tensor& x, std::int64_t factors) {
     constexpr std::int64_t kExponents = std::numeric_limits<T>::max_exponent - 2;
     const T most = std::ldexp(T{1}, static_cast<int>(kExponents / std::max(factors, std::int64_t{1})));
     const T least = 1 / most;
-    return detail::all_hold(elements<T>(x), x.size(), [most, least](T v) {
+    return all_hold(elements<T>(x), x.size(), [most, least](T v) {
       const T size = v < T{0} ? -v : v;
       return ((size <= most) & (size >= least)) | (v == T{0});
     });
@@ -105,9 +105,9 @@ struct RunningProduct {
 
 /// f(i, o) for each element of the input and its output, in order.
 template <class F>
-void for_each_element(const detail::ReductionNest& nest, const F& f) {
+void for_each_element(const ReductionNest& nest, const F& f) {
   const std::int64_t step = nest.inner().stride[1];
-  nest.for_each_run(0, nest.size(), [&](const detail::ReductionNest::Offsets& at, std::int64_t run) {
+  nest.for_each_run(0, nest.size(), [&](const ReductionNest::Offsets& at, std::int64_t run) {
     for (std::int64_t j = 0; j < run; ++j) f(at[0] + j, at[1] + j * step);
   });
 }
@@ -122,10 +122,10 @@ struct Scaling {
       : of_x(Tensor::empty(x.shape(), i64)),
         of_g(Tensor::empty(g.shape(), i64)),
         back(Tensor::empty(x.shape(), i64)) {
-    const detail::ReductionNest nest = nest_of(x.shape(), r.axes);
+    const ReductionNest nest = nest_of(x.shape(), r.axes);
     visit_floating(x.dtype(), [&]<class T> {
-      const auto exponents = [](const Tensor& t) { return detail::TensorAccess::data_as<std::int64_t>(t); };
-      detail::Workspace<RunningProduct<T>> products(g.size());
+      const auto exponents = [](const Tensor& t) { return TensorAccess::data_as<std::int64_t>(t); };
+      Workspace<RunningProduct<T>> products(g.size());
       for (std::int64_t o = 0; o < g.size(); ++o) {
         products[o] = RunningProduct<T>::one();
         exponents(of_g)[o] = -products[o].take(elements<T>(g)[o]);
@@ -144,13 +144,13 @@ struct Scaling {
 /// left changes no infinity and no 0.
 Tensor times_powers(Tensor x, const Tensor& exponents) {
   Tensor left = exponents.copy();
-  std::int64_t* const e = detail::TensorAccess::data_as<std::int64_t>(left);
+  std::int64_t* const e = TensorAccess::data_as<std::int64_t>(left);
   for (int times = 0; times < 4; ++times) {
     Tensor factors = Tensor::empty(x.shape(), x.dtype());
     bool any = false;
     visit_floating(x.dtype(), [&]<class T> {
       constexpr std::int64_t kMost = std::numeric_limits<T>::max_exponent - 2;
-      T* const f = detail::TensorAccess::data_as<T>(factors);
+      T* const f = TensorAccess::data_as<T>(factors);
       for (std::int64_t i = 0; i < x.size(); ++i) {
         const std::int64_t power = std::clamp(e[i], -kMost, kMost);
         f[i] = std::ldexp(T{1}, static_cast<int>(power));
@@ -169,17 +169,17 @@ Tensor times_powers(Tensor x, const Tensor& exponents) {
 // ---- the operation ----
 
 Tensor op::Prod::forward(const Tensor& x) const {
-  Tensor y = reduce_any<detail::ProductReducer>(x, *this);
+  Tensor y = reduce_any<ProductReducer>(x, *this);
   const std::int64_t factors = reduced_count(x.shape(), axes);
   if (!is_floating(x.dtype()) || all_products_in_range(x, factors)) return y;
   visit_floating(x.dtype(), [&]<class T> {
-    detail::Workspace<RunningProduct<T>> products(y.size());
+    Workspace<RunningProduct<T>> products(y.size());
     std::fill_n(products.data(), y.size(), RunningProduct<T>::one());
     for_each_element(nest_of(x.shape(), axes),
                      [&](std::int64_t i, std::int64_t o) { products[o].multiply(elements<T>(x)[i]); });
     // Each product that was right keeps its bits, whatever stands beside it.
     const T rounding = static_cast<T>(factors) * std::numeric_limits<T>::epsilon();
-    T* const out = detail::TensorAccess::data_as<T>(y);
+    T* const out = TensorAccess::data_as<T>(y);
     for (std::int64_t o = 0; o < y.size(); ++o) {
       const T right = products[o].value();
       if (!(std::abs(out[o] - right) <= rounding * std::abs(right))) out[o] = right;
@@ -240,7 +240,7 @@ void op::Prod::vjp(VjpContext<Prod>& ctx) {
     r = where(rightly_out_of_range(r.detach(), right.detach()), r, right);
   }
   const Tensor grad_output = beside_input(ctx, g);
-  ctx.add(0, detail::contribution(grad_output, r));
+  ctx.add(0, contribution(grad_output, r));
 }
 
 namespace {
@@ -248,7 +248,7 @@ namespace {
 /// The gradient of x: the product of g and the elements before, then of those behind; the second walk is the first in a
 /// mirror. Returns whether no partial product has left the range of the dtype.
 template <class T>
-bool write_times_others(const detail::ReductionNest& nest, const T* x, Tensor before, T* grad_input) {
+bool write_times_others(const ReductionNest& nest, const T* x, Tensor before, T* grad_input) {
   bool exact = true;
   const std::int64_t n = nest.size();
   const std::int64_t last = before.size() - 1;
@@ -257,7 +257,7 @@ bool write_times_others(const detail::ReductionNest& nest, const T* x, Tensor be
     exact &= is_exact_product(product, v, next);
     product = next;
   };
-  T* product = detail::TensorAccess::data_as<T>(before);
+  T* product = TensorAccess::data_as<T>(before);
   for_each_element(nest, [&](std::int64_t i, std::int64_t o) {
     grad_input[i] = product[o];
     times(product[o], x[i]);
@@ -278,8 +278,8 @@ void op::Prod::vjp_fused(VjpContext<Prod>& ctx) {
   Tensor grad_input = Tensor::empty(x.shape(), x.dtype());
   if (x.size() > 0)
     visit_floating(x.dtype(), [&]<class T> {
-      const detail::ReductionNest nest = nest_of(x.shape(), ctx.op().axes);
-      T* const to = detail::TensorAccess::data_as<T>(grad_input);
+      const ReductionNest nest = nest_of(x.shape(), ctx.op().axes);
+      T* const to = TensorAccess::data_as<T>(grad_input);
       if (write_times_others(nest, elements<T>(x), g.copy(), to)) return;
       const Scaling scaling(x, g, ctx.op());
       const Tensor scaled_x = times_powers(x, scaling.of_x);
@@ -287,7 +287,7 @@ void op::Prod::vjp_fused(VjpContext<Prod>& ctx) {
       for (std::int64_t i = 0; i < x.size(); ++i)
         to[i] = times_power(to[i], elements<std::int64_t>(scaling.back)[i]);
     });
-  if (detail::all_finite(grad_input)) return ctx.add(0, grad_input);
+  if (all_finite(grad_input)) return ctx.add(0, grad_input);
   broadcast_grad(ctx, [&]<class T> {  // an element without a gradient times an infinite product of others
     return [p = elements<T>(grad_input)](std::int64_t i, std::int64_t) { return p[i]; };
   });

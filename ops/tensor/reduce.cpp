@@ -36,14 +36,14 @@ struct Mean : Reduction {  // dy/dx = 1 / n
 
 // ---- sum, mean ----
 
-Tensor op::Sum::forward(const Tensor& x) const { return reduce_any<detail::SumReducer>(x, *this); }
+Tensor op::Sum::forward(const Tensor& x) const { return reduce_any<SumReducer>(x, *this); }
 void op::Sum::vjp(VjpContext<Sum>& ctx) {
   ctx.add(0, broadcast_to(beside_input(ctx, ctx.grad_output()), ctx.input_shape(0)));
 }
 void op::Sum::vjp_fused(VjpContext<Sum>& ctx) { broadcast_same(ctx, ctx.grad_output()); }
 
 Tensor op::Mean::forward(const Tensor& x) const {
-  detail::require_floating(name, x);
+  require_floating(name, x);
   require_elements(x, axes, name);
   return mean_of(x, *this);
 }
@@ -73,7 +73,7 @@ Tensor sum_to_shape(const Tensor& x, const Shape& shape) {
   AxisMask axes = 0;
   for (std::size_t i = 0; i < x.rank(); ++i)
     if (i < added || shape[i - added] != x.shape()[i]) axes = static_cast<AxisMask>(axes | 1u << i);
-  const Tensor y = detail::sum_over(x, axes);
+  const Tensor y = sum_over(x, axes);
   return added ? reshape(y, shape) : y;
 }
 

@@ -30,13 +30,13 @@ bool is_moderate(T v) {
 /// or not finite. Undefined where all are 1.
 inline Tensor scales_of(const Tensor& x, const op::Reduction& r) {
   bool any = false;
-  const Tensor sizes = changed(x.copy(), [](auto v, std::int64_t) { return std::abs(v); });
-  const Tensor scales = changed(reduce_floating<MaximumReducer>(sizes, r), [&]<class T>(T v, std::int64_t) {
-    if (is_moderate(v) || !std::isfinite(v)) return T{1};
-    any = true;
-    constexpr int kMost = std::numeric_limits<T>::max_exponent - 2;
-    return std::ldexp(T{1}, std::clamp(-std::ilogb(v), -kMost, kMost));
-  });
+  const Tensor scales =
+      changed(reduce_floating<MaximumReducer>(abs(x.detach()), r), [&]<class T>(T v, std::int64_t) {
+        if (is_moderate(v) || !std::isfinite(v)) return T{1};
+        any = true;
+        constexpr int kMost = std::numeric_limits<T>::max_exponent - 2;
+        return std::ldexp(T{1}, std::clamp(-std::ilogb(v), -kMost, kMost));
+      });
   return any ? scales : Tensor{};
 }
 
@@ -107,7 +107,7 @@ Tensor over_length(const VjpContext<Op>& ctx, const Tensor& d, const Tensor& y, 
   if (all_hold(y, [](auto v) { return v != 0; })) return times(g / y);
   const Tensor is_zero = y.detach() == 0;
   const Tensor zero = 0 * broadcast_to(g_beside + sum_over(d, ctx.op().axes), d.shape());
-  const Tensor undefined = detail::zero_without_slope(detail::contribution(g_beside, zero));
+  const Tensor undefined = zero_without_slope(contribution(g_beside, zero));
   return where(beside_input(ctx, is_zero), undefined, times(where(is_zero, 0, g) / where(is_zero, 1, y)));
 }
 

@@ -42,7 +42,7 @@ struct ScaledInput {
   Tensor norm;   // of `size`, the axes kept
 
   ScaledInput(const Tensor& x, AxisMask axes, double p) {
-    const Tensor largest = reduce_floating<detail::MaximumReducer>(abs(x.detach()), {axes, true});
+    const Tensor largest = reduce_floating<MaximumReducer>(abs(x.detach()), {axes, true});
     scale = where(largest == 0, 1, where(isfinite(largest), largest, 1));
     size = abs(x) / scale;
     norm = pow(sum_over(pow(size, p), axes), 1 / p);
@@ -52,7 +52,7 @@ struct ScaledInput {
 }  // namespace
 
 Tensor op::VectorNorm::forward(const Tensor& x) const {
-  detail::require_floating(name, x);
+  require_floating(name, x);
   const ScaledInput s(x, axes, p);
   const Tensor y = s.norm * s.scale;
   return keepdims ? y : reshape(y, reduced_shape(x.shape(), axes, false));
@@ -64,9 +64,7 @@ namespace {
 /// powers of both are in range, as far as the norm, up to n^(1/p) times the largest, is in range then.
 Tensor centring_scales(const Tensor& x, AxisMask axes, double p) {
   const Tensor size = abs(x);
-  const auto largest_of = [&](const Tensor& t) {
-    return reduce_floating<detail::MaximumReducer>(t, {axes, true});
-  };
+  const auto largest_of = [&](const Tensor& t) { return reduce_floating<MaximumReducer>(t, {axes, true}); };
   const Tensor largest = largest_of(size);
   const Tensor smallest = largest_of(-where(size == 0, largest, size));  // its negative
   return changed(largest.copy(), [&]<class T>(T most, std::int64_t o) {
@@ -101,17 +99,17 @@ void op::VectorNorm::vjp(VjpContext<VectorNorm>& ctx) {
   const Tensor slope = where(cusp, zero_without_slope(x, cusp), sign(x) * power());
   const Tensor g = beside_input(ctx, ctx.grad_output());
   if (!ctx.recording()) return ctx.add(0, contribution(broadcast_to(g, x.shape()), g * slope));
-  ctx.add(0, detail::undefined_at(broadcast_to(norm.detach() == 0, x.shape()), broadcast_to(g, x.shape()),
-                                  g * slope));
+  ctx.add(0,
+          undefined_at(broadcast_to(norm.detach() == 0, x.shape()), broadcast_to(g, x.shape()), g * slope));
 }
 
 Tensor vector_norm(const Tensor& x, double p, const Axes& axes, KeepDims keep) {
   constexpr double kInfinity = std::numeric_limits<double>::infinity();
   const char* name = op::VectorNorm::name;
-  detail::require_floating(name, x);
+  require_floating(name, x);
   if (!(p >= 0 || p == -kInfinity))
     throw ArgumentError(fmt::format("{}: p {} is neither positive, nor 0, nor infinite", op_label(name), p));
-  return detail::named(name, [&] {
+  return named(name, [&] {
     if (p == kInfinity) return max(abs(x), axes, keep);
     if (p == -kInfinity) return min(abs(x), axes, keep);
     if (p == 0) return sum(x != 0, axes, keep);

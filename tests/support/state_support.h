@@ -3,6 +3,8 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/nn/io/serialize.h>
@@ -29,6 +31,17 @@ inline void check_equal(const nn::State& a, const nn::State& b) {
     BOOST_TEST((a[i].second.shape() == b[i].second.shape()));
     BOOST_TEST((a[i].second.dtype() == b[i].second.dtype()));
     BOOST_TEST((bytes_of(a[i].second) == bytes_of(b[i].second)));
+  }
+}
+
+/// What was skipped, in order: names, and a part of each reason.
+inline void check_skipped(const nn::SavedState& saved,
+                          const std::vector<std::pair<std::string, std::string>>& expected) {
+  BOOST_REQUIRE(saved.skipped.size() == expected.size());
+  for (std::size_t i = 0; i < expected.size(); ++i) {
+    BOOST_TEST(saved.skipped[i].name == expected[i].first);
+    BOOST_TEST(saved.skipped[i].reason.find(expected[i].second) != std::string::npos,
+               saved.skipped[i].reason);
   }
 }
 

@@ -10,7 +10,7 @@ namespace tapegrad::gradcheck::detail {
 
 namespace {
 
-// Uncertainties are estimates, and may fall short by this factor; those of gradients are the spread of a few samples.
+// Uncertainties are estimates, and may fall short by this factor; those of gradients are found from a few samples.
 constexpr double kUncertainty = 4, kGradientRounding = 16;
 // Each window's steps are 32 times smaller than the last one's.
 constexpr int kSmaller = -5;

@@ -226,6 +226,17 @@ Extrapolated extrapolate(const Differences& from, const Differences::Steps& d, i
   return best;
 }
 
+/// A smooth function's second difference halves with the step; a kink's stays, a pole's or a wave's does as it likes.
+void judge_second_differences(const Differences& d, double allowed, Estimate& e) {
+  e.smooth = true;
+  e.kinked = true;
+  for (std::size_t l = d.count - Line::kSteps; l + 1 < d.count; ++l) {
+    const double s = d.second[l], next = d.second[l + 1];
+    e.smooth &= std::abs(next - s / 2) <= 0.1 * std::abs(s) + allowed * d.noise[l + 1];
+    e.kinked &= std::abs(next - s) <= 0.1 * std::abs(s) && std::abs(s) > 8 * d.noise[l + 1];
+  }
+}
+
 }  // namespace
 
 Estimate Line::estimate(const Row& row, int scale, Rounding rounding) {
@@ -285,15 +296,7 @@ Estimate Line::estimate(const Row& row, int scale, Rounding rounding) {
   e.right = extrapolate(d, d.right, 1, 1).value;
   e.left = extrapolate(d, d.left, 1, 1).value;
 
-  // A smooth function's second difference halves with the step; a kink's stays, a pole's or a wave's does as
-  // it likes.
-  e.smooth = true;
-  e.kinked = true;
-  for (std::size_t l = d.count - kSteps; l + 1 < d.count; ++l) {
-    const double s = d.second[l], next = d.second[l + 1];
-    e.smooth &= std::abs(next - s / 2) <= 0.1 * std::abs(s) + allowed * d.noise[l + 1];
-    e.kinked &= std::abs(next - s) <= 0.1 * std::abs(s) && std::abs(s) > 8 * d.noise[l + 1];
-  }
+  judge_second_differences(d, allowed, e);
   return e;
 }
 

@@ -163,9 +163,9 @@ std::vector<Tensor> beside(std::span<const Tensor> all, Generator& generator, do
   return moved;
 }
 
-double random_weight(Generator& generator, double spread) {
+double random_weight(Generator& generator, double width) {
   const std::uint64_t bits = generator();  // the last for the sign, the first for the size
-  return (bits & 1u ? 1 : -1) * (1 + spread * static_cast<double>(bits >> 11) * 0x1p-53);
+  return (bits & 1u ? 1 : -1) * (1 + width * static_cast<double>(bits >> 11) * 0x1p-53);
 }
 
 Tensor random_weights(const Shape& shape, Dtype dtype, Generator& generator) {

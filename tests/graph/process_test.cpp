@@ -16,6 +16,10 @@ using test::in_thread;
 
 BOOST_AUTO_TEST_SUITE(process)
 
+// A child of fork keeps the locks of ASan's allocator that another thread held, and at its end ASan would find what
+// its parent's threads have.
+#ifndef __SANITIZE_ADDRESS__
+
 namespace {
 
 double gradient(double at) {
@@ -40,7 +44,6 @@ void require(bool holds) {
 
 // Whatever the parent's other threads are doing, and whoever has made the tensors.
 BOOST_AUTO_TEST_CASE(a_child_of_fork_goes_on) {
-#ifndef __SANITIZE_ADDRESS__  // whose allocator's locks a child keeps that another thread holds at the fork
   Tensor of_ended;
   std::thread([&] { of_ended = Tensor::full({1000}, 3, f64); }).join();
   Tensor of_living;
@@ -69,13 +72,11 @@ BOOST_AUTO_TEST_CASE(a_child_of_fork_goes_on) {
   done.store(true);
   living.join();
   BOOST_TEST(of_ended.values<double>()[0] == 3);
-#endif
 }
 
 // What is destroyed while the process exits: thread_local and static tensors, before and after those that the library
 // knew first, and tensors of other threads.
 BOOST_AUTO_TEST_CASE(a_process_ends_with_tensors_alive) {
-#ifndef __SANITIZE_ADDRESS__  // which at the end of a child of fork would find what its parent's threads have
   BOOST_TEST(ends_well([] {
     static Tensor first;
     static thread_local Tensor of_thread;
@@ -96,8 +97,9 @@ BOOST_AUTO_TEST_CASE(a_process_ends_with_tensors_alive) {
     copy = first;
     std::exit(0);
   }));
-#endif
 }
+
+#endif
 
 // A key of the system's that is destroyed behind the library's own knows of no record any more.
 BOOST_AUTO_TEST_CASE(tensors_are_used_to_the_very_end_of_a_thread) {

@@ -31,6 +31,8 @@ TAPEGRAD_API std::string_view name_of(Verdict v) noexcept;
 /// fused; the general one; the one that Record::yes records.
 inline constexpr std::string_view kGradient = "gradient", kGeneralGradient = "gradient by the general rule",
                                   kRecordedGradient = "gradient as recorded";
+/// The same for all of them together.
+inline constexpr std::string_view kGradientByEveryRule = "gradient by every rule";
 /// How the texts about single precision begin.
 inline constexpr std::string_view kSinglePrecision = "f32 against f64";
 

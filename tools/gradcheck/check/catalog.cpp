@@ -1,7 +1,6 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
-#include <exception>
 #include <set>
 #include <string>
 
@@ -176,14 +175,19 @@ void add_sample(Subject& s, Subject::Sample sample, Check&& check) {
   const auto start = std::chrono::steady_clock::now();
   try {
     check(sample.report);
-  } catch (const std::exception& e) {
-    sample.report.add({.verdict = Verdict::fail, .what = "sample", .input = "threw", .message = e.what()});
   } catch (...) {
     sample.report.add(
-        {.verdict = Verdict::fail, .what = "sample", .input = "threw", .message = detail::kUnknownException});
+        {.verdict = Verdict::fail, .what = "sample", .input = "threw", .message = detail::exception_text()});
   }
   sample.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   s.samples.push_back(std::move(sample));
+}
+
+/// What is left of a check where the samples cannot be made, for the reason of the exception that is being handled.
+Subject without_samples(Subject s, std::uint64_t seed) {
+  add_sample(s, {.seed = seed, .label = "samples"}, [](Report&) { throw; });
+  s.standing = Subject::Standing::fail;
+  return s;
 }
 
 /// Calls f(number of the sample, seed of the draw) for all samples that are chosen.
@@ -204,7 +208,11 @@ Subject check_op(const Catalog::Op& op, const Options& options, const SampleChoi
   detail::validate(options);
   Subject s{.name = op.name, .samples = {}, .unproven = {}};
   Samples samples;
-  op.samples(samples);
+  try {
+    op.samples(samples);
+  } catch (...) {
+    return without_samples(std::move(s), options.seed);
+  }
   Options each = options;
   each.order = std::min<int>(options.order, op.max_order);
   each.recorded = options.recorded && op.max_order > 1;
@@ -247,9 +255,25 @@ Subject check_module_samples(const Catalog::Module& module, const Options& optio
     return module.samples(generator);
   };
   std::uint64_t seed_of_samples = options.seed;
-  std::vector<ModuleSample> samples = made(seed_of_samples);
+  std::vector<ModuleSample> samples;
+  try {
+    samples = made(seed_of_samples);
+  } catch (...) {
+    return without_samples(std::move(s), options.seed);
+  }
   const auto check = [&](std::size_t i, std::uint64_t seed) {
-    if (seed != seed_of_samples) samples = made(seed_of_samples = seed);
+    // Of another seed than the first, these can fail as well.
+    if (seed != seed_of_samples) try {
+        samples = made(seed_of_samples = seed);
+      } catch (...) {
+        samples.clear();
+        return add_sample(s, {.number = i, .seed = seed, .label = "samples"}, [](Report&) { throw; });
+      }
+    if (i >= samples.size())
+      return add_sample(s, {.number = i, .seed = seed, .label = "samples"}, [&](Report&) {
+        throw ArgumentError(
+            fmt::format("seed {} makes {} samples, the first seed more", seed, samples.size()));
+      });
     ModuleSample& sample = samples[i];
     std::string label = sample.label;
     for (const SampleInput& in : sample.inputs) label += (label.empty() ? "" : " ") + to_string(in.shape);
@@ -262,8 +286,7 @@ Subject check_module_samples(const Catalog::Module& module, const Options& optio
         inputs.push_back(detail::drawn(sample.inputs[k], fmt::format("input {}", k), generator));
       const auto function = [&](std::span<const Tensor> in) { return sample.function(*sample.module, in); };
       const detail::ModuleProblem problem(*sample.module, function, std::move(inputs), options.in_double);
-      problem.require_visited();
-      detail::check_problem(problem, each, report);
+      if (problem.check_visited(report)) detail::check_problem(problem, each, report);
     };
     add_sample(
         s, {.number = i, .seed = seed, .label = std::move(label), .uncertain_from = sample.uncertain_from},

@@ -42,6 +42,16 @@ std::span<const Rule> rules_of(const Options& options) {
   return std::span(kRules).first(options.recorded ? 3 : 2);
 }
 
+void Session::threw(int order, std::string_view part, const std::optional<ThrowingRule::Place>& rule) {
+  const std::string text = exception_text();
+  if (!rule) {
+    if (thrown.insert(text).second) fail(order, part, "threw", text);
+  } else if (throwing_rules.insert(*rule).second) {
+    fail(order, describe(rule->rule), "threw",
+         fmt::format("{}: the rule of {}: {}", part, op_label(rule->op->name), text));
+  }
+}
+
 void check_problem(const Problem& problem, const Options& options, Report& report) {
   Session s{options, report, Generator(options.seed)};
   check_problem(s, problem);
@@ -49,6 +59,7 @@ void check_problem(const Problem& problem, const Options& options, Report& repor
 
 void check_problem(Session& s, const Problem& problem) {
   const Options& o = s.options;
+  if (!check_repeatable(s, problem)) return;
   if (o.f32 && o.properties && o.in_double)
     s.run(1, "f32 against f64", [&] { check_single_precision(s, problem, 1, rules_of(o)); });
   if (!o.f64) return;

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <exception>
 #include <functional>
+#include <optional>
 #include <set>
 #include <span>
 #include <string>
@@ -11,13 +11,11 @@
 #include <vector>
 
 #include <tapegrad/gradcheck/check/comparison.h>
+#include <tapegrad/gradcheck/check/exceptions.h>
 #include <tapegrad/gradcheck/check/jacobian.h>
 #include <tapegrad/gradcheck/check/problem.h>
 
 namespace tapegrad::gradcheck::detail {
-
-/// What is known of an exception of any other type than std::exception.
-inline constexpr const char* kUnknownException = "an exception that is no std::exception";
 
 /// One check while it runs.
 struct Session {
@@ -26,6 +24,8 @@ struct Session {
   Generator generator;
   /// One failure is all that the caller asks for.
   bool until_failure = false;
+  /// What was listed: rules that threw, and what was thrown elsewhere.
+  std::set<ThrowingRule::Place> throwing_rules{};
   std::set<std::string> thrown{};
 
   /// Whether the rest need not be checked.
@@ -42,19 +42,17 @@ struct Session {
   template <class F>
   void run(int order, std::string_view part, F&& check) {
     if (decided()) return;
+    const ThrowingRule rule;
     try {
       check();
-    } catch (const std::exception& e) {
-      threw(order, part, e.what());
     } catch (...) {
-      threw(order, part, kUnknownException);
+      threw(order, part, rule.place());
     }
   }
 
-  /// What several parts of the check meet is listed once.
-  void threw(int order, std::string_view part, const std::string& message) {
-    if (thrown.insert(message).second) fail(order, part, "threw", message);
-  }
+  /// The exception that is being handled. A rule that several parts of the check meet is listed once, and so is
+  /// what the function says.
+  void threw(int order, std::string_view part, const std::optional<ThrowingRule::Place>& rule);
 };
 
 /// The rules that the options ask for, the one that a user gets first.
@@ -105,6 +103,10 @@ void check_derivatives(Session& s, const Problem& problem, int order, std::span<
 /// Does the same for the recorded gradients, from order 2 to the order of the options, and checks that second
 /// derivatives are symmetric.
 void check_higher_orders(Session& s, const Problem& problem, int order);
+
+/// Runs the function and each of its rules, and again. False where that shows a fault that all other checks would only
+/// meet again: the function throws, or what it gives depends on more than its inputs.
+bool check_repeatable(Session& s, const Problem& problem);
 
 /// Checks what every gradient must satisfy; see Options::properties.
 void check_properties(Session& s, const Problem& problem);

@@ -74,8 +74,9 @@ void ModuleState::rewind(Dtype dtype) {
 
 namespace {
 
-/// Throws where a tape has recorded a parameter that visit() does not list: it would be neither trained nor saved.
-void require_visited(const Tape& tape, const ModuleState& state) {
+/// What is wrong where a tape has recorded a parameter that visit() does not list, as it would be neither trained nor
+/// saved; else empty.
+std::string forgotten_parameter(const Tape& tape, const ModuleState& state) {
   const TapeView view(tape);
   for (const TapeView::Node leaf : view) {
     if (!leaf.is_leaf() || leaf.parameter() == 0) continue;
@@ -85,12 +86,12 @@ void require_visited(const Tape& tape, const ModuleState& state) {
     for (const TapeView::Node user : view)
       for (std::size_t i = 0; i < user.inputs(); ++i)
         if (user.input(i).node() == leaf.index())
-          throw Error(fmt::format(
+          return fmt::format(
               "the forward pass uses a parameter of shape {} that visit() does not list, in {} of {}; give "
-              "it to the "
-              "visitor",
-              to_string(leaf.shape()), user.op(), user.scope().empty() ? "the module" : user.scope()));
+              "it to the visitor",
+              to_string(leaf.shape()), user.op(), user.scope().empty() ? "the module" : user.scope());
   }
+  return "";
 }
 
 std::vector<Input> inputs_of(const ModuleState& state, std::vector<Input> rest, bool in_double) {
@@ -121,7 +122,7 @@ std::vector<Tensor> ModuleProblem::evaluate(std::span<const Tensor> in) const {
   return f_(in.subspan(parameters()));
 }
 
-void ModuleProblem::require_visited() const {
+bool ModuleProblem::check_visited(Report& report) const {
   // In the dtype that the parameters have before the check, as a forgotten one keeps it.
   const Dtype dtype = parameters() > 0 ? state_.parameters()[0].second.dtype() : f32;
   std::vector<Tensor> in;
@@ -133,7 +134,10 @@ void ModuleProblem::require_visited() const {
     f_(in);
   } catch (...) {  // is found again by the checks, and reported
   }
-  detail::require_visited(tape, state_);
+  const std::string forgotten = forgotten_parameter(tape, state_);
+  if (!forgotten.empty())
+    report.add({.verdict = Verdict::fail, .what = "parameters", .input = "visit()", .message = forgotten});
+  return forgotten.empty();
 }
 
 Tensor ModuleProblem::leaf(Tape& tape, std::size_t i, const Tensor& value) const {
@@ -166,13 +170,7 @@ Report detail::check_module_function(nn::ModuleBase& module, RunModule f, const 
         "gradcheck: nothing to differentiate: the module has no parameters that are not frozen, and no input "
         "is floating");
   Report report;
-  try {
-    problem.require_visited();
-  } catch (const Error& e) {
-    report.add({.verdict = Verdict::fail, .what = "parameters", .input = "visit()", .message = e.what()});
-    return report;
-  }
-  detail::check_problem(problem, options, report);
+  if (problem.check_visited(report)) detail::check_problem(problem, options, report);
   return report;
 }
 

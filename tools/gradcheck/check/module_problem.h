@@ -47,9 +47,14 @@ class ModuleProblem final : public Problem {
   std::vector<Tensor> evaluate(std::span<const Tensor> in) const override;
   Tensor leaf(Tape& tape, std::size_t i, const Tensor& value) const override;
   Tensor constant(std::size_t i, const Tensor& value) const override;
+  const char* hidden_state() const override {
+    return "it keeps state, or draws from a generator, that visit() does not list; give it to the visitor as "
+           "a "
+           "buffer, or as a generator with a seed";
+  }
 
-  /// Throws Error where the forward pass uses a parameter that visit() does not list, and says in which layer.
-  void require_visited() const;
+  /// False where the forward pass uses a parameter that visit() does not list; the report then says in which layer.
+  bool check_visited(Report& report) const;
 
  private:
   std::size_t parameters() const { return state_.parameters().size(); }

@@ -43,6 +43,13 @@ class Problem {
   /// Which way each decision on the way to the results goes; empty where that is not known.
   virtual std::vector<std::uint8_t> branches(std::span<const Tensor>) const { return {}; }
 
+  /// Where the function gives other values for the same inputs: what it does wrong, and the cure.
+  virtual const char* hidden_state() const {
+    return "it draws random numbers without a seed, or keeps state from call to call; make the generator, or "
+           "the "
+           "state, inside the function";
+  }
+
   const std::vector<Input>& inputs() const { return inputs_; }
   /// Positions of the inputs that are differentiated.
   std::vector<std::size_t> grad_inputs() const;

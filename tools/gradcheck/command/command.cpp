@@ -1,9 +1,9 @@
 #include <chrono>
 #include <cstdio>
-#include <exception>
 
 #include <tapegrad/gradcheck/check/coverage.h>
 #include <tapegrad/gradcheck/check/derivatives.h>
+#include <tapegrad/gradcheck/check/exceptions.h>
 #include <tapegrad/gradcheck/command.h>
 #include <tapegrad/gradcheck/command/in_order.h>
 #include <tapegrad/gradcheck/command/selection.h>
@@ -164,8 +164,8 @@ ExitCode run_command(const Catalog& catalog, const CommandOptions& given) {
     return options.self_test ? run_self_test(plan, options) : exit_code_of(run(plan, options));
   } catch (const ArgumentError&) {
     throw;
-  } catch (const std::exception& e) {
-    fmt::print(stderr, "{}: {}\n", options.program, e.what());
+  } catch (...) {
+    fmt::print(stderr, "{}: {}\n", options.program, exception_text());
     return ExitCode::internal_error;
   }
 }

@@ -5,6 +5,7 @@
 #include <optional>
 #include <utility>
 
+#include <tapegrad/gradcheck/check/exceptions.h>
 #include <tapegrad/gradcheck/command/selection.h>
 
 #include <fmt/format.h>
@@ -121,8 +122,8 @@ template <class F>
 auto under_name(const std::string& name, F&& f) {
   try {
     return f();
-  } catch (const std::exception& e) {
-    throw Error(fmt::format("{}: {}", name, e.what()));
+  } catch (...) {
+    throw Error(fmt::format("{}: {}", name, detail::exception_text()));
   }
 }
 
@@ -141,14 +142,16 @@ std::size_t Job::samples() const {
 }
 
 Subject Job::check(const Options& options, const SampleChoice& choice) const {
-  return under_name(name(), [&] {
-    return op ? check_op(*op, options, choice) : check_module_samples(*module, options, choice);
-  });
+  return op ? check_op(*op, options, choice) : check_module_samples(*module, options, choice);
 }
 
 std::vector<MutationResult> Job::self_test(const Options& options,
                                            const std::vector<EquivalentMutation>& equivalents) const {
-  return under_name(name(), [&] { return gradcheck::self_test(*op, options, equivalents); });
+  try {
+    return gradcheck::self_test(*op, options, equivalents);
+  } catch (...) {  // its samples, which are needed before there is any mutation
+    return {{.op = op->name, .mutation = "samples", .explanation = exception_text()}};
+  }
 }
 
 SampleName parse_sample(std::string_view text, std::uint64_t seed) {

@@ -16,7 +16,7 @@ struct Job {
   const Catalog::Module* module = nullptr;
 
   const std::string& name() const { return op ? op->name : module->name; }
-  /// How many there are. Like check(), throws an Error with the name where they cannot be made.
+  /// How many there are. Throws an Error with the name where they cannot be made.
   std::size_t samples() const;
   Subject check(const Options& options, const SampleChoice& choice) const;
   /// Of an op.

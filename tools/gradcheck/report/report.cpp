@@ -101,7 +101,7 @@ std::vector<Finding> Report::listed() const {
     for (const Finding& f : *from)
       if (!list.empty() && only_rules_differ(list.back(), f))
         list.back().what =
-            list.back().what == two ? "gradient by every rule" : list.back().what + " and " + f.what;
+            list.back().what == two ? std::string(kGradientByEveryRule) : list.back().what + " and " + f.what;
       else if (list.size() < kMaxListed)
         list.push_back(f);
       else

@@ -16,7 +16,7 @@ enum class ExitCode : int {
   /// Every input at every order has shown a derivative other than zero that agrees. Nothing is inconclusive,
   /// except at samples marked for it (Samples::uncertain_from).
   pass = 0,
-  mismatch = 1,  ///< something is wrong, or unproven
+  mismatch = 1,  ///< something is wrong, unproven, or has not ended in its time
   usage = 2,     ///< wrong arguments, or nothing matches them
   /// Nothing is wrong, but a comparison is inconclusive: at an unmarked sample, or under --strict anywhere.
   inconclusive = 3,
@@ -39,6 +39,9 @@ struct CommandOptions {
   Options check{};
   int samples = 1;  ///< how often each sample is drawn
   int threads = 1;  ///< how many ops and modules are checked at a time
+  /// Seconds for each sample, 0 for any time. One that has not ended then is a failure, and those that follow it of the
+  /// same op or module are not checked. All others are, by another thread.
+  double time_limit = 0;
   Shard shard{};
   Format format = Format::table;
   std::string output{};  ///< a file that gets the results in the format; the table is printed all the same
@@ -55,7 +58,8 @@ struct CommandOptions {
 
 /// Checks what the options select and prints what was found. Results do not depend on the number of threads
 /// or on what else is checked. Throws ArgumentError where nothing matches, and for options that make no
-/// sense; any other failure is told on the standard error and gives ExitCode::internal_error.
+/// sense; any other failure is told on the standard error and gives ExitCode::internal_error. No thread can be stopped from
+/// outside: where one is left behind by the time limit, all is written, and the process ends here with the exit code.
 TAPEGRAD_API ExitCode run_command(const Catalog& catalog, const CommandOptions& options);
 
 /// The whole of a checking program, from its arguments to its exit code.

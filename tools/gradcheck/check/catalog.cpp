@@ -8,6 +8,7 @@
 #include <tapegrad/gradcheck/check/derivatives.h>
 #include <tapegrad/gradcheck/check/module_problem.h>
 #include <tapegrad/gradcheck/check/modules.h>
+#include <tapegrad/gradcheck/check/progress.h>
 #include <tapegrad/gradcheck/check/samples.h>
 #include <tapegrad/ops/op_list.h>
 
@@ -56,6 +57,7 @@ std::uint64_t seed_of(std::string_view name, std::size_t sample, std::uint64_t s
 
 }  // namespace detail
 
+using detail::Progress;
 using detail::seed_of;
 
 namespace {
@@ -173,6 +175,7 @@ void conclude(Subject& s, const Expectation& e) {
 template <class Check>
 void add_sample(Subject& s, Subject::Sample sample, Check&& check) {
   const auto start = std::chrono::steady_clock::now();
+  Progress::begin(sample);
   try {
     check(sample.report);
   } catch (...) {
@@ -180,6 +183,7 @@ void add_sample(Subject& s, Subject::Sample sample, Check&& check) {
         {.verdict = Verdict::fail, .what = "sample", .input = "threw", .message = detail::exception_text()});
   }
   sample.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  Progress::end(sample);
   s.samples.push_back(std::move(sample));
 }
 

@@ -39,6 +39,7 @@ Derivatives::Derivatives(Session& s, const Problem& problem, int order, std::spa
 }
 
 void Derivatives::run() {
+  Progress::at(order_, "gradients");
   const Mode mode = session_.options.mode;
   std::size_t elements = 0;
   for (std::size_t k = 0; k < jacobian_.grad_inputs().size(); ++k)
@@ -57,6 +58,7 @@ void Derivatives::run() {
   const Pause pause;
   if (mode != Mode::fast)
     for (std::size_t k = 0; k < jacobian_.grad_inputs().size(); ++k) check_elements(k);
+  Progress::at(order_, "random directions");
   if (elements > 0) directions.run();
 }
 
@@ -86,6 +88,10 @@ void Derivatives::check_elements(std::size_t k) {
   const std::string& name = jacobian_.input(k).name;
   std::size_t zeros = 0;
   for (const std::size_t e : chosen_elements(k)) {
+    if (Progress::is_watched())
+      Progress::at(
+          order_, kGradient,
+          name + tapegrad::detail::index_text(static_cast<std::int64_t>(e), jacobian_.value(k).shape()));
     Line line(jacobian_.problem(), jacobian_.at(), jacobian_.base(),
               {{jacobian_.grad_inputs()[k], e, steps[e]}});
     const std::vector<bool> still = full_ ? line.unchanged() : std::vector<bool>();

@@ -14,6 +14,7 @@
 #include <tapegrad/gradcheck/check/exceptions.h>
 #include <tapegrad/gradcheck/check/jacobian.h>
 #include <tapegrad/gradcheck/check/problem.h>
+#include <tapegrad/gradcheck/check/progress.h>
 
 namespace tapegrad::gradcheck::detail {
 
@@ -42,6 +43,7 @@ struct Session {
   template <class F>
   void run(int order, std::string_view part, F&& check) {
     if (decided()) return;
+    Progress::at(order, part);
     const ThrowingRule rule;
     try {
       check();

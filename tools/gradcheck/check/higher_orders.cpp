@@ -122,6 +122,7 @@ void check_derivatives(Session& s, const Problem& problem, int order, std::span<
 }
 
 void check_higher_orders(Session& s, const Problem& problem, int order) {
+  Progress::at(order, "higher derivatives");
   std::vector<Tensor> weights;
   {
     const Pause pause;

@@ -93,6 +93,7 @@ class Repeatability {
 
   void check_rule(Rule rule) {
     if (repeats_no_more_) return;
+    Progress::at(1, describe(rule));
     const ThrowingRule throwing;
     try {
       const Tensors once = outcome(rule);

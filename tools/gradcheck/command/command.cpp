@@ -1,5 +1,7 @@
 #include <chrono>
 #include <cstdio>
+#include <cstdlib>
+#include <optional>
 
 #include <tapegrad/gradcheck/check/coverage.h>
 #include <tapegrad/gradcheck/check/derivatives.h>
@@ -7,6 +9,7 @@
 #include <tapegrad/gradcheck/command.h>
 #include <tapegrad/gradcheck/command/in_order.h>
 #include <tapegrad/gradcheck/command/selection.h>
+#include <tapegrad/gradcheck/command/watch.h>
 #include <tapegrad/gradcheck/mutation/self_test.h>
 #include <tapegrad/gradcheck/report/mutation_table.h>
 #include <tapegrad/gradcheck/report/results.h>
@@ -25,6 +28,8 @@ void require_valid(const CommandOptions& o) {
   validate(o.check);
   if (o.threads < 1 || o.threads > 256)
     throw ArgumentError(fmt::format("--threads {}; it can be 1 to 256", o.threads));
+  if (!(o.time_limit >= 0))
+    throw ArgumentError(fmt::format("--time-limit {}; it must be above 0", o.time_limit));
   if (o.samples < 1) throw ArgumentError(fmt::format("--samples {}; it must be at least 1", o.samples));
   if (o.shard.index < 1 || o.shard.index > o.shard.count)
     throw ArgumentError(fmt::format("--shard {}/{}: there is no such part", o.shard.index, o.shard.count));
@@ -55,6 +60,7 @@ struct Plan {
   std::size_t selected = 0;
   Options options;
   SampleChoice choice;
+  std::vector<EquivalentMutation> equivalents = library_equivalents();
 };
 
 Plan plan_of(const Catalog& catalog, const CommandOptions& o) {
@@ -77,7 +83,7 @@ Plan plan_of(const Catalog& catalog, const CommandOptions& o) {
   return plan;
 }
 
-Results run(const Plan& plan, const CommandOptions& o) {
+Results run(const Plan& plan, const CommandOptions& o, bool& left_behind) {
   Results results{.options = o, .subjects = {}, .selected = plan.selected};
   const auto start = std::chrono::steady_clock::now();
   // The standard output has either the table or another format.
@@ -89,14 +95,21 @@ Results run(const Plan& plan, const CommandOptions& o) {
     if (table_shown) print(lines);
   };
   add(table.header());
-  in_order(
+  Watch watch(o.program, o.time_limit);
+  in_order<Subject>(
       plan.jobs.size(), o.threads,
-      [&](std::size_t i) { return plan.jobs[i].check(plan.options, plan.choice); },
+      [&plan](std::size_t i) { return plan.jobs[i].check(plan.options, plan.choice); },
+      [&](std::size_t i, const Progress& progress) -> std::optional<Subject> {
+        const Job& job = plan.jobs[i];
+        if (!watch.over(job.name(), progress.activity())) return {};
+        return job.out_of_time(plan.options, progress, watch.limit());
+      },
       [&](Subject subject) {
         add(table.rows(subject));
         results.subjects.push_back(std::move(subject));
         return !o.fail_fast || passes(results.subjects.back(), o.strict);
-      });
+      },
+      left_behind);
   results.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   results.stopped = results.subjects.size() < plan.jobs.size();
   add(table.summary(results));
@@ -109,7 +122,7 @@ Results run(const Plan& plan, const CommandOptions& o) {
   return results;
 }
 
-ExitCode run_self_test(const Plan& plan, const CommandOptions& o) {
+ExitCode run_self_test(const Plan& plan, const CommandOptions& o, bool& left_behind) {
   const auto start = std::chrono::steady_clock::now();
   std::string text;
   const auto add = [&](const std::string& lines) {
@@ -117,14 +130,20 @@ ExitCode run_self_test(const Plan& plan, const CommandOptions& o) {
     print(lines);
   };
   MutationTable table(o, plan.jobs);
-  const std::vector<EquivalentMutation> equivalents = library_equivalents();
-  in_order(
+  Watch watch(o.program, o.time_limit);
+  in_order<std::vector<MutationResult>>(
       plan.jobs.size(), o.threads,
-      [&](std::size_t i) { return plan.jobs[i].self_test(plan.options, equivalents); },
+      [&plan](std::size_t i) { return plan.jobs[i].self_test(plan.options, plan.equivalents); },
+      [&](std::size_t i, const Progress& progress) -> std::optional<std::vector<MutationResult>> {
+        const Job& job = plan.jobs[i];
+        if (!watch.over(job.name(), progress.activity())) return {};
+        return job.self_test_out_of_time(progress, watch.limit());
+      },
       [&](const std::vector<MutationResult>& mutations) {
         add(table.rows(mutations));
         return !o.fail_fast || !table.any_survived();
-      });
+      },
+      left_behind);
   add(table.summary(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count()));
   write_output(o, text);
   return table.any_survived() ? ExitCode::mutation_survived : ExitCode::pass;
@@ -154,20 +173,28 @@ ExitCode run_command(const Catalog& catalog, const CommandOptions& given) {
   CommandOptions options = given;
   options.verbose |= !options.repro.empty();
   require_valid(options);
+  bool left_behind = false;
+  std::optional<Plan> plan;  // lives as long as a thread that is left behind
+  ExitCode code = ExitCode::internal_error;
   try {
-    const Plan plan = plan_of(catalog, options);
+    plan = plan_of(catalog, options);
     if (options.list) {
-      print(listing(plan.jobs));
+      print(listing(plan->jobs));
       return ExitCode::pass;
     }
     if (options.coverage) return run_coverage(catalog, options);
-    return options.self_test ? run_self_test(plan, options) : exit_code_of(run(plan, options));
+    code = options.self_test ? run_self_test(*plan, options, left_behind)
+                             : exit_code_of(run(*plan, options, left_behind));
   } catch (const ArgumentError&) {
     throw;
   } catch (...) {
     fmt::print(stderr, "{}: {}\n", options.program, exception_text());
-    return ExitCode::internal_error;
   }
+  if (left_behind) {
+    std::fflush(nullptr);
+    std::_Exit(static_cast<int>(code));
+  }
+  return code;
 }
 
 }  // namespace tapegrad::gradcheck

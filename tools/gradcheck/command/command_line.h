@@ -71,6 +71,11 @@ inline void add_work(CLI::App& app, CommandOptions& o) {
   app.add_option("--threads", o.threads, "Ops and modules that are checked at a time")
       ->check(CLI::Range(1, 256))
       ->capture_default_str();
+  app.add_option(
+         "--time-limit", o.time_limit,
+         "A sample that takes longer is a failure; those that follow it of the same op are not checked")
+      ->type_name("SECONDS")
+      ->check(CLI::PositiveNumber);
   app.add_flag("--fail-fast", o.fail_fast, "Stop after the first op or module that does not pass");
 }
 
@@ -116,14 +121,14 @@ inline void add_options(CLI::App& app, CommandOptions& o) {
   detail::exclude(app, "--list", {"--samples", "--format", "--output"});
   detail::exclude(app, "--repro", {"--list", "--op", "--module", "--samples", "--shard"});
   detail::exclude(app, "--self-test", {"--list", "--module", "--samples", "--repro", "--format"});
-  detail::exclude(
-      app, "--coverage",
-      {"--list", "--op", "--module", "--samples", "--repro", "--format", "--output", "--self-test"});
+  detail::exclude(app, "--coverage",
+                  {"--list", "--op", "--module", "--samples", "--repro", "--format", "--output",
+                   "--self-test", "--time-limit"});
   app.footer(
       "Exit codes:\n"
       "  0  all pass: every input at every order has shown a derivative other than zero that agrees,\n"
       "     and nothing is inconclusive but at samples marked for it\n"
-      "  1  a derivative is wrong, or none other than zero was seen\n"
+      "  1  a derivative is wrong, or none other than zero was seen, or a sample ran over its time\n"
       "  2  wrong usage, or nothing matches\n"
       "  3  nothing is wrong, but inconclusive: at a sample not marked for it; under --strict at any\n"
       "  4  --self-test: a mutation was not found\n"

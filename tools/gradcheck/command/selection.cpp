@@ -154,6 +154,39 @@ std::vector<MutationResult> Job::self_test(const Options& options,
   }
 }
 
+namespace {
+std::string out_of_time_text(const Progress::Activity& now, double limit) {
+  return fmt::format("it has not ended after {:g} s, at {}; the samples that follow it were not checked",
+                     limit, now.place());
+}
+}  // namespace
+
+Subject Job::out_of_time(const Options& options, const Progress& progress, double limit) const {
+  const Progress::Activity now = progress.activity();
+  Subject s{.name = name(),
+            .kind = op ? Subject::Kind::op : Subject::Kind::module,
+            .standing = Subject::Standing::fail,
+            .order = op ? std::max(1, std::min<int>(options.order, op->max_order)) : options.order,
+            .samples = progress.finished(),
+            .unproven = {}};
+  Subject::Sample sample = now.sample;
+  sample.seconds = now.seconds();
+  sample.report.add({.verdict = Verdict::fail,
+                     .order = now.order,
+                     .what = "time limit",
+                     .input = now.input.empty() ? "all inputs" : now.input,
+                     .message = out_of_time_text(now, limit)});
+  s.samples.push_back(std::move(sample));
+  return s;
+}
+
+std::vector<MutationResult> Job::self_test_out_of_time(const Progress& progress, double limit) const {
+  const Progress::Activity now = progress.activity();
+  return {{.op = op->name,
+           .mutation = now.sample.label,
+           .explanation = fmt::format("{}#{}: {}", name(), now.sample.number, out_of_time_text(now, limit))}};
+}
+
 SampleName parse_sample(std::string_view text, std::uint64_t seed) {
   const std::size_t hash = text.rfind('#');
   const std::size_t colon = hash == text.npos ? text.npos : text.find(':', hash);

@@ -47,6 +47,9 @@ class OpUnderTest {
     for (const std::size_t i : order_) {
       const Samples::Sample& sample = samples_.all()[i];
       options.seed = detail::seed_of(op_.name, i, seed_);
+      detail::Progress::begin({.number = i,
+                               .seed = seed_,
+                               .label = fmt::format("{}, {}", detail::label_of(sample), mutation.name())});
       Generator generator(options.seed, 1);
       const detail::SampleProblem problem(op_, sample, generator);
       const detail::MutatedRules mutated(op_, mutation);

@@ -86,6 +86,7 @@ std::string json_text(const Results& r) {
                    {"probes", o.check.directions},
                    {"samples", o.samples},
                    {"shard", fmt::format("{}/{}", o.shard.index, o.shard.count)},
+                   {"time_limit", o.time_limit > 0 ? Json(o.time_limit) : Json()},
                    {"strict", o.strict}}},
                  {"summary",
                   {{"selected", r.selected},

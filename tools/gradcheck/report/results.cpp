@@ -85,6 +85,7 @@ std::string repro_command(const CommandOptions& o, const Subject& subject, const
   if (check.rtol != usual.rtol) line += fmt::format(" --rtol {}", check.rtol);
   if (check.excuse_atol != usual.excuse_atol) line += fmt::format(" --excuse-atol {}", check.excuse_atol);
   if (check.directions != usual.directions) line += fmt::format(" --probes {}", check.directions);
+  if (o.time_limit > 0) line += fmt::format(" --time-limit {}", o.time_limit);
   return line;
 }
 

@@ -1,0 +1,56 @@
+#include <utility>
+
+#include <tapegrad/gradcheck/check/progress.h>
+
+#include <fmt/format.h>
+
+namespace tapegrad::gradcheck::detail {
+
+namespace {
+thread_local Progress* current = nullptr;
+}  // namespace
+
+std::string Progress::Activity::place() const {
+  std::string text = fmt::format("order {}", order);
+  for (const std::string& more : {part, input})
+    if (!more.empty()) text += ", " + more;
+  return text;
+}
+
+Progress::Activity Progress::activity() const {
+  const std::lock_guard lock(mutex_);
+  return activity_;
+}
+
+std::vector<Subject::Sample> Progress::finished() const {
+  const std::lock_guard lock(mutex_);
+  return finished_;
+}
+
+Progress::Watched::Watched(Progress& progress) : before_(std::exchange(current, &progress)) {}
+Progress::Watched::~Watched() { current = before_; }
+
+bool Progress::is_watched() noexcept { return current != nullptr; }
+
+void Progress::begin(Subject::Sample sample) {
+  if (!current) return;
+  const std::lock_guard lock(current->mutex_);
+  current->activity_ = {.sample = std::move(sample)};
+}
+
+void Progress::end(const Subject::Sample& sample) {
+  if (!current) return;
+  const std::lock_guard lock(current->mutex_);
+  current->finished_.push_back(sample);
+  current->activity_ = {};
+}
+
+void Progress::at(int order, std::string_view part, std::string_view input) {
+  if (!current) return;
+  const std::lock_guard lock(current->mutex_);
+  current->activity_.order = order;
+  current->activity_.part = part;
+  current->activity_.input = input;
+}
+
+}  // namespace tapegrad::gradcheck::detail

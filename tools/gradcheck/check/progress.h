@@ -1,0 +1,59 @@
+#pragma once
+
+#include <chrono>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <tapegrad/gradcheck/catalog.h>
+
+namespace tapegrad::gradcheck::detail {
+
+/// What a thread is checking at the moment, and what it has done, for another thread to see.
+class Progress {
+ public:
+  using Clock = std::chrono::steady_clock;
+
+  /// What runs.
+  struct Activity {
+    Subject::Sample sample{.label = "samples"};  ///< without its report; before the first one they are made
+    int order = 1;
+    std::string part{}, input{};  ///< empty where that is not known
+    Clock::time_point since = Clock::now();
+
+    /// "order 2, gradient, input 0[3]".
+    std::string place() const;
+    double seconds() const { return std::chrono::duration<double>(Clock::now() - since).count(); }
+  };
+  Activity activity() const;
+  /// The samples that have ended.
+  std::vector<Subject::Sample> finished() const;
+
+  /// While it lives, this thread's checks tell `progress` what they do.
+  class Watched {
+   public:
+    explicit Watched(Progress& progress);
+    ~Watched();
+    Watched(const Watched&) = delete;
+    Watched& operator=(const Watched&) = delete;
+
+   private:
+    Progress* before_;
+  };
+
+  // For those who check; nothing happens on a thread that is not watched.
+  /// A sample begins: its number, seed and label.
+  static void begin(Subject::Sample sample);
+  static void end(const Subject::Sample& sample);
+  /// `input`: may have an index.
+  static void at(int order, std::string_view part, std::string_view input = {});
+  static bool is_watched() noexcept;
+
+ private:
+  mutable std::mutex mutex_;
+  Activity activity_;
+  std::vector<Subject::Sample> finished_;
+};
+
+}  // namespace tapegrad::gradcheck::detail

@@ -1,3 +1,4 @@
+#include <cmath>
 #include <limits>
 
 #include <tapegrad/ops/contribution.h>
@@ -40,6 +41,10 @@ Tensor is_nothing(const Tensor& x) {
 
 Tensor contribution(const Tensor& g, const Tensor& r) {
   return is_contribution(g, r) ? r : apply_contribution(g, r);
+}
+
+Tensor contribution_of_constant(const Tensor& g, const Tensor& r, double c) {
+  return std::isfinite(c) ? contribution(g, r) : r;
 }
 
 Tensor contribution_by(const Tensor& g, const Tensor& slope) {

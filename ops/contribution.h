@@ -24,6 +24,10 @@ TAPEGRAD_API bool has_nothing(const Tensor& g);
 /// derivative the derivative is NaN: what comes of a smooth function that passes through is never a plausible 0.
 TAPEGRAD_API Tensor contribution(const Tensor& g, const Tensor& r);
 
+/// The same where the derivative is the number c. One that is infinite or NaN is no singular point that a result may leave
+/// aside, but is in all elements: it shows.
+TAPEGRAD_API Tensor contribution_of_constant(const Tensor& g, const Tensor& r, double c);
+
 /// What a rule contributes whose derivative is `slope`: contribution(g, g * slope), and nothing where the slope is nothing,
 /// or a 0 of a constant.
 TAPEGRAD_API Tensor contribution_by(const Tensor& g, const Tensor& slope);

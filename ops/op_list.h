@@ -17,7 +17,8 @@
               row(IndexAdd) row(OneHot) row(Matmul) row(Affine) row(Softmax) row(LogSoftmax) row(MseLoss) \
                   row(HalfSumSquaredError) row(HuberLoss) row(MseLossElements) row(HuberLossElements)     \
                       row(BinaryCrossEntropyWithLogitsElements) row(BinaryCrossEntropyWithLogits)         \
-                          row(CrossEntropy) row(SoftmaxWithLoss) row(BatchNorm) row(Dropout)
+                          row(CrossEntropy) row(SoftmaxWithLoss) row(SoftmaxResidual)  \
+                              row(BatchNorm) row(Dropout)
 
 namespace tapegrad {
 

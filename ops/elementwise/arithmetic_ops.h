@@ -30,6 +30,9 @@ auto share_of(auto g, auto is_result, auto is_equal) {
 
 }  // namespace detail
 
+// Formulas find it by their argument, but for a Tensor, whose namespace is this one.
+using detail::contribution_of_constant;
+
 namespace op TAPEGRAD_API {  // the structs are part of the names of exported templates
 
 struct Add {
@@ -128,7 +131,8 @@ struct MulScalar {
   double c = 0;
   void describe(AttributeVisitor& v) const { v("c", c); }
   auto f(auto x) const { return x * c; }
-  auto vjp(auto g, auto, auto) const { return g * c; }
+  static constexpr bool selects = true;  // as a contribution
+  auto vjp(auto g, auto, auto) const { return contribution_of_constant(g, g * c, c); }
   static void samples(Samples& s) { s.unary(MulScalar{.c = 1.5}, {-2, 2}); }
 };
 
@@ -139,7 +143,8 @@ struct DivScalar {
   double c = 0;
   void describe(AttributeVisitor& v) const { v("c", c); }
   auto f(auto x) const { return x / c; }
-  auto vjp(auto g, auto, auto) const { return g / c; }
+  static constexpr bool selects = true;  // as a contribution
+  auto vjp(auto g, auto, auto) const { return contribution_of_constant(g, g / c, 1 / c); }
   static void samples(Samples& s) {
     s.unary(DivScalar{.c = 1.5}, {-2, 2});
     s.add(DivScalar{.c = -0.25}, {Shape{3}});

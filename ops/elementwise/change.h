@@ -26,6 +26,8 @@ struct Change {
     return {where((a.v != 0) & (abs(s) != kInfinity), a.v / s, 0)};
   }
   friend Change operator/(Change a, double s) { return a / Real<T>::of(s); }
+  /// A product says itself what a 0 wins over.
+  friend Change contribution_of_constant(Change, Change r, double) { return r; }
   friend Change where(MaskOf<T> m, Change a, Change b) { return {where(m, a.v, b.v)}; }
   friend Change where(MaskOf<T> m, Change a, double b) { return {where(m, a.v, b)}; }
   friend Change where(MaskOf<T> m, double a, Change b) { return {where(m, a, b.v)}; }

@@ -146,6 +146,7 @@
   row(Clamp)                                                                                                        \
   row(Where)                                                                                                        \
   row(Gaussian)                                                                                                     \
+  row(LogitResidual)                                                                                                \
   row(Contribution)                                                                                                 \
   row(NanToNum)                                                                                                     \
   row(DirectionCosine)                                                                                              \

@@ -67,6 +67,27 @@ struct Gaussian {  // y = e^(-c x^2); dy/dx = -2 c x y
   }
 };
 
+/// y = s(x) - t with the sigmoid s, for t in [0, 1]: that of the binary cross entropy. Taken as (1 - t) s(x) - t s(-x), without
+/// the difference that loses all digits of a confident right prediction; dy/dx = s(x) s(-x), dy/dt = -1.
+struct LogitResidual {
+  static constexpr auto name = "logit_residual";
+  static constexpr std::size_t arity = 2;
+  static constexpr auto saves = saves_for(kIn0, kNone);
+  auto f(auto x, auto t) const {
+    const auto e = exp(-abs(x));  // both sigmoids from one exponential
+    return where(x > 0, (1 - t) - t * e, (1 - t) * e - t) / (1 + e);
+  }
+  auto vjp0(auto g, auto x, auto, auto) const { return g * sigmoid_slope(x); }
+  auto vjp1(auto g, auto, auto, auto) const { return -g; }
+  static void samples(Samples& s) {
+    s.binary(LogitResidual{}, {-3, 3}, {0.05, 0.95});
+    s.add(LogitResidual{},
+          {SampleInput::of(Tensor::from({-30, -15, 0, 15, 30}, f64)),
+           SampleInput::of(Tensor::from({0, 1, 0.5, 0, 1}, f64))},
+          "large logits");
+  }
+};
+
 /// What a rule contributes that has made r of the incoming gradient g; see <tapegrad/ops/contribution.h>. Where g is 0, and
 /// not nothing, and r is not finite, the derivative for g does not exist: it is NaN whatever the gradient h of this is, so
 /// that a smooth function that passes through such a point never gets a plausible 0 as its second derivative.

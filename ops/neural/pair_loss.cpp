@@ -7,6 +7,7 @@
 #include <tapegrad/ops/define.h>
 #include <tapegrad/ops/elementwise/activation.h>
 #include <tapegrad/ops/elementwise/math.h>
+#include <tapegrad/ops/elementwise/slope_ops.h>
 #include <tapegrad/ops/loops/find.h>
 #include <tapegrad/ops/loops/rows.h>
 #include <tapegrad/ops/neural/class_targets.h>
@@ -92,21 +93,6 @@ struct HuberLoss : PairLoss<HuberLoss> {
   }
 };
 
-namespace {
-
-/// (1 - t) s(x) - t s(-x): s(x) - t without the difference that loses all digits of a confident right prediction.
-template <class T>
-Real<T> residual(Real<T> x, Real<T> t) {
-  const Real<T> e = exp(-abs(x));  // both from one exponential
-  return where(x > 0, (1 - t) - t * e, (1 - t) * e - t) / (1 + e);
-}
-template <class N>
-N residual(const N& x, const N& t) {
-  return (1 - t) * sigmoid(x) - t * sigmoid(-x);
-}
-
-}  // namespace
-
 struct BinaryCrossEntropyWithLogits : PairLoss<BinaryCrossEntropyWithLogits> {
   static constexpr auto name = "binary_cross_entropy_with_logits";
   static constexpr auto saves = saves_for(kIn0 | kIn1, kIn0);
@@ -114,7 +100,8 @@ struct BinaryCrossEntropyWithLogits : PairLoss<BinaryCrossEntropyWithLogits> {
     const auto wrong = where(x > 0, 1 - t, t);  // how far the sign of x is from the target
     return where(wrong == 0, 0, wrong * abs(x)) + log1p(exp(-abs(x)));
   }
-  auto dy(auto x, auto t) const { return residual(x, t); }
+  auto dy(auto x, auto t) const { return LogitResidual{}.f(x, t); }
+  auto dy(const Tensor& x, const Tensor& t) const { return apply_op(LogitResidual{}, x, t); }
   auto dt(auto x, auto) const { return -x; }
   static void samples(Samples& s) {
     const Domain probability{0.05, 0.95};

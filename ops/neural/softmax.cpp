@@ -108,15 +108,11 @@ Tensor op::Softmax::forward(const Tensor& x) const {
   return y;
 }
 
-// A shift of g changes nothing, since the y of a row add up to 1. By the g of an element that has nearly all of it, no
-// digit is lost: g - sum g y would be 1 - 1.
 void op::Softmax::vjp(VjpContext<Softmax>& ctx) {
   const Tensor y = ctx.output();
+  const Tensor& g = ctx.grad_output();
   const std::size_t axis = ctx.op().axis;
-  Tensor g = ctx.grad_output();
-  if (const Tensor ahead = detail::elements_above(y, detail::kFarAhead); ahead.defined())
-    g = g - sum_along(where(ahead, g, 0), axis);
-  ctx.add(0, detail::contribution_along(ctx.grad_output(), axis, y * (g - sum_along(g * y, axis))));
+  ctx.add(0, detail::contribution_along(g, axis, y * detail::centred(y, g, axis)));
 }
 
 void op::Softmax::vjp_fused(VjpContext<Softmax>& ctx) {
@@ -128,13 +124,8 @@ void op::Softmax::vjp_fused(VjpContext<Softmax>& ctx) {
       const T* const p = in[0];
       const T* const g = in[1];
       dispatch_isa([&]() {
-        const std::int64_t ahead =
-            detail::first_where(p, n, [](T v) { return v > static_cast<T>(detail::kFarAhead); });
-        const T shift = ahead < n ? g[ahead] : T{0};
-        simd_for(n, [&](std::int64_t j) { out[j] = p[j] * (g[j] - shift); });
-        const T mean = static_cast<T>(detail::sum_of(out, n));
-        if (mean - mean != T{0} && detail::all_zero(g, n)) return std::fill_n(out, n, T{0}), void();
-        simd_for(n, [&](std::int64_t j) { out[j] = p[j] * ((g[j] - shift) - mean); });
+        detail::centre_row(p, g, n, detail::class_ahead(p, n), out,
+                           [&](std::int64_t j, T centred) { return p[j] * centred; });
       });
     };
     ctx.accumulate<T>(0, [&](Destination<T> to) {

@@ -8,8 +8,8 @@
 #include <tapegrad/ops/kernels/softmax.h>
 #include <tapegrad/ops/loops/find.h>
 #include <tapegrad/ops/neural/class_targets.h>
-#include <tapegrad/ops/neural/confident.h>
 #include <tapegrad/ops/neural/loss.h>
+#include <tapegrad/ops/neural/softmax_residual.h>
 #include <tapegrad/ops/neural/write_gradient.h>
 #include <tapegrad/ops/samples.h>
 #include <tapegrad/ops/tensor/reduce.h>
@@ -17,7 +17,6 @@
 namespace tapegrad {
 
 using detail::add_nothing;
-using detail::as_weights;
 using detail::Classes;
 using detail::dispatch_isa;
 using detail::row_gradient;
@@ -124,46 +123,11 @@ Tensor op::SoftmaxWithLoss::forward(const Tensor& x, const Tensor& t, Residuals<
   });
 }
 
-namespace {
-
-/// A class that has nearly all of the probability; `n` where there is none. Its gradient p sum t - t is taken
-/// as p times the targets of all others - t times the p of all others, so that no digit is lost where p is nearly
-/// 1. A part of a loop for an instruction set.
-template <class T>
-std::int64_t class_ahead(const T* p, std::int64_t n) {
-  return detail::first_where(p, n, [](T v) { return v > static_cast<T>(detail::kFarAhead); });
-}
-template <class T>
-double sum_of_others(const T* x, std::int64_t n, std::int64_t i) {
-  return detail::sum_of(x, i) + detail::sum_of(x + i + 1, n - i - 1);
-}
-
-}  // namespace
-
 void op::SoftmaxWithLoss::vjp(VjpContext<SoftmaxWithLoss>& ctx) {
   const Classes classes(ctx.input_shape(0), ctx.input_dtype(1));
   const Tensor g = row_gradient(ctx, classes);
   const Tensor x = ctx.input<0>();
-  if (ctx.needs_grad(0)) {
-    const Tensor t = as_weights(ctx.input<1>(), classes, ctx.input_dtype(0));
-    const auto of_class = [](const Tensor& v) { return sum(v, -1, KeepDims::yes); };
-    const Tensor p = softmax(x);
-    // That of a class far ahead is, of a target, less the p of all others.
-    const Tensor ahead = detail::elements_above(p, detail::kFarAhead);
-    Tensor d;
-    if (classes.indices) {
-      d = ahead.defined() ? where(t, -of_class(where(t, 0, p)), p) : p - t;
-    } else {
-      const Tensor weight = of_class(t);
-      d = p * weight - t;
-      if (ahead.defined())
-        d = where(ahead, p * of_class(where(ahead, 0, t)) - t * of_class(where(ahead, 0, p)), d);
-      // A sample without a target adds nothing to the loss, whatever its logits.
-      if (detail::has_nothing(weight) || !detail::all_finite(d))
-        d = detail::contribution(of_class(abs(t)), d);
-    }
-    ctx.add(0, detail::contribution_by(g, d));
-  }
+  if (ctx.needs_grad(0)) ctx.add(0, detail::contribution_by(g, detail::softmax_residual(x, ctx.input<1>())));
   if (ctx.needs_grad(1)) {
     const Tensor d = log_softmax(x);
     ctx.add(1, detail::contribution(g, -g * d));
@@ -182,32 +146,7 @@ void op::SoftmaxWithLoss::vjp_fused(VjpContext<SoftmaxWithLoss>& ctx) {
       const Tensor t = ctx.input<1>();
       const Targets<T> targets(t, classes);
       write_blocks<T>(ctx, 0, classes, [&](std::int64_t first, std::int64_t count, T* out) {
-        dispatch_isa([&]() {
-          const T* const from = p + first * n;
-          if (targets.indices()) {
-            simd_for(count * n, [&](std::int64_t i) { out[i] = scale * from[i]; });
-            for (std::int64_t r = 0; r < count; ++r) {
-              const std::int64_t c = targets.index(first + r);
-              T& of_target = out[r * n + c];
-              of_target = from[r * n + c] > static_cast<T>(detail::kFarAhead)
-                              ? -static_cast<T>(sum_of_others(out + r * n, n, c))
-                              : of_target - scale;
-            }
-            return;
-          }
-          for (std::int64_t r = 0; r < count; ++r) {
-            const T *const w = targets.weights(first + r), *const q = from + r * n;
-            T* const to = out + r * n;
-            const T factor = scale * static_cast<T>(detail::sum_of(w, n));
-            simd_for(n, [&](std::int64_t c) { to[c] = q[c] * factor - scale * w[c]; });
-            const std::int64_t c = class_ahead(q, n);
-            if (c < n)
-              to[c] = scale * (q[c] * static_cast<T>(sum_of_others(w, n, c)) -
-                               w[c] * static_cast<T>(sum_of_others(q, n, c)));
-            else if (factor == T{0} && detail::all_zero(w, n))
-              std::fill_n(to, n, T{0});  // a sample without a target adds nothing, whatever its logits
-          }
-        });
+        detail::softmax_residual_rows(p + first * n, targets, first, count, n, scale, out);
       });
     }
     if (ctx.needs_grad(1)) {

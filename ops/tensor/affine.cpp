@@ -40,12 +40,11 @@ using detail::Destination;
 using detail::gemm;
 using detail::GemmStart;
 using detail::Gradient;
+using detail::gradient_matmul;
 using detail::gradient_product;
-using detail::gradient_times;
 using detail::reshaped;
 using detail::sum_rows;
 using detail::TensorAccess;
-using detail::times_gradient;
 
 namespace {
 
@@ -89,12 +88,13 @@ Tensor op::Affine::forward(const Tensor& x, const Tensor& weight, const Tensor& 
 
 void op::Affine::vjp(VjpContext<Affine>& ctx) {
   const Tensor& g = ctx.grad_output();
-  if (ctx.needs_grad(0)) ctx.add(0, gradient_times(g, ctx.input<1>(), {.transpose_b = true}));
+  if (ctx.needs_grad(0))
+    ctx.add(0, gradient_matmul(Gradient::left, g, ctx.input<1>(), {.transpose_b = true}));
   if (ctx.needs_grad(1)) {
     const Shape w = ctx.input_shape(1);
     const std::int64_t rows = rows_of(ctx.input_shape(0));
-    ctx.add(1, times_gradient(reshaped(ctx.input<0>(), {rows, w[0]}), reshaped(g, {rows, w[1]}),
-                              {.transpose_a = true}));
+    ctx.add(1, gradient_matmul(Gradient::right, reshaped(ctx.input<0>(), {rows, w[0]}),
+                               reshaped(g, {rows, w[1]}), {.transpose_a = true}));
   }
   if (ctx.needs_grad(2)) ctx.add(2, detail::sum_to_shape(g, ctx.input_shape(2)));
 }

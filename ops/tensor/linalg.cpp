@@ -18,12 +18,12 @@ namespace tapegrad {
 namespace op {
 
 struct Matmul : MatmulOptions {  // Y = A B:  dA = dY B^T,  dB = A^T dY
-  /// 1 where a is a gradient, 2 where b is: its zeros make a product 0 whatever they are multiplied by, as nothing
-  /// may come from an element that has no gradient. In recorded rules alone.
-  std::uint8_t gradient = 0;
+  /// Which operands are gradients, whose zeros make a product 0 whatever they are multiplied by, as nothing may come
+  /// from an element that has no gradient. In recorded rules alone.
+  detail::Gradient gradient = detail::Gradient::none;
   void describe(AttributeVisitor& v) const {
     v("transpose_a", transpose_a), v("transpose_b", transpose_b);
-    if (gradient) v("gradient", std::int64_t{gradient});
+    if (gradient != detail::Gradient::none) v("gradient", static_cast<std::int64_t>(gradient));
   }
   static constexpr auto name = "matmul";
   static constexpr auto saves = saves_for(kIn1, kIn0);
@@ -40,8 +40,11 @@ struct Matmul : MatmulOptions {  // Y = A B:  dA = dY B^T,  dB = A^T dY
     s.add(Matmul{{.transpose_a = true}}, {Shape{3, 2}, Shape{3, 4}}, "A^T B");
     s.add(Matmul{{.transpose_b = true}}, {Shape{2, 3}, Shape{4, 3}}, "A B^T");
     s.add(Matmul{{.transpose_a = true, .transpose_b = true}}, {Shape{3, 2}, Shape{4, 3}}, "A^T B^T");
-    s.add(Matmul{{.transpose_b = true}, 1}, {Shape{2, 3}, Shape{4, 3}}, "gradient and B^T");
-    s.add(Matmul{{.transpose_a = true}, 2}, {Shape{3, 2}, Shape{3, 4}}, "A^T and gradient");
+    s.add(Matmul{{.transpose_b = true}, detail::Gradient::left}, {Shape{2, 3}, Shape{4, 3}},
+          "gradient and B^T");
+    s.add(Matmul{{.transpose_a = true}, detail::Gradient::right}, {Shape{3, 2}, Shape{3, 4}},
+          "A^T and gradient");
+    s.add(Matmul{{}, detail::Gradient::both}, {Shape{2, 3}, Shape{3, 4}}, "gradient and gradient");
     s.add(plain, {Shape{3}, Shape{3}}, "vectors");
     s.add(plain, {Shape{3}, Shape{3, 2}}, "vector and matrix");
     s.add(plain, {Shape{2, 3}, Shape{3}}, "matrix and vector");
@@ -67,11 +70,11 @@ using detail::gemm_batch;
 using detail::GemmShape;
 using detail::GemmStart;
 using detail::Gradient;
+using detail::gradient_matmul;
 using detail::gradient_product;
-using detail::gradient_times;
 using detail::reshaped;
 using detail::TensorAccess;
-using detail::times_gradient;
+using detail::with_other;
 
 namespace {
 
@@ -177,8 +180,8 @@ void accumulate_products(const GemmShape& shape, const Shape& batch, const Shape
   const BatchOffsets x_at(x_batch, batch);
   const BatchOffsets y_at(y_batch, batch);
   const BatchOffsets to_at(to_batch, batch);
-  const bool finite = gradient == Gradient::left ? all_finite(y, y_batch.size() * shape.k * shape.n)
-                                                 : all_finite(x, x_batch.size() * shape.m * shape.k);
+  const bool finite = (gradient == Gradient::right || all_finite(y, y_batch.size() * shape.k * shape.n)) &&
+                      (gradient == Gradient::left || all_finite(x, x_batch.size() * shape.m * shape.k));
   if (finite && to_batch.size() == batch.size()) {
     gemm_batch(shape, batch.size(), T{1}, x, x_at.data(), y, y_at.data(),
                GemmStart<T>{static_cast<T>(to.add)}, to.data, to_at.data());
@@ -206,9 +209,9 @@ Tensor op::Matmul::forward(const Tensor& a, const Tensor& b) const {
     const T* x = TensorAccess::data_as<T>(a);
     const T* z = TensorAccess::data_as<T>(b);
     T* to = TensorAccess::data_as<T>(y);
-    if (gradient)
-      return accumulate_products(plan.product, plan.batch, plan.a_batch, x, plan.b_batch, z,
-                                 static_cast<Gradient>(gradient), plan.batch, Destination<T>{to, false});
+    if (gradient != Gradient::none)
+      return accumulate_products(plan.product, plan.batch, plan.a_batch, x, plan.b_batch, z, gradient,
+                                 plan.batch, Destination<T>{to, false});
     if (plan.batch.rank() == 0) return gemm(plan.product, T{1}, x, z, GemmStart<T>{}, to);
     gemm_batch(plan.product, plan.batch.size(), T{1}, x, BatchOffsets(plan.a_batch, plan.batch).data(), z,
                BatchOffsets(plan.b_batch, plan.batch).data(), GemmStart<T>{}, to,
@@ -228,17 +231,17 @@ Tensor product_contribution(const Tensor& g, bool transposed, std::size_t axis, 
 
 }  // namespace
 
-Tensor detail::gradient_times(const Tensor& g, const Tensor& b, MatmulOptions options) {
-  const Tensor product = apply_op(op::Matmul{options, static_cast<std::uint8_t>(Gradient::left)}, g, b);
-  return product_contribution(g, options.transpose_a, 1, product);
-}
-Tensor detail::times_gradient(const Tensor& a, const Tensor& g, MatmulOptions options) {
-  const Tensor product = apply_op(op::Matmul{options, static_cast<std::uint8_t>(Gradient::right)}, a, g);
-  return product_contribution(g, options.transpose_b, 0, product);
+Tensor detail::gradient_matmul(Gradient which, const Tensor& x, const Tensor& y, MatmulOptions options) {
+  Tensor product = apply_op(op::Matmul{options, which}, x, y);
+  if (which & Gradient::left) product = product_contribution(x, options.transpose_a, 1, product);
+  if (which & Gradient::right) product = product_contribution(y, options.transpose_b, 0, product);
+  return product;
 }
 
 void op::Matmul::vjp(VjpContext<Matmul>& ctx) {
-  const MatmulOptions& o = ctx.op();
+  const op::Matmul& o = ctx.op();
+  const bool a_is_gradient = o.gradient & Gradient::left;
+  const bool b_is_gradient = o.gradient & Gradient::right;
   const Shape a_shape = ctx.input_shape(0);
   const Shape b_shape = ctx.input_shape(1);
   // Vectors as matrices, and the axes that were dropped for them.
@@ -251,40 +254,46 @@ void op::Matmul::vjp(VjpContext<Matmul>& ctx) {
   if (row) g = unsqueeze(g, -2);
   if (ctx.needs_grad(0)) {
     const Tensor b = reshaped(ctx.input<1>(), b2);
-    const Tensor ga = o.transpose_a
-                          ? times_gradient(b, g, {.transpose_a = o.transpose_b, .transpose_b = true})
-                          : gradient_times(g, b, {.transpose_b = !o.transpose_b});
+    const Tensor ga = o.transpose_a ? gradient_matmul(with_other(Gradient::right, b_is_gradient), b, g,
+                                                      {.transpose_a = o.transpose_b, .transpose_b = true})
+                                    : gradient_matmul(with_other(Gradient::left, b_is_gradient), g, b,
+                                                      {.transpose_b = !o.transpose_b});
     ctx.add(0, reshaped(detail::sum_to_shape(ga, a2), a_shape));
   }
   if (ctx.needs_grad(1)) {
     const Tensor a = reshaped(ctx.input<0>(), a2);
-    const Tensor gb = o.transpose_b
-                          ? gradient_times(g, a, {.transpose_a = true, .transpose_b = o.transpose_a})
-                          : times_gradient(a, g, {.transpose_a = !o.transpose_a});
+    const Tensor gb = o.transpose_b ? gradient_matmul(with_other(Gradient::left, a_is_gradient), g, a,
+                                                      {.transpose_a = true, .transpose_b = o.transpose_a})
+                                    : gradient_matmul(with_other(Gradient::right, a_is_gradient), a, g,
+                                                      {.transpose_a = !o.transpose_a});
     ctx.add(1, reshaped(detail::sum_to_shape(gb, b2), b_shape));
   }
 }
 
 void op::Matmul::vjp_fused(VjpContext<Matmul>& ctx) {
-  const Plan plan(ctx.input_shape(0), ctx.input_shape(1), ctx.op());
+  const op::Matmul& op = ctx.op();
+  const Plan plan(ctx.input_shape(0), ctx.input_shape(1), op);
   visit_floating(ctx.grad_output().dtype(), [&]<class T> {
     const T* g = TensorAccess::data_as<T>(ctx.grad_output());
-    // `first`: the other operand stands left of dY.
+    // `first`: the other operand stands left of dY; `also`: it is a gradient, too.
     const auto gradient = [&](std::size_t i, const GemmShape& shape, bool first, const Tensor& other,
-                              const Shape& other_batch, const Shape& to_batch) {
+                              bool also, const Shape& other_batch, const Shape& to_batch) {
       const T* x = TensorAccess::data_as<T>(other);
       ctx.accumulate<T>(i, [&](Destination<T> to) {
         if (first)
-          accumulate_products(shape, plan.batch, other_batch, x, plan.batch, g, Gradient::right, to_batch,
-                              to);
+          accumulate_products(shape, plan.batch, other_batch, x, plan.batch, g,
+                              with_other(Gradient::right, also), to_batch, to);
         else
-          accumulate_products(shape, plan.batch, plan.batch, g, other_batch, x, Gradient::left, to_batch, to);
+          accumulate_products(shape, plan.batch, plan.batch, g, other_batch, x,
+                              with_other(Gradient::left, also), to_batch, to);
       });
     };
     if (ctx.needs_grad(0))
-      gradient(0, plan.for_a(), plan.product.transpose_a, ctx.input<1>(), plan.b_batch, plan.a_batch);
+      gradient(0, plan.for_a(), plan.product.transpose_a, ctx.input<1>(), op.gradient & Gradient::right,
+               plan.b_batch, plan.a_batch);
     if (ctx.needs_grad(1))
-      gradient(1, plan.for_b(), !plan.product.transpose_b, ctx.input<0>(), plan.a_batch, plan.b_batch);
+      gradient(1, plan.for_b(), !plan.product.transpose_b, ctx.input<0>(), op.gradient & Gradient::left,
+               plan.a_batch, plan.b_batch);
   });
 }
 

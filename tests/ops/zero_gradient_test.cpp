@@ -18,7 +18,8 @@ using Function = std::function<Tensor(const Tensor&)>;
 void check_masked_row(const Function& f, const Tensor& x, bool shows = true) {
   const std::int64_t rows = x.dim(0), columns = x.dim(1);
   const auto others = [&](const Tensor& t) { return concat({slice(t, 0, 0, 1), slice(t, 0, 2)}, 0); };
-  const auto first_and_second = [&](const Tensor& at, bool masked) {
+  constexpr std::size_t kOrders = 3;
+  const auto derivatives = [&](const Tensor& at, bool masked) {
     Tape tape;
     const Tensor leaf = tape.watch(at);
     const Tensor y = f(leaf);
@@ -27,21 +28,26 @@ void check_masked_row(const Function& f, const Tensor& x, bool shows = true) {
       Tensor mask = Tensor::ones(y.shape().with(0, 1), f64);
       cotangent = concat({slice(cotangent, 0, 0, 1), mask * 0, slice(cotangent, 0, 2)}, 0);
     }
-    const Tensor g = tape.grad(y, leaf, {.cotangent = cotangent, .record = Record::yes});
-    return std::vector{g.detach(), tape.grad(g, leaf, {.cotangent = random(x.shape(), f64, 0.5, 2)})};
+    std::vector<Tensor> of_order{tape.grad(y, leaf, {.cotangent = cotangent, .record = Record::yes})};
+    while (of_order.size() < kOrders) {
+      cotangent = random(x.shape(), f64, 0.5, 2, of_order.size());
+      of_order.push_back(tape.grad(of_order.back(), leaf, {.cotangent = cotangent, .record = Record::yes}));
+    }
+    for (Tensor& t : of_order) t = t.detach();
+    return of_order;
   };
-  const std::vector<Tensor> masked = first_and_second(x, true);
+  const std::vector<Tensor> masked = derivatives(x, true);
   // The same with ordinary numbers in row 1, which other rows do not depend on.
-  const std::vector<Tensor> ordinary = first_and_second(
-      concat({slice(x, 0, 0, 1), random({1, columns}, f64, 0.5, 2, 7), slice(x, 0, 2)}, 0), true);
-  for (std::size_t order = 0; order < 2; ++order) BOOST_TEST_CONTEXT("order " << order + 1) {
+  const std::vector<Tensor> ordinary =
+      derivatives(concat({slice(x, 0, 0, 1), random({1, columns}, f64, 0.5, 2, 7), slice(x, 0, 2)}, 0), true);
+  for (std::size_t order = 0; order < kOrders; ++order) BOOST_TEST_CONTEXT("order " << order + 1) {
       check_tensor(slice(masked[order], 0, 1, 2), {1, columns},
                    std::vector<double>(static_cast<std::size_t>(columns)));
       check_tensor(others(masked[order]), {rows - 1, columns}, numbers(others(ordinary[order])), 1e-12);
     }
   if (!shows) return;
   bool finite = true;
-  for (const Tensor& of_order : first_and_second(x, false))
+  for (const Tensor& of_order : derivatives(x, false))
     for (const double v : numbers(slice(of_order, 0, 1, 2))) finite = finite && std::isfinite(v);
   BOOST_TEST(!finite, "a derivative that is not finite does not show");
 }
@@ -72,6 +78,10 @@ BOOST_AUTO_TEST_CASE(rows_that_are_masked) {
       {"matmul",
        [](const Tensor& x) {
          return square(matmul(x, random({3, 2}, f64)));
+       }},
+      {"transposed matmul",
+       [](const Tensor& x) {
+         return transpose(square(square(matmul(random({2, 3}, f64), x, {.transpose_b = true}))));
        }},
   };
   with_both_rules([&] {

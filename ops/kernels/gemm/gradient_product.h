@@ -11,10 +11,17 @@
 /// or a NaN: those of a row that was masked or sliced away reach neither weights nor inputs.
 namespace tapegrad::detail {
 
-/// Which operand of a product is a gradient.
-enum class Gradient : std::uint8_t { none, left, right };
+/// Which operands of a product are gradients.
+enum class Gradient : std::uint8_t { none = 0, left = 0b01, right = 0b10, both = 0b11 };
 
-/// Takes those elements of a product x y again that are not finite, without the terms in which the gradient is 0.
+constexpr bool operator&(Gradient a, Gradient b) {
+  return (static_cast<unsigned>(a) & static_cast<unsigned>(b)) != 0;
+}
+
+/// Which are, where this one is and the other may be.
+constexpr Gradient with_other(Gradient one, bool other) { return other ? Gradient::both : one; }
+
+/// Takes those elements of a product x y again that are not finite, without the terms in which a gradient is 0.
 template <class T>
 void without_zero_terms(const GemmShape& s, const T* x, const T* y, Gradient gradient, T* to) {
   for (std::int64_t i = 0; i < s.m; ++i)
@@ -25,16 +32,19 @@ void without_zero_terms(const GemmShape& s, const T* x, const T* y, Gradient gra
       for (std::int64_t k = 0; k < s.k && !std::isnan(element); ++k) {
         const T a = x[s.transpose_a ? k * s.m + i : i * s.k + k];
         const T b = y[s.transpose_b ? j * s.k + k : k * s.n + j];
-        if ((gradient == Gradient::left ? a : b) != T{0}) element += a * b;
+        const bool nothing =
+            (gradient & Gradient::left && a == T{0}) || (gradient & Gradient::right && b == T{0});
+        if (!nothing) element += a * b;
       }
     }
 }
 
-/// to = x y, or to += x y, where one of both is a gradient.
+/// to = x y, or to += x y, where one of both is a gradient, or both are.
 template <class T>
 void gradient_product(const GemmShape& s, const T* x, const T* y, Gradient gradient, Destination<T> to) {
   const auto factors_are_finite = [&] {
-    return gradient == Gradient::left ? all_finite(y, s.k * s.n) : all_finite(x, s.m * s.k);
+    return (gradient == Gradient::right || all_finite(y, s.k * s.n)) &&
+           (gradient == Gradient::left || all_finite(x, s.m * s.k));
   };
   if (to.add) {  // what is there could not be had again from a sum that is not finite
     if (factors_are_finite()) return gemm(s, T{1}, x, y, GemmStart<T>{T{1}}, to.data);

@@ -270,6 +270,8 @@ struct Instrumented {
   friend Mask is_nothing(Instrumented x) {
     return compared("is_nothing", tapegrad::detail::vm::is_nothing(x.r.v));
   }
+  /// What becomes of zeros is no part of a formula.
+  friend Instrumented contribution_of_constant(Instrumented, Instrumented r, double) { return r; }
   friend Mask mask(Instrumented x) { return x != 0; }
   friend Instrumented number(Instrumented x) { return x; }
 };

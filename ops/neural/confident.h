@@ -43,10 +43,16 @@ class ClassesAhead {
   std::int64_t n_;
 };
 
-/// The sum of a row without element i, likewise.
+/// The sum of a row without element i, of all where i is n. In a loop, so that what adds is there once. A part of a loop,
+/// likewise.
 template <class T>
-T sum_of_others(const T* x, std::int64_t n, std::int64_t i) {
-  return static_cast<T>(sum_of(x, i) + sum_of(x + i + 1, n - i - 1));
+double sum_without(const T* x, std::int64_t n, std::int64_t i) {
+  double total = 0;
+  for (const bool behind : {false, true}) {
+    const std::int64_t from = behind ? std::min(i + 1, n) : 0;
+    total += sum_of(x + from, (behind ? n : i) - from);
+  }
+  return total;
 }
 
 /// A part of a loop for an instruction set.

@@ -174,7 +174,7 @@ void op::LogSoftmax::vjp_fused(VjpContext<LogSoftmax>& ctx) {
         const std::int64_t ahead =
             detail::first_where(l, n, [](T v) { return v > static_cast<T>(detail::kLnFarAhead); });
         if (ahead == n) return;
-        const double others = detail::sum_of(g, ahead) + detail::sum_of(g + ahead + 1, n - ahead - 1);
+        const double others = detail::sum_without(g, n, ahead);
         const Real<T> log_p{l[ahead]};
         out[ahead] = -(g[ahead] * expm1(log_p).v) - exp(log_p).v * static_cast<T>(others);
       });

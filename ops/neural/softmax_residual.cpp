@@ -16,7 +16,6 @@ using detail::Classes;
 using detail::ClassesAhead;
 using detail::dispatch_isa;
 using detail::simd_for;
-using detail::sum_of_others;
 using detail::Targets;
 using detail::TensorAccess;
 using detail::write_blocks;
@@ -65,8 +64,9 @@ void detail::softmax_residual_rows(const T* p, const Targets<T>& targets, std::i
       for (std::int64_t r = 0; r < count; ++r) {
         const std::int64_t c = targets.index(first + r);
         T& of_target = out[r * n + c];
-        of_target = p[r * n + c] > static_cast<T>(kFarAhead) ? T{0} - sum_of_others(out + r * n, n, c)
-                                                             : of_target - scale;
+        of_target = p[r * n + c] > static_cast<T>(kFarAhead)
+                        ? T{0} - static_cast<T>(sum_without(out + r * n, n, c))
+                        : of_target - scale;
       }
       return;
     }
@@ -74,12 +74,15 @@ void detail::softmax_residual_rows(const T* p, const Targets<T>& targets, std::i
     for (std::int64_t r = 0; r < count; ++r) {
       const T *const w = targets.weights(first + r), *const q = p + r * n;
       T* const to = out + r * n;
-      const T factor = scale * static_cast<T>(sum_of(w, n));
-      simd_for(n, [&](std::int64_t c) { to[c] = q[c] * factor - scale * w[c]; });
       const std::int64_t c = ahead.in(q);
+      T others[2] = {};  // the targets but for that of c, and the p
+      for (const bool of_p : {false, true})
+        if (!of_p || c < n) others[of_p] = static_cast<T>(sum_without(of_p ? q : w, n, c));
+      const T total = c < n ? others[0] + w[c] : others[0];
+      simd_for(n, [&](std::int64_t j) { to[j] = q[j] * (scale * total) - scale * w[j]; });
       if (c < n)
-        to[c] = scale * (q[c] * sum_of_others(w, n, c) - w[c] * sum_of_others(q, n, c));
-      else if (factor == T{0} && all_zero(w, n))
+        to[c] = scale * (q[c] * others[0] - w[c] * others[1]);
+      else if (total == T{0} && all_zero(w, n))
         std::fill_n(to, n, static_cast<T>(kNothing));
     }
   });

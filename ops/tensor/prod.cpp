@@ -246,15 +246,15 @@ void op::Prod::vjp(VjpContext<Prod>& ctx) {
 namespace {
 
 /// The gradient of x: the product of g and the elements before, then of those behind; the second walk is the first in a
-/// mirror. Returns whether no partial product has left the range of the dtype.
-template <class T>
+/// mirror. Returns whether no partial product has left the range of the dtype; without a `check` none can.
+template <bool Check, class T>
 bool write_times_others(const ReductionNest& nest, const T* x, Tensor before, T* grad_input) {
   bool exact = true;
   const std::int64_t n = nest.size();
   const std::int64_t last = before.size() - 1;
   const auto times = [&](T& product, T v) {
     const T next = product * v;
-    exact &= is_exact_product(product, v, next);
+    if constexpr (Check) exact &= is_exact_product(product, v, next);
     product = next;
   };
   T* product = TensorAccess::data_as<T>(before);
@@ -280,10 +280,14 @@ void op::Prod::vjp_fused(VjpContext<Prod>& ctx) {
     visit_floating(x.dtype(), [&]<class T> {
       const ReductionNest nest = nest_of(x.shape(), ctx.op().axes);
       T* const to = TensorAccess::data_as<T>(grad_input);
-      if (write_times_others(nest, elements<T>(x), g.copy(), to)) return;
+      const std::int64_t factors = x.size() / g.size() + 1;
+      const bool in_range = all_products_in_range(x, factors) && all_products_in_range(g, factors);
+      if (in_range ? write_times_others<false>(nest, elements<T>(x), g.copy(), to)
+                   : write_times_others<true>(nest, elements<T>(x), g.copy(), to))
+        return;
       const Scaling scaling(x, g, ctx.op());
       const Tensor scaled_x = times_powers(x, scaling.of_x);
-      write_times_others(nest, elements<T>(scaled_x), times_powers(g.copy(), scaling.of_g), to);
+      write_times_others<false>(nest, elements<T>(scaled_x), times_powers(g.copy(), scaling.of_g), to);
       for (std::int64_t i = 0; i < x.size(); ++i)
         to[i] = times_power(to[i], elements<std::int64_t>(scaling.back)[i]);
     });

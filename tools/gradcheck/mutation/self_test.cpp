@@ -138,6 +138,7 @@ std::vector<EquivalentMutation> library_equivalents() {
       {"nan_to_num", "from stale saved values", kFinite},
       {"nan_to_num", "from stale saved values, by the general rule", kFinite},
       {"softmax_with_loss", "from stale residuals, *", kFusedOnly},
+      {"softmax_residual", "from stale residuals, *", kFusedOnly},
       {"batch_norm", "from stale residuals, *", kFusedOnly},
   };
 }

@@ -95,22 +95,64 @@ auto Line::at_step(const std::vector<double>& by, double t, F&& f) {
   }
 }
 
-std::vector<double> Line::results_at(const std::vector<double>& by, double t) {
-  return at_step(by, t, [&] {
+template <class F>
+void Line::with_results(const std::vector<double>& by, double t, F&& take) {
+  at_step(by, t, [&] {
+    std::vector<Tensor> results;
     try {
-      return to_doubles(problem_.evaluate(at_));
+      results = problem_.evaluate(at_);
     } catch (const ArgumentError&) {  // a step out of the domain: there is no value
-      return std::vector<double>(base_.values.size(), std::numeric_limits<double>::quiet_NaN());
+      take(std::vector<double>(base_.values.size(), std::numeric_limits<double>::quiet_NaN()));
+      return 0;
     }
+    // Before the elements are put back, as a result may be a view of them.
+    if (results.size() == 1 && results[0].dtype() == f64)
+      take(results[0].values<double>());
+    else
+      take(to_doubles(results));
+    return 0;
   });
+}
+
+std::vector<double> Line::results(double t) {
+  std::vector<double> all;
+  with_results(window(0).by, t, [&](std::span<const double> r) { all.assign(r.begin(), r.end()); });
+  return all;
+}
+
+Line::Differing Line::differing(const std::vector<double>& by, std::span<const double> points) {
+  const std::vector<double>& base = base_.values;
+  Differing all;
+  std::vector<std::vector<std::size_t>> places;  // of each point's own results
+  std::vector<std::uint8_t> differs(base.size());
+  for (const double t : points) {
+    std::vector<std::size_t>& which = places.emplace_back();
+    std::vector<double>& values = all.at.emplace_back();
+    with_results(by, t, [&](std::span<const double> r) {
+      for (std::size_t j = 0; j < base.size(); ++j)
+        if (r[j] != base[j]) which.push_back(j), values.push_back(r[j]), differs[j] = 1;
+    });
+  }
+  for (std::size_t j = 0; j < base.size(); ++j)
+    if (differs[j]) all.which.push_back(j);
+  for (std::size_t i = 0; i < points.size(); ++i) {
+    if (places[i].size() == all.which.size()) continue;
+    std::vector<double> values(all.which.size());
+    for (std::size_t k = 0, own = 0; k < values.size(); ++k) {
+      const bool given = own < places[i].size() && places[i][own] == all.which[k];
+      values[k] = given ? all.at[i][own++] : base[all.which[k]];
+    }
+    all.at[i] = std::move(values);
+  }
+  return all;
 }
 
 bool Line::decides_otherwise(int scale) {
   if (!branches_) branches_ = problem_.branches(at_);
   if (branches_->empty()) return false;
-  const Window& w = window(scale);
+  const std::vector<double> by = moves_at(scale);
   for (const double t : {1.0, -1.0})
-    if (at_step(w.by, t, [&] { return problem_.branches(at_); }) != *branches_) return true;
+    if (at_step(by, t, [&] { return problem_.branches(at_); }) != *branches_) return true;
   return false;
 }
 
@@ -118,17 +160,23 @@ bool Line::steps_over_kink(int scale) {
   return scale > kSmallestScale && decides_otherwise(scale) && !decides_otherwise(kSmallestScale);
 }
 
+std::vector<double> Line::moves_at(int scale) const {
+  std::vector<double> by;
+  for (std::size_t k = 0; k < moves_.size(); ++k)
+    by.push_back(exact_move(from_[k], std::ldexp(moves_[k].by, scale), at_[moves_[k].input].dtype()));
+  return by;
+}
+
 const Line::Window& Line::window(int scale) {
   const auto [entry, fresh] = windows_.try_emplace(scale);
   Window& w = entry->second;
   if (!fresh) return w;
-  for (std::size_t k = 0; k < moves_.size(); ++k)
-    w.by.push_back(exact_move(from_[k], std::ldexp(moves_[k].by, scale), at_[moves_[k].input].dtype()));
+  w.by = moves_at(scale);
+  std::vector<double> points;
   double t = 1;
-  for (std::size_t l = 0; l < (scale > 0 ? kWideSteps : kSteps); ++l, t /= 2) {
-    w.plus.push_back(results_at(w.by, t));
-    w.minus.push_back(results_at(w.by, -t));
-  }
+  for (std::size_t l = 0; l < (scale > 0 ? kWideSteps : kSteps); ++l, t /= 2)
+    points.insert(points.end(), {t, -t});
+  w.results = differing(w.by, points);
   return w;
 }
 
@@ -138,11 +186,17 @@ const Line::Roughness& Line::roughness(int scale) {
   if (!fresh) return r;
   // A part of the step that the moves are exact for.
   constexpr double kStep = 1.0 / (1 << (kWideSteps - 1));
-  std::vector<std::vector<double>> d;
-  for (int i = -4; i <= 4; ++i) d.push_back(i == 0 ? base_.values : results_at(window(scale).by, i * kStep));
+  constexpr std::array kPoints{-4 * kStep, -3 * kStep, -2 * kStep, -kStep,
+                               kStep,      2 * kStep,  3 * kStep,  4 * kStep};
+  Differing results = differing(window(scale).by, kPoints);
+  r.which = std::move(results.which);
+  std::vector<double> middle;
+  for (const std::size_t j : r.which) middle.push_back(base_.values[j]);
+  std::vector<std::vector<double>>& d = results.at;
+  d.insert(d.begin() + 4, std::move(middle));
   for (int order = 1; order <= 6; ++order) {
     for (std::size_t i = 0; i + 1 < d.size(); ++i)
-      for (std::size_t j = 0; j < d[i].size(); ++j) d[i][j] = d[i + 1][j] - d[i][j];
+      for (std::size_t k = 0; k < d[i].size(); ++k) d[i][k] = d[i + 1][k] - d[i][k];
     d.pop_back();
     if (order == 5) r.fifth = d;
   }
@@ -150,18 +204,30 @@ const Line::Roughness& Line::roughness(int scale) {
   return r;
 }
 
-double Line::measured_rounding(const Row& row, int scale, const std::vector<bool>& changes) {
+double Line::measured_rounding(const Row& row, int scale) {
+  if (!std::isfinite(base_.value(row)) && row.element >= 0) return std::numeric_limits<double>::infinity();
   const Roughness& r = roughness(scale);
+  const std::vector<std::size_t>& changed = window(scale).results.which;
+  struct Part {
+    std::size_t place;
+    double weight;
+  };
+  std::vector<Part> parts;
+  for (std::size_t k = 0, in_window = 0; k < r.which.size(); ++k) {
+    const std::size_t j = r.which[k];
+    if (row.element >= 0) {
+      if (j == static_cast<std::size_t>(row.element)) parts.push_back({k, 1});
+      continue;
+    }
+    while (in_window < changed.size() && changed[in_window] < j) ++in_window;
+    if (in_window < changed.size() && changed[in_window] == j) parts.push_back({k, row.weights[j]});
+  }
   // Independent errors of variance 1 have k-th differences of variance (2k)! / (k!)^2.
   const auto deviation = [&](const std::vector<std::vector<double>>& differences, double variance) {
     double sum = 0;
     for (const std::vector<double>& d : differences) {
       double x = 0;
-      if (row.element >= 0)
-        x = d[static_cast<std::size_t>(row.element)];
-      else
-        for (std::size_t j = 0; j < d.size(); ++j)
-          if (changes[j]) x += row.weights[j] * d[j];
+      for (const Part& p : parts) x += p.weight * d[p.place];
       sum = std::hypot(sum, x);
     }
     return sum / std::sqrt(variance * static_cast<double>(differences.size()));
@@ -173,22 +239,25 @@ std::vector<Line::Change> Line::changes() {
   const Window& w = window(0);
   const Roughness& r = roughness(0);
   std::vector<Change> all(base_.values.size());
-  for (std::size_t j = 0; j < all.size(); ++j) {
-    all[j].size = std::abs(w.plus[0][j] - w.minus[0][j]);
-    for (const std::vector<double>& d : r.fifth) all[j].rounding = std::max(all[j].rounding, std::abs(d[j]));
-  }
+  for (std::size_t k = 0; k < w.results.which.size(); ++k)
+    all[w.results.which[k]].size = std::abs(w.plus(0)[k] - w.minus(0)[k]);
+  for (const std::vector<double>& d : r.fifth)
+    for (std::size_t k = 0; k < d.size(); ++k) {
+      double& rounding = all[r.which[k]].rounding;
+      rounding = std::max(rounding, std::abs(d[k]));
+    }
   return all;
 }
 
 std::vector<bool> Line::unchanged() {
   std::vector<bool> still(base_.values.size(), true);
-  for (const int scale : {0, proportional_scale(), kWider.front(), kWider.back()}) {
-    const Window& w = window(scale);
-    for (const auto* side : {&w.plus, &w.minus})
-      for (const std::vector<double>& results : *side)
-        for (std::size_t j = 0; j < results.size(); ++j)
-          if (results[j] != base_.values[j]) still[j] = false;
-  }
+  const auto leave_out = [&](const Differing& d) {
+    for (const std::size_t j : d.which) still[j] = false;
+  };
+  leave_out(window(0).results);
+  if (const int p = proportional_scale(); p != 0) leave_out(window(p).results);
+  constexpr std::array kEnds{1.0, -1.0};
+  for (const int scale : kWider) leave_out(differing(moves_at(scale), kEnds));
   return still;
 }
 
@@ -198,9 +267,7 @@ namespace {
 struct Differences {
   using Steps = std::array<double, Line::kWideSteps>;
   std::size_t count = 0;
-  Steps central{}, second{}, right{}, left{}, noise{}, hidden{};
-  std::array<long double, Line::kWideSteps>
-      noise_squared{};  // of results near 1e-300 no double could hold it
+  Steps central{}, second{}, right{}, left{}, noise{};
 };
 
 struct Extrapolated {
@@ -240,47 +307,75 @@ void judge_second_differences(const Differences& d, double allowed, Estimate& e)
 }  // namespace
 
 Estimate Line::estimate(const Row& row, int scale, Rounding rounding) {
+  if (remembered_row_ != &row) remembered_.clear(), remembered_row_ = &row;
+  for (const Remembered& r : remembered_)
+    if (r.scale == scale && r.rounding == rounding) return r.estimate;
+  remembered_.push_back({scale, rounding, estimated(row, scale, rounding)});
+  return remembered_.back().estimate;
+}
+
+Estimate Line::estimated(const Row& row, int scale, Rounding rounding) {
   const Window& w = window(scale);
-  Differences d;
-  d.count = w.plus.size();
-  std::vector<bool> changed(row.element >= 0 ? 0 : base_.values.size());  // of a weighted sum
+  const std::vector<std::size_t>& which = w.results.which;
+  const std::vector<double>&base = base_.values, &epsilon = base_.epsilon;
+  const bool single = row.element >= 0;
+  const auto weight_of = [&](std::size_t j) { return single ? 1.0 : row.weights[j]; };
+  // Of `which`, the row is made of these.
+  std::size_t first = 0, last = which.size();
+  if (single) {
+    const auto found = std::ranges::equal_range(which, static_cast<std::size_t>(row.element));
+    first = static_cast<std::size_t>(found.begin() - which.begin());
+    last = first + found.size();
+  }
+
   Estimate e;
-  const auto include = [&](std::size_t j, double weight) {
-    const double b = base_.values[j];
-    bool changes = false;
-    for (std::size_t l = 0; l < d.count; ++l) changes |= !(w.plus[l][j] == b && w.minus[l][j] == b);
-    if (!changed.empty()) changed[j] = changes;
-    e.moved |= !(w.plus.back()[j] == b && w.minus.back()[j] == b);
-    e.size = std::max(
-        {e.size, std::abs(weight * b), std::abs(weight * w.plus[0][j]), std::abs(weight * w.minus[0][j])});
-    double h = 1;
-    for (std::size_t l = 0; l < d.count; ++l, h /= 2) {
-      if (!changes) {
-        d.hidden[l] += std::abs(weight * base_.epsilon[j] * b) / h;
-        continue;
-      }
-      const double p = w.plus[l][j], m = w.minus[l][j];
-      d.central[l] += weight * (p - m) / (2 * h);
-      d.right[l] += weight * (p - b) / h;
-      d.left[l] += weight * (b - m) / h;
-      const double ulps = weight * base_.epsilon[j] * (std::abs(p) + std::abs(m)) / (2 * h);
-      d.noise_squared[l] += static_cast<long double>(ulps) * ulps;  // the results' errors are independent
-    }
+  double hidden = 0;
+  const auto include_still = [&](std::size_t j) {
+    const double part = std::abs(weight_of(j) * base[j]);
+    e.size = std::max(e.size, part);
+    hidden += epsilon[j] * part;
   };
-  if (row.element >= 0)
-    include(static_cast<std::size_t>(row.element), 1);
-  else
-    for (std::size_t j = 0; j < base_.values.size(); ++j) include(j, row.weights[j]);
-  double h = 1, inner = 0, allowed = kInnerRounding;
+  if (single && first == last) include_still(static_cast<std::size_t>(row.element));
+  for (std::size_t j = 0, k = 0; !single && j < base.size(); ++j) {
+    if (k < which.size() && which[k] == j)
+      ++k;
+    else
+      include_still(j);
+  }
+  for (std::size_t k = first; k < last; ++k) {
+    const double weight = weight_of(which[k]), b = base[which[k]];
+    e.moved |= !(w.plus(w.steps() - 1)[k] == b && w.minus(w.steps() - 1)[k] == b);
+    e.size = std::max(
+        {e.size, std::abs(weight * b), std::abs(weight * w.plus(0)[k]), std::abs(weight * w.minus(0)[k])});
+  }
+
+  Differences d;
+  d.count = w.steps();
+  double inner = 0, allowed = kInnerRounding;
   if (rounding == Rounding::measured) {
-    inner = 2 * measured_rounding(row, scale, changed);
+    inner = 2 * measured_rounding(row, scale);
     if (!std::isfinite(inner)) return {};
     allowed = 16;
   }
+  // Squares of what is near 1e-300 would be 0.
+  const double unit = e.size > 0 ? std::ldexp(1, std::clamp(-std::ilogb(e.size), -1000, 1000)) : 1;
+  double h = 1;
   for (std::size_t l = 0; l < d.count; ++l, h /= 2) {
-    d.noise[l] = (row.element >= 0 ? 1 : 2) * static_cast<double>(std::sqrt(d.noise_squared[l])) + inner / h;
-    d.second[l] = d.right[l] - d.left[l];
-    if (!std::isfinite(d.central[l]) || !std::isfinite(d.second[l])) return {};
+    const std::vector<double>&plus = w.plus(l), &minus = w.minus(l);
+    double central = 0, right = 0, left = 0, noise = 0;
+    for (std::size_t k = first; k < last; ++k) {
+      const std::size_t j = which[k];
+      const double p = plus[k], m = minus[k], weight = weight_of(j);
+      central += weight * (p - m) / (2 * h);
+      right += weight * (p - base[j]) / h;
+      left += weight * (base[j] - m) / h;
+      const double ulps = unit * (weight * epsilon[j] * (std::abs(p) + std::abs(m)) / (2 * h));
+      noise += ulps * ulps;  // the results' errors are independent
+    }
+    d.central[l] = central, d.right[l] = right, d.left[l] = left;
+    d.noise[l] = (single ? 1 : 2) * std::sqrt(noise) / unit + inner / h;
+    d.second[l] = right - left;
+    if (!std::isfinite(central) || !std::isfinite(d.second[l])) return {};
   }
 
   Extrapolated best = extrapolate(d, d.central, 2, 2);
@@ -292,7 +387,7 @@ Estimate Line::estimate(const Row& row, int scale, Rounding rounding) {
   e.value = best.value;
   e.uncertainty = best.error;
   e.noise = 2 * d.noise[d.count - 1];
-  e.hidden = d.hidden[d.count - 1];
+  e.hidden = hidden * std::ldexp(1, static_cast<int>(d.count) - 1);  // at the smallest step
   e.right = extrapolate(d, d.right, 1, 1).value;
   e.left = extrapolate(d, d.left, 1, 1).value;
 

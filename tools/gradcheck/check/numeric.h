@@ -77,7 +77,8 @@ class Line {
   /// put back.
   Line(const Problem& problem, std::vector<Tensor>& at, const Base& base, std::vector<Move> moves);
 
-  /// `scale`: the first step is 2^scale times the natural one.
+  /// `scale`: the first step is 2^scale times the natural one. Estimates for the row that was asked for last are kept,
+  /// as several rules are compared with them.
   Estimate estimate(const Row& row, int scale, Rounding rounding = Rounding::of_results);
   /// The moves made at a scale, as they were rounded.
   const std::vector<double>& moved(int scale) { return window(scale).by; }
@@ -88,7 +89,7 @@ class Line {
   std::vector<Change> changes();
   const Base& base() const { return base_; }
   /// The results where t times the moves are made.
-  std::vector<double> results(double t) { return results_at(window(0).by, t); }
+  std::vector<double> results(double t);
   /// True for each result that stays the same for small and for large steps.
   std::vector<bool> unchanged();
   /// True where the window of this scale reaches over a kink beside the point: a decision goes another way at
@@ -103,25 +104,46 @@ class Line {
   static constexpr std::array<int, 4> kWider{3, 6, 9, 12};
 
  private:
+  /// The results at points of the line; only those that differ from the results at the middle somewhere, as a step of
+  /// one element of many changes few.
+  struct Differing {
+    std::vector<std::size_t> which;       ///< ascending
+    std::vector<std::vector<double>> at;  ///< [point][place in `which`]
+  };
   struct Window {
     std::vector<double> by;
-    std::vector<std::vector<double>> plus, minus;
+    Differing results;
+    std::size_t steps() const { return results.at.size() / 2; }
+    const std::vector<double>& plus(std::size_t step) const { return results.at[2 * step]; }
+    const std::vector<double>& minus(std::size_t step) const { return results.at[2 * step + 1]; }
   };
   /// Differences of high order between the results at equal steps well inside a window. A smooth function's vanish
   /// there, and what is left is rounding.
   struct Roughness {
+    std::vector<std::size_t> which;
     std::vector<std::vector<double>> fifth, sixth;
+  };
+  struct Remembered {
+    int scale;
+    Rounding rounding;
+    Estimate estimate;
   };
   const Window& window(int scale);
   const Roughness& roughness(int scale);
+  /// The moves of a scale, made exact.
+  std::vector<double> moves_at(int scale) const;
+  Estimate estimated(const Row& row, int scale, Rounding rounding);
   /// The rounding of one value of the row, measured in the window of this scale. Results that do not change there
-  /// are left out: `changes`, which only a weighted row needs.
-  double measured_rounding(const Row& row, int scale, const std::vector<bool>& changes);
+  /// are left out.
+  double measured_rounding(const Row& row, int scale);
   bool decides_otherwise(int scale);
   /// f() with the elements moved by t * by.
   template <class F>
   auto at_step(const std::vector<double>& by, double t, F&& f);
-  std::vector<double> results_at(const std::vector<double>& by, double t);
+  /// take(results) with t times `by` added to the elements; numbers that are none where that is out of the domain.
+  template <class F>
+  void with_results(const std::vector<double>& by, double t, F&& take);
+  Differing differing(const std::vector<double>& by, std::span<const double> points);
 
   const Problem& problem_;
   std::vector<Tensor>& at_;
@@ -130,6 +152,8 @@ class Line {
   std::vector<double> from_;
   std::map<int, Window> windows_;
   std::map<int, Roughness> roughness_;
+  const Row* remembered_row_ = nullptr;
+  std::vector<Remembered> remembered_;                 ///< estimates for that row
   std::optional<std::vector<std::uint8_t>> branches_;  ///< at the point
 };
 

@@ -19,8 +19,8 @@ double median(std::vector<double> x) {
   return *middle;
 }
 
-/// Random signs and sizes that differ by little, so that all elements weigh alike.
-double weight(Generator& g) { return random_weight(g, 0.25); }
+// The sizes of moves differ by little, so that all elements weigh alike.
+constexpr double kWidth = 0.25;
 
 /// The tolerance of a sum of n terms that is to show one of hundreds wrong in its sixth digit.
 double strict_tolerance(double rtol, std::size_t n) {
@@ -29,21 +29,19 @@ double strict_tolerance(double rtol, std::size_t n) {
 
 }  // namespace
 
-/// Random weights of the results, larger for those that change less, so that no wrong small one hides behind large
-/// ones.
-std::vector<double> Directions::weights() {
+std::vector<double> Directions::scales() {
   const std::size_t n = jacobian_.base().values.size();
-  std::vector<double> w(n);
-  for (double& x : w) x = random_weight(session_.generator, 1);
-  if (n < 2) return w;
+  std::vector<double> scales(n, 1);
+  if (n < 2) return scales;
   std::vector<Line::Move> moves;
   for (std::size_t k = 0; k < jacobian_.grad_inputs().size(); ++k) {
     const std::vector<double> x = to_doubles(jacobian_.value(k));
+    const std::vector<double> by = random_weights(x.size(), kWidth, session_.generator);
     for (std::size_t e = 0; e < x.size(); ++e)
-      moves.push_back({jacobian_.grad_inputs()[k], e,
-                       weight(session_.generator) * possible_step(x[e], jacobian_.input(k).max_step)});
+      moves.push_back(
+          {jacobian_.grad_inputs()[k], e, by[e] * possible_step(x[e], jacobian_.input(k).max_step)});
   }
-  if (moves.empty()) return w;
+  if (moves.empty()) return scales;
   const Pause pause;
   Line line(jacobian_.problem(), jacobian_.at(), jacobian_.base(), std::move(moves));
   const std::vector<Line::Change> changes = line.changes();
@@ -57,15 +55,19 @@ std::vector<double> Directions::weights() {
     double scale = std::min({largest / c.size, 0x1p60, 1e-12 * largest / std::max(c.rounding, 1e-300)});
     const double value = std::abs(jacobian_.base().values[j]);
     scale = std::min(scale, 1e-12 * largest / std::max(jacobian_.base().epsilon[j] * value, 1e-300));
-    w[j] *= std::max(1.0, scale);
+    scales[j] = std::max(1.0, scale);
   }
-  return w;
+  return scales;
 }
 
 void Directions::add_rows() {
   first_row_ = jacobian_.rows().size();
+  const std::vector<double> scale = scales();
   std::vector<Row> rows(static_cast<std::size_t>(session_.options.directions));
-  for (Row& row : rows) row.weights = weights();
+  for (Row& row : rows) {
+    row.weights = random_weights(scale.size(), 1, session_.generator);
+    for (std::size_t j = 0; j < scale.size(); ++j) row.weights[j] *= scale[j];
+  }
   jacobian_.add(std::move(rows));
 }
 
@@ -116,8 +118,9 @@ std::vector<Line::Move> Directions::moves(std::size_t row, std::size_t first, st
   for (std::size_t k = first; k < last; ++k) {
     const std::vector<double> x = to_doubles(jacobian_.value(k));
     const std::vector<double>& g = jacobian_.gradient(0, row, k);
+    const std::vector<double> weights = random_weights(x.size(), kWidth, session_.generator);
     for (std::size_t e = 0; e < x.size(); ++e) {
-      const double by = weight(session_.generator) * 0.5 * step(x[e], jacobian_.input(k).max_step);
+      const double by = weights[e] * 0.5 * step(x[e], jacobian_.input(k).max_step);
       moves.push_back({jacobian_.grad_inputs()[k], e, g[e] != 0 ? std::copysign(by, g[e]) : by});
       parts.push_back(std::isfinite(g[e]) ? std::abs(g[e] * by) : 0);
     }

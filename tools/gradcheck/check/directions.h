@@ -18,7 +18,9 @@ class Directions {
   void run();
 
  private:
-  std::vector<double> weights();
+  /// What each result is to be multiplied by in a weighted sum: more where it changes less than others, so that no
+  /// wrong small one hides behind large ones.
+  std::vector<double> scales();
   /// Moves all elements of inputs [first, last).
   void check(std::size_t row, std::size_t first, std::size_t last);
   std::vector<Line::Move> moves(std::size_t row, std::size_t first, std::size_t last,

@@ -24,19 +24,13 @@ Tensors all_as(const Tensors& list, Dtype dtype) {
 /// Moves every floating element up or down by an ulp of f32, neighbours in opposite directions or each at
 /// random.
 Tensors moved(const Tensors& list, Generator& g, bool alternate) {
+  if (!alternate) return beside(list, g, kUlp);
   Tensors all;
   for (const Tensor& t : list) {
-    if (!is_floating(t.dtype())) {
-      all.push_back(t);
-      continue;
-    }
     std::vector<double> x = to_doubles(t);
     bool up = false;
-    for (double& v : x) {
-      up = alternate ? !up : g() & 1u;
-      v *= 1 + (up ? kUlp : -kUlp);
-    }
-    all.push_back(from_doubles(x, t.shape(), f64));
+    for (double& v : x) v *= 1 + ((up = !up) ? kUlp : -kUlp);
+    all.push_back(is_floating(t.dtype()) ? from_doubles(x, t.shape(), f64) : t);
   }
   return all;
 }
@@ -98,10 +92,11 @@ class SinglePrecision {
 
   void run(std::span<const Rule> rules) {
     const Tensors exact = all_as(single_, f64);
+    const Tensors weights = all_as(weights_, f64);
     exact_ = outcome(exact, weights_, Rule::fused);
     for (int i = 0; i < 4; ++i) {
       const Outcome c = outcome(moved(exact, session_.generator, i == 0),
-                                moved(weights_, session_.generator, i == 1), Rule::fused);
+                                moved(weights, session_.generator, i == 1), Rule::fused);
       widen(moved_results_, c.results, exact_.results);
       widen(moved_gradients_, c.gradients, exact_.gradients);
     }

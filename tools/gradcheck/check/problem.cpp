@@ -163,15 +163,14 @@ std::vector<Tensor> beside(std::span<const Tensor> all, Generator& generator, do
   return moved;
 }
 
-double random_weight(Generator& generator, double width) {
-  const std::uint64_t bits = generator();  // the last for the sign, the first for the size
-  return (bits & 1u ? 1 : -1) * (1 + width * static_cast<double>(bits >> 11) * 0x1p-53);
+std::vector<double> random_weights(std::size_t count, double width, Generator& generator) {
+  std::vector<double> w = to_doubles(uniform({static_cast<std::int64_t>(count)}, generator, -1, 1, f64));
+  for (double& x : w) x = std::copysign(1 + width * std::abs(x), x);
+  return w;
 }
 
 Tensor random_weights(const Shape& shape, Dtype dtype, Generator& generator) {
-  std::vector<double> w(static_cast<std::size_t>(shape.size()));
-  for (double& x : w) x = random_weight(generator, 1);
-  return from_doubles(w, shape, dtype);
+  return from_doubles(random_weights(static_cast<std::size_t>(shape.size()), 1, generator), shape, dtype);
 }
 
 }  // namespace tapegrad::gradcheck::detail

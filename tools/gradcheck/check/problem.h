@@ -125,10 +125,9 @@ Tensor converted(const Tensor& t, Dtype dtype);
 /// where that is more; of several tensors those that are floating.
 Tensor beside(const Tensor& t, Generator& generator, double unit = 0);
 std::vector<Tensor> beside(std::span<const Tensor> all, Generator& generator, double unit = 0);
-/// Random sign times uniform in [1, 1 + width).
-double random_weight(Generator& generator, double width);
-/// Random sign times uniform in [1, 2): no two elements alike, so that errors which cancel in a plain sum do
-/// not here.
+/// So many numbers, each a random sign times uniform in [1, 1 + width).
+std::vector<double> random_weights(std::size_t count, double width, Generator& generator);
+/// The same in [1, 2): no two elements alike, so that errors which cancel in a plain sum do not here.
 Tensor random_weights(const Shape& shape, Dtype dtype, Generator& generator);
 
 }  // namespace tapegrad::gradcheck::detail

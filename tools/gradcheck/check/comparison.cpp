@@ -44,12 +44,12 @@ class Judge {
   // ---- windows ----
 
   double unit_of(int scale) const {
-    const std::vector<double>& moved = line_.moved(scale);
+    const Doubles& moved = line_.moved(scale);
     return moved.size() == 1 ? moved[0] : std::ldexp(1, scale);
   }
   /// The analytic change for the moves of a scale.
   double change_of(int scale) const {
-    const std::vector<double>& moved = line_.moved(scale);
+    const Doubles& moved = line_.moved(scale);
     double a = 0;
     for (std::size_t k = 0; k < moved.size(); ++k) a += claim_.slopes[k] * moved[k];
     return a;

@@ -81,7 +81,7 @@ std::vector<std::size_t> Derivatives::chosen_elements(std::size_t k) {
 }
 
 void Derivatives::check_elements(std::size_t k) {
-  const std::vector<double> x = to_doubles(jacobian_.value(k)), steps = jacobian_.steps(k);
+  const Doubles x = to_doubles(jacobian_.value(k)), steps = jacobian_.steps(k);
   // Single results where all are compared, else weighted sums.
   const std::size_t rows = full_ ? jacobian_.base().values.size() : jacobian_.rows().size();
   const std::size_t rules = jacobian_.rules().size();

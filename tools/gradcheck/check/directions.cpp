@@ -11,7 +11,7 @@ namespace {
 const std::string kAll = "all inputs";
 
 /// Of numbers that are not zero; 0 where there are none.
-double median(std::vector<double> x) {
+double median(Doubles x) {
   std::erase(x, 0);
   if (x.empty()) return 0;
   const auto middle = x.begin() + static_cast<std::ptrdiff_t>(x.size() / 2);
@@ -29,14 +29,14 @@ double strict_tolerance(double rtol, std::size_t n) {
 
 }  // namespace
 
-std::vector<double> Directions::scales() {
+Doubles Directions::scales() {
   const std::size_t n = jacobian_.base().values.size();
-  std::vector<double> scales(n, 1);
+  Doubles scales(n, 1);
   if (n < 2) return scales;
   std::vector<Line::Move> moves;
   for (std::size_t k = 0; k < jacobian_.grad_inputs().size(); ++k) {
-    const std::vector<double> x = to_doubles(jacobian_.value(k));
-    const std::vector<double> by = random_weights(x.size(), kWidth, session_.generator);
+    const Doubles x = to_doubles(jacobian_.value(k));
+    const Doubles by = random_weights(x.size(), kWidth, session_.generator);
     for (std::size_t e = 0; e < x.size(); ++e)
       moves.push_back(
           {jacobian_.grad_inputs()[k], e, by[e] * possible_step(x[e], jacobian_.input(k).max_step)});
@@ -62,7 +62,7 @@ std::vector<double> Directions::scales() {
 
 void Directions::add_rows() {
   first_row_ = jacobian_.rows().size();
-  const std::vector<double> scale = scales();
+  const Doubles scale = scales();
   std::vector<Row> rows(static_cast<std::size_t>(session_.options.directions));
   for (Row& row : rows) {
     row.weights = random_weights(scale.size(), 1, session_.generator);
@@ -81,10 +81,10 @@ void Directions::run() {
 }
 
 void Directions::check(std::size_t row, std::size_t first, std::size_t last) {
-  std::vector<std::vector<double>> slopes(jacobian_.rules().size());
+  std::vector<Doubles> slopes(jacobian_.rules().size());
   for (std::size_t k = first; k < last; ++k)
     for (std::size_t r = 0; r < slopes.size(); ++r) {
-      const std::vector<double>& all = jacobian_.gradient(r, row, k);
+      const Doubles& all = jacobian_.gradient(r, row, k);
       slopes[r].insert(slopes[r].end(), all.begin(), all.end());
     }
   if (slopes.empty() || slopes[0].empty()) return;
@@ -114,11 +114,11 @@ void Directions::check(std::size_t row, std::size_t first, std::size_t last) {
 std::vector<Line::Move> Directions::moves(std::size_t row, std::size_t first, std::size_t last,
                                           double (&step)(double, double)) {
   std::vector<Line::Move> moves;
-  std::vector<double> parts;
+  Doubles parts;
   for (std::size_t k = first; k < last; ++k) {
-    const std::vector<double> x = to_doubles(jacobian_.value(k));
-    const std::vector<double>& g = jacobian_.gradient(0, row, k);
-    const std::vector<double> weights = random_weights(x.size(), kWidth, session_.generator);
+    const Doubles x = to_doubles(jacobian_.value(k));
+    const Doubles& g = jacobian_.gradient(0, row, k);
+    const Doubles weights = random_weights(x.size(), kWidth, session_.generator);
     for (std::size_t e = 0; e < x.size(); ++e) {
       const double by = weights[e] * 0.5 * step(x[e], jacobian_.input(k).max_step);
       moves.push_back({jacobian_.grad_inputs()[k], e, g[e] != 0 ? std::copysign(by, g[e]) : by});
@@ -132,7 +132,7 @@ std::vector<Line::Move> Directions::moves(std::size_t row, std::size_t first, st
 }
 
 Comparison Directions::compare(Line& line, std::size_t row, std::size_t rule, std::size_t first,
-                               std::size_t last, const std::vector<double>& slopes) {
+                               std::size_t last, const Doubles& slopes) {
   const auto rounding = [&](std::span<const double> by) {
     double largest = 0;
     for (const Jacobian::Gradient& g : jacobian_.nearby(rule, row)) {
@@ -169,7 +169,7 @@ struct Interval {
 
 /// One-sided derivatives of each result along moves.
 struct Sides {
-  std::vector<double> right, left;
+  Doubles right, left;
 };
 
 }  // namespace
@@ -178,13 +178,13 @@ struct Sides {
 /// moved, as zero is a convention at many kinks. Where the elements' one-sided derivatives add up to those of the
 /// direction, each element has a kink of its own, and must satisfy the same; where they do not, as for elements that
 /// are the largest together, the direction says what no single element can.
-Comparison Directions::at_kink(Comparison found, std::size_t row, const std::vector<double>& slopes,
+Comparison Directions::at_kink(Comparison found, std::size_t row, const Doubles& slopes,
                                std::vector<Line::Move> moves, double tolerance) {
   constexpr std::size_t kMostElements = 1024;
-  const std::vector<double>& base = jacobian_.base().values;
-  const std::vector<double>& weights = jacobian_.rows()[row].weights;
+  const Doubles& base = jacobian_.base().values;
+  const Doubles& weights = jacobian_.rows()[row].weights;
   const double scale = found.step / 16;
-  std::vector<double> kept;
+  Doubles kept;
   std::size_t count = 0;
   for (std::size_t i = 0; i < moves.size(); ++i)
     if (slopes[i] != 0) kept.push_back(slopes[i]), moves[count++] = moves[i];
@@ -223,8 +223,8 @@ Comparison Directions::at_kink(Comparison found, std::size_t row, const std::vec
     found.verdict = Verdict::inconclusive;
     return found;
   }
-  Sides sum{std::vector<double>(base.size()), std::vector<double>(base.size())};
-  std::vector<double> size(base.size());
+  Sides sum{Doubles(base.size()), Doubles(base.size())};
+  Doubles size(base.size());
   std::vector<Interval> each;
   for (std::size_t i = 0; i < count; ++i) {
     const Sides one = sides({moves[i]});

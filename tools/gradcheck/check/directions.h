@@ -20,17 +20,17 @@ class Directions {
  private:
   /// What each result is to be multiplied by in a weighted sum: more where it changes less than others, so that no
   /// wrong small one hides behind large ones.
-  std::vector<double> scales();
+  Doubles scales();
   /// Moves all elements of inputs [first, last).
   void check(std::size_t row, std::size_t first, std::size_t last);
   std::vector<Line::Move> moves(std::size_t row, std::size_t first, std::size_t last,
                                 double (&step)(double, double));
   Comparison compare(Line& line, std::size_t row, std::size_t rule, std::size_t first, std::size_t last,
-                     const std::vector<double>& slopes);
+                     const Doubles& slopes);
   /// The verdict on a derivative at a kink along the moves; `tolerance` for kinks of several inputs, whose one-sided
   /// derivatives may partly cancel.
-  Comparison at_kink(Comparison found, std::size_t row, const std::vector<double>& slopes,
-                     std::vector<Line::Move> moves, double tolerance);
+  Comparison at_kink(Comparison found, std::size_t row, const Doubles& slopes, std::vector<Line::Move> moves,
+                     double tolerance);
 
   Session& session_;
   Jacobian& jacobian_;

@@ -12,8 +12,8 @@ namespace {
 
 using Gradient = Jacobian::Gradient;
 
-std::vector<double> concatenated(const Gradient& g, std::size_t inputs) {
-  std::vector<double> all;
+Doubles concatenated(const Gradient& g, std::size_t inputs) {
+  Doubles all;
   for (std::size_t k = 0; k < inputs; ++k) all.insert(all.end(), g[k].begin(), g[k].end());
   return all;
 }
@@ -28,7 +28,7 @@ class Symmetry {
   void check() {
     const std::size_t results = jacobian_.base().values.size();
     if (full_) {
-      std::vector<std::vector<double>> h;
+      std::vector<Doubles> h;
       for (std::size_t row = 0; row < results; ++row) h.push_back(of_row(row));
       for (std::size_t i = 0; i < h.size(); ++i)
         for (std::size_t j = 0; j < i && j < h[i].size(); ++j)
@@ -41,8 +41,8 @@ class Symmetry {
               [&] { return fmt::format(", elements {} and {}", i, j); });
     }
     for (std::size_t row = full_ ? results : 0; row + 1 < jacobian_.rows().size(); ++row) {
-      const std::vector<double>&w = jacobian_.rows()[row].weights, &v = jacobian_.rows()[row + 1].weights;
-      const std::vector<double> a = of_row(row), b = of_row(row + 1);
+      const Doubles &w = jacobian_.rows()[row].weights, &v = jacobian_.rows()[row + 1].weights;
+      const Doubles a = of_row(row), b = of_row(row + 1);
       double size = 0;
       for (std::size_t e = 0; e < a.size(); ++e) size += std::abs(v[e] * a[e]) + std::abs(w[e] * b[e]);
       compare(
@@ -56,10 +56,10 @@ class Symmetry {
   }
 
  private:
-  static double product(const std::vector<double>& weights, const std::vector<double>& gradient) {
+  static double product(const Doubles& weights, const Doubles& gradient) {
     return std::inner_product(gradient.begin(), gradient.end(), weights.begin(), 0.0);
   }
-  std::vector<double> of_row(std::size_t row) const {
+  Doubles of_row(std::size_t row) const {
     Gradient g;
     for (std::size_t k = 0; k < inputs_; ++k) g.push_back(jacobian_.gradient(0, row, k));
     return concatenated(g, inputs_);

@@ -98,9 +98,9 @@ class InputPatterns : private PropertyCheck {
     Recording apart(problem_, in, places);
     for (const Tensor& r : apart.results())
       if (tapegrad::detail::first_non_finite(r) >= 0) return false;
-    std::vector<double> expected(static_cast<std::size_t>(x.size())), size = expected;
+    Doubles expected(static_cast<std::size_t>(x.size())), size = expected;
     for (const Tensor& g : apart.vjp(weights_)) {
-      const std::vector<double> part = to_doubles(g);
+      const Doubles part = to_doubles(g);
       for (std::size_t e = 0; e < part.size(); ++e) {
         if (!std::isfinite(part[e])) return false;
         expected[e] += part[e];
@@ -111,9 +111,9 @@ class InputPatterns : private PropertyCheck {
     const Tensor leaf = tape.watch(x.copy());
     for (const std::size_t i : places) in[i] = leaf;
     const Tensors results = problem_.evaluate(in);
-    std::vector<double> got(expected.size());
+    Doubles got(expected.size());
     for (std::size_t j = 0; j < results.size(); ++j) {
-      const std::vector<double> part = to_doubles(tape.grad(results[j], leaf, {weights_[j], Record::no}));
+      const Doubles part = to_doubles(tape.grad(results[j], leaf, {weights_[j], Record::no}));
       for (std::size_t e = 0; e < got.size(); ++e) got[e] += part[e];
     }
     std::string names = name(which[0]);

@@ -39,7 +39,7 @@ std::vector<Tensor> Jacobian::weights_of(const Row& row) const {
   if (row.element >= 0) {
     const Position p = position_of(static_cast<std::size_t>(row.element), results_);
     const Tensor& r = results_[p.tensor];
-    std::vector<double> one(static_cast<std::size_t>(r.size()));
+    Doubles one(static_cast<std::size_t>(r.size()));
     one[p.element] = 1;
     weights[p.tensor] = from_doubles(one, r.shape(), r.dtype());
     return weights;
@@ -102,8 +102,8 @@ double Jacobian::value_rounding(std::size_t row) {
   return largest;
 }
 
-std::vector<double> Jacobian::steps(std::size_t k) const {
-  std::vector<double> s = to_doubles(value(k));
+Doubles Jacobian::steps(std::size_t k) const {
+  Doubles s = to_doubles(value(k));
   for (double& x : s) x = natural_step(x, input(k).max_step);
   return s;
 }
@@ -112,7 +112,7 @@ double Jacobian::largest_change(std::size_t row) const {
   const double number = std::abs(base_.value(rows_[row]));
   double largest = std::isfinite(number) ? number : 0;
   for (std::size_t k = 0; k < grad_inputs_.size(); ++k) {
-    const std::vector<double> x = to_doubles(value(k)), &g = gradients_[0][row][k];
+    const Doubles x = to_doubles(value(k)), &g = gradients_[0][row][k];
     for (std::size_t e = 0; e < x.size(); ++e) {
       const double change = std::abs(g[e]) * possible_step(x[e], input(k).max_step);
       if (std::isfinite(change)) largest = std::max(largest, change);

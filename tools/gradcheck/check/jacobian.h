@@ -33,17 +33,17 @@ class Jacobian {
 
   const std::vector<Row>& rows() const { return rows_; }
   /// The gradient of a row for input k, by one of the rules.
-  const std::vector<double>& gradient(std::size_t rule, std::size_t row, std::size_t k) const {
+  const Doubles& gradient(std::size_t rule, std::size_t row, std::size_t k) const {
     return gradients_[rule][row][k];
   }
   /// The same at a few points as close as rounding is: how far they lie apart is the rounding of the gradient.
-  using Gradient = std::vector<std::vector<double>>;  ///< [input that is differentiated][element]
+  using Gradient = std::vector<Doubles>;  ///< [input that is differentiated][element]
   const std::vector<Gradient>& nearby(std::size_t rule, std::size_t row);
   /// How far rounding takes the row's number, measured in the same way.
   double value_rounding(std::size_t row);
 
   /// The first step of each element of input k for a numerical derivative.
-  std::vector<double> steps(std::size_t k) const;
+  Doubles steps(std::size_t k) const;
   /// The largest of the row's number and of its changes by steps of single elements.
   double largest(std::size_t row) const { return largest_[row]; }
   /// What the rounding of a gradient may change at most by the step of an element: no more than a small part of the
@@ -66,7 +66,7 @@ class Jacobian {
   Base base_{{}};
   std::vector<Row> rows_;
   std::vector<std::vector<Gradient>> gradients_;  ///< [rule][row]
-  std::vector<double> largest_;
+  Doubles largest_;
   double largest_input_ = 0;
   std::map<std::pair<std::size_t, std::size_t>, std::vector<Gradient>> nearby_;
   std::vector<Base> nearby_values_;

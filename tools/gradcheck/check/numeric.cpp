@@ -72,7 +72,7 @@ double exact_move(double x, double by, Dtype dtype) {
 }  // namespace
 
 template <class F>
-auto Line::at_step(const std::vector<double>& by, double t, F&& f) {
+void Line::at_step(const Doubles& by, double t, F&& f) {
   const auto put = [&](auto&& value_of) {
     for (std::size_t k = 0; k < moves_.size();) {
       Tensor& x = at_[moves_[k].input];
@@ -86,58 +86,58 @@ auto Line::at_step(const std::vector<double>& by, double t, F&& f) {
   };
   put([&](std::size_t k) { return from_[k] + t * by[k]; });
   try {
-    auto r = f();
-    put([&](std::size_t k) { return from_[k]; });
-    return r;
+    f();
   } catch (...) {
     put([&](std::size_t k) { return from_[k]; });
     throw;
   }
+  put([&](std::size_t k) { return from_[k]; });
 }
 
 template <class F>
-void Line::with_results(const std::vector<double>& by, double t, F&& take) {
+void Line::each_result(const Doubles& by, double t, F&& take) {
   at_step(by, t, [&] {
     std::vector<Tensor> results;
     try {
       results = problem_.evaluate(at_);
     } catch (const ArgumentError&) {  // a step out of the domain: there is no value
-      take(std::vector<double>(base_.values.size(), std::numeric_limits<double>::quiet_NaN()));
-      return 0;
+      for (std::size_t j = 0; j < base_.values.size(); ++j) take(j, std::numeric_limits<double>::quiet_NaN());
+      return;
     }
     // Before the elements are put back, as a result may be a view of them.
-    if (results.size() == 1 && results[0].dtype() == f64)
-      take(results[0].values<double>());
-    else
-      take(to_doubles(results));
-    return 0;
+    std::size_t j = 0;
+    for (const Tensor& r : results)
+      visit_dtype(r.dtype(), [&]<class T> {
+        for (const T x : r.values<T>()) take(j++, static_cast<double>(x));
+      });
   });
 }
 
-std::vector<double> Line::results(double t) {
-  std::vector<double> all;
-  with_results(window(0).by, t, [&](std::span<const double> r) { all.assign(r.begin(), r.end()); });
+Doubles Line::results(double t) {
+  Doubles all(base_.values.size());
+  each_result(window(0).by, t, [&](std::size_t j, double x) { all[j] = x; });
   return all;
 }
 
-Line::Differing Line::differing(const std::vector<double>& by, std::span<const double> points) {
-  const std::vector<double>& base = base_.values;
+Line::Differing Line::differing(const Doubles& by, std::span<const double> points) {
+  const Doubles& base = base_.values;
   Differing all;
-  std::vector<std::vector<std::size_t>> places;  // of each point's own results
-  std::vector<std::uint8_t> differs(base.size());
+  std::vector<Places> places;  // of each point's own results
+  std::vector<std::uint8_t, tapegrad::detail::PoolAllocator<std::uint8_t>> differs(base.size());
   for (const double t : points) {
-    std::vector<std::size_t>& which = places.emplace_back();
-    std::vector<double>& values = all.at.emplace_back();
-    with_results(by, t, [&](std::span<const double> r) {
-      for (std::size_t j = 0; j < base.size(); ++j)
-        if (r[j] != base[j]) which.push_back(j), values.push_back(r[j]), differs[j] = 1;
+    const std::size_t expected = places.empty() ? 0 : places.back().size();
+    Places& which = places.emplace_back();
+    Doubles& values = all.at.emplace_back();
+    which.reserve(expected), values.reserve(expected);
+    each_result(by, t, [&](std::size_t j, double x) {
+      if (x != base[j]) which.push_back(j), values.push_back(x), differs[j] = 1;
     });
   }
   for (std::size_t j = 0; j < base.size(); ++j)
     if (differs[j]) all.which.push_back(j);
   for (std::size_t i = 0; i < points.size(); ++i) {
     if (places[i].size() == all.which.size()) continue;
-    std::vector<double> values(all.which.size());
+    Doubles values(all.which.size());
     for (std::size_t k = 0, own = 0; k < values.size(); ++k) {
       const bool given = own < places[i].size() && places[i][own] == all.which[k];
       values[k] = given ? all.at[i][own++] : base[all.which[k]];
@@ -150,18 +150,19 @@ Line::Differing Line::differing(const std::vector<double>& by, std::span<const d
 bool Line::decides_otherwise(int scale) {
   if (!branches_) branches_ = problem_.branches(at_);
   if (branches_->empty()) return false;
-  const std::vector<double> by = moves_at(scale);
+  const Doubles by = moves_at(scale);
+  bool otherwise = false;
   for (const double t : {1.0, -1.0})
-    if (at_step(by, t, [&] { return problem_.branches(at_); }) != *branches_) return true;
-  return false;
+    at_step(by, t, [&] { otherwise |= problem_.branches(at_) != *branches_; });
+  return otherwise;
 }
 
 bool Line::steps_over_kink(int scale) {
   return scale > kSmallestScale && decides_otherwise(scale) && !decides_otherwise(kSmallestScale);
 }
 
-std::vector<double> Line::moves_at(int scale) const {
-  std::vector<double> by;
+Doubles Line::moves_at(int scale) const {
+  Doubles by;
   for (std::size_t k = 0; k < moves_.size(); ++k)
     by.push_back(exact_move(from_[k], std::ldexp(moves_[k].by, scale), at_[moves_[k].input].dtype()));
   return by;
@@ -172,7 +173,7 @@ const Line::Window& Line::window(int scale) {
   Window& w = entry->second;
   if (!fresh) return w;
   w.by = moves_at(scale);
-  std::vector<double> points;
+  Doubles points;
   double t = 1;
   for (std::size_t l = 0; l < (scale > 0 ? kWideSteps : kSteps); ++l, t /= 2)
     points.insert(points.end(), {t, -t});
@@ -190,9 +191,9 @@ const Line::Roughness& Line::roughness(int scale) {
                                kStep,      2 * kStep,  3 * kStep,  4 * kStep};
   Differing results = differing(window(scale).by, kPoints);
   r.which = std::move(results.which);
-  std::vector<double> middle;
+  Doubles middle;
   for (const std::size_t j : r.which) middle.push_back(base_.values[j]);
-  std::vector<std::vector<double>>& d = results.at;
+  std::vector<Doubles>& d = results.at;
   d.insert(d.begin() + 4, std::move(middle));
   for (int order = 1; order <= 6; ++order) {
     for (std::size_t i = 0; i + 1 < d.size(); ++i)
@@ -207,7 +208,7 @@ const Line::Roughness& Line::roughness(int scale) {
 double Line::measured_rounding(const Row& row, int scale) {
   if (!std::isfinite(base_.value(row)) && row.element >= 0) return std::numeric_limits<double>::infinity();
   const Roughness& r = roughness(scale);
-  const std::vector<std::size_t>& changed = window(scale).results.which;
+  const Places& changed = window(scale).results.which;
   struct Part {
     std::size_t place;
     double weight;
@@ -223,9 +224,9 @@ double Line::measured_rounding(const Row& row, int scale) {
     if (in_window < changed.size() && changed[in_window] == j) parts.push_back({k, row.weights[j]});
   }
   // Independent errors of variance 1 have k-th differences of variance (2k)! / (k!)^2.
-  const auto deviation = [&](const std::vector<std::vector<double>>& differences, double variance) {
+  const auto deviation = [&](const std::vector<Doubles>& differences, double variance) {
     double sum = 0;
-    for (const std::vector<double>& d : differences) {
+    for (const Doubles& d : differences) {
       double x = 0;
       for (const Part& p : parts) x += p.weight * d[p.place];
       sum = std::hypot(sum, x);
@@ -241,7 +242,7 @@ std::vector<Line::Change> Line::changes() {
   std::vector<Change> all(base_.values.size());
   for (std::size_t k = 0; k < w.results.which.size(); ++k)
     all[w.results.which[k]].size = std::abs(w.plus(0)[k] - w.minus(0)[k]);
-  for (const std::vector<double>& d : r.fifth)
+  for (const Doubles& d : r.fifth)
     for (std::size_t k = 0; k < d.size(); ++k) {
       double& rounding = all[r.which[k]].rounding;
       rounding = std::max(rounding, std::abs(d[k]));
@@ -316,8 +317,8 @@ Estimate Line::estimate(const Row& row, int scale, Rounding rounding) {
 
 Estimate Line::estimated(const Row& row, int scale, Rounding rounding) {
   const Window& w = window(scale);
-  const std::vector<std::size_t>& which = w.results.which;
-  const std::vector<double>&base = base_.values, &epsilon = base_.epsilon;
+  const Places& which = w.results.which;
+  const Doubles &base = base_.values, &epsilon = base_.epsilon;
   const bool single = row.element >= 0;
   const auto weight_of = [&](std::size_t j) { return single ? 1.0 : row.weights[j]; };
   // Of `which`, the row is made of these.
@@ -361,7 +362,7 @@ Estimate Line::estimated(const Row& row, int scale, Rounding rounding) {
   const double unit = e.size > 0 ? std::ldexp(1, std::clamp(-std::ilogb(e.size), -1000, 1000)) : 1;
   double h = 1;
   for (std::size_t l = 0; l < d.count; ++l, h /= 2) {
-    const std::vector<double>&plus = w.plus(l), &minus = w.minus(l);
+    const Doubles &plus = w.plus(l), &minus = w.minus(l);
     double central = 0, right = 0, left = 0, noise = 0;
     for (std::size_t k = first; k < last; ++k) {
       const std::size_t j = which[k];

@@ -16,7 +16,7 @@ namespace tapegrad::gradcheck::detail {
 /// A number made of the results, to be differentiated: one element of them, or all of them weighted.
 struct Row {
   std::ptrdiff_t element = -1;
-  std::vector<double> weights{};  ///< where element is -1
+  Doubles weights{};  ///< where element is -1
 };
 
 /// Which rounding an estimate allows for.
@@ -58,8 +58,8 @@ struct Base {
   double value(const Row& row) const;
   /// The largest of all results, as they weigh in the row.
   double largest(const Row& row) const;
-  std::vector<double> values;
-  std::vector<double> epsilon;  ///< of each result's dtype
+  Doubles values;
+  Doubles epsilon;  ///< of each result's dtype
 };
 
 /// The function along a line through the point: x + t * direction, in windows of a few steps, each half the
@@ -81,7 +81,7 @@ class Line {
   /// as several rules are compared with them.
   Estimate estimate(const Row& row, int scale, Rounding rounding = Rounding::of_results);
   /// The moves made at a scale, as they were rounded.
-  const std::vector<double>& moved(int scale) { return window(scale).by; }
+  const Doubles& moved(int scale) { return window(scale).by; }
   /// How much each result changes from one end of the first step to the other, and at most by rounding.
   struct Change {
     double size = 0, rounding = 0;
@@ -89,7 +89,7 @@ class Line {
   std::vector<Change> changes();
   const Base& base() const { return base_; }
   /// The results where t times the moves are made.
-  std::vector<double> results(double t);
+  Doubles results(double t);
   /// True for each result that stays the same for small and for large steps.
   std::vector<bool> unchanged();
   /// True where the window of this scale reaches over a kink beside the point: a decision goes another way at
@@ -106,22 +106,23 @@ class Line {
  private:
   /// The results at points of the line; only those that differ from the results at the middle somewhere, as a step of
   /// one element of many changes few.
+  using Places = std::vector<std::size_t, tapegrad::detail::PoolAllocator<std::size_t>>;
   struct Differing {
-    std::vector<std::size_t> which;       ///< ascending
-    std::vector<std::vector<double>> at;  ///< [point][place in `which`]
+    Places which;             ///< ascending
+    std::vector<Doubles> at;  ///< [point][place in `which`]
   };
   struct Window {
-    std::vector<double> by;
+    Doubles by;
     Differing results;
     std::size_t steps() const { return results.at.size() / 2; }
-    const std::vector<double>& plus(std::size_t step) const { return results.at[2 * step]; }
-    const std::vector<double>& minus(std::size_t step) const { return results.at[2 * step + 1]; }
+    const Doubles& plus(std::size_t step) const { return results.at[2 * step]; }
+    const Doubles& minus(std::size_t step) const { return results.at[2 * step + 1]; }
   };
   /// Differences of high order between the results at equal steps well inside a window. A smooth function's vanish
   /// there, and what is left is rounding.
   struct Roughness {
-    std::vector<std::size_t> which;
-    std::vector<std::vector<double>> fifth, sixth;
+    Places which;
+    std::vector<Doubles> fifth, sixth;
   };
   struct Remembered {
     int scale;
@@ -131,7 +132,7 @@ class Line {
   const Window& window(int scale);
   const Roughness& roughness(int scale);
   /// The moves of a scale, made exact.
-  std::vector<double> moves_at(int scale) const;
+  Doubles moves_at(int scale) const;
   Estimate estimated(const Row& row, int scale, Rounding rounding);
   /// The rounding of one value of the row, measured in the window of this scale. Results that do not change there
   /// are left out.
@@ -139,17 +140,18 @@ class Line {
   bool decides_otherwise(int scale);
   /// f() with the elements moved by t * by.
   template <class F>
-  auto at_step(const std::vector<double>& by, double t, F&& f);
-  /// take(results) with t times `by` added to the elements; numbers that are none where that is out of the domain.
+  void at_step(const Doubles& by, double t, F&& f);
+  /// take(j, x) for each result x with t times `by` added to the elements; no numbers where that is out of the
+  /// domain.
   template <class F>
-  void with_results(const std::vector<double>& by, double t, F&& take);
-  Differing differing(const std::vector<double>& by, std::span<const double> points);
+  void each_result(const Doubles& by, double t, F&& take);
+  Differing differing(const Doubles& by, std::span<const double> points);
 
   const Problem& problem_;
   std::vector<Tensor>& at_;
   const Base& base_;
   std::vector<Move> moves_;
-  std::vector<double> from_;
+  Doubles from_;
   std::map<int, Window> windows_;
   std::map<int, Roughness> roughness_;
   const Row* remembered_row_ = nullptr;

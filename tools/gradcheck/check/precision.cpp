@@ -27,7 +27,7 @@ Tensors moved(const Tensors& list, Generator& g, bool alternate) {
   if (!alternate) return beside(list, g, kUlp);
   Tensors all;
   for (const Tensor& t : list) {
-    std::vector<double> x = to_doubles(t);
+    Doubles x = to_doubles(t);
     bool up = false;
     for (double& v : x) v *= 1 + ((up = !up) ? kUlp : -kUlp);
     all.push_back(is_floating(t.dtype()) ? from_doubles(x, t.shape(), f64) : t);
@@ -50,10 +50,10 @@ Outcome outcome_of(const Problem& problem, const Tensors& at, const std::vector<
 
 /// Widens `by` to what a change of each input by an ulp of f32 changes, which is an error that no kernel can
 /// avoid.
-void widen(std::vector<std::vector<double>>& by, const Tensors& changed, const Tensors& usual) {
+void widen(std::vector<Doubles>& by, const Tensors& changed, const Tensors& usual) {
   by.resize(usual.size());
   for (std::size_t k = 0; k < usual.size(); ++k) {
-    const std::vector<double> a = to_doubles(changed[k]), b = to_doubles(usual[k]);
+    const Doubles a = to_doubles(changed[k]), b = to_doubles(usual[k]);
     by[k].resize(a.size());
     for (std::size_t e = 0; e < a.size(); ++e)
       if (std::isfinite(a[e] - b[e])) by[k][e] = std::max(by[k][e], std::abs(a[e] - b[e]));
@@ -63,8 +63,8 @@ void widen(std::vector<std::vector<double>>& by, const Tensors& changed, const T
 Tensors errors(const Tensors& single, const Tensors& exact) {
   Tensors all;
   for (std::size_t k = 0; k < single.size(); ++k) {
-    std::vector<double> x = to_doubles(single[k]);
-    const std::vector<double> right = to_doubles(exact[k]);
+    Doubles x = to_doubles(single[k]);
+    const Doubles right = to_doubles(exact[k]);
     for (std::size_t e = 0; e < x.size(); ++e) x[e] -= right[e];
     all.push_back(from_doubles(x, single[k].shape(), f64));
   }
@@ -75,7 +75,7 @@ Outcome errors(const Outcome& single, const Outcome& exact) {
 }
 
 /// [tensor][element]
-using Numbers = std::vector<std::vector<double>>;
+using Numbers = std::vector<Doubles>;
 
 class SinglePrecision {
  public:
@@ -144,8 +144,8 @@ class SinglePrecision {
   }
 
   void compare(std::string_view what, std::string_view name, const Tensor& single, const Tensor& exact,
-               const std::vector<double>& moves, const std::function<double(std::size_t)>& rounding) {
-    const std::vector<double> got = to_doubles(single), expected = to_doubles(exact);
+               const Doubles& moves, const std::function<double(std::size_t)>& rounding) {
+    const Doubles got = to_doubles(single), expected = to_doubles(exact);
     for (std::size_t e = 0; e < got.size(); ++e) {
       if (!std::isfinite(expected[e]) || std::abs(expected[e]) > 0.25 * std::numeric_limits<float>::max())
         continue;

@@ -110,18 +110,18 @@ std::vector<Tensor> Recording::vjp(std::span<const Tensor> weights, Rule rule) {
 
 // ---- numbers ----
 
-std::vector<double> to_doubles(const Tensor& t) {
-  std::vector<double> v(static_cast<std::size_t>(t.size()));
+Doubles to_doubles(const Tensor& t) {
+  Doubles v(static_cast<std::size_t>(t.size()));
   visit_dtype(t.dtype(), [&]<class T> {
     std::ranges::transform(t.values<T>(), v.begin(), [](T x) { return static_cast<double>(x); });
   });
   return v;
 }
 
-std::vector<double> to_doubles(std::span<const Tensor> all) {
-  std::vector<double> v;
+Doubles to_doubles(std::span<const Tensor> all) {
+  Doubles v;
   for (const Tensor& t : all) {
-    const std::vector<double> one = to_doubles(t);
+    const Doubles one = to_doubles(t);
     v.insert(v.end(), one.begin(), one.end());
   }
   return v;
@@ -147,7 +147,7 @@ Tensor converted(const Tensor& t, Dtype dtype) {
 }
 
 Tensor beside(const Tensor& t, Generator& generator, double unit) {
-  std::vector<double> x = to_doubles(t);
+  Doubles x = to_doubles(t);
   unit = std::max(unit, epsilon_of(t.dtype()));
   std::uint64_t signs = 0;
   for (std::size_t i = 0; i < x.size(); ++i, signs >>= 1) {
@@ -163,8 +163,8 @@ std::vector<Tensor> beside(std::span<const Tensor> all, Generator& generator, do
   return moved;
 }
 
-std::vector<double> random_weights(std::size_t count, double width, Generator& generator) {
-  std::vector<double> w = to_doubles(uniform({static_cast<std::int64_t>(count)}, generator, -1, 1, f64));
+Doubles random_weights(std::size_t count, double width, Generator& generator) {
+  Doubles w = to_doubles(uniform({static_cast<std::int64_t>(count)}, generator, -1, 1, f64));
   for (double& x : w) x = std::copysign(1 + width * std::abs(x), x);
   return w;
 }

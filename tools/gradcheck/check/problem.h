@@ -10,10 +10,14 @@
 #include <tapegrad/gradcheck/check.h>
 #include <tapegrad/graph/random.h>
 #include <tapegrad/graph/rule_probe.h>
+#include <tapegrad/graph/storage.h>
 #include <tapegrad/graph/tape.h>
 
 /// The checker's own view of what it checks.
 namespace tapegrad::gradcheck::detail {
+
+/// Numbers in memory of the pool. A check makes and drops many, and the system would be asked for each large one.
+using Doubles = std::vector<double, tapegrad::detail::PoolAllocator<double>>;
 
 struct Input {
   std::string name;
@@ -114,8 +118,8 @@ constexpr Dtype coarser(Dtype a, Dtype b) { return epsilon_of(a) >= epsilon_of(b
 constexpr double rounding_slack(Dtype dtype) { return 1024 * epsilon_of(dtype); }
 
 /// Any floating elements as doubles.
-std::vector<double> to_doubles(const Tensor& t);
-std::vector<double> to_doubles(std::span<const Tensor> all);
+Doubles to_doubles(const Tensor& t);
+Doubles to_doubles(std::span<const Tensor> all);
 /// The largest finite number, without its sign.
 double largest_of(std::span<const Tensor> all);
 Tensor from_doubles(std::span<const double> values, const Shape& shape, Dtype dtype);
@@ -126,7 +130,7 @@ Tensor converted(const Tensor& t, Dtype dtype);
 Tensor beside(const Tensor& t, Generator& generator, double unit = 0);
 std::vector<Tensor> beside(std::span<const Tensor> all, Generator& generator, double unit = 0);
 /// So many numbers, each a random sign times uniform in [1, 1 + width).
-std::vector<double> random_weights(std::size_t count, double width, Generator& generator);
+Doubles random_weights(std::size_t count, double width, Generator& generator);
 /// The same in [1, 2): no two elements alike, so that errors which cancel in a plain sum do not here.
 Tensor random_weights(const Shape& shape, Dtype dtype, Generator& generator);
 

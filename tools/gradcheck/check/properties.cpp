@@ -103,7 +103,7 @@ class Properties : private PropertyCheck {
     const auto vjp = [&](auto&& value) {
       Tensors w;
       for (const Tensor& r : weights_) {
-        std::vector<double> x = to_doubles(r);
+        Doubles x = to_doubles(r);
         for (std::size_t j = 0; j < x.size(); ++j) x[j] = value(j, x[j]);
         w.push_back(from_doubles(x, r.shape(), r.dtype()));
       }
@@ -113,8 +113,8 @@ class Properties : private PropertyCheck {
       const Tensors p = vjp(pattern);
       const Tensors rest = vjp([&](std::size_t j, double w) { return w - pattern(j, w); });
       for (std::size_t k = 0; k < p.size(); ++k) {
-        const std::vector<double> a = to_doubles(p[k]), b = to_doubles(rest[k]), g = to_doubles(gradient_[k]);
-        std::vector<double> sum(a.size()), size(a.size());
+        const Doubles a = to_doubles(p[k]), b = to_doubles(rest[k]), g = to_doubles(gradient_[k]);
+        Doubles sum(a.size()), size(a.size());
         for (std::size_t e = 0; e < a.size(); ++e) {
           sum[e] = a[e] + b[e];
           size[e] = std::abs(a[e]) + std::abs(b[e]) + std::abs(g[e]);
@@ -130,7 +130,7 @@ class Properties : private PropertyCheck {
     for (const double c : {-0x1p40, 0x1p-40, -0x1p100, 0x1p-100}) {
       const Tensors g = vjp([&](std::size_t, double w) { return c * w; });
       for (std::size_t k = 0; k < g.size(); ++k) {
-        std::vector<double> expected = to_doubles(gradient_[k]);
+        Doubles expected = to_doubles(gradient_[k]);
         for (double& x : expected) x *= c;
         compare(c < 0 ? "linear in the incoming gradient, large" : "linear in the incoming gradient, tiny", k,
                 g[k], expected, std::abs(c));
@@ -138,7 +138,7 @@ class Properties : private PropertyCheck {
     }
     const Tensors nothing = vjp([](std::size_t, double) { return 0.0; });
     for (std::size_t k = 0; k < nothing.size(); ++k) {
-      const std::vector<double> g = to_doubles(nothing[k]), usual = to_doubles(gradient_[k]);
+      const Doubles g = to_doubles(nothing[k]), usual = to_doubles(gradient_[k]);
       for (std::size_t e = 0; e < g.size(); ++e)
         if (g[e] != 0 && std::isfinite(usual[e])) {
           differs("linear in the incoming gradient, zero", k, e, g[e], 0);
@@ -170,12 +170,12 @@ class Properties : private PropertyCheck {
       fresh.push_back(random_weights(w.shape(), w.dtype(), session_.generator));
     double left = 0, right = 0, size = 0;
     for (std::size_t j = 0; j < forward.size(); ++j) {
-      const std::vector<double> a = to_doubles(forward[j]), w = to_doubles(fresh[j]);
+      const Doubles a = to_doubles(forward[j]), w = to_doubles(fresh[j]);
       for (std::size_t e = 0; e < a.size(); ++e) left += a[e] * w[e], size += std::abs(a[e] * w[e]);
     }
     const Tensors backward = reference.vjp(fresh);
     for (std::size_t k = 0; k < backward.size(); ++k) {
-      const std::vector<double> g = to_doubles(backward[k]), d = to_doubles(directions[k]);
+      const Doubles g = to_doubles(backward[k]), d = to_doubles(directions[k]);
       for (std::size_t e = 0; e < g.size(); ++e) right += g[e] * d[e], size += std::abs(g[e] * d[e]);
     }
     Dtype dtype = f64;
@@ -183,7 +183,7 @@ class Properties : private PropertyCheck {
     if (std::abs(left - right) <= rounding_slack(dtype) * size || !std::isfinite(size)) return;
     double inside = 0;
     for (std::size_t k = 0; k < directions.size(); ++k) {
-      const std::vector<double> d = to_doubles(directions[k]);
+      const Doubles d = to_doubles(directions[k]);
       for (std::size_t e = 0; e < d.size(); ++e) inside += std::abs(d[e]) * rounding()[k][e];
     }
     if (std::abs(left - right) <= rounding_slack(dtype) * size + 64 * inside) return;
@@ -220,7 +220,7 @@ class Properties : private PropertyCheck {
     }
   }
   static Tensor moved_away(const Tensor& t) {
-    std::vector<double> x = to_doubles(t);
+    Doubles x = to_doubles(t);
     std::ranges::reverse(x);
     for (double& v : x) v = 0.9375 * v + 0x1p-8;
     return from_doubles(x, t.shape(), t.dtype());
@@ -250,8 +250,8 @@ class Properties : private PropertyCheck {
     return sum;
   }
 
-  std::vector<double> doubled(std::size_t k) const {
-    std::vector<double> g = to_doubles(gradient_[k]);
+  Doubles doubled(std::size_t k) const {
+    Doubles g = to_doubles(gradient_[k]);
     for (double& x : g) x *= 2;
     return g;
   }
@@ -293,8 +293,8 @@ class Properties : private PropertyCheck {
       }
       if (!total.defined()) continue;
       total = add(total, sum(mul(inner, other)));
-      std::vector<double> expected = to_doubles(gradient_[k]), size = expected;
-      const std::vector<double> o = to_doubles(other);
+      Doubles expected = to_doubles(gradient_[k]), size = expected;
+      const Doubles o = to_doubles(other);
       for (std::size_t e = 0; e < expected.size(); ++e) {
         size[e] = std::abs(expected[e]) + std::abs(o[e]);
         expected[e] += o[e];

@@ -35,9 +35,8 @@ void PropertyCheck::differs(std::string_view what, std::size_t k, std::size_t e,
                        .numeric = expected});
 }
 
-void PropertyCheck::compare(std::string_view what, std::size_t k, const std::vector<double>& got,
-                            const std::vector<double>& expected, const std::vector<double>& size,
-                            double scale) {
+void PropertyCheck::compare(std::string_view what, std::size_t k, const Doubles& got, const Doubles& expected,
+                            const Doubles& size, double scale) {
   const Dtype dtype = at_[grad_inputs_[k]].dtype();
   const double unit = epsilon_of(dtype);
   // Below the normal numbers digits are lost.
@@ -57,13 +56,13 @@ void PropertyCheck::compare(std::string_view what, std::size_t k, const std::vec
 
 /// How far the elements of the gradient move where inputs move to their neighbours, and how far it is from being
 /// proportional to its weights: the rounding of what it was computed from.
-const std::vector<std::vector<double>>& PropertyCheck::rounding() {
+const std::vector<Doubles>& PropertyCheck::rounding() {
   if (!rounding_.empty()) return rounding_;
   for (const Tensor& g : gradient_) rounding_.emplace_back(static_cast<std::size_t>(g.size()));
   const auto widen = [&](const Tensors& at, double factor, Rule rule) {
     Tensors weights;
     for (const Tensor& w : weights_) {
-      std::vector<double> x = to_doubles(w);
+      Doubles x = to_doubles(w);
       for (double& v : x) v *= factor;
       weights.push_back(is_floating(w.dtype()) ? from_doubles(x, w.shape(), w.dtype()) : w);
     }
@@ -71,7 +70,7 @@ const std::vector<std::vector<double>>& PropertyCheck::rounding() {
     RoundingNoise noise(session_.generator());
     const Tensors g = recording.vjp(weights, rule);
     for (std::size_t k = 0; k < g.size(); ++k) {
-      const std::vector<double> a = to_doubles(g[k]), b = to_doubles(gradient_[k]);
+      const Doubles a = to_doubles(g[k]), b = to_doubles(gradient_[k]);
       for (std::size_t e = 0; e < a.size(); ++e)
         if (const double apart = std::abs(a[e] / factor - b[e]);
             apart <= 0x1p-12 * (std::abs(b[e]) + largest_gradient_) + 0x1p-43 * largest_weight_)

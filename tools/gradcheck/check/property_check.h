@@ -23,15 +23,15 @@ class PropertyCheck {
   /// Compares two ways to one gradient, which must be equal up to rounding. `size` is the size of the terms that were
   /// summed for each element; where these are not all, the rounding of each element is measured, in units of
   /// `scale`.
-  void compare(std::string_view what, std::size_t k, const std::vector<double>& got,
-               const std::vector<double>& expected, const std::vector<double>& size, double scale = 1);
-  void compare(std::string_view what, std::size_t k, const Tensor& got, const std::vector<double>& expected,
+  void compare(std::string_view what, std::size_t k, const Doubles& got, const Doubles& expected,
+               const Doubles& size, double scale = 1);
+  void compare(std::string_view what, std::size_t k, const Tensor& got, const Doubles& expected,
                double scale = 1) {
     compare(what, k, to_doubles(got), expected, expected, scale);
   }
 
   /// [input that is differentiated][element]
-  const std::vector<std::vector<double>>& rounding();
+  const std::vector<Doubles>& rounding();
 
   Session& session_;
   const Problem& problem_;
@@ -43,7 +43,7 @@ class PropertyCheck {
   double largest_gradient_ = 0, largest_weight_ = 0;
 
  private:
-  std::vector<std::vector<double>> rounding_;  ///< once it is measured
+  std::vector<Doubles> rounding_;  ///< once it is measured
 };
 
 }  // namespace tapegrad::gradcheck::detail

@@ -70,7 +70,7 @@ class Repeatability {
     Tensors at = point();
     for (Tensor& t : at) {
       if (!is_floating(t.dtype())) continue;
-      std::vector<double> x = to_doubles(t);
+      Doubles x = to_doubles(t);
       for (double& v : x) v = 0.875 * v + 0x1p-6;
       t = from_doubles(x, t.shape(), t.dtype());
     }

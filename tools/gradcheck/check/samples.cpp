@@ -43,7 +43,7 @@ Input drawn(const SampleInput& from, std::string name, Generator& g) {
   const Domain& d = from.domain;
   if (!(d.lo < d.hi))
     throw ArgumentError(fmt::format("gradcheck: a sample's domain [{}, {}) is empty", d.lo, d.hi));
-  std::vector<double> x(static_cast<std::size_t>(from.shape.size()));
+  Doubles x(static_cast<std::size_t>(from.shape.size()));
   if (!d.only.empty()) {
     for (double& v : x) v = d.only[g.below(d.only.size())];
     in.needs_grad = false;
@@ -69,7 +69,7 @@ std::vector<std::uint8_t> formula_branches(const Formula& f, const void* attribu
                                            const std::vector<Tensor>& in) {
   Shape shape = in[0].shape();
   for (const Tensor& t : in) shape = broadcast(shape, t.shape(), "gradcheck");
-  std::vector<std::vector<double>> x;
+  std::vector<Doubles> x;
   for (const Tensor& t : in) x.push_back(to_doubles(t.shape() == shape ? t : broadcast_to(t, shape)));
   std::vector<std::uint8_t> ways;
   observer() = {};
@@ -143,7 +143,7 @@ void check_convention(const Samples::Sample& sample, const Problem& problem, con
     for (const Tensor& r : recording.results()) ones.push_back(Tensor::ones(r.shape(), r.dtype()));
     const std::vector<Tensor> g = recording.vjp(ones, rule);
     for (std::size_t k = 0; k < g.size() && k < sample.gradients.size(); ++k) {
-      const std::vector<double> got = to_doubles(g[k]), expected = to_doubles(sample.gradients[k]);
+      const Doubles got = to_doubles(g[k]), expected = to_doubles(sample.gradients[k]);
       if (got.size() != expected.size())
         throw ArgumentError(fmt::format("gradcheck: the sample documents {} gradients of input {}, it has {}",
                                         expected.size(), k, got.size()));

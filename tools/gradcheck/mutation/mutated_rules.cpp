@@ -41,7 +41,7 @@ Tensor mutated_gradient(MutationKind kind, const Tensor& g, const Shape& result)
       return cast(cast(g, f32), f64);
     case MutationKind::one_zeroed: {
       if (n == 0) return {};
-      std::vector<double> factors(static_cast<std::size_t>(n), 1);
+      Doubles factors(static_cast<std::size_t>(n), 1);
       factors[factors.size() / 2] = 0;
       return mul(g, from_doubles(factors, shape, g.dtype()));
     }
@@ -72,9 +72,9 @@ Tensor mutated_gradient(MutationKind kind, const Tensor& g, const Shape& result)
 /// Up to rounding, of the incoming gradient too: a mean that is zero by nature is seldom so to the last bit.
 bool same_values(const Tensor& incoming, const Tensor& a, const Tensor& b) {
   if (a.shape() != b.shape()) return false;
-  const std::vector<double> x = to_doubles(a), y = to_doubles(b);
+  const Doubles x = to_doubles(a), y = to_doubles(b);
   double largest = 0;
-  for (const std::vector<double>& values : {x, to_doubles(incoming)})
+  for (const Doubles& values : {x, to_doubles(incoming)})
     for (const double v : values) largest = std::max(largest, std::isfinite(v) ? std::abs(v) : 0);
   const double slack = rounding_slack(a.dtype()) * largest;
   for (std::size_t i = 0; i < x.size(); ++i)
@@ -84,7 +84,7 @@ bool same_values(const Tensor& incoming, const Tensor& a, const Tensor& b) {
 }
 
 /// The elements of a tensor, broadcast to a shape.
-std::vector<double> broadcast_values(const Tensor& t, const Shape& to) {
+Doubles broadcast_values(const Tensor& t, const Shape& to) {
   const Pause pause;
   return to_doubles(t.shape() == to ? t.detach() : broadcast_to(t.detach(), to));
 }
@@ -92,7 +92,7 @@ std::vector<double> broadcast_values(const Tensor& t, const Shape& to) {
 /// Other values of the same kind: integers, which may be indices, change places.
 Tensor stale(const Tensor& saved, unsigned bit) {
   if (is_floating(saved.dtype())) {
-    std::vector<double> v = to_doubles(saved);
+    Doubles v = to_doubles(saved);
     for (double& x : v) x = -1.25 * x + 0.0625 * (bit + 1);
     return from_doubles(v, saved.shape(), saved.dtype());
   }
@@ -139,18 +139,18 @@ void MutatedRules::run(Probe& probe) {
 }
 
 /// The gradient of an input by the op's formula, element by element, with one operation of it replaced.
-std::vector<double> MutatedRules::by_formula(Probe& probe, std::size_t input,
+Doubles MutatedRules::by_formula(Probe& probe, std::size_t input,
                                              MutationOperator mutation_operator) const {
   const Formula& f = *op_.formula;
   const Shape shape = probe.output_shape();
-  const std::vector<double> grad_output = broadcast_values(probe.grad_output(), shape);
+  const Doubles grad_output = broadcast_values(probe.grad_output(), shape);
   const auto mask = probe.op().saves_for_input(input);
-  std::vector<std::vector<double>> in(f.arity);
+  std::vector<Doubles> in(f.arity);
   for (unsigned i = 0; i < f.arity; ++i)
     if (mask >> i & 1u) in[i] = broadcast_values(probe.saved(i), shape);
-  std::vector<double> y;
+  Doubles y;
   if (mask & kOut) y = broadcast_values(probe.saved(kOutputBit), shape);
-  std::vector<double> g(grad_output.size());
+  Doubles g(grad_output.size());
   Observer& o = observer();
   o.mutation_operator = mutation_operator;
   o.mutated_site = mutation_operator == MutationOperator::none ? SIZE_MAX : mutation_.site;
@@ -169,7 +169,7 @@ void MutatedRules::run_formula(Probe& probe) {
   for (std::size_t i = 0; i < probe.inputs(); ++i) {
     if (!probe.needs_grad(i)) continue;
     const auto reduced = [&](MutationOperator mutation_operator) {
-      const std::vector<double> g = by_formula(probe, i, mutation_operator);
+      const Doubles g = by_formula(probe, i, mutation_operator);
       const Pause pause;
       return tapegrad::detail::sum_to_shape(from_doubles(g, probe.output_shape(), probe.output_dtype()),
                                             probe.input_shape(i));

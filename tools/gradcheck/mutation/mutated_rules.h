@@ -30,7 +30,7 @@ class MutatedRules final : public tapegrad::detail::RuleHook {
   void run_and_overwrite(Probe& probe);
   void run_and_swap(Probe& probe);
   void run_and_change_gradients(Probe& probe);
-  std::vector<double> by_formula(Probe& probe, std::size_t input, MutationOperator mutation_operator) const;
+  Doubles by_formula(Probe& probe, std::size_t input, MutationOperator mutation_operator) const;
   void note(bool differs) { made_a_difference_ |= differs; }
 
   const Catalog::Op& op_;

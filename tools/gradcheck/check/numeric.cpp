@@ -95,27 +95,29 @@ void Line::at_step(const Doubles& by, double t, F&& f) {
 }
 
 template <class F>
-void Line::each_result(const Doubles& by, double t, F&& take) {
+void Line::with_results(const Doubles& by, double t, F&& take) {
   at_step(by, t, [&] {
     std::vector<Tensor> results;
     try {
       results = problem_.evaluate(at_);
     } catch (const ArgumentError&) {  // a step out of the domain: there is no value
-      for (std::size_t j = 0; j < base_.values.size(); ++j) take(j, std::numeric_limits<double>::quiet_NaN());
-      return;
+      const Doubles none(base_.values.size(), std::numeric_limits<double>::quiet_NaN());
+      return take(0, std::span(none));
     }
     // Before the elements are put back, as a result may be a view of them.
-    std::size_t j = 0;
-    for (const Tensor& r : results)
-      visit_dtype(r.dtype(), [&]<class T> {
-        for (const T x : r.values<T>()) take(j++, static_cast<double>(x));
-      });
+    std::size_t first = 0;
+    for (const Tensor& r : results) {
+      visit_dtype(r.dtype(), [&]<class T> { take(first, r.values<T>()); });
+      first += static_cast<std::size_t>(r.size());
+    }
   });
 }
 
 Doubles Line::results(double t) {
   Doubles all(base_.values.size());
-  each_result(window(0).by, t, [&](std::size_t j, double x) { all[j] = x; });
+  with_results(window(0).by, t, [&]<class T>(std::size_t first, std::span<const T> some) {
+    for (std::size_t i = 0; i < some.size(); ++i) all[first + i] = static_cast<double>(some[i]);
+  });
   return all;
 }
 
@@ -129,8 +131,18 @@ Line::Differing Line::differing(const Doubles& by, std::span<const double> point
     Places& which = places.emplace_back();
     Doubles& values = all.at.emplace_back();
     which.reserve(expected), values.reserve(expected);
-    each_result(by, t, [&](std::size_t j, double x) {
-      if (x != base[j]) which.push_back(j), values.push_back(x), differs[j] = 1;
+    with_results(by, t, [&]<class T>(std::size_t first, std::span<const T> some) {
+      constexpr std::size_t kBlock = 64;  // most change nowhere
+      for (std::size_t i = 0; i < some.size(); i += kBlock) {
+        const std::span<const T> block = some.subspan(i, std::min(kBlock, some.size() - i));
+        const double* usual = base.data() + first + i;
+        bool any = false;
+        for (std::size_t k = 0; k < block.size(); ++k) any |= static_cast<double>(block[k]) != usual[k];
+        for (std::size_t k = 0; any && k < block.size(); ++k) {
+          const auto x = static_cast<double>(block[k]);
+          if (x != usual[k]) which.push_back(first + i + k), values.push_back(x), differs[first + i + k] = 1;
+        }
+      }
     });
   }
   for (std::size_t j = 0; j < base.size(); ++j)

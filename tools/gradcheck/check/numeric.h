@@ -141,10 +141,10 @@ class Line {
   /// f() with the elements moved by t * by.
   template <class F>
   void at_step(const Doubles& by, double t, F&& f);
-  /// take(j, x) for each result x with t times `by` added to the elements; no numbers where that is out of the
-  /// domain.
+  /// take(first, some) for the results from `first` on, tensor by tensor, with t times `by` added to the elements; NaN
+  /// where that is out of the domain.
   template <class F>
-  void each_result(const Doubles& by, double t, F&& take);
+  void with_results(const Doubles& by, double t, F&& take);
   Differing differing(const Doubles& by, std::span<const double> points);
 
   const Problem& problem_;

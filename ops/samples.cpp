@@ -46,6 +46,11 @@ void Samples::append(Attributes op, Function function, std::vector<SampleInput> 
       {std::string(label), std::vector<std::byte>(op.begin(), op.end()), function, std::move(inputs)});
 }
 
+void Samples::set_intended(Sample::Intended intended) {
+  for (Sample& s : all_)
+    if (!s.intended) s.intended = intended;
+}
+
 void Samples::append_convention(Attributes op, Function function, const std::vector<std::vector<double>>& at,
                                 const std::vector<std::vector<double>>& gradients) {
   std::vector<SampleInput> inputs;

@@ -2,13 +2,16 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <initializer_list>
 #include <span>
 #include <string>
 #include <string_view>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
+#include <tapegrad/graph/function.h>
 #include <tapegrad/ops/op.h>
 
 namespace tapegrad {
@@ -70,6 +73,9 @@ class Samples {
     /// Inconclusive checks from this order on do not count against the op: no double can show the derivative
     /// here.
     int uncertain_from = 255;
+    /// Where given, the function whose derivatives the op's rules are meant to give.
+    using Intended = std::function<Tensor(std::span<const Tensor>)>;
+    Intended intended{};
   };
 
   /// An op with its attributes on these inputs.
@@ -88,6 +94,18 @@ class Samples {
   }
   /// Of the sample that was added last: from this order on, no double can show the derivative there.
   void uncertain_from(int order) { all_.back().uncertain_from = order; }
+  /// Of all samples so far that have none: the op's rules give the derivatives of another function on purpose, at every
+  /// order that the op declares, as a rounding does that gradients pass straight through,
+  ///
+  ///     s.straight_through([](const Tensor& x) { return x; });
+  ///
+  /// (Bengio, Leonard, Courville: Estimating or Propagating Gradients Through Stochastic Neurons, 2013). The function
+  /// takes the op's inputs, without those that are absent, and has its result's shape and dtype. The checker differences
+  /// it in place of the op; without this such an op fails.
+  template <class F>
+  void straight_through(F intended) {
+    set_intended([f = std::move(intended)](std::span<const Tensor> in) { return TensorFunction(f)(in); });
+  }
   /// An elementwise op over shapes from a scalar to several blocks of a loop; for two and three inputs also
   /// every broadcasting pattern. `special`: values each input takes besides (tiny, large, conventions).
   template <class Op>
@@ -118,6 +136,7 @@ class Samples {
   using Attributes = std::span<const std::byte>;
   TAPEGRAD_API void append(Attributes op, Function function, std::vector<SampleInput> inputs,
                            std::string_view label);
+  TAPEGRAD_API void set_intended(Sample::Intended intended);
   TAPEGRAD_API void append_convention(Attributes op, Function function,
                                       const std::vector<std::vector<double>>& at,
                                       const std::vector<std::vector<double>>& gradients);

@@ -89,6 +89,25 @@ BOOST_AUTO_TEST_CASE(inconclusive) {
   BOOST_TEST(contains(run(marked, {}).out, "1 samples are inconclusive and marked for it"));
 }
 
+BOOST_AUTO_TEST_CASE(help_says_each_thing_once) {
+  const std::string text = run(catalog_of<Twice>(), {"--help"}).out;
+  BOOST_TEST(!contains(text, "Excludes"), text);
+  BOOST_TEST(!contains(text, "{"), text);
+  for (const char* line : {"\n  --order N=1 ", "\n  --dtype DTYPES=f64,f32 ", "\n  --time-limit SECONDS ",
+                           "\n  --list  ", "\n  --list with --samples, ", "\n  6  the command"})
+    BOOST_TEST(contains(text, line), text);
+  std::set<std::string> lines;
+  for (const std::string& line : lines_of(text))
+    if (!line.empty()) BOOST_TEST(lines.insert(line).second, line);
+  // What it says does not go together does not.
+  for (const std::vector<std::string>& wrong :
+       std::vector<std::vector<std::string>>{{"--list", "--output", "/dev/null"},
+                                             {"--repro", "twice#0", "--shard", "1/2"},
+                                             {"--self-test", "--samples", "2"},
+                                             {"--coverage", "--time-limit", "3"}})
+    BOOST_TEST(code(catalog_of<Twice>(), wrong) == 2, wrong[0]);
+}
+
 // ---- what is checked ----
 
 BOOST_AUTO_TEST_CASE(selection) {

@@ -161,7 +161,6 @@ BOOST_AUTO_TEST_CASE(samples_that_are_not_good_enough) {
   BOOST_TEST(code(catalog_of<Cube>(), {"--self-test"}) == 0);
   BOOST_TEST(code(catalog_of<Cube, CubeAtOne>(), {"--self-test"}) == 4);
   BOOST_TEST(code(catalog_of<Cube, CubeAtOne>(), {"--self-test", "--op", "cube", "-v"}) == 0);
-  BOOST_TEST(code(catalog_of<Cube>(), {"--self-test", "--format", "json"}) == 2);
 }
 
 BOOST_AUTO_TEST_CASE(stale_values_and_residuals) {

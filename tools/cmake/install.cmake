@@ -16,9 +16,10 @@ install(
   PATTERN *.h
   PATTERN tapegrad.h EXCLUDE)
 install(FILES nn/tapegrad.h DESTINATION ${header_dir})
-# Of the checker its public headers; of its rooms only what catalog.h includes, and the schema of its reports.
+# Of the checker its public headers; of its rooms only what catalog.h includes, and the schemas of its reports.
 file(GLOB gradcheck_headers CONFIGURE_DEPENDS tools/gradcheck/*.h)
-install(FILES ${gradcheck_headers} tools/gradcheck/report/report.schema.json DESTINATION ${header_dir}/gradcheck)
+install(FILES ${gradcheck_headers} tools/gradcheck/report/report.schema.json
+              tools/gradcheck/report/self_test.schema.json DESTINATION ${header_dir}/gradcheck)
 install(FILES tools/gradcheck/mutation/formula.h tools/gradcheck/mutation/instrumented.h
         DESTINATION ${header_dir}/gradcheck/mutation)
 

@@ -37,6 +37,14 @@ struct ModuleSample {
 /// Makes the samples of a kind of module. Random numbers are to come from the generator.
 using ModuleSamples = std::vector<ModuleSample> (*)(Generator& generator);
 
+/// For --self-test: a mutation of an op's rules that makes no difference, and why. Names are shell globs, that of the
+/// mutation as the self-test prints it.
+struct EquivalentMutation {
+  std::string op;
+  std::string mutation;
+  std::string reason;
+};
+
 /// What the checking command walks: ops with their samples, and modules.
 class TAPEGRAD_API Catalog {
  public:
@@ -68,12 +76,16 @@ class TAPEGRAD_API Catalog {
   /// By custom a module's name is that of its class after "nn.".
   void add_module(std::string name, ModuleSamples samples) { modules_.push_back({std::move(name), samples}); }
 
+  void add_equivalent(EquivalentMutation e) { equivalents_.push_back(std::move(e)); }
+
   const std::vector<Op>& ops() const { return ops_; }
   const std::vector<Module>& modules() const { return modules_; }
+  const std::vector<EquivalentMutation>& equivalents() const { return equivalents_; }
 
  private:
   std::vector<Op> ops_;
   std::vector<Module> modules_;
+  std::vector<EquivalentMutation> equivalents_;
 };
 
 /// One of several equal parts of the work: every count-th op or module, from the index-th on.

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <concepts>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -65,18 +64,24 @@ TAPEGRAD_API ExitCode run_command(const Catalog& catalog, const CommandOptions& 
 /// The whole of a checking program, from its arguments to its exit code.
 TAPEGRAD_API int run_program(const Catalog& catalog, int argc, const char* const* argv);
 
-/// The command for ops and modules of your own:
+namespace detail {
+inline void add_to(Catalog& catalog, Catalog::Module m) { catalog.add_module(std::move(m.name), m.samples); }
+inline void add_to(Catalog& catalog, EquivalentMutation e) { catalog.add_equivalent(std::move(e)); }
+}  // namespace detail
+
+/// The command for ops and modules of your own, and for mutations of these ops that the self-test is not to find:
 ///
 ///     int main(int argc, char** argv) {
 ///       return gradcheck::gradcheck_main<TypeList<MyOp, MyOther>>(
-///           argc, argv, gradcheck::Catalog::Module{"MyModule", my_module_samples});
+///           argc, argv, gradcheck::Catalog::Module{"MyModule", my_module_samples},
+///           gradcheck::EquivalentMutation{"my_op", "swapped*", "both gradients are the incoming one"});
 ///     }
 ///
-template <class Ops, std::same_as<Catalog::Module>... Modules>
-int gradcheck_main(int argc, const char* const* argv, Modules... modules) {
+template <class Ops, class... Entries>
+int gradcheck_main(int argc, const char* const* argv, Entries... entries) {
   Catalog catalog;
   catalog.add_ops(Ops{});
-  (catalog.add_module(std::move(modules.name), modules.samples), ...);
+  (detail::add_to(catalog, std::move(entries)), ...);
   return run_program(catalog, argc, argv);
 }
 

@@ -10,6 +10,7 @@
 #include <tapegrad/gradcheck/check/modules.h>
 #include <tapegrad/gradcheck/check/progress.h>
 #include <tapegrad/gradcheck/check/samples.h>
+#include <tapegrad/gradcheck/mutation/self_test.h>
 #include <tapegrad/ops/op_list.h>
 
 #include <fmt/format.h>
@@ -37,6 +38,7 @@ const Catalog& library_catalog() {
     Catalog c;
     for (const OpInfo* info : library_ops()) c.add_op(*info, formula_named(info->name(), ElementwiseOps{}));
     detail::add_library_modules(c);
+    for (EquivalentMutation& e : library_equivalents()) c.add_equivalent(std::move(e));
     return c;
   }();
   return catalog;

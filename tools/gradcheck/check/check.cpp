@@ -57,7 +57,7 @@ void check_problem(const Problem& problem, const Options& options, Report& repor
   check_problem(s, problem);
 }
 
-void check_problem(Session& s, const Problem& problem) {
+void check_problem(Session& s, const Problem& problem, const Problem& differenced) {
   const Options& o = s.options;
   if (!check_repeatable(s, problem)) return;
   if (o.f32 && o.properties && o.in_double)
@@ -68,8 +68,8 @@ void check_problem(Session& s, const Problem& problem) {
     s.run(1, "properties", [&] { check_input_patterns(s, problem, 1); });
     s.run(1, "isolation", [&] { check_isolation(s, problem); });
   }
-  s.run(1, "gradient", [&] { check_derivatives(s, problem, 1, rules_of(o)); });
-  if (o.order >= 2) s.run(2, "higher derivatives", [&] { check_higher_orders(s, problem, 2); });
+  s.run(1, "gradient", [&] { check_derivatives(s, differenced, 1, rules_of(o)); });
+  if (o.order >= 2) s.run(2, "higher derivatives", [&] { check_higher_orders(s, differenced, 2); });
 }
 
 }  // namespace detail

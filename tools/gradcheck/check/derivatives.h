@@ -123,8 +123,10 @@ void check_isolation(Session& s, const Problem& problem);
 /// Compares results and gradients by each of the rules in f32 with those in f64 at the same point.
 void check_single_precision(Session& s, const Problem& problem, int order, std::span<const Rule> rules);
 
-/// Makes all checks that the options ask for. Exceptions become findings.
-void check_problem(Session& s, const Problem& problem);
+/// Makes all checks that the options ask for. Exceptions become findings. `differenced`: what numerical derivatives are
+/// of, the problem itself but for what is declared straight through.
+void check_problem(Session& s, const Problem& problem, const Problem& differenced);
+inline void check_problem(Session& s, const Problem& problem) { check_problem(s, problem, problem); }
 void check_problem(const Problem& problem, const Options& options, Report& report);
 
 /// Throws ArgumentError for options that make no sense.

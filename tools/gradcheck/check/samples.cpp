@@ -2,9 +2,11 @@
 #include <cmath>
 #include <exception>
 #include <numeric>
+#include <optional>
 
 #include <tapegrad/gradcheck/check/derivatives.h>
 #include <tapegrad/gradcheck/check/samples.h>
+#include <tapegrad/gradcheck/check/straight_through.h>
 #include <tapegrad/ops/samples.h>
 #include <tapegrad/ops/tensor/shape.h>
 
@@ -169,11 +171,15 @@ void check_sample(const Samples::Sample& sample, const Problem& problem, const O
   Session s{each, report, Generator(each.seed), until_failure};
   if (!sample.gradients.empty())
     s.run(1, "documented convention", [&] { check_convention(sample, problem, each, report); });
-  check_problem(s, problem);
+  if (!sample.intended) return check_problem(s, problem);
+  std::optional<StraightThroughProblem> intended;
+  s.run(1, "straight through", [&] { intended.emplace(problem, sample.intended); });
+  if (intended) check_problem(s, problem, *intended);
 }
 
 std::string label_of(const Samples::Sample& sample) {
   std::string text = sample.label;
+  if (sample.intended) text += text.empty() ? "straight through" : ", straight through";
   for (const SampleInput& in : sample.inputs)
     text += (text.empty() ? "" : " ") + (in.kind == SampleInput::Kind::absent ? "none" : to_string(in.shape));
   return text;

@@ -33,6 +33,8 @@ void require_valid(const CommandOptions& o) {
   if (o.samples < 1) throw ArgumentError(fmt::format("--samples {}; it must be at least 1", o.samples));
   if (o.shard.index < 1 || o.shard.index > o.shard.count)
     throw ArgumentError(fmt::format("--shard {}/{}: there is no such part", o.shard.index, o.shard.count));
+  if (o.self_test && o.format == Format::junit)
+    throw ArgumentError("--format junit: --self-test has a table and json");
   if (o.output.empty()) return;
   // Found out now rather than after all the work.
   try {
@@ -47,12 +49,32 @@ void print(const std::string& text) {
     throw FileError("the standard output cannot be written");
 }
 
-void write_output(const CommandOptions& o, const std::string& text) {
-  if (o.output.empty()) return;
-  nn::AtomicFile file(o.output);
-  file.write(text);
-  file.commit();
-}
+/// Where results go: the standard output has either the table, as it grows, or another format; a file has the format.
+class Output {
+ public:
+  explicit Output(const CommandOptions& o)
+      : file_(o.output), table_shown_(o.format == Format::table || !o.output.empty()) {}
+
+  /// Lines of the table.
+  void add(const std::string& lines) {
+    table_ += lines;
+    if (table_shown_) print(lines);
+  }
+  const std::string& table() const { return table_; }
+  void end(const std::string& formatted) const {
+    if (!file_.empty()) {
+      nn::AtomicFile file(file_);
+      file.write(formatted);
+      file.commit();
+    }
+    if (!table_shown_) print(formatted);
+  }
+
+ private:
+  std::string file_;
+  bool table_shown_;
+  std::string table_;
+};
 
 /// What is to be checked, and how.
 struct Plan {
@@ -60,11 +82,12 @@ struct Plan {
   std::size_t selected = 0;
   Options options;
   SampleChoice choice;
-  std::vector<EquivalentMutation> equivalents = library_equivalents();
+  std::vector<EquivalentMutation> equivalents;
 };
 
 Plan plan_of(const Catalog& catalog, const CommandOptions& o) {
-  Plan plan{.jobs = {}, .options = o.check, .choice = {.draws = o.samples}};
+  Plan plan{
+      .jobs = {}, .options = o.check, .choice = {.draws = o.samples}, .equivalents = catalog.equivalents()};
   if (o.repro.empty()) {
     plan.jobs = selected(catalog, o);
     if (o.self_test) std::erase_if(plan.jobs, [](const Job& job) { return !job.op; });
@@ -86,15 +109,9 @@ Plan plan_of(const Catalog& catalog, const CommandOptions& o) {
 Results run(const Plan& plan, const CommandOptions& o, bool& left_behind) {
   Results results{.options = o, .subjects = {}, .selected = plan.selected};
   const auto start = std::chrono::steady_clock::now();
-  // The standard output has either the table or another format.
-  const bool table_shown = o.format == Format::table || !o.output.empty();
+  Output output(o);
   const Table table(o, plan.jobs);
-  std::string text;  // of the table
-  const auto add = [&](const std::string& lines) {
-    text += lines;
-    if (table_shown) print(lines);
-  };
-  add(table.header());
+  output.add(table.header());
   Watch watch(o.program, o.time_limit);
   in_order<Subject>(
       plan.jobs.size(), o.threads,
@@ -105,31 +122,25 @@ Results run(const Plan& plan, const CommandOptions& o, bool& left_behind) {
         return job.out_of_time(plan.options, progress, watch.limit());
       },
       [&](Subject subject) {
-        add(table.rows(subject));
+        output.add(table.rows(subject));
         results.subjects.push_back(std::move(subject));
         return !o.fail_fast || passes(results.subjects.back(), o.strict);
       },
       left_behind);
   results.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   results.stopped = results.subjects.size() < plan.jobs.size();
-  add(table.summary(results));
-
-  const std::string formatted = o.format == Format::json    ? json_text(results)
-                                : o.format == Format::junit ? junit_text(results)
-                                                            : text;
-  write_output(o, formatted);
-  if (!table_shown) print(formatted);
+  output.add(table.summary(results));
+  output.end(o.format == Format::json    ? json_text(results)
+             : o.format == Format::junit ? junit_text(results)
+                                         : output.table());
   return results;
 }
 
 ExitCode run_self_test(const Plan& plan, const CommandOptions& o, bool& left_behind) {
   const auto start = std::chrono::steady_clock::now();
-  std::string text;
-  const auto add = [&](const std::string& lines) {
-    text += lines;
-    print(lines);
-  };
-  MutationTable table(o, plan.jobs);
+  Output output(o);
+  MutationResults results{.subjects = {}, .selected = plan.selected};
+  const MutationTable table(o, plan.jobs);
   Watch watch(o.program, o.time_limit);
   in_order<std::vector<MutationResult>>(
       plan.jobs.size(), o.threads,
@@ -139,14 +150,17 @@ ExitCode run_self_test(const Plan& plan, const CommandOptions& o, bool& left_beh
         if (!watch.over(job.name(), progress.activity())) return {};
         return job.self_test_out_of_time(progress, watch.limit());
       },
-      [&](const std::vector<MutationResult>& mutations) {
-        add(table.rows(mutations));
-        return !o.fail_fast || !table.any_survived();
+      [&](std::vector<MutationResult> mutations) {
+        results.subjects.push_back({plan.jobs[results.subjects.size()].name(), std::move(mutations)});
+        output.add(table.rows(results.subjects.back()));
+        return !o.fail_fast || results.subjects.back().all_found();
       },
       left_behind);
-  add(table.summary(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count()));
-  write_output(o, text);
-  return table.any_survived() ? ExitCode::mutation_survived : ExitCode::pass;
+  results.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  results.stopped = results.subjects.size() < plan.jobs.size();
+  output.add(table.summary(results));
+  output.end(o.format == Format::json ? json_text(o, results) : output.table());
+  return results.exit_code();
 }
 
 ExitCode run_coverage(const Catalog& catalog, const CommandOptions& o) {

@@ -24,7 +24,7 @@ namespace {
 const EquivalentMutation* listed(const std::vector<EquivalentMutation>& all, const std::string& op,
                                  const std::string& mutation) {
   const auto found = std::ranges::find_if(all, [&](const EquivalentMutation& e) {
-    return fnmatch(e.op, op.c_str(), 0) == 0 && fnmatch(e.mutation, mutation.c_str(), 0) == 0;
+    return fnmatch(e.op.c_str(), op.c_str(), 0) == 0 && fnmatch(e.mutation.c_str(), mutation.c_str(), 0) == 0;
   });
   return found == all.end() ? nullptr : &*found;
 }
@@ -116,6 +116,15 @@ std::vector<MutationResult> self_test(const Catalog::Op& op, const Options& opti
       p.explanation = "it is in the list of equivalent mutations, and was found all the same";
     }
   }
+  for (const EquivalentMutation& e : equivalents)
+    if (e.op == op.name && std::ranges::none_of(all, [&](const MutationResult& p) {
+          return listed({e}, p.op, p.mutation) != nullptr;
+        }))
+      all.push_back(
+          {.op = op.name,
+           .mutation = e.mutation,
+           .status = Status::not_equivalent,
+           .explanation = "it is in the list of equivalent mutations, and no mutation is called so"});
   return all;
 }
 

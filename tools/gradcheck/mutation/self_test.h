@@ -30,13 +30,6 @@ struct MutationResult {
 
 TAPEGRAD_API std::string_view name_of(MutationResult::Status status) noexcept;
 
-/// A mutation that makes no difference, and why. Names are shell globs.
-struct EquivalentMutation {
-  const char* op;
-  const char* mutation;
-  const char* reason;
-};
-
 /// Those of the library's ops.
 TAPEGRAD_API std::vector<EquivalentMutation> library_equivalents();
 

@@ -8,46 +8,58 @@ namespace tapegrad::gradcheck::detail {
 
 namespace {
 
-bool is_found(MutationResult::Status status) {
-  return status == MutationResult::Status::killed || status == MutationResult::Status::equivalent;
+using Status = MutationResult::Status;
+
+bool is_found(Status status) { return status == Status::killed || status == Status::equivalent; }
+
+std::size_t count_of(const MutationResults::Subject& s, Status status) {
+  return static_cast<std::size_t>(std::ranges::count(s.mutations, status, &MutationResult::status));
 }
 
 }  // namespace
 
-MutationTable::MutationTable(const CommandOptions& options, const std::vector<Job>& jobs)
-    : options_(options), jobs_(jobs) {}
+bool MutationResults::Subject::all_found() const {
+  return std::ranges::all_of(mutations, [](const MutationResult& m) { return is_found(m.status); });
+}
 
-std::string MutationTable::rows(const std::vector<MutationResult>& mutations) {
-  std::size_t width = 6;
-  for (const Job& job : jobs_) width = std::max(width, job.name().size());
-  std::map<Status, std::size_t> count;
-  for (const MutationResult& f : mutations) ++count[f.status], ++total_[f.status];
-  if (mutations.empty()) return fmt::format("{:<{}}  not differentiable\n", jobs_[next_++].name(), width);
-  ++ops_;
-  const bool all_found =
-      std::ranges::all_of(mutations, [](const MutationResult& f) { return is_found(f.status); });
-  std::string text = fmt::format("{:<{}}  {:>4} mutations: {:>4} killed, {:>2} equivalent  {}\n",
-                                 jobs_[next_++].name(), width, mutations.size(), count[Status::killed],
-                                 count[Status::equivalent], all_found ? "PASS" : "FAIL");
-  for (const MutationResult& f : mutations)
-    if (options_.verbose || !is_found(f.status))
-      text += fmt::format("  {}: {}{}\n", f.mutation, name_of(f.status),
-                          f.explanation.empty() ? "" : ", " + f.explanation);
+std::size_t MutationResults::count(Status status) const {
+  std::size_t all = 0;
+  for (const Subject& s : subjects) all += count_of(s, status);
+  return all;
+}
+
+ExitCode MutationResults::exit_code() const {
+  return std::ranges::all_of(subjects, &Subject::all_found) ? ExitCode::pass : ExitCode::mutation_survived;
+}
+
+MutationTable::MutationTable(const CommandOptions& options, const std::vector<Job>& jobs)
+    : options_(options), name_(6) {
+  for (const Job& job : jobs) name_ = std::max(name_, job.name().size());
+}
+
+std::string MutationTable::rows(const MutationResults::Subject& s) const {
+  if (s.mutations.empty()) return fmt::format("{:<{}}  not differentiable\n", s.name, name_);
+  std::string text = fmt::format("{:<{}}  {:>4} mutations: {:>4} killed, {:>2} equivalent  {}\n", s.name,
+                                 name_, s.mutations.size(), count_of(s, Status::killed),
+                                 count_of(s, Status::equivalent), s.all_found() ? "PASS" : "FAIL");
+  for (const MutationResult& m : s.mutations)
+    if (options_.verbose || !is_found(m.status))
+      text += fmt::format("  {}: {}{}\n", m.mutation, name_of(m.status),
+                          m.explanation.empty() ? "" : ", " + m.explanation);
   return text;
 }
 
-bool MutationTable::any_survived() const {
-  return std::ranges::any_of(total_, [](const auto& t) { return t.second > 0 && !is_found(t.first); });
-}
-
-std::string MutationTable::summary(double seconds) const {
+std::string MutationTable::summary(const MutationResults& r) const {
   std::string text;
-  std::size_t all = 0;
-  for (const auto& [status, count] : total_) {
-    text += fmt::format("{} {} {}", text.empty() ? ":" : ",", count, name_of(status));
+  std::size_t all = 0, ops = 0;
+  for (const MutationResults::Subject& s : r.subjects) ops += !s.mutations.empty();
+  for (const Status status :
+       {Status::killed, Status::equivalent, Status::survived, Status::no_effect, Status::not_equivalent}) {
+    const std::size_t count = r.count(status);
+    if (count > 0) text += fmt::format("{} {} {}", text.empty() ? ":" : ",", count, name_of(status));
     all += count;
   }
-  return fmt::format("{} mutations in {} ops{} in {:.1f} s\n", all, ops_, text, seconds);
+  return fmt::format("{} mutations in {} ops{} in {:.1f} s\n", all, ops, text, r.seconds);
 }
 
 }  // namespace tapegrad::gradcheck::detail

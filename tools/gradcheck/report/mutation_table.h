@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstddef>
-#include <map>
 #include <string>
 #include <vector>
 
@@ -10,25 +9,37 @@
 
 namespace tapegrad::gradcheck::detail {
 
-/// What became of the mutations, for readers: a row for each op, below it the mutations that were not found;
-/// with -v all of them.
+/// What became of the mutations of several ops.
+struct MutationResults {
+  struct Subject {
+    std::string name;
+    std::vector<MutationResult> mutations;  ///< none where it is not differentiable
+
+    bool all_found() const;
+  };
+  std::vector<Subject> subjects;
+  std::size_t selected = 0;  ///< how many ops there would be without --shard and --fail-fast
+  bool stopped = false;      ///< by --fail-fast, before all were tested
+  double seconds = 0;
+
+  std::size_t count(MutationResult::Status status) const;
+  ExitCode exit_code() const;
+};
+
+/// The results for readers: a row for each op, below it the mutations that were not found; with -v all of them.
 class MutationTable {
  public:
   MutationTable(const CommandOptions& options, const std::vector<Job>& jobs);
 
-  /// The next op's, counted with those before.
-  std::string rows(const std::vector<MutationResult>& mutations);
-  std::string summary(double seconds) const;
-  bool any_survived() const;
+  std::string rows(const MutationResults::Subject& subject) const;
+  std::string summary(const MutationResults& results) const;
 
  private:
-  using Status = MutationResult::Status;
-
   const CommandOptions& options_;
-  const std::vector<Job>& jobs_;
-  std::size_t next_ = 0;  ///< position of the op whose turn it is
-  std::size_t ops_ = 0;   ///< that have mutations
-  std::map<Status, std::size_t> total_;
+  std::size_t name_;
 };
+
+/// As self_test.schema.json describes it.
+std::string json_text(const CommandOptions& options, const MutationResults& results);
 
 }  // namespace tapegrad::gradcheck::detail

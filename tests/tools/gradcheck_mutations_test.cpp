@@ -1,6 +1,9 @@
 // The self-test of a user's program: its report, and the mutations that it says make no difference.
 
+#include <algorithm>
+
 #include <tapegrad/gradcheck/mutation/self_test.h>
+#include <tapegrad/ops/tensor/reduce.h>
 
 #include "gradcheck_support.h"
 
@@ -22,6 +25,44 @@ struct Sum {
   }
 };
 const EquivalentMutation kSwapped{"my_sum", "swapped*", "both gradients are the incoming one"};
+
+/// x * y.
+struct Product : Sum {
+  static constexpr auto name = "my_product";
+  static constexpr auto saves = saves_for(kIn1, kIn0);
+  auto f(auto x, auto y) const { return x * y; }
+  auto vjp0(auto g, auto, auto y, auto) const { return g * y; }
+  auto vjp1(auto g, auto x, auto, auto) const { return g * x; }
+  static void samples(Samples& s) {
+    for (const Shape& shape : {Shape{2, 3}, Shape{3}, Shape{}}) s.add(Product{}, {Shape{2, 3}, shape});
+  }
+};
+
+/// The largest element of a vector; equal ones share its gradient.
+template <bool kWithTies>
+struct Largest {
+  static constexpr auto name = "my_largest";
+  static constexpr auto saves = saves_for(kIn0 | kOut);
+  static Tensor forward(const Tensor& x) { return max(x); }
+  static Tensor branches(std::span<const Tensor* const> in) { return equal(*in[0], max(*in[0])); }
+  static void vjp(VjpContext<Largest>& ctx) {
+    const Tensor where = cast(equal(ctx.template input<0>(), ctx.output()), ctx.input_dtype(0));
+    ctx.add(0, mul(ctx.grad_output(), div(where, sum(where))));
+  }
+  static void samples(Samples& s) {
+    s.add(Largest{}, {SampleInput::distinct(Shape{5})});
+    if (kWithTies) s.convention(Largest{}, {{2, 1, 2}}, {{0.5, 0, 0.5}});
+  }
+};
+
+std::string status_in(const std::vector<gradcheck::MutationResult>& all, const std::string& mutation) {
+  const auto found = std::ranges::find(all, mutation, &gradcheck::MutationResult::mutation);
+  return found == all.end() ? "" : std::string(name_of(found->status));
+}
+template <class Op>
+std::string status_of(const std::string& mutation, const gradcheck::Options& options = {}) {
+  return status_in(gradcheck::self_test(catalog_of<Op>().ops()[0], options, {}), mutation);
+}
 
 Json self_test_of(const Catalog& catalog, std::vector<std::string> arguments) {
   arguments.insert(arguments.end(), {"--self-test", "--format", "json"});
@@ -71,7 +112,7 @@ BOOST_AUTO_TEST_CASE(a_program_gives_its_equivalents) {
   BOOST_TEST(code(catalog_of<Sum>(), {"--self-test"}) == 4);
   const Json right = self_test_of(with(catalog_of<Sum>(), {kSwapped}), {});
   BOOST_TEST(right["summary"]["exit_code"] == 0);
-  BOOST_TEST(right["summary"]["equivalent"] == 3);
+  BOOST_TEST(right["summary"]["equivalent"] == 4);
   // What is listed and found, and what nothing is called by.
   for (const EquivalentMutation& wrong :
        {EquivalentMutation{"my_sum", "doubled", "none"}, EquivalentMutation{"my_sum", "dubled", "none"}}) {
@@ -88,6 +129,34 @@ BOOST_AUTO_TEST_CASE(a_program_gives_its_equivalents) {
   const std::string text = out.end();
   BOOST_TEST(listed == 0, text);
   BOOST_TEST(unlisted == 4);
+}
+
+BOOST_AUTO_TEST_CASE(equal_elements) {
+  // Wherever an op chooses, samples need equal elements; elsewhere they need not.
+  const std::string whole = "the whole for each of equal elements, by every rule";
+  BOOST_TEST(status_of<Largest<false>>(whole) == "NO EFFECT");
+  BOOST_TEST(status_of<Largest<true>>(whole) == "killed");
+  BOOST_TEST(status_of<Twice>(whole) == "");
+  const auto& ops = gradcheck::library_catalog().ops();
+  for (const char* name : {"max", "min", "maximum", "minimum"}) {
+    const auto op = std::ranges::find(ops, name, &Catalog::Op::name);
+    BOOST_TEST_REQUIRE((op != ops.end()));
+    BOOST_TEST(status_in(gradcheck::self_test(*op, {}, {}), whole) == "killed", name);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(what_only_some_checks_can_find) {
+  BOOST_TEST(status_of<Product>("scaled by 1 + 1e-3 in f32") == "killed");
+  BOOST_TEST(status_of<Product>("scaled by 1 + 1e-3 in f32", {.f32 = false}) != "killed");
+  for (const char* rule : {"", ", by the general rule", ", as recorded", ", by every rule"}) {
+    BOOST_TEST(status_of<Product>(std::string("doubled where some inputs need no gradient") + rule) ==
+               "killed");
+    BOOST_TEST(status_of<Product>(std::string("from what the last forward pass left") + rule) == "killed");
+    BOOST_TEST(status_of<Largest<true>>(std::string("from what the last forward pass left") + rule) ==
+               "killed");
+  }
+  // It reads nothing that a pass could leave.
+  BOOST_TEST(status_of<Sum>("from what the last forward pass left") == "");
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -122,12 +122,30 @@ BOOST_AUTO_TEST_CASE(every_mutation_of_the_library_is_found) {
   }
   BOOST_TEST(killed > (kEveryOp == 1 ? 3000u : 250u));
   BOOST_TEST(equivalent < 50u);
-  for (const char* kind :
-       {"zero", "negated", "doubled", "scaled by 1 + 1e-6", "one zeroed", "swapped with another input's",
-        "transposed", "not summed", "averaged where it should be summed", "overwrites",
-        "changes the incoming gradient", "off by one", "from stale saved values", "without its mean",
-        "in single precision", "detached, as recorded", "zero, by the general rule",
-        "overwrites, as recorded"})
+  for (const char* kind : {"zero",
+                           "negated",
+                           "doubled",
+                           "scaled by 1 + 1e-6",
+                           "one zeroed",
+                           "swapped with another input's",
+                           "transposed",
+                           "not summed",
+                           "averaged where it should be summed",
+                           "overwrites",
+                           "changes the incoming gradient",
+                           "off by one",
+                           "from stale saved values",
+                           "without its mean",
+                           "in single precision",
+                           "detached, as recorded",
+                           "zero, by the general rule",
+                           "overwrites, as recorded",
+                           "from what the last forward pass left",
+                           "scaled by 1 + 1e-3 in f32",
+                           "doubled where some inputs need no gradient",
+                           "the whole for each of equal elements",
+                           "the whole for each of equal elements, by every rule",
+                           "doubled, by every rule"})
     BOOST_TEST(kinds.count(kind) == 1u, kind);
   if (kEveryOp == 1) BOOST_TEST(kinds.count("from stale residuals") == 1u);
 }

@@ -201,7 +201,7 @@ class Properties : private PropertyCheck {
     bool any = false;
     for (std::size_t i = 0; i < at_.size(); ++i) {
       // Parameters stay, as a tape refuses to go on where one was assigned to.
-      const bool moves = is_floating(at_[i].dtype()) && problem_.inputs()[i].replaceable;
+      const bool moves = problem_.inputs()[i].replaceable;
       elsewhere.push_back(moves ? moved_away(at_[i]) : at_[i]);
       any |= moves;
     }
@@ -220,6 +220,11 @@ class Properties : private PropertyCheck {
     }
   }
   static Tensor moved_away(const Tensor& t) {
+    if (!is_floating(t.dtype())) {  // indices, which stay valid where they change places
+      Tensor other = t.copy();
+      std::ranges::reverse(other.mutable_values<std::int64_t>());
+      return other;
+    }
     Doubles x = to_doubles(t);
     std::ranges::reverse(x);
     for (double& v : x) v = 0.9375 * v + 0x1p-8;

@@ -12,7 +12,7 @@
 namespace tapegrad::gradcheck::detail {
 
 /// The sample of an op, at elements drawn from its domains. Refers to both.
-class SampleProblem final : public Problem {
+class SampleProblem : public Problem {
  public:
   SampleProblem(const Catalog::Op& op, const Samples::Sample& sample, Generator& generator);
   std::vector<Tensor> evaluate(std::span<const Tensor> in) const override;

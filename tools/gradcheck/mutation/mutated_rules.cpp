@@ -2,6 +2,7 @@
 #include <array>
 #include <cmath>
 #include <list>
+#include <map>
 
 #include <tapegrad/gradcheck/mutation/mutated_rules.h>
 #include <tapegrad/ops/define.h>
@@ -33,7 +34,10 @@ Tensor mutated_gradient(MutationKind kind, const Tensor& g, const Shape& result)
     case MutationKind::negated:
       return neg(g);
     case MutationKind::doubled:
+    case MutationKind::some_inputs:
       return mul(g, 2);
+    case MutationKind::f32_alone:
+      return g.dtype() == f32 ? mul(g, 1 + 1e-3) : Tensor();
     case MutationKind::slightly_scaled:
       return mul(g, 1 + 1e-6);
     case MutationKind::single_precision:
@@ -102,6 +106,13 @@ Tensor stale(const Tensor& saved, unsigned bit) {
   return other;
 }
 
+/// Of those that can have one.
+bool all_need_gradients(const RuleProbe& probe) {
+  for (std::size_t i = 0; i < probe.inputs(); ++i)
+    if (probe.has_input(i) && is_floating(probe.input_dtype(i)) && !probe.needs_grad(i)) return false;
+  return true;
+}
+
 /// The other of the first two gradients of one shape; k itself where it is neither.
 std::size_t partner_of(const std::vector<Tensor>& parts, std::size_t k) {
   const auto alike = [&](std::size_t a, std::size_t b) {
@@ -119,14 +130,18 @@ std::size_t partner_of(const std::vector<Tensor>& parts, std::size_t k) {
 // ---- the rule ----
 
 void MutatedRules::run(Probe& probe) {
-  if (&probe.op() != op_.table || probe.kind() != mutation_.rule) return probe.run();
+  if (&probe.op() != op_.table || (mutation_.rule && probe.kind() != *mutation_.rule)) return probe.run();
+  if (observed_ && observed_->looks()) return probe.run();
   switch (mutation_.kind) {
     case MutationKind::none:
     case MutationKind::formula:
       return op_.formula ? run_formula(probe) : probe.run();
     case MutationKind::stale_saved:
     case MutationKind::stale_residual:
-      return run_with_stale_values(probe);
+    case MutationKind::last_forward:
+      return run_with_other_values(probe);
+    case MutationKind::ties:
+      return run_and_share_ties(probe);
     case MutationKind::mutates_incoming:
       return run_and_change_incoming(probe);
     case MutationKind::overwrites:
@@ -139,8 +154,7 @@ void MutatedRules::run(Probe& probe) {
 }
 
 /// The gradient of an input by the op's formula, element by element, with one operation of it replaced.
-Doubles MutatedRules::by_formula(Probe& probe, std::size_t input,
-                                             MutationOperator mutation_operator) const {
+Doubles MutatedRules::by_formula(Probe& probe, std::size_t input, MutationOperator mutation_operator) const {
   const Formula& f = *op_.formula;
   const Shape shape = probe.output_shape();
   const Doubles grad_output = broadcast_values(probe.grad_output(), shape);
@@ -181,15 +195,23 @@ void MutatedRules::run_formula(Probe& probe) {
   }
 }
 
-void MutatedRules::run_with_stale_values(Probe& probe) {
+void MutatedRules::run_with_other_values(Probe& probe) {
+  std::map<unsigned, Tensor> others;
+  if (mutation_.kind == MutationKind::last_forward) {
+    others = observed_->last_saved();
+  } else {
+    for (const unsigned bit : probe.saved_bits())
+      if ((bit >= kResidualBit) == (mutation_.kind == MutationKind::stale_residual))
+        others.emplace(bit, stale(probe.saved(bit), bit));
+  }
   const Parts right = probe.run_apart();
   Parts wrong;
   {
     std::list<Probe::Replacement> replaced;
-    for (const unsigned bit : probe.saved_bits()) {
-      const bool residual = bit >= kResidualBit;
-      if (residual == (mutation_.kind == MutationKind::stale_residual))
-        replaced.emplace_back(probe, bit, stale(probe.saved(bit), bit));
+    for (const auto& [bit, other] : others) {
+      const Tensor own = probe.has_saved(bit) ? probe.saved(bit) : Tensor();
+      if (own.defined() && own.shape() == other.shape() && own.dtype() == other.dtype())
+        replaced.emplace_back(probe, bit, other.copy());
     }
     wrong = probe.run_apart();
   }
@@ -197,6 +219,39 @@ void MutatedRules::run_with_stale_values(Probe& probe) {
     if (!wrong[i].defined()) continue;
     note(!same_values(probe.grad_output(), right[i], wrong[i]));
     probe.add(i, wrong[i]);
+  }
+}
+
+/// As a maximum whose rule compares each element with the result, and forgets that it may find several.
+void MutatedRules::run_and_share_ties(Probe& probe) {
+  // Elsewhere other elements may be equal, in gradients that the checker computes and does not look at.
+  if (!observed_->at_the_point()) return probe.run();
+  const Parts parts = probe.run_apart();
+  std::vector<Doubles> x(parts.size()), g(parts.size());
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    const Tensor in = parts[i].defined() ? observed_->last_input(i) : Tensor();
+    if (!in.defined() || in.shape() != parts[i].shape() || !is_floating(in.dtype())) continue;
+    x[i] = to_doubles(in);
+    g[i] = to_doubles(parts[i]);
+  }
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    if (!parts[i].defined()) continue;
+    Doubles whole = g[i];
+    if (op_.formula) {
+      for (std::size_t j = 0; j < parts.size(); ++j)
+        for (std::size_t e = 0; j != i && g[j].size() == g[i].size() && e < whole.size(); ++e)
+          if (x[i][e] == x[j][e]) whole[e] += g[j][e];
+    } else {
+      std::map<double, double> sums;
+      for (std::size_t e = 0; e < whole.size(); ++e)
+        if (!std::isnan(x[i][e])) sums[x[i][e]] += g[i][e];
+      for (std::size_t e = 0; e < whole.size(); ++e)
+        if (!std::isnan(x[i][e])) whole[e] = sums[x[i][e]];
+    }
+    const Tensor wrong = from_doubles(whole, parts[i].shape(), parts[i].dtype());
+    const bool differs = !g[i].empty() && !same_values(probe.grad_output(), parts[i], wrong);
+    note(differs);
+    probe.add(i, differs ? wrong : parts[i]);
   }
 }
 
@@ -232,6 +287,11 @@ void MutatedRules::run_and_swap(Probe& probe) {
 
 void MutatedRules::run_and_change_gradients(Probe& probe) {
   const Parts parts = probe.run_apart();
+  if (mutation_.kind == MutationKind::some_inputs && all_need_gradients(probe)) {
+    for (std::size_t i = 0; i < parts.size(); ++i)
+      if (parts[i].defined()) probe.add(i, parts[i]);
+    return;
+  }
   for (std::size_t i = 0; i < parts.size(); ++i) {
     if (!parts[i].defined()) continue;
     const Tensor g = mutated_gradient(mutation_.kind, parts[i], probe.output_shape());

@@ -27,6 +27,10 @@ constexpr std::array kNames{"none",
                             "changes the incoming gradient",
                             "from stale saved values",
                             "from stale residuals",
+                            "from what the last forward pass left",
+                            "scaled by 1 + 1e-3 in f32",
+                            "doubled where some inputs need no gradient",
+                            "the whole for each of equal elements",
                             "detached",
                             "formula"};
 
@@ -91,7 +95,7 @@ std::string Mutation::kind_name() const {
 
 std::string Mutation::name() const {
   constexpr std::array<const char*, 3> kRules{"", ", by the general rule", ", as recorded"};
-  return kind_name() + kRules[static_cast<std::size_t>(rule)];
+  return kind_name() + (rule ? kRules[static_cast<std::size_t>(*rule)] : ", by every rule");
 }
 
 namespace {
@@ -103,7 +107,12 @@ constexpr SaveMask kValues = (SaveMask{1} << tapegrad::detail::kResidualBit) - 1
 bool applies(MutationKind kind, const Catalog::Op& op, std::size_t gradients) {
   switch (kind) {
     case MutationKind::swapped:
+    case MutationKind::some_inputs:
       return gradients > 1;
+    case MutationKind::ties:  // of elementwise ops between operands
+      return !op.formula || op.formula->arity > 1;
+    case MutationKind::last_forward:
+      return std::ranges::any_of(op.table->saves, [](auto mask) { return mask != 0; });
     case MutationKind::averaged:
     case MutationKind::not_reduced:  // only elementwise ops broadcast their operands
       return op.formula && op.formula->arity > 1;
@@ -140,7 +149,8 @@ std::vector<Mutation> mutations_of(const Catalog::Op& op) {
   const std::size_t gradients = gradients_of(samples);
   for (auto kind = MutationKind::none; kind < MutationKind::formula;
        kind = static_cast<MutationKind>(static_cast<int>(kind) + 1))
-    for (const Rule rule : {Rule::fused, Rule::general, Rule::recorded}) {
+    for (const std::optional<Rule> rule : {std::optional(Rule::fused), std::optional(Rule::general),
+                                           std::optional(Rule::recorded), std::optional<Rule>()}) {
       if (rule == Rule::recorded && op.max_order < 2) continue;
       if (!applies(kind, op, gradients)) continue;
       if (kind == MutationKind::none && rule != Rule::fused) continue;

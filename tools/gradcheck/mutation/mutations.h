@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -30,14 +31,18 @@ enum class MutationKind : std::uint8_t {
   mutates_incoming,  ///< it writes to the incoming gradient
   stale_saved,       ///< the saved inputs and output are others than those of the forward pass
   stale_residual,    ///< the same for the saved residuals
+  last_forward,      ///< all that is saved is what the last forward pass has left, wherever that was
+  f32_alone,         ///< scaled by 1 + 1e-3, of f32
+  some_inputs,       ///< doubled where not all inputs need a gradient
+  ties,              ///< each of several equal elements gets what is meant for all of them together
   detached,          ///< the recorded gradient has the value, and no derivative
   formula,           ///< one operation of the formula is replaced, see MutationOperator
 };
 
 struct Mutation {
   MutationKind kind = MutationKind::none;
-  /// Only this one of the op's rules has it.
-  Rule rule = Rule::fused;
+  /// The one of the op's rules that has it; none where all have it, so that nothing is found by comparing them.
+  std::optional<Rule> rule = Rule::fused;
   // Of a formula:
   std::size_t gradient = 0;  ///< of which input
   std::size_t site = 0;

@@ -201,8 +201,10 @@ const Line::Roughness& Line::roughness(int scale) {
   constexpr double kStep = 1.0 / (1 << (kWideSteps - 1));
   constexpr std::array kPoints{-4 * kStep, -3 * kStep, -2 * kStep, -kStep,
                                kStep,      2 * kStep,  3 * kStep,  4 * kStep};
-  Differing results = differing(window(scale).by, kPoints);
+  Differing results = differing(moves_at(scale), kPoints);
   r.which = std::move(results.which);
+  for (std::size_t k = 0; k < r.which.size(); ++k)
+    r.change.push_back(std::abs(results.at.back()[k] - results.at.front()[k]));
   Doubles middle;
   for (const std::size_t j : r.which) middle.push_back(base_.values[j]);
   std::vector<Doubles>& d = results.at;
@@ -249,11 +251,9 @@ double Line::measured_rounding(const Row& row, int scale) {
 }
 
 std::vector<Line::Change> Line::changes() {
-  const Window& w = window(0);
   const Roughness& r = roughness(0);
   std::vector<Change> all(base_.values.size());
-  for (std::size_t k = 0; k < w.results.which.size(); ++k)
-    all[w.results.which[k]].size = std::abs(w.plus(0)[k] - w.minus(0)[k]);
+  for (std::size_t k = 0; k < r.which.size(); ++k) all[r.which[k]].size = r.change[k];
   for (const Doubles& d : r.fifth)
     for (std::size_t k = 0; k < d.size(); ++k) {
       double& rounding = all[r.which[k]].rounding;
@@ -272,140 +272,6 @@ std::vector<bool> Line::unchanged() {
   constexpr std::array kEnds{1.0, -1.0};
   for (const int scale : kWider) leave_out(differing(moves_at(scale), kEnds));
   return still;
-}
-
-namespace {
-
-/// Differences of one row at each step of a window.
-struct Differences {
-  using Steps = std::array<double, Line::kWideSteps>;
-  std::size_t count = 0;
-  Steps central{}, second{}, right{}, left{}, noise{};
-};
-
-struct Extrapolated {
-  double value;
-  double error;
-};
-
-/// Richardson's extrapolation to step 0 from steps halved each time, where the error is a series in h^first,
-/// h^(first + stride), ... Ridders' error estimate: how far an entry lies from those it was made of.
-Extrapolated extrapolate(const Differences& from, const Differences::Steps& d, int first, int stride) {
-  std::array<Differences::Steps, Line::kWideSteps> t{};
-  Extrapolated best{d[from.count - 1], std::numeric_limits<double>::infinity()};
-  for (std::size_t l = 0; l < from.count; ++l) {
-    t[l][0] = d[l];
-    for (std::size_t k = 1; k <= l; ++k) {
-      const double factor = std::ldexp(1, first + stride * static_cast<int>(k - 1));
-      t[l][k] = t[l][k - 1] + (t[l][k - 1] - t[l - 1][k - 1]) / (factor - 1);
-      const double error =
-          std::max(std::abs(t[l][k] - t[l][k - 1]), std::abs(t[l][k] - t[l - 1][k - 1])) + 2 * from.noise[l];
-      if (error <= best.error) best = {t[l][k], error};
-    }
-  }
-  return best;
-}
-
-/// A smooth function's second difference halves with the step; a kink's stays, a pole's or a wave's does as it likes.
-void judge_second_differences(const Differences& d, double allowed, Estimate& e) {
-  e.smooth = true;
-  e.kinked = true;
-  for (std::size_t l = d.count - Line::kSteps; l + 1 < d.count; ++l) {
-    const double s = d.second[l], next = d.second[l + 1];
-    e.smooth &= std::abs(next - s / 2) <= 0.1 * std::abs(s) + allowed * d.noise[l + 1];
-    e.kinked &= std::abs(next - s) <= 0.1 * std::abs(s) && std::abs(s) > 8 * d.noise[l + 1];
-  }
-}
-
-}  // namespace
-
-Estimate Line::estimate(const Row& row, int scale, Rounding rounding) {
-  if (remembered_row_ != &row) remembered_.clear(), remembered_row_ = &row;
-  for (const Remembered& r : remembered_)
-    if (r.scale == scale && r.rounding == rounding) return r.estimate;
-  remembered_.push_back({scale, rounding, estimated(row, scale, rounding)});
-  return remembered_.back().estimate;
-}
-
-Estimate Line::estimated(const Row& row, int scale, Rounding rounding) {
-  const Window& w = window(scale);
-  const Places& which = w.results.which;
-  const Doubles &base = base_.values, &epsilon = base_.epsilon;
-  const bool single = row.element >= 0;
-  const auto weight_of = [&](std::size_t j) { return single ? 1.0 : row.weights[j]; };
-  // Of `which`, the row is made of these.
-  std::size_t first = 0, last = which.size();
-  if (single) {
-    const auto found = std::ranges::equal_range(which, static_cast<std::size_t>(row.element));
-    first = static_cast<std::size_t>(found.begin() - which.begin());
-    last = first + found.size();
-  }
-
-  Estimate e;
-  double hidden = 0;
-  const auto include_still = [&](std::size_t j) {
-    const double part = std::abs(weight_of(j) * base[j]);
-    e.size = std::max(e.size, part);
-    hidden += epsilon[j] * part;
-  };
-  if (single && first == last) include_still(static_cast<std::size_t>(row.element));
-  for (std::size_t j = 0, k = 0; !single && j < base.size(); ++j) {
-    if (k < which.size() && which[k] == j)
-      ++k;
-    else
-      include_still(j);
-  }
-  for (std::size_t k = first; k < last; ++k) {
-    const double weight = weight_of(which[k]), b = base[which[k]];
-    e.moved |= !(w.plus(w.steps() - 1)[k] == b && w.minus(w.steps() - 1)[k] == b);
-    e.size = std::max(
-        {e.size, std::abs(weight * b), std::abs(weight * w.plus(0)[k]), std::abs(weight * w.minus(0)[k])});
-  }
-
-  Differences d;
-  d.count = w.steps();
-  double inner = 0, allowed = kInnerRounding;
-  if (rounding == Rounding::measured) {
-    inner = 2 * measured_rounding(row, scale);
-    if (!std::isfinite(inner)) return {};
-    allowed = 16;
-  }
-  // Squares of what is near 1e-300 would be 0.
-  const double unit = e.size > 0 ? std::ldexp(1, std::clamp(-std::ilogb(e.size), -1000, 1000)) : 1;
-  double h = 1;
-  for (std::size_t l = 0; l < d.count; ++l, h /= 2) {
-    const Doubles &plus = w.plus(l), &minus = w.minus(l);
-    double central = 0, right = 0, left = 0, noise = 0;
-    for (std::size_t k = first; k < last; ++k) {
-      const std::size_t j = which[k];
-      const double p = plus[k], m = minus[k], weight = weight_of(j);
-      central += weight * (p - m) / (2 * h);
-      right += weight * (p - base[j]) / h;
-      left += weight * (base[j] - m) / h;
-      const double ulps = unit * (weight * epsilon[j] * (std::abs(p) + std::abs(m)) / (2 * h));
-      noise += ulps * ulps;  // the results' errors are independent
-    }
-    d.central[l] = central, d.right[l] = right, d.left[l] = left;
-    d.noise[l] = (single ? 1 : 2) * std::sqrt(noise) / unit + inner / h;
-    d.second[l] = right - left;
-    if (!std::isfinite(central) || !std::isfinite(d.second[l])) return {};
-  }
-
-  Extrapolated best = extrapolate(d, d.central, 2, 2);
-  // Where only the second derivative jumps, the error is a series in all powers.
-  if (const Extrapolated all = extrapolate(d, d.central, 1, 1); all.error < best.error) best = all;
-
-  e.finite = true;
-  e.rounding = inner;
-  e.value = best.value;
-  e.uncertainty = best.error;
-  e.noise = 2 * d.noise[d.count - 1];
-  e.hidden = hidden * std::ldexp(1, static_cast<int>(d.count) - 1);  // at the smallest step
-  e.right = extrapolate(d, d.right, 1, 1).value;
-  e.left = extrapolate(d, d.left, 1, 1).value;
-
-  judge_second_differences(d, allowed, e);
-  return e;
 }
 
 }  // namespace tapegrad::gradcheck::detail

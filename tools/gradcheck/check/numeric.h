@@ -82,7 +82,7 @@ class Line {
   Estimate estimate(const Row& row, int scale, Rounding rounding = Rounding::of_results);
   /// The moves made at a scale, as they were rounded.
   const Doubles& moved(int scale) { return window(scale).by; }
-  /// How much each result changes from one end of the first step to the other, and at most by rounding.
+  /// How much each result changes over a part of the first step, and at most by rounding.
   struct Change {
     double size = 0, rounding = 0;
   };
@@ -102,6 +102,7 @@ class Line {
   static constexpr std::size_t kSteps = 3, kWideSteps = 6;
   /// The larger windows that are tried.
   static constexpr std::array<int, 4> kWider{3, 6, 9, 12};
+  struct Differences;
 
  private:
   /// The results at points of the line; only those that differ from the results at the middle somewhere, as a step of
@@ -122,6 +123,7 @@ class Line {
   /// there, and what is left is rounding.
   struct Roughness {
     Places which;
+    Doubles change;  ///< from one end to the other
     std::vector<Doubles> fifth, sixth;
   };
   struct Remembered {
@@ -134,6 +136,7 @@ class Line {
   /// The moves of a scale, made exact.
   Doubles moves_at(int scale) const;
   Estimate estimated(const Row& row, int scale, Rounding rounding);
+  Differences differences(const Row& row, const Window& w) const;
   /// The rounding of one value of the row, measured in the window of this scale. Results that do not change there
   /// are left out.
   double measured_rounding(const Row& row, int scale);

@@ -57,11 +57,26 @@ void check_problem(const Problem& problem, const Options& options, Report& repor
   check_problem(s, problem);
 }
 
+namespace {
+
+/// What rules do beside giving their numbers, which they may do in f32 alone.
+void check_surroundings_in_single(Session& s, const Problem& single) {
+  s.note = ", in f32";
+  s.run(1, "properties", [&] { check_surroundings(s, single); });
+  s.run(1, "properties", [&] { check_input_patterns(s, single, 1); });
+  s.run(1, "isolation", [&] { check_isolation(s, single); });
+  s.note = {};
+}
+
+}  // namespace
+
 void check_problem(Session& s, const Problem& problem, const Problem& differenced) {
   const Options& o = s.options;
   if (!check_repeatable(s, problem)) return;
-  if (o.f32 && o.properties && o.in_double)
+  if (o.f32 && o.properties && o.in_double) {
     s.run(1, "f32 against f64", [&] { check_single_precision(s, problem, 1, rules_of(o)); });
+    check_surroundings_in_single(s, in_single_precision(problem));
+  }
   if (!o.f64) return;
   if (o.properties) {
     s.run(1, "properties", [&] { check_properties(s, problem); });

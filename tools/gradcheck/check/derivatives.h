@@ -28,15 +28,21 @@ struct Session {
   /// What was listed: rules that threw, and what was thrown elsewhere.
   std::set<ThrowingRule::Place> throwing_rules{};
   std::set<std::string> thrown{};
+  /// Follows what a finding says was checked.
+  std::string_view note{};
 
   /// Whether the rest need not be checked.
   bool decided() const { return until_failure && report.count(Verdict::fail) > 0; }
+  void add(Finding finding) {
+    finding.what += note;
+    report.add(std::move(finding));
+  }
   void fail(int order, std::string_view what, std::string_view input, std::string message) {
-    report.add({.verdict = Verdict::fail,
-                .order = order,
-                .what = std::string(what),
-                .input = std::string(input),
-                .message = std::move(message)});
+    add({.verdict = Verdict::fail,
+         .order = order,
+         .what = std::string(what),
+         .input = std::string(input),
+         .message = std::move(message)});
   }
 
   /// Runs a part of the check. An exception from the function or a rule is a finding.
@@ -112,8 +118,11 @@ bool check_repeatable(Session& s, const Problem& problem);
 
 /// Checks what every gradient must satisfy; see Options::properties.
 void check_properties(Session& s, const Problem& problem);
+/// Of these, what concerns others: that a rule adds to what is there, changes nothing that is not its own, and reads
+/// nothing that a later forward pass leaves.
+void check_surroundings(Session& s, const Problem& problem);
 
-/// Checks that a gradient is the same with any inputs tracked, and, at order 1, with one tensor as several inputs.
+/// Checks that a gradient is the same with any inputs tracked, and with one tensor as several inputs.
 void check_input_patterns(Session& s, const Problem& problem, int order);
 
 /// Checks that a gradient depends on nothing but its inputs: neither on the number of threads nor on what

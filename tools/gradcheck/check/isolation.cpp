@@ -1,5 +1,6 @@
 #include <cstring>
 #include <limits>
+#include <utility>
 
 #include <tapegrad/gradcheck/check/derivatives.h>
 #include <tapegrad/gradcheck/check/rule_coverage.h>
@@ -65,33 +66,53 @@ class Isolation {
   }
 
   void run() {
-    for (const Rule rule : rules_of(session_.options)) {
-      if (!session_.decided()) check_guards(rule);
-      if (!session_.decided()) check_threads(rule);
-    }
+    check_guards();
+    if (!session_.decided()) check_threads();
   }
 
  private:
-  /// Results, then gradients.
-  Tensors outcome(const Tensors& at, const Tensors& weights, Rule rule) const {
+  /// Results and the gradients by each of the rules, and which of these passes were shared between threads.
+  struct Outcome {
+    Tensors results{};
+    std::vector<Tensors> gradients{};
+    bool shared_forward = false;
+    std::vector<bool> shared_backward{};
+  };
+
+  Outcome outcome(const Tensors& at, const Tensors& weights) const {
+    Outcome all;
+    std::int64_t jobs = shared_jobs_here();
+    const auto shared = [&] { return jobs != std::exchange(jobs, shared_jobs_here()); };
     Recording recording(problem_, at, grad_inputs_);
-    Tensors all = recording.results();
-    for (Tensor& g : recording.vjp(weights, rule)) all.push_back(std::move(g));
+    all.results = recording.results();
+    all.shared_forward = shared();
+    for (const Rule rule : rules_of(session_.options)) try {
+        all.gradients.push_back(recording.vjp(weights, rule));
+        all.shared_backward.push_back(shared());
+      } catch (
+          const MutatedSaved&) {  // a rule before has written to it, which the checks of properties report
+        break;
+      }
     return all;
   }
 
-  void compare(const char* what, Rule rule, const Tensors& a, const Tensors& b, const char* message) {
-    for (std::size_t i = 0; i < a.size() && i < b.size(); ++i)
-      if (!same_bits(a[i], b[i])) {
-        const bool result = i < weights_.size();
-        return session_.fail(1, fmt::format("{}, {}", what, describe(rule)),
-                             result ? "result" : problem_.inputs()[grad_inputs_[i - weights_.size()]].name,
-                             message);
-      }
+  void compare(const char* what, const Outcome& a, const Outcome& b, const char* message) {
+    const auto differs = [&](const Tensors& x, const Tensors& y, Rule rule, auto&& name) {
+      for (std::size_t i = 0; i < x.size() && i < y.size(); ++i)
+        if (!same_bits(x[i], y[i])) {
+          session_.fail(1, fmt::format("{}, {}", what, describe(rule)), name(i), message);
+          return true;
+        }
+      return false;
+    };
+    if (differs(a.results, b.results, Rule::fused, [](std::size_t) { return std::string("result"); })) return;
+    for (std::size_t r = 0; r < a.gradients.size(); ++r)
+      differs(a.gradients[r], b.gradients[r], rules_of(session_.options)[r],
+              [&](std::size_t i) { return problem_.inputs()[grad_inputs_[i]].name; });
   }
 
-  void check_guards(Rule rule) {
-    Tensors runs[2];
+  void check_guards() {
+    Outcome runs[2];
     for (const int run : {0, 1}) {
       std::vector<Guarded> all;
       for (const Tensor& t : problem_.values()) all.emplace_back(t, run);
@@ -99,7 +120,7 @@ class Isolation {
       for (const Tensor& w : weights_) all.emplace_back(w, run);
       Tensors at, weights;
       for (std::size_t i = 0; i < all.size(); ++i) (i < inputs ? at : weights).push_back(all[i].inner());
-      runs[run] = outcome(at, weights, rule);
+      runs[run] = outcome(at, weights);
       for (std::size_t i = 0; i < all.size(); ++i)
         if (!all[i].intact())
           return session_.fail(1, "written beside the elements",
@@ -107,30 +128,33 @@ class Isolation {
                                "what lies in memory before or after its elements was changed");
     }
     compare(
-        "read beside the elements", rule, runs[0], runs[1],
+        "read beside the elements", runs[0], runs[1],
         "its bits depend on what lies in memory before or after the elements of an input or of the incoming "
         "gradient");
   }
 
-  void check_threads(Rule rule) {
-    Tensors one;
+  void check_threads() {
+    Outcome one;
     for (const int threads : {1, 2, 3, 7}) {
       const tapegrad::detail::ThreadLimit limit(threads);
-      const std::int64_t before = shared_jobs_here();
-      Recording recording(problem_, problem_.values(), grad_inputs_);
-      const std::int64_t between = shared_jobs_here();
-      Tensors all = recording.results();
-      for (Tensor& g : recording.vjp(weights_, rule)) all.push_back(std::move(g));
-      if (RuleCoverage* coverage = RuleCoverage::current())
-        coverage->add_shared(rule, between > before, shared_jobs_here() > between);
+      Outcome all = outcome(problem_.values(), weights_);
+      if (RuleCoverage* coverage = RuleCoverage::current(); coverage && largest_dtype() == f64)
+        for (std::size_t r = 0; r < all.shared_backward.size(); ++r)
+          coverage->add_shared(rules_of(session_.options)[r], all.shared_forward, all.shared_backward[r]);
       if (threads == 1)
         one = std::move(all);
       else
-        compare("threads", rule, one, all,
+        compare("threads", one, all,
                 threads == 2   ? "two threads give other bits than one"
                 : threads == 3 ? "three threads give other bits than one"
                                : "seven threads give other bits than one");
     }
+  }
+  Dtype largest_dtype() const {
+    return std::ranges::any_of(grad_inputs_,
+                               [&](std::size_t i) { return problem_.inputs()[i].value.dtype() == f64; })
+               ? f64
+               : f32;
   }
 
   Session& session_;

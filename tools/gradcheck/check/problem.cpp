@@ -23,6 +23,46 @@ std::vector<Tensor> Problem::values() const {
   return list;
 }
 
+// ---- other ways to call a function ----
+
+std::vector<Tensor> VariantProblem::all(std::span<const Tensor> in) const {
+  std::vector<Tensor> list(of_.inputs().size());
+  for (std::size_t i = 0; i < in.size(); ++i)
+    for (const std::size_t place : stands_for_[i]) list[place] = in[i];
+  return list;
+}
+
+VariantProblem in_single_precision(const Problem& of) {
+  std::vector<Input> at = of.inputs();
+  StandsFor itself;
+  for (std::size_t i = 0; i < at.size(); ++i) {
+    at[i].value = converted(at[i].value, f32);
+    itself.push_back({i});
+  }
+  return VariantProblem(of, std::move(at), std::move(itself));
+}
+
+Variant Problem::variant(const Pattern& pattern) const {
+  const auto among = [](const std::vector<std::size_t>& list, std::size_t i) {
+    return std::ranges::find(list, i) != list.end();
+  };
+  std::vector<Input> at;
+  StandsFor stands_for;
+  std::size_t first_of_same = 0;
+  for (std::size_t i = 0; i < inputs_.size(); ++i) {
+    const bool same = among(pattern.same, i);
+    if (same && i != pattern.same[0]) {
+      stands_for[first_of_same].push_back(i);
+      continue;
+    }
+    if (same) first_of_same = at.size();
+    at.push_back(inputs_[i]);
+    at.back().needs_grad &= !among(pattern.constant, i);
+    stands_for.push_back({i});
+  }
+  return {std::make_unique<VariantProblem>(*this, std::move(at), stands_for), stands_for};
+}
+
 // ---- gradients as a problem ----
 
 namespace {
@@ -62,6 +102,35 @@ std::vector<Input> with_weights(const Problem& of, std::span<const Tensor> weigh
 
 GradientProblem::GradientProblem(const Problem& of, std::span<const Tensor> weights)
     : Problem(with_weights(of, weights)), of_(of), grad_inputs_(of.grad_inputs()) {}
+
+GradientProblem::GradientProblem(std::unique_ptr<const Problem> of, std::span<const Tensor> weights)
+    : Problem(with_weights(*of, weights)),
+      owned_(std::move(of)),
+      of_(*owned_),
+      grad_inputs_(of_.grad_inputs()) {}
+
+Variant GradientProblem::variant(const Pattern& pattern) const {
+  Variant inner = of_.variant(pattern);
+  const std::size_t before = of_.inputs().size();
+  if (inner.results.empty())
+    for (std::size_t k = before; k < inputs_.size(); ++k) inner.results.push_back({k - before});
+  Variant v;
+  v.inputs = inner.inputs;
+  std::vector<Tensor> weights;
+  for (std::vector<std::size_t> results : inner.results) {
+    weights.push_back(inputs_[before + results[0]].value);
+    for (std::size_t& k : results) k += before;
+    v.inputs.push_back(std::move(results));
+  }
+  for (const std::size_t a : inner.problem->grad_inputs()) {
+    v.results.emplace_back();
+    for (const std::size_t i : inner.inputs[a])
+      v.results.back().push_back(
+          static_cast<std::size_t>(std::ranges::find(grad_inputs_, i) - grad_inputs_.begin()));
+  }
+  v.problem = std::make_unique<GradientProblem>(std::move(inner.problem), weights);
+  return v;
+}
 
 std::vector<Tensor> GradientProblem::evaluate(std::span<const Tensor> in) const {
   const std::span<const Tensor> point = in.first(of_.inputs().size());

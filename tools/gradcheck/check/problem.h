@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
@@ -29,6 +30,12 @@ struct Input {
   double max_step = std::numeric_limits<double>::infinity();
 };
 
+/// A way to call a function: some of its inputs held constant, or one tensor in the places of several.
+struct Pattern {
+  std::vector<std::size_t> constant{}, same{};
+};
+struct Variant;
+
 /// A function of tensors with several results, at a point.
 class Problem {
  public:
@@ -54,6 +61,11 @@ class Problem {
            "state, inside the function";
   }
 
+  /// How many of the inputs, the first ones, are the function's: the others are incoming gradients.
+  virtual std::size_t own_inputs() const { return inputs_.size(); }
+  /// The function in a pattern of its own inputs, differentiated as often as this problem is.
+  virtual Variant variant(const Pattern& pattern) const;
+
   const std::vector<Input>& inputs() const { return inputs_; }
   /// Positions of the inputs that are differentiated.
   std::vector<std::size_t> grad_inputs() const;
@@ -62,6 +74,39 @@ class Problem {
  protected:
   std::vector<Input> inputs_;
 };
+
+/// Which tensors of another problem each one of a problem stands for.
+using StandsFor = std::vector<std::vector<std::size_t>>;
+struct Variant {
+  std::unique_ptr<const Problem> problem;
+  StandsFor inputs{}, results{};  ///< no results where each stands for itself
+};
+
+/// A problem whose inputs are another one's: at other values, or one in the places of several.
+class VariantProblem final : public Problem {
+ public:
+  VariantProblem(const Problem& of, std::vector<Input> at, StandsFor stands_for)
+      : Problem(std::move(at)), of_(of), stands_for_(std::move(stands_for)) {}
+  std::vector<Tensor> evaluate(std::span<const Tensor> in) const override { return of_.evaluate(all(in)); }
+  Tensor leaf(Tape& tape, std::size_t i, const Tensor& value) const override {
+    return of_.leaf(tape, stands_for_[i][0], value);
+  }
+  Tensor constant(std::size_t i, const Tensor& value) const override {
+    return of_.constant(stands_for_[i][0], value);
+  }
+  std::vector<std::uint8_t> branches(std::span<const Tensor> in) const override {
+    return of_.branches(all(in));
+  }
+  const char* hidden_state() const override { return of_.hidden_state(); }
+
+ private:
+  std::vector<Tensor> all(std::span<const Tensor> in) const;
+
+  const Problem& of_;
+  StandsFor stands_for_;
+};
+/// The problem at its point in f32.
+VariantProblem in_single_precision(const Problem& of);
 
 class FunctionProblem final : public Problem {
  public:
@@ -78,14 +123,18 @@ class FunctionProblem final : public Problem {
 class GradientProblem final : public Problem {
  public:
   GradientProblem(const Problem& of, std::span<const Tensor> weights);
+  GradientProblem(std::unique_ptr<const Problem> of, std::span<const Tensor> weights);
   std::vector<Tensor> evaluate(std::span<const Tensor> in) const override;
   Tensor leaf(Tape& tape, std::size_t i, const Tensor& value) const override;
   Tensor constant(std::size_t i, const Tensor& value) const override;
   std::vector<std::uint8_t> branches(std::span<const Tensor> in) const override {
     return of_.branches(in.first(of_.inputs().size()));
   }
+  std::size_t own_inputs() const override { return of_.own_inputs(); }
+  Variant variant(const Pattern& pattern) const override;
 
  private:
+  std::unique_ptr<const Problem> owned_;
   const Problem& of_;
   std::vector<std::size_t> grad_inputs_;
 };

@@ -35,6 +35,13 @@ class Properties : private PropertyCheck {
     check([&] { check_inputs_used_elsewhere(); });
   }
 
+  void run_surroundings() {
+    check_nothing_changes();
+    check_state();
+    check_result_used_twice();
+    check_inputs_used_elsewhere();
+  }
+
  private:
   void check_forward(const Recording& reference) {
     Tensors plain = at_;
@@ -187,12 +194,12 @@ class Properties : private PropertyCheck {
       for (std::size_t e = 0; e < d.size(); ++e) inside += std::abs(d[e]) * rounding()[k][e];
     }
     if (std::abs(left - right) <= rounding_slack(dtype) * size + 64 * inside) return;
-    session_.report.add({.verdict = Verdict::fail,
-                         .what = "forward product beside the gradient",
-                         .input = "inputs",
-                         .index = ", random direction",
-                         .analytic = left,
-                         .numeric = right});
+    session_.add({.verdict = Verdict::fail,
+                  .what = "forward product beside the gradient",
+                  .input = "inputs",
+                  .index = ", random direction",
+                  .analytic = left,
+                  .numeric = right});
   }
 
   // A rule may read what its own forward pass left, and nothing that a later one leaves.
@@ -275,6 +282,11 @@ class Properties : private PropertyCheck {
     for (std::size_t k = 0; k < g.size(); ++k) compare("function used twice", k, g[k], doubled(k));
   }
 
+  /// Results need not have the dtype of the inputs.
+  static Tensor in_dtype_of(const Tensor& other, const Tensor& t) {
+    return t.dtype() == other.dtype() ? t : cast(t, other.dtype());
+  }
+
   // Each input is the result of an operation here, and has a gradient from elsewhere before the rule runs, to
   // which the rule must add.
   void check_inputs_used_elsewhere() {
@@ -294,10 +306,10 @@ class Properties : private PropertyCheck {
       for (std::size_t j = 0; j < results.size(); ++j) {
         if (!results[j].tracked()) continue;
         const Tensor part = sum(mul(results[j], weights_[j]));
-        total = total.defined() ? add(total, part) : part;
+        total = total.defined() ? add(total, in_dtype_of(total, part)) : part;
       }
       if (!total.defined()) continue;
-      total = add(total, sum(mul(inner, other)));
+      total = add(total, in_dtype_of(total, sum(mul(inner, other))));
       Doubles expected = to_doubles(gradient_[k]), size = expected;
       const Doubles o = to_doubles(other);
       for (std::size_t e = 0; e < expected.size(); ++e) {
@@ -317,5 +329,6 @@ class Properties : private PropertyCheck {
 }  // namespace
 
 void check_properties(Session& s, const Problem& problem) { Properties(s, problem).run(); }
+void check_surroundings(Session& s, const Problem& problem) { Properties(s, problem).run_surroundings(); }
 
 }  // namespace tapegrad::gradcheck::detail

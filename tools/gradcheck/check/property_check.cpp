@@ -26,13 +26,13 @@ PropertyCheck::PropertyCheck(Session& s, const Problem& problem, int order)
 void PropertyCheck::differs(std::string_view what, std::size_t k, std::size_t e, double got,
                             double expected) {
   const Shape& shape = at_[grad_inputs_[k]].shape();
-  session_.report.add({.verdict = Verdict::fail,
-                       .order = order_,
-                       .what = std::string(what),
-                       .input = name(k),
-                       .index = tapegrad::detail::index_text(static_cast<std::int64_t>(e), shape),
-                       .analytic = got,
-                       .numeric = expected});
+  session_.add({.verdict = Verdict::fail,
+                .order = order_,
+                .what = std::string(what),
+                .input = name(k),
+                .index = tapegrad::detail::index_text(static_cast<std::int64_t>(e), shape),
+                .analytic = got,
+                .numeric = expected});
 }
 
 void PropertyCheck::compare(std::string_view what, std::size_t k, const Doubles& got, const Doubles& expected,

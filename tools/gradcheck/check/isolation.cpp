@@ -82,7 +82,10 @@ class Isolation {
   Outcome outcome(const Tensors& at, const Tensors& weights) const {
     Outcome all;
     std::int64_t jobs = shared_jobs_here();
-    const auto shared = [&] { return jobs != std::exchange(jobs, shared_jobs_here()); };
+    const auto shared = [&] {
+      const std::int64_t before = std::exchange(jobs, shared_jobs_here());
+      return jobs > before;
+    };
     Recording recording(problem_, at, grad_inputs_);
     all.results = recording.results();
     all.shared_forward = shared();

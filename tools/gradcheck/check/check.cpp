@@ -73,16 +73,15 @@ void check_surroundings_in_single(Session& s, const Problem& single) {
 void check_problem(Session& s, const Problem& problem, const Problem& differenced) {
   const Options& o = s.options;
   if (!check_repeatable(s, problem)) return;
-  if (o.f32 && o.properties && o.in_double) {
-    s.run(1, "f32 against f64", [&] { check_single_precision(s, problem, 1, rules_of(o)); });
-    check_surroundings_in_single(s, in_single_precision(problem));
-  }
-  if (!o.f64) return;
-  if (o.properties) {
+  const bool single = o.f32 && o.properties && o.in_double;
+  if (single) s.run(1, "f32 against f64", [&] { check_single_precision(s, problem, 1, rules_of(o)); });
+  if (o.f64 && o.properties) {
     s.run(1, "properties", [&] { check_properties(s, problem); });
     s.run(1, "properties", [&] { check_input_patterns(s, problem, 1); });
     s.run(1, "isolation", [&] { check_isolation(s, problem); });
   }
+  if (single) check_surroundings_in_single(s, in_single_precision(problem));
+  if (!o.f64) return;
   s.run(1, "gradient", [&] { check_derivatives(s, differenced, 1, rules_of(o)); });
   if (o.order >= 2) s.run(2, "higher derivatives", [&] { check_higher_orders(s, differenced, 2); });
 }

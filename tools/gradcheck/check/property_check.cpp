@@ -48,7 +48,8 @@ void PropertyCheck::compare(std::string_view what, std::size_t k, const Doubles&
     if (!std::isfinite(expected[e])) continue;  // the derivative check has reported it
     // More than that is no rounding, which need not be measured.
     const double most =
-        scale * (0x1p-16 * (std::abs(expected[e] / scale) + largest_gradient_) + 0x1p-37 * largest_weight_);
+        scale * (std::max(0x1p-16, 0x1p12 * unit) * (std::abs(expected[e] / scale) + largest_gradient_) +
+                 0x1p15 * unit * largest_weight_);
     if (apart <= most && apart <= tolerance + 64 * scale * rounding()[k][e]) continue;
     return differs(what, k, e, got[e], expected[e]);
   }
@@ -71,9 +72,11 @@ const std::vector<Doubles>& PropertyCheck::rounding() {
     const Tensors g = recording.vjp(weights, rule);
     for (std::size_t k = 0; k < g.size(); ++k) {
       const Doubles a = to_doubles(g[k]), b = to_doubles(gradient_[k]);
+      const double unit = epsilon_of(g[k].dtype());
       for (std::size_t e = 0; e < a.size(); ++e)
         if (const double apart = std::abs(a[e] / factor - b[e]);
-            apart <= 0x1p-12 * (std::abs(b[e]) + largest_gradient_) + 0x1p-43 * largest_weight_)
+            apart <= std::max(0x1p-12, 0x1p14 * unit) * (std::abs(b[e]) + largest_gradient_) +
+                         0x1p9 * unit * largest_weight_)
           rounding_[k][e] = std::max(rounding_[k][e], apart);
     }
   };

@@ -81,10 +81,10 @@ class Net final : public NetProgram {
       }
       layers_.push_back(l);
     }
-    if (style_.nondifferentiable_inputs) flatten();
+    if (style_.flat) flatten();
     for (const Tensor& p : parameters_) p.requires_grad_();
-    if (style_.nondifferentiable_inputs) assign_gradients();
-    updated_ = style_.nondifferentiable_inputs ? std::vector<Tensor>{flat_} : parameters_;
+    if (style_.flat) assign_gradients();
+    updated_ = style_.flat ? std::vector<Tensor>{flat_} : parameters_;
     for (const Tensor& p : updated_) {
       if (task_->rule != Rule::adam) break;
       m_.push_back(torch::zeros_like(p));
@@ -161,7 +161,7 @@ class Net final : public NetProgram {
     const Tensor y = forward(x);
     const Tensor loss =
         task_->loss == Loss::softmax ? torch::cross_entropy_loss(y, t) : torch::mse_loss(y, t);
-    if (style_.nondifferentiable_inputs) {
+    if (style_.flat) {
       flat_gradient_.zero_();
       loss.backward();
       update({flat_gradient_});
@@ -225,7 +225,7 @@ class Libtorch final : public Contender {
     Style style = best;
     for (const int bits : {1, 2, 3, 4, 5, 6, 7}) {
       style.linear = (bits & 1) != 0;
-      style.nondifferentiable_inputs = (bits & 2) != 0;
+      style.flat = (bits & 2) != 0;
       style.float_items = (bits & 4) != 0;
       if (!style.float_items || task->train->bytes()) try_style(style);
     }

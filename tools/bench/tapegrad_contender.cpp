@@ -133,6 +133,19 @@ class Tapegrad final : public Contender {
     });
   }
 
+  std::unique_ptr<Program> product(const ProductTask& task) override {
+    const auto operand = [&](std::int64_t rows, std::int64_t columns, bool transposed) {
+      return Tensor::ones(transposed ? Shape{columns, rows} : Shape{rows, columns}, task.dtype);
+    };
+    return make_program([task, a = operand(task.m, task.k, task.transpose_a),
+                         b = operand(task.k, task.n, task.transpose_b)](std::int64_t calls) {
+      Tensor y;
+      for (std::int64_t i = 0; i < calls; ++i)
+        y = matmul(a, b, {.transpose_a = task.transpose_a, .transpose_b = task.transpose_b});
+      return Result{sum(y).item(), 0};
+    });
+  }
+
   std::unique_ptr<Program> overhead(Overhead what) override {
     const auto tiny = [](const float* values, const Shape& shape) {
       return Tensor::from(std::span(values, static_cast<std::size_t>(shape.size())), shape);

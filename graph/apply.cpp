@@ -8,6 +8,7 @@
 #include <vector>
 
 #include <tapegrad/graph/errors.h>
+#include <tapegrad/graph/result_hook.h>
 #include <tapegrad/graph/tape.h>
 #include <tapegrad/graph/values.h>
 
@@ -55,6 +56,7 @@ class RecordingGuard {
   ~RecordingGuard() {
     if (tape_) tape_->busy_ = busy_;
   }
+  static bool records_rule(const Tape* tape) { return tape && tape->rule_; }
   RecordingGuard(const RecordingGuard&) = delete;
   RecordingGuard& operator=(const RecordingGuard&) = delete;
 
@@ -171,6 +173,8 @@ Tensor apply_with(const OpTable& op, const void* attributes, const Tensor* const
     tape->record(out, op, attributes, inputs, nodes, count, kUse == ResidualUse::none ? nullptr : residuals);
   else
     TensorAccess::set_tag(out, {});
+  if (RecordingGuard::records_rule(tape)) [[unlikely]]
+    ResultHook::see(op, {inputs, count}, out);
   return out;
 }
 

@@ -3,7 +3,10 @@
 #include <algorithm>
 
 #include <tapegrad/gradcheck/mutation/self_test.h>
+#include <tapegrad/graph/result_hook.h>
+#include <tapegrad/ops/tensor/linalg.h>
 #include <tapegrad/ops/tensor/reduce.h>
+#include <tapegrad/ops/tensor/shape.h>
 
 #include "gradcheck_support.h"
 
@@ -52,6 +55,26 @@ struct Largest {
   static void samples(Samples& s) {
     s.add(Largest{}, {SampleInput::distinct(Shape{5})});
     if (kWithTies) s.convention(Largest{}, {{2, 1, 2}}, {{0.5, 0, 0.5}});
+  }
+};
+
+/// x * x + x J, for matrices with two columns: dx = 2 g x + g J^T.
+template <bool kWithNothing>
+struct Saddle {
+  static constexpr auto name = "my_saddle";
+  static constexpr auto saves = saves_for(kIn0);
+  static Tensor j() { return Tensor::from({{0, 2}, {1, 1}}, f64); }
+  static Tensor forward(const Tensor& x) { return add(mul(x, x), matmul(x, cast(j(), x.dtype()))); }
+  static void vjp(VjpContext<Saddle>& ctx) {
+    const Tensor x = ctx.template input<0>(), g = ctx.grad_output();
+    const Tensor jt = cast(transpose(j()), x.dtype());
+    Tensor all = add(mul(mul(g, x), 2), matmul(g, jt));
+    if (kWithNothing) all = add(all, mul(x, 0));
+    ctx.add(0, all);
+  }
+  static void samples(Samples& s) {
+    s.add(Saddle{}, {Shape{2, 2}});
+    s.add(Saddle{}, {Shape{3, 2}});
   }
 };
 
@@ -157,6 +180,44 @@ BOOST_AUTO_TEST_CASE(what_only_some_checks_can_find) {
   }
   // It reads nothing that a pass could leave.
   BOOST_TEST(status_of<Sum>("from what the last forward pass left") == "");
+}
+
+BOOST_AUTO_TEST_CASE(terms_of_rules_on_tensors) {
+  const auto all = gradcheck::self_test(catalog_of<Saddle<false>>().ops()[0], {}, {});
+  for (const char* fault :
+       {"left of add omitted, add 1", "right of add omitted, add 1", "right of add negated, add 1",
+        "left of mul omitted, mul 1", "right of mul omitted, mul 1", "mul negated, mul 1",
+        "right of mul_scalar omitted, mul_scalar 1", "matmul negated, matmul 1",
+        "matmul transposed, matmul 1"})
+    BOOST_TEST(status_in(all, std::string(fault) + " of the rule, as recorded") == "killed", fault);
+  BOOST_TEST(std::ranges::all_of(
+      all, [](const auto& m) { return m.status == gradcheck::MutationResult::Status::killed; }));
+  // A term that is nothing makes no difference, which has to be said.
+  const std::string term = "right of add omitted, add 2 of the rule, as recorded";
+  BOOST_TEST(status_in(all, term) == "");
+  BOOST_TEST(status_of<Saddle<true>>(term) == "NO EFFECT");
+}
+
+BOOST_AUTO_TEST_CASE(what_a_hook_of_results_sees) {
+  struct Names final : detail::ResultHook {
+    std::vector<std::string> names;
+    Tensor run(const detail::OpTable& op, std::span<const Tensor* const>, const Tensor& out) override {
+      names.emplace_back(op.name);
+      return op.name == std::string("matmul") ? mul(out, 2) : Tensor();  // itself not seen
+    }
+  };
+  Tape tape;
+  const Tensor x = tape.watch(Tensor::from({{1, 2}, {3, 4}}, f64));
+  Names hook;
+  const Tensor y = sum(apply_op(Saddle<false>{}, x));
+  BOOST_TEST(hook.names.empty());
+  tape.grad(y, x, {{}, Record::no});
+  BOOST_TEST(hook.names.empty());
+  const Tensor g = tape.grad(y, x, {{}, Record::yes});
+  BOOST_TEST(hook.names.size() >= 4u);
+  // 2 x + 2 g J^T in place of 2 x + g J^T.
+  BOOST_TEST(g.to_vector<double>() == (std::vector<double>{6, 8, 10, 12}), boost::test_tools::per_element());
+  BOOST_TEST(g.tracked());
 }
 
 BOOST_AUTO_TEST_SUITE_END()

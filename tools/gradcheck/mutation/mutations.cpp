@@ -32,7 +32,8 @@ constexpr std::array kNames{"none",
                             "doubled where some inputs need no gradient",
                             "the whole for each of equal elements",
                             "detached",
-                            "formula"};
+                            "formula",
+                            "term"};
 
 std::string operator_name(const Site& site, MutationOperator mutation_operator) {
   switch (mutation_operator) {
@@ -90,7 +91,9 @@ void add_formula_mutations(std::vector<Mutation>& all, const Catalog::Op& op, co
 }  // namespace
 
 std::string Mutation::kind_name() const {
-  return kind == MutationKind::formula ? formula : kNames[static_cast<std::size_t>(kind)];
+  return kind == MutationKind::formula ? formula
+         : kind == MutationKind::term  ? term.name()
+                                       : kNames[static_cast<std::size_t>(kind)];
 }
 
 std::string Mutation::name() const {
@@ -157,7 +160,11 @@ std::vector<Mutation> mutations_of(const Catalog::Op& op) {
       if (kind == MutationKind::detached && rule != Rule::recorded) continue;
       all.push_back({.kind = kind, .rule = rule});
     }
-  if (op.formula) add_formula_mutations(all, op, samples);
+  if (op.formula)
+    add_formula_mutations(all, op, samples);
+  else if (op.max_order >= 2)
+    for (FaultyTerm& term : faulty_terms_of(op))
+      all.push_back({.kind = MutationKind::term, .rule = Rule::recorded, .term = std::move(term)});
   return all;
 }
 

@@ -8,6 +8,7 @@
 
 #include <tapegrad/gradcheck/catalog.h>
 #include <tapegrad/gradcheck/check/problem.h>
+#include <tapegrad/gradcheck/mutation/term_faults.h>
 
 /// The mutations that the self-test applies to the backward rules of operations, to see whether the checker
 /// finds them.
@@ -37,6 +38,7 @@ enum class MutationKind : std::uint8_t {
   ties,              ///< each of several equal elements gets what is meant for all of them together
   detached,          ///< the recorded gradient has the value, and no derivative
   formula,           ///< one operation of the formula is replaced, see MutationOperator
+  term,              ///< one term of a rule on tensors is wrong, see TermFault
 };
 
 struct Mutation {
@@ -48,6 +50,8 @@ struct Mutation {
   std::size_t site = 0;
   MutationOperator mutation_operator = MutationOperator::none;
   std::string formula{};  ///< "sin omitted"
+  // Of a rule on tensors:
+  FaultyTerm term{};
 
   /// "doubled, as recorded".
   std::string name() const;

@@ -150,7 +150,28 @@ std::vector<EquivalentMutation> library_equivalents() {
   constexpr const char* kFinite =
       "the gradient reads which elements are finite, and the stale ones are as finite";
   constexpr const char* kSeed = "its mask is that of its seed, whatever the inputs are";
+  constexpr const char* kMean = "each step takes off what the one before has left of the mean";
+  constexpr const char* kScaled = "with so many factors it is computed again, with powers of two taken off";
+  constexpr const char* kTimesZero = "it is part of a 0 that has no derivative";
   return {
+      {"var", "* of add *, add 1 of the rule, *", kMean},
+      {"var", "right of sub *, sub [23] of the rule, *", kMean},
+      {"std", "* of add *, add 1 of the rule, *", kMean},
+      {"std", "* of add *, add 2 of the rule, *", kTimesZero},
+      {"std", "right of sub *, sub [23] of the rule, *", kMean},
+      {"prod", "*, mul 2[789] of the rule, *", kScaled},
+      {"prod", "*, mul 3[012] of the rule, *", kScaled},
+      {"prod", "mul negated, mul 33 of the rule, *", kScaled},
+      {"norm", "* of add *, add 1 of the rule, *", kTimesZero},
+      {"std", "mul_scalar negated, mul_scalar 1 of the rule, *", kTimesZero},
+      {"norm", "mul_scalar negated, mul_scalar 1 of the rule, *", kTimesZero},
+      {"vector_norm", "*add_scalar 1 of the rule, *", kTimesZero},
+      {"vector_norm", "*mul_scalar 1 of the rule, *", kTimesZero},
+      {"vector_norm", "neg negated, neg 1 of the rule, *", kTimesZero},
+      {"norm", "div negated, div 1 of the rule, *", "its square is read"},
+      {"vector_norm", "right of mul omitted, mul 1 of the rule, *", "a scale of all elements divides out"},
+      {"softmax_residual", "right of sub *, sub 3 of the rule, *",
+       "what is taken off all classes alike, their mean takes off as well"},
       {"dropout", "from what the last forward pass left*", kSeed},
       {"nan_to_num", "from what the last forward pass left", kFinite},
       {"nan_to_num", "from what the last forward pass left, by the general rule", kFinite},

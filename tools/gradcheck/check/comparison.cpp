@@ -145,7 +145,19 @@ class Judge {
     const double doubt = best.uncertainty + rounding_;
     const bool negligible = consistent && (doubt * claim_.step <= claim_.rtol * claim_.largest ||
                                            is_rounding(best) || is_noise());
-    return result(negligible ? Verdict::zero : Verdict::inconclusive, best);
+    const Sight decided = best;
+    if (!negligible || best.size() * claim_.step > claim_.rtol * claim_.largest)
+      if (const std::optional<Sight> s = certain_beside_rounding()) return result(Verdict::pass, *s);
+    return result(negligible ? Verdict::zero : Verdict::inconclusive, decided);
+  }
+
+  /// A window that agrees and is certain enough, its rounding measured. What the usual ones show too roughly, another
+  /// may happen to show.
+  std::optional<Sight> certain_beside_rounding() {
+    for (const int other : {-1, -2, -3, -4, 1, 2, 3, 6, 9}) observe(other);
+    for (const Sight& s : sights_)
+      if (std::max(s.error(), s.uncertainty) <= claim_.strict * s.size()) return s;
+    return {};
   }
 
   /// Whether both derivatives are no larger than what rounding makes of terms that cancel.
@@ -157,8 +169,10 @@ class Judge {
   /// The same where the row's number is rounding throughout, and its differences show nothing else.
   bool is_noise() {
     const Estimate e = line_.estimate(row_, 0);
-    if (!e.finite || !(e.size <= kGradientRounding * claim_.value_rounding())) return false;
     const double a = std::abs(change_of(0) / unit_of(0));
+    if (!e.finite) return false;
+    if (a == 0 && e.size <= claim_.most_rounding) return true;
+    if (!(e.size <= kGradientRounding * claim_.value_rounding())) return false;
     return a * claim_.step <= claim_.most_rounding && a <= kGradientRounding * rounding();
   }
 
@@ -192,8 +206,10 @@ class Judge {
     kinks_ = 0;
     const Estimate e = line_.estimate(row_, scale, Rounding::measured);
     // No rounding is that large: the function is too rough for these steps.
-    if (!e.finite || !e.smooth || e.rounding > 0x1p-8 * std::max(e.size, line_.base().largest(row_)))
+    if (!e.finite || !e.smooth || e.rounding > 0x1p-8 * std::max(e.size, line_.base().largest(row_))) {
+      if (e.finite) rough_.push_back(sight_of(scale, e));
       return true;
+    }
     if (e.kinked) return true;
     const Sight s = sight_of(scale, e);
     // Steps no smaller than the last ones, as the number format allows none, show nothing new.
@@ -268,7 +284,7 @@ class Judge {
       if (!differs(small) || !differs(large) || !confirm(small, large)) continue;
       // Where nothing changes, rounding inside the function may hide what larger steps show.
       const bool moved = small.moved || large.moved;
-      if (!moved && !wide_) continue;
+      if (!moved && (!wide_ || hidden_by_steps(large))) continue;
       if (line_.steps_over_kink(small.scale) || line_.steps_over_kink(large.scale)) continue;
       const Sight& best = small.uncertainty < large.uncertainty ? small : large;
       if (!std::isfinite(small.analytic)) return &best;
@@ -279,6 +295,14 @@ class Judge {
       if (!refuted && !refuted_closer(small, error)) return &best;
     }
     return nullptr;
+  }
+
+  /// Whether the function goes in steps that those of this window are too small for: larger ones, however rough, show
+  /// what the analytic value says.
+  bool hidden_by_steps(const Sight& still) const {
+    return std::ranges::any_of(rough_, [&](const Sight& s) {
+      return s.moved && s.scale > still.scale && s.error() <= 1e-3 * s.size();
+    });
   }
 
   /// Whether much smaller steps agree with the analytic value: the function then has a structure that those which
@@ -315,6 +339,7 @@ class Judge {
   Sight seen_;
   std::optional<Sight> loose_;  ///< agrees within rtol, and is not certain enough for more
   std::vector<Sight> sights_;
+  std::vector<Sight> rough_;  ///< of windows where the function is not smooth
   double rounding_ = 0;
   bool rounding_known_ = false;
   bool wide_ = false;  ///< steps larger than usual have been looked at

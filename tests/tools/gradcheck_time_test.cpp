@@ -12,6 +12,13 @@ using namespace test_gradcheck;
 
 namespace {
 
+// Long enough for every sample that ends, and as it is printed.
+#ifdef __SANITIZE_ADDRESS__
+const std::string kLimit = "4";
+#else
+const std::string kLimit = "0.5";
+#endif
+
 [[noreturn]] void never_end() {
   for (;;) std::this_thread::sleep_for(std::chrono::milliseconds(1));
 }
@@ -96,8 +103,8 @@ BOOST_AUTO_TEST_CASE(a_sample_that_does_not_end) {
       catalog_of<Twice, Endless<Where::function>, Endless<Where::moved>, Endless<Where::rule>,
                  Endless<Where::samples>, Once>({{"endless_module", endless_module}, {"affine", affine}});
   for (const char* threads : {"1", "3"}) {
-    const Json all = json_apart(c, {"--time-limit", "0.5", "--threads", threads});
-    BOOST_TEST(all["options"]["time_limit"] == 0.5);
+    const Json all = json_apart(c, {"--time-limit", kLimit, "--threads", threads});
+    BOOST_TEST(all["options"]["time_limit"] == std::stod(kLimit));
     BOOST_TEST(all["summary"]["checked"] == 8);
     BOOST_TEST(all["summary"]["pass"] == 3);
     BOOST_TEST(all["summary"]["fail"] == 5);
@@ -114,12 +121,11 @@ BOOST_AUTO_TEST_CASE(a_sample_that_does_not_end) {
       const Json& f = samples[1]["findings"][0];
       BOOST_TEST(f["what"] == "time limit");
       BOOST_TEST(f["input"] == (i == 2 ? "input 1[0]" : "all inputs"));
+      const std::string place = i == 1 ? "function" : i == 2 ? "gradient, input 1[0]" : "gradient";
       BOOST_TEST(contains(f["message"].get<std::string>(),
-                          i == 1   ? "not ended after 0.5 s, at order 1, function"
-                          : i == 2 ? "not ended after 0.5 s, at order 1, gradient, input 1[0]"
-                                   : "not ended after 0.5 s, at order 1, gradient"));
+                          "not ended after " + kLimit + " s, at order 1, " + place));
       const std::string repro = samples[1]["repro"];
-      BOOST_TEST(contains(repro, "#1:seed=0\" --time-limit 0.5"));
+      BOOST_TEST(contains(repro, "#1:seed=0\" --time-limit " + kLimit));
     }
     BOOST_TEST(subjects[4]["samples"][0]["label"] == "samples");
     BOOST_TEST(subjects[6]["samples"][0]["label"] == "first [4, 3]");
@@ -128,20 +134,19 @@ BOOST_AUTO_TEST_CASE(a_sample_that_does_not_end) {
 
 BOOST_AUTO_TEST_CASE(one_sample_alone_and_other_reports) {
   const Catalog c = catalog_of<Twice, Endless<Where::rule>, Once>();
-  const Outcome alone = run_apart(c, {"--repro", "endless_rule#1", "--time-limit", "0.5"});
+  const Outcome alone = run_apart(c, {"--repro", "endless_rule#1", "--time-limit", kLimit});
   BOOST_TEST(alone.code == 1);
-  BOOST_TEST(
-      contains(alone.out,
-               "FAIL: order 1, time limit, all inputs: it has not ended after 0.5 s, at order 1, gradient"),
-      alone.out);
-  const Outcome fast = run_apart(c, {"--fail-fast", "--threads", "3", "--time-limit", "0.5"});
+  BOOST_TEST(contains(alone.out, "FAIL: order 1, time limit, all inputs: it has not ended after " + kLimit +
+                                     " s, at order 1, gradient"),
+             alone.out);
+  const Outcome fast = run_apart(c, {"--fail-fast", "--threads", "3", "--time-limit", kLimit});
   BOOST_TEST(fast.code == 1);
   BOOST_TEST(contains(fast.out, "stopped at the first that does not pass"));
-  const Outcome junit = run_apart(c, {"--format", "junit", "--time-limit", "0.5"});
+  const Outcome junit = run_apart(c, {"--format", "junit", "--time-limit", kLimit});
   BOOST_TEST(junit.code == 1);
   BOOST_TEST(contains(junit.out, "</testsuites>"));
   BOOST_TEST(contains(junit.out, "has not ended"));
-  const Outcome self_test = run_apart(c, {"--self-test", "--time-limit", "0.5"});
+  const Outcome self_test = run_apart(c, {"--self-test", "--time-limit", kLimit});
   BOOST_TEST(self_test.code == 4);
   BOOST_TEST(contains(self_test.out, "has not ended"), self_test.out);
   BOOST_TEST(contains(self_test.out, "\nonce"), self_test.out);

@@ -88,6 +88,7 @@ std::vector<Hard> hard_functions() {
       {"powers", [](In x) { return pow(abs(x[0]) + 0.1, 7.5); }, {{4}}},
       {"quotient near a pole", [](In x) { return 1 / (x[0] + 2.001); }, {{4}}},
       {"large offset", [](In x) { return sum(exp(x[0])) + 1e9; }, {{4}}},
+      {"quotient", [](In x) { return x[0] / x[1]; }, {{5}, {5}}, 0.5, 2, 3},
       {"kinks", [](In x) { return relu(x[0]) + abs(x[1]); }, {{5}, {5}}},
       {"sin^2 + cos^2", [](In x) { return square(sin(x[0])) + square(cos(x[0])); }, {{4}}},
       {"sum of a softmax", [](In x) { return sum(softmax(x[0])); }, {{3, 4}}},

@@ -4,6 +4,7 @@
 #include <string>
 
 #include <tapegrad/gradcheck/check.h>
+#include <tapegrad/ops/tensor/reduce.h>
 #include <tapegrad/ops/tensor/shape.h>
 
 #include "wrong_rules.h"
@@ -73,6 +74,21 @@ BOOST_AUTO_TEST_CASE(what_cancels_in_single_precision) {
     const Report r = check([](const Tensor& t) { return log(exp(t)) - t; }, {x}, {.order = 2, .seed = seed});
     BOOST_TEST(r.count(Verdict::fail) == 0u, r.text());
   }
+}
+
+// Partial products beyond f32: the gradient and its derivative are right all the same, and the third order need not be.
+BOOST_AUTO_TEST_CASE(beyond_the_range_at_third_order) {
+  const auto product = [](const Tensor& x) { return prod(x); };
+  const std::vector<Tensor> in{Tensor::from({3e20, 2e25, -1e-23, 4e-22}, f64)};
+  for (const int order : {2, 3}) {
+    const Report r = check(product, in, {.order = order});
+    BOOST_TEST(r.count(Verdict::fail) == 0u, r.text());
+  }
+  // Before, and in a function that has no such rules, it is no excuse.
+  const auto in_parts = [](const Tensor& x) {
+    return select(x, 0, 0) * select(x, 0, 1) * (select(x, 0, 2) * select(x, 0, 3));
+  };
+  CHECK_REJECTED(check(in_parts, in, {.order = 2}));
 }
 
 BOOST_AUTO_TEST_SUITE_END()

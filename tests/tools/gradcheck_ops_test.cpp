@@ -49,4 +49,20 @@ BOOST_AUTO_TEST_CASE(every_module_at_orders_1_and_2) {
     require_pass(gradcheck::check_module_samples(modules[i], {.order = 2}), true);
 }
 
+// These take minutes for all: every few are enough here, and none under the address sanitizer.
+#ifndef __SANITIZE_ADDRESS__
+BOOST_AUTO_TEST_CASE(some_ops_exhaustively) {
+  const auto& ops = gradcheck::library_catalog().ops();
+  for (std::size_t i = 3; i < ops.size(); i += 7)
+    require_pass(gradcheck::check_op(ops[i], {.order = 2, .mode = gradcheck::Mode::exhaustive}),
+                 ops[i].max_order > 0);
+}
+
+BOOST_AUTO_TEST_CASE(some_ops_at_order_3) {
+  const auto& ops = gradcheck::library_catalog().ops();
+  for (std::size_t i = 4; i < ops.size(); i += 9)
+    require_pass(gradcheck::check_op(ops[i], {.order = 3}), ops[i].max_order > 0);
+}
+#endif
+
 BOOST_AUTO_TEST_SUITE_END()

@@ -32,14 +32,20 @@ std::vector<Tensor> VariantProblem::all(std::span<const Tensor> in) const {
   return list;
 }
 
-VariantProblem in_single_precision(const Problem& of) {
+VariantProblem at_point(const Problem& of, std::span<const Tensor> values) {
   std::vector<Input> at = of.inputs();
   StandsFor itself;
   for (std::size_t i = 0; i < at.size(); ++i) {
-    at[i].value = converted(at[i].value, f32);
+    at[i].value = values[i];
     itself.push_back({i});
   }
   return VariantProblem(of, std::move(at), std::move(itself));
+}
+
+VariantProblem in_single_precision(const Problem& of) {
+  std::vector<Tensor> single;
+  for (const Input& in : of.inputs()) single.push_back(converted(in.value, f32));
+  return at_point(of, single);
 }
 
 Variant Problem::variant(const Pattern& pattern) const {

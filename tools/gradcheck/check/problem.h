@@ -105,7 +105,8 @@ class VariantProblem final : public Problem {
   const Problem& of_;
   StandsFor stands_for_;
 };
-/// The problem at its point in f32.
+/// The problem at another point; at its own in f32.
+VariantProblem at_point(const Problem& of, std::span<const Tensor> values);
 VariantProblem in_single_precision(const Problem& of);
 
 class FunctionProblem final : public Problem {

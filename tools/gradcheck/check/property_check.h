@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <map>
 #include <string>
 #include <string_view>
@@ -24,7 +25,12 @@ class PropertyCheck {
   /// summed for each element; where these are not all, the rounding of each element is measured, in units of
   /// `scale`.
   void compare(std::string_view what, std::size_t k, const Doubles& got, const Doubles& expected,
-               const Doubles& size, double scale = 1);
+               const Doubles& size, double scale = 1) {
+    compare(what, k, got, expected, size, scale, [&]() -> const Doubles& { return rounding()[k]; });
+  }
+  /// The same with another measurement of the rounding, asked for where it is needed.
+  void compare(std::string_view what, std::size_t k, const Doubles& got, const Doubles& expected,
+               const Doubles& size, double scale, const std::function<const Doubles&()>& rounding);
   void compare(std::string_view what, std::size_t k, const Tensor& got, const Doubles& expected,
                double scale = 1) {
     compare(what, k, to_doubles(got), expected, expected, scale);

@@ -59,13 +59,14 @@ struct Options {
   /// Compute in f64, whatever the inputs are. Without it f32 inputs are differenced as they are; few of their
   /// derivatives are certain enough to pass.
   bool in_double = true;
-  /// Beside the derivatives, check what every gradient must satisfy: shape and dtype; the same with any
-  /// subset of the inputs tracked, with one tensor given as several inputs, with the result used twice;
-  /// linear in the incoming gradient, and its transpose forward (the product with a direction) like it; bit
-  /// for bit reproducible, with 1, 2, 3 and 7 threads, and whatever lies beside the elements in memory; and no
-  /// input, saved value or incoming gradient changed.
+  /// Beside the derivatives, check what every gradient must satisfy: shape and dtype; the same with any subset of
+  /// the inputs tracked and with one tensor given as several inputs, at every order, after a forward pass at
+  /// another point, and with the result used twice; linear in the incoming gradient, and its transpose forward
+  /// (the product with a direction) like it; bit for bit reproducible, with 1, 2, 3 and 7 threads, and whatever
+  /// lies beside the elements in memory; and no input, saved value or incoming gradient changed.
   bool properties = true;
-  /// What is computed in f64 is checked as said above; what is computed in f32, against f64.
+  /// What is computed in f64 is checked as said above; what is computed in f32, against f64, and for what a rule does to
+  /// others and they to it: mutation, accumulation, subsets, aliases, threads, memory.
   bool f64 = true;
   bool f32 = true;
   /// Also check the gradient as Record::yes records it. Not for what is differentiable only once.

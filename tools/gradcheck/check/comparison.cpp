@@ -250,10 +250,11 @@ class Judge {
   /// Whether two windows that differ from the analytic value agree with each other far better.
   static bool confirm(const Sight& a, const Sight& b) {
     const double apart = std::abs(a.numeric - b.numeric);
-    if (!std::isfinite(a.analytic))
-      return apart <= 0.1 * std::max(std::abs(a.numeric), std::abs(b.numeric)) +
-                          kUncertainty * (a.uncertainty + b.uncertainty);
-    return apart <= 0.1 * std::min(a.error(), b.error());
+    // A wave that the steps are too large for shows each window something else.
+    if (!(apart <= 0.1 * std::max(std::abs(a.numeric), std::abs(b.numeric)) +
+                       kUncertainty * (a.uncertainty + b.uncertainty)))
+      return false;
+    return !std::isfinite(a.analytic) || apart <= 0.1 * std::min(a.error(), b.error());
   }
 
   /// Whether a window agrees with the analytic value far better than those that differ claim.

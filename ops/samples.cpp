@@ -3,6 +3,7 @@
 #include <utility>
 #include <vector>
 
+#include <tapegrad/graph/errors.h>
 #include <tapegrad/ops/samples.h>
 
 #include <fmt/format.h>
@@ -47,6 +48,9 @@ void Samples::append(Attributes op, Function function, std::vector<SampleInput> 
 }
 
 void Samples::set_intended(Sample::Intended intended) {
+  if (all_.empty())
+    throw ArgumentError(
+        "Samples::straight_through: there is no sample yet; it holds for those that were added before it");
   for (Sample& s : all_)
     if (!s.intended) s.intended = intended;
 }

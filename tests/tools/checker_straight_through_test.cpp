@@ -100,6 +100,16 @@ BOOST_AUTO_TEST_CASE(not_declared) {
     BOOST_TEST(code(catalog_of<Undeclared>(), {"--mode", mode}) == 1);
 }
 
+BOOST_AUTO_TEST_CASE(declared_before_there_is_a_sample) {
+  Samples none;
+  const auto identity = [](const Tensor& x) { return x; };
+  BOOST_CHECK_EXCEPTION(none.straight_through(identity), ArgumentError,
+                        [](const ArgumentError& e) { return contains(e.what(), "no sample yet"); });
+  none.add(Rounded{}, {SampleInput({7}, kBetweenSteps)});
+  none.straight_through(identity);
+  BOOST_TEST(bool(none.all()[0].intended));
+}
+
 BOOST_AUTO_TEST_CASE(declared_and_wrong) {
   for (const char* mode : {"auto", "exhaustive", "fast"}) {
     for (const Catalog& c : {catalog_of<Doubled>(), catalog_of<Spike<1>>(), catalog_of<Spike<0, true>>()})

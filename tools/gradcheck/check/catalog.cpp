@@ -3,6 +3,7 @@
 #include <chrono>
 #include <set>
 #include <string>
+#include <utility>
 
 #include <tapegrad/gradcheck/catalog.h>
 #include <tapegrad/gradcheck/check/derivatives.h>
@@ -261,6 +262,7 @@ Subject check_module_samples(const Catalog::Module& module, const Options& optio
     return module.samples(generator);
   };
   std::uint64_t seed_of_samples = options.seed;
+  bool told = false;  // that samples of this seed are missing: once for them all
   std::vector<ModuleSample> samples;
   try {
     samples = made(seed_of_samples);
@@ -269,17 +271,25 @@ Subject check_module_samples(const Catalog::Module& module, const Options& optio
   }
   const auto check = [&](std::size_t i, std::uint64_t seed) {
     // Of another seed than the first, these can fail as well.
-    if (seed != seed_of_samples) try {
-        samples = made(seed_of_samples = seed);
+    if (seed != seed_of_samples) {
+      seed_of_samples = seed;
+      told = false;
+      try {
+        samples = made(seed);
       } catch (...) {
         samples.clear();
+        told = true;
         return add_sample(s, {.number = i, .seed = seed, .label = "samples"}, [](Report&) { throw; });
       }
-    if (i >= samples.size())
-      return add_sample(s, {.number = i, .seed = seed, .label = "samples"}, [&](Report&) {
-        throw ArgumentError(
-            fmt::format("seed {} makes {} samples, the first seed more", seed, samples.size()));
-      });
+    }
+    if (i >= samples.size()) {
+      if (!std::exchange(told, true))
+        add_sample(s, {.number = i, .seed = seed, .label = "samples"}, [&](Report&) {
+          throw ArgumentError(
+              fmt::format("seed {} makes {} samples, the first seed more", seed, samples.size()));
+        });
+      return;
+    }
     ModuleSample& sample = samples[i];
     std::string label = sample.label;
     for (const SampleInput& in : sample.inputs) label += (label.empty() ? "" : " ") + to_string(in.shape);

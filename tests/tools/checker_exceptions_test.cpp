@@ -194,7 +194,9 @@ BOOST_AUTO_TEST_CASE(the_report_is_complete) {
                  "an exception of type int: 42");
     BOOST_TEST(code(c, {"--threads", threads, "--format", "junit"}) == 1);
   }
-  BOOST_TEST(code(c, {"--self-test", "--op", "number_for_samples"}) == 4);
+  const Outcome self_test = run(c, {"--self-test", "--op", "number_for_samples"});
+  BOOST_TEST(self_test.code == 4);
+  BOOST_TEST(contains(self_test.out, "  samples: ERROR, an exception of type int: 42\n"), self_test.out);
   BOOST_TEST(code(c, {"--coverage"}) == 5);
   BOOST_TEST(code(c, {"--list"}) == 6);
 }

@@ -77,6 +77,11 @@ BOOST_AUTO_TEST_CASE(wrong_usage) {
   BOOST_TEST(contains(message({"--module", "affin?"}), "close to it: My.Affine;"));
   BOOST_TEST(contains(message({"--op", "xxxxxxxx"}), "no op matches 'xxxxxxxx'; --list names all"));
   BOOST_TEST(contains(message({"--repro", "twice#999"}), "twice has no sample #999; its 7 samples"));
+  gradcheck::CommandOptions negative;
+  negative.time_limit = -1;
+  BOOST_CHECK_EXCEPTION(gradcheck::run_command(good, negative), ArgumentError, [](const ArgumentError& e) {
+    return contains(e.what(), "must be above 0, or 0 for any time");
+  });
 }
 
 BOOST_AUTO_TEST_CASE(inconclusive) {
@@ -104,6 +109,7 @@ BOOST_AUTO_TEST_CASE(help_says_each_thing_once) {
        std::vector<std::vector<std::string>>{{"--list", "--output", "/dev/null"},
                                              {"--repro", "twice#0", "--shard", "1/2"},
                                              {"--self-test", "--samples", "2"},
+                                             {"--self-test", "--order", "2"},
                                              {"--coverage", "--time-limit", "3"}})
     BOOST_TEST(code(catalog_of<Twice>(), wrong) == 2, wrong[0]);
 }
@@ -181,6 +187,34 @@ BOOST_AUTO_TEST_CASE(draws) {
       const Json& same = of_three[2 * of_one.size() + i];
       BOOST_TEST(same["worst"] == of_one[i]["worst"]);
       BOOST_TEST(same["inputs"] == of_one[i]["inputs"]);
+    }
+  }
+}
+
+// What is missing for one seed is missing for all its samples: it is said once.
+BOOST_AUTO_TEST_CASE(draws_without_samples) {
+  static int calls;
+  const auto throws = [](Generator& g) {
+    if (calls++ > 0) throw ArgumentError("of the first seed alone");
+    return affine(g);
+  };
+  const auto gives_fewer = [](Generator& g) {
+    std::vector<gradcheck::ModuleSample> all = affine(g);
+    if (calls++ > 0) all.clear();
+    return all;
+  };
+  for (const auto& [made, message] :
+       {std::pair<gradcheck::ModuleSamples, const char*>(throws, "first seed alone"),
+        {gives_fewer, "makes 0 samples, the first seed more"}}) {
+    calls = 0;
+    const Json all = results_of(catalog_of<>({{"changing", made}}), {"--samples", "3"});
+    const Json& samples = all["subjects"][0]["samples"];
+    BOOST_TEST_REQUIRE(samples.size() == 4u, message);
+    for (const std::size_t i : {2, 3}) {
+      BOOST_TEST(samples[i]["number"] == 0);
+      BOOST_TEST(samples[i]["seed"] == i - 1);
+      BOOST_TEST(samples[i]["label"] == "samples");
+      BOOST_TEST(contains(samples[i]["findings"][0]["message"].get<std::string>(), message));
     }
   }
 }

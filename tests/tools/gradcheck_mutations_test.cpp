@@ -1,6 +1,7 @@
 // The self-test of a user's program: its report, and the mutations that it says make no difference.
 
 #include <algorithm>
+#include <set>
 
 #include <tapegrad/gradcheck/mutation/self_test.h>
 #include <tapegrad/graph/result_hook.h>
@@ -78,6 +79,48 @@ struct Saddle {
   }
 };
 
+/// x * x, whose rule has a sum where x is large alone.
+struct SumWhereLarge {
+  static constexpr auto name = "my_sum_where_large";
+  static constexpr auto saves = saves_for(kIn0);
+  static Tensor forward(const Tensor& x) { return mul(x, x); }
+  static void vjp(VjpContext<SumWhereLarge>& ctx) {
+    const Tensor x = ctx.input<0>(), gx = mul(ctx.grad_output(), x);
+    const Tensor value = cast(x.detach(), f64);
+    ctx.add(0, value.values<double>()[0] > 1.5 ? add(gx, gx) : mul(gx, 2));
+  }
+  static void samples(Samples& s) { s.add(SumWhereLarge{}, {SampleInput(Shape{1}, Domain{1, 2})}); }
+};
+
+/// 2 x, called as operations of the library that take two inputs.
+template <int kWhich>
+struct OwnOperation : Twice {
+  static constexpr auto name = kWhich == 0 ? "add" : kWhich == 1 ? "sub" : kWhich == 2 ? "mul" : "div";
+  static void samples(Samples& s) { s.add(OwnOperation{}, {Shape{3}}); }
+};
+/// x * x, by these.
+template <int kWhich>
+struct ByOwnOperation {
+  static constexpr auto name = "my_square";
+  static constexpr auto saves = saves_for(kIn0);
+  static Tensor forward(const Tensor& x) { return mul(x, x); }
+  static void vjp(VjpContext<ByOwnOperation>& ctx) {
+    ctx.add(0, apply_op(OwnOperation<kWhich>{}, mul(ctx.grad_output(), ctx.template input<0>())));
+  }
+  static void samples(Samples& s) { s.add(ByOwnOperation{}, {Shape{3}}); }
+};
+
+/// x * x, whose rule throws.
+struct ThrowingRule : SumWhereLarge {
+  static constexpr auto name = "throwing_rule";
+  static void vjp(VjpContext<ThrowingRule>&) { throw ArgumentError("no rule"); }
+  static void samples(Samples& s) { s.add(ThrowingRule{}, {Shape{2}}); }
+};
+struct EmptyDomain : Twice {
+  static constexpr auto name = "empty_domain";
+  static void samples(Samples& s) { s.add(EmptyDomain{}, {SampleInput(Shape{2}, Domain{1, 0})}); }
+};
+
 std::string status_in(const std::vector<gradcheck::MutationResult>& all, const std::string& mutation) {
   const auto found = std::ranges::find(all, mutation, &gradcheck::MutationResult::mutation);
   return found == all.end() ? "" : std::string(name_of(found->status));
@@ -136,13 +179,11 @@ BOOST_AUTO_TEST_CASE(a_program_gives_its_equivalents) {
   const Json right = self_test_of(with(catalog_of<Sum>(), {kSwapped}), {});
   BOOST_TEST(right["summary"]["exit_code"] == 0);
   BOOST_TEST(right["summary"]["equivalent"] == 4);
-  // What is listed and found, and what nothing is called by.
-  for (const EquivalentMutation& wrong :
-       {EquivalentMutation{"my_sum", "doubled", "none"}, EquivalentMutation{"my_sum", "dubled", "none"}}) {
-    const Json all = self_test_of(with(catalog_of<Sum>(), {kSwapped, wrong}), {});
-    BOOST_TEST(all["summary"]["exit_code"] == 4);
-    BOOST_TEST(all["summary"]["not_equivalent"] == 1);
-  }
+  // What is listed and found.
+  const Json found = self_test_of(with(catalog_of<Sum>(), {kSwapped, {"my_sum", "doubled", "none"}}), {});
+  BOOST_TEST(found["summary"]["exit_code"] == 4);
+  BOOST_TEST(found["summary"]["not_equivalent"] == 1);
+  BOOST_TEST(found["summary"]["unmatched"] == 0);
   const char* arguments[] = {"mine", "--self-test"};
   const test::TemporaryFolder folder;
   Captured out(stdout, folder / "out");
@@ -152,6 +193,55 @@ BOOST_AUTO_TEST_CASE(a_program_gives_its_equivalents) {
   const std::string text = out.end();
   BOOST_TEST(listed == 0, text);
   BOOST_TEST(unlisted == 4);
+}
+
+// An entry that nothing is called by, be it by its op or its mutation, is told once, whatever its globs are.
+BOOST_AUTO_TEST_CASE(equivalents_that_match_nothing) {
+  const EquivalentMutation both{"my_s*", "swapped*", "both gradients are the incoming one"};
+  BOOST_TEST(self_test_of(with(catalog_of<Sum, Cube>(), {both}), {})["summary"]["exit_code"] == 0);
+  for (const EquivalentMutation& wrong : {EquivalentMutation{"my_sum", "dubled", "none"},
+                                          {"my_*", "dubled", "none"},
+                                          {"*", "dubled*", "none"},
+                                          {"your_sum", "swapped*", "none"}}) {
+    const Catalog c = with(catalog_of<Sum, Cube>(), {kSwapped, wrong});
+    const Json all = self_test_of(c, {});
+    BOOST_TEST(all["summary"]["exit_code"] == 4);
+    BOOST_TEST(all["summary"]["unmatched"] == 1);
+    BOOST_TEST_REQUIRE(all["unmatched"].size() == 1u);
+    BOOST_TEST(all["unmatched"][0]["op"] == wrong.op);
+    BOOST_TEST(all["unmatched"][0]["mutation"] == wrong.mutation);
+    BOOST_TEST(all["summary"]["not_equivalent"] == 0);
+    BOOST_TEST(
+        contains(run(c, {"--self-test"}).out, "and there is none: " + wrong.op + ": " + wrong.mutation));
+    // What is not tested may be called so; an op that does not exist is not.
+    const Json part = self_test_of(c, {"--op", "cube"});
+    BOOST_TEST(part["summary"]["unmatched"] == (wrong.op == "your_sum" ? 1 : 0));
+  }
+}
+
+BOOST_AUTO_TEST_CASE(what_cannot_be_tested) {
+  const Catalog c = catalog_of<Throwing, ThrowingRule, EmptyDomain, Twice>();
+  const Json all = self_test_of(c, {});
+  BOOST_TEST(all["summary"]["exit_code"] == 4);
+  const auto is_one_error = [&](const Json& mutations, const char* name, std::string_view explanation) {
+    BOOST_TEST_REQUIRE(mutations.size() == 1u);
+    BOOST_TEST(mutations[0]["mutation"] == name);
+    BOOST_TEST(mutations[0]["status"] == "ERROR");
+    BOOST_TEST(contains(mutations[0]["explanation"].get<std::string>(), explanation), mutations[0]);
+  };
+  const Json& subjects = all["subjects"];
+  is_one_error(subjects[0]["mutations"], "samples", "there are none");
+  is_one_error(subjects[1]["mutations"], "mutations", "no rule");
+  const Json& without_elements = subjects[2]["mutations"];
+  BOOST_TEST(without_elements.size() > 10u);
+  for (const Json& m : without_elements) {
+    BOOST_TEST(m["status"] == "ERROR", m);
+    BOOST_TEST(contains(m["explanation"].get<std::string>(), "is empty"), m);
+  }
+  BOOST_TEST(all["summary"]["error"] == 2u + without_elements.size());
+  for (const Json& m : subjects[3]["mutations"]) BOOST_TEST(m["status"] == "killed", m);
+  // An entry for what was not tested may be right.
+  BOOST_TEST(self_test_of(with(c, {{"throwing_rule", "swapped*", "none"}}), {})["summary"]["unmatched"] == 0);
 }
 
 BOOST_AUTO_TEST_CASE(equal_elements) {
@@ -196,6 +286,32 @@ BOOST_AUTO_TEST_CASE(terms_of_rules_on_tensors) {
   const std::string term = "right of add omitted, add 2 of the rule, as recorded";
   BOOST_TEST(status_in(all, term) == "");
   BOOST_TEST(status_of<Saddle<true>>(term) == "NO EFFECT");
+}
+
+BOOST_AUTO_TEST_CASE(terms_are_those_at_the_samples_that_are_tested) {
+  std::set<std::string> seen;
+  for (std::uint64_t seed = 0; seed < 8; ++seed)
+    seen.insert(
+        status_of<SumWhereLarge>("right of add omitted, add 1 of the rule, as recorded", {.seed = seed}));
+  BOOST_TEST((seen == std::set<std::string>{"", "killed"}));
+}
+
+template <int kWhich>
+void require_no_terms_of_own() {
+  const auto all = gradcheck::self_test(catalog_of<ByOwnOperation<kWhich>>().ops()[0], {}, {});
+  BOOST_TEST(all.size() > 10u);
+  for (const auto& m : all) {
+    BOOST_TEST((m.status != gradcheck::MutationResult::Status::error), m.mutation << ": " << m.explanation);
+    if (kWhich != 2)
+      BOOST_TEST(!contains(m.mutation, std::string("of ") + OwnOperation<kWhich>::name), m.mutation);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(operations_that_are_called_like_others) {
+  require_no_terms_of_own<0>();
+  require_no_terms_of_own<1>();
+  require_no_terms_of_own<2>();  // beside the library's of that name
+  require_no_terms_of_own<3>();
 }
 
 BOOST_AUTO_TEST_CASE(what_a_hook_of_results_sees) {

@@ -19,7 +19,7 @@ enum class ExitCode : int {
   usage = 2,     ///< wrong arguments, or nothing matches them
   /// Nothing is wrong, but a comparison is inconclusive: at an unmarked sample, or under --strict anywhere.
   inconclusive = 3,
-  mutation_survived = 4,  ///< --self-test: a mutation was not found
+  mutation_survived = 4,  ///< --self-test: a mutation was not found or not tested, or its list is wrong
   coverage_gap = 5,       ///< --coverage: something is not covered
   internal_error = 6,     ///< the command could not do its work
 };

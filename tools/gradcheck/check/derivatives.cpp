@@ -89,9 +89,8 @@ void Derivatives::check_elements(std::size_t k) {
   std::size_t zeros = 0;
   for (const std::size_t e : chosen_elements(k)) {
     if (Progress::is_watched())
-      Progress::at(
-          order_, kGradient,
-          name + tapegrad::detail::index_text(static_cast<std::int64_t>(e), jacobian_.value(k).shape()));
+      Progress::at(order_, kGradient, name,
+                   tapegrad::detail::index_text(static_cast<std::int64_t>(e), jacobian_.value(k).shape()));
     Line line(jacobian_.problem(), jacobian_.at(), jacobian_.base(),
               {{jacobian_.grad_inputs()[k], e, steps[e]}});
     const std::vector<bool> still = full_ ? line.unchanged() : std::vector<bool>();

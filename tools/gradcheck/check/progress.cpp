@@ -12,7 +12,7 @@ thread_local Progress* current = nullptr;
 
 std::string Progress::Activity::place() const {
   std::string text = fmt::format("order {}", order);
-  for (const std::string& more : {part, input})
+  for (const std::string& more : {part, input + index})
     if (!more.empty()) text += ", " + more;
   return text;
 }
@@ -27,15 +27,20 @@ std::vector<Subject::Sample> Progress::finished() const {
   return finished_;
 }
 
+std::vector<MutationResult> Progress::finished_mutations() const {
+  const std::lock_guard lock(mutex_);
+  return finished_mutations_;
+}
+
 Progress::Watched::Watched(Progress& progress) : before_(std::exchange(current, &progress)) {}
 Progress::Watched::~Watched() { current = before_; }
 
 bool Progress::is_watched() noexcept { return current != nullptr; }
 
-void Progress::begin(Subject::Sample sample) {
+void Progress::begin(Subject::Sample sample, std::string mutation) {
   if (!current) return;
   const std::lock_guard lock(current->mutex_);
-  current->activity_ = {.sample = std::move(sample)};
+  current->activity_ = {.sample = std::move(sample), .mutation = std::move(mutation)};
 }
 
 void Progress::end(const Subject::Sample& sample) {
@@ -45,12 +50,19 @@ void Progress::end(const Subject::Sample& sample) {
   current->activity_ = {};
 }
 
-void Progress::at(int order, std::string_view part, std::string_view input) {
+void Progress::end(const MutationResult& mutation) {
+  if (!current) return;
+  const std::lock_guard lock(current->mutex_);
+  current->finished_mutations_.push_back(mutation);
+}
+
+void Progress::at(int order, std::string_view part, std::string_view input, std::string_view index) {
   if (!current) return;
   const std::lock_guard lock(current->mutex_);
   current->activity_.order = order;
   current->activity_.part = part;
   current->activity_.input = input;
+  current->activity_.index = index;
 }
 
 }  // namespace tapegrad::gradcheck::detail

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include <tapegrad/gradcheck/catalog.h>
+#include <tapegrad/gradcheck/mutation/self_test.h>
 
 namespace tapegrad::gradcheck::detail {
 
@@ -18,8 +19,9 @@ class Progress {
   /// What runs.
   struct Activity {
     Subject::Sample sample{.label = "samples"};  ///< without its report; before the first one they are made
+    std::string mutation{};                      ///< in a self-test
     int order = 1;
-    std::string part{}, input{};  ///< empty where that is not known
+    std::string part{}, input{}, index{};  ///< empty where that is not known
     Clock::time_point since = Clock::now();
 
     /// "order 2, gradient, input 0[3]".
@@ -29,6 +31,8 @@ class Progress {
   Activity activity() const;
   /// The samples that have ended.
   std::vector<Subject::Sample> finished() const;
+  /// The mutations that have been tested.
+  std::vector<MutationResult> finished_mutations() const;
 
   /// While it lives, this thread's checks tell `progress` what they do.
   class Watched {
@@ -43,17 +47,18 @@ class Progress {
   };
 
   // For those who check; nothing happens on a thread that is not watched.
-  /// A sample begins: its number, seed and label.
-  static void begin(Subject::Sample sample);
+  /// A sample begins: its number, seed and label; in a self-test under a mutation.
+  static void begin(Subject::Sample sample, std::string mutation = {});
   static void end(const Subject::Sample& sample);
-  /// `input`: may have an index.
-  static void at(int order, std::string_view part, std::string_view input = {});
+  static void end(const MutationResult& mutation);
+  static void at(int order, std::string_view part, std::string_view input = {}, std::string_view index = {});
   static bool is_watched() noexcept;
 
  private:
   mutable std::mutex mutex_;
   Activity activity_;
   std::vector<Subject::Sample> finished_;
+  std::vector<MutationResult> finished_mutations_;
 };
 
 }  // namespace tapegrad::gradcheck::detail

@@ -29,7 +29,7 @@ void require_valid(const CommandOptions& o) {
   if (o.threads < 1 || o.threads > 256)
     throw ArgumentError(fmt::format("--threads {}; it can be 1 to 256", o.threads));
   if (!(o.time_limit >= 0))
-    throw ArgumentError(fmt::format("--time-limit {}; it must be above 0", o.time_limit));
+    throw ArgumentError(fmt::format("--time-limit {}; it must be above 0, or 0 for any time", o.time_limit));
   if (o.samples < 1) throw ArgumentError(fmt::format("--samples {}; it must be at least 1", o.samples));
   if (o.shard.index < 1 || o.shard.index > o.shard.count)
     throw ArgumentError(fmt::format("--shard {}/{}: there is no such part", o.shard.index, o.shard.count));
@@ -136,10 +136,10 @@ Results run(const Plan& plan, const CommandOptions& o, bool& left_behind) {
   return results;
 }
 
-ExitCode run_self_test(const Plan& plan, const CommandOptions& o, bool& left_behind) {
+ExitCode run_self_test(const Catalog& catalog, const Plan& plan, const CommandOptions& o, bool& left_behind) {
   const auto start = std::chrono::steady_clock::now();
   Output output(o);
-  MutationResults results{.subjects = {}, .selected = plan.selected};
+  MutationResults results{.subjects = {}, .selected = plan.selected, .unmatched = {}};
   const MutationTable table(o, plan.jobs);
   Watch watch(o.program, o.time_limit);
   in_order<std::vector<MutationResult>>(
@@ -158,6 +158,7 @@ ExitCode run_self_test(const Plan& plan, const CommandOptions& o, bool& left_beh
       left_behind);
   results.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   results.stopped = results.subjects.size() < plan.jobs.size();
+  results.find_unmatched(catalog);
   output.add(table.summary(results));
   output.end(o.format == Format::json ? json_text(o, results) : output.table());
   return results.exit_code();
@@ -197,15 +198,19 @@ ExitCode run_command(const Catalog& catalog, const CommandOptions& given) {
       return ExitCode::pass;
     }
     if (options.coverage) return run_coverage(catalog, options);
-    code = options.self_test ? run_self_test(*plan, options, left_behind)
+    code = options.self_test ? run_self_test(catalog, *plan, options, left_behind)
                              : exit_code_of(run(*plan, options, left_behind));
-  } catch (const ArgumentError&) {
-    throw;
+  } catch (const ArgumentError& e) {
+    if (!left_behind) throw;
+    fmt::print(stderr, "{}: {}\n", options.program, e.what());
+    code = ExitCode::usage;
   } catch (...) {
     fmt::print(stderr, "{}: {}\n", options.program, exception_text());
   }
   if (left_behind) {
-    std::fflush(nullptr);
+    // Not all streams: a thread that is left behind may wait in one for ever, and holds its lock.
+    std::fflush(stdout);
+    std::fflush(stderr);
     std::_Exit(static_cast<int>(code));
   }
   return code;

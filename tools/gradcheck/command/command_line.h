@@ -137,7 +137,7 @@ inline std::string exclude_all(CLI::App& app) {
   };
   const std::vector<Excluded> all{{"--list", {"--samples", "--format", "--output", "--time-limit"}},
                                   {"--repro", {"--list", "--op", "--module", "--samples", "--shard"}},
-                                  {"--self-test", {"--list", "--repro", "--module", "--samples"}},
+                                  {"--self-test", {"--list", "--repro", "--module", "--order", "--samples"}},
                                   {"--coverage",
                                    {"--list", "--repro", "--self-test", "--op", "--module", "--samples",
                                     "--format", "--output", "--time-limit"}}};
@@ -165,16 +165,18 @@ inline void add_options(CLI::App& app, CommandOptions& o) {
   detail::add_results(app, o);
   detail::add_other_work(app, o);
   const std::string excluded = detail::exclude_all(app);
-  app.footer(excluded +
-             "\nExit codes:\n"
-             "  0  all pass: every input at every order has shown a derivative other than zero that agrees,\n"
-             "     and nothing is inconclusive but at samples marked for it\n"
-             "  1  a derivative is wrong, or none other than zero was seen, or a sample ran over its time\n"
-             "  2  wrong usage, or nothing matches\n"
-             "  3  nothing is wrong, but inconclusive: at a sample not marked for it; under --strict at any\n"
-             "  4  --self-test: a mutation was not found\n"
-             "  5  --coverage: something is not covered\n"
-             "  6  the command could not do its work");
+  app.footer(
+      excluded +
+      "\nExit codes:\n"
+      "  0  all pass: every input at every order has shown a derivative other than zero that agrees,\n"
+      "     and nothing is inconclusive but at samples marked for it\n"
+      "  1  a derivative is wrong, or none other than zero was seen, or a sample ran over its time\n"
+      "  2  wrong usage, or nothing matches\n"
+      "  3  nothing is wrong, but inconclusive: at a sample not marked for it; under --strict at any\n"
+      "  4  --self-test: a mutation was not found, or could not be tested, or an entry in the list of those\n"
+      "     that make no difference is wrong\n"
+      "  5  --coverage: something is not covered\n"
+      "  6  the command could not do its work");
 }
 
 }  // namespace tapegrad::gradcheck

@@ -22,9 +22,8 @@ namespace tapegrad::gradcheck::detail {
 template <class Made, class Make, class Look>
 class InOrder {
  public:
-  InOrder(std::size_t count, int threads, const Make& make, const Look& look, bool& left_behind)
-      : shared_(std::make_shared<Shared>(count, threads > 1)),
-        make_(make),
+  InOrder(std::size_t count, int threads, Make make, const Look& look, bool& left_behind)
+      : shared_(std::make_shared<Shared>(count, threads > 1, std::move(make))),
         look_(look),
         left_behind_(left_behind),
         first_threads_(std::min(count, static_cast<std::size_t>(std::max(threads, 1)))) {}
@@ -68,7 +67,8 @@ class InOrder {
   };
   /// What a thread that is left behind may still come back to.
   struct Shared {
-    Shared(std::size_t count, bool one_each) : items(count), one_thread_each(one_each) {}
+    Shared(std::size_t count, bool one_each, Make m)
+        : items(count), one_thread_each(one_each), make(std::move(m)) {}
     std::mutex mutex;
     std::condition_variable changed;
     std::vector<Item> items;
@@ -76,10 +76,11 @@ class InOrder {
     std::size_t busy = 0;  ///< threads that have not ended, without those left behind
     bool stop = false;
     const bool one_thread_each;
+    const Make make;
   };
 
   void start() {
-    threads_.emplace_back([shared = shared_, &make = make_, number = threads_.size()] {
+    threads_.emplace_back([shared = shared_, number = threads_.size()] {
       std::optional<tapegrad::detail::ThreadLimit> one;
       if (shared->one_thread_each) one.emplace(1);
       std::unique_lock lock(shared->mutex);
@@ -93,7 +94,7 @@ class InOrder {
         std::exception_ptr thrown;
         try {
           const Progress::Watched watched(*progress);
-          made.emplace(make(i));
+          made.emplace(shared->make(i));
         } catch (...) {
           thrown = std::current_exception();
         }
@@ -130,7 +131,6 @@ class InOrder {
   }
 
   std::shared_ptr<Shared> shared_;
-  const Make& make_;
   const Look& look_;
   bool& left_behind_;
   std::size_t first_threads_;
@@ -142,11 +142,11 @@ class InOrder {
 /// other threads, whose operations then take one thread each. Ends where take returns false; what make throws is thrown
 /// in its turn. look(i, progress) is called now and then for all that are being made: what it returns, if anything,
 /// stands for the thing, and the thread that makes it is left behind. `left_behind` says then, however this ends, that
-/// what make uses must live as long as the process.
+/// what make refers to must live as long as the process.
 template <class Made, class Make, class Look, class Take>
-void in_order(std::size_t count, int threads, const Make& make, const Look& look, const Take& take,
+void in_order(std::size_t count, int threads, Make make, const Look& look, const Take& take,
               bool& left_behind) {
-  InOrder<Made, Make, Look>(count, threads, make, look, left_behind).run(take);
+  InOrder<Made, Make, Look>(count, threads, std::move(make), look, left_behind).run(take);
 }
 
 }  // namespace tapegrad::gradcheck::detail

@@ -37,11 +37,11 @@ Shard parse_shard(std::string_view text) {
 
 namespace detail {
 
-namespace {
-
 bool matches(const std::string& name, const std::string& pattern) {
   return fnmatch(pattern.c_str(), name.c_str(), 0) == 0;
 }
+
+namespace {
 
 std::string lower(std::string_view text) {
   std::string out(text);
@@ -147,17 +147,13 @@ Subject Job::check(const Options& options, const SampleChoice& choice) const {
 
 std::vector<MutationResult> Job::self_test(const Options& options,
                                            const std::vector<EquivalentMutation>& equivalents) const {
-  try {
-    return gradcheck::self_test(*op, options, equivalents);
-  } catch (...) {  // its samples, which are needed before there is any mutation
-    return {{.op = op->name, .mutation = "samples", .explanation = exception_text()}};
-  }
+  return gradcheck::self_test(*op, options, equivalents);
 }
 
 namespace {
-std::string out_of_time_text(const Progress::Activity& now, double limit) {
-  return fmt::format("it has not ended after {:g} s, at {}; the samples that follow it were not checked",
-                     limit, now.place());
+std::string out_of_time_text(const Progress::Activity& now, double limit, std::string_view what_follows) {
+  return fmt::format("it has not ended after {:g} s, at {}; the {} that follow it were not checked", limit,
+                     now.place(), what_follows);
 }
 }  // namespace
 
@@ -175,16 +171,22 @@ Subject Job::out_of_time(const Options& options, const Progress& progress, doubl
                      .order = now.order,
                      .what = "time limit",
                      .input = now.input.empty() ? "all inputs" : now.input,
-                     .message = out_of_time_text(now, limit)});
+                     .index = now.index,
+                     .message = out_of_time_text(now, limit, "samples")});
   s.samples.push_back(std::move(sample));
   return s;
 }
 
 std::vector<MutationResult> Job::self_test_out_of_time(const Progress& progress, double limit) const {
   const Progress::Activity now = progress.activity();
-  return {{.op = op->name,
-           .mutation = now.sample.label,
-           .explanation = fmt::format("{}#{}: {}", name(), now.sample.number, out_of_time_text(now, limit))}};
+  const bool at_mutation = !now.mutation.empty();  // else what it needs is being made
+  std::vector<MutationResult> all = progress.finished_mutations();
+  all.push_back({.op = op->name,
+                 .mutation = at_mutation ? now.mutation : now.sample.label,
+                 .status = MutationResult::Status::error,
+                 .explanation = fmt::format("{}#{} {}: {}", name(), now.sample.number, now.sample.label,
+                                            out_of_time_text(now, limit, "mutations"))});
+  return all;
 }
 
 SampleName parse_sample(std::string_view text, std::uint64_t seed) {

@@ -11,6 +11,9 @@
 /// What the command's arguments select.
 namespace tapegrad::gradcheck::detail {
 
+/// Whether the shell glob is for this name.
+bool matches(const std::string& name, const std::string& pattern);
+
 /// An op or a module of a catalog, which must outlive it.
 struct Job {
   const Catalog::Op* op = nullptr;
@@ -25,6 +28,7 @@ struct Job {
   /// Of an op.
   std::vector<MutationResult> self_test(const Options& options,
                                         const std::vector<EquivalentMutation>& equivalents) const;
+  /// What there is of it, as for a check.
   std::vector<MutationResult> self_test_out_of_time(const Progress& progress, double limit) const;
 };
 

@@ -12,7 +12,9 @@ bool Watch::over(const std::string& name, const Progress::Activity& now) {
   if (said.since != now.since) said = {.since = now.since};
   if (seconds >= said.next) {
     while (seconds >= said.next) said.next *= 2;
-    const std::string label = now.sample.label.empty() ? "" : " " + now.sample.label;
+    std::string label;
+    if (!now.sample.label.empty()) label += " " + now.sample.label;
+    if (!now.mutation.empty()) label += ", " + now.mutation;
     fmt::print(stderr, "{}: {}#{}{} has been running for {:.0f} s: {}\n", program_, name, now.sample.number,
                label, seconds, now.place());
   }

@@ -123,23 +123,24 @@ struct Instrumented {
   }
 
  public:
-#define TAPEGRAD_BINARY(op, inverse)                                                               \
-  friend Instrumented operator op(Instrumented a, Instrumented b) {                                \
-    return binary(                                                                                 \
-        {#op, true}, a, b, [](R x, R y) { return x op y; }, [](R x, R y) { return x inverse y; }); \
-  }                                                                                                \
-  friend Instrumented operator op(Instrumented a, double c) {                                      \
-    return with_constant(                                                                          \
-        #op, a, c, [](R x, R y) { return x op y; }, [](R x, R y) { return x inverse y; });         \
-  }                                                                                                \
-  friend Instrumented operator op(double c, Instrumented a) {                                      \
-    return with_constant(                                                                          \
-        #op, a, c, [](R x, R y) { return y op x; }, [](R x, R y) { return y inverse x; });         \
+// Names are words: in a list of mutations * would stand for anything.
+#define TAPEGRAD_BINARY(name, op, inverse)                                                           \
+  friend Instrumented operator op(Instrumented a, Instrumented b) {                                  \
+    return binary(                                                                                   \
+        {#name, true}, a, b, [](R x, R y) { return x op y; }, [](R x, R y) { return x inverse y; }); \
+  }                                                                                                  \
+  friend Instrumented operator op(Instrumented a, double c) {                                        \
+    return with_constant(                                                                            \
+        #name, a, c, [](R x, R y) { return x op y; }, [](R x, R y) { return x inverse y; });         \
+  }                                                                                                  \
+  friend Instrumented operator op(double c, Instrumented a) {                                        \
+    return with_constant(                                                                            \
+        #name, a, c, [](R x, R y) { return y op x; }, [](R x, R y) { return y inverse x; });         \
   }
-  TAPEGRAD_BINARY(+, -)
-  TAPEGRAD_BINARY(-, +)
-  TAPEGRAD_BINARY(*, /)
-  TAPEGRAD_BINARY(/, *)
+  TAPEGRAD_BINARY(add, +, -)
+  TAPEGRAD_BINARY(sub, -, +)
+  TAPEGRAD_BINARY(mul, *, /)
+  TAPEGRAD_BINARY(div, /, *)
 #undef TAPEGRAD_BINARY
 
 #define TAPEGRAD_ROW(op)                                                                            \

@@ -144,7 +144,7 @@ std::size_t gradients_of(const Samples& samples) {
 
 }  // namespace
 
-std::vector<Mutation> mutations_of(const Catalog::Op& op) {
+std::vector<Mutation> mutations_of(const Catalog::Op& op, std::uint64_t seed) {
   std::vector<Mutation> all;
   if (op.max_order == 0) return all;
   Samples samples;
@@ -163,7 +163,7 @@ std::vector<Mutation> mutations_of(const Catalog::Op& op) {
   if (op.formula)
     add_formula_mutations(all, op, samples);
   else if (op.max_order >= 2)
-    for (FaultyTerm& term : faulty_terms_of(op))
+    for (FaultyTerm& term : faulty_terms_of(op, seed))
       all.push_back({.kind = MutationKind::term, .rule = Rule::recorded, .term = std::move(term)});
   return all;
 }

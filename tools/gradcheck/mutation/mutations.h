@@ -59,7 +59,8 @@ struct Mutation {
   std::string kind_name() const;
 };
 
-/// All mutations that can be applied to an op, whether they make a difference there or not.
-std::vector<Mutation> mutations_of(const Catalog::Op& op);
+/// All mutations that can be applied to an op, whether they make a difference there or not; the terms of its rule are
+/// those at its samples as the seed draws them.
+std::vector<Mutation> mutations_of(const Catalog::Op& op, std::uint64_t seed);
 
 }  // namespace tapegrad::gradcheck::detail

@@ -38,7 +38,12 @@ std::vector<Tensor> ObservedProblem::evaluate(std::span<const Tensor> in) const 
 
 // Not when a rule asks, since a rule that is recorded cannot open a tape.
 void ObservedProblem::look() const {
-  looks_ = true;
+  struct Looking {
+    explicit Looking(bool& looks) : looks_(looks) { looks_ = true; }
+    ~Looking() { looks_ = false; }
+    bool& looks_;
+  };
+  const Looking looking(looks_);  // also where the rule throws
   const std::vector<std::size_t> track = grad_inputs();
   Recording recording(*this, last_, track);
   std::vector<Tensor> ones;
@@ -46,7 +51,6 @@ void ObservedProblem::look() const {
   SavedValues values(op_.table);
   recording.vjp(ones);
   saved_ = std::move(values.saved);
-  looks_ = false;
 }
 
 bool ObservedProblem::at_the_point() const {

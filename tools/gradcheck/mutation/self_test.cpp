@@ -2,8 +2,12 @@
 #include <array>
 #include <numeric>
 #include <optional>
+#include <string>
+#include <utility>
 
 #include <tapegrad/gradcheck/check/derivatives.h>
+#include <tapegrad/gradcheck/check/exceptions.h>
+#include <tapegrad/gradcheck/check/progress.h>
 #include <tapegrad/gradcheck/check/samples.h>
 #include <tapegrad/gradcheck/mutation/mutated_rules.h>
 #include <tapegrad/gradcheck/mutation/self_test.h>
@@ -14,8 +18,8 @@
 namespace tapegrad::gradcheck {
 
 std::string_view name_of(MutationResult::Status status) noexcept {
-  constexpr std::array<std::string_view, 5> kNames{"killed", "equivalent", "SURVIVED", "NO EFFECT",
-                                                   "NOT EQUIVALENT"};
+  constexpr std::array<std::string_view, 6> kNames{"killed",    "equivalent",     "SURVIVED",
+                                                   "NO EFFECT", "NOT EQUIVALENT", "ERROR"};
   return kNames[static_cast<std::size_t>(status)];
 }
 
@@ -48,9 +52,8 @@ class OpUnderTest {
     for (const std::size_t i : order_) {
       const Samples::Sample& sample = samples_.all()[i];
       options.seed = detail::seed_of(op_.name, i, seed_);
-      detail::Progress::begin({.number = i,
-                               .seed = seed_,
-                               .label = fmt::format("{}, {}", detail::label_of(sample), mutation.name())});
+      detail::Progress::begin({.number = i, .seed = seed_, .label = detail::label_of(sample)},
+                              mutation.name());
       Generator generator(options.seed, 1);
       std::optional<detail::SampleProblem> plain;
       std::optional<detail::ObservedProblem> observed;  // which takes longer
@@ -97,49 +100,69 @@ class OpUnderTest {
   std::vector<std::size_t> order_;  ///< the small ones first, where most mutations are found soon
 };
 
+/// What became of a mutation, by the list; nothing where it does not concern the op.
+std::optional<MutationResult> judged(const OpUnderTest& under_test, const Catalog::Op& op,
+                                     const detail::Mutation& mutation, const Options& options,
+                                     const std::vector<EquivalentMutation>& equivalents) {
+  using Status = MutationResult::Status;
+  MutationResult p = under_test.test(mutation, options);
+  if (mutation.kind == detail::MutationKind::none) {
+    // The other way round: what is right must not be killed.
+    p.mutation = "none: the formula as observed";
+    if (p.status == Status::killed)
+      p.status = Status::survived;
+    else
+      p.status = Status::killed, p.explanation = "nothing was found, as it should be";
+    return p;
+  }
+  // Only where an op chooses among its elements there must be a sample with equal ones.
+  if (mutation.kind == detail::MutationKind::ties && p.status == Status::no_effect && !op.branches) return {};
+  const EquivalentMutation* e = listed(equivalents, op.name, p.mutation);
+  if (!e) return p;
+  if (p.status == Status::no_effect) {
+    p.status = Status::equivalent;
+    p.explanation = e->reason;
+  } else if (p.status == Status::killed) {
+    p.status = Status::not_equivalent;
+    p.explanation = "it is in the list of equivalent mutations, and was found all the same";
+  }
+  return p;
+}
+
 }  // namespace
 
 std::vector<MutationResult> self_test(const Catalog::Op& op, const Options& options,
                                       const std::vector<EquivalentMutation>& equivalents) {
   detail::validate(options);
-  using Status = MutationResult::Status;
-  const OpUnderTest under_test(op, options.seed);
   std::vector<MutationResult> all;
-  for (const detail::Mutation& mutation : detail::mutations_of(op)) {
-    MutationResult& p = all.emplace_back(under_test.test(mutation, options));
-    if (mutation.kind == detail::MutationKind::none) {
-      // The other way round: what is right must not be killed.
-      p.mutation = "none: the formula as observed";
-      if (p.status == Status::killed)
-        p.status = Status::survived;
-      else
-        p.status = Status::killed, p.explanation = "nothing was found, as it should be";
-      continue;
+  std::string now = "samples";
+  const auto add = [&all](MutationResult result) {
+    detail::Progress::end(result);
+    all.push_back(std::move(result));
+  };
+  const auto add_exception = [&] {
+    add({.op = op.name,
+         .mutation = now,
+         .status = MutationResult::Status::error,
+         .explanation = detail::exception_text()});
+  };
+  try {
+    detail::Progress::begin({.seed = options.seed, .label = now});
+    const OpUnderTest under_test(op, options.seed);
+    now = "mutations";  // some are those of the terms that the op's rule has
+    detail::Progress::begin({.seed = options.seed, .label = now});
+    for (const detail::Mutation& mutation : detail::mutations_of(op, options.seed)) {
+      now = mutation.name();
+      try {
+        if (std::optional<MutationResult> result = judged(under_test, op, mutation, options, equivalents))
+          add(std::move(*result));
+      } catch (...) {
+        add_exception();
+      }
     }
-    // Only where an op chooses among its elements there must be a sample with equal ones.
-    if (mutation.kind == detail::MutationKind::ties && p.status == Status::no_effect && !op.branches) {
-      all.pop_back();
-      continue;
-    }
-    const EquivalentMutation* e = listed(equivalents, op.name, p.mutation);
-    if (!e) continue;
-    if (p.status == Status::no_effect) {
-      p.status = Status::equivalent;
-      p.explanation = e->reason;
-    } else if (p.status == Status::killed) {
-      p.status = Status::not_equivalent;
-      p.explanation = "it is in the list of equivalent mutations, and was found all the same";
-    }
+  } catch (...) {
+    add_exception();
   }
-  for (const EquivalentMutation& e : equivalents)
-    if (e.op == op.name && std::ranges::none_of(all, [&](const MutationResult& p) {
-          return listed({e}, p.op, p.mutation) != nullptr;
-        }))
-      all.push_back(
-          {.op = op.name,
-           .mutation = e.mutation,
-           .status = Status::not_equivalent,
-           .explanation = "it is in the list of equivalent mutations, and no mutation is called so"});
   return all;
 }
 
@@ -182,7 +205,7 @@ std::vector<EquivalentMutation> library_equivalents() {
       {"log_softmax", "without its mean*", kZeroMean},
       {"remainder", "round omitted*", "the quotient is a whole number but for its rounding"},
       {"fmod", "round omitted*", "the quotient is a whole number but for its rounding"},
-      {"logaddexp", "right of - omitted, operation 1*",
+      {"logaddexp", "right of sub omitted, operation 1*",
        "beside an infinity it is only of account where it is NaN"},
       {"nan_to_num", "from stale saved values", kFinite},
       {"nan_to_num", "from stale saved values, by the general rule", kFinite},

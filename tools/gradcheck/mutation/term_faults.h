@@ -19,7 +19,7 @@ struct FaultyTerm {
   std::size_t place = 0;
   TermFault fault = TermFault::none;
 
-  /// "left of mul omitted, the second mul".
+  /// "left of mul omitted, mul 2 of the rule".
   std::string name() const;
 };
 
@@ -36,7 +36,7 @@ class FaultyTermHook final : public tapegrad::detail::ResultHook {
   std::size_t next_ = 0;  ///< operations of that name so far
 };
 
-/// All that can be wrong with the terms of the op's rule, at any of its samples.
-std::vector<FaultyTerm> faulty_terms_of(const Catalog::Op& op);
+/// All that can be wrong with the terms of the op's rule, at any of its samples as the seed draws them.
+std::vector<FaultyTerm> faulty_terms_of(const Catalog::Op& op, std::uint64_t seed);
 
 }  // namespace tapegrad::gradcheck::detail

@@ -18,17 +18,20 @@ std::string json_text(const CommandOptions& o, const MutationResults& r) {
           {{"mutation", m.mutation}, {"status", name_of(m.status)}, {"explanation", m.explanation}});
     subjects.push_back({{"name", s.name}, {"mutations", std::move(mutations)}});
   }
+  Json unmatched = Json::array();
+  for (const EquivalentMutation& e : r.unmatched)
+    unmatched.push_back({{"op", e.op}, {"mutation", e.mutation}, {"reason", e.reason}});
   Json summary{{"selected", r.selected}, {"checked", r.subjects.size()}, {"stopped", r.stopped}};
   std::size_t all = 0;
-  for (const Status status :
-       {Status::killed, Status::equivalent, Status::survived, Status::no_effect, Status::not_equivalent})
-    all += r.count(status);
+  for (const Status status : kStatuses) all += r.count(status);
   summary.update({{"mutations", all},
                   {"killed", r.count(Status::killed)},
                   {"equivalent", r.count(Status::equivalent)},
                   {"survived", r.count(Status::survived)},
                   {"no_effect", r.count(Status::no_effect)},
                   {"not_equivalent", r.count(Status::not_equivalent)},
+                  {"error", r.count(Status::error)},
+                  {"unmatched", r.unmatched.size()},
                   {"seconds", r.seconds},
                   {"exit_code", static_cast<int>(r.exit_code())}});
   const Json whole{{"format", "tapegrad gradcheck self-test"},
@@ -43,7 +46,8 @@ std::string json_text(const CommandOptions& o, const MutationResults& r) {
                      {"shard", fmt::format("{}/{}", o.shard.index, o.shard.count)},
                      {"time_limit", o.time_limit > 0 ? Json(o.time_limit) : Json()}}},
                    {"summary", std::move(summary)},
-                   {"subjects", std::move(subjects)}};
+                   {"subjects", std::move(subjects)},
+                   {"unmatched", std::move(unmatched)}};
   return whole.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 

@@ -28,8 +28,24 @@ std::size_t MutationResults::count(Status status) const {
   return all;
 }
 
+void MutationResults::find_unmatched(const Catalog& catalog) {
+  unmatched.clear();
+  for (const EquivalentMutation& e : catalog.equivalents()) {
+    const auto may_have_it = [&](const Catalog::Op& op) {
+      if (!matches(op.name, e.op)) return false;
+      const auto tested = std::ranges::find(subjects, op.name, &Subject::name);
+      return tested == subjects.end() || std::ranges::any_of(tested->mutations, [&](const MutationResult& m) {
+               return m.status == Status::error || matches(m.mutation, e.mutation);
+             });
+    };
+    if (std::ranges::none_of(catalog.ops(), may_have_it)) unmatched.push_back(e);
+  }
+}
+
 ExitCode MutationResults::exit_code() const {
-  return std::ranges::all_of(subjects, &Subject::all_found) ? ExitCode::pass : ExitCode::mutation_survived;
+  return unmatched.empty() && std::ranges::all_of(subjects, &Subject::all_found)
+             ? ExitCode::pass
+             : ExitCode::mutation_survived;
 }
 
 MutationTable::MutationTable(const CommandOptions& options, const std::vector<Job>& jobs)
@@ -50,16 +66,17 @@ std::string MutationTable::rows(const MutationResults::Subject& s) const {
 }
 
 std::string MutationTable::summary(const MutationResults& r) const {
-  std::string text;
+  std::string text, list;
   std::size_t all = 0, ops = 0;
   for (const MutationResults::Subject& s : r.subjects) ops += !s.mutations.empty();
-  for (const Status status :
-       {Status::killed, Status::equivalent, Status::survived, Status::no_effect, Status::not_equivalent}) {
+  for (const Status status : kStatuses) {
     const std::size_t count = r.count(status);
     if (count > 0) text += fmt::format("{} {} {}", text.empty() ? ":" : ",", count, name_of(status));
     all += count;
   }
-  return fmt::format("{} mutations in {} ops{} in {:.1f} s\n", all, ops, text, r.seconds);
+  for (const EquivalentMutation& e : r.unmatched)
+    list += fmt::format("in the list of equivalent mutations, and there is none: {}: {}\n", e.op, e.mutation);
+  return fmt::format("{}{} mutations in {} ops{} in {:.1f} s\n", list, all, ops, text, r.seconds);
 }
 
 }  // namespace tapegrad::gradcheck::detail

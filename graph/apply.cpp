@@ -174,7 +174,7 @@ Tensor apply_with(const OpTable& op, const void* attributes, const Tensor* const
   else
     TensorAccess::set_tag(out, {});
   if (RecordingGuard::records_rule(tape)) [[unlikely]]
-    ResultHook::see(op, {inputs, count}, out);
+    ResultHook::replace(op, {inputs, count}, out);
   return out;
 }
 

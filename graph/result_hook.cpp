@@ -11,7 +11,7 @@ thread_local ResultHook* current = nullptr;
 ResultHook::ResultHook() : before_(std::exchange(current, this)) {}
 ResultHook::~ResultHook() { current = before_; }
 
-void ResultHook::see(const OpTable& op, std::span<const Tensor* const> inputs, Tensor& out) {
+void ResultHook::replace(const OpTable& op, std::span<const Tensor* const> inputs, Tensor& out) {
   ResultHook* const hook = current;
   if (!hook || hook->busy_) return;
   struct Busy {

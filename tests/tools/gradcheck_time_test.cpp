@@ -16,8 +16,8 @@ using namespace test_gradcheck;
 
 namespace {
 
-// As they are printed. Which is long enough for what ends depends on the machine and on what else it does; what does not
-// end runs over any.
+// As they are printed. Which is long enough for what ends depends on the machine and on what else it does; what
+// does not end runs over any.
 const std::vector<std::string> kLimits{"0.5", "4", "32"};
 
 [[noreturn]] void never_end() {
@@ -32,7 +32,8 @@ const std::vector<std::string> kLimits{"0.5", "4", "32"};
   std::abort();
 }
 
-/// x^2, which does not end for one of its samples, or where an input moves, or in its rule, or has none; or blocks.
+/// x^2, which does not end for one of its samples, or where an input moves, or in its rule, or has none, or
+/// blocks, or ends a number of times.
 enum class Where { nowhere, function, moved, rule, samples, reading, late };
 template <Where kWhere>
 struct Endless {

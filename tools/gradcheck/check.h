@@ -75,9 +75,9 @@ struct Options {
 
 /// Checks the gradients of f at these inputs. First of all, whatever the options: that f and each of its rules run, and
 /// give the same bits when they run again. Where they do not, what they throw, the state or the randomness is the
-/// finding, and nothing else is checked that would only show it again. So a function that is not reproducible to the bit
-/// cannot pass: one that draws random numbers must seed them anew, one that sums in the order in which threads end must
-/// not. Throws DtypeError where no input is floating (integers have no
+/// finding, and nothing else is checked that would only show it again. So a function that is not reproducible
+/// to the bit cannot pass: one that draws random numbers must seed them anew, one that sums in the order in
+/// which threads end must not. Throws DtypeError where no input is floating (integers have no
 /// gradient), ArgumentError for options that make no sense. What f or its rules throw is a finding.
 TAPEGRAD_API Report check(TensorFunction f, const std::vector<Tensor>& inputs, const Options& options = {});
 

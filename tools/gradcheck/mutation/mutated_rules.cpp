@@ -154,7 +154,7 @@ void MutatedRules::run(Probe& probe) {
     case MutationKind::ties:
       return run_and_share_ties(probe);
     case MutationKind::term:
-      return run_with_faulty_term(probe);
+      return run_with_mutated_term(probe);
     case MutationKind::mutates_incoming:
       return run_and_change_incoming(probe);
     case MutationKind::overwrites:
@@ -235,11 +235,11 @@ void MutatedRules::run_with_other_values(Probe& probe) {
   }
 }
 
-void MutatedRules::run_with_faulty_term(Probe& probe) {
+void MutatedRules::run_with_mutated_term(Probe& probe) {
   const Parts right = probe.run_apart();
   Parts wrong;
   {
-    FaultyTermHook hook(mutation_.term);
+    MutatedTermHook hook(mutation_.term);
     wrong = probe.run_apart();
   }
   for (std::size_t i = 0; i < wrong.size(); ++i) {

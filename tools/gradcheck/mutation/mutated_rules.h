@@ -29,7 +29,7 @@ class MutatedRules final : public tapegrad::detail::RuleHook {
   void run_formula(Probe& probe);
   void run_with_other_values(Probe& probe);
   void run_and_share_ties(Probe& probe);
-  void run_with_faulty_term(Probe& probe);
+  void run_with_mutated_term(Probe& probe);
   void run_and_change_incoming(Probe& probe);
   void run_and_overwrite(Probe& probe);
   void run_and_swap(Probe& probe);

@@ -163,7 +163,7 @@ std::vector<Mutation> mutations_of(const Catalog::Op& op, std::uint64_t seed) {
   if (op.formula)
     add_formula_mutations(all, op, samples);
   else if (op.max_order >= 2)
-    for (FaultyTerm& term : faulty_terms_of(op, seed))
+    for (MutatedTerm& term : mutated_terms_of(op, seed))
       all.push_back({.kind = MutationKind::term, .rule = Rule::recorded, .term = std::move(term)});
   return all;
 }

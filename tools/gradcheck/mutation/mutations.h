@@ -8,7 +8,7 @@
 
 #include <tapegrad/gradcheck/catalog.h>
 #include <tapegrad/gradcheck/check/problem.h>
-#include <tapegrad/gradcheck/mutation/term_faults.h>
+#include <tapegrad/gradcheck/mutation/term_mutations.h>
 
 /// The mutations that the self-test applies to the backward rules of operations, to see whether the checker
 /// finds them.
@@ -38,7 +38,7 @@ enum class MutationKind : std::uint8_t {
   ties,              ///< each of several equal elements gets what is meant for all of them together
   detached,          ///< the recorded gradient has the value, and no derivative
   formula,           ///< one operation of the formula is replaced, see MutationOperator
-  term,              ///< one term of a rule on tensors is wrong, see TermFault
+  term,              ///< one term of a rule on tensors is wrong, see TermMutation
 };
 
 struct Mutation {
@@ -51,7 +51,7 @@ struct Mutation {
   MutationOperator mutation_operator = MutationOperator::none;
   std::string formula{};  ///< "sin omitted"
   // Of a rule on tensors:
-  FaultyTerm term{};
+  MutatedTerm term{};
 
   /// "doubled, as recorded".
   std::string name() const;
@@ -59,8 +59,8 @@ struct Mutation {
   std::string kind_name() const;
 };
 
-/// All mutations that can be applied to an op, whether they make a difference there or not; the terms of its rule are
-/// those at its samples as the seed draws them.
+/// All mutations that can be applied to an op, whether they make a difference there or not; the terms of its
+/// rule are those at its samples as the seed draws them.
 std::vector<Mutation> mutations_of(const Catalog::Op& op, std::uint64_t seed);
 
 }  // namespace tapegrad::gradcheck::detail

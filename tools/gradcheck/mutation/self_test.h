@@ -35,8 +35,8 @@ TAPEGRAD_API std::string_view name_of(MutationResult::Status status) noexcept;
 /// Those of the library's ops.
 TAPEGRAD_API std::vector<EquivalentMutation> library_equivalents();
 
-/// Checks an op under each of its mutations. Elements are drawn by the options' seed, as in check_op. What the op throws is
-/// a result.
+/// Checks an op under each of its mutations. Elements are drawn by the options' seed, as in check_op. What the
+/// op throws is a result.
 TAPEGRAD_API std::vector<MutationResult> self_test(const Catalog::Op& op, const Options& options,
                                                    const std::vector<EquivalentMutation>& equivalents);
 

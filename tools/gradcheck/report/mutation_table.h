@@ -25,8 +25,8 @@ struct MutationResults {
   std::vector<EquivalentMutation> unmatched;
   double seconds = 0;
 
-  /// Those of the catalogue's. An op that is not among the subjects, or was not tested to the end, may have what an entry
-  /// names.
+  /// Of the catalogue's list. An op that is not among the subjects, or was not tested to the end, may have what
+  /// an entry names.
   void find_unmatched(const Catalog& catalog);
   std::size_t count(MutationResult::Status status) const;
   ExitCode exit_code() const;

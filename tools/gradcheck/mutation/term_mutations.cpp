@@ -4,7 +4,7 @@
 #include <string_view>
 
 #include <tapegrad/gradcheck/check/samples.h>
-#include <tapegrad/gradcheck/mutation/term_faults.h>
+#include <tapegrad/gradcheck/mutation/term_mutations.h>
 #include <tapegrad/graph/rule_probe.h>
 #include <tapegrad/ops/elementwise/math.h>
 #include <tapegrad/ops/tensor/shape.h>
@@ -29,19 +29,20 @@ bool is_one_of(const std::array<std::string_view, N>& names, std::string_view na
   return std::ranges::find(names, name) != names.end();
 }
 
-/// What can be wrong with the result of such an operation. A name is no proof of what it takes: a user's operation may have
-/// that of one of the library's.
-std::vector<TermFault> faults_of(const OpTable& op, std::span<const Tensor* const> in, const Tensor& out) {
+/// What can be wrong with the result of such an operation. A name is no proof of what it takes: a user's
+/// operation may have that of one of the library's.
+std::vector<TermMutation> term_mutations_of(const OpTable& op, std::span<const Tensor* const> in,
+                                            const Tensor& out) {
   if (in.empty() || !std::ranges::all_of(in, &Tensor::defined)) return {};
   if (is_one_of(kSums, op.name) && in.size() == 2)
-    return {TermFault::without_left, TermFault::without_right, TermFault::right_negated};
+    return {TermMutation::without_left, TermMutation::without_right, TermMutation::right_negated};
   if (is_one_of(kElementProducts, op.name) && in.size() == 2)
-    return {TermFault::without_left, TermFault::without_right, TermFault::negated};
-  if (is_one_of(kByNumber, op.name)) return {TermFault::without_right, TermFault::negated};
-  if (op.name == kNegation) return {TermFault::negated};
+    return {TermMutation::without_left, TermMutation::without_right, TermMutation::negated};
+  if (is_one_of(kByNumber, op.name)) return {TermMutation::without_right, TermMutation::negated};
+  if (op.name == kNegation) return {TermMutation::negated};
   if (!is_one_of(kMatrixProducts, op.name)) return {};
-  if (out.shape().rank() < 2) return {TermFault::negated};
-  return {TermFault::negated, TermFault::transposed};
+  if (out.shape().rank() < 2) return {TermMutation::negated};
+  return {TermMutation::negated, TermMutation::transposed};
 }
 
 /// Sees which operations the rule of an op applies.
@@ -56,7 +57,7 @@ class Sites final : public tapegrad::detail::RuleHook {
   }
 
   /// By name and place.
-  std::map<std::pair<std::string, std::size_t>, std::vector<TermFault>> all;
+  std::map<std::pair<std::string, std::size_t>, std::vector<TermMutation>> all;
 
  private:
   class Results final : public tapegrad::detail::ResultHook {
@@ -64,9 +65,9 @@ class Sites final : public tapegrad::detail::RuleHook {
     explicit Results(Sites& to) : to_(to) {}
     Tensor run(const OpTable& op, std::span<const Tensor* const> in, const Tensor& out) override {
       const std::size_t place = places_[op.name]++;
-      std::vector<TermFault>& known = to_.all[{op.name, place}];
-      for (const TermFault f : faults_of(op, in, out))
-        if (std::ranges::find(known, f) == known.end()) known.push_back(f);
+      std::vector<TermMutation>& known = to_.all[{op.name, place}];
+      for (const TermMutation m : term_mutations_of(op, in, out))
+        if (std::ranges::find(known, m) == known.end()) known.push_back(m);
       return {};
     }
 
@@ -87,43 +88,43 @@ Tensor alone(const Tensor& operand, const Tensor& out) {
 
 }  // namespace
 
-std::string FaultyTerm::name() const {
-  constexpr std::array kFaults{"",
-                               "left of {0} omitted",
-                               "right of {0} omitted",
-                               "{0} negated",
-                               "right of {0} negated",
-                               "{0} transposed"};
-  return fmt::format(fmt::runtime(kFaults[static_cast<std::size_t>(fault)]), op) +
+std::string MutatedTerm::name() const {
+  constexpr std::array kNames{"",
+                              "left of {0} omitted",
+                              "right of {0} omitted",
+                              "{0} negated",
+                              "right of {0} negated",
+                              "{0} transposed"};
+  return fmt::format(fmt::runtime(kNames[static_cast<std::size_t>(mutation)]), op) +
          fmt::format(", {} {} of the rule", op, place + 1);
 }
 
-Tensor FaultyTermHook::run(const OpTable& op, std::span<const Tensor* const> in, const Tensor& out) {
+Tensor MutatedTermHook::run(const OpTable& op, std::span<const Tensor* const> in, const Tensor& out) {
   if (op.name != term_.op || next_++ != term_.place) return {};
-  const std::vector<TermFault> possible =
-      faults_of(op, in, out);  // at another sample it may be another operation
-  if (std::ranges::find(possible, term_.fault) == possible.end()) return {};
+  // At another sample another operation may be at this place.
+  const std::vector<TermMutation> possible = term_mutations_of(op, in, out);
+  if (std::ranges::find(possible, term_.mutation) == possible.end()) return {};
   const bool difference = op.name == kSums[1];
-  switch (term_.fault) {
-    case TermFault::without_left: {
+  switch (term_.mutation) {
+    case TermMutation::without_left: {
       const Tensor right = alone(*in[1], out);
       if (!right.defined()) return right;
       return difference ? neg(right) : op.name == kElementProducts[1] ? div(1, right) : right;
     }
-    case TermFault::without_right:
+    case TermMutation::without_right:
       return alone(*in[0], out);
-    case TermFault::right_negated:
+    case TermMutation::right_negated:
       return difference ? add(*in[0], *in[1]) : sub(*in[0], *in[1]);
-    case TermFault::negated:
+    case TermMutation::negated:
       return neg(out);
-    case TermFault::transposed:
+    case TermMutation::transposed:
       return reshape(transpose(out), out.shape());
     default:
       return {};
   }
 }
 
-std::vector<FaultyTerm> faulty_terms_of(const Catalog::Op& op, std::uint64_t seed) {
+std::vector<MutatedTerm> mutated_terms_of(const Catalog::Op& op, std::uint64_t seed) {
   Samples samples;
   op.samples(samples);
   Sites sites(op.table);
@@ -137,9 +138,9 @@ std::vector<FaultyTerm> faulty_terms_of(const Catalog::Op& op, std::uint64_t see
     for (const Tensor& r : recording.results()) ones.push_back(Tensor::ones(r.shape(), r.dtype()));
     recording.vjp(ones, Rule::recorded);
   }
-  std::vector<FaultyTerm> all;
-  for (const auto& [site, faults] : sites.all)
-    for (const TermFault fault : faults) all.push_back({site.first, site.second, fault});
+  std::vector<MutatedTerm> all;
+  for (const auto& [site, mutations] : sites.all)
+    for (const TermMutation mutation : mutations) all.push_back({site.first, site.second, mutation});
   return all;
 }
 

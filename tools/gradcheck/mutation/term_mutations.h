@@ -8,35 +8,42 @@
 #include <tapegrad/gradcheck/catalog.h>
 #include <tapegrad/graph/result_hook.h>
 
-/// Faults in rules on tensors: one term of a sum of products is left out, negated or transposed.
+/// Mutations of rules on tensors: one term of a sum of products is left out, negated or transposed.
 namespace tapegrad::gradcheck::detail {
 
-enum class TermFault : std::uint8_t { none, without_left, without_right, negated, right_negated, transposed };
+enum class TermMutation : std::uint8_t {
+  none,
+  without_left,
+  without_right,
+  negated,
+  right_negated,
+  transposed
+};
 
 /// One operation that a rule applies, among those of its name, and what is wrong with it.
-struct FaultyTerm {
+struct MutatedTerm {
   std::string op{};
   std::size_t place = 0;
-  TermFault fault = TermFault::none;
+  TermMutation mutation = TermMutation::none;
 
   /// "left of mul omitted, mul 2 of the rule".
   std::string name() const;
 };
 
-/// While it lives, the rule that is being recorded on this thread has the fault.
-class FaultyTermHook final : public tapegrad::detail::ResultHook {
+/// While it lives, the rule that is being recorded on this thread has the mutation.
+class MutatedTermHook final : public tapegrad::detail::ResultHook {
  public:
   /// Refers to it.
-  explicit FaultyTermHook(const FaultyTerm& term) : term_(term) {}
+  explicit MutatedTermHook(const MutatedTerm& term) : term_(term) {}
   Tensor run(const tapegrad::detail::OpTable& op, std::span<const Tensor* const> inputs,
              const Tensor& out) override;
 
  private:
-  const FaultyTerm& term_;
+  const MutatedTerm& term_;
   std::size_t next_ = 0;  ///< operations of that name so far
 };
 
 /// All that can be wrong with the terms of the op's rule, at any of its samples as the seed draws them.
-std::vector<FaultyTerm> faulty_terms_of(const Catalog::Op& op, std::uint64_t seed);
+std::vector<MutatedTerm> mutated_terms_of(const Catalog::Op& op, std::uint64_t seed);
 
 }  // namespace tapegrad::gradcheck::detail

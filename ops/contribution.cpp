@@ -2,12 +2,30 @@
 #include <limits>
 
 #include <tapegrad/ops/contribution.h>
+#include <tapegrad/ops/define.h>
 #include <tapegrad/ops/elementwise/math.h>
 #include <tapegrad/ops/elementwise/slope_ops.h>
 #include <tapegrad/ops/loops/find.h>
 #include <tapegrad/ops/tensor/reduce.h>
 
-namespace tapegrad::detail {
+namespace tapegrad {
+
+namespace op {
+
+/// Not among the operations that are checked: no differences show a derivative that does not exist.
+struct Undefined {
+  static constexpr auto name = "undefined";
+  static constexpr auto saves = saves_for(kNone);
+  static Tensor forward(const Tensor& h) {
+    return where(detail::is_nothing(h), h.detach(), std::numeric_limits<double>::quiet_NaN());
+  }
+  static void vjp(VjpContext<Undefined>& ctx) { ctx.add(0, detail::undefined(ctx.grad_output())); }
+  static void samples(Samples&) {}
+};
+
+}  // namespace op
+
+namespace detail {
 
 namespace {
 
@@ -44,7 +62,8 @@ Tensor contribution(const Tensor& g, const Tensor& r) {
 }
 
 Tensor contribution_of_constant(const Tensor& g, const Tensor& r, double c) {
-  return std::isfinite(c) ? contribution(g, r) : r;
+  const bool finite = visit_floating(g.dtype(), [c]<class T> { return std::isfinite(static_cast<T>(c)); });
+  return finite ? contribution(g, r) : r;
 }
 
 Tensor contribution_by(const Tensor& g, const Tensor& slope) {
@@ -59,9 +78,9 @@ Tensor contribution_along(const Tensor& g, std::size_t axis, const Tensor& r) {
   return apply_contribution(sum(where(g == 0, g, abs(g)), axis, keep), r);
 }
 
-Tensor zero_without_slope(const Tensor& z) {
-  return apply_op(op::Contribution{}, z, scalar_like(z, std::numeric_limits<double>::quiet_NaN()));
-}
+Tensor undefined(const Tensor& h) { return apply_op(op::Undefined{}, h); }
+
+Tensor zero_without_slope(const Tensor& z) { return apply_op(op::Contribution{}, z, undefined(z)); }
 
 Tensor undefined_at(const Tensor& cusp, const Tensor& g, const Tensor& r) {
   const Tensor c = contribution(g, r);
@@ -69,4 +88,5 @@ Tensor undefined_at(const Tensor& cusp, const Tensor& g, const Tensor& r) {
   return where(cusp, zero_without_slope(contribution(g, 0 * g)), c);
 }
 
-}  // namespace tapegrad::detail
+}  // namespace detail
+}  // namespace tapegrad

@@ -35,6 +35,9 @@ TAPEGRAD_API Tensor contribution_by(const Tensor& g, const Tensor& slope);
 /// The same as contribution where the elements of g along an axis have made r together: nothing, where all of them are.
 TAPEGRAD_API Tensor contribution_along(const Tensor& g, std::size_t axis, const Tensor& r);
 
+/// NaN, and so are its derivatives of any order; of nothing, nothing: what comes of a derivative that does not exist.
+TAPEGRAD_API Tensor undefined(const Tensor& h);
+
 /// 0, with a derivative that is NaN, for a z that is 0: for points where a function has none. Of nothing, nothing.
 TAPEGRAD_API Tensor zero_without_slope(const Tensor& z);
 

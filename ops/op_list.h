@@ -10,15 +10,15 @@
 /// The list of the library's operations: what the checker walks (library_ops in op_info.h). Elementwise ops are the
 /// rows of <tapegrad/ops/elementwise/rows.h>; every other op is a row here, and a struct in a source file of its
 /// family, which ends with `template const OpInfo& detail::info_of<op::Op>();`.
-#define TAPEGRAD_TENSOR_OPS(row)                                                                          \
-  row(Cast) row(Sum) row(Mean) row(Prod) row(Max) row(Min) row(ArgMax) row(ArgMin) row(Var) row(Std)      \
-      row(LogSumExp) row(Norm) row(VectorNorm) row(CumSum) row(Reshape) row(Permute) row(Flip) row(Slice) \
-          row(Unslice) row(Concat) row(Pad) row(BroadcastTo) row(Gather) row(ScatterAdd) row(IndexSelect) \
-              row(IndexAdd) row(OneHot) row(Matmul) row(Affine) row(Softmax) row(LogSoftmax) row(MseLoss) \
-                  row(HalfSumSquaredError) row(HuberLoss) row(MseLossElements) row(HuberLossElements)     \
-                      row(BinaryCrossEntropyWithLogitsElements) row(BinaryCrossEntropyWithLogits)         \
-                          row(CrossEntropy) row(SoftmaxWithLoss) row(SoftmaxResidual)  \
-                              row(BatchNorm) row(Dropout)
+#define TAPEGRAD_TENSOR_OPS(row)                                                                             \
+  row(Cast) row(Sum) row(Mean) row(Prod) row(TimesPowers) row(Max) row(Min) row(ArgMax) row(ArgMin) row(Var) \
+      row(Std) row(LogSumExp) row(Norm) row(VectorNorm) row(CumSum) row(Reshape) row(Permute) row(Flip)      \
+          row(Slice) row(Unslice) row(Concat) row(Pad) row(BroadcastTo) row(Gather) row(ScatterAdd)          \
+              row(IndexSelect) row(IndexAdd) row(OneHot) row(Matmul) row(Affine) row(Softmax)                \
+                  row(LogSoftmax) row(MseLoss) row(HalfSumSquaredError) row(HuberLoss) row(MseLossElements)  \
+                      row(HuberLossElements) row(BinaryCrossEntropyWithLogitsElements)                       \
+                          row(BinaryCrossEntropyWithLogits) row(CrossEntropy) row(SoftmaxWithLoss)           \
+                              row(SoftmaxResidual) row(BatchNorm) row(Dropout)
 
 namespace tapegrad {
 

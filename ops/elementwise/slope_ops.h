@@ -13,6 +13,7 @@ namespace tapegrad {
 
 // Formulas find it by their argument, but for a Tensor, whose namespace is this one.
 using detail::is_nothing;
+using detail::undefined;
 
 namespace op TAPEGRAD_API {  // the structs are part of the names of exported templates
 
@@ -90,7 +91,8 @@ struct LogitResidual {
 
 /// What a rule contributes that has made r of the incoming gradient g; see <tapegrad/ops/contribution.h>. Where g is 0, and
 /// not nothing, and r is not finite, the derivative for g does not exist: it is NaN whatever the gradient h of this is, so
-/// that a smooth function that passes through such a point never gets a plausible 0 as its second derivative.
+/// that a smooth function that passes through such a point never gets a plausible 0 as its second derivative. So
+/// are all further derivatives.
 struct Contribution {
   static constexpr auto name = "contribution";
   static constexpr std::size_t arity = 2;
@@ -101,8 +103,7 @@ struct Contribution {
   }
   static constexpr bool selects = true;
   auto vjp0(auto h, auto g, auto r, auto) const {
-    auto undefined = where(is_nothing(h), h, std::numeric_limits<double>::quiet_NaN());
-    auto of_zero = where(r - r == 0, detail::kNothing, where(is_nothing(g), detail::kNothing, undefined));
+    auto of_zero = where(r - r == 0, detail::kNothing, where(is_nothing(g), detail::kNothing, undefined(h)));
     return where(g == 0, of_zero, detail::kNothing);
   }
   auto vjp1(auto h, auto g, auto r, auto) const {

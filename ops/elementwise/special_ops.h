@@ -114,10 +114,14 @@ struct ReciprocalReal {
   auto f(auto a, auto b) const { return reciprocal_real(a, b); }
   auto vjp0(auto g, auto a, auto b, auto) const {
     auto h = hypot(a, b);
+    auto cos_a = direction_cosine(a, b), cos_b = direction_cosine(b, a);
+    // Where both are alike by their difference, which is exact; else by their squares, in whose derivatives nothing cancels.
+    auto squares = cos_b * cos_b - cos_a * cos_a;
     // Of halves where b + a may be infinite, and only there, as a subnormal number has none.
     auto difference = where(h > 1, 0.5 * b - 0.5 * a, b - a);
     auto sum = where(h > 1, 0.5 * b + 0.5 * a, b + a);
-    return where(h > 1, 4 * g, g) * (difference / h) * (sum / h) / h / h;
+    auto alike = where(h > 1, 4 * g, g) * (difference / h) * (sum / h);
+    return where(abs(squares) > 0.5, g * squares, alike) / h / h;
   }
   auto vjp1(auto g, auto a, auto b, auto) const {
     auto h = hypot(a, b);

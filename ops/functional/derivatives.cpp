@@ -192,8 +192,8 @@ ValueAndTangent jvp(const TensorFunction& f, const std::vector<Tensor>& inputs,
   require_vectors("jvp", "tangent", inputs, tangents);
   Trace trace("jvp", f, inputs);
   const Tensor& y = trace.value();
-  // At zero nothing overflows on the way; J^T u is linear, so its derivative is the same anywhere.
-  const Tensor u = trace.new_variable(Tensor::zeros(y.shape(), y.dtype()));
+  // J^T u is linear, so its derivative is the same anywhere: at 1, since a gradient of 0 has none behind a singular point.
+  const Tensor u = trace.new_variable(Tensor::ones(y.shape(), y.dtype()));
   const Tensor along = trace.inner_product(trace.recorded(u), tangents);
   return {trace.result(), trace.last(along, std::span(&u, 1))[0]};
 }

@@ -43,15 +43,13 @@ class ClassesAhead {
   std::int64_t n_;
 };
 
-/// The sum of a row without element i, of all where i is n. In a loop, so that what adds is there once. A part of a loop,
-/// likewise.
+/// The sum of a row without element i, of all where i is n. A part of a loop for an instruction set: what adds is in the
+/// code once, as the compiler puts all of it in line.
 template <class T>
 double sum_without(const T* x, std::int64_t n, std::int64_t i) {
+  const std::int64_t begin[2] = {0, std::min(i + 1, n)}, end[2] = {i, n};
   double total = 0;
-  for (const bool behind : {false, true}) {
-    const std::int64_t from = behind ? std::min(i + 1, n) : 0;
-    total += sum_of(x + from, (behind ? n : i) - from);
-  }
+  for (int part = 0; part < 2; ++part) total += sum_of(x + begin[part], end[part] - begin[part]);
   return total;
 }
 

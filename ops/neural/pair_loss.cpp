@@ -309,9 +309,10 @@ Tensor binary_cross_entropy_with_logits(const Tensor& x, const Tensor& t, const 
   require_pair(Loss::name, x, t);
   require_pos_weight(Loss::name, x, weight);
   return detail::named(Loss::name, [&] {
-    // What a target of 0 or 1 leaves out adds nothing, also at an infinite logit.
+    // What a target of 0 or 1, or a weight of 0, leaves out adds nothing, also at an infinite logit.
     const Tensor of_positive = softplus(-x), of_negative = softplus(x);
-    const Tensor positive = where((t == 0) * isinf(of_positive), 0, weight.detach() * t * of_positive);
+    const Tensor share = weight.detach() * t;
+    const Tensor positive = where((share == 0) * isinf(of_positive), 0, share * of_positive);
     const Tensor negative = where((t == 1) * isinf(of_negative), 0, (1 - t) * of_negative);
     return reduced(positive + negative, options.reduction);
   });

@@ -11,7 +11,6 @@
 
 namespace tapegrad {
 
-using detail::as_weights;
 using detail::Classes;
 using detail::ClassesAhead;
 using detail::dispatch_isa;
@@ -64,9 +63,10 @@ void detail::softmax_residual_rows(const T* p, const Targets<T>& targets, std::i
       for (std::int64_t r = 0; r < count; ++r) {
         const std::int64_t c = targets.index(first + r);
         T& of_target = out[r * n + c];
-        of_target = p[r * n + c] > static_cast<T>(kFarAhead)
-                        ? T{0} - static_cast<T>(sum_without(out + r * n, n, c))
-                        : of_target - scale;
+        of_target =
+            p[r * n + c] > static_cast<T>(kFarAhead)  // 0 less a sum of 0 is no -0, which would be nothing
+                ? T{0} - static_cast<T>(sum_without(out + r * n, n, c))
+                : of_target - scale;
       }
       return;
     }
@@ -75,15 +75,16 @@ void detail::softmax_residual_rows(const T* p, const Targets<T>& targets, std::i
       const T *const w = targets.weights(first + r), *const q = p + r * n;
       T* const to = out + r * n;
       const std::int64_t c = ahead.in(q);
-      T others[2] = {};  // the targets but for that of c, and the p
-      for (const bool of_p : {false, true})
-        if (!of_p || c < n) others[of_p] = static_cast<T>(sum_without(of_p ? q : w, n, c));
+      const T* const rows[2] = {w, q};
+      T others[2] = {};  // the sums of the targets and of the p, but for those of c
+      for (int i = 0; i < (c < n ? 2 : 1); ++i) others[i] = static_cast<T>(sum_without(rows[i], n, c));
       const T total = c < n ? others[0] + w[c] : others[0];
-      simd_for(n, [&](std::int64_t j) { to[j] = q[j] * (scale * total) - scale * w[j]; });
-      if (c < n)
-        to[c] = scale * (q[c] * others[0] - w[c] * others[1]);
-      else if (total == T{0} && all_zero(w, n))
+      if (total == T{0} && all_zero(w, n)) {
         std::fill_n(to, n, static_cast<T>(kNothing));
+        continue;
+      }
+      simd_for(n, [&](std::int64_t j) { to[j] = q[j] * (scale * total) - scale * w[j]; });
+      if (c < n) to[c] = scale * (q[c] * others[0] - w[c] * others[1]);
     }
   });
 }
@@ -161,7 +162,7 @@ void op::SoftmaxResidual::vjp_fused(VjpContext<SoftmaxResidual>& ctx) {
           for (std::int64_t r = 0; r < count; ++r) {
             const std::int64_t at = (first + r) * n;
             detail::centre_row(p + at, g + at, n, ahead.in(p + at), out + r * n,
-                               [](std::int64_t, T centred) { return -centred; });
+                               [](std::int64_t, T centred) { return T{0} - centred; });
           }
         });
       });

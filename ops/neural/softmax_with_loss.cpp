@@ -6,7 +6,6 @@
 #include <tapegrad/ops/define.h>
 #include <tapegrad/ops/elementwise/math.h>
 #include <tapegrad/ops/kernels/softmax.h>
-#include <tapegrad/ops/loops/find.h>
 #include <tapegrad/ops/neural/class_targets.h>
 #include <tapegrad/ops/neural/loss.h>
 #include <tapegrad/ops/neural/softmax_residual.h>

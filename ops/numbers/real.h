@@ -98,6 +98,7 @@ struct Real {
   friend Real where(MaskOf<T> m, double a, Real b) { return where(m, of(a), b); }
 
   friend MaskOf<T> is_nothing(Real x) { return {vm::is_nothing(x.v)}; }
+  friend Real undefined(Real x) { return where(is_nothing(x), x, std::numeric_limits<double>::quiet_NaN()); }
 
   friend Real exp(Real x) { return {vm::exp(x.v)}; }
   friend Real expm1(Real x) { return {vm::expm1(x.v)}; }

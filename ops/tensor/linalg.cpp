@@ -64,6 +64,7 @@ struct Matmul : MatmulOptions {  // Y = A B:  dA = dY B^T,  dB = A^T dY
 }  // namespace op
 
 using detail::all_finite;
+using detail::and_other;
 using detail::Destination;
 using detail::gemm;
 using detail::gemm_batch;
@@ -74,7 +75,6 @@ using detail::gradient_matmul;
 using detail::gradient_product;
 using detail::reshaped;
 using detail::TensorAccess;
-using detail::with_other;
 
 namespace {
 
@@ -233,15 +233,15 @@ Tensor product_contribution(const Tensor& g, bool transposed, std::size_t axis, 
 
 Tensor detail::gradient_matmul(Gradient which, const Tensor& x, const Tensor& y, MatmulOptions options) {
   Tensor product = apply_op(op::Matmul{options, which}, x, y);
-  if (which & Gradient::left) product = product_contribution(x, options.transpose_a, 1, product);
-  if (which & Gradient::right) product = product_contribution(y, options.transpose_b, 0, product);
+  if (detail::is_left(which)) product = product_contribution(x, options.transpose_a, 1, product);
+  if (detail::is_right(which)) product = product_contribution(y, options.transpose_b, 0, product);
   return product;
 }
 
 void op::Matmul::vjp(VjpContext<Matmul>& ctx) {
   const op::Matmul& o = ctx.op();
-  const bool a_is_gradient = o.gradient & Gradient::left;
-  const bool b_is_gradient = o.gradient & Gradient::right;
+  const bool a_is_gradient = detail::is_left(o.gradient);
+  const bool b_is_gradient = detail::is_right(o.gradient);
   const Shape a_shape = ctx.input_shape(0);
   const Shape b_shape = ctx.input_shape(1);
   // Vectors as matrices, and the axes that were dropped for them.
@@ -254,17 +254,17 @@ void op::Matmul::vjp(VjpContext<Matmul>& ctx) {
   if (row) g = unsqueeze(g, -2);
   if (ctx.needs_grad(0)) {
     const Tensor b = reshaped(ctx.input<1>(), b2);
-    const Tensor ga = o.transpose_a ? gradient_matmul(with_other(Gradient::right, b_is_gradient), b, g,
+    const Tensor ga = o.transpose_a ? gradient_matmul(and_other(Gradient::right, b_is_gradient), b, g,
                                                       {.transpose_a = o.transpose_b, .transpose_b = true})
-                                    : gradient_matmul(with_other(Gradient::left, b_is_gradient), g, b,
+                                    : gradient_matmul(and_other(Gradient::left, b_is_gradient), g, b,
                                                       {.transpose_b = !o.transpose_b});
     ctx.add(0, reshaped(detail::sum_to_shape(ga, a2), a_shape));
   }
   if (ctx.needs_grad(1)) {
     const Tensor a = reshaped(ctx.input<0>(), a2);
-    const Tensor gb = o.transpose_b ? gradient_matmul(with_other(Gradient::left, a_is_gradient), g, a,
+    const Tensor gb = o.transpose_b ? gradient_matmul(and_other(Gradient::left, a_is_gradient), g, a,
                                                       {.transpose_a = true, .transpose_b = o.transpose_a})
-                                    : gradient_matmul(with_other(Gradient::right, a_is_gradient), a, g,
+                                    : gradient_matmul(and_other(Gradient::right, a_is_gradient), a, g,
                                                       {.transpose_a = !o.transpose_a});
     ctx.add(1, reshaped(detail::sum_to_shape(gb, b2), b_shape));
   }
@@ -275,24 +275,24 @@ void op::Matmul::vjp_fused(VjpContext<Matmul>& ctx) {
   const Plan plan(ctx.input_shape(0), ctx.input_shape(1), op);
   visit_floating(ctx.grad_output().dtype(), [&]<class T> {
     const T* g = TensorAccess::data_as<T>(ctx.grad_output());
-    // `first`: the other operand stands left of dY; `also`: it is a gradient, too.
+    // `first`: the other operand stands left of dY; `both`: it is a gradient, too.
     const auto gradient = [&](std::size_t i, const GemmShape& shape, bool first, const Tensor& other,
-                              bool also, const Shape& other_batch, const Shape& to_batch) {
+                              bool both, const Shape& other_batch, const Shape& to_batch) {
       const T* x = TensorAccess::data_as<T>(other);
       ctx.accumulate<T>(i, [&](Destination<T> to) {
         if (first)
           accumulate_products(shape, plan.batch, other_batch, x, plan.batch, g,
-                              with_other(Gradient::right, also), to_batch, to);
+                              and_other(Gradient::right, both), to_batch, to);
         else
           accumulate_products(shape, plan.batch, plan.batch, g, other_batch, x,
-                              with_other(Gradient::left, also), to_batch, to);
+                              and_other(Gradient::left, both), to_batch, to);
       });
     };
     if (ctx.needs_grad(0))
-      gradient(0, plan.for_a(), plan.product.transpose_a, ctx.input<1>(), op.gradient & Gradient::right,
+      gradient(0, plan.for_a(), plan.product.transpose_a, ctx.input<1>(), detail::is_right(op.gradient),
                plan.b_batch, plan.a_batch);
     if (ctx.needs_grad(1))
-      gradient(1, plan.for_b(), !plan.product.transpose_b, ctx.input<0>(), op.gradient & Gradient::left,
+      gradient(1, plan.for_b(), !plan.product.transpose_b, ctx.input<0>(), detail::is_left(op.gradient),
                plan.a_batch, plan.b_batch);
   });
 }

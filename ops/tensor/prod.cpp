@@ -31,6 +31,23 @@ struct Prod : Reduction {
   }
 };
 
+/// y = x 2^e for the exponents e of each element, i64. Its derivative takes others, d, by the same formula the other way
+/// round: those of a rule whose other powers make up for the difference.
+struct TimesPowers {
+  static constexpr auto name = "times_powers";
+  static constexpr auto saves = saves_for(kIn1 | kIn2);
+  static constexpr bool composed = false;
+  static constexpr unsigned nondifferentiable_inputs = 0b110;
+  Tensor forward(const Tensor& x, const Tensor& e, const Tensor& d) const;
+  static void vjp(VjpContext<TimesPowers>& ctx) {
+    ctx.add(0, apply_op(TimesPowers{}, ctx.grad_output(), ctx.input<2>(), ctx.input<1>()));
+  }
+  static void samples(Samples& s) {
+    const auto exponents = SampleInput::constant(Tensor::from({0, 3, -2, 30}, i64));
+    s.add(TimesPowers{}, {Shape{4}, exponents, exponents});
+  }
+};
+
 }  // namespace op
 
 // ---- products of any size ----
@@ -112,61 +129,60 @@ void for_each_element(const ReductionNest& nest, const F& f) {
   });
 }
 
-/// What a rule for x with the gradient g multiplies by powers of two, where products leave the range: exponents, i64.
+/// Exponents of powers of two for each element, i64, and those for its derivative.
+struct Powers {
+  Tensor e, d;
+
+  explicit Powers(const Shape& shape) : e(Tensor::empty(shape, i64)), d(Tensor::empty(shape, i64)) {}
+  std::int64_t& of(std::int64_t i) const { return TensorAccess::data_as<std::int64_t>(e)[i]; }
+  std::int64_t& of_derivative(std::int64_t i) const { return TensorAccess::data_as<std::int64_t>(d)[i]; }
+};
+Tensor operator*(const Tensor& x, const Powers& p) { return apply_op(op::TimesPowers{}, x, p.e, p.d); }
+
+/// The powers by which a rule for x with the gradient g brings both near 1, and the gradient of x back.
+///
+/// A gradient that is 0 for a zero among the factors has derivatives in range though its power may be beyond. So where there
+/// is a zero the powers of derivatives are others: what enters is divided by the power of its element, and each result is
+/// multiplied by 2^total over that of its own, which is the same in all.
 struct Scaling {
-  Tensor of_x;
-  Tensor of_g;
-  Tensor back;  // of the gradient of x
+  Powers into_x, into_g, back;
 
   Scaling(const Tensor& x, const Tensor& g, const op::Reduction& r)
-      : of_x(Tensor::empty(x.shape(), i64)),
-        of_g(Tensor::empty(g.shape(), i64)),
-        back(Tensor::empty(x.shape(), i64)) {
+      : into_x(x.shape()), into_g(g.shape()), back(x.shape()) {
     const ReductionNest nest = nest_of(x.shape(), r.axes);
     visit_floating(x.dtype(), [&]<class T> {
-      const auto exponents = [](const Tensor& t) { return TensorAccess::data_as<std::int64_t>(t); };
       Workspace<RunningProduct<T>> products(g.size());
       for (std::int64_t o = 0; o < g.size(); ++o) {
         products[o] = RunningProduct<T>::one();
-        exponents(of_g)[o] = -products[o].take(elements<T>(g)[o]);
+        into_g.of(o) = -products[o].take(elements<T>(g)[o]);
       }
+      for_each_element(
+          nest, [&](std::int64_t i, std::int64_t o) { into_x.of(i) = -products[o].take(elements<T>(x)[i]); });
+      const auto total = [&](std::int64_t o) { return products[o].exponent - 1; };
+      const auto has_zero = [&](std::int64_t o) { return products[o].special == T{0}; };
+      for (std::int64_t o = 0; o < g.size(); ++o)
+        into_g.of_derivative(o) = into_g.of(o) + (has_zero(o) ? total(o) : 0);
       for_each_element(nest, [&](std::int64_t i, std::int64_t o) {
-        exponents(of_x)[i] = -products[o].take(elements<T>(x)[i]);
-      });
-      for_each_element(nest, [&](std::int64_t i, std::int64_t o) {
-        exponents(back)[i] = products[o].exponent - 1 + exponents(of_x)[i];
+        back.of(i) = into_x.of(i) + total(o);
+        into_x.of_derivative(i) = has_zero(o) ? back.of(i) : into_x.of(i);
+        back.of_derivative(i) = has_zero(o) ? into_x.of(i) : back.of(i);
       });
     });
   }
 };
 
-/// x 2^exponents, recorded. One power may leave the range of the dtype; four factors pass any range, and what would be
-/// left changes no infinity and no 0.
-Tensor times_powers(Tensor x, const Tensor& exponents) {
-  Tensor left = exponents.copy();
-  std::int64_t* const e = TensorAccess::data_as<std::int64_t>(left);
-  for (int times = 0; times < 4; ++times) {
-    Tensor factors = Tensor::empty(x.shape(), x.dtype());
-    bool any = false;
-    visit_floating(x.dtype(), [&]<class T> {
-      constexpr std::int64_t kMost = std::numeric_limits<T>::max_exponent - 2;
-      T* const f = TensorAccess::data_as<T>(factors);
-      for (std::int64_t i = 0; i < x.size(); ++i) {
-        const std::int64_t power = std::clamp(e[i], -kMost, kMost);
-        f[i] = std::ldexp(T{1}, static_cast<int>(power));
-        e[i] -= power;
-        any |= power != 0;
-      }
-    });
-    if (!any) break;
-    x = x * factors;
-  }
-  return x;
-}
-
 }  // namespace
 
-// ---- the operation ----
+// ---- the operations ----
+
+Tensor op::TimesPowers::forward(const Tensor& x, const Tensor& e, const Tensor&) const {
+  Tensor y = Tensor::empty(x.shape(), x.dtype());
+  visit_floating(x.dtype(), [&]<class T> {
+    for (std::int64_t i = 0; i < x.size(); ++i)
+      TensorAccess::data_as<T>(y)[i] = times_power(elements<T>(x)[i], elements<std::int64_t>(e)[i]);
+  });
+  return y;
+}
 
 Tensor op::Prod::forward(const Tensor& x) const {
   Tensor y = reduce_any<ProductReducer>(x, *this);
@@ -230,14 +246,16 @@ void op::Prod::vjp(VjpContext<Prod>& ctx) {
   const Tensor x = ctx.input<0>();
   if (x.size() == 0) return ctx.add(0, Tensor::zeros(x.shape(), x.dtype()));
   const Tensor g = ctx.grad_output();
-  Tensor r = times_others(x, g, axes);
   const std::int64_t factors = reduced_count(x.shape(), axes) + 1;
+  Tensor r = times_others(x, g, axes);
   if (!all_products_in_range(x, factors) || !all_products_in_range(g, factors)) {
-    const Scaling scaling(x.detach(), g.detach(), ctx.op());
-    const Tensor scaled = times_others(times_powers(x, scaling.of_x), times_powers(g, scaling.of_g), axes);
-    const Tensor right = times_powers(scaled, scaling.back);
-    // The derivatives of what is out of range itself may be in it, which those powers would take there.
-    r = where(rightly_out_of_range(r.detach(), right.detach()), r, right);
+    const Scaling by(x.detach(), g.detach(), ctx.op());
+    const Tensor near_1 = times_others(x * by.into_x, g * by.into_g, axes);
+    const Tensor right = near_1 * by.back;
+    // The derivatives of what is out of range itself may be in it, which those powers would take there; a product with a
+    // factor of 0 is in it.
+    const Tensor out_of_range = rightly_out_of_range(r.detach(), right.detach()) * (near_1.detach() != 0);
+    r = where(out_of_range, r, right);
   }
   const Tensor grad_output = beside_input(ctx, g);
   ctx.add(0, contribution(grad_output, r));
@@ -285,11 +303,10 @@ void op::Prod::vjp_fused(VjpContext<Prod>& ctx) {
       if (in_range ? write_times_others<false>(nest, elements<T>(x), g.copy(), to)
                    : write_times_others<true>(nest, elements<T>(x), g.copy(), to))
         return;
-      const Scaling scaling(x, g, ctx.op());
-      const Tensor scaled_x = times_powers(x, scaling.of_x);
-      write_times_others<false>(nest, elements<T>(scaled_x), times_powers(g.copy(), scaling.of_g), to);
-      for (std::int64_t i = 0; i < x.size(); ++i)
-        to[i] = times_power(to[i], elements<std::int64_t>(scaling.back)[i]);
+      const Scaling by(x, g, ctx.op());
+      const Tensor near_1 = x * by.into_x;
+      write_times_others<false>(nest, elements<T>(near_1), g * by.into_g, to);
+      for (std::int64_t i = 0; i < x.size(); ++i) to[i] = times_power(to[i], by.back.of(i));
     });
   if (all_finite(grad_input)) return ctx.add(0, grad_input);
   broadcast_grad(ctx, [&]<class T> {  // an element without a gradient times an infinite product of others
@@ -300,5 +317,6 @@ void op::Prod::vjp_fused(VjpContext<Prod>& ctx) {
 Tensor prod(const Tensor& x, const Axes& axes, KeepDims keep) { return apply_along<op::Prod>(x, axes, keep); }
 
 template const OpInfo& detail::info_of<op::Prod>();
+template const OpInfo& detail::info_of<op::TimesPowers>();
 
 }  // namespace tapegrad

@@ -19,7 +19,7 @@ namespace tapegrad {
 enum class KeepDims : bool { no, yes };
 
 /// The sum, 0 of no elements; and the product, 1 of no elements: also i64, which wraps around on overflow. A product that is
-/// in the range of the dtype is right, as are its derivatives, also where products of some of its elements are not.
+/// in the range of the dtype is right, as are its first two derivatives, also where products of some of its elements are not.
 TAPEGRAD_API Tensor sum(const Tensor& x, const Axes& axes = Axes::all(), KeepDims keep = KeepDims::no);
 TAPEGRAD_API Tensor prod(const Tensor& x, const Axes& axes = Axes::all(), KeepDims keep = KeepDims::no);
 /// The arithmetic mean, also of numbers whose sum leaves the range of the dtype. Throws ArgumentError for no elements.

@@ -5,6 +5,7 @@
 
 #include <tapegrad/ops/map.h>
 
+#include "both_rules.h"
 #include "op_support.h"
 
 /// What contributes nothing to a result contributes exactly nothing to its derivatives.

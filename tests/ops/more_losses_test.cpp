@@ -162,6 +162,16 @@ BOOST_AUTO_TEST_CASE(logarithms_of_probabilities) {
   BOOST_CHECK_EXCEPTION(nll_loss(y, Tensor::from({0}, i64)), ShapeError, mentions("nll_loss", "[2, 3]"));
 }
 
+BOOST_AUTO_TEST_CASE(a_pos_weight_of_zero_leaves_an_infinite_logit_out) {
+  const Tensor logits = Tensor::from({-std::numeric_limits<double>::infinity(), 0}, f64),
+               targets = Tensor::ones({2}, f64);
+  const auto loss = [&](const Tensor& z) {
+    return binary_cross_entropy_with_logits(z, targets, {.pos_weight = Tensor::zeros({2}, f64)});
+  };
+  BOOST_TEST(loss(logits).item() == 0);
+  check_tensor(derivative(loss, logits), {2}, {0, 0});
+}
+
 BOOST_AUTO_TEST_CASE(a_pos_weight_of_one_leaves_all_gradients) {
   const Tensor targets = Tensor::from({0, 0.5, 1}, f64), logits = Tensor::from({-2, 0.3, 1.5}, f64);
   const auto gradients = [&](const BinaryLossOptions& options) {

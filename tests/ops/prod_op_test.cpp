@@ -4,6 +4,10 @@
 #include <random>
 #include <vector>
 
+#include <fmt/format.h>
+
+#include <tapegrad/graph/format.h>
+
 #include "both_rules.h"
 #include "derivatives_support.h"
 #include "op_support.h"
@@ -168,6 +172,45 @@ BOOST_AUTO_TEST_CASE(zeros_and_infinities_among_them) {
     BOOST_TEST(std::abs(g[2] - 1) < 1e-15);
     BOOST_TEST(g[4] == 0);
   });
+}
+
+// All second derivatives, also of those that are 0 for a zero among the elements.
+BOOST_AUTO_TEST_CASE(second_derivatives_beside_zeros) {
+  const std::vector<std::vector<double>> cases{{0, 1e30, 0, 1e30, 1e-20, 1e-30, 1e-10},
+                                               {0, 1e-15, 0, 1e-15, 1e-15, 1e30, 1e15},
+                                               {0, 1e30, 1e30, 1e-20, 1e-30},
+                                               {0, 1e-30, 1e-30, 1e20, 1e30},
+                                               {1e30, 1e30, 1e-20, 1e-30},
+                                               {0, -1e20, 0, 1e-30, 0, 1e10}};
+  for (const Dtype dtype : {f32, f64})
+    for (std::vector<double> x : cases) {
+      if (dtype == f64)
+        for (double& v : x) v = std::copysign(std::pow(std::abs(v), 8), v);
+      const Tensor at = cast(doubles(x), dtype);
+      x = numbers(at);
+      const Limits limits(dtype);
+      const auto f = [](const Tensor& t) { return prod(t); };
+      const auto check = [&](double have, Real expected, const std::string& where) {
+        const bool right = expected == 0
+                               ? have == 0
+                               : !limits.holds(expected) ||
+                                     std::abs(static_cast<Real>(have) / expected - 1) < 20 * limits.rounding;
+        BOOST_TEST(right, where << fmt::format(" of {} is ", at) << have << ", not "
+                                << static_cast<double>(expected));
+      };
+      const std::vector<double> second = numbers(hessian(f, at));
+      const std::vector<double> product = numbers(hvp(f, at, Tensor::ones(at.shape(), dtype)));
+      const std::size_t n = x.size();
+      for (std::size_t i = 0; i < n; ++i) {
+        Real row = 0;
+        for (std::size_t j = 0; j < n; ++j) {
+          const Real expected = i == j ? 0 : product_without(x, 1, i, j);
+          row += expected;
+          check(second[i * n + j], expected, fmt::format("[{}][{}]", i, j));
+        }
+        check(product[i], row, fmt::format("row {}", i));
+      }
+    }
 }
 
 BOOST_AUTO_TEST_CASE(rows_beside_each_other_keep_their_bits) {

@@ -299,4 +299,37 @@ BOOST_AUTO_TEST_CASE(sums_of_nothing) {
   BOOST_TEST(sum(Tensor::zeros({0}, i64)).item() == 0);
 }
 
+// Also where the derivative of a gradient is taken forward, or for what a gradient was multiplied by.
+BOOST_AUTO_TEST_CASE(by_every_way_to_a_second_derivative) {
+  const std::vector<Function> twice_the_identity{
+      [](auto& x) { return square(norm(x)); },
+      [](auto& x) { return sum(square(sqrt(x * x))); },
+      [](auto& x) { return sum(square(square(sqrt(x)))); },
+      [](auto& x) { return sum(exp(2 * log(x))); },
+      [](auto& x) { return sum(pow(pow(x, 0.5), 4)); },
+      [](auto& x) { return sum(square(hypot(x, 0 * x))); },
+  };
+  const Tensor at = Tensor::zeros({2}, f64), v = Tensor::from({1, 2}, f64);
+  for (std::size_t i = 0; i < twice_the_identity.size(); ++i) BOOST_TEST_CONTEXT("function " << i) {
+      const Function& f = twice_the_identity[i];
+      const auto check = [](const Tensor& have, double factor) {
+        for (std::size_t k = 0; k < 2; ++k) {
+          const double d = numbers(have)[k], expected = factor * static_cast<double>(k + 1);
+          BOOST_TEST((std::isnan(d) || d == expected), "[" << k << "] is " << d << ", not " << expected);
+        }
+      };
+      check(jvp([&](const Tensor& x) { return gradient(f, x); }, at, v).tangent, 2);
+      check(hvp(f, at, v), 2);
+      // d/da of v' H v, with H that of a f.
+      for (const double weight : {0.0, 1.0}) {
+        Tape tape;
+        const Tensor x = tape.watch(at), a = tape.watch(Tensor::scalar(weight, f64));
+        const Tensor first = tape.grad(a * f(x), x, {.record = Record::yes});
+        const Tensor second = tape.grad(first, x, {.cotangent = v, .record = Record::yes});
+        const double d = tape.grad(sum(second * v), a).item();
+        BOOST_TEST((std::isnan(d) || d == 10), "for the weight " << weight << " it is " << d);
+      }
+    }
+}
+
 BOOST_AUTO_TEST_SUITE_END()

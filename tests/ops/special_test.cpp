@@ -57,6 +57,39 @@ BOOST_AUTO_TEST_CASE(at_the_origin) {
                {kInf, kInf, kNan});
 }
 
+// Near an axis, where terms of the third derivatives cancel; in any order of differentiation.
+BOOST_AUTO_TEST_CASE(third_derivatives_of_the_angle) {
+  const auto f = [](const Tensor& a, const Tensor& b) { return atan2(a, b); };
+  const auto in_map = [](const Tensor& a, const Tensor& b) {
+    return map([](auto y, auto x) { return atan2(y, x); }, a, b);
+  };
+  for (const double large : {0.3, -2.0})
+    for (const double small : {1e-2, -1e-5, 1e-8, 1e-20})
+      for (const bool along_x : {true, false}) {
+        const double y = along_x ? small : large, x = along_x ? large : small;
+        const double cubed = std::pow(x * x + y * y, 3);
+        const double yyx = 2 * y * (3 * x * x - y * y) / cubed, yxx = 2 * x * (x * x - 3 * y * y) / cubed;
+        for (const bool by_map : {false, true}) {
+          Tape tape;
+          const Tensor a = tape.watch(Tensor::scalar(y, f64)), b = tape.watch(Tensor::scalar(x, f64));
+          const Tensor angle = by_map ? in_map(a, b) : f(a, b);
+          const auto of = [&](std::initializer_list<const Tensor*> order) {
+            Tensor d = angle;
+            for (const Tensor* leaf : order) d = tape.grad(d, *leaf, {.record = Record::yes});
+            return d.item();
+          };
+          for (const auto& order :
+               {std::initializer_list<const Tensor*>{&a, &a, &b}, {&a, &b, &a}, {&b, &a, &a}})
+            BOOST_TEST(near(of(order), yyx, 1e-12),
+                       "at " << y << " " << x << ": " << of(order) << ", not " << yyx);
+          for (const auto& order :
+               {std::initializer_list<const Tensor*>{&b, &b, &a}, {&b, &a, &b}, {&a, &b, &b}})
+            BOOST_TEST(near(of(order), yxx, 1e-12),
+                       "at " << y << " " << x << ": " << of(order) << ", not " << yxx);
+        }
+      }
+}
+
 BOOST_AUTO_TEST_CASE(logarithms_exponentials_and_the_cube_root) {
   for (const Dtype dtype : {f32, f64}) {
     const std::vector<double> positive = magnitudes(dtype, false), all = magnitudes(dtype, true);

@@ -14,12 +14,11 @@ namespace tapegrad::detail {
 /// Which operands of a product are gradients.
 enum class Gradient : std::uint8_t { none = 0, left = 0b01, right = 0b10, both = 0b11 };
 
-constexpr bool operator&(Gradient a, Gradient b) {
-  return (static_cast<unsigned>(a) & static_cast<unsigned>(b)) != 0;
-}
+constexpr bool is_left(Gradient which) { return (static_cast<unsigned>(which) & 0b01) != 0; }
+constexpr bool is_right(Gradient which) { return (static_cast<unsigned>(which) & 0b10) != 0; }
 
-/// Which are, where this one is and the other may be.
-constexpr Gradient with_other(Gradient one, bool other) { return other ? Gradient::both : one; }
+/// `one`, or both where the other operand is a gradient, too.
+constexpr Gradient and_other(Gradient one, bool other) { return other ? Gradient::both : one; }
 
 /// Takes those elements of a product x y again that are not finite, without the terms in which a gradient is 0.
 template <class T>
@@ -32,8 +31,7 @@ void without_zero_terms(const GemmShape& s, const T* x, const T* y, Gradient gra
       for (std::int64_t k = 0; k < s.k && !std::isnan(element); ++k) {
         const T a = x[s.transpose_a ? k * s.m + i : i * s.k + k];
         const T b = y[s.transpose_b ? j * s.k + k : k * s.n + j];
-        const bool nothing =
-            (gradient & Gradient::left && a == T{0}) || (gradient & Gradient::right && b == T{0});
+        const bool nothing = (is_left(gradient) && a == T{0}) || (is_right(gradient) && b == T{0});
         if (!nothing) element += a * b;
       }
     }

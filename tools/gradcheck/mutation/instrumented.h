@@ -271,6 +271,7 @@ struct Instrumented {
   friend Mask is_nothing(Instrumented x) {
     return compared("is_nothing", tapegrad::detail::vm::is_nothing(x.r.v));
   }
+  friend Instrumented undefined(Instrumented x) { return {undefined(x.r)}; }
   /// What becomes of zeros is no part of a formula.
   friend Instrumented contribution_of_constant(Instrumented, Instrumented r, double) { return r; }
   friend Mask mask(Instrumented x) { return x != 0; }

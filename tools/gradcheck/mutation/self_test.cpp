@@ -168,6 +168,7 @@ std::vector<MutationResult> self_test(const Catalog::Op& op, const Options& opti
 
 std::vector<EquivalentMutation> library_equivalents() {
   constexpr const char* kZeroMean = "a constant added to its input changes nothing: the gradient's mean is 0";
+  constexpr const char* kTwoWays = "it decides between two ways to the same number";
   constexpr const char* kFusedOnly =
       "the fused rule alone reads the residual; the others compute its value again";
   constexpr const char* kFinite =
@@ -184,7 +185,7 @@ std::vector<EquivalentMutation> library_equivalents() {
       {"std", "right of sub *, sub [23] of the rule, *", kMean},
       {"prod", "*, mul 2[789] of the rule, *", kScaled},
       {"prod", "*, mul 3[012] of the rule, *", kScaled},
-      {"prod", "mul negated, mul 33 of the rule, *", kScaled},
+      {"prod", "*, mul 95 of the rule, *", "it decides on derivatives beyond the first alone"},
       {"norm", "* of add *, add 1 of the rule, *", kTimesZero},
       {"std", "mul_scalar negated, mul_scalar 1 of the rule, *", kTimesZero},
       {"norm", "mul_scalar negated, mul_scalar 1 of the rule, *", kTimesZero},
@@ -205,6 +206,11 @@ std::vector<EquivalentMutation> library_equivalents() {
       {"log_softmax", "without its mean*", kZeroMean},
       {"remainder", "round omitted*", "the quotient is a whole number but for its rounding"},
       {"fmod", "round omitted*", "the quotient is a whole number but for its rounding"},
+      {"reciprocal_real", "direction_cosine inverted, operation 2 of gradient 0", kTwoWays},
+      {"reciprocal_real", "direction_cosine inverted, operation 3 of gradient 0", kTwoWays},
+      {"reciprocal_real", "abs *, operation 27 of gradient 0", kTwoWays},
+      {"reciprocal_real", "greater inverted, operation 28 of gradient 0", kTwoWays},
+      {"reciprocal_real", "where inverted, operation 29 of gradient 0", kTwoWays},
       {"logaddexp", "right of sub omitted, operation 1*",
        "beside an infinity it is only of account where it is NaN"},
       {"nan_to_num", "from stale saved values", kFinite},

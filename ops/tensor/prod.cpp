@@ -43,8 +43,8 @@ struct TimesPowers {
     ctx.add(0, apply_op(TimesPowers{}, ctx.grad_output(), ctx.input<2>(), ctx.input<1>()));
   }
   static void samples(Samples& s) {
-    const auto exponents = SampleInput::constant(Tensor::from({0, 3, -2, 30}, i64));
-    s.add(TimesPowers{}, {Shape{4}, exponents, exponents});
+    const auto exponents = SampleInput::constant(Tensor::from({{0, 3}, {-2, 30}}, i64));
+    s.add(TimesPowers{}, {Shape{2, 2}, exponents, exponents});
   }
 };
 

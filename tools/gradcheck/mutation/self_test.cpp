@@ -209,7 +209,7 @@ std::vector<EquivalentMutation> library_equivalents() {
       {"reciprocal_real", "direction_cosine inverted, operation 2 of gradient 0", kTwoWays},
       {"reciprocal_real", "direction_cosine inverted, operation 3 of gradient 0", kTwoWays},
       {"reciprocal_real", "abs *, operation 27 of gradient 0", kTwoWays},
-      {"reciprocal_real", "greater inverted, operation 28 of gradient 0", kTwoWays},
+      {"reciprocal_real", "> inverted, operation 28 of gradient 0", kTwoWays},
       {"reciprocal_real", "where inverted, operation 29 of gradient 0", kTwoWays},
       {"logaddexp", "right of sub omitted, operation 1*",
        "beside an infinity it is only of account where it is NaN"},

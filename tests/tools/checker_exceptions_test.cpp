@@ -69,6 +69,15 @@ struct ThrowsAtOrder2 : Faulty {
   }
 };
 
+/// x^4, likewise one order further on.
+struct ThrowsAtOrder3 : Faulty {
+  static constexpr auto name = "throws_at_order_3";
+  static Tensor forward(const Tensor& x) { return mul(mul(x, x), mul(x, x)); }
+  static void vjp(VjpContext<ThrowsAtOrder3>& ctx) {
+    ctx.add(0, mul(mul(ctx.grad_output(), 4), apply_op(ThrowsAtOrder2{}, ctx.input<0>())));
+  }
+};
+
 struct ThrowsNumber : Twice {
   static constexpr auto name = "throws_number";
   static constexpr auto saves = saves_for(kIn0);
@@ -144,12 +153,20 @@ BOOST_AUTO_TEST_CASE(which_order_has_thrown) {
   BOOST_TEST(run<ThrowsAtOrder2>({some({3})}).ok());
   const Report r = run<ThrowsAtOrder2>({some({3})}, {.order = 2});
   CHECK_REJECTED(r);
-  BOOST_TEST(
-      mentions(r,
-               "FAIL: order 2, gradient, threw: higher derivatives: the rule of throws: an exception of type "
-               "int: 42"),
-      r.text());
+  BOOST_TEST(mentions(r,
+                      "FAIL: order 2, gradient, threw: f32 against f64: the rule of throws: an exception of "
+                      "type int: 42"),
+             r.text());
   BOOST_TEST(r.failures().size() == 1u, r.text());
+}
+
+BOOST_AUTO_TEST_CASE(rules_that_throw_at_order_3) {
+  for (const Mode mode : kModes) {
+    const Report r = run<ThrowsAtOrder3>({some({3})}, {.order = 3, .mode = mode});
+    BOOST_TEST(mentions(r, "FAIL: order 3"), r.text());
+    BOOST_TEST(r.failures().size() == 1u, r.text());
+    BOOST_TEST((run<ThrowsAtOrder3>({some({3})}, {.order = 2, .mode = mode}).ok()));
+  }
 }
 
 BOOST_AUTO_TEST_CASE(functions_that_throw) {

@@ -17,12 +17,13 @@ namespace {
 
 enum class Fault : std::uint8_t {
   none,
-  last_forward,    ///< reads what the last forward pass left
-  mutates,         ///< writes to the incoming gradient
-  overwrites,      ///< puts its gradient in the place of what is there
-  one_of_two,      ///< wrong where the second input alone is tracked
-  same_tensor,     ///< wrong where both inputs are one tensor
-  several_threads  ///< gives other bits with three threads
+  last_forward,     ///< reads what the last forward pass left
+  mutates,          ///< writes to the incoming gradient
+  overwrites,       ///< puts its gradient in the place of what is there
+  one_of_two,       ///< wrong where the second input alone is tracked
+  same_tensor,      ///< wrong where both inputs are one tensor
+  several_threads,  ///< gives other bits with three threads
+  writes_saved      ///< writes to an input with three threads
 };
 
 /// a b.
@@ -51,6 +52,10 @@ struct Careless : Faulty {
     if (shows(Fault::several_threads) && detail::threads_here() == 3) b = mul(b, 1 + 1e-6);
     if (ctx.needs_grad(0)) ctx.add(0, mul(g, b));
     if (ctx.needs_grad(1)) ctx.add(1, mul(g, a));
+    if (shows(Fault::writes_saved) && detail::threads_here() == 3) {
+      Tensor saved = ctx.input<0>();
+      visit_floating(saved.dtype(), [&]<class T> { saved.mutable_values<T>()[0] *= 2; });
+    }
     if (shows(Fault::mutates) && g.size() > 0)
       visit_floating(g.dtype(), [&]<class T> { detail::TensorAccess::data_as<T>(g)[0] *= 2; });
   }
@@ -82,6 +87,7 @@ constexpr Case kFirstOrder[] = {
     {Fault::one_of_two, "only some inputs tracked"},
     {Fault::same_tensor, "same tensor as input 0 and input 1"},
     {Fault::several_threads, "threads, gradient"},
+    {Fault::writes_saved, "threads, gradient"},
 };
 
 }  // namespace

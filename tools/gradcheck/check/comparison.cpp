@@ -155,8 +155,10 @@ class Judge {
   /// may happen to show.
   std::optional<Sight> certain_beside_rounding() {
     for (const int other : {-1, -2, -3, -4, 1, 2, 3, 6, 9}) observe(other);
-    for (const Sight& s : sights_)
+    for (std::size_t i = sights_.size(); i-- > 0 && !differs(sights_[i]);) {  // no smaller steps differ
+      const Sight& s = sights_[i];
       if (std::max(s.error(), s.uncertainty) <= claim_.strict * s.size()) return s;
+    }
     return {};
   }
 

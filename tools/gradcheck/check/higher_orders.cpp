@@ -122,22 +122,27 @@ void check_derivatives(Session& s, const Problem& problem, int order, std::span<
 }
 
 void check_higher_orders(Session& s, const Problem& problem, int order) {
-  Progress::at(order, "higher derivatives");
-  std::vector<Tensor> weights;
-  {
-    const Pause pause;
-    for (const Tensor& r : problem.evaluate(problem.values()))
-      weights.push_back(is_floating(r.dtype()) ? random_weights(r.shape(), r.dtype(), s.generator) : r);
-  }
-  const GradientProblem gradients(problem, weights);
-  constexpr Rule kRules[] = {Rule::fused};
-  const Options& o = s.options;
-  if (o.f32 && o.properties && o.in_double) check_single_precision(s, gradients, order, kRules);
-  if (o.properties) check_input_patterns(s, gradients, order);
-  differentiate(s, gradients, order, kRules, [&](Session& session, Derivatives& d) {
-    Symmetry(session, d, order, problem.grad_inputs().size()).check();
+  s.run(order, "higher derivatives", [&] {
+    std::vector<Tensor> weights;
+    {
+      const Pause pause;
+      for (const Tensor& r : problem.evaluate(problem.values()))
+        weights.push_back(is_floating(r.dtype()) ? random_weights(r.shape(), r.dtype(), s.generator) : r);
+    }
+    const GradientProblem gradients(problem, weights);
+    constexpr Rule kRules[] = {Rule::fused};
+    const Options& o = s.options;
+    if (o.f32 && o.properties && o.in_double)
+      s.run(order, "f32 against f64", [&] { check_single_precision(s, gradients, order, kRules); });
+    if (o.f64 && o.properties) s.run(order, "properties", [&] { check_input_patterns(s, gradients, order); });
+    if (o.f64)
+      s.run(order, "higher derivatives", [&] {
+        differentiate(s, gradients, order, kRules, [&](Session& session, Derivatives& d) {
+          Symmetry(session, d, order, problem.grad_inputs().size()).check();
+        });
+      });
+    if (order < o.order && !s.decided()) check_higher_orders(s, gradients, order + 1);
   });
-  if (order < s.options.order && !s.decided()) check_higher_orders(s, gradients, order + 1);
 }
 
 }  // namespace tapegrad::gradcheck::detail

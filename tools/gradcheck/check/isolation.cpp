@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cstring>
 #include <limits>
 #include <utility>
@@ -109,7 +110,11 @@ class Isolation {
       return false;
     };
     if (differs(a.results, b.results, Rule::fused, [](std::size_t) { return std::string("result"); })) return;
-    for (std::size_t r = 0; r < a.gradients.size(); ++r)
+    const std::size_t both = std::min(a.gradients.size(), b.gradients.size());
+    if (both < std::max(a.gradients.size(), b.gradients.size()))
+      session_.fail(1, fmt::format("{}, {}", what, describe(rules_of(session_.options)[both])), "",
+                    "a rule writes to a value that is not its own in one of two runs alone");
+    for (std::size_t r = 0; r < both; ++r)
       differs(a.gradients[r], b.gradients[r], rules_of(session_.options)[r],
               [&](std::size_t i) { return problem_.inputs()[grad_inputs_[i]].name; });
   }

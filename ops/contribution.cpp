@@ -2,30 +2,12 @@
 #include <limits>
 
 #include <tapegrad/ops/contribution.h>
-#include <tapegrad/ops/define.h>
 #include <tapegrad/ops/elementwise/math.h>
 #include <tapegrad/ops/elementwise/slope_ops.h>
 #include <tapegrad/ops/loops/find.h>
 #include <tapegrad/ops/tensor/reduce.h>
 
-namespace tapegrad {
-
-namespace op {
-
-/// Not among the operations that are checked: no differences show a derivative that does not exist.
-struct Undefined {
-  static constexpr auto name = "undefined";
-  static constexpr auto saves = saves_for(kNone);
-  static Tensor forward(const Tensor& h) {
-    return where(detail::is_nothing(h), h.detach(), std::numeric_limits<double>::quiet_NaN());
-  }
-  static void vjp(VjpContext<Undefined>& ctx) { ctx.add(0, detail::undefined(ctx.grad_output())); }
-  static void samples(Samples&) {}
-};
-
-}  // namespace op
-
-namespace detail {
+namespace tapegrad::detail {
 
 namespace {
 
@@ -78,7 +60,10 @@ Tensor contribution_along(const Tensor& g, std::size_t axis, const Tensor& r) {
   return apply_contribution(sum(where(g == 0, g, abs(g)), axis, keep), r);
 }
 
-Tensor undefined(const Tensor& h) { return apply_op(op::Undefined{}, h); }
+Tensor undefined_where(const Tensor& x, const Tensor& mask) {
+  return apply_op(op::UndefinedWhere{}, x, mask);
+}
+Tensor undefined(const Tensor& x) { return undefined_where(x, scalar_like(x, 1)); }
 
 Tensor zero_without_slope(const Tensor& z) { return apply_op(op::Contribution{}, z, undefined(z)); }
 
@@ -88,5 +73,4 @@ Tensor undefined_at(const Tensor& cusp, const Tensor& g, const Tensor& r) {
   return where(cusp, zero_without_slope(contribution(g, 0 * g)), c);
 }
 
-}  // namespace detail
-}  // namespace tapegrad
+}  // namespace tapegrad::detail

@@ -36,7 +36,9 @@ TAPEGRAD_API Tensor contribution_by(const Tensor& g, const Tensor& slope);
 TAPEGRAD_API Tensor contribution_along(const Tensor& g, std::size_t axis, const Tensor& r);
 
 /// NaN, and so are its derivatives of any order; of nothing, nothing: what comes of a derivative that does not exist.
-TAPEGRAD_API Tensor undefined(const Tensor& h);
+TAPEGRAD_API Tensor undefined(const Tensor& x);
+/// The same where the mask is not 0; else x.
+TAPEGRAD_API Tensor undefined_where(const Tensor& x, const Tensor& mask);
 
 /// 0, with a derivative that is NaN, for a z that is 0: for points where a function has none. Of nothing, nothing.
 TAPEGRAD_API Tensor zero_without_slope(const Tensor& z);

@@ -147,6 +147,7 @@
   row(Where)                                                                                                        \
   row(Gaussian)                                                                                                     \
   row(LogitResidual)                                                                                                \
+  row(UndefinedWhere)                                                                                               \
   row(Contribution)                                                                                                 \
   row(NanToNum)                                                                                                     \
   row(DirectionCosine)                                                                                              \

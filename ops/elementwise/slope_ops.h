@@ -14,6 +14,7 @@ namespace tapegrad {
 // Formulas find it by their argument, but for a Tensor, whose namespace is this one.
 using detail::is_nothing;
 using detail::undefined;
+using detail::undefined_where;
 
 namespace op TAPEGRAD_API {  // the structs are part of the names of exported templates
 
@@ -86,6 +87,23 @@ struct LogitResidual {
           {SampleInput::of(Tensor::from({-30, -15, 0, 15, 30}, f64)),
            SampleInput::of(Tensor::from({0, 1, 0.5, 0, 1}, f64))},
           "large logits");
+  }
+};
+
+/// NaN where the mask is not 0, and so is each derivative; of nothing, nothing. Else x.
+struct UndefinedWhere {
+  static constexpr auto name = "undefined_where";
+  static constexpr std::size_t arity = 2;
+  static constexpr auto saves = saves_for(kIn1, kNone);
+  auto f(auto x, auto m) const { return where(mask(m), undefined(x), x); }
+  static constexpr bool selects = true;
+  auto vjp0(auto g, auto, auto m, auto) const { return undefined_where(g, m); }
+  auto vjp1(auto g, auto, auto, auto) const { return detail::nothing_of(g); }
+  static constexpr unsigned nondifferentiable_inputs = 0b10;
+  static void samples(Samples& s) {
+    constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
+    s.elementwise(UndefinedWhere{}, {{-2, 2}, {.only = {0}}});
+    s.convention(UndefinedWhere{}, {{1.5, 0, -0.0, 2}, {1, 1, 1, 0}}, {{kNaN, kNaN, kNaN, 1}, {0, 0, 0, 0}});
   }
 };
 

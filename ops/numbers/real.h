@@ -99,6 +99,7 @@ struct Real {
 
   friend MaskOf<T> is_nothing(Real x) { return {vm::is_nothing(x.v)}; }
   friend Real undefined(Real x) { return where(is_nothing(x), x, std::numeric_limits<double>::quiet_NaN()); }
+  friend Real undefined_where(Real x, Real m) { return where(m != 0, undefined(x), x); }
 
   friend Real exp(Real x) { return {vm::exp(x.v)}; }
   friend Real expm1(Real x) { return {vm::expm1(x.v)}; }

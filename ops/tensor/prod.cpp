@@ -4,6 +4,7 @@
 #include <limits>
 #include <vector>
 
+#include <tapegrad/ops/loops/parallel.h>
 #include <tapegrad/ops/loops/workspace.h>
 #include <tapegrad/ops/tensor/reduction.h>
 
@@ -45,6 +46,8 @@ struct TimesPowers {
   static void samples(Samples& s) {
     const auto exponents = SampleInput::constant(Tensor::from({{0, 3}, {-2, 30}}, i64));
     s.add(TimesPowers{}, {Shape{2, 2}, exponents, exponents});
+    const auto many = SampleInput::constant(Tensor::full({263, 131}, 5, i64));
+    s.add(TimesPowers{}, {Shape{263, 131}, many, many}, "for several threads");
   }
 };
 
@@ -178,8 +181,10 @@ struct Scaling {
 Tensor op::TimesPowers::forward(const Tensor& x, const Tensor& e, const Tensor&) const {
   Tensor y = Tensor::empty(x.shape(), x.dtype());
   visit_floating(x.dtype(), [&]<class T> {
-    for (std::int64_t i = 0; i < x.size(); ++i)
-      TensorAccess::data_as<T>(y)[i] = times_power(elements<T>(x)[i], elements<std::int64_t>(e)[i]);
+    parallel_ranges(x.size(), kGrain, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t i = begin; i < end; ++i)
+        TensorAccess::data_as<T>(y)[i] = times_power(elements<T>(x)[i], elements<std::int64_t>(e)[i]);
+    });
   });
   return y;
 }

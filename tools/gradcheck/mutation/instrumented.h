@@ -272,6 +272,9 @@ struct Instrumented {
     return compared("is_nothing", tapegrad::detail::vm::is_nothing(x.r.v));
   }
   friend Instrumented undefined(Instrumented x) { return {undefined(x.r)}; }
+  friend Instrumented undefined_where(Instrumented x, Instrumented m) {
+    return where(m != 0, undefined(x), x);
+  }
   /// What becomes of zeros is no part of a formula.
   friend Instrumented contribution_of_constant(Instrumented, Instrumented r, double) { return r; }
   friend Mask mask(Instrumented x) { return x != 0; }

@@ -56,7 +56,6 @@ class RecordingGuard {
   ~RecordingGuard() {
     if (tape_) tape_->busy_ = busy_;
   }
-  static bool records_rule(const Tape* tape) { return tape && tape->rule_; }
   RecordingGuard(const RecordingGuard&) = delete;
   RecordingGuard& operator=(const RecordingGuard&) = delete;
 
@@ -173,8 +172,8 @@ Tensor apply_with(const OpTable& op, const void* attributes, const Tensor* const
     tape->record(out, op, attributes, inputs, nodes, count, kUse == ResidualUse::none ? nullptr : residuals);
   else
     TensorAccess::set_tag(out, {});
-  if (RecordingGuard::records_rule(tape)) [[unlikely]]
-    ResultHook::replace(op, {inputs, count}, out);
+  if (thread && thread->result_hook && tape && tape->records_rule()) [[unlikely]]
+    thread->result_hook->replace(op, {inputs, count}, out);
   return out;
 }
 

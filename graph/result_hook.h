@@ -23,13 +23,12 @@ class TAPEGRAD_API ResultHook {
   /// operations that it applies are not seen.
   virtual Tensor run(const OpTable& op, std::span<const Tensor* const> inputs, const Tensor& out) = 0;
 
-  /// Puts what the hook gives in the place of the result of an operation that a rule has applied while it is
-  /// recorded; the engine calls it.
-  static void replace(const OpTable& op, std::span<const Tensor* const> inputs, Tensor& out);
+  /// Puts what this gives in the place of the result of an operation that a rule has applied while it is recorded; the
+  /// engine calls it.
+  void replace(const OpTable& op, std::span<const Tensor* const> inputs, Tensor& out);
 
  private:
   ResultHook* before_;
-  bool busy_ = false;
 };
 
 }  // namespace tapegrad::detail

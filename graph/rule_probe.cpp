@@ -108,13 +108,11 @@ void RuleProbe::overwrite(std::size_t i, Tensor gradient) {
 
 // ---- what this thread's passes run ----
 
-namespace {
 ThreadState& running_thread(const char* what) {
   ThreadState* thread = this_thread();
   if (!thread) throw Error(fmt::format("{}: this thread is ending; use it before the thread ends", what));
   return *thread;
 }
-}  // namespace
 
 GeneralRules::GeneralRules(bool on) {
   ThreadState& thread = running_thread("general rules");

@@ -77,6 +77,9 @@ class TAPEGRAD_API RuleProbe {
   class RuleHook* next_ = nullptr;
 };
 
+/// The state of this thread, for a hook; throws Error where the thread is ending.
+ThreadState& running_thread(const char* what);
+
 /// While it lives, `run` stands in for each rule that a backward pass of this thread runs. Hooks nest: the last
 /// one made is asked first, and RuleProbe::run asks the one before it.
 class TAPEGRAD_API RuleHook {

@@ -15,6 +15,7 @@ class NameScope;
 
 namespace detail {
 
+class ResultHook;
 class RuleHook;
 struct Storage;
 
@@ -29,6 +30,7 @@ struct ThreadState {
   Tape* active = nullptr;                   ///< the innermost tape where it records: neither spent nor paused
   NameScope* scope = nullptr;               ///< innermost named scope, for messages
   RuleHook* rule_hook = nullptr;            ///< stands in for the rules of backward passes; see rule_probe.h
+  ResultHook* result_hook = nullptr;        ///< sees what a rule that is recorded applies; see result_hook.h
   bool general_rules = false;               ///< first-order passes run the general rules; see rule_probe.h
   std::uint64_t number = 0;                 ///< never reused
   std::uint64_t epochs = 0;                 ///< epochs handed out by this thread

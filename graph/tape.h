@@ -132,6 +132,8 @@ class TAPEGRAD_API Tape {
   Tensor track(Tensor value, std::uint64_t parameter);
   /// True where results are to be examined; those of a rule are, as the gradient they amount to.
   bool checks_finite() const noexcept { return check_finite_ && !rule_; }
+  /// True where operations are applied by a rule that is being recorded.
+  bool records_rule() const noexcept { return rule_ != nullptr; }
 
  private:
   friend class Pause;

@@ -1,4 +1,3 @@
-#include <algorithm>
 #include <cmath>
 
 #include <tapegrad/graph/errors.h>
@@ -6,6 +5,7 @@
 #include <tapegrad/ops/elementwise/activation_ops.h>
 #include <tapegrad/ops/elementwise/math_ops.h>
 #include <tapegrad/ops/elementwise/special_ops.h>
+#include <tapegrad/ops/loops/find.h>
 
 #include <fmt/format.h>
 
@@ -24,7 +24,7 @@ Tensor binary_function(const Tensor& a, const Tensor& b) {
   if constexpr (requires { Op::divides_integers; })
     if (a.defined() && a.dtype() == i64 && a.size() > 0 && b.defined() && b.dtype() == i64) {
       const auto* divisors = detail::TensorAccess::data_as<std::int64_t>(b);
-      if (std::find(divisors, divisors + b.size(), 0) != divisors + b.size())
+      if (detail::first_equal(divisors, b.size(), std::int64_t{0}) < b.size())
         throw ArgumentError(fmt::format(
             "{}: integer division by zero: {} has an element that is 0; of f32 and f64 the result is NaN",
             op_label(Op::name),

@@ -11,7 +11,7 @@
 /// loses its digits (1 - y where y rounds to 1) or leaves the range (x^2), and so would all derivatives of it.
 namespace tapegrad {
 
-// Formulas find it by their argument, but for a Tensor, whose namespace is this one.
+// Formulas find them by their argument, but for a Tensor, whose namespace is this one.
 using detail::is_nothing;
 using detail::undefined;
 using detail::undefined_where;
@@ -95,7 +95,7 @@ struct UndefinedWhere {
   static constexpr auto name = "undefined_where";
   static constexpr std::size_t arity = 2;
   static constexpr auto saves = saves_for(kIn1, kNone);
-  auto f(auto x, auto m) const { return where(mask(m), undefined(x), x); }
+  auto f(auto x, auto m) const { return undefined_where(x, m); }
   static constexpr bool selects = true;
   auto vjp0(auto g, auto, auto m, auto) const { return undefined_where(g, m); }
   auto vjp1(auto g, auto, auto, auto) const { return detail::nothing_of(g); }

@@ -303,7 +303,7 @@ void op::Prod::vjp_fused(VjpContext<Prod>& ctx) {
     visit_floating(x.dtype(), [&]<class T> {
       const ReductionNest nest = nest_of(x.shape(), ctx.op().axes);
       T* const to = TensorAccess::data_as<T>(grad_input);
-      const std::int64_t factors = x.size() / g.size() + 1;
+      const std::int64_t factors = reduced_count(x.shape(), ctx.op().axes) + 1;
       const bool in_range = all_products_in_range(x, factors) && all_products_in_range(g, factors);
       if (in_range ? write_times_others<false>(nest, elements<T>(x), g.copy(), to)
                    : write_times_others<true>(nest, elements<T>(x), g.copy(), to))

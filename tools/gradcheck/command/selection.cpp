@@ -6,10 +6,10 @@
 #include <utility>
 
 #include <tapegrad/gradcheck/check/exceptions.h>
+#include <tapegrad/gradcheck/check/glob.h>
 #include <tapegrad/gradcheck/command/selection.h>
 
 #include <fmt/format.h>
-#include <fnmatch.h>
 
 namespace tapegrad::gradcheck {
 
@@ -36,10 +36,6 @@ Shard parse_shard(std::string_view text) {
 }
 
 namespace detail {
-
-bool matches(const std::string& name, const std::string& pattern) {
-  return fnmatch(pattern.c_str(), name.c_str(), 0) == 0;
-}
 
 namespace {
 
@@ -112,10 +108,6 @@ void require_matches(const Catalog& catalog, std::string_view kind, const std::v
     if (std::ranges::none_of(among, [&](const Job& j) { return matches(j.name(), p); }))
       matches_nothing(catalog, kind, p);
 }
-
-}  // namespace
-
-namespace {
 
 // What makes the samples is not the command's user: its ArgumentError is no wrong usage.
 template <class F>

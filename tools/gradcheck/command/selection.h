@@ -11,9 +11,6 @@
 /// What the command's arguments select.
 namespace tapegrad::gradcheck::detail {
 
-/// Whether the shell glob is for this name.
-bool matches(const std::string& name, const std::string& pattern);
-
 /// An op or a module of a catalog, which must outlive it.
 struct Job {
   const Catalog::Op* op = nullptr;

@@ -7,13 +7,13 @@
 
 #include <tapegrad/gradcheck/check/derivatives.h>
 #include <tapegrad/gradcheck/check/exceptions.h>
+#include <tapegrad/gradcheck/check/glob.h>
 #include <tapegrad/gradcheck/check/progress.h>
 #include <tapegrad/gradcheck/check/samples.h>
 #include <tapegrad/gradcheck/mutation/mutated_rules.h>
 #include <tapegrad/gradcheck/mutation/self_test.h>
 
 #include <fmt/format.h>
-#include <fnmatch.h>
 
 namespace tapegrad::gradcheck {
 
@@ -28,7 +28,7 @@ namespace {
 const EquivalentMutation* listed(const std::vector<EquivalentMutation>& all, const std::string& op,
                                  const std::string& mutation) {
   const auto found = std::ranges::find_if(all, [&](const EquivalentMutation& e) {
-    return fnmatch(e.op.c_str(), op.c_str(), 0) == 0 && fnmatch(e.mutation.c_str(), mutation.c_str(), 0) == 0;
+    return detail::matches(op, e.op) && detail::matches(mutation, e.mutation);
   });
   return found == all.end() ? nullptr : &*found;
 }

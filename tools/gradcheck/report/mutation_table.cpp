@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include <tapegrad/gradcheck/check/glob.h>
 #include <tapegrad/gradcheck/report/mutation_table.h>
 
 #include <fmt/format.h>

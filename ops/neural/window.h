@@ -1,0 +1,88 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+#include <tapegrad/graph/attributes.h>
+#include <tapegrad/graph/export.h>
+#include <tapegrad/graph/shape.h>
+#include <tapegrad/ops/tensor/shape.h>
+
+/// A window that slides over images: where it stands, and which elements lie in it. Pooling, convolution, im2col and
+/// their adjoints all count here.
+namespace tapegrad::detail {
+
+/// Height and width.
+using Size2d = std::array<std::int64_t, 2>;
+
+/// A window over the last two axes of images [n, c, h, w]. Each member has an entry for h and one for w. Place k of
+/// window o along an axis holds element o * stride - padding.before + k * dilation of it, which lies in the padding where
+/// it is negative or beyond the last.
+struct Window2d {
+  Size2d kernel{1, 1};
+  Size2d stride{1, 1};
+  std::array<Padding, 2> padding{};
+  Size2d dilation{1, 1};
+  /// A last window that overhangs the padding at the end counts too, if it starts within the axis or the padding before it.
+  bool ceil_mode = false;
+
+  /// Number of places in a window.
+  std::int64_t area() const { return kernel[0] * kernel[1]; }
+  /// How far a window reaches along an axis, gaps included.
+  std::int64_t span(std::size_t i) const { return (kernel[i] - 1) * dilation[i] + 1; }
+};
+
+/// The same padding before and after each axis.
+constexpr std::array<Padding, 2> both_sides(const Size2d& padding) {
+  return {{{padding[0], padding[0]}, {padding[1], padding[1]}}};
+}
+
+/// How many windows stand along `axis` of x, by entry i of the window: with `padded` the size of the axis and its padding
+///
+///     floor((padded - span) / stride) + 1,
+///
+/// and one more in ceil_mode, where the last one overhangs. Throws ArgumentError naming `op` for a kernel, stride or
+/// dilation below 1, a negative padding and numbers beyond 2^59, ShapeError for an axis without elements and where no
+/// window fits.
+TAPEGRAD_API std::int64_t windows_along(const char* op, const Shape& x, std::size_t axis, const Window2d& w,
+                                        std::size_t i);
+
+/// The same along the last two axes of x [n, c, h, w]. Throws ShapeError for another rank.
+TAPEGRAD_API Size2d windows_of(const char* op, const Shape& x, const Window2d& w);
+
+/// Tells a visitor kernel, stride, padding (before and after each axis), dilation and ceil_mode.
+TAPEGRAD_API void describe_window(AttributeVisitor& v, const Window2d& w);
+
+/// The places of windows along one axis that lie within it.
+struct WindowAxis {
+  std::int64_t size;  ///< of the axis
+  std::int64_t kernel;
+  std::int64_t stride;
+  std::int64_t before;  ///< padding
+  std::int64_t dilation;
+
+  WindowAxis(const Window2d& w, std::size_t i, std::int64_t axis_size)
+      : size(axis_size),
+        kernel(w.kernel[i]),
+        stride(w.stride[i]),
+        before(w.padding[i].before),
+        dilation(w.dilation[i]) {}
+
+  /// The element at place 0 of window o; may lie outside.
+  std::int64_t start(std::int64_t o) const { return o * stride - before; }
+  /// Places [first, last) of window o lie within the axis; first == last where none does.
+  struct Places {
+    std::int64_t first;
+    std::int64_t last;
+  };
+  Places places(std::int64_t o) const {
+    const std::int64_t at = start(o);
+    const std::int64_t first = at < 0 ? (-at + dilation - 1) / dilation : 0;
+    const std::int64_t end = at < size ? (size - at + dilation - 1) / dilation : 0;
+    const std::int64_t last = end < kernel ? end : kernel;
+    return {first, last > first ? last : first};
+  }
+};
+
+}  // namespace tapegrad::detail

@@ -16,6 +16,7 @@
 #include <boost/test/unit_test.hpp>
 
 #include "engine_support.h"
+#include "sample_support.h"
 
 using namespace tapegrad;
 using namespace tapegrad::test;
@@ -133,7 +134,8 @@ struct Case {
   static constexpr double kWrong = std::numeric_limits<double>::infinity();
 };
 
-/// All transpositions and starts in all engines, with the same bits from any number of threads.
+/// All transpositions and starts in all engines, with the same bits from any number of threads. Of a sample
+/// each engine and instruction set runs another third of them.
 template <class T>
 void check_case(std::int64_t m, std::int64_t n, std::int64_t k) {
   const Case<T> c(m, n, k);
@@ -146,10 +148,12 @@ void check_case(std::int64_t m, std::int64_t n, std::int64_t k) {
                         {T{1}, {T{0}, c.bias.data()}},
                         {T(-0.75), {T(0.4), nullptr}},
                         {T(3), {T{0}, c.bias.data()}}};
+  std::size_t place = 0;
   for_each_engine([&](const std::string& engine) {
     for (const bool ta : {false, true})
       for (const bool tb : {false, true})
         for (const Form& form : forms) {
+          if (place++ % every(3) != 0) continue;
           std::vector<T> expected;
           for (const int count : {1, 2, 3, 4, 7}) {
             if (count > 1 && &form != forms) continue;

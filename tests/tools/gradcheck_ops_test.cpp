@@ -4,6 +4,8 @@
 
 #include <boost/test/unit_test.hpp>
 
+#include "sample_support.h"
+
 using namespace tapegrad;
 using gradcheck::Subject;
 
@@ -25,13 +27,8 @@ void require_pass(const Subject& s, bool differentiable) {
   }
 }
 
-// The address sanitizer looks at memory, and gradcheck_coverage runs every op and module under it: differences along
-// every coordinate, which take minutes more, are enough for some of them.
-#ifdef __SANITIZE_ADDRESS__
-constexpr std::size_t kEvery = 4;
-#else
-constexpr std::size_t kEvery = 1;
-#endif
+// Of a sample, gradcheck_coverage runs every op and module: differences along every coordinate are enough for some.
+constexpr std::size_t kEvery = test::every(12);
 
 }  // namespace
 
@@ -49,9 +46,9 @@ BOOST_AUTO_TEST_CASE(every_module_at_orders_1_and_2) {
     require_pass(gradcheck::check_module_samples(modules[i], {.order = 2}), true);
 }
 
-// These take minutes for all: every few are enough here, and none under the address sanitizer.
-#ifndef __SANITIZE_ADDRESS__
+// These take minutes for all: every few are enough here, and none of a sample.
 BOOST_AUTO_TEST_CASE(some_ops_exhaustively) {
+  if (test::kSampled) return;
   const auto& ops = gradcheck::library_catalog().ops();
   for (std::size_t i = 3; i < ops.size(); i += 7)
     require_pass(gradcheck::check_op(ops[i], {.order = 2, .mode = gradcheck::Mode::exhaustive}),
@@ -59,10 +56,10 @@ BOOST_AUTO_TEST_CASE(some_ops_exhaustively) {
 }
 
 BOOST_AUTO_TEST_CASE(some_ops_at_order_3) {
+  if (test::kSampled) return;
   const auto& ops = gradcheck::library_catalog().ops();
   for (std::size_t i = 4; i < ops.size(); i += 9)
     require_pass(gradcheck::check_op(ops[i], {.order = 3}), ops[i].max_order > 0);
 }
-#endif
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -12,6 +12,7 @@
 #include <boost/test/unit_test.hpp>
 
 #include "gradcheck_support.h"
+#include "sample_support.h"
 
 using namespace tapegrad;
 using gradcheck::Catalog;
@@ -79,12 +80,7 @@ std::vector<MutationResult> self_tested(const std::vector<gradcheck::EquivalentM
   return gradcheck::self_test(catalog_of<Op>().ops()[0], {}, equivalents);
 }
 
-// Under the address sanitizer, which takes ten times as long and looks at memory, some of the ops are enough.
-#ifdef __SANITIZE_ADDRESS__
-constexpr std::size_t kFirstOp = 2, kEveryOp = 6;  // mul and others
-#else
-constexpr std::size_t kFirstOp = 0, kEveryOp = 1;
-#endif
+constexpr std::size_t kFirstOp = test::kSampled ? 2 : 0, kEveryOp = test::every(12);  // mul and others
 
 /// What became of all mutations of the library's ops, made once for all the cases.
 const std::vector<MutationResult>& library_mutations() {
@@ -122,7 +118,7 @@ BOOST_AUTO_TEST_CASE(every_mutation_of_the_library_is_found) {
     BOOST_TEST(p.mutation.find_first_of("*?[\\") == std::string::npos, p.op << ": " << p.mutation);
     if (p.status == Status::killed) kinds.insert(p.mutation);
   }
-  BOOST_TEST(killed > (kEveryOp == 1 ? 3000u : 250u));
+  BOOST_TEST(killed > (test::kSampled ? 125u : 3000u));
   BOOST_TEST(equivalent < 120u);
   for (const char* kind : {"zero",
                            "negated",
@@ -149,11 +145,11 @@ BOOST_AUTO_TEST_CASE(every_mutation_of_the_library_is_found) {
                            "the whole for each of equal elements, by every rule",
                            "doubled, by every rule"})
     BOOST_TEST(kinds.count(kind) == 1u, kind);
-  if (kEveryOp == 1) BOOST_TEST(kinds.count("from stale residuals") == 1u);
+  if (!test::kSampled) BOOST_TEST(kinds.count("from stale residuals") == 1u);
 }
 
 BOOST_AUTO_TEST_CASE(every_equivalent_mutation_is_one) {
-  if (kEveryOp > 1) return;
+  if (test::kSampled) return;
   for (const gradcheck::EquivalentMutation& e : gradcheck::library_equivalents())
     BOOST_TEST(std::ranges::any_of(library_mutations(),
                                    [&](const MutationResult& p) {
@@ -170,7 +166,7 @@ BOOST_AUTO_TEST_CASE(nothing_is_found_where_nothing_is_altered) {
     ++formulas;
     BOOST_TEST((p.status == Status::killed), p.op);
   }
-  BOOST_TEST(formulas >= (kEveryOp == 1 ? 42u : 5u));
+  BOOST_TEST(formulas >= (test::kSampled ? 2u : 42u));
 }
 
 BOOST_AUTO_TEST_CASE(samples_that_are_not_good_enough) {

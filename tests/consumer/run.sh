@@ -12,8 +12,8 @@ strict=(-Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror)
 max_seconds=10
 max_bytes=6400000
 
-# All builds stand beside the tested one, at the same depth, and are compiled with its options: the library is the same
-# for add_subdirectory and FetchContent, and ccache, where it is installed, has its objects already.
+# All builds stand beside the tested one, at the same depth, and are compiled with its options: the library's objects are
+# the same in all of them, shared or not, and ccache, where it is installed, has them already.
 work=$(mktemp -d -p "$(dirname "$static_build")" consumer-XXXXXX)
 trap 'rm -rf "$work" "$work".*' EXIT
 options=(--no-warn-unused-cli -G Ninja -DCMAKE_BUILD_TYPE=Release -DTAPEGRAD_WERROR=ON)
@@ -35,6 +35,11 @@ build() {
   # Only our own compile commands may carry our warnings and visibility.
   if grep "$here/main.cpp" "$work.$name/compile_commands.json" | grep -E -- ' -(W|f(no-)?sanitize|fvisibility)'; then
     fail "$name: the user's compile line carries flags of ours"
+  fi
+  # Of two plug-ins in one program each has its own library: weak are the inline functions that the user's code has, too.
+  nm -D --defined-only --format=posix "$work.$name/libplugin.so" >"$work/symbols"
+  if awk '$1 ~ /8tapegrad/ && $2 ~ /[TDBR]/ { print $1; found = 1 } END { exit !found }' "$work/symbols" | c++filt; then
+    fail "$name: a plug-in exports the library's symbols above"
   fi
 }
 

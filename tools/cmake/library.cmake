@@ -28,13 +28,15 @@ if(TAPEGRAD_SANITIZE)
   target_link_options(tapegrad_flags INTERFACE ${sanitize})
 endif()
 
-# tapegrad_add_library(NAME SOURCE...): a library of this project, static or shared as BUILD_SHARED_LIBS says.
+# tapegrad_add_library(NAME SOURCE...): a library of this project, static or shared as BUILD_SHARED_LIBS says. Its objects
+# are the same for both, so that a compiler cache that has the ones has the others.
 function(tapegrad_add_library name)
   add_library(${name} ${ARGN})
   set_target_properties(
     ${name}
     PROPERTIES VERSION ${PROJECT_VERSION}
                SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR}
+               DEFINE_SYMBOL ""
                POSITION_INDEPENDENT_CODE ON
                CXX_EXTENSIONS OFF
                CXX_VISIBILITY_PRESET hidden
@@ -42,6 +44,7 @@ function(tapegrad_add_library name)
   target_compile_features(${name} PUBLIC cxx_std_20)
   target_include_directories(${name} PUBLIC $<BUILD_INTERFACE:${tapegrad_include_dir}>
                                             $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
+  target_compile_definitions(${name} PRIVATE TAPEGRAD_BUILDING)
   target_link_libraries(${name} PRIVATE $<BUILD_INTERFACE:tapegrad_flags>)
   if(BUILD_SHARED_LIBS)
     # The standard library's templates are visible whatever the preset says; the map keeps ours alone.
@@ -49,6 +52,8 @@ function(tapegrad_add_library name)
     target_link_options(${name} PRIVATE LINKER:--version-script=${map})
     set_target_properties(${name} PROPERTIES LINK_DEPENDS ${map} INSTALL_RPATH $ORIGIN)
   else()
-    target_compile_definitions(${name} PUBLIC TAPEGRAD_STATIC)
+    # A user's plug-in exports nothing of what it links statically.
+    target_compile_definitions(${name} INTERFACE TAPEGRAD_STATIC)
+    target_link_options(${name} INTERFACE LINKER:--exclude-libs,lib${name}.a)
   endif()
 endfunction()

@@ -54,10 +54,10 @@ Tensor contribution_by(const Tensor& g, const Tensor& slope) {
   return where(slope.tracked() ? is_nothing(slope) : slope == 0, kNothing, r);
 }
 
-Tensor contribution_along(const Tensor& g, std::size_t axis, const Tensor& r) {
+Tensor contribution_along(const Tensor& g, const Axes& axes, const Tensor& r) {
   if (is_contribution(g, r)) return r;
   const KeepDims keep{r.rank() == g.rank()};
-  return apply_contribution(sum(where(g == 0, g, abs(g)), axis, keep), r);
+  return apply_contribution(sum(where(g == 0, g, abs(g)), axes, keep), r);
 }
 
 Tensor undefined_where(const Tensor& x, const Tensor& mask) {

@@ -1,10 +1,9 @@
 #pragma once
 
-#include <cstddef>
-
 #include <tapegrad/graph/export.h>
 #include <tapegrad/graph/nothing.h>
 #include <tapegrad/graph/tensor.h>
+#include <tapegrad/ops/axes.h>
 
 /// What a rule contributes to a gradient, and what contributes nothing: <tapegrad/graph/nothing.h> says how the zeros of
 /// gradients differ. Of a product or a negation a 0 has either sign: a gradient that is handed to what follows is the
@@ -32,8 +31,8 @@ TAPEGRAD_API Tensor contribution_of_constant(const Tensor& g, const Tensor& r, d
 /// or a 0 of a constant.
 TAPEGRAD_API Tensor contribution_by(const Tensor& g, const Tensor& slope);
 
-/// The same as contribution where the elements of g along an axis have made r together: nothing, where all of them are.
-TAPEGRAD_API Tensor contribution_along(const Tensor& g, std::size_t axis, const Tensor& r);
+/// The same as contribution where the elements of g along some axes have made r together: nothing, where all of them are.
+TAPEGRAD_API Tensor contribution_along(const Tensor& g, const Axes& axes, const Tensor& r);
 
 /// NaN, and so are its derivatives of any order; of nothing, nothing: what comes of a derivative that does not exist.
 TAPEGRAD_API Tensor undefined(const Tensor& x);

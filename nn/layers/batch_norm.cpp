@@ -74,27 +74,29 @@ void BatchNorm::visit(Visitor& v) {
 }
 
 Tensor BatchNorm::forward(const Tensor& x) {
-  if (x.rank() != 2 || x.dim(1) != features_)
-    throw ShapeError(fmt::format("{}: input {}; it must be [n, {}]", op_label("batch_norm"),
-                                 to_string(x.shape()), features_));
+  if (x.rank() < 2 || x.dim(1) != features_)
+    throw ShapeError(fmt::format("{}: input {}; it must be [n, {}], or [n, {}, ...] as of images",
+                                 op_label("batch_norm"), to_string(x.shape()), features_, features_));
   // A converted module may hold them as f32.
   const Tensor mean = cast(running_mean_, f64), variance = cast(running_var_, f64);
   if (!training()) {
     require_variances(variance);
+    const auto beside = [&](const Tensor& t) { return tapegrad::detail::beside_planes(t, x.rank()); };
     const Tensor inv_std = cast(rsqrt(variance + options_.eps), x.dtype());
-    return (x - cast(mean, x.dtype())) * (inv_std * gamma_) + beta_;
+    return (x - beside(cast(mean, x.dtype()))) * beside(inv_std * gamma_) + beside(beta_);
   }
 
-  const auto n = static_cast<double>(x.dim(0));
-  if (n < 2)
+  const auto m = static_cast<double>(x.size() / features_);
+  if (m < 2)
     throw ArgumentError(fmt::format(
-        "{}: a batch of {} in training; the variance needs at least 2 (leave out a last batch that "
-        "is not full, or call eval() to use the running statistics)",
-        op_label("batch_norm"), n));
+        "{}: a batch of {} in training, {} with {} of each feature; the variance needs at least 2 (leave out "
+        "a last "
+        "batch that is not full, or call eval() to use the running statistics)",
+        op_label("batch_norm"), x.dim(0), to_string(x.shape()), m == 1 ? "1 element" : "no element"));
   const BatchNormalized batch = batch_norm(x, gamma_, beta_, options_.eps);
   const double keep = options_.momentum;
   Tensor new_mean = blend(mean, keep, batch.mean, 1 - keep);
-  running_var_ = blend(variance, keep, batch.variance, (1 - keep) * n / (n - 1));
+  running_var_ = blend(variance, keep, batch.variance, (1 - keep) * m / (m - 1));
   running_mean_ = std::move(new_mean);  // both, or neither where there is no memory for them
   return batch.y;
 }

@@ -19,13 +19,14 @@ struct BatchNormOptions {
 };
 
 /// Ioffe, Szegedy: Batch Normalization, ICML 2015: y = gamma (x - mean) / sqrt(var + eps) + beta for each
-/// feature of x [n, features]. Parameters "gamma", at first 1, and "beta", 0; buffers "running_mean", 0, and
+/// feature of x [n, features], or each channel of images x [n, channels, h, w], sequences and volumes, over all
+/// axes but that of the channels. Parameters "gamma", at first 1, and "beta", 0; buffers "running_mean", 0, and
 /// "running_var", 1, both f64, as the square of what f32 holds may be beyond f32. (A state with statistics of f32, as
 /// PyTorch saves them, is taken, too.)
 ///
 /// In training the mean and variance are those of the batch, and the running ones are updated by them; the
-/// variance that normalises is the biased one, sum (x - mean)^2 / n, that in the running average the unbiased
-/// one, / (n - 1), as in PyTorch. In evaluation the running ones are used.
+/// variance that normalises is the biased one, sum (x - mean)^2 / m of m elements, that in the running average the
+/// unbiased one, / (m - 1), as in PyTorch. In evaluation the running ones are used.
 class TAPEGRAD_API BatchNorm final : public Module {
  public:
   /// Throws ArgumentError for no features, a momentum outside [0, 1], an eps that is not positive and finite, or so
@@ -38,8 +39,8 @@ class TAPEGRAD_API BatchNorm final : public Module {
   const Tensor& running_var() const noexcept { return running_var_; }
 
   void visit(Visitor& v) override;
-  /// Throws ShapeError for another shape than [n, features], and ArgumentError in training for n < 2, in evaluation for
-  /// an infinite running variance.
+  /// Throws ShapeError for another shape than [n, features, ...], and ArgumentError in training for fewer than two
+  /// elements of each feature, in evaluation for an infinite running variance.
   Tensor forward(const Tensor& x) override;
   std::unique_ptr<ModuleBase> new_like() const override;
 

@@ -2,54 +2,11 @@
 #include <cmath>
 
 #include <tapegrad/ops/kernels/normalize.h>
-#include <tapegrad/ops/loops/dispatch.h>
-#include <tapegrad/ops/loops/parallel.h>
-#include <tapegrad/ops/loops/workspace.h>
+#include <tapegrad/ops/kernels/normalize_tiles.h>
 
 namespace tapegrad::detail {
 
 namespace {
-
-constexpr std::int64_t kSummedRows = 32;  // few enough to be summed in T
-constexpr std::int64_t kTile = 256;       // columns: a block of their rows stays in the first-level cache
-
-/// A matrix cut into tiles: the same columns of so many rows that there is enough to do.
-struct Tiles {
-  std::int64_t rows;
-  std::int64_t columns;
-  std::int64_t width = std::clamp<std::int64_t>(columns, 1, kTile);
-  std::int64_t height = std::max(kSummedRows, grain_for(width) / kSummedRows * kSummedRows);
-  std::int64_t across = blocks_of(columns, width);
-  std::int64_t ranges = blocks_of(rows, height);
-
-  /// f(range, first row, rows, first column, columns) for each tile.
-  template <class F>
-  void each(const F& f) const {
-    const std::int64_t elements = std::min(rows, height) * width;
-    parallel_ranges(ranges * across, grain_for(elements), [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t t = begin; t < end; ++t) {
-        const std::int64_t range = t / across, column = t % across * width;
-        f(range, range * height, std::min(height, rows - range * height), column,
-          std::min(width, columns - column));
-      }
-    });
-  }
-};
-
-/// f(j, offsets of rows...) for each column and for four rows at a time, then for each row that is left: what
-/// belongs to a column is loaded once for four rows.
-template <class F>
-void by_fours(std::int64_t rows, std::int64_t stride, std::int64_t width, const F& f) {
-  std::int64_t r = 0;
-  for (; r + 4 <= rows; r += 4) {
-    const std::int64_t a = r * stride, b = a + stride, c = b + stride, d = c + stride;
-    simd_for(width, [&](std::int64_t j) { f(j, a + j, b + j, c + j, d + j); });
-  }
-  for (; r < rows; ++r) {
-    const std::int64_t a = r * stride;
-    simd_for(width, [&](std::int64_t j) { f(j, a + j); });
-  }
-}
 
 template <class T>
 T total(T a) {
@@ -66,7 +23,7 @@ double lost(double mean, T centre) {
   return mean - static_cast<double>(centre);
 }
 
-/// Mean and squared distances from it (in sum) of `rows_` rows so far, joined by those of further rows. Chan,
+/// Mean and squared distances from it (in sum) of `so_far` elements, joined by those of further ones. Chan,
 /// Golub, LeVeque: Updating formulae and a pairwise algorithm for computing sample variances, 1979.
 void join(double so_far, double& mean, double& squares, double rows, double more_mean, double more_squares) {
   const double share = rows / (so_far + rows);
@@ -75,11 +32,11 @@ void join(double so_far, double& mean, double& squares, double rows, double more
   squares += more_squares + apart * apart * so_far * share;
 }
 
+/// Joins the statistics of each column with those of further rows; `before`: how many they are of already.
 template <class T>
-void tile_statistics(std::int64_t rows, std::int64_t stride, std::int64_t width, const T* x,
-                     double* __restrict mean, double* __restrict squares) {
+void add_statistics(std::int64_t before, std::int64_t rows, std::int64_t stride, std::int64_t width,
+                    const T* x, double* __restrict mean, double* __restrict squares) {
   alignas(64) T centre[kTile], sum[kTile], square[kTile];
-  simd_for(width, [&](std::int64_t j) { mean[j] = squares[j] = 0; });
   for (std::int64_t r = 0; r < rows; r += kSummedRows, x += kSummedRows * stride) {
     const std::int64_t n = std::min(kSummedRows, rows - r);
     std::fill_n(sum, width, T{0});
@@ -94,37 +51,59 @@ void tile_statistics(std::int64_t rows, std::int64_t stride, std::int64_t width,
       sum[j] += total((x[at] - centre[j])...);
       square[j] += total((x[at] - centre[j]) * (x[at] - centre[j])...);
     });
-    const auto before = static_cast<double>(r), count = static_cast<double>(n);
+    const auto so_far = static_cast<double>(before + r), count = static_cast<double>(n);
     const double share = 1 / count;
     simd_for(width, [&](std::int64_t j) {
       const auto rest = static_cast<double>(sum[j]);  // what rounding has left between centre and mean
-      join(before, mean[j], squares[j], count, static_cast<double>(centre[j]) + rest * share,
+      join(so_far, mean[j], squares[j], count, static_cast<double>(centre[j]) + rest * share,
            static_cast<double>(square[j]) - rest * rest * share);
     });
   }
 }
 
 template <class T>
-void tile_normalize(std::int64_t rows, std::int64_t stride, std::int64_t width, const T* x,
-                    const ColumnStatistics s, const T* gamma, const T* beta, T* __restrict y) {
-  alignas(64) T centre[kTile], scale[kTile], offset[kTile];
-  simd_for(width, [&](std::int64_t j) {
+void tile_statistics(const FeatureTile& t, const T* x, double* __restrict mean, double* __restrict squares) {
+  simd_for(t.width, [&](std::int64_t j) { mean[j] = squares[j] = 0; });
+  add_statistics(0, t.rows, t.stride, t.width, x, mean, squares);
+}
+
+template <class T>
+void tile_statistics(const PlaneTile& t, const T* x, double* mean, double* squares) {
+  const Lanes lanes(t);
+  double means[2 * kLanes]{}, distances[2 * kLanes]{};  // of the lanes, and of the columns that are left
+  for (std::int64_t r = 0; r < t.rows; ++r)
+    add_statistics(r * lanes.rows, lanes.rows, kLanes, kLanes, x + r * t.stride, means, distances);
+  add_statistics(0, t.rows, t.stride, lanes.rest, x + lanes.rest_first(), means + kLanes, distances + kLanes);
+  *mean = *squares = 0;
+  double so_far = 0;
+  const auto join_all = [&](std::int64_t first, std::int64_t count, std::int64_t of_each) {
+    if (of_each == 0) return;
+    const auto elements = static_cast<double>(of_each);
+    for (std::int64_t j = first; j < first + count; ++j, so_far += elements)
+      join(so_far, *mean, *squares, elements, means[j], distances[j]);
+  };
+  join_all(0, kLanes, t.rows * lanes.rows);
+  join_all(kLanes, lanes.rest, t.rows);
+}
+
+template <class T, class Tile>
+void tile_normalize(const Tile& t, const T* x, const ChannelStatistics s, const T* gamma, const T* beta,
+                    T* __restrict y) {
+  typename Tile::template Numbers<T> centre, scale, offset;
+  simd_for(centre.count(t.width), [&](std::int64_t j) {
     centre[j] = static_cast<T>(s.mean[j]);
     scale[j] = gamma[j] / static_cast<T>(std::sqrt(s.variance[j] + s.eps));  // a small eps is none in f32
     offset[j] = beta[j] - static_cast<T>(lost(s.mean[j], centre[j])) * scale[j];
   });
-  by_fours(rows, stride, width,
+  by_fours(t.rows, t.stride, t.width,
            [&](std::int64_t j, auto... at) { ((y[at] = (x[at] - centre[j]) * scale[j] + offset[j]), ...); });
 }
 
-template <class T>
-void tile_sums(std::int64_t rows, std::int64_t stride, std::int64_t width, const T* g, const T* x,
-               const ColumnStatistics s, double* __restrict products, double* __restrict sums) {
-  alignas(64) T centre[kTile], product[kTile], sum[kTile];
-  simd_for(width, [&](std::int64_t j) {
-    centre[j] = static_cast<T>(s.mean[j]);
-    products[j] = sums[j] = 0;
-  });
+/// Adds to the sums of each column over rows: of g (x - centre), and of g.
+template <class T, class Centre>
+void add_sums(std::int64_t rows, std::int64_t stride, std::int64_t width, const T* g, const T* x,
+              const Centre& centre, double* __restrict products, double* __restrict sums) {
+  alignas(64) T product[kTile], sum[kTile];
   for (std::int64_t r = 0; r < rows; r += kSummedRows, g += kSummedRows * stride, x += kSummedRows * stride) {
     std::fill_n(product, width, T{0});
     std::fill_n(sum, width, T{0});
@@ -137,18 +116,43 @@ void tile_sums(std::int64_t rows, std::int64_t stride, std::int64_t width, const
       sums[j] += static_cast<double>(sum[j]);
     });
   }
-  simd_for(width, [&](std::int64_t j) {
+}
+
+template <class T>
+void tile_sums(const FeatureTile& t, const T* g, const T* x, const ChannelStatistics s,
+               double* __restrict products, double* __restrict sums) {
+  NumbersOfColumns<T> centre;
+  simd_for(t.width, [&](std::int64_t j) {
+    centre[j] = static_cast<T>(s.mean[j]);
+    products[j] = sums[j] = 0;
+  });
+  add_sums(t.rows, t.stride, t.width, g, x, centre, products, sums);
+  simd_for(t.width, [&](std::int64_t j) {
     products[j] = (products[j] - lost(s.mean[j], centre[j]) * sums[j]) / std::sqrt(s.variance[j] + s.eps);
   });
 }
 
-/// gamma / std (g - dbeta / n - (x - mean) / std dgamma / n)  =  scale g + slope (x - centre) + offset
 template <class T>
-void tile_gradient(std::int64_t rows, std::int64_t stride, std::int64_t width, T n, const T* g, const T* x,
-                   const ColumnStatistics s, const T* gamma, const double* dgamma, const double* dbeta,
-                   Destination<T> dx) {
-  alignas(64) T centre[kTile], scale[kTile], slope[kTile], offset[kTile];
-  simd_for(width, [&](std::int64_t j) {
+void tile_sums(const PlaneTile& t, const T* g, const T* x, const ChannelStatistics s, double* products,
+               double* sums) {
+  const Lanes lanes(t);
+  const NumberOfAll<T> centre{static_cast<T>(*s.mean)};
+  double of_products[kLanes]{}, of_g[kLanes]{};
+  for (std::int64_t r = 0; r < t.rows; ++r)
+    add_sums(lanes.rows, kLanes, kLanes, g + r * t.stride, x + r * t.stride, centre, of_products, of_g);
+  add_sums(t.rows, t.stride, lanes.rest, g + lanes.rest_first(), x + lanes.rest_first(), centre, of_products,
+           of_g);
+  *products = *sums = 0;
+  for (std::int64_t j = 0; j < kLanes; ++j) *products += of_products[j], *sums += of_g[j];
+  *products = (*products - lost(*s.mean, centre.v) * *sums) / std::sqrt(*s.variance + s.eps);
+}
+
+/// gamma / std (g - dbeta / n - (x - mean) / std dgamma / n)  =  scale g + slope (x - centre) + offset
+template <class T, class Tile>
+void tile_gradient(const Tile& t, T n, const T* g, const T* x, const ChannelStatistics s, const T* gamma,
+                   const double* dgamma, const double* dbeta, Destination<T> dx) {
+  typename Tile::template Numbers<T> centre, scale, slope, offset;
+  simd_for(centre.count(t.width), [&](std::int64_t j) {
     const T inv_std = T{1} / static_cast<T>(std::sqrt(s.variance[j] + s.eps));
     centre[j] = static_cast<T>(s.mean[j]);
     scale[j] = gamma[j] * inv_std;
@@ -161,101 +165,76 @@ void tile_gradient(std::int64_t rows, std::int64_t stride, std::int64_t width, T
   };
   T* const to = dx.data;
   dx.choose([&](auto put) {
-    by_fours(rows, stride, width, [&](std::int64_t j, auto... at) { (put(to[at], gradient(j, at)), ...); });
+    by_fours(t.rows, t.stride, t.width,
+             [&](std::int64_t j, auto... at) { (put(to[at], gradient(j, at)), ...); });
   });
 }
-
-/// A number for each column from each range of rows: those of the first where the result belongs, the others
-/// in memory of their own.
-class RangeResults {
- public:
-  RangeResults(const Tiles& tiles, double* result)
-      : columns_(tiles.columns), result_(result), others_((tiles.ranges - 1) * tiles.columns) {}
-  double* of(std::int64_t range) { return range ? others_.data() + (range - 1) * columns_ : result_; }
-
- private:
-  std::int64_t columns_;
-  double* result_;
-  Workspace<double> others_;
-};
 
 }  // namespace
 
 template <class T>
-void column_statistics(std::int64_t rows, std::int64_t columns, const T* x, double* mean, double* variance) {
-  const Tiles tiles{rows, columns};
-  RangeResults means(tiles, mean), squares(tiles, variance);
-  tiles.each(
-      [&](std::int64_t range, std::int64_t row, std::int64_t count, std::int64_t column, std::int64_t width) {
-        dispatch_isa([&]() {
-          tile_statistics(count, columns, width, x + row * columns + column, means.of(range) + column,
-                          squares.of(range) + column);
-        });
-      });
-  for (std::int64_t range = 1; range < tiles.ranges; ++range) {
-    const auto before = static_cast<double>(range * tiles.height);
-    const auto count = static_cast<double>(std::min(tiles.height, rows - range * tiles.height));
-    for (std::int64_t j = 0; j < columns; ++j)
-      join(before, mean[j], variance[j], count, means.of(range)[j], squares.of(range)[j]);
-  }
-  const double share = 1 / static_cast<double>(rows);
-  for (std::int64_t j = 0; j < columns; ++j) variance[j] *= share;
-}
-
-template <class T>
-void normalize_columns(std::int64_t rows, std::int64_t columns, const T* x, const ColumnStatistics& s,
-                       const T* gamma, const T* beta, T* y) {
-  Tiles{rows, columns}.each(
-      [&](std::int64_t, std::int64_t row, std::int64_t count, std::int64_t column, std::int64_t width) {
-        const std::int64_t first = row * columns + column;
-        dispatch_isa([&]() {
-          tile_normalize(count, columns, width, x + first, s.from(column), gamma + column, beta + column,
-                         y + first);
-        });
-      });
-}
-
-template <class T>
-void normalize_sums(std::int64_t rows, std::int64_t columns, const T* g, const T* x,
-                    const ColumnStatistics& s, double* dgamma, double* dbeta) {
-  const Tiles tiles{rows, columns};
-  RangeResults products(tiles, dgamma), sums(tiles, dbeta);
-  tiles.each(
-      [&](std::int64_t range, std::int64_t row, std::int64_t count, std::int64_t column, std::int64_t width) {
-        const std::int64_t first = row * columns + column;
-        dispatch_isa([&]() {
-          tile_sums(count, columns, width, g + first, x + first, s.from(column), products.of(range) + column,
-                    sums.of(range) + column);
-        });
-      });
-  for (std::int64_t range = 1; range < tiles.ranges; ++range)
-    for (std::int64_t j = 0; j < columns; ++j) {
-      dgamma[j] += products.of(range)[j];
-      dbeta[j] += sums.of(range)[j];
+void channel_statistics(const ChannelShape& shape, const T* x, double* mean, double* variance) {
+  with_tiles(shape, [&](const auto& tiles) {
+    PartResults means(tiles.parts(), shape.channels, mean);
+    PartResults squares(tiles.parts(), shape.channels, variance);
+    tiles.each([&](const auto& t) { tile_statistics(t, x + t.first, means.of(t), squares.of(t)); });
+    auto before = static_cast<double>(tiles.elements(0));
+    for (std::int64_t part = 1; part < tiles.parts(); ++part) {
+      const auto count = static_cast<double>(tiles.elements(part));
+      for (std::int64_t j = 0; j < shape.channels; ++j)
+        join(before, mean[j], variance[j], count, means.of(part)[j], squares.of(part)[j]);
+      before += count;
     }
+  });
+  const double share = 1 / static_cast<double>(shape.elements());
+  for (std::int64_t j = 0; j < shape.channels; ++j) variance[j] *= share;
 }
 
 template <class T>
-void normalize_gradient(std::int64_t rows, std::int64_t columns, const T* g, const T* x,
-                        const ColumnStatistics& s, const T* gamma, const double* dgamma, const double* dbeta,
-                        Destination<T> dx) {
-  Tiles{rows, columns}.each(
-      [&](std::int64_t, std::int64_t row, std::int64_t count, std::int64_t column, std::int64_t width) {
-        const std::int64_t first = row * columns + column;
-        dispatch_isa([&]() {
-          tile_gradient(count, columns, width, static_cast<T>(rows), g + first, x + first, s.from(column),
-                        gamma + column, dgamma + column, dbeta + column, dx + first);
-        });
-      });
+void normalize_channels(const ChannelShape& shape, const T* x, const ChannelStatistics& s, const T* gamma,
+                        const T* beta, T* y) {
+  with_tiles(shape, [&](const auto& tiles) {
+    tiles.each([&](const auto& t) {
+      tile_normalize(t, x + t.first, s.from(t.channel), gamma + t.channel, beta + t.channel, y + t.first);
+    });
+  });
 }
 
-#define TAPEGRAD_NORMALIZE(T)                                                                               \
-  template void column_statistics(std::int64_t, std::int64_t, const T*, double*, double*);                  \
-  template void normalize_columns(std::int64_t, std::int64_t, const T*, const ColumnStatistics&, const T*,  \
-                                  const T*, T*);                                                            \
-  template void normalize_sums(std::int64_t, std::int64_t, const T*, const T*, const ColumnStatistics&,     \
-                               double*, double*);                                                           \
-  template void normalize_gradient(std::int64_t, std::int64_t, const T*, const T*, const ColumnStatistics&, \
+template <class T>
+void normalize_sums(const ChannelShape& shape, const T* g, const T* x, const ChannelStatistics& s,
+                    double* dgamma, double* dbeta) {
+  with_tiles(shape, [&](const auto& tiles) {
+    PartResults products(tiles.parts(), shape.channels, dgamma);
+    PartResults sums(tiles.parts(), shape.channels, dbeta);
+    tiles.each([&](const auto& t) {
+      tile_sums(t, g + t.first, x + t.first, s.from(t.channel), products.of(t), sums.of(t));
+    });
+    for (std::int64_t part = 1; part < tiles.parts(); ++part)
+      for (std::int64_t j = 0; j < shape.channels; ++j) {
+        dgamma[j] += products.of(part)[j];
+        dbeta[j] += sums.of(part)[j];
+      }
+  });
+}
+
+template <class T>
+void normalize_gradient(const ChannelShape& shape, const T* g, const T* x, const ChannelStatistics& s,
+                        const T* gamma, const double* dgamma, const double* dbeta, Destination<T> dx) {
+  with_tiles(shape, [&](const auto& tiles) {
+    tiles.each([&](const auto& t) {
+      tile_gradient(t, static_cast<T>(shape.elements()), g + t.first, x + t.first, s.from(t.channel),
+                    gamma + t.channel, dgamma + t.channel, dbeta + t.channel, dx + t.first);
+    });
+  });
+}
+
+#define TAPEGRAD_NORMALIZE(T)                                                                              \
+  template void channel_statistics(const ChannelShape&, const T*, double*, double*);                       \
+  template void normalize_channels(const ChannelShape&, const T*, const ChannelStatistics&, const T*,      \
+                                   const T*, T*);                                                          \
+  template void normalize_sums(const ChannelShape&, const T*, const T*, const ChannelStatistics&, double*, \
+                               double*);                                                                   \
+  template void normalize_gradient(const ChannelShape&, const T*, const T*, const ChannelStatistics&,      \
                                    const T*, const double*, const double*, Destination<T>);
 TAPEGRAD_NORMALIZE(float)
 TAPEGRAD_NORMALIZE(double)

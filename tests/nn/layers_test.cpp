@@ -291,7 +291,14 @@ BOOST_AUTO_TEST_CASE(batch_norm_refuses_what_it_cannot_do) {
   BOOST_CHECK_EXCEPTION(net(Tensor::ones({0, 3})), ArgumentError, mentions("batch of 0"));
   BOOST_CHECK_EXCEPTION(net(Tensor::ones({4, 2})), ShapeError,
                         mentions("batch_norm 'bn': ", "[4, 2]", "[n, 3]"));
-  BOOST_CHECK_EXCEPTION(net(Tensor::ones({3})), ShapeError, mentions("[3]"));
+  BOOST_CHECK_EXCEPTION(net(Tensor::ones({3})), ShapeError, mentions("[3]", "[n, 3, ...]"));
+  BOOST_CHECK_EXCEPTION(net(Tensor::ones({2, 4, 3, 3})), ShapeError,
+                        mentions("batch_norm 'bn': ", "[2, 4, 3, 3]"));
+  BOOST_CHECK_EXCEPTION(
+      net(Tensor::ones({1, 3, 1, 1})), ArgumentError,
+      mentions("batch_norm 'bn': ", "[1, 3, 1, 1]", "1 element of each feature", "at least 2"));
+  BOOST_CHECK_EXCEPTION(net(Tensor::ones({4, 3, 0, 2})), ArgumentError,
+                        mentions("[4, 3, 0, 2]", "no element"));
   BOOST_TEST(doubles(net.get<nn::BatchNorm>("bn").running_mean()) == std::vector<double>(3, 0));
   net.eval();
   BOOST_CHECK_NO_THROW(net(Tensor::ones({1, 3})));

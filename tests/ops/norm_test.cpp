@@ -190,7 +190,7 @@ BOOST_AUTO_TEST_CASE(the_statistics_are_the_callers_to_change) {
 BOOST_AUTO_TEST_CASE(what_does_not_fit_is_refused) {
   const Tensor x = Tensor::ones({4, 3}), of_each = Tensor::ones({3});
   BOOST_CHECK_EXCEPTION(batch_norm(Tensor::ones({4}), of_each, of_each), ShapeError,
-                        mentions("batch_norm", "[4]", "[n, features]"));
+                        mentions("batch_norm", "[4]", "[n, features]", "[n, channels, ...]"));
   BOOST_CHECK_EXCEPTION(batch_norm(Tensor::ones({0, 3}), of_each, of_each), ArgumentError,
                         mentions("batch_norm", "[0, 3]", "no rows"));
   BOOST_CHECK_EXCEPTION(batch_norm(Tensor::ones({4, 3}, i64), of_each, of_each), DtypeError,

@@ -40,7 +40,10 @@ std::vector<ModuleSample> batch_norm(Generator& g) {
   auto trained = made();
   (*trained)(uniform({20, 3}, g, -2, 3));  // running statistics that are not the initial ones
   trained->eval();
+  auto of_images = trained->clone();
   all.push_back({"evaluation", std::move(trained), {Shape{5, 3}}});
+  all.push_back({"images, training", made(), {Shape{2, 3, 3, 2}}});
+  all.push_back({"images, evaluation", std::move(of_images), {Shape{2, 3, 3, 2}}});
   return all;
 }
 

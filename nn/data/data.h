@@ -1,7 +1,9 @@
 #pragma once
 
-/// Data sets, MNIST-format files and mini-batches.
+/// Data sets, files of MNIST's and CIFAR-10's formats, mini-batches and what changes them.
+#include <tapegrad/nn/data/cifar10.h>
 #include <tapegrad/nn/data/dataset.h>
 #include <tapegrad/nn/data/idx.h>
 #include <tapegrad/nn/data/loader.h>
 #include <tapegrad/nn/data/mnist.h>
+#include <tapegrad/nn/data/transforms.h>

@@ -101,12 +101,12 @@ Dataset::Dataset(const Tensor& inputs, const Tensor& targets, std::int64_t class
 
 Dataset::Dataset(IdxArray images, const IdxArray& labels, const ImageOptions& options) {
   const Shape& s = images.shape;
-  if (s.rank() != 3 || labels.shape.rank() != 1 || s[0] != labels.shape[0] ||
+  if ((s.rank() != 3 && s.rank() != 4) || labels.shape.rank() != 1 || s[0] != labels.shape[0] ||
       images.bytes.size() != static_cast<std::size_t>(s.size()) ||
       labels.bytes.size() != static_cast<std::size_t>(labels.shape.size()))
     throw ShapeError(
         fmt::format("dataset: images {} ({} bytes) and labels {} ({} bytes) given, expected [n, rows, "
-                    "columns] and [n]",
+                    "columns] or [n, channels, rows, columns], and [n]",
                     to_string(s), images.bytes.size(), to_string(labels.shape), labels.bytes.size()));
   if (options.classes < 1)
     throw ArgumentError(fmt::format("dataset: {} classes; there must be at least one", options.classes));
@@ -114,7 +114,8 @@ Dataset::Dataset(IdxArray images, const IdxArray& labels, const ImageOptions& op
   auto items = std::make_shared<Items>();
   items->pixels = std::move(images.bytes);
   items->labels = labels.bytes;
-  items->input_shape = options.flatten ? Shape{s[1] * s[2]} : Shape{1, s[1], s[2]};
+  const Shape image = s.rank() == 4 ? s.removed(0) : s.removed(0).inserted(0, 1);
+  items->input_shape = options.flatten ? Shape{image.size()} : image;
   items->target_shape = options.one_hot ? Shape{options.classes} : Shape{};
   items->classes = options.classes;
   items->normalize = options.normalize;

@@ -18,9 +18,9 @@ struct Batch {
 };
 
 struct ImageOptions {
-  bool normalize = true;      ///< pixels as x / 255 in [0, 1]; otherwise as 0 ... 255
-  bool flatten = true;        ///< an image is [rows * columns]; otherwise [1, rows, columns]
-  bool one_hot = false;       ///< a target is f32 [classes]; otherwise an i64 class index
+  bool normalize = true;  ///< pixels as x / 255 in [0, 1]; otherwise as 0 ... 255
+  bool flatten = true;    ///< an image is [channels * rows * columns]; otherwise [channels, rows, columns]
+  bool one_hot = false;   ///< a target is f32 [classes]; otherwise an i64 class index
   std::int64_t classes = 10;  ///< labels are 0 ... classes - 1
 };
 
@@ -33,7 +33,8 @@ class TAPEGRAD_API Dataset {
   /// Inputs [n, ...] and targets [n, ...], i64 for class indices; shares their elements. Throws ShapeError
   /// where their numbers differ; given a number of classes, ArgumentError for a class index outside it.
   Dataset(const Tensor& inputs, const Tensor& targets, std::int64_t classes = 0);
-  /// Images [n, rows, columns] and labels [n], kept as bytes and converted as batches are made: x is f32.
+  /// Images [n, rows, columns] (of one channel) or [n, channels, rows, columns], and labels [n], kept as bytes and
+  /// converted as batches are made: x is f32.
   /// Throws ShapeError where these are not their shapes, ArgumentError for a label outside the classes.
   Dataset(IdxArray images, const IdxArray& labels, const ImageOptions& options = {});
 

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <array>
 #include <utility>
 
 #include <tapegrad/graph/errors.h>
@@ -10,6 +11,28 @@ namespace tapegrad::nn {
 
 namespace {
 std::int64_t batches(std::int64_t items, std::int64_t batch) { return items / batch + (items % batch != 0); }
+
+/// The seed and the stream are random bits themselves: whatever seeds a program uses, no batch has the numbers of another
+/// one, of the order of the items or of the network's generators.
+Generator generator_of(std::uint64_t seed, std::uint64_t epoch, std::int64_t batch) {
+  const auto low = [](std::uint64_t n) { return static_cast<std::uint32_t>(n); };
+  const auto high = [](std::uint64_t n) { return static_cast<std::uint32_t>(n >> 32); };
+  const auto number = static_cast<std::uint64_t>(batch);
+  const std::array<std::uint32_t, 4> r =
+      philox4x32({low(number), high(number), low(epoch), high(epoch)}, {low(seed), high(seed)});
+  return Generator(std::uint64_t{r[1]} << 32 | r[0], std::uint64_t{r[3]} << 32 | r[2]);
+}
+
+Batch apply(const Transform& transform, const Batch& batch, Generator& generator) {
+  Batch result = transform(batch, generator);
+  const auto items_of = [](const Tensor& t) { return t.rank() == 0 ? std::int64_t{0} : t.dim(0); };
+  if (items_of(result.x) != batch.size() || items_of(result.t) != batch.size())
+    throw ShapeError(fmt::format(
+        "loader: the transform made inputs {} and targets {} of a batch of {} items; it must leave "
+        "their number",
+        to_string(result.x.shape()), to_string(result.t.shape()), batch.size()));
+  return result;
+}
 }  // namespace
 
 Batches::Iterator Batches::begin() {
@@ -30,6 +53,9 @@ void Batches::advance() {
   } else {
     current_ = data_.batch(begin, end);
   }
+  if (!transformed_.transform) return;
+  Generator generator = generator_of(transformed_.seed, transformed_.epoch, next_ - 1);
+  current_ = apply(transformed_.transform, current_, generator);
 }
 
 DataLoader::DataLoader(Dataset data, const LoaderOptions& options)
@@ -55,18 +81,19 @@ Batches DataLoader::epoch(std::uint64_t number, std::int64_t first) const {
     Generator generator(options_.seed, number);
     order = permutation(data_.size(), generator);
   }
-  return {data_, order, options_.batch, size(), first};
+  return {data_, order, options_.batch, size(), first, {options_.transform, options_.transform_seed, number}};
 }
 
 Batch DataLoader::sample(Generator& generator) const {
   const Tensor items = integers({options_.batch}, generator, 0, data_.size());
-  return data_.gather(items.values<std::int64_t>());
+  Batch batch = data_.gather(items.values<std::int64_t>());
+  return options_.transform ? apply(options_.transform, batch, generator) : batch;
 }
 
-Batches in_order(const Dataset& data, std::int64_t at_most) {
+Batches in_order(const Dataset& data, std::int64_t at_most, const Transform& transform) {
   if (at_most < 1)
     throw ArgumentError(fmt::format("in_order: batches of at most {} items; give at least 1", at_most));
-  return {data, {}, at_most, batches(data.size(), at_most)};
+  return {data, {}, at_most, batches(data.size(), at_most), 0, {transform}};
 }
 
 }  // namespace tapegrad::nn

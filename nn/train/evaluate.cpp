@@ -13,17 +13,18 @@ Forward forward_of(Module& net) {
   return [&net](const Batch& b) { return net(b.x); };
 }
 
-Score evaluate(Module& net, const Dataset& data, const Objective& objective, std::int64_t batch) {
-  return evaluate(net, forward_of(net), data, objective, batch);
+Score evaluate(Module& net, const Dataset& data, const Objective& objective, std::int64_t batch,
+               const Transform& transform) {
+  return evaluate(net, forward_of(net), data, objective, batch, transform);
 }
 
 Score evaluate(ModuleBase& net, const Forward& forward, const Dataset& data, const Objective& objective,
-               std::int64_t batch) {
+               std::int64_t batch, const Transform& transform) {
   if (data.size() == 0) throw ArgumentError("evaluate: the data set has no items");
   const EvaluationMode mode(net);
   const Pause pause;
   Score sum{0, 0};
-  for (const Batch& b : in_order(data, batch)) {
+  for (const Batch& b : in_order(data, batch, transform)) {
     const Tensor y = forward(b);
     const auto n = static_cast<double>(b.size());
     sum.loss += n * objective.loss(y, b.t).item();

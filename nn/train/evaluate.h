@@ -10,6 +10,7 @@
 #include <tapegrad/graph/export.h>
 #include <tapegrad/graph/tensor.h>
 #include <tapegrad/nn/data/dataset.h>
+#include <tapegrad/nn/data/transforms.h>
 #include <tapegrad/nn/layer.h>
 #include <tapegrad/nn/module.h>
 
@@ -55,13 +56,17 @@ using Forward = Callback<Tensor(const Batch& batch)>;
 /// net(batch.x). The network must outlive it.
 TAPEGRAD_API Forward forward_of(Module& net);
 
+/// Items in a batch that is evaluated, unless another number is given.
+inline constexpr std::int64_t kEvaluationBatch = 1000;
+
 /// The network's loss and metric on all of the data, in evaluation mode, in batches of at most `batch` items.
-/// Each module has its mode again afterwards; nothing is recorded. Throws ArgumentError for data without
-/// items.
+/// Each module has its mode again afterwards; nothing is recorded. A transform is applied to each batch, as
+/// in_order does. Throws ArgumentError for data without items.
 TAPEGRAD_API Score evaluate(Module& net, const Dataset& data, const Objective& objective = {},
-                            std::int64_t batch = 1000);
+                            std::int64_t batch = kEvaluationBatch, const Transform& transform = {});
 /// The same of what `forward` computes with the network, which is put into evaluation mode.
 TAPEGRAD_API Score evaluate(ModuleBase& net, const Forward& forward, const Dataset& data,
-                            const Objective& objective = {}, std::int64_t batch = 1000);
+                            const Objective& objective = {}, std::int64_t batch = kEvaluationBatch,
+                            const Transform& transform = {});
 
 }  // namespace tapegrad::nn

@@ -149,9 +149,13 @@ bool Trainer::update(const Batch& batch, Epoch& epoch) {
 void Trainer::finish(Epoch& epoch, std::int64_t batches, const Dataset& training, const Dataset& validation) {
   EpochReport& r = epoch.report;
   const auto items = static_cast<double>(at_.items);
-  r.training = options_.evaluate_training ? evaluate(net_, forward_, training, options_.objective)
-                                          : Score{at_.sum.loss / items, at_.sum.metric / items};
-  if (validation.size() > 0) r.validation = evaluate(net_, forward_, validation, options_.objective);
+  const auto measure = [&](const Dataset& data) {
+    return evaluate(net_, forward_, data, options_.objective, kEvaluationBatch,
+                    options_.evaluation_transform);
+  };
+  r.training =
+      options_.evaluate_training ? measure(training) : Score{at_.sum.loss / items, at_.sum.metric / items};
+  if (validation.size() > 0) r.validation = measure(validation);
   r.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - epoch.start).count();
 
   const Score& judged = validation.size() > 0 ? r.validation : r.training;
@@ -187,8 +191,11 @@ const History& Trainer::fit(const Dataset& training, const Dataset& validation) 
     const Dataset::Split parts = training.split(held_out, options_.seed);
     return fit(parts.training, parts.validation);
   }
-  const DataLoader loader(training,
-                          {.batch = options_.batch, .drop_last = options_.drop_last, .seed = options_.seed});
+  const DataLoader loader(training, {.batch = options_.batch,
+                                     .drop_last = options_.drop_last,
+                                     .seed = options_.seed,
+                                     .transform = options_.transform,
+                                     .transform_seed = options_.transform_seed});
   const std::int64_t batches = loader.size();
   const std::int64_t left = at_.batch > 0 ? std::max<std::int64_t>(batches - at_.batch, 0) : 0;
   last_ = options_.iterations > 0 ? count_up(iteration_, options_.iterations, 1)

@@ -11,6 +11,7 @@
 #include <tapegrad/graph/export.h>
 #include <tapegrad/graph/gradients.h>
 #include <tapegrad/nn/data/dataset.h>
+#include <tapegrad/nn/data/transforms.h>
 #include <tapegrad/nn/layer.h>
 #include <tapegrad/nn/module.h>
 #include <tapegrad/nn/state.h>
@@ -72,6 +73,14 @@ struct TrainerOptions {
   bool drop_last = false;       ///< leave out a last batch that is not full
   std::uint64_t seed = 0;       ///< of the order of the items, and of the split
   double validation = 0;        ///< the share of the training data that is split off, where fit is given none
+
+  /// What is made of each batch before the update: images moved and mirrored. See LoaderOptions::transform; an epoch
+  /// that was interrupted goes on with what it would have drawn.
+  Transform transform{};
+  std::uint64_t transform_seed = 0;
+  /// What is made of all that is evaluated, training data too: nothing of `transform`, unless it is given here. For what
+  /// the network needs always, such as Normalize.
+  Transform evaluation_transform{};
 
   Objective objective{};
   optim::Schedule schedule{};  ///< of the number of updates; none: the optimizer's rate

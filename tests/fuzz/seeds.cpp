@@ -34,6 +34,8 @@ int main(int argc, char** argv) {
     nn::save_state(in(end, fmt::format("none.{}", end).c_str()), {});
   }
   for (const auto& [name, tensor] : state) nn::save_npy(in("npy", (name + ".npy").c_str()), tensor);
+  write(in("cifar10", "records"), "\7\xff" + std::string(3071, 'r') + "\2" + std::string(3072, 'g'));
+  write(in("cifar10", "short"), "\3\1\4\1\5\x9");
   write(in("idx", "labels"), std::string("\0\0\x08\1\0\0\0\3\7\2\1", 11));
   write(in("idx", "images"), std::string("\0\0\x08\3\0\0\0\2\0\0\0\1\0\0\0\2\1\2\3\4", 20));
   for (const char* text : {"std:0.01", "xavier:1.6667", "he-uniform", "step:0.5", "cosine:0.1", "one-cycle",

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include <tapegrad/graph/errors.h>
+#include <tapegrad/nn/data/cifar10.h>
 #include <tapegrad/nn/data/idx.h>
 #include <tapegrad/nn/data/mnist.h>
 #include <tapegrad/nn/io/file.h>
@@ -80,6 +81,7 @@ inline const std::vector<std::pair<const char*, void (*)(const std::string&)>> k
 inline const std::vector<std::pair<const char*, void (*)(const std::string&)>> kReaders = {
     {"state", [](const std::string& from) { nn::load_state_file(from); }},
     {"npy", [](const std::string& from) { nn::load_npy(from); }},
-    {"idx", [](const std::string& from) { nn::read_idx(from); }}};
+    {"idx", [](const std::string& from) { nn::read_idx(from); }},
+    {"cifar10", [](const std::string& from) { nn::read_cifar10(from); }}};
 
 }  // namespace tapegrad::test

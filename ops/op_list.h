@@ -18,7 +18,8 @@
                   row(LogSoftmax) row(MseLoss) row(HalfSumSquaredError) row(HuberLoss) row(MseLossElements)  \
                       row(HuberLossElements) row(BinaryCrossEntropyWithLogitsElements)                       \
                           row(BinaryCrossEntropyWithLogits) row(CrossEntropy) row(SoftmaxWithLoss)           \
-                              row(SoftmaxResidual) row(BatchNorm) row(Dropout)
+                              row(SoftmaxResidual) row(BatchNorm) row(Dropout) row(MaxPool2d)                \
+                                  row(MaxPool2dScatter) row(MaxPool2dGather)
 
 namespace tapegrad {
 

@@ -64,6 +64,12 @@ void Samples::append_convention(Attributes op, Function function, const std::vec
   uncertain_from(1);
 }
 
+void Samples::append_convention(Attributes op, Function function, const Tensor& at, const Tensor& gradient) {
+  append(op, function, {SampleInput::of(at)}, "convention");
+  all_.back().gradients = {gradient};
+  uncertain_from(1);
+}
+
 namespace {
 
 /// All n-tuples of the shapes.

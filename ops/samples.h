@@ -92,6 +92,11 @@ class Samples {
                   const std::vector<std::vector<double>>& gradients) {
     append_convention(std::as_bytes(std::span(&op, 1)), &call<Op>, at, gradients);
   }
+  /// The same of an op of one input, of any shape.
+  template <class Op>
+  void convention(const Op& op, const Tensor& at, const Tensor& gradient) {
+    append_convention(std::as_bytes(std::span(&op, 1)), &call<Op>, at, gradient);
+  }
   /// Of the sample that was added last: from this order on, no double can show the derivative there.
   void uncertain_from(int order) { all_.back().uncertain_from = order; }
   /// Of all samples so far that have none: the op's rules give the derivatives of another function on purpose, at every
@@ -140,6 +145,8 @@ class Samples {
   TAPEGRAD_API void append_convention(Attributes op, Function function,
                                       const std::vector<std::vector<double>>& at,
                                       const std::vector<std::vector<double>>& gradients);
+  TAPEGRAD_API void append_convention(Attributes op, Function function, const Tensor& at,
+                                      const Tensor& gradient);
   TAPEGRAD_API void append_elementwise(Attributes op, Function function, const std::vector<Domain>& domains,
                                        const std::vector<double>& special);
 

@@ -54,16 +54,18 @@ TAPEGRAD_API Size2d windows_of(const char* op, const Shape& x, const Window2d& w
 /// Tells a visitor kernel, stride, padding (before and after each axis), dilation and ceil_mode.
 TAPEGRAD_API void describe_window(AttributeVisitor& v, const Window2d& w);
 
-/// The places of windows along one axis that lie within it.
+/// The windows along one axis, and which of their places lie within it.
 struct WindowAxis {
-  std::int64_t size;  ///< of the axis
+  std::int64_t size;     ///< of the axis
+  std::int64_t windows;  ///< as windows_along counts them
   std::int64_t kernel;
   std::int64_t stride;
   std::int64_t before;  ///< padding
   std::int64_t dilation;
 
-  WindowAxis(const Window2d& w, std::size_t i, std::int64_t axis_size)
+  WindowAxis(const Window2d& w, std::size_t i, std::int64_t axis_size, std::int64_t count)
       : size(axis_size),
+        windows(count),
         kernel(w.kernel[i]),
         stride(w.stride[i]),
         before(w.padding[i].before),
@@ -71,17 +73,29 @@ struct WindowAxis {
 
   /// The element at place 0 of window o; may lie outside.
   std::int64_t start(std::int64_t o) const { return o * stride - before; }
-  /// Places [first, last) of window o lie within the axis; first == last where none does.
-  struct Places {
+
+  /// [first, last); empty where both are equal.
+  struct Range {
     std::int64_t first;
     std::int64_t last;
   };
-  Places places(std::int64_t o) const {
-    const std::int64_t at = start(o);
-    const std::int64_t first = at < 0 ? (-at + dilation - 1) / dilation : 0;
-    const std::int64_t end = at < size ? (size - at + dilation - 1) / dilation : 0;
-    const std::int64_t last = end < kernel ? end : kernel;
-    return {first, last > first ? last : first};
+  /// The places of window o that lie within the axis.
+  Range places(std::int64_t o) const { return within(start(o), dilation, kernel); }
+  /// The windows whose place k lies within the axis.
+  Range windows_with(std::int64_t k) const { return within(k * dilation - before, stride, windows); }
+  /// Places from this one on lie in the padding of every window.
+  std::int64_t places_met() const {
+    const std::int64_t met = (size + before - 1) / dilation + 1;
+    return met < kernel ? met : kernel;
+  }
+
+ private:
+  /// Which of the elements at, at + step, ..., `count` of them, lie within the axis.
+  Range within(std::int64_t at, std::int64_t step, std::int64_t count) const {
+    const std::int64_t first = at < 0 ? (-at + step - 1) / step : 0;
+    const std::int64_t end = at < size ? (size - at + step - 1) / step : 0;
+    const std::int64_t last = end < count ? end : count;
+    return {first < last ? first : last, last};
   }
 };
 

@@ -63,15 +63,18 @@ BOOST_AUTO_TEST_CASE(counts_are_those_of_windows_one_by_one) {
                 ++checked;
                 const std::int64_t count = windows_along("pool", Shape{size}, 0, w, 1);
                 if (count != expected) BOOST_ERROR(text() << ": " << count << ", not " << expected);
-                const WindowAxis axis(w, 1, size);
-                for (std::int64_t o = 0; o < count; ++o) {
-                  const auto [first, last] = axis.places(o);
+                const WindowAxis axis(w, 1, size, count);
+                for (std::int64_t o = 0; o < count; ++o)
                   for (std::int64_t k = 0; k < kernel; ++k) {
                     const std::int64_t at = axis.start(o) + k * dilation;
-                    if ((at >= 0 && at < size) != (k >= first && k < last))
+                    const auto [first_place, last_place] = axis.places(o);
+                    const auto [first_window, last_window] = axis.windows_with(k);
+                    const bool within = at >= 0 && at < size;
+                    if (within != (k >= first_place && k < last_place) ||
+                        within != (o >= first_window && o < last_window))
                       BOOST_ERROR(text() << ": place " << k << " of window " << o);
+                    if (within && k >= axis.places_met()) BOOST_ERROR(text() << ": place " << k << " is met");
                   }
-                }
               }
   BOOST_TEST(checked > 4000);
   BOOST_TEST(refused > 500);

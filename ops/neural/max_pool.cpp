@@ -1,0 +1,265 @@
+#include <tapegrad/graph/errors.h>
+#include <tapegrad/graph/random.h>
+#include <tapegrad/ops/check.h>
+#include <tapegrad/ops/define.h>
+#include <tapegrad/ops/kernels/max_pool.h>
+#include <tapegrad/ops/neural/planes.h>
+#include <tapegrad/ops/neural/pool.h>
+#include <tapegrad/ops/neural/pool_window.h>
+#include <tapegrad/ops/samples.h>
+#include <tapegrad/ops/tensor/shape.h>
+
+namespace tapegrad {
+
+using detail::Planes;
+using detail::TensorAccess;
+using detail::Window2d;
+
+namespace op {
+
+/// y = the largest element of each window; its gradient goes to where that stands.
+struct MaxPool2d {
+  static constexpr auto name = "max_pool2d";
+  static constexpr auto saves = saves_for(kResidual0);
+  static constexpr bool composed = false;
+  Window2d window;
+  void describe(AttributeVisitor& v) const { describe_window(v, window); }
+  Tensor forward(const Tensor& x, Residuals<1>& r) const;    // r[0]: the places of the largest, see places_of
+  Tensor branches(std::span<const Tensor* const> in) const;  // the binary digits of the places
+  static void vjp(VjpContext<MaxPool2d>& ctx);
+  static void vjp_fused(VjpContext<MaxPool2d>& ctx);
+  static void samples(Samples& s);
+};
+
+/// Inputs g [n, c, windows], places: images in which each window's element of g is added at its place.
+struct MaxPool2dScatter {
+  static constexpr auto name = "max_pool2d_scatter";
+  static constexpr auto saves = saves_for(kIn1);
+  static constexpr bool composed = false;
+  Window2d window;
+  detail::Size2d image{};
+  void describe(AttributeVisitor& v) const {
+    describe_window(v, window);
+    v("image", std::span<const std::int64_t>(image));
+  }
+  Tensor forward(const Tensor& g, const Tensor& places) const;
+  static void vjp(VjpContext<MaxPool2dScatter>& ctx);
+  static void samples(Samples& s);
+};
+
+/// Inputs x [n, c, h, w], places: the element of x at each window's place.
+struct MaxPool2dGather {
+  static constexpr auto name = "max_pool2d_gather";
+  static constexpr auto saves = saves_for(kIn1, kNone);
+  static constexpr bool composed = false;
+  Window2d window;
+  void describe(AttributeVisitor& v) const { describe_window(v, window); }
+  Tensor forward(const Tensor& x, const Tensor& places) const;
+  static void vjp(VjpContext<MaxPool2dGather>& ctx);
+  static void samples(Samples& s);
+};
+
+}  // namespace op
+
+namespace {
+
+/// So many places are kept in an element of the tensor of places.
+template <class Place>
+constexpr std::int64_t kPerElement = static_cast<std::int64_t>(sizeof(std::int64_t) / sizeof(Place));
+
+/// Elements of the tensor of places, [n, c, this], for each plane.
+template <class Place>
+std::int64_t elements_of_places(const Planes& p) {
+  return detail::blocks_of(p.windows_size(), kPerElement<Place>);
+}
+
+/// The places of the windows of a plane, in order.
+template <class Place>
+Place* places_of(const Planes& p, const Tensor& places, std::int64_t plane) {
+  return reinterpret_cast<Place*>(TensorAccess::data_as<std::int64_t>(places) +
+                                  plane * elements_of_places<Place>(p));
+}
+
+/// f(destination, rows, plane): dx with the elements of g at their places.
+template <class T>
+void scatter(const Planes& p, const Tensor& g, const Tensor& places, detail::Destination<T> to) {
+  detail::with_place_type(p.window, [&]<class Place> {
+    const T* const from = TensorAccess::data_as<T>(g);
+    p.for_each([&](const detail::WindowRows& rows, std::int64_t plane) {
+      const T* const in = from + plane * p.windows_size();
+      const Place* const at = places_of<Place>(p, places, plane);
+      const detail::Destination<T> out = to + plane * p.image_size();
+      if constexpr (sizeof(Place) == 1)
+        if (is_two_by_two(p.window, rows)) return scatter_two_by_two(rows, in, at, out);
+      scatter_any(detail::PlacesInPlane(p.window, rows), rows, in, at, out);
+    });
+  });
+}
+
+}  // namespace
+
+Tensor op::MaxPool2d::forward(const Tensor& x, Residuals<1>& r) const {
+  detail::require_floating(name, x);
+  const Planes p(name, x.shape(), window);
+  Tensor y = Tensor::empty(p.pooled(), x.dtype());
+  detail::with_place_type(window, [&]<class Place> {
+    const std::int64_t elements = elements_of_places<Place>(p);
+    if (r.needed()) r[0] = Tensor::empty({x.shape()[0], x.shape()[1], elements}, i64);
+    visit_floating(x.dtype(), [&]<class T> {
+      p.for_each([&](const detail::WindowRows& rows, std::int64_t plane) {
+        const T* const in = TensorAccess::data_as<T>(x) + plane * p.image_size();
+        T* const out = TensorAccess::data_as<T>(y) + plane * p.windows_size();
+        Place* const places = r.needed() ? places_of<Place>(p, r[0], plane) : nullptr;
+        if (places)  // the last element may not be filled
+          TensorAccess::data_as<std::int64_t>(r[0])[(plane + 1) * elements - 1] = 0;
+        if constexpr (sizeof(Place) == 1)
+          if (is_two_by_two(window, rows)) return max_pool_two_by_two(rows, in, out, places);
+        max_pool_any(rows, in, out, places);
+      });
+    });
+  });
+  return y;
+}
+
+void op::MaxPool2d::vjp(VjpContext<MaxPool2d>& ctx) {
+  const Shape x = ctx.input_shape(0);
+  ctx.add(
+      0, apply_op(op::MaxPool2dScatter{ctx.op().window, {x[2], x[3]}}, ctx.grad_output(), ctx.residual<0>()));
+}
+
+void op::MaxPool2d::vjp_fused(VjpContext<MaxPool2d>& ctx) {
+  const Planes p(name, ctx.input_shape(0), ctx.op().window);
+  const Tensor places = ctx.residual<0>();
+  visit_floating(ctx.input_dtype(0), [&]<class T> {
+    ctx.accumulate<T>(0, [&](detail::Destination<T> to) { scatter(p, ctx.grad_output(), places, to); });
+  });
+}
+
+Tensor op::MaxPool2d::branches(std::span<const Tensor* const> in) const {
+  std::array<Tensor, 1> places;
+  apply_op(*this, places, *in[0]);
+  constexpr std::int64_t kDigits = 64;
+  Tensor digits = Tensor::empty({places[0].size(), kDigits}, i64);
+  std::int64_t* to = digits.mutable_values<std::int64_t>().data();
+  for (const std::int64_t element : places[0].values<std::int64_t>())
+    for (std::int64_t digit = 0; digit < kDigits; ++digit) *to++ = element >> digit & 1;
+  return digits;
+}
+
+Tensor op::MaxPool2dScatter::forward(const Tensor& g, const Tensor& places) const {
+  const Planes p(name, g.shape().with(2, image[0]).with(3, image[1]), window);
+  Tensor y = Tensor::empty(p.images, g.dtype());
+  visit_floating(g.dtype(), [&]<class T> {
+    scatter(p, g, places, detail::Destination<T>{TensorAccess::data_as<T>(y), false});
+  });
+  return y;
+}
+void op::MaxPool2dScatter::vjp(VjpContext<MaxPool2dScatter>& ctx) {
+  ctx.add(0, apply_op(op::MaxPool2dGather{ctx.op().window}, ctx.grad_output(), ctx.input<1>()));
+}
+
+Tensor op::MaxPool2dGather::forward(const Tensor& x, const Tensor& places) const {
+  const Planes p(name, x.shape(), window);
+  Tensor y = Tensor::empty(p.pooled(), x.dtype());
+  detail::with_place_type(window, [&]<class Place> {
+    visit_floating(x.dtype(), [&]<class T> {
+      p.for_each([&](const detail::WindowRows& rows, std::int64_t plane) {
+        gather_any(detail::PlacesInPlane(window, rows), TensorAccess::data_as<T>(x) + plane * p.image_size(),
+                   places_of<Place>(p, places, plane),
+                   TensorAccess::data_as<T>(y) + plane * p.windows_size());
+      });
+    });
+  });
+  return y;
+}
+void op::MaxPool2dGather::vjp(VjpContext<MaxPool2dGather>& ctx) {
+  const Shape x = ctx.input_shape(0);
+  ctx.add(0,
+          apply_op(op::MaxPool2dScatter{ctx.op().window, {x[2], x[3]}}, ctx.grad_output(), ctx.input<1>()));
+}
+
+// ---- samples ----
+
+namespace {
+
+/// Windows and images that differ in all that the loops distinguish.
+struct PoolSample {
+  Window2d window;
+  Shape images;
+  const char* label = "";
+};
+std::vector<PoolSample> pool_samples() {
+  using detail::both_sides;
+  return {
+      {{.kernel = {2, 2}, .stride = {2, 2}}, {2, 3, 4, 6}},
+      {{.kernel = {2, 2}, .stride = {2, 2}}, {1, 1, 5, 7}, "a row and a column are left"},
+      {{.kernel = {2, 2}, .stride = {2, 2}, .ceil_mode = true}, {1, 2, 5, 7}, "the last windows overhang"},
+      {{.kernel = {3, 3}, .stride = {2, 2}, .padding = both_sides({1, 1})}, {2, 1, 7, 6}, "overlapping"},
+      {{.kernel = {3, 2}, .stride = {1, 3}, .padding = both_sides({0, 1}), .dilation = {2, 1}}, {1, 2, 6, 8}},
+      {{.kernel = {2, 2}, .stride = {1, 1}, .padding = both_sides({1, 1}), .dilation = {2, 3}},
+       {1, 1, 2, 3},
+       "windows in the padding"},
+      {{.kernel = {1, 3}, .stride = {1, 1}}, {3, 2, 1, 5}, "a sequence"},
+      {{.kernel = {16, 17}, .stride = {1, 2}}, {1, 1, 17, 20}, "places of more than a byte"},
+      {{.kernel = {2, 2}, .stride = {2, 2}}, {0, 3, 4, 4}, "no images"},
+      {{.kernel = {2, 2}, .stride = {2, 2}}, {5, 7, 40, 40}, "for several threads"},
+      {{.kernel = {3, 3}, .stride = {2, 2}, .padding = both_sides({1, 1})},
+       {5, 7, 39, 40},
+       "overlapping, for several threads"},
+  };
+}
+
+/// The places that forward finds in random images.
+Tensor some_places(const PoolSample& sample) {
+  Generator g(1);
+  std::array<Tensor, 1> places;
+  apply_op(op::MaxPool2d{sample.window}, places, uniform(sample.images, g, -2, 2, f64));
+  return places[0];
+}
+
+}  // namespace
+
+void op::MaxPool2d::samples(Samples& s) {
+  for (const PoolSample& p : pool_samples())
+    s.add(MaxPool2d{p.window}, {SampleInput::distinct(p.images)}, p.label);
+  s.add(MaxPool2d{{.kernel = {2, 2}, .stride = {2, 1}}},
+        {SampleInput::distinct({1, 2, 4, 5}, {1e8, 1e8 + 100})}, "far values");
+  s.convention(MaxPool2d{{.kernel = {2, 2}, .stride = {2, 2}}},
+               Tensor::from({3, 3, 1, 2, 3, 3, 2, 2}, {1, 1, 2, 4}, f64),
+               Tensor::from({1, 0, 0, 1, 0, 0, 0, 0}, {1, 1, 2, 4}, f64));
+  s.convention(MaxPool2d{{.kernel = {2, 2}, .stride = {1, 1}}}, Tensor::ones({1, 1, 3, 3}, f64),
+               Tensor::from({1, 1, 0, 1, 1, 0, 0, 0, 0}, {1, 1, 3, 3}, f64));
+}
+void op::MaxPool2dScatter::samples(Samples& s) {
+  for (const PoolSample& p : pool_samples()) {
+    const Shape pooled = Planes(name, p.images, p.window).pooled();
+    s.add(MaxPool2dScatter{p.window, {p.images[2], p.images[3]}},
+          {pooled, SampleInput::constant(some_places(p))}, p.label);
+  }
+}
+void op::MaxPool2dGather::samples(Samples& s) {
+  for (const PoolSample& p : pool_samples())
+    s.add(MaxPool2dGather{p.window}, {p.images, SampleInput::constant(some_places(p))}, p.label);
+}
+
+// ---- what users call ----
+
+Tensor max_pool2d(const Tensor& x, const MaxPool2dOptions& o) {
+  return apply_op(op::MaxPool2d{detail::pool_window(op::MaxPool2d::name, x, o, o.dilation)}, x);
+}
+Tensor max_pool2d(const Tensor& x, std::int64_t kernel) {
+  return max_pool2d(x, MaxPool2dOptions{.kernel = {kernel, kernel}});
+}
+Tensor max_pool1d(const Tensor& x, const MaxPool1dOptions& o) {
+  const Window2d window = detail::pool_window_1d("max_pool1d", x, o, o.dilation);
+  return detail::on_rows(x, [&](const Tensor& rows) { return apply_op(op::MaxPool2d{window}, rows); });
+}
+Tensor max_pool1d(const Tensor& x, std::int64_t kernel) {
+  return max_pool1d(x, MaxPool1dOptions{.kernel = kernel});
+}
+
+template const OpInfo& detail::info_of<op::MaxPool2d>();
+template const OpInfo& detail::info_of<op::MaxPool2dScatter>();
+template const OpInfo& detail::info_of<op::MaxPool2dGather>();
+
+}  // namespace tapegrad

@@ -1,0 +1,47 @@
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+
+#include <tapegrad/graph/shape.h>
+#include <tapegrad/ops/kernels/window_rows.h>
+#include <tapegrad/ops/loops/dispatch.h>
+#include <tapegrad/ops/loops/parallel.h>
+#include <tapegrad/ops/neural/window.h>
+
+/// What the ops over windows of images share: how planes are divided among threads, and how options become windows.
+namespace tapegrad::detail {
+
+/// The planes of images [n, c, h, w], and the windows on each.
+struct Planes {
+  Window2d window;
+  Shape images;
+  Size2d image;
+  Size2d windows;
+
+  /// Throws as windows_of.
+  Planes(const char* op, const Shape& x, const Window2d& w)
+      : window(w), images(x), windows(windows_of(op, x, w)) {
+    image = {x[2], x[3]};
+  }
+
+  std::int64_t count() const { return images[0] * images[1]; }
+  std::int64_t image_size() const { return image[0] * image[1]; }
+  std::int64_t windows_size() const { return windows[0] * windows[1]; }
+  /// [n, c, windows along h, windows along w].
+  Shape pooled() const { return images.with(2, windows[0]).with(3, windows[1]); }
+
+  /// f(rows, plane) for each plane, shared among threads, compiled for each instruction set.
+  template <class F>
+  void for_each(F&& f) const {
+    parallel_ranges(count(), grain_for(std::max(image_size(), windows_size())),
+                    [&](std::int64_t begin, std::int64_t end) {
+                      dispatch_isa([&] {
+                        const WindowRows rows(window, image, windows);
+                        for (std::int64_t plane = begin; plane < end; ++plane) f(rows, plane);
+                      });
+                    });
+  }
+};
+
+}  // namespace tapegrad::detail

@@ -1,0 +1,52 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <limits>
+
+#include <tapegrad/graph/export.h>
+#include <tapegrad/graph/tensor.h>
+
+/// Pooling of images [n, c, h, w] and of sequences [n, c, l]: each plane of each channel by itself, over windows. Sizes of
+/// results, with `padded` the size of an axis and the padding on both its sides, are
+///
+///     floor((padded - dilation (kernel - 1) - 1) / stride) + 1,
+///
+/// and one more with ceil_mode where windows do not come out even, unless that last one would start in the padding at the
+/// end; all as in PyTorch. Inputs are f32 or f64, else DtypeError is thrown. All throw ShapeError for another rank, for
+/// planes without elements and where no window fits, ArgumentError for kernel, stride or dilation below 1, and for a
+/// padding that is negative or more than half of the kernel. A batch may be empty.
+namespace tapegrad {
+
+/// As the stride of a pooling: that of windows side by side, which is the kernel.
+inline constexpr std::int64_t kKernelStride = std::numeric_limits<std::int64_t>::min();
+
+/// Of height and width. The kernel has to be given.
+struct MaxPool2dOptions {
+  std::array<std::int64_t, 2> kernel{};
+  std::array<std::int64_t, 2> stride{kKernelStride, kKernelStride};
+  std::array<std::int64_t, 2> padding{};  ///< on both sides, by -infinity
+  std::array<std::int64_t, 2> dilation{1, 1};
+  bool ceil_mode = false;
+};
+
+struct MaxPool1dOptions {
+  std::int64_t kernel = 0;
+  std::int64_t stride = kKernelStride;
+  std::int64_t padding = 0;
+  std::int64_t dilation = 1;
+  bool ceil_mode = false;
+};
+
+/// The largest element of each window. Its gradient goes to that element: of equal ones to the first, row by row. A NaN
+/// is the largest; of several, the last. A window that lies in the padding as a whole gives -infinity, and its gradient goes
+/// nowhere.
+///
+///     max_pool2d(x, 2)                                                        // [n, c, h / 2, w / 2]
+///     max_pool2d(x, {.kernel = {3, 3}, .stride = {2, 2}, .padding = {1, 1}})
+TAPEGRAD_API Tensor max_pool2d(const Tensor& x, const MaxPool2dOptions& options);
+TAPEGRAD_API Tensor max_pool2d(const Tensor& x, std::int64_t kernel);
+TAPEGRAD_API Tensor max_pool1d(const Tensor& x, const MaxPool1dOptions& options);
+TAPEGRAD_API Tensor max_pool1d(const Tensor& x, std::int64_t kernel);
+
+}  // namespace tapegrad

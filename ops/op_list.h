@@ -19,7 +19,9 @@
                       row(HuberLossElements) row(BinaryCrossEntropyWithLogitsElements)                       \
                           row(BinaryCrossEntropyWithLogits) row(CrossEntropy) row(SoftmaxWithLoss)           \
                               row(SoftmaxResidual) row(BatchNorm) row(Dropout) row(MaxPool2d)                \
-                                  row(MaxPool2dScatter) row(MaxPool2dGather)
+                                  row(MaxPool2dScatter) row(MaxPool2dGather) row(AvgPool2d)                  \
+                                      row(AvgPool2dSpread) row(AdaptiveAvgPool2d)                            \
+                                          row(AdaptiveAvgPool2dSpread) row(Im2col) row(Col2im)
 
 namespace tapegrad {
 

@@ -9,6 +9,7 @@
 #include <tapegrad/ops/gradients.h>
 #include <tapegrad/ops/matmul_engine.h>
 #include <tapegrad/ops/neural/dropout.h>
+#include <tapegrad/ops/neural/im2col.h>
 #include <tapegrad/ops/neural/loss.h>
 #include <tapegrad/ops/neural/norm.h>
 #include <tapegrad/ops/neural/pool.h>

@@ -8,5 +8,6 @@
 #include <tapegrad/nn/layers/flatten.h>
 #include <tapegrad/nn/layers/lambda.h>
 #include <tapegrad/nn/layers/multi_layer_net.h>
+#include <tapegrad/nn/layers/pool.h>
 #include <tapegrad/nn/layers/sequential.h>
 #include <tapegrad/nn/layers/standardize.h>

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <cstdint>
 #include <limits>
 #include <type_traits>
@@ -33,24 +35,37 @@ inline bool is_two_by_two(const Window2d& w, const WindowRows& rows) {
          2 * rows.w.windows <= rows.w.size;
 }
 
-/// Whether v takes the place of the largest so far: the first of equal ones stays, a NaN is the largest.
+/// Places while they are compared: as wide as an element, so that the same vectors choose both.
+template <class T, class Place>
+using WidePlace = std::conditional_t<sizeof(Place) == 1 && sizeof(T) == 4, std::int32_t, std::int64_t>;
+
+/// Whether v takes the place of the largest so far: the first of equal ones stays, a NaN is the largest. Without `||`,
+/// which would be a branch.
 template <class T>
 bool is_larger(T v, T largest) {
-  return v > largest || v != v;
+  return static_cast<bool>(static_cast<int>(v > largest) | static_cast<int>(v != v));
 }
 
 // ---- forward ----
 
+template <class Wide, class Place>
+void write_places(std::int64_t n, const Wide* from, Place* to) {
+  simd_for_overlapping(n, [=](std::int64_t i) { to[i] = static_cast<Place>(from[i]); });
+}
+
+/// y, and where `places` is not null the places.
 template <class T>
 void max_pool_two_by_two(const WindowRows& rows, const T* x, T* y, std::uint8_t* places) {
+  using Wide = WidePlace<T, std::uint8_t>;
   const std::int64_t width = rows.w.size, n = rows.w.windows;
+  Workspace<Wide> row(places ? n : 0);
   for (std::int64_t o = 0; o < rows.h.windows; ++o) {
     const T *const top = x + 2 * o * width, *const bottom = top + width;
     T* const out = y + o * n;
-    const auto largest = [=](std::int64_t i, auto&& note) {
+    const auto largest = [=](std::int64_t i) {
       T m = top[2 * i];
-      std::int32_t place = 0;
-      const auto take = [&](T v, std::int32_t at) {
+      Wide place = 0;
+      const auto take = [&](T v, Wide at) {
         const bool larger = is_larger(v, m);
         m = larger ? v : m;
         place = larger ? at : place;
@@ -59,44 +74,84 @@ void max_pool_two_by_two(const WindowRows& rows, const T* x, T* y, std::uint8_t*
       take(bottom[2 * i], 2);
       take(bottom[2 * i + 1], 3);
       out[i] = m;
-      note(place);
+      return place;
     };
-    if (places)
-      simd_for_short(n, [=, at = places + o * n](std::int64_t i) {
-        largest(i, [=](std::int32_t place) { at[i] = static_cast<std::uint8_t>(place); });
-      });
-    else
-      simd_for_short(n, [=](std::int64_t i) { largest(i, [](std::int32_t) {}); });
+    if (places) {
+      simd_for_overlapping(n, [=, at = row.data()](std::int64_t i) { at[i] = largest(i); });
+      write_places(n, row.data(), places + o * n);
+    } else {
+      simd_for_overlapping(n, [=](std::int64_t i) { (void)largest(i); });
+    }
   }
 }
 
-/// y, and where `places` is not null the places.
+/// For any windows: all of a row together, place by place.
 template <class T, class Place>
-void max_pool_any(const WindowRows& rows, const T* x, T* y, Place* places) {
-  // As wide as an element, so that both are compared and chosen by the same vectors.
-  using Wide = std::conditional_t<sizeof(Place) == 1 && sizeof(T) == 4, std::int32_t, std::int64_t>;
-  constexpr Wide kNone = -1;
-  const std::int64_t n = rows.w.windows;
-  Workspace<Wide> row(n);
-  for (std::int64_t o = 0; o < rows.h.windows; ++o) {
-    T* const largest = y + o * n;
-    Wide* const at = row.data();
-    simd_for_short(n,
-                   [=](std::int64_t i) { largest[i] = -std::numeric_limits<T>::infinity(), at[i] = kNone; });
-    rows.for_each_run(o, [&](std::int64_t place, std::int64_t first, std::int64_t count, std::int64_t from) {
-      with_stride(rows.w.stride, [&](auto stride) {
-        simd_for_short(count, [=, in = x + from, m = largest + first, p = at + first](std::int64_t i) {
-          const T v = in[i * stride];
-          const bool larger = is_larger(v, m[i]) || p[i] == kNone;
-          m[i] = larger ? v : m[i];
-          p[i] = larger ? static_cast<Wide>(place) : p[i];
-        });
-      });
-    });
-    if (places)
-      simd_for_short(n, [=, to = places + o * n](std::int64_t i) { to[i] = static_cast<Place>(at[i]); });
+class MaxPoolRows {
+ public:
+  explicit MaxPoolRows(const WindowRows& rows)
+      : rows_(rows),
+        padded_(rows, -std::numeric_limits<T>::infinity()),
+        largest_(padded_.in_blocks()),
+        places_(padded_.in_blocks()),
+        first_(padded_.in_blocks()) {
+    for (std::int64_t i = 0; i < first_.size(); ++i) {
+      const WindowAxis::Range r = rows.w.places(std::min(i, rows.w.windows - 1));
+      first_[i] = r.first < r.last ? static_cast<Wide>(r.first) : kNone;
+    }
   }
-}
+
+  /// y, and where `places` is not null the places.
+  void plane(const T* x, T* y, Place* places) {
+    const std::int64_t n = rows_.w.windows;
+    padded_.start(x);
+    for (std::int64_t o = 0; o < rows_.h.windows; ++o) {
+      padded_.advance(o);
+      row(o);
+      simd_for_overlapping(n, [from = largest_.data(), to = y + o * n](std::int64_t i) { to[i] = from[i]; });
+      if (places) write_places(n, places_.data(), places + o * n);
+    }
+  }
+
+ private:
+  using Wide = WidePlace<T, Place>;
+  static constexpr Wide kNone = -1;
+
+  /// The largest of row o, and their places. Nothing is larger than the first place that does not lie in the padding,
+  /// until something is.
+  void row(std::int64_t o) {
+    const WindowAxis::Range r = rows_.h.places(o);
+    const bool in_padding = r.first == r.last;
+    const std::int64_t blocks = padded_.in_blocks();
+    T* const m = largest_.data();
+    Wide* const p = places_.data();
+    simd_blocks<kUnroll>(0, blocks,
+                         [=, first = static_cast<const Wide*>(first_.data()),
+                          above = static_cast<Wide>(r.first * rows_.w.kernel)](std::int64_t i) {
+                           const Wide f = first[i];
+                           m[i] = -std::numeric_limits<T>::infinity();
+                           p[i] = in_padding || f == kNone ? kNone : static_cast<Wide>(above + f);
+                         });
+    for (std::int64_t k = r.first; k < r.last; ++k) {
+      const T* const in_row = padded_.row(rows_.h.start(o) + k * rows_.h.dilation);
+      for (std::int64_t j = 0; j < rows_.w.places_met(); ++j)
+        simd_blocks<kUnroll>(0, blocks,
+                             [=, in = in_row + padded_.offset(j),
+                              here = static_cast<Wide>(k * rows_.w.kernel + j)](std::int64_t i) {
+                               const T v = in[i];
+                               const bool larger = is_larger(v, m[i]);
+                               m[i] = larger ? v : m[i];
+                               p[i] = larger ? here : p[i];
+                             });
+    }
+  }
+
+  const WindowRows& rows_;
+  PaddedRows<T> padded_;
+  Workspace<T> largest_;
+  Workspace<Wide> places_;
+  Workspace<Wide> first_;  ///< of the places of each window along w, kNone where all lie in the padding
+};
 
 // ---- backward, and its own derivative ----
 
@@ -104,58 +159,87 @@ void max_pool_any(const WindowRows& rows, const T* x, T* y, Place* places) {
 class PlacesInPlane {
  public:
   PlacesInPlane(const Window2d& w, const WindowRows& rows)
-      : rows_(rows), area_(static_cast<std::uint64_t>(w.area())), steps_(kTable < w.area() ? 0 : w.area()) {
-    for (std::int64_t p = 0; p < steps_.size(); ++p) steps_[p] = step_to(p);
+      : rows_(rows),
+        area_(static_cast<std::uint64_t>(w.area())),
+        inner_{rows.w.windows_with(0).first, rows.w.windows_with(w.kernel[1] - 1).last} {
+    steps_.fill(0);
+    for (std::int64_t p = 0; p < std::min(kTable, w.area()); ++p)
+      steps_[static_cast<std::size_t>(p)] = offset(step_to(p));
   }
 
   /// f(window, element) for each window that has one, in order, and f(window, -1) for any other.
   template <class Place, class F>
   void for_each(const Place* places, F&& f) const {
-    for (std::int64_t o = 0, window = 0; o < rows_.h.windows; ++o)
-      for (std::int64_t i = 0; i < rows_.w.windows; ++i, ++window)
-        f(window, element(places[window], rows_.h.start(o), rows_.w.start(i)));
+    const std::int64_t n = rows_.w.windows;
+    for (std::int64_t o = 0; o < rows_.h.windows; ++o) {
+      const std::int64_t row = rows_.h.start(o);
+      const WindowAxis::Range r = rows_.h.places(o);
+      const bool inner = r.first == 0 && r.last == rows_.h.kernel && inner_.first < inner_.last;
+      const std::int64_t first = inner ? inner_.first : n, last = inner ? inner_.last : n;
+      const auto any = [&](std::int64_t i) {
+        f(o * n + i, element(places[o * n + i], row, rows_.w.start(i)));
+      };
+      for (std::int64_t i = 0; i < first; ++i) any(i);
+      // Of these no place lies in the padding.
+      for (std::int64_t i = first, at = row * rows_.w.size + rows_.w.start(first); i < last;
+           ++i, at += rows_.w.stride)
+        f(o * n + i, at + step(places[o * n + i]));
+      for (std::int64_t i = last; i < n; ++i) any(i);
+    }
   }
 
  private:
-  static constexpr std::int64_t kTable = kNowhere<std::uint8_t>;
+  static constexpr std::int64_t kTable = 256;
 
   Size2d step_to(std::int64_t place) const {
     return {place / rows_.w.kernel * rows_.h.dilation, place % rows_.w.kernel * rows_.w.dilation};
   }
+  std::int64_t offset(const Size2d& step) const { return step[0] * rows_.w.size + step[1]; }
+
+  /// From the first place of a window to another one.
+  std::int64_t step(std::uint8_t place) const { return steps_[place]; }
+  std::int64_t step(std::int64_t place) const { return offset(step_to(place)); }
+
+  /// -1 where the place lies in the padding, or is none.
   template <class Place>
   std::int64_t element(Place place, std::int64_t row, std::int64_t column) const {
     if (static_cast<std::uint64_t>(place) >= area_) return -1;
-    const Size2d step = sizeof(Place) == 1 ? steps_[static_cast<std::int64_t>(place)]
-                                           : step_to(static_cast<std::int64_t>(place));
+    const Size2d step = step_to(static_cast<std::int64_t>(place));
     const std::int64_t y = row + step[0], x = column + step[1];
-    // A place that forward did not find may lie in the padding.
     if (y < 0 || y >= rows_.h.size || x < 0 || x >= rows_.w.size) return -1;
     return y * rows_.w.size + x;
   }
 
   const WindowRows& rows_;
   std::uint64_t area_;
-  Workspace<Size2d> steps_;
+  WindowAxis::Range inner_;  ///< the windows along w of which no place lies in the padding
+  std::array<std::int64_t, kTable> steps_;
 };
 
 template <class T>
 void scatter_two_by_two(const WindowRows& rows, const T* g, const std::uint8_t* places, Destination<T> to) {
-  constexpr T kNone = static_cast<T>(kNothing);
+  using Wide = WidePlace<T, std::uint8_t>;
   const std::int64_t width = rows.w.size, n = rows.w.windows;
+  Workspace<Wide> row(n);
   for (std::int64_t o = 0; o < rows.h.windows; ++o) {
-    T *const top = to.data + 2 * o * width, *const bottom = top + width;
-    to.choose([&](auto put) {
-      simd_for_short(n, [=, in = g + o * n, at = places + o * n](std::int64_t i) {
-        const T v = in[i];
-        const std::int32_t place = at[i];
-        put(top[2 * i], place == 0 ? v : kNone);
-        put(top[2 * i + 1], place == 1 ? v : kNone);
-        put(bottom[2 * i], place == 2 ? v : kNone);
-        put(bottom[2 * i + 1], place == 3 ? v : kNone);
-      });
-    });
-    (Destination<T>{top + 2 * n, to.add}).clear(width - 2 * n);
-    (Destination<T>{bottom + 2 * n, to.add}).clear(width - 2 * n);
+    simd_for_overlapping(
+        n, [to = row.data(), from = places + o * n](std::int64_t i) { to[i] = static_cast<Wide>(from[i]); });
+    for (Wide half = 0; half < 2; ++half) {
+      T* const out = to.data + (2 * o + half) * width;
+      const auto pair = [=, in = g + o * n, at = static_cast<const Wide*>(row.data())](auto put) {
+        return [=](std::int64_t i) {
+          const T v = in[i];
+          const Wide place = at[i];
+          put(out[2 * i], place == 2 * half ? v : static_cast<T>(kNothing));
+          put(out[2 * i + 1], place == 2 * half + 1 ? v : static_cast<T>(kNothing));
+        };
+      };
+      if (to.add)
+        simd_for_short(n, pair(AddTo{}));
+      else
+        simd_for_overlapping(n, pair(WriteTo{}));
+      Destination<T>{out + 2 * n, to.add}.clear(width - 2 * n);
+    }
   }
   (to + 2 * rows.h.windows * width).clear((rows.h.size - 2 * rows.h.windows) * width);
 }
@@ -164,7 +248,8 @@ void scatter_two_by_two(const WindowRows& rows, const T* g, const std::uint8_t* 
 template <class T, class Place>
 void scatter_any(const PlacesInPlane& in_plane, const WindowRows& rows, const T* g, const Place* places,
                  Destination<T> to) {
-  to.clear(rows.h.size * rows.w.size);
+  if (!to.add)
+    simd_for(rows.h.size * rows.w.size, [x = to.data](std::int64_t i) { x[i] = static_cast<T>(kNothing); });
   in_plane.for_each(places, [g, x = to.data](std::int64_t window, std::int64_t element) {
     if (element >= 0) x[element] += g[window];
   });

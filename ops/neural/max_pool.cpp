@@ -14,6 +14,7 @@ namespace tapegrad {
 using detail::Planes;
 using detail::TensorAccess;
 using detail::Window2d;
+using detail::WindowRows;
 
 namespace op {
 
@@ -80,18 +81,33 @@ Place* places_of(const Planes& p, const Tensor& places, std::int64_t plane) {
                                   plane * elements_of_places<Place>(p));
 }
 
-/// f(destination, rows, plane): dx with the elements of g at their places.
+/// f(rows, begin, end) for ranges of planes.
+template <class Place, class F>
+void for_ranges(const Planes& p, F&& f) {
+  if constexpr (sizeof(Place) == 1)
+    p.for_ranges(f);
+  else
+    p.for_ranges_of_base(f);
+}
+
+/// Images with the elements of g at their places.
 template <class T>
 void scatter(const Planes& p, const Tensor& g, const Tensor& places, detail::Destination<T> to) {
   detail::with_place_type(p.window, [&]<class Place> {
     const T* const from = TensorAccess::data_as<T>(g);
-    p.for_each([&](const detail::WindowRows& rows, std::int64_t plane) {
-      const T* const in = from + plane * p.windows_size();
-      const Place* const at = places_of<Place>(p, places, plane);
-      const detail::Destination<T> out = to + plane * p.image_size();
-      if constexpr (sizeof(Place) == 1)
-        if (is_two_by_two(p.window, rows)) return scatter_two_by_two(rows, in, at, out);
-      scatter_any(detail::PlacesInPlane(p.window, rows), rows, in, at, out);
+    for_ranges<Place>(p, [&](const WindowRows& rows, std::int64_t begin, std::int64_t end) {
+      const detail::PlacesInPlane in_plane(p.window, rows);
+      for (std::int64_t plane = begin; plane < end; ++plane) {
+        const T* const in = from + plane * p.windows_size();
+        const Place* const at = places_of<Place>(p, places, plane);
+        const detail::Destination<T> out = to + plane * p.image_size();
+        if constexpr (sizeof(Place) == 1)
+          if (is_two_by_two(p.window, rows)) {
+            scatter_two_by_two(rows, in, at, out);
+            continue;
+          }
+        scatter_any(in_plane, rows, in, at, out);
+      }
     });
   });
 }
@@ -106,15 +122,22 @@ Tensor op::MaxPool2d::forward(const Tensor& x, Residuals<1>& r) const {
     const std::int64_t elements = elements_of_places<Place>(p);
     if (r.needed()) r[0] = Tensor::empty({x.shape()[0], x.shape()[1], elements}, i64);
     visit_floating(x.dtype(), [&]<class T> {
-      p.for_each([&](const detail::WindowRows& rows, std::int64_t plane) {
-        const T* const in = TensorAccess::data_as<T>(x) + plane * p.image_size();
-        T* const out = TensorAccess::data_as<T>(y) + plane * p.windows_size();
-        Place* const places = r.needed() ? places_of<Place>(p, r[0], plane) : nullptr;
-        if (places)  // the last element may not be filled
-          TensorAccess::data_as<std::int64_t>(r[0])[(plane + 1) * elements - 1] = 0;
+      for_ranges<Place>(p, [&](const WindowRows& rows, std::int64_t begin, std::int64_t end) {
+        const auto each = [&](auto&& pool) {
+          for (std::int64_t plane = begin; plane < end; ++plane) {
+            Place* const places = r.needed() ? places_of<Place>(p, r[0], plane) : nullptr;
+            if (places)  // the last element may not be filled
+              TensorAccess::data_as<std::int64_t>(r[0])[(plane + 1) * elements - 1] = 0;
+            pool(TensorAccess::data_as<T>(x) + plane * p.image_size(),
+                 TensorAccess::data_as<T>(y) + plane * p.windows_size(), places);
+          }
+        };
         if constexpr (sizeof(Place) == 1)
-          if (is_two_by_two(window, rows)) return max_pool_two_by_two(rows, in, out, places);
-        max_pool_any(rows, in, out, places);
+          if (is_two_by_two(window, rows))
+            return each(
+                [&](const T* in, T* out, Place* places) { max_pool_two_by_two(rows, in, out, places); });
+        detail::MaxPoolRows<T, Place> any(rows);
+        each([&](const T* in, T* out, Place* places) { any.plane(in, out, places); });
       });
     });
   });
@@ -163,10 +186,12 @@ Tensor op::MaxPool2dGather::forward(const Tensor& x, const Tensor& places) const
   Tensor y = Tensor::empty(p.pooled(), x.dtype());
   detail::with_place_type(window, [&]<class Place> {
     visit_floating(x.dtype(), [&]<class T> {
-      p.for_each([&](const detail::WindowRows& rows, std::int64_t plane) {
-        gather_any(detail::PlacesInPlane(window, rows), TensorAccess::data_as<T>(x) + plane * p.image_size(),
-                   places_of<Place>(p, places, plane),
-                   TensorAccess::data_as<T>(y) + plane * p.windows_size());
+      for_ranges<Place>(p, [&](const WindowRows& rows, std::int64_t begin, std::int64_t end) {
+        const detail::PlacesInPlane in_plane(window, rows);
+        for (std::int64_t plane = begin; plane < end; ++plane)
+          gather_any(in_plane, TensorAccess::data_as<T>(x) + plane * p.image_size(),
+                     places_of<Place>(p, places, plane),
+                     TensorAccess::data_as<T>(y) + plane * p.windows_size());
       });
     });
   });

@@ -31,16 +31,29 @@ struct Planes {
   /// [n, c, windows along h, windows along w].
   Shape pooled() const { return images.with(2, windows[0]).with(3, windows[1]); }
 
-  /// f(rows, plane) for each plane, shared among threads, compiled for each instruction set.
+  /// f(rows, begin, end) for ranges of planes, shared among threads, compiled for each instruction set. `work`: how many
+  /// elements a plane stands for.
   template <class F>
-  void for_each(F&& f) const {
-    parallel_ranges(count(), grain_for(std::max(image_size(), windows_size())),
-                    [&](std::int64_t begin, std::int64_t end) {
-                      dispatch_isa([&] {
-                        const WindowRows rows(window, image, windows);
-                        for (std::int64_t plane = begin; plane < end; ++plane) f(rows, plane);
-                      });
-                    });
+  void for_ranges(F&& f) const {
+    for_ranges(std::max(image_size(), windows_size()), f);
+  }
+  template <class F>
+  void for_ranges(std::int64_t work, F&& f) const {
+    share(work, [&](std::int64_t begin, std::int64_t end) {
+      dispatch_isa([&] { f(WindowRows(window, image, windows), begin, end); });
+    });
+  }
+  /// The same for what is seldom, and not worth the code of several instruction sets.
+  template <class F>
+  void for_ranges_of_base(F&& f) const {
+    share(std::max(image_size(), windows_size()),
+          [&](std::int64_t begin, std::int64_t end) { f(WindowRows(window, image, windows), begin, end); });
+  }
+
+ private:
+  template <class F>
+  void share(std::int64_t work, F&& f) const {
+    parallel_ranges(count(), grain_for(work), f);
   }
 };
 

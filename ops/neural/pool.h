@@ -49,4 +49,36 @@ TAPEGRAD_API Tensor max_pool2d(const Tensor& x, std::int64_t kernel);
 TAPEGRAD_API Tensor max_pool1d(const Tensor& x, const MaxPool1dOptions& options);
 TAPEGRAD_API Tensor max_pool1d(const Tensor& x, std::int64_t kernel);
 
+/// Of height and width. The kernel has to be given.
+struct AvgPool2dOptions {
+  std::array<std::int64_t, 2> kernel{};
+  std::array<std::int64_t, 2> stride{kKernelStride, kKernelStride};
+  std::array<std::int64_t, 2> padding{};  ///< on both sides, by zeros
+  bool ceil_mode = false;
+  /// Whether sums are divided by all elements of a window, those of the padding included; what overhangs the padding in
+  /// ceil_mode never counts.
+  bool count_include_pad = true;
+};
+
+struct AvgPool1dOptions {
+  std::int64_t kernel = 0;
+  std::int64_t stride = kKernelStride;
+  std::int64_t padding = 0;
+  bool ceil_mode = false;
+  bool count_include_pad = true;
+};
+
+/// The mean of each window.
+TAPEGRAD_API Tensor avg_pool2d(const Tensor& x, const AvgPool2dOptions& options);
+TAPEGRAD_API Tensor avg_pool2d(const Tensor& x, std::int64_t kernel);
+TAPEGRAD_API Tensor avg_pool1d(const Tensor& x, const AvgPool1dOptions& options);
+TAPEGRAD_API Tensor avg_pool1d(const Tensor& x, std::int64_t kernel);
+
+/// Means of x [n, c, h, w] as [n, c, height, width], whatever h and w: result i along an axis is the mean of elements
+/// floor(i h / height) to ceil((i + 1) h / height) - 1. Throws ArgumentError for a size below 1.
+TAPEGRAD_API Tensor adaptive_avg_pool2d(const Tensor& x, const std::array<std::int64_t, 2>& size);
+
+/// The mean of each plane: x [n, c, ...] as [n, c]. Throws ShapeError for fewer than three axes.
+TAPEGRAD_API Tensor global_avg_pool(const Tensor& x);
+
 }  // namespace tapegrad

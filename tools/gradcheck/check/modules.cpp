@@ -56,6 +56,50 @@ std::vector<ModuleSample> dropout(Generator& g) {
   return all;
 }
 
+std::vector<ModuleSample> max_pool2d(Generator&) {
+  std::vector<ModuleSample> all;
+  all.push_back(sample<nn::MaxPool2d>("", {SampleInput::distinct({2, 3, 4, 6})}, 2));
+  all.push_back(sample<nn::MaxPool2d>(
+      "overlapping", {SampleInput::distinct({1, 2, 6, 5})},
+      MaxPool2dOptions{.kernel = {3, 3}, .stride = {2, 2}, .padding = {1, 1}, .ceil_mode = true}));
+  return all;
+}
+
+std::vector<ModuleSample> max_pool1d(Generator&) {
+  std::vector<ModuleSample> all;
+  all.push_back(sample<nn::MaxPool1d>("", {SampleInput::distinct({2, 3, 6})}, 2));
+  all.push_back(sample<nn::MaxPool1d>("overlapping", {SampleInput::distinct({1, 2, 9})},
+                                      MaxPool1dOptions{.kernel = 3, .stride = 1, .dilation = 2}));
+  return all;
+}
+
+std::vector<ModuleSample> avg_pool2d(Generator&) {
+  std::vector<ModuleSample> all;
+  all.push_back(sample<nn::AvgPool2d>("", {Shape{2, 3, 4, 6}}, 2));
+  all.push_back(sample<nn::AvgPool2d>("overlapping", {Shape{1, 2, 6, 5}},
+                                      AvgPool2dOptions{.kernel = {3, 3},
+                                                       .stride = {2, 2},
+                                                       .padding = {1, 1},
+                                                       .ceil_mode = true,
+                                                       .count_include_pad = false}));
+  return all;
+}
+
+std::vector<ModuleSample> avg_pool1d(Generator&) {
+  std::vector<ModuleSample> all;
+  all.push_back(sample<nn::AvgPool1d>("", {Shape{2, 3, 6}}, 2));
+  all.push_back(sample<nn::AvgPool1d>("overlapping", {Shape{1, 2, 9}},
+                                      AvgPool1dOptions{.kernel = 3, .stride = 1, .padding = 1}));
+  return all;
+}
+
+std::vector<ModuleSample> global_avg_pool(Generator&) {
+  std::vector<ModuleSample> all;
+  all.push_back(sample<nn::GlobalAvgPool>("images", {Shape{2, 3, 4, 5}}));
+  all.push_back(sample<nn::GlobalAvgPool>("sequences", {Shape{2, 3, 4}}));
+  return all;
+}
+
 std::vector<ModuleSample> sequential(Generator& g) {
   std::vector<ModuleSample> all;
   all.push_back({"a network",
@@ -112,6 +156,11 @@ void add_library_modules(Catalog& c) {
   c.add_module("nn.Flatten", activation<nn::Flatten>);
   c.add_module("nn.BatchNorm", batch_norm);
   c.add_module("nn.Dropout", dropout);
+  c.add_module("nn.MaxPool2d", max_pool2d);
+  c.add_module("nn.MaxPool1d", max_pool1d);
+  c.add_module("nn.AvgPool2d", avg_pool2d);
+  c.add_module("nn.AvgPool1d", avg_pool1d);
+  c.add_module("nn.GlobalAvgPool", global_avg_pool);
   c.add_module("nn.Standardize", standardize);
   c.add_module("nn.Sequential", sequential);
   c.add_module("nn.MultiLayerNet", multi_layer_net);

@@ -7,6 +7,7 @@
 #include <tapegrad/ops/check.h>
 #include <tapegrad/ops/define.h>
 #include <tapegrad/ops/loops/parallel.h>
+#include <tapegrad/ops/loops/workspace.h>
 #include <tapegrad/ops/neural/pool.h>
 #include <tapegrad/ops/neural/window.h>
 #include <tapegrad/ops/samples.h>
@@ -49,30 +50,33 @@ struct AdaptiveAvgPool2dSpread {
 
 namespace {
 
+/// Holds the product of two sizes.
+__extension__ using Wide = __int128;
+
 /// Part i of an axis: elements [first, last).
 struct Part {
   std::int64_t first;
   std::int64_t last;
 };
 Part part_of(std::int64_t i, std::int64_t size, std::int64_t parts) {
-  // Products of two sizes that a tensor has may not be countable.
-  __extension__ using Wide = __int128;
   return {static_cast<std::int64_t>(Wide(i) * size / parts),
           static_cast<std::int64_t>((Wide(i + 1) * size + parts - 1) / parts)};
 }
 
-/// f(plane, part, rows, columns) for each part of each plane of an image, in order; planes are shared among threads.
+/// f(begin, end) for ranges of planes, shared among threads.
 template <class F>
-void for_each_part(std::int64_t planes, const Size2d& image, const Size2d& parts, F&& f) {
+void for_ranges(std::int64_t planes, const Size2d& image, const Size2d& parts, F&& f) {
   const std::int64_t work = std::max(image[0] * image[1], parts[0] * parts[1]);
-  detail::parallel_ranges(planes, detail::grain_for(work), [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t plane = begin; plane < end; ++plane)
-      for (std::int64_t i = 0; i < parts[0]; ++i) {
-        const Part rows = part_of(i, image[0], parts[0]);
-        for (std::int64_t j = 0; j < parts[1]; ++j)
-          f(plane, i * parts[1] + j, rows, part_of(j, image[1], parts[1]));
-      }
-  });
+  detail::parallel_ranges(planes, detail::grain_for(work), f);
+}
+
+/// f(part, rows, columns) for each part of an image, in order.
+template <class F>
+void for_each_part(const Size2d& image, const Size2d& parts, F&& f) {
+  for (std::int64_t i = 0; i < parts[0]; ++i) {
+    const Part rows = part_of(i, image[0], parts[0]);
+    for (std::int64_t j = 0; j < parts[1]; ++j) f(i * parts[1] + j, rows, part_of(j, image[1], parts[1]));
+  }
 }
 
 double elements_of(const Part& rows, const Part& columns) {
@@ -85,17 +89,19 @@ Tensor op::AdaptiveAvgPool2d::forward(const Tensor& x) const {
   const Size2d image{x.shape()[2], x.shape()[3]};
   Tensor y = Tensor::empty(x.shape().with(2, size[0]).with(3, size[1]), x.dtype());
   visit_floating(x.dtype(), [&]<class T> {
-    const T* const in = TensorAccess::data_as<T>(x);
-    T* const out = TensorAccess::data_as<T>(y);
-    for_each_part(x.shape()[0] * x.shape()[1], image, size,
-                  [=, n = size[0] * size[1]](std::int64_t plane, std::int64_t part, const Part& rows,
-                                             const Part& columns) {
-                    double sum = detail::kNothing;
-                    for (std::int64_t i = rows.first; i < rows.last; ++i)
-                      for (std::int64_t j = columns.first; j < columns.last; ++j)
-                        sum += static_cast<double>(in[(plane * image[0] + i) * image[1] + j]);
-                    out[plane * n + part] = static_cast<T>(sum / elements_of(rows, columns));
-                  });
+    for_ranges(x.shape()[0] * x.shape()[1], image, size, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t plane = begin; plane < end; ++plane) {
+        const T* const in = TensorAccess::data_as<T>(x) + plane * image[0] * image[1];
+        T* const out = TensorAccess::data_as<T>(y) + plane * size[0] * size[1];
+        for_each_part(image, size, [&](std::int64_t part, const Part& rows, const Part& columns) {
+          double sum = detail::kNothing;
+          for (std::int64_t i = rows.first; i < rows.last; ++i)
+            for (std::int64_t j = columns.first; j < columns.last; ++j)
+              sum += static_cast<double>(in[i * image[1] + j]);
+          out[part] = static_cast<T>(sum / elements_of(rows, columns));
+        });
+      }
+    });
   });
   return y;
 }
@@ -106,19 +112,23 @@ void op::AdaptiveAvgPool2d::vjp(VjpContext<AdaptiveAvgPool2d>& ctx) {
 
 Tensor op::AdaptiveAvgPool2dSpread::forward(const Tensor& g) const {
   const Size2d size{g.shape()[2], g.shape()[3]};
-  Tensor y = Tensor::full(g.shape().with(2, image[0]).with(3, image[1]), detail::kNothing, g.dtype());
+  Tensor y = Tensor::empty(g.shape().with(2, image[0]).with(3, image[1]), g.dtype());
   visit_floating(g.dtype(), [&]<class T> {
-    const T* const in = TensorAccess::data_as<T>(g);
-    T* const out = TensorAccess::data_as<T>(y);
-    for_each_part(g.shape()[0] * g.shape()[1], image, size,
-                  [=, this, n = size[0] * size[1]](std::int64_t plane, std::int64_t part, const Part& rows,
-                                                   const Part& columns) {
-                    const T share = static_cast<T>(static_cast<double>(in[plane * n + part]) /
-                                                   elements_of(rows, columns));
-                    for (std::int64_t i = rows.first; i < rows.last; ++i)
-                      for (std::int64_t j = columns.first; j < columns.last; ++j)
-                        out[(plane * image[0] + i) * image[1] + j] += share;
-                  });
+    for_ranges(g.shape()[0] * g.shape()[1], image, size, [&](std::int64_t begin, std::int64_t end) {
+      // Shares of several parts may cancel: they are added in double.
+      detail::Workspace<double> sums(image[0] * image[1]);
+      for (std::int64_t plane = begin; plane < end; ++plane) {
+        const T* const in = TensorAccess::data_as<T>(g) + plane * size[0] * size[1];
+        std::fill(sums.begin(), sums.end(), detail::kNothing);
+        for_each_part(image, size, [&](std::int64_t part, const Part& rows, const Part& columns) {
+          const double share = static_cast<double>(in[part]) / elements_of(rows, columns);
+          for (std::int64_t i = rows.first; i < rows.last; ++i)
+            for (std::int64_t j = columns.first; j < columns.last; ++j) sums[i * image[1] + j] += share;
+        });
+        std::transform(sums.begin(), sums.end(), TensorAccess::data_as<T>(y) + plane * sums.size(),
+                       [](double v) { return static_cast<T>(v); });
+      }
+    });
   });
   return y;
 }

@@ -133,17 +133,20 @@ Tensor op::AvgPool2dSpread::forward(const Tensor& g) const {
   visit_floating(g.dtype(), [&]<class T> {
     p.for_ranges([&](const WindowRows& rows, std::int64_t begin, std::int64_t end) {
       const Divisors divisors(rows, count_include_pad);
-      Workspace<T> shares(rows.w.windows);
+      // Shares of several windows may cancel: they are added in double.
+      Workspace<double> shares(rows.w.windows), sums(p.image_size());
       for (std::int64_t plane = begin; plane < end; ++plane) {
         const T* const in = TensorAccess::data_as<T>(g) + plane * p.windows_size();
-        T* const out = TensorAccess::data_as<T>(y) + plane * p.image_size();
-        simd_for(p.image_size(), [=](std::int64_t i) { out[i] = static_cast<T>(detail::kNothing); });
+        std::fill_n(sums.data(), p.image_size(), detail::kNothing);
         for (std::int64_t o = 0; o < rows.h.windows; ++o) {
           divisors.divide(o, in + o * rows.w.windows, shares.data());
           rows.for_each_run(o, [&](std::int64_t, std::int64_t first, std::int64_t count, std::int64_t from) {
-            detail::add_run(count, shares.data() + first, out + from, rows.w.stride);
+            detail::add_run(count, shares.data() + first, sums.data() + from, rows.w.stride);
           });
         }
+        simd_for(p.image_size(),
+                 [from = sums.data(), to = TensorAccess::data_as<T>(y) + plane * p.image_size()](
+                     std::int64_t i) { to[i] = static_cast<T>(from[i]); });
       }
     });
   });

@@ -42,6 +42,7 @@ struct Tile {
   const T* next;           ///< called into the cache meanwhile: two lines here, and next_step on after each
   std::int64_t next_step;  ///< `interval` terms
   std::int64_t interval;
+  const std::int64_t* b_shifts = nullptr;  ///< of a shifted tile: row p of b is at b + b_shifts[p], whatever b_step
 };
 
 template <class T>
@@ -56,6 +57,9 @@ struct GemmKernels {
 
   /// tile[a in rows][vectors - 1][rows - 1]: writes start + the products of a and b.
   TileFunction tile[2][3][kMostRows];
+  /// shifted_tile[vectors - 1][rows - 1]: the same with a in rows, and rows of b that lie anywhere, as the pixels of an
+  /// image do that a convolution multiplies by its weights one after the other.
+  TileFunction shifted_tile[2][kMostRows];
 
   /// Copies `count` x and `depth` p of an operand, times `scale`, to to[p * width + x]; zeros from count to
   /// `width`, a multiple of lanes.
@@ -76,5 +80,20 @@ template <class T>
 const GemmKernels<T>& gemm_kernels_avx2() noexcept;
 template <class T>
 const GemmKernels<T>& gemm_kernels_avx512() noexcept;
+
+/// Those of the instruction set in use.
+template <class T>
+const GemmKernels<T>& gemm_kernels() noexcept {
+  switch (isa()) {
+#if TAPEGRAD_X86
+    case Isa::avx512:
+      return gemm_kernels_avx512<T>();
+    case Isa::avx2:
+      return gemm_kernels_avx2<T>();
+#endif
+    default:
+      return gemm_kernels_base<T>();
+  }
+}
 
 }  // namespace tapegrad::detail

@@ -11,20 +11,6 @@ namespace tapegrad::detail {
 
 namespace {
 
-template <class T>
-const GemmKernels<T>& kernels() {
-  switch (isa()) {
-#if TAPEGRAD_X86
-    case Isa::avx512:
-      return gemm_kernels_avx512<T>();
-    case Isa::avx2:
-      return gemm_kernels_avx2<T>();
-#endif
-    default:
-      return gemm_kernels_base<T>();
-  }
-}
-
 constexpr std::int64_t kBlocksOfThread = 3;
 
 template <class T>
@@ -43,7 +29,7 @@ constexpr std::int64_t kTinyRows = 256;
 /// than this.
 template <class T>
 bool run_panel(const GemmShape& s, T alpha, const T* a_data, const T* b_data, GemmStart<T> start, T* c) {
-  const GemmKernels<T>& kernel = kernels<T>();
+  const GemmKernels<T>& kernel = gemm_kernels<T>();
   if (s.n > 2 * kernel.lanes || s.k > kTinyDepth || s.k == 0) return false;
   if (s.m > (s.n == 1 ? kernel.rows[0] : kTinyRows)) return false;
   constexpr std::int64_t kMostPanel = 128 / sizeof(T);
@@ -94,7 +80,7 @@ template <class T>
 class Product {
  public:
   Product(const GemmShape& shape, T alpha, const T* a, const T* b, GemmStart<T> start, T* c)
-      : k_(kernels<T>()),
+      : k_(gemm_kernels<T>()),
         m_(shape.m),
         n_(shape.n),
         c_step_(shape.n),

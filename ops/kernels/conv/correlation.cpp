@@ -1,0 +1,144 @@
+#include <tapegrad/ops/kernels/conv/correlation.h>
+
+#include <algorithm>
+
+#include <tapegrad/ops/kernels/conv/padded_rows.h>
+#include <tapegrad/ops/kernels/gemm/builtin/kernels.h>
+#include <tapegrad/ops/kernels/gemm/partition.h>
+#include <tapegrad/ops/loops/dispatch.h>
+#include <tapegrad/ops/loops/parallel.h>
+#include <tapegrad/ops/loops/simd_for.h>
+#include <tapegrad/ops/loops/workspace.h>
+
+namespace tapegrad::detail {
+
+namespace {
+
+/// Elements of the results that are worked on at once. They stay in the second level of cache.
+constexpr std::int64_t kNearResults = 1 << 15;
+
+/// A few lines of the results of one image and group.
+template <class T>
+class Block {
+ public:
+  Block(const Correlation<T>& c, const PaddedRows& padded, const std::int64_t* shifts, std::int64_t lines)
+      : c_(c), k_(gemm_kernels<T>()), padded_(padded), shifts_(shifts), lines_(lines) {
+    panel_ = 2 * k_.lanes;
+    step_ = blocks_of(((lines_ - 1) * padded_.pitch() + c_.x.results), k_.lanes) * k_.lanes;
+    tiles_ = Partition::into(c_.rows, k_.rows[1]);
+  }
+
+  void run(std::int64_t image, std::int64_t group, std::int64_t line) const {
+    const std::int64_t lines = std::min(lines_, c_.y.results - line);
+    const std::int64_t plane = c_.y.source * c_.x.source;
+    const std::int64_t first = image * c_.groups + group;
+    Workspace<T> source(padded_.size() + panel_);
+    Workspace<T> results(c_.rows * step_);
+    padded_.fill(c_.source + first * c_.channels * plane, line, source.data());
+    multiply(source.data(), c_.weights + group * c_.rows * c_.depth(), lines, results.data());
+    write(results.data(), lines, line, first, group);
+  }
+
+ private:
+  void multiply(const T* source, const T* weights, std::int64_t lines, T* results) const {
+    const std::int64_t columns = blocks_of((lines - 1) * padded_.pitch() + c_.x.results, k_.lanes) * k_.lanes;
+    const std::int64_t depth = c_.depth();
+    const Partition steps = Partition::into(depth, k_.depth);
+    for (std::int64_t s = 0; s < steps.count(); ++s) {
+      const auto [p0, p1] = chunk(steps, s);
+      for (std::int64_t j = 0; j < columns; j += panel_)
+        for (std::int64_t t = 0; t < tiles_.count(); ++t) {
+          const auto [i0, i1] = chunk(tiles_, t);
+          Tile<T> tile;
+          tile.depth = p1 - p0;
+          tile.a = weights + i0 * depth + p0;
+          tile.a_step = depth;
+          tile.b = source + j;
+          tile.b_step = 0;
+          tile.c = results + i0 * step_ + j;
+          tile.c_step = step_;
+          tile.columns = std::min(panel_, columns - j);
+          tile.start = {s > 0 ? T{1} : T{0}, nullptr};
+          tile.next = tile.c;
+          tile.next_step = 0;
+          tile.interval = tile.depth;
+          tile.b_shifts = shifts_ + p0;
+          k_.shifted_tile[tile.columns > k_.lanes][i1 - i0 - 1](tile);
+        }
+    }
+  }
+
+  void write(const T* results, std::int64_t lines, std::int64_t line, std::int64_t first, std::int64_t group) const {
+    const std::int64_t plane = c_.y.target * c_.x.target;
+    const std::int64_t step = c_.x.to_step;
+    dispatch_isa([&] {
+      c_.target.choose([&](auto put) {
+        for (std::int64_t r = 0; r < c_.rows; ++r) {
+          const T bias = c_.bias ? c_.bias[group * c_.rows + r] : T{0};
+          T* const channel = c_.target.data + (first * c_.rows + r) * plane + c_.x.to_first;
+          for (std::int64_t j = 0; j < lines; ++j) {
+            const T* const from = results + r * step_ + j * padded_.pitch();
+            T* const to = channel + (c_.y.to_first + (line + j) * c_.y.to_step) * c_.x.target;
+            if (step == 1)
+              simd_for(c_.x.results, [&](std::int64_t i) { put(to[i], from[i] + bias); });
+            else
+              for (std::int64_t i = 0; i < c_.x.results; ++i) put(to[i * step], from[i] + bias);
+          }
+        }
+      });
+    });
+  }
+
+  const Correlation<T>& c_;
+  const GemmKernels<T>& k_;
+  const PaddedRows& padded_;
+  const std::int64_t* shifts_;
+  std::int64_t lines_;
+  std::int64_t panel_;
+  std::int64_t step_;  ///< from a row of the results to the next one
+  Partition tiles_;
+};
+
+/// Results that meet no weight: where a stride is longer than the kernel.
+template <class T>
+void write_bias(const Correlation<T>& c) {
+  const std::int64_t plane = c.y.target * c.x.target;
+  c.target.choose([&](auto put) {
+    for (std::int64_t r = 0; r < c.batch * c.groups * c.rows; ++r)
+      for (std::int64_t j = 0; j < c.y.results; ++j)
+        for (std::int64_t i = 0; i < c.x.results; ++i)
+          put(c.target.data[r * plane + (c.y.to_first + j * c.y.to_step) * c.x.target + c.x.to_first +
+                            i * c.x.to_step],
+              c.bias ? c.bias[r % (c.groups * c.rows)] : T{0});
+  });
+}
+
+}  // namespace
+
+template <class T>
+void Correlation<T>::run() const {
+  if (batch == 0 || rows == 0 || y.results == 0 || x.results == 0) return;
+  if (depth() == 0) return write_bias(*this);
+  const std::int64_t pitch = PaddedRows(y, x, channels, 1).pitch();
+  const std::int64_t lines = std::clamp<std::int64_t>(kNearResults / (rows * pitch), 1, y.results);
+  const PaddedRows padded(y, x, channels, lines);
+  Workspace<std::int64_t> shifts(depth());
+  std::int64_t* shift = shifts.data();
+  for (std::int64_t c = 0; c < channels; ++c)
+    for (std::int64_t ty = 0; ty < y.taps; ++ty)
+      for (std::int64_t tx = 0; tx < x.taps; ++tx) *shift++ = c * padded.channel_step() + padded.shift(ty, tx);
+  const Block<T> block(*this, padded, shifts.data(), lines);
+  const std::int64_t blocks = blocks_of(y.results, lines);
+  const std::int64_t work = rows * depth() * lines * x.results;
+  constexpr std::int64_t kBlockWork = 1 << 20;
+  parallel_ranges(batch * groups * blocks, std::max<std::int64_t>(1, kBlockWork / work),
+                  [&](std::int64_t from, std::int64_t to) {
+                    for (std::int64_t i = from; i < to; ++i)
+                      block.run(i / blocks / groups, i / blocks % groups, i % blocks * lines);
+                  });
+}
+
+template struct Correlation<float>;
+template struct Correlation<double>;
+
+}  // namespace tapegrad::detail

@@ -1,0 +1,29 @@
+#pragma once
+
+#include <cstdint>
+
+#include <tapegrad/ops/kernels/conv/axis.h>
+#include <tapegrad/ops/loops/destination.h>
+
+namespace tapegrad::detail {
+
+/// For every image and group: target [rows, ...] = weights [rows, channels * taps] times what the walks along both axes
+/// read of the source [channels, ...], plus bias[row] where one is given.
+template <class T>
+struct Correlation {
+  std::int64_t batch;
+  std::int64_t groups;
+  std::int64_t channels;  ///< of the source, in a group
+  std::int64_t rows;      ///< channels of the target, in a group
+  AxisWalk y;
+  AxisWalk x;
+  const T* source;
+  const T* weights;
+  const T* bias;
+  Destination<T> target;
+
+  std::int64_t depth() const { return channels * y.taps * x.taps; }
+  void run() const;
+};
+
+}  // namespace tapegrad::detail

@@ -8,6 +8,7 @@
 #include <tapegrad/ops/functional/numeric.h>
 #include <tapegrad/ops/gradients.h>
 #include <tapegrad/ops/matmul_engine.h>
+#include <tapegrad/ops/neural/conv.h>
 #include <tapegrad/ops/neural/dropout.h>
 #include <tapegrad/ops/neural/im2col.h>
 #include <tapegrad/ops/neural/loss.h>

@@ -62,8 +62,8 @@ void conv_transpose(const ConvShape& s, const T* y, const T* w, const T* bias, D
     }
 }
 
-#define TAPEGRAD_INSTANTIATE(T)                                                                              \
-  template TAPEGRAD_API void conv<T>(const ConvShape&, const T*, const T*, const T*, Destination<T>);         \
+#define TAPEGRAD_INSTANTIATE(T)                                                                       \
+  template TAPEGRAD_API void conv<T>(const ConvShape&, const T*, const T*, const T*, Destination<T>); \
   template TAPEGRAD_API void conv_transpose<T>(const ConvShape&, const T*, const T*, const T*, Destination<T>)
 TAPEGRAD_INSTANTIATE(float);
 TAPEGRAD_INSTANTIATE(double);

@@ -26,7 +26,8 @@ struct ConvAxis {
   std::int64_t output = 1;
   std::int64_t stride = 1;
   std::int64_t dilation = 1;
-  std::int64_t padding = 0;  ///< before the first element; behind the last one, what kernel and output make it
+  std::int64_t padding =
+      0;  ///< before the first element; behind the last one, what kernel and output make it
 };
 
 struct ConvShape {
@@ -51,7 +52,8 @@ TAPEGRAD_API void conv(const ConvShape& shape, const T* x, const T* w, const T* 
 
 /// x from y and w, plus bias[c] where one is given: what is called a transposed convolution.
 template <class T>
-TAPEGRAD_API void conv_transpose(const ConvShape& shape, const T* y, const T* w, const T* bias, Destination<T> x);
+TAPEGRAD_API void conv_transpose(const ConvShape& shape, const T* y, const T* w, const T* bias,
+                                 Destination<T> x);
 
 /// w from x and y.
 template <class T>

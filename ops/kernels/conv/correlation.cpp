@@ -68,7 +68,8 @@ class Block {
     }
   }
 
-  void write(const T* results, std::int64_t lines, std::int64_t line, std::int64_t first, std::int64_t group) const {
+  void write(const T* results, std::int64_t lines, std::int64_t line, std::int64_t first,
+             std::int64_t group) const {
     const std::int64_t plane = c_.y.target * c_.x.target;
     const std::int64_t step = c_.x.to_step;
     dispatch_isa([&] {
@@ -126,7 +127,8 @@ void Correlation<T>::run() const {
   std::int64_t* shift = shifts.data();
   for (std::int64_t c = 0; c < channels; ++c)
     for (std::int64_t ty = 0; ty < y.taps; ++ty)
-      for (std::int64_t tx = 0; tx < x.taps; ++tx) *shift++ = c * padded.channel_step() + padded.shift(ty, tx);
+      for (std::int64_t tx = 0; tx < x.taps; ++tx)
+        *shift++ = c * padded.channel_step() + padded.shift(ty, tx);
   const Block<T> block(*this, padded, shifts.data(), lines);
   const std::int64_t blocks = blocks_of(y.results, lines);
   const std::int64_t work = rows * depth() * lines * x.results;

@@ -19,8 +19,7 @@ class PaddedRows {
   PaddedRows(const AxisWalk& y, const AxisWalk& x, std::int64_t channels, std::int64_t lines)
       : y_(y), x_(x), channels_(channels) {
     const std::int64_t left = std::max<std::int64_t>(0, -x.least_shift());
-    const std::int64_t right =
-        std::max<std::int64_t>(0, x.results + x.most_shift() - x.phase_length());
+    const std::int64_t right = std::max<std::int64_t>(0, x.results + x.most_shift() - x.phase_length());
     pitch_ = std::max(x.results, x.phase_length() + std::max(left, right));
     lead_ = left;
     rows_ = lines + y.most_shift() - y.least_shift();

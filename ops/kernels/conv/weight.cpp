@@ -12,7 +12,7 @@ namespace tapegrad::detail {
 namespace {
 
 constexpr std::int64_t kNearResults = 1 << 15;
-constexpr double kChunkWork = 1 << 22;  // multiply-adds that are worth sums of their own
+constexpr double kChunkWork = 1 << 20;  // multiply-adds that are worth sums of their own
 constexpr std::int64_t kMostChunks = 8;
 
 /// The sums of a few lines of results: w^T [rows, columns, in, out] = x^T y, where the elements of x that a weight meets
@@ -157,12 +157,14 @@ void conv_weight(const ConvShape& s, const T* x, const T* y, Destination<T> w) {
     T* const mine = all.data() + i * sums.size();
     std::fill_n(mine, sums.size(), T{0});
     const auto [from, to] = chunk(chunks, i / s.groups);
-    for (std::int64_t b = from; b < to; ++b) sums.add(b / sums.blocks(), i % s.groups, b % sums.blocks(), mine);
+    for (std::int64_t b = from; b < to; ++b)
+      sums.add(b / sums.blocks(), i % s.groups, b % sums.blocks(), mine);
   });
   sums.write(all.data(), chunks.count(), w);
 }
 
-template TAPEGRAD_API void conv_weight<float>(const ConvShape&, const float*, const float*, Destination<float>);
+template TAPEGRAD_API void conv_weight<float>(const ConvShape&, const float*, const float*,
+                                              Destination<float>);
 template TAPEGRAD_API void conv_weight<double>(const ConvShape&, const double*, const double*,
                                                Destination<double>);
 

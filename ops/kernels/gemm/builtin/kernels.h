@@ -42,7 +42,8 @@ struct Tile {
   const T* next;           ///< called into the cache meanwhile: two lines here, and next_step on after each
   std::int64_t next_step;  ///< `interval` terms
   std::int64_t interval;
-  const std::int64_t* b_shifts = nullptr;  ///< of a shifted tile: row p of b is at b + b_shifts[p], whatever b_step
+  const std::int64_t* b_shifts =
+      nullptr;  ///< of a shifted tile: row p of b is at b + b_shifts[p], whatever b_step
 };
 
 template <class T>

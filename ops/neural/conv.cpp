@@ -1,0 +1,127 @@
+#include <tapegrad/ops/neural/conv.h>
+
+#include <string_view>
+
+#include <tapegrad/graph/errors.h>
+#include <tapegrad/graph/name_scope.h>
+#include <tapegrad/ops/check.h>
+#include <tapegrad/ops/neural/conv_ops.h>
+
+#include <fmt/format.h>
+
+namespace tapegrad {
+
+using detail::Size2d;
+using detail::Window2d;
+
+namespace {
+
+/// The padding of an axis, where `name` may say it in a word.
+Padding padding_of(const char* op, const char* name, const Padding& given, std::int64_t kernel,
+                   std::int64_t stride, std::int64_t dilation) {
+  if (!name || std::string_view(name) == "valid") return given;
+  if (std::string_view(name) != "same")
+    throw ArgumentError(fmt::format("{}: the padding is \"{}\"; it must be \"same\", \"valid\" or numbers",
+                                    op_label(op), name));
+  if (stride != 1)
+    throw ArgumentError(
+        fmt::format("{}: the padding is \"same\" beside a stride of {}; results are as many as elements only "
+                    "for a stride of 1",
+                    op_label(op), stride));
+  const std::int64_t all = (kernel - 1) * dilation;
+  return {all / 2, all - all / 2};
+}
+
+void require_rank(const char* op, const Tensor& t, std::size_t rank, const char* what, const char* form) {
+  detail::require_defined(op, t, what);
+  if (t.rank() != rank)
+    throw ShapeError(
+        fmt::format("{}: {} is {}; it must be {}", op_label(op), what, to_string(t.shape()), form));
+}
+
+/// The window of a convolution along N axes as one along two: a line is an image of height 1.
+template <std::size_t N, class Options>
+Window2d window_of(const char* op, const Tensor& weight, const Options& o) {
+  Window2d w;
+  for (std::size_t i = 0; i < N; ++i) {
+    const std::size_t at = 2 - N + i;
+    w.kernel[at] = weight.shape()[2 + i];
+    w.stride[at] = o.stride[i];
+    w.dilation[at] = o.dilation[i];
+    w.padding[at] =
+        padding_of(op, o.padding.name(), o.padding.sides()[i], w.kernel[at], w.stride[at], w.dilation[at]);
+  }
+  return w;
+}
+
+Tensor as_image(const Tensor& line) { return unsqueeze(line, 2); }
+
+/// conv2d under the name of `op`.
+Tensor convolve(const Tensor& x, const Tensor& weight, const Tensor& bias, const Window2d& w,
+                std::int64_t groups) {
+  return apply_op(op::Conv2d{w, groups}, x, weight, bias);
+}
+
+Tensor transpose_of(const char* op, const Tensor& x, const Tensor& weight, const Tensor& bias,
+                    const Window2d& w, const Size2d& output_padding, std::int64_t groups) {
+  Size2d size;
+  for (std::size_t i = 0; i < 2; ++i) {
+    if (output_padding[i] < 0 ||
+        (output_padding[i] > 0 && output_padding[i] >= w.stride[i] && output_padding[i] >= w.dilation[i]))
+      throw ArgumentError(fmt::format(
+          "{}: output_padding is {} along axis {}; it must be at least 0 and less than the stride {} or "
+          "the dilation {}",
+          op_label(op), output_padding[i], 2 + i, w.stride[i], w.dilation[i]));
+    size[i] = (x.shape()[2 + i] - 1) * w.stride[i] - w.padding[i].before - w.padding[i].after + w.span(i) +
+              output_padding[i];
+    if (size[i] < 1)
+      throw ShapeError(
+          fmt::format("{}: the result of {} and weight {} would have size {} along axis {}. Make the "
+                      "padding smaller",
+                      op_label(op), to_string(x.shape()), to_string(weight.shape()), size[i], 2 + i));
+  }
+  return apply_op(op::ConvTranspose2d{w, groups, size}, x, weight, bias);
+}
+
+constexpr const char* kImages = "[n, c, h, w]: a batch of images with channels";
+constexpr const char* kLines = "[n, c, l]: a batch of lines with channels";
+
+}  // namespace
+
+Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv2dOptions& o) {
+  constexpr const char* kName = op::Conv2d::name;
+  require_rank(kName, x, 4, "the input", kImages);
+  require_rank(kName, weight, 4, "the weight", "[out, in / groups, kh, kw]");
+  return convolve(x, weight, bias, window_of<2>(kName, weight, o), o.groups);
+}
+
+Tensor conv1d(const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv1dOptions& o) {
+  require_rank("conv1d", x, 3, "the input", kLines);
+  require_rank("conv1d", weight, 3, "the weight", "[out, in / groups, k]");
+  const Window2d w = window_of<1>("conv1d", weight, o);
+  return detail::named(
+      "conv1d", [&] { return squeeze(convolve(as_image(x), as_image(weight), bias, w, o.groups), 2); });
+}
+
+Tensor conv_transpose2d(const Tensor& x, const Tensor& weight, const Tensor& bias,
+                        const ConvTranspose2dOptions& o) {
+  constexpr const char* kName = op::ConvTranspose2d::name;
+  require_rank(kName, x, 4, "the input", kImages);
+  require_rank(kName, weight, 4, "the weight", "[in, out / groups, kh, kw]");
+  return transpose_of(kName, x, weight, bias, window_of<2>(kName, weight, o),
+                      {o.output_padding[0], o.output_padding[1]}, o.groups);
+}
+
+Tensor conv_transpose1d(const Tensor& x, const Tensor& weight, const Tensor& bias,
+                        const ConvTranspose1dOptions& o) {
+  require_rank("conv_transpose1d", x, 3, "the input", kLines);
+  require_rank("conv_transpose1d", weight, 3, "the weight", "[in, out / groups, k]");
+  const Window2d w = window_of<1>("conv_transpose1d", weight, o);
+  return detail::named("conv_transpose1d", [&] {
+    return squeeze(transpose_of("conv_transpose1d", as_image(x), as_image(weight), bias, w,
+                                {0, o.output_padding[0]}, o.groups),
+                   2);
+  });
+}
+
+}  // namespace tapegrad

@@ -1,0 +1,60 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include <tapegrad/graph/export.h>
+#include <tapegrad/graph/tensor.h>
+#include <tapegrad/ops/neural/sizes.h>
+
+/// Convolutions, in the sense of networks: correlations of images with kernels.
+namespace tapegrad {
+
+/// How kernels are moved over images, by axis; as in PyTorch. Input and output channels are in `groups`, each of which
+/// meets its own kernels alone; with as many groups as channels it is a depthwise convolution.
+template <std::size_t N>
+struct ConvOptions {
+  Sizes<N> stride = 1;
+  ConvPadding<N> padding{};
+  Sizes<N> dilation = 1;  ///< the distance of neighbouring weights
+  std::int64_t groups = 1;
+};
+using Conv1dOptions = ConvOptions<1>;
+using Conv2dOptions = ConvOptions<2>;
+
+/// The same of a transposed convolution. Several sizes give one and the same size of result: output_padding, at the end
+/// of each axis, says which is meant; it is less than the stride or the dilation.
+template <std::size_t N>
+struct ConvTransposeOptions {
+  Sizes<N> stride = 1;
+  ConvPadding<N> padding{};
+  Sizes<N> output_padding = 0;
+  Sizes<N> dilation = 1;
+  std::int64_t groups = 1;
+};
+using ConvTranspose1dOptions = ConvTransposeOptions<1>;
+using ConvTranspose2dOptions = ConvTransposeOptions<2>;
+
+/// y[n, o, p] = bias[o] + sum over c, k of weight[o, c, k] x[n, c, p stride + k dilation - padding], where x is 0 outside
+/// of its images. x is [n, c, h, w], the weight [o, c / groups, kh, kw], the bias [o] or undefined; the result is
+/// [n, o, h', w'] with h' = floor((h + padding - (kh - 1) dilation - 1) / stride) + 1.
+///
+/// Throws ShapeError for shapes that do not fit and for a kernel larger than the padded image, ArgumentError for
+/// strides, dilations and groups below 1 and negative padding, DtypeError for mixed dtypes and integers.
+TAPEGRAD_API Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias = {},
+                           const Conv2dOptions& options = {});
+/// The same along one axis: x is [n, c, l], the weight [o, c / groups, k].
+TAPEGRAD_API Tensor conv1d(const Tensor& x, const Tensor& weight, const Tensor& bias = {},
+                           const Conv1dOptions& options = {});
+
+/// The transpose of conv2d's linear map, plus a bias: what is summed there is spread here. x is [n, c, h, w], the weight
+/// [c, o / groups, kh, kw], the result [n, o, h', w'] with
+/// h' = (h - 1) stride - padding + (kh - 1) dilation + 1 + output_padding. "same" keeps h' = h with a stride of 1.
+/// Throws as conv2d does, and for output_padding that is out of its range.
+TAPEGRAD_API Tensor conv_transpose2d(const Tensor& x, const Tensor& weight, const Tensor& bias = {},
+                                     const ConvTranspose2dOptions& options = {});
+/// The same along one axis.
+TAPEGRAD_API Tensor conv_transpose1d(const Tensor& x, const Tensor& weight, const Tensor& bias = {},
+                                     const ConvTranspose1dOptions& options = {});
+
+}  // namespace tapegrad

@@ -1,0 +1,350 @@
+#include <tapegrad/ops/neural/conv_ops.h>
+
+#include <span>
+
+#include <tapegrad/graph/errors.h>
+#include <tapegrad/ops/check.h>
+#include <tapegrad/ops/contribution.h>
+#include <tapegrad/ops/define.h>
+#include <tapegrad/ops/elementwise/math.h>
+#include <tapegrad/ops/tensor/reduce.h>
+
+#include <fmt/format.h>
+
+namespace tapegrad {
+
+using detail::and_other;
+using detail::ConvAxis;
+using detail::ConvShape;
+using detail::Destination;
+using detail::Gradient;
+using detail::is_left;
+using detail::is_right;
+using detail::TensorAccess;
+using detail::Window2d;
+
+namespace {
+
+// ---- shapes ----
+
+ConvShape conv_shape(const Window2d& window, std::int64_t groups, const Shape& x, const Shape& y) {
+  const auto axis = [&](std::size_t i) {
+    return ConvAxis{x[2 + i],         window.kernel[i],   y[2 + i],
+                    window.stride[i], window.dilation[i], window.padding[i].before};
+  };
+  return {x[0], groups, x[1] / groups, y[1] / groups, axis(0), axis(1)};
+}
+
+/// Throws unless an operand is [n, channels, h, w], with channels for each group.
+void require_images(const char* op, const char* what, const Tensor& t, std::int64_t groups) {
+  if (t.rank() != 4)
+    throw ShapeError(fmt::format("{}: {} is {}; it must be [n, c, h, w]: a batch of images with channels",
+                                 op_label(op), what, to_string(t.shape())));
+  if (groups < 1)
+    throw ArgumentError(fmt::format("{}: groups is {}; it must be at least 1", op_label(op), groups));
+  if (t.shape()[1] % groups != 0)
+    throw ShapeError(fmt::format("{}: {} {} has {} channels, which {} groups cannot share equally",
+                                 op_label(op), what, to_string(t.shape()), t.shape()[1], groups));
+}
+
+/// Throws unless the weight is [y channels, x channels / groups, kernel], with as many channels on the side that an
+/// operand is on.
+void require_weight(const char* op, const Tensor& w, const Window2d& window, std::int64_t groups) {
+  if (w.rank() != 4)
+    throw ShapeError(
+        fmt::format("{}: the weight is {}; it must have four axes, the last two of them the kernel's",
+                    op_label(op), to_string(w.shape())));
+  if (w.shape()[2] != window.kernel[0] || w.shape()[3] != window.kernel[1])
+    throw ShapeError(fmt::format("{}: the kernel is {} x {}, but the weight {}", op_label(op),
+                                 window.kernel[0], window.kernel[1], to_string(w.shape())));
+  if (w.shape()[0] % groups != 0)
+    throw ShapeError(fmt::format("{}: the weight {} has {} kernels, which {} groups cannot share equally",
+                                 op_label(op), to_string(w.shape()), w.shape()[0], groups));
+}
+
+void require_bias(const char* op, const Tensor& x, const Tensor& bias, std::int64_t channels,
+                  const Tensor& w) {
+  if (!bias.defined()) return;
+  detail::require_same_dtype(op, x, bias, "input", "bias");
+  if (bias.rank() != 1 || bias.size() != channels)
+    throw ShapeError(fmt::format("{}: bias {} does not fit weight {}, which expects [{}]", op_label(op),
+                                 to_string(bias.shape()), to_string(w.shape()), channels));
+}
+
+/// Throws unless windows over x make the images of y.
+void require_result(const char* op, const Shape& x, const Shape& y, const Window2d& window) {
+  const detail::Size2d size = detail::windows_of(op, x, window);
+  if (size[0] != y[2] || size[1] != y[3])
+    throw ShapeError(fmt::format("{}: windows over {} make images of {} x {}, not those of {}", op_label(op),
+                                 to_string(x), size[0], size[1], to_string(y)));
+}
+
+// ---- values ----
+
+template <class T>
+const T* data_or_null(const Tensor& t) {
+  return t.defined() ? TensorAccess::data_as<T>(t) : nullptr;
+}
+
+template <class T>
+void write_y(const ConvShape& s, Gradient gradient, const Tensor& x, const Tensor& w, const Tensor& bias,
+             Destination<T> y) {
+  const T* const from = TensorAccess::data_as<T>(x);
+  const T* const weight = TensorAccess::data_as<T>(w);
+  const T* const b = data_or_null<T>(bias);
+  const auto run = [&](Destination<T> to) { conv(s, from, weight, b, to); };
+  if (gradient == Gradient::none) return run(y);  // 0 around the images is a number like others
+  gradient_conv(
+      gradient, from, s.input_size(), weight, s.weight_size(), y, s.output_size(), run,
+      [&](const auto& f) { for_each_term(s, [&](auto i, auto k, auto j) { f(j, i, k); }); },
+      [&](std::int64_t i) { return b ? b[i / s.output_plane() % (s.groups * s.out)] : T{0}; });
+}
+
+template <class T>
+void write_x(const ConvShape& s, Gradient gradient, const Tensor& y, const Tensor& w, const Tensor& bias,
+             Destination<T> x) {
+  const T* const from = TensorAccess::data_as<T>(y);
+  const T* const weight = TensorAccess::data_as<T>(w);
+  const T* const b = data_or_null<T>(bias);
+  gradient_conv(
+      gradient, from, s.output_size(), weight, s.weight_size(), x, s.input_size(),
+      [&](Destination<T> to) { conv_transpose(s, from, weight, b, to); },
+      [&](const auto& f) { for_each_term(s, [&](auto i, auto k, auto j) { f(i, j, k); }); },
+      [&](std::int64_t i) { return b ? b[i / s.input_plane() % (s.groups * s.in)] : T{0}; });
+}
+
+template <class T>
+void write_w(const ConvShape& s, Gradient gradient, const Tensor& x, const Tensor& y, Destination<T> w) {
+  const T* const left = TensorAccess::data_as<T>(x);
+  const T* const right = TensorAccess::data_as<T>(y);
+  gradient_conv(
+      gradient, left, s.input_size(), right, s.output_size(), w, s.weight_size(),
+      [&](Destination<T> to) { conv_weight(s, left, right, to); },
+      [&](const auto& f) { for_each_term(s, [&](auto i, auto k, auto j) { f(k, i, j); }); },
+      [](std::int64_t) { return T{0}; });
+}
+
+/// A tensor of this shape that f(Destination<T>) writes.
+template <class F>
+Tensor written(const Shape& shape, Dtype dtype, const F& f) {
+  Tensor t = Tensor::empty(shape, dtype);
+  visit_floating(dtype, [&]<class T> { f(Destination<T>{TensorAccess::data_as<T>(t), false}); });
+  return t;
+}
+
+// ---- recorded rules ----
+
+template <class Op>
+Tensor apply_to(const Op& op, const Tensor& a, const Tensor& b) {
+  if constexpr (requires { op.forward(a, b); })
+    return apply_op(op, a, b);
+  else
+    return apply_op(op, a, b, Tensor());  // without a bias
+}
+
+/// 1 for each element of a gradient that contributes something, else 0.
+Tensor contributors(const Tensor& g) {
+  return g.tracked() ? 1 - detail::is_nothing(g) : where(g == 0, Tensor::full(g.shape(), 0, g.dtype()), 1);
+}
+
+/// op of a and b, of which one is a gradient, or both are: nothing, where it meets no element but such as contribute
+/// nothing.
+template <class Op>
+Tensor contribution_of(const Op& op, const Tensor& a, const Tensor& b) {
+  Tensor result = apply_to(op, a, b);
+  const auto nothing_beyond = [&](const Tensor& reached) {
+    result = where(reached == 0, detail::kNothing, result);
+  };
+  const auto ones = [](const Tensor& t) { return Tensor::full(t.shape(), 1, t.dtype()); };
+  if (is_left(op.gradient) && detail::has_nothing(a)) nothing_beyond(apply_to(op, contributors(a), ones(b)));
+  if (is_right(op.gradient) && detail::has_nothing(b)) nothing_beyond(apply_to(op, ones(a), contributors(b)));
+  return result;
+}
+
+detail::Size2d size_of_images(const Shape& s) { return {s[2], s[3]}; }
+
+}  // namespace
+
+void detail::describe_conv(AttributeVisitor& v, const Window2d& w, std::int64_t groups, Gradient gradient) {
+  const auto& [along_h, along_w] = w.padding;
+  const std::array<std::int64_t, 4> padding{along_h.before, along_h.after, along_w.before, along_w.after};
+  v("kernel", std::span<const std::int64_t>(w.kernel));
+  v("stride", std::span<const std::int64_t>(w.stride));
+  v("padding", std::span<const std::int64_t>(padding));
+  v("dilation", std::span<const std::int64_t>(w.dilation));
+  v("groups", groups);
+  if (gradient != Gradient::none) v("gradient", static_cast<std::int64_t>(gradient));
+}
+
+// ---- conv2d ----
+
+void op::Conv2d::describe(AttributeVisitor& v) const { detail::describe_conv(v, window, groups, gradient); }
+
+Tensor op::Conv2d::forward(const Tensor& x, const Tensor& w, const Tensor& bias) const {
+  detail::require_same_dtype(name, x, w, "input", "weight");
+  detail::require_floating(name, x, "operands");
+  require_images(name, "the input", x, groups);
+  require_weight(name, w, window, groups);
+  if (x.shape()[1] != w.shape()[1] * groups)
+    throw ShapeError(fmt::format("{}: input {} has {} channels, weight {} with groups {} expects {}",
+                                 op_label(name), to_string(x.shape()), x.shape()[1], to_string(w.shape()),
+                                 groups, w.shape()[1] * groups));
+  require_bias(name, x, bias, w.shape()[0], w);
+  const detail::Size2d size = detail::windows_of(name, x.shape(), window);
+  const Shape shape{x.shape()[0], w.shape()[0], size[0], size[1]};
+  return written(shape, x.dtype(), [&]<class T>(Destination<T> y) {
+    write_y(conv_shape(window, groups, x.shape(), shape), gradient, x, w, bias, y);
+  });
+}
+
+void op::Conv2d::vjp(VjpContext<Conv2d>& ctx) {
+  const Conv2d& op = ctx.op();
+  const Tensor& g = ctx.grad_output();
+  if (ctx.needs_grad(0))
+    ctx.add(0, contribution_of(ConvTranspose2d{op.window, op.groups, size_of_images(ctx.input_shape(0)),
+                                               and_other(Gradient::left, is_right(op.gradient))},
+                               g, ctx.input<1>()));
+  if (ctx.needs_grad(1))
+    ctx.add(1, contribution_of(
+                   ConvWeight2d{op.window, op.groups, and_other(Gradient::right, is_left(op.gradient))},
+                   ctx.input<0>(), g));
+  if (ctx.needs_grad(2)) ctx.add(2, sum(g, {0, 2, 3}));
+}
+
+void op::Conv2d::vjp_fused(VjpContext<Conv2d>& ctx) {
+  const Conv2d& op = ctx.op();
+  const Tensor& g = ctx.grad_output();
+  const ConvShape s = conv_shape(op.window, op.groups, ctx.input_shape(0), g.shape());
+  visit_floating(g.dtype(), [&]<class T> {
+    if (ctx.needs_grad(0)) {
+      const Tensor w = ctx.input<1>();
+      ctx.accumulate<T>(0, [&](Destination<T> to) {
+        write_x(s, and_other(Gradient::left, is_right(op.gradient)), g, w, Tensor(), to);
+      });
+    }
+    if (ctx.needs_grad(1)) {
+      const Tensor x = ctx.input<0>();
+      ctx.accumulate<T>(1, [&](Destination<T> to) {
+        write_w(s, and_other(Gradient::right, is_left(op.gradient)), x, g, to);
+      });
+    }
+  });
+  if (ctx.needs_grad(2)) ctx.add(2, sum(g, {0, 2, 3}));
+}
+
+// ---- conv_transpose2d ----
+
+void op::ConvTranspose2d::describe(AttributeVisitor& v) const {
+  detail::describe_conv(v, window, groups, gradient);
+  v("size", std::span<const std::int64_t>(size));
+}
+
+Tensor op::ConvTranspose2d::forward(const Tensor& y, const Tensor& w, const Tensor& bias) const {
+  detail::require_same_dtype(name, y, w, "input", "weight");
+  detail::require_floating(name, y, "operands");
+  require_images(name, "the input", y, groups);
+  require_weight(name, w, window, groups);
+  if (y.shape()[1] != w.shape()[0])
+    throw ShapeError(fmt::format("{}: input {} has {} channels, weight {} expects {}", op_label(name),
+                                 to_string(y.shape()), y.shape()[1], to_string(w.shape()), w.shape()[0]));
+  const std::int64_t channels = w.shape()[1] * groups;
+  require_bias(name, y, bias, channels, w);
+  const Shape shape{y.shape()[0], channels, size[0], size[1]};
+  require_result(name, shape, y.shape(), window);
+  return written(shape, y.dtype(), [&]<class T>(Destination<T> x) {
+    write_x(conv_shape(window, groups, shape, y.shape()), gradient, y, w, bias, x);
+  });
+}
+
+void op::ConvTranspose2d::vjp(VjpContext<ConvTranspose2d>& ctx) {
+  const ConvTranspose2d& op = ctx.op();
+  const Tensor& g = ctx.grad_output();
+  if (ctx.needs_grad(0))
+    ctx.add(0, contribution_of(Conv2d{op.window, op.groups, and_other(Gradient::left, is_right(op.gradient))},
+                               g, ctx.input<1>()));
+  if (ctx.needs_grad(1))
+    ctx.add(1, contribution_of(
+                   ConvWeight2d{op.window, op.groups, and_other(Gradient::left, is_left(op.gradient))}, g,
+                   ctx.input<0>()));
+  if (ctx.needs_grad(2)) ctx.add(2, sum(g, {0, 2, 3}));
+}
+
+void op::ConvTranspose2d::vjp_fused(VjpContext<ConvTranspose2d>& ctx) {
+  const ConvTranspose2d& op = ctx.op();
+  const Tensor& g = ctx.grad_output();
+  const ConvShape s = conv_shape(op.window, op.groups, g.shape(), ctx.input_shape(0));
+  visit_floating(g.dtype(), [&]<class T> {
+    if (ctx.needs_grad(0)) {
+      const Tensor w = ctx.input<1>();
+      ctx.accumulate<T>(0, [&](Destination<T> to) {
+        write_y(s, and_other(Gradient::left, is_right(op.gradient)), g, w, Tensor(), to);
+      });
+    }
+    if (ctx.needs_grad(1)) {
+      const Tensor y = ctx.input<0>();
+      ctx.accumulate<T>(1, [&](Destination<T> to) {
+        write_w(s, and_other(Gradient::left, is_left(op.gradient)), g, y, to);
+      });
+    }
+  });
+  if (ctx.needs_grad(2)) ctx.add(2, sum(g, {0, 2, 3}));
+}
+
+// ---- conv_weight2d ----
+
+void op::ConvWeight2d::describe(AttributeVisitor& v) const {
+  detail::describe_conv(v, window, groups, gradient);
+}
+
+Tensor op::ConvWeight2d::forward(const Tensor& x, const Tensor& y) const {
+  detail::require_same_dtype(name, x, y, "input", "result");
+  detail::require_floating(name, x, "operands");
+  require_images(name, "the input", x, groups);
+  require_images(name, "the result", y, groups);
+  if (x.shape()[0] != y.shape()[0])
+    throw ShapeError(fmt::format("{}: the input {} and the result {} have different numbers of images",
+                                 op_label(name), to_string(x.shape()), to_string(y.shape())));
+  require_result(name, x.shape(), y.shape(), window);
+  const Shape shape{y.shape()[1], x.shape()[1] / groups, window.kernel[0], window.kernel[1]};
+  return written(shape, x.dtype(), [&]<class T>(Destination<T> w) {
+    write_w(conv_shape(window, groups, x.shape(), y.shape()), gradient, x, y, w);
+  });
+}
+
+void op::ConvWeight2d::vjp(VjpContext<ConvWeight2d>& ctx) {
+  const ConvWeight2d& op = ctx.op();
+  const Tensor& g = ctx.grad_output();
+  if (ctx.needs_grad(0))
+    ctx.add(0, contribution_of(ConvTranspose2d{op.window, op.groups, size_of_images(ctx.input_shape(0)),
+                                               and_other(Gradient::right, is_right(op.gradient))},
+                               ctx.input<1>(), g));
+  if (ctx.needs_grad(1))
+    ctx.add(1, contribution_of(Conv2d{op.window, op.groups, and_other(Gradient::right, is_left(op.gradient))},
+                               ctx.input<0>(), g));
+}
+
+void op::ConvWeight2d::vjp_fused(VjpContext<ConvWeight2d>& ctx) {
+  const ConvWeight2d& op = ctx.op();
+  const Tensor& g = ctx.grad_output();
+  const ConvShape s = conv_shape(op.window, op.groups, ctx.input_shape(0), ctx.input_shape(1));
+  visit_floating(g.dtype(), [&]<class T> {
+    if (ctx.needs_grad(0)) {
+      const Tensor y = ctx.input<1>();
+      ctx.accumulate<T>(0, [&](Destination<T> to) {
+        write_x(s, and_other(Gradient::right, is_right(op.gradient)), y, g, Tensor(), to);
+      });
+    }
+    if (ctx.needs_grad(1)) {
+      const Tensor x = ctx.input<0>();
+      ctx.accumulate<T>(1, [&](Destination<T> to) {
+        write_y(s, and_other(Gradient::right, is_left(op.gradient)), x, g, Tensor(), to);
+      });
+    }
+  });
+}
+
+template const OpInfo& detail::info_of<op::Conv2d>();
+template const OpInfo& detail::info_of<op::ConvTranspose2d>();
+template const OpInfo& detail::info_of<op::ConvWeight2d>();
+
+}  // namespace tapegrad

@@ -1,0 +1,61 @@
+#pragma once
+
+#include <array>
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include <tapegrad/ops/tensor/shape.h>
+
+/// Numbers that operations on images take, one for each axis.
+namespace tapegrad {
+
+/// One number for all N axes of images, or a number for each: 3 or {5, 3}, for height and width.
+template <std::size_t N>
+class Sizes {
+ public:
+  template <std::integral I>
+  constexpr Sizes(I all) {
+    values_.fill(static_cast<std::int64_t>(all));
+  }
+  template <std::integral... I>
+  requires(N > 1 && sizeof...(I) == N) constexpr Sizes(I... each)
+      : values_{static_cast<std::int64_t>(each)...} {}
+
+  constexpr std::int64_t operator[](std::size_t i) const { return values_[i]; }
+  constexpr std::int64_t& operator[](std::size_t i) { return values_[i]; }
+  constexpr std::span<const std::int64_t> values() const { return values_; }
+  friend constexpr bool operator==(const Sizes&, const Sizes&) = default;
+
+ private:
+  std::array<std::int64_t, N> values_{};
+};
+
+/// What stands around images of a convolution: a number for all sides, one for each axis, {before, after} for each
+/// axis, "valid" (nothing), or "same": results as many as elements, for a stride of 1. Of an odd number, "same" has the
+/// odd one at the end, as in PyTorch.
+template <std::size_t N>
+class ConvPadding {
+ public:
+  ConvPadding() = default;
+  template <std::integral I>
+  ConvPadding(I all) : ConvPadding(Sizes<N>(all)) {}
+  ConvPadding(const Sizes<N>& each) {
+    for (std::size_t i = 0; i < N; ++i) sides_[i] = {each[i], each[i]};
+  }
+  template <std::integral... I>
+  requires(N > 1 && sizeof...(I) == N) ConvPadding(I... each) : ConvPadding(Sizes<N>(each...)) {}
+  ConvPadding(const std::array<Padding, N>& sides) : sides_(sides) {}
+  ConvPadding(const char* name) : name_(name) {}
+
+  /// Null where sides are given.
+  const char* name() const { return name_; }
+  const std::array<Padding, N>& sides() const { return sides_; }
+
+ private:
+  std::array<Padding, N> sides_{};
+  const char* name_ = nullptr;
+};
+
+}  // namespace tapegrad

@@ -1,5 +1,6 @@
 #include <tapegrad/ops/neural/conv.h>
 
+#include <algorithm>
 #include <string_view>
 
 #include <tapegrad/graph/errors.h>
@@ -56,30 +57,38 @@ Window2d window_of(const char* op, const Tensor& weight, const Options& o) {
 
 Tensor as_image(const Tensor& line) { return unsqueeze(line, 2); }
 
-/// conv2d under the name of `op`.
 Tensor convolve(const Tensor& x, const Tensor& weight, const Tensor& bias, const Window2d& w,
                 std::int64_t groups) {
   return apply_op(op::Conv2d{w, groups}, x, weight, bias);
 }
 
+/// What conv_transpose makes of one axis of x, by entry i of the window.
+std::int64_t transposed_size(const char* op, const Tensor& x, const Tensor& weight, const Window2d& w,
+                             std::int64_t output_padding, std::size_t i) {
+  const std::size_t axis = 2 + i;
+  detail::require_window(op, axis, w, i);
+  if (output_padding < 0 || (output_padding > 0 && output_padding >= std::max(w.stride[i], w.dilation[i])))
+    throw ArgumentError(fmt::format(
+        "{}: output_padding is {} along axis {}; it must be at least 0 and less than the stride {} or "
+        "the dilation {}",
+        op_label(op), output_padding, axis, w.stride[i], w.dilation[i]));
+  std::int64_t between;  // from the first window to the last one
+  constexpr std::int64_t kMost = std::int64_t{1} << 59;
+  if (__builtin_mul_overflow(x.shape()[axis] - 1, w.stride[i], &between) || between > kMost)
+    throw ShapeError(
+        fmt::format("{}: with a stride of {} the result of {} would be longer than 2^59 along axis {}",
+                    op_label(op), w.stride[i], to_string(x.shape()), axis));
+  const std::int64_t size = between - w.padding[i].before - w.padding[i].after + w.span(i) + output_padding;
+  if (size >= 1) return size;
+  throw ShapeError(fmt::format(
+      "{}: the result of {} and weight {} would have size {} along axis {}. Make the padding smaller",
+      op_label(op), to_string(x.shape()), to_string(weight.shape()), size, axis));
+}
+
 Tensor transpose_of(const char* op, const Tensor& x, const Tensor& weight, const Tensor& bias,
                     const Window2d& w, const Size2d& output_padding, std::int64_t groups) {
-  Size2d size;
-  for (std::size_t i = 0; i < 2; ++i) {
-    if (output_padding[i] < 0 ||
-        (output_padding[i] > 0 && output_padding[i] >= w.stride[i] && output_padding[i] >= w.dilation[i]))
-      throw ArgumentError(fmt::format(
-          "{}: output_padding is {} along axis {}; it must be at least 0 and less than the stride {} or "
-          "the dilation {}",
-          op_label(op), output_padding[i], 2 + i, w.stride[i], w.dilation[i]));
-    size[i] = (x.shape()[2 + i] - 1) * w.stride[i] - w.padding[i].before - w.padding[i].after + w.span(i) +
-              output_padding[i];
-    if (size[i] < 1)
-      throw ShapeError(
-          fmt::format("{}: the result of {} and weight {} would have size {} along axis {}. Make the "
-                      "padding smaller",
-                      op_label(op), to_string(x.shape()), to_string(weight.shape()), size[i], 2 + i));
-  }
+  const Size2d size{transposed_size(op, x, weight, w, output_padding[0], 0),
+                    transposed_size(op, x, weight, w, output_padding[1], 1)};
   return apply_op(op::ConvTranspose2d{w, groups, size}, x, weight, bias);
 }
 

@@ -37,11 +37,9 @@ std::int64_t floor_of(std::int64_t a, std::int64_t b) { return a / b - (a % b < 
 
 }  // namespace
 
-std::int64_t windows_along(const char* op, const Shape& x, std::size_t axis, const Window2d& w,
-                           std::size_t i) {
-  const std::int64_t stride = w.stride[i];
+void require_window(const char* op, std::size_t axis, const Window2d& w, std::size_t i) {
   require_between(op, "the kernel", w.kernel[i], 1, axis);
-  require_between(op, "the stride", stride, 1, axis);
+  require_between(op, "the stride", w.stride[i], 1, axis);
   require_between(op, "the dilation", w.dilation[i], 1, axis);
   require_between(op, "the padding before", w.padding[i].before, 0, axis);
   require_between(op, "the padding after", w.padding[i].after, 0, axis);
@@ -50,6 +48,12 @@ std::int64_t windows_along(const char* op, const Shape& x, std::size_t axis, con
     throw ArgumentError(
         fmt::format("{}: a window of {} elements, {} apart, along axis {} spans more than 2^59", op_label(op),
                     w.kernel[i], w.dilation[i], axis));
+}
+
+std::int64_t windows_along(const char* op, const Shape& x, std::size_t axis, const Window2d& w,
+                           std::size_t i) {
+  require_window(op, axis, w, i);
+  const std::int64_t stride = w.stride[i];
   if (x[axis] == 0)
     throw ShapeError(fmt::format("{}: axis {} of {} has no elements for a window to stand on", op_label(op),
                                  axis, to_string(x)));

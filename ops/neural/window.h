@@ -38,13 +38,16 @@ constexpr std::array<Padding, 2> both_sides(const Size2d& padding) {
   return {{{padding[0], padding[0]}, {padding[1], padding[1]}}};
 }
 
+/// Throws ArgumentError naming `op` and `axis` for a kernel, stride or dilation below 1, a negative padding and numbers
+/// beyond 2^59, in entry i of the window.
+TAPEGRAD_API void require_window(const char* op, std::size_t axis, const Window2d& w, std::size_t i);
+
 /// How many windows stand along `axis` of x, by entry i of the window: with `padded` the size of the axis and its padding
 ///
 ///     floor((padded - span) / stride) + 1,
 ///
-/// and one more in ceil_mode, where the last one overhangs. Throws ArgumentError naming `op` for a kernel, stride or
-/// dilation below 1, a negative padding and numbers beyond 2^59, ShapeError for an axis without elements and where no
-/// window fits.
+/// and one more in ceil_mode, where the last one overhangs. Throws as require_window does, and ShapeError for an axis
+/// without elements and where no window fits.
 TAPEGRAD_API std::int64_t windows_along(const char* op, const Shape& x, std::size_t axis, const Window2d& w,
                                         std::size_t i);
 

@@ -79,6 +79,17 @@ BOOST_AUTO_TEST_CASE(rows_that_are_masked) {
        [](const Tensor& x) {
          return square(matmul(x, random({3, 2}, f64)));
        }},
+      {"conv2d",
+       [](const Tensor& x) {
+         const Tensor y = conv2d(reshape(x, {4, 1, 1, 3}), random({2, 1, 1, 2}, f64), random({2}, f64));
+         return reshape(square(y), {4, 4});
+       }},
+      {"conv_transpose2d",
+       [](const Tensor& x) {
+         const Tensor y =
+             conv_transpose2d(reshape(x, {4, 1, 1, 3}), random({1, 2, 1, 2}, f64), Tensor(), {.stride = 2});
+         return reshape(square(y), {4, 12});
+       }},
       {"transposed matmul",
        [](const Tensor& x) {
          return transpose(square(square(matmul(random({2, 3}, f64), x, {.transpose_b = true}))));

@@ -76,15 +76,30 @@ std::string Init::text() const {
   return fmt::format("{}:{}", form.name, number_);
 }
 
+namespace {
+
+/// As Init's documentation counts them.
+Fans fans_of(const Shape& shape) {
+  if (shape.rank() == 2) return {static_cast<double>(shape[0]), static_cast<double>(shape[1])};
+  double kernel = 1;
+  for (std::size_t i = 2; i < shape.rank(); ++i) kernel *= static_cast<double>(shape[i]);
+  return {static_cast<double>(shape[1]) * kernel, static_cast<double>(shape[0]) * kernel};
+}
+
+}  // namespace
+
 Tensor Init::operator()(const Shape& shape, Generator& generator, Dtype dtype) const {
-  const auto fan = [&](bool both) {
-    if (shape.rank() != 2)
-      throw ShapeError(fmt::format(
-          "init: '{}' needs a weight [in, out], asked is {}; give such a tensor a standard deviation of its "
-          "own (std:0.01)",
-          text(), to_string(shape)));
-    return static_cast<double>(both ? shape[0] + shape[1] : shape[0]);
-  };
+  const bool asks_fans = kind_ != Kind::constant && kind_ != Kind::normal && kind_ != Kind::uniform;
+  if (asks_fans && shape.rank() < 2)
+    throw ShapeError(
+        fmt::format("init: '{}' needs a weight [in, out] or kernels [out, in, ...], asked is {}; give such a "
+                    "tensor a standard "
+                    "deviation of its own (std:0.01)",
+                    text(), to_string(shape)));
+  return (*this)(shape, asks_fans ? fans_of(shape) : Fans{1, 1}, generator, dtype);
+}
+
+Tensor Init::operator()(const Shape& shape, const Fans& fans, Generator& generator, Dtype dtype) const {
   const auto draw_normal = [&](double stddev) { return randn(shape, generator, dtype, 0, stddev); };
   const auto draw_uniform = [&](double bound) {
     return bound > 0 ? tapegrad::uniform(shape, generator, -bound, bound, dtype)
@@ -100,13 +115,13 @@ Tensor Init::operator()(const Shape& shape, Generator& generator, Dtype dtype) c
     case Kind::uniform:
       return draw_uniform(number_);
     case Kind::xavier:
-      return draw_normal(number_ * std::sqrt(2 / fan(true)));
+      return draw_normal(number_ * std::sqrt(2 / (fans.in + fans.out)));
     case Kind::xavier_uniform:
-      return draw_uniform(number_ * std::sqrt(6 / fan(true)));
+      return draw_uniform(number_ * std::sqrt(6 / (fans.in + fans.out)));
     case Kind::he:
-      return draw_normal(gain() / std::sqrt(fan(false)));
+      return draw_normal(gain() / std::sqrt(fans.in));
     case Kind::he_uniform:
-      return draw_uniform(gain() * std::sqrt(3 / fan(false)));
+      return draw_uniform(gain() * std::sqrt(3 / fans.in));
   }
   throw Error("init: unreachable");
 }

@@ -10,11 +10,17 @@
 
 namespace tapegrad::nn {
 
+/// How many inputs a result sums up, and how many results an input goes into.
+struct Fans {
+  double in;
+  double out;
+};
+
 /// How the values of a new weight are drawn: a small value that a layer takes, and draws from a generator.
 /// The same generator state gives the same weight.
 ///
-/// fan_in and fan_out are the sizes of a weight [in, out]: how many inputs a result sums up, and how many
-/// results an input goes into. Xavier keeps the variance of what passes a linear layer forward and backward
+/// fan_in and fan_out are how many inputs a result sums up, and how many results an input goes into: the sizes of a weight
+/// [in, out]; of kernels [out, in, ...] both channels, times the elements of a kernel. Xavier keeps the variance of what passes a linear layer forward and backward
 /// about constant; its gain makes up for what the activation behind it takes away: 1 for sigmoid and none,
 /// 5/3 for tanh, sqrt(2) for relu. He is the same for rectifiers, looking at the forward pass alone.
 class TAPEGRAD_API Init {
@@ -44,9 +50,11 @@ class TAPEGRAD_API Init {
   /// The text that parse takes for this.
   std::string text() const;
 
-  /// A new tensor. Throws ShapeError where fan_in is asked of a shape other than [in, out], and ArgumentError
+  /// A new tensor. Throws ShapeError where fan_in is asked of a shape of fewer than two axes, and ArgumentError
   /// for a negative or non-finite standard deviation, bound or gain, as all functions above do.
   Tensor operator()(const Shape& shape, Generator& generator, Dtype dtype = f32) const;
+  /// The same for a weight whose shape does not tell its fans.
+  Tensor operator()(const Shape& shape, const Fans& fans, Generator& generator, Dtype dtype = f32) const;
 
   friend bool operator==(const Init&, const Init&) = default;
 

@@ -18,18 +18,17 @@ using detail::Window2d;
 namespace {
 
 /// The padding of an axis, where `name` may say it in a word.
-Padding padding_of(const char* op, const char* name, const Padding& given, std::int64_t kernel,
-                   std::int64_t stride, std::int64_t dilation) {
-  if (!name || std::string_view(name) == "valid") return given;
+Padding padding_of(const char* op, const char* name, const Window2d& w, std::size_t i) {
+  if (!name || std::string_view(name) == "valid") return w.padding[i];
   if (std::string_view(name) != "same")
     throw ArgumentError(fmt::format("{}: the padding is \"{}\"; it must be \"same\", \"valid\" or numbers",
                                     op_label(op), name));
-  if (stride != 1)
+  if (w.stride[i] != 1)
     throw ArgumentError(
         fmt::format("{}: the padding is \"same\" beside a stride of {}; results are as many as elements only "
                     "for a stride of 1",
-                    op_label(op), stride));
-  const std::int64_t all = (kernel - 1) * dilation;
+                    op_label(op), w.stride[i]));
+  const std::int64_t all = w.span(i) - 1;
   return {all / 2, all - all / 2};
 }
 
@@ -40,19 +39,12 @@ void require_rank(const char* op, const Tensor& t, std::size_t rank, const char*
         fmt::format("{}: {} is {}; it must be {}", op_label(op), what, to_string(t.shape()), form));
 }
 
-/// The window of a convolution along N axes as one along two: a line is an image of height 1.
+/// The same of a weight [.., .., kernel] and options.
 template <std::size_t N, class Options>
 Window2d window_of(const char* op, const Tensor& weight, const Options& o) {
-  Window2d w;
-  for (std::size_t i = 0; i < N; ++i) {
-    const std::size_t at = 2 - N + i;
-    w.kernel[at] = weight.shape()[2 + i];
-    w.stride[at] = o.stride[i];
-    w.dilation[at] = o.dilation[i];
-    w.padding[at] =
-        padding_of(op, o.padding.name(), o.padding.sides()[i], w.kernel[at], w.stride[at], w.dilation[at]);
-  }
-  return w;
+  Sizes<N> kernel = 1;
+  for (std::size_t i = 0; i < N; ++i) kernel[i] = weight.shape()[2 + i];
+  return detail::conv_window(op, kernel, o.stride, o.padding, o.dilation);
 }
 
 Tensor as_image(const Tensor& line) { return unsqueeze(line, 2); }
@@ -66,12 +58,7 @@ Tensor convolve(const Tensor& x, const Tensor& weight, const Tensor& bias, const
 std::int64_t transposed_size(const char* op, const Tensor& x, const Tensor& weight, const Window2d& w,
                              std::int64_t output_padding, std::size_t i) {
   const std::size_t axis = 2 + i;
-  detail::require_window(op, axis, w, i);
-  if (output_padding < 0 || (output_padding > 0 && output_padding >= std::max(w.stride[i], w.dilation[i])))
-    throw ArgumentError(fmt::format(
-        "{}: output_padding is {} along axis {}; it must be at least 0 and less than the stride {} or "
-        "the dilation {}",
-        op_label(op), output_padding, axis, w.stride[i], w.dilation[i]));
+  detail::require_output_padding(op, w, output_padding, i);
   std::int64_t between;  // from the first window to the last one
   constexpr std::int64_t kMost = std::int64_t{1} << 59;
   if (__builtin_mul_overflow(x.shape()[axis] - 1, w.stride[i], &between) || between > kMost)
@@ -96,6 +83,36 @@ constexpr const char* kImages = "[n, c, h, w]: a batch of images with channels";
 constexpr const char* kLines = "[n, c, l]: a batch of lines with channels";
 
 }  // namespace
+
+template <std::size_t N>
+Window2d detail::conv_window(const char* op, const Sizes<N>& kernel, const Sizes<N>& stride,
+                             const ConvPadding<N>& padding, const Sizes<N>& dilation) {
+  Window2d w;
+  for (std::size_t i = 0; i < N; ++i) {
+    const std::size_t at = 2 - N + i;
+    w.kernel[at] = kernel[i];
+    w.stride[at] = stride[i];
+    w.dilation[at] = dilation[i];
+    w.padding[at] = padding.sides()[i];
+    require_window(op, 2 + i, w, at);
+    w.padding[at] = padding_of(op, padding.name(), w, at);
+  }
+  return w;
+}
+template Window2d detail::conv_window<1>(const char*, const Sizes<1>&, const Sizes<1>&, const ConvPadding<1>&,
+                                         const Sizes<1>&);
+template Window2d detail::conv_window<2>(const char*, const Sizes<2>&, const Sizes<2>&, const ConvPadding<2>&,
+                                         const Sizes<2>&);
+
+void detail::require_output_padding(const char* op, const Window2d& w, std::int64_t output_padding,
+                                    std::size_t i) {
+  if (output_padding == 0) return;
+  if (output_padding > 0 && output_padding < std::max(w.stride[i], w.dilation[i])) return;
+  throw ArgumentError(fmt::format(
+      "{}: output_padding is {} along axis {}; it must be at least 0 and less than the stride {} or the "
+      "dilation {}",
+      op_label(op), output_padding, 2 + i, w.stride[i], w.dilation[i]));
+}
 
 Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv2dOptions& o) {
   constexpr const char* kName = op::Conv2d::name;

@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include <tapegrad/ops/kernels/conv/terms.h>
+#include <tapegrad/ops/neural/sizes.h>
 #include <tapegrad/ops/neural/window.h>
 #include <tapegrad/ops/op.h>
 #include <tapegrad/ops/samples.h>
@@ -12,6 +13,20 @@
 /// The three operations of a convolution: each makes one of its tensors x [n, c, h, w], w [o, c / groups, kh, kw] and
 /// y [n, o, h', w'] of both others and is linear in each, so the gradients of one are the two others.
 namespace tapegrad::detail {
+
+/// The window of a convolution along the last N of two axes: a line is an image of height 1. Throws ArgumentError as
+/// require_window does, and for a padding in words other than "same" and "valid", or for "same" beside a stride.
+template <std::size_t N>
+Window2d conv_window(const char* op, const Sizes<N>& kernel, const Sizes<N>& stride,
+                     const ConvPadding<N>& padding, const Sizes<N>& dilation);
+extern template Window2d conv_window<1>(const char*, const Sizes<1>&, const Sizes<1>&, const ConvPadding<1>&,
+                                        const Sizes<1>&);
+extern template Window2d conv_window<2>(const char*, const Sizes<2>&, const Sizes<2>&, const ConvPadding<2>&,
+                                        const Sizes<2>&);
+
+/// Throws ArgumentError for an output_padding that is negative, or not less than the stride or the dilation, in entry i.
+void require_output_padding(const char* op, const Window2d& window, std::int64_t output_padding,
+                            std::size_t i);
 
 /// Tells a visitor the attributes that the three have in common.
 void describe_conv(AttributeVisitor& v, const Window2d& window, std::int64_t groups, Gradient gradient);

@@ -28,6 +28,35 @@ std::vector<ModuleSample> affine(Generator& g) {
   return all;
 }
 
+std::vector<ModuleSample> conv1d(Generator& g) {
+  std::vector<ModuleSample> all;
+  all.push_back(
+      sample<nn::Conv1d>("", {Shape{2, 3, 6}}, 3, 2, 3, g, nn::Conv1dLayerOptions{.padding = "same"}));
+  all.push_back(
+      sample<nn::Conv1d>("without bias", {Shape{2, 2, 7}}, 2, 4, 2, g,
+                         nn::Conv1dLayerOptions{.stride = 2, .dilation = 2, .groups = 2, .bias = false}));
+  return all;
+}
+
+std::vector<ModuleSample> conv2d(Generator& g) {
+  std::vector<ModuleSample> all;
+  all.push_back(sample<nn::Conv2d>("", {Shape{2, 2, 4, 5}}, 2, 3, Sizes<2>{3, 2}, g));
+  all.push_back(
+      sample<nn::Conv2d>("without bias", {Shape{1, 4, 5, 4}}, 4, 2, 3, g,
+                         nn::Conv2dLayerOptions{.stride = {2, 1}, .padding = 1, .groups = 2, .bias = false}));
+  return all;
+}
+
+std::vector<ModuleSample> conv_transpose2d(Generator& g) {
+  std::vector<ModuleSample> all;
+  all.push_back(sample<nn::ConvTranspose2d>("", {Shape{2, 2, 3, 3}}, 2, 3, Sizes<2>{3, 2}, g));
+  all.push_back(sample<nn::ConvTranspose2d>(
+      "without bias", {Shape{1, 4, 2, 3}}, 4, 2, 3, g,
+      nn::ConvTranspose2dLayerOptions{
+          .stride = 2, .padding = 1, .output_padding = {1, 0}, .groups = 2, .bias = false}));
+  return all;
+}
+
 std::vector<ModuleSample> batch_norm(Generator& g) {
   std::vector<ModuleSample> all;
   const auto made = [&] {
@@ -147,6 +176,9 @@ std::vector<ModuleSample> multi_layer_net(Generator& g) {
 
 void add_library_modules(Catalog& c) {
   c.add_module("nn.Affine", affine);
+  c.add_module("nn.Conv1d", conv1d);
+  c.add_module("nn.Conv2d", conv2d);
+  c.add_module("nn.ConvTranspose2d", conv_transpose2d);
 #define TAPEGRAD_ROW(function, Op, ...) c.add_module("nn." #Op, activation<nn::Op>);
   TAPEGRAD_ACTIVATIONS(TAPEGRAD_ROW)
   TAPEGRAD_NUMBER_ACTIVATIONS(TAPEGRAD_ROW)

@@ -1,6 +1,7 @@
 #include <tapegrad/ops/kernels/conv/correlation.h>
 
 #include <algorithm>
+#include <type_traits>
 
 #include <tapegrad/ops/kernels/conv/padded_rows.h>
 #include <tapegrad/ops/kernels/gemm/builtin/kernels.h>
@@ -24,7 +25,7 @@ class Block {
   Block(const Correlation<T>& c, const PaddedRows& padded, const std::int64_t* shifts, std::int64_t lines)
       : c_(c), k_(gemm_kernels<T>()), padded_(padded), shifts_(shifts), lines_(lines) {
     panel_ = 2 * k_.lanes;
-    step_ = blocks_of(((lines_ - 1) * padded_.pitch() + c_.x.results), k_.lanes) * k_.lanes;
+    step_ = blocks_of((lines_ - 1) * padded_.pitch() + c_.x.results, k_.lanes) * k_.lanes;
     tiles_ = Partition::into(c_.rows, k_.rows[1]);
   }
 
@@ -33,7 +34,7 @@ class Block {
     const std::int64_t plane = c_.y.source * c_.x.source;
     const std::int64_t first = image * c_.groups + group;
     Workspace<T> source(padded_.size() + panel_);
-    Workspace<T> results(c_.rows * step_);
+    Workspace<T> results(c_.rows * step_ + kUnroll);  // whole vectors are read
     padded_.fill(c_.source + first * c_.channels * plane, line, source.data());
     multiply(source.data(), c_.weights + group * c_.rows * c_.depth(), lines, results.data());
     write(results.data(), lines, line, first, group);
@@ -70,20 +71,24 @@ class Block {
 
   void write(const T* results, std::int64_t lines, std::int64_t line, std::int64_t first,
              std::int64_t group) const {
-    const std::int64_t plane = c_.y.target * c_.x.target;
-    const std::int64_t step = c_.x.to_step;
+    const std::int64_t width = c_.x.target;
     dispatch_isa([&] {
-      c_.target.choose([&](auto put) {
+      c_.target.choose([&]<class Put>(Put put) {
+        // Lines that follow each other are written in whole vectors: the next line puts right what lies beyond.
+        constexpr bool kWrites = std::is_same_v<Put, WriteTo>;
+        const bool close = kWrites && c_.x.to_step == 1 && c_.y.to_step == 1 && c_.x.results == width;
+        const std::int64_t whole = blocks_of(c_.x.results, kUnroll) * kUnroll;
         for (std::int64_t r = 0; r < c_.rows; ++r) {
           const T bias = c_.bias ? c_.bias[group * c_.rows + r] : T{0};
-          T* const channel = c_.target.data + (first * c_.rows + r) * plane + c_.x.to_first;
-          for (std::int64_t j = 0; j < lines; ++j) {
-            const T* const from = results + r * step_ + j * padded_.pitch();
-            T* const to = channel + (c_.y.to_first + (line + j) * c_.y.to_step) * c_.x.target;
-            if (step == 1)
-              simd_for(c_.x.results, [&](std::int64_t i) { put(to[i], from[i] + bias); });
+          const T* from = results + r * step_;
+          T* to = c_.target.data + (first * c_.rows + r) * c_.y.target * width +
+                  (c_.y.to_first + line * c_.y.to_step) * width + c_.x.to_first;
+          for (std::int64_t j = 0; j < lines; ++j, from += padded_.pitch(), to += c_.y.to_step * width) {
+            if (c_.x.to_step == 1)
+              simd_for(close && whole <= (lines - j) * width ? whole : c_.x.results,
+                       [&](std::int64_t i) { put(to[i], from[i] + bias); });
             else
-              for (std::int64_t i = 0; i < c_.x.results; ++i) put(to[i * step], from[i] + bias);
+              for (std::int64_t i = 0; i < c_.x.results; ++i) put(to[i * c_.x.to_step], from[i] + bias);
           }
         }
       });

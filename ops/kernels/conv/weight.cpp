@@ -4,7 +4,9 @@
 #include <tapegrad/ops/kernels/conv/padded_rows.h>
 #include <tapegrad/ops/kernels/gemm/builtin/kernels.h>
 #include <tapegrad/ops/kernels/gemm/partition.h>
+#include <tapegrad/ops/loops/dispatch.h>
 #include <tapegrad/ops/loops/parallel.h>
+#include <tapegrad/ops/loops/simd_for.h>
 #include <tapegrad/ops/loops/workspace.h>
 
 namespace tapegrad::detail {
@@ -12,42 +14,51 @@ namespace tapegrad::detail {
 namespace {
 
 constexpr std::int64_t kNearResults = 1 << 15;
-constexpr double kChunkWork = 1 << 20;  // multiply-adds that are worth sums of their own
-constexpr std::int64_t kMostChunks = 8;
+/// Elements of the sums that are made at once. They stay in the second level of cache.
+constexpr std::int64_t kNearSums = 1 << 17;
+/// Results that are worth sums of their own, and multiply-adds.
+constexpr std::int64_t kChunkResults = 1 << 10;
+constexpr double kChunkWork = 1 << 20;
+constexpr std::int64_t kTasks = 8;
 
 /// The sums of a few lines of results: w^T [rows, columns, in, out] = x^T y, where the elements of x that a weight meets
 /// lie in a row of the padded copy, and y is packed with zeros where the copy has numbers between its lines.
 template <class T>
 class WeightSums {
  public:
-  WeightSums(const ConvShape& s, const T* x, const T* y, std::int64_t lines)
+  WeightSums(const ConvShape& s, const T* x, const T* y)
       : s_(s),
         x_(x),
         y_(y),
         rows_(forward_walk(s.rows)),
         columns_(forward_walk(s.columns)),
         k_(gemm_kernels<T>()),
-        lines_(lines),
-        padded_(rows_, columns_, s.in, lines),
         panel_(2 * k_.lanes),
-        width_(blocks_of(s.out, k_.lanes) * k_.lanes),
+        width_(std::min(blocks_of(s.out, k_.lanes) * k_.lanes,
+                        std::max<std::int64_t>(1, kNearSums / (s.kernel_plane() * s.in * panel_)) * panel_)),
+        lines_(std::clamp<std::int64_t>(
+            kNearResults / (width_ * PaddedRows(rows_, columns_, s.in, 1).pitch()), 1, s.rows.output)),
+        padded_(rows_, columns_, s.in, lines_),
         // One input channel or a few are too few rows of a tile; of the weights of a line there are more.
         by_columns_(s.in < s.columns.kernel && s.columns.stride == 1) {}
 
-  /// Elements of the sums of one group.
+  /// Results are taken in slices, so that the sums of one stay near.
+  std::int64_t slices() const { return blocks_of(s_.out, width_); }
+  /// Elements of the sums of a slice.
   std::int64_t size() const { return s_.kernel_plane() * s_.in * width_; }
   std::int64_t blocks() const { return blocks_of(s_.rows.output, lines_); }
 
   /// Adds those of block `block` of the lines of an image.
-  void add(std::int64_t image, std::int64_t group, std::int64_t block, T* sums) const {
+  void add(std::int64_t image, std::int64_t group, std::int64_t slice, std::int64_t block, T* sums) const {
     const std::int64_t line = block * lines_;
     const std::int64_t lines = std::min(lines_, s_.rows.output - line);
     const std::int64_t depth = (lines - 1) * padded_.pitch() + s_.columns.output;
     const std::int64_t first = image * s_.groups + group;
+    const std::int64_t results_at = (first * s_.out + slice * width_) * s_.output_plane();
     Workspace<T> source(padded_.size());
     Workspace<T> results(depth * width_);
     padded_.fill(x_ + first * s_.in * s_.input_plane(), line, source.data());
-    pack(y_ + first * s_.out * s_.output_plane() + line * s_.columns.output, lines, depth, results.data());
+    pack(y_ + results_at + line * s_.columns.output, s_.out - slice * width_, lines, depth, results.data());
     const Partition steps = Partition::into(depth, k_.depth);
     for (std::int64_t s = 0; s < steps.count(); ++s) {
       const auto [p0, p1] = chunk(steps, s);
@@ -58,12 +69,37 @@ class WeightSums {
     }
   }
 
+  /// Writes the weights of a slice: the sums of `chunks`, which lie `step` apart.
+  void write(const T* sums, std::int64_t chunks, std::int64_t step, std::int64_t group, std::int64_t slice,
+             Destination<T> w) const {
+    const std::int64_t area = s_.kernel_plane();
+    const std::int64_t first = slice * width_;
+    const std::int64_t count = std::min(width_, s_.out - first);
+    dispatch_isa([&] {
+      w.choose([&](auto put) {
+        for (std::int64_t c = 0; c < s_.in; ++c)
+          for (std::int64_t o = 0; o < count; o += kUnroll)
+            for (std::int64_t k = 0; k < area; ++k) {
+              alignas(64) T sum[kUnroll];
+              const T* const from = sums + (k * s_.in + c) * width_ + o;
+              for (std::int64_t i = 0; i < kUnroll; ++i) sum[i] = from[i];
+              for (std::int64_t chunk = 1; chunk < chunks; ++chunk)
+                for (std::int64_t i = 0; i < kUnroll; ++i) sum[i] += from[chunk * step + i];
+              T* const to = w.data + ((group * s_.out + first + o) * s_.in + c) * area + k;
+              for (std::int64_t i = 0; i < std::min(kUnroll, count - o); ++i)
+                put(to[i * s_.in * area], sum[i]);
+            }
+      });
+    });
+  }
+
  private:
-  /// Panels of the results, [depth, panel] each.
-  void pack(const T* y, std::int64_t lines, std::int64_t depth, T* to) const {
+  /// Panels of the results, [depth, panel] each, of so many channels or the first of them.
+  void pack(const T* y, std::int64_t channels, std::int64_t lines, std::int64_t depth, T* to) const {
     for (std::int64_t o = 0; o < width_; o += panel_) {
       const std::int64_t columns = std::min(panel_, width_ - o);
-      const std::int64_t count = std::min(columns, s_.out - o);
+      const std::int64_t count = std::min(columns, channels - o);
+      if (count <= 0) break;  // never read
       T* const panel = to + o * depth;
       for (std::int64_t j = 0; j < lines; ++j) {
         T* const row = panel + j * padded_.pitch() * columns;
@@ -113,29 +149,11 @@ class WeightSums {
   const T* y_;
   AxisWalk rows_, columns_;
   const GemmKernels<T>& k_;
+  std::int64_t panel_;
+  std::int64_t width_;  ///< of a slice, in whole vectors
   std::int64_t lines_;
   PaddedRows padded_;
-  std::int64_t panel_;
-  std::int64_t width_;  ///< of a row of sums: results in whole vectors
   bool by_columns_;
-
- public:
-  /// w = the sums of `chunks` of all groups, each size() elements.
-  void write(const T* sums, std::int64_t chunks, Destination<T> w) const {
-    w.choose([&](auto put) {
-      for (std::int64_t g = 0; g < s_.groups; ++g)
-        for (std::int64_t o = 0; o < s_.out; ++o)
-          for (std::int64_t c = 0; c < s_.in; ++c) {
-            T* const to = w.data + ((g * s_.out + o) * s_.in + c) * s_.kernel_plane();
-            for (std::int64_t k = 0; k < s_.kernel_plane(); ++k) {
-              const T* const from = sums + g * size() + (k * s_.in + c) * width_ + o;
-              T sum = from[0];
-              for (std::int64_t i = 1; i < chunks; ++i) sum += from[i * s_.groups * size()];
-              put(to[k], sum);
-            }
-          }
-    });
-  }
 };
 
 }  // namespace
@@ -144,23 +162,28 @@ template <class T>
 void conv_weight(const ConvShape& s, const T* x, const T* y, Destination<T> w) {
   if (s.weight_size() == 0) return;
   if (s.batch == 0 || s.output_plane() == 0) return w.clear(s.weight_size());
-  const std::int64_t pitch = PaddedRows(forward_walk(s.rows), forward_walk(s.columns), s.in, 1).pitch();
-  const std::int64_t lines = std::clamp<std::int64_t>(kNearResults / (s.out * pitch), 1, s.rows.output);
-  const WeightSums<T> sums(s, x, y, lines);
+  const WeightSums<T> sums(s, x, y);
   // As many sums as are worth it are made side by side, and then added up.
   const std::int64_t blocks = s.batch * sums.blocks();
+  const std::int64_t parts = s.groups * sums.slices();
   const double work = static_cast<double>(s.output_size()) * static_cast<double>(s.in * s.kernel_plane());
-  const Partition chunks(blocks, std::clamp<std::int64_t>(static_cast<std::int64_t>(work / kChunkWork), 1,
-                                                          std::min(kMostChunks, blocks)));
-  Workspace<T> all(chunks.count() * s.groups * sums.size());
-  parallel_for(chunks.count() * s.groups, [&](std::int64_t i) {
+  const std::int64_t worth =
+      std::min(s.batch * s.output_plane() / kChunkResults, static_cast<std::int64_t>(work / kChunkWork));
+  const Partition chunks(blocks, std::clamp<std::int64_t>(
+                                     worth, 1, std::min(blocks, std::max<std::int64_t>(1, kTasks / parts))));
+  Workspace<T> all(chunks.count() * parts * sums.size());
+  parallel_for(chunks.count() * parts, [&](std::int64_t i) {
+    const std::int64_t part = i % parts;
     T* const mine = all.data() + i * sums.size();
     std::fill_n(mine, sums.size(), T{0});
-    const auto [from, to] = chunk(chunks, i / s.groups);
+    const auto [from, to] = chunk(chunks, i / parts);
     for (std::int64_t b = from; b < to; ++b)
-      sums.add(b / sums.blocks(), i % s.groups, b % sums.blocks(), mine);
+      sums.add(b / sums.blocks(), part / sums.slices(), part % sums.slices(), b % sums.blocks(), mine);
   });
-  sums.write(all.data(), chunks.count(), w);
+  parallel_for(parts, [&](std::int64_t part) {
+    sums.write(all.data() + part * sums.size(), chunks.count(), parts * sums.size(), part / sums.slices(),
+               part % sums.slices(), w);
+  });
 }
 
 template TAPEGRAD_API void conv_weight<float>(const ConvShape&, const float*, const float*,

@@ -22,6 +22,7 @@
 #include <tapegrad/nn/layers/layers.h>
 #include <tapegrad/nn/losses.h>
 #include <tapegrad/nn/module.h>
+#include <tapegrad/nn/summary.h>
 #include <tapegrad/nn/tensors.h>
 #include <tapegrad/nn/train/evaluate.h>
 #include <tapegrad/nn/train/metrics.h>

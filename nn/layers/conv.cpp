@@ -80,13 +80,11 @@ Tensor ConvLayer<N>::forward(const Tensor& x) {
     return conv2d(x, weight_, given(bias_), options_);
 }
 
-template <std::size_t N>
-std::unique_ptr<ModuleBase> ConvLayer<N>::new_like() const {
-  return std::unique_ptr<ConvLayer>(new ConvLayer(options_));
-}
-
 template class ConvLayer<1>;
 template class ConvLayer<2>;
+
+std::unique_ptr<ModuleBase> Conv1d::new_like() const { return std::unique_ptr<Conv1d>(new Conv1d(options())); }
+std::unique_ptr<ModuleBase> Conv2d::new_like() const { return std::unique_ptr<Conv2d>(new Conv2d(options())); }
 
 // ---- ConvTranspose2d ----
 

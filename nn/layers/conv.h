@@ -29,9 +29,9 @@ using Conv1dLayerOptions = ConvLayerOptions<1>;
 using Conv2dLayerOptions = ConvLayerOptions<2>;
 
 /// y = conv2d(x, weight, bias) with x [n, in, h, w]: parameters "weight" [out, in / groups, kh, kw] and "bias" [out], as
-/// PyTorch's layer of this name has them. With N = 1 the same along one axis.
+/// PyTorch's layers of these names have them. With N = 1 the same along one axis.
 template <std::size_t N>
-class TAPEGRAD_API ConvLayer final : public Module {
+class TAPEGRAD_API ConvLayer : public Module {
  public:
   /// Draws the weight from the generator, with a fan_in of in / groups times the kernel and a fan_out of out / groups times
   /// it. Throws ArgumentError for a size below 1, for groups that do not divide the channels and for options that conv2d
@@ -50,19 +50,29 @@ class TAPEGRAD_API ConvLayer final : public Module {
 
   void visit(Visitor& v) override;
   Tensor forward(const Tensor& x) override;
-  std::unique_ptr<ModuleBase> new_like() const override;
 
- private:
+ protected:
   explicit ConvLayer(const ConvOptions<N>& options) : options_(options) {}
 
+ private:
   ConvOptions<N> options_;
   Parameter weight_;
   Parameter bias_;
 };
-using Conv1d = ConvLayer<1>;
-using Conv2d = ConvLayer<2>;
 extern template class ConvLayer<1>;
 extern template class ConvLayer<2>;
+
+class TAPEGRAD_API Conv1d final : public ConvLayer<1> {
+ public:
+  using ConvLayer::ConvLayer;
+  std::unique_ptr<ModuleBase> new_like() const override;
+};
+
+class TAPEGRAD_API Conv2d final : public ConvLayer<2> {
+ public:
+  using ConvLayer::ConvLayer;
+  std::unique_ptr<ModuleBase> new_like() const override;
+};
 
 struct ConvTranspose2dLayerOptions {
   Sizes<2> stride = 1;

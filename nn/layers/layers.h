@@ -8,6 +8,7 @@
 #include <tapegrad/nn/layers/dropout.h>
 #include <tapegrad/nn/layers/flatten.h>
 #include <tapegrad/nn/layers/lambda.h>
+#include <tapegrad/nn/layers/layer_words.h>
 #include <tapegrad/nn/layers/multi_layer_net.h>
 #include <tapegrad/nn/layers/pool.h>
 #include <tapegrad/nn/layers/sequential.h>

@@ -29,6 +29,7 @@
 #include <tapegrad/nn/train/progress.h>
 #include <tapegrad/nn/train/search.h>
 #include <tapegrad/nn/train/trainer.h>
+#include <tapegrad/nn/weight_decay.h>
 #include <tapegrad/ops/ops.h>
 #include <tapegrad/optim/descent.h>
 #include <tapegrad/optim/plateau.h>

@@ -83,8 +83,12 @@ Tensor ConvLayer<N>::forward(const Tensor& x) {
 template class ConvLayer<1>;
 template class ConvLayer<2>;
 
-std::unique_ptr<ModuleBase> Conv1d::new_like() const { return std::unique_ptr<Conv1d>(new Conv1d(options())); }
-std::unique_ptr<ModuleBase> Conv2d::new_like() const { return std::unique_ptr<Conv2d>(new Conv2d(options())); }
+std::unique_ptr<ModuleBase> Conv1d::new_like() const {
+  return std::unique_ptr<Conv1d>(new Conv1d(options()));
+}
+std::unique_ptr<ModuleBase> Conv2d::new_like() const {
+  return std::unique_ptr<Conv2d>(new Conv2d(options()));
+}
 
 // ---- ConvTranspose2d ----
 

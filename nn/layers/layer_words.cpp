@@ -221,6 +221,10 @@ Sequential layers_from_words(std::string_view words, const Shape& item, Generato
   Sequential net;
   std::map<std::string, int> numbers;
   Tensor x = Tensor::zeros(item.inserted(0, 1), options.dtype);
+  if (options.standardize) {
+    net.append("standardize", Standardize(*options.standardize));
+    x = net(x);
+  }
   for (const std::string_view text : split(words, ',')) {
     // Errors name the word, and then the layer.
     tapegrad::detail::named(fmt::format("layers: '{}'", text), [&] {

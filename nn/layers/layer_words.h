@@ -9,11 +9,14 @@
 #include <tapegrad/graph/shape.h>
 #include <tapegrad/nn/init.h>
 #include <tapegrad/nn/layers/sequential.h>
+#include <tapegrad/nn/layers/standardize.h>
 
 namespace tapegrad::nn {
 
 struct LayerWordsOptions {
   Init init = Init::he();  ///< of the weights
+  /// Given: a Standardize layer in front, "standardize".
+  std::optional<InputStatistics> standardize{};
   Dtype dtype = f32;
 };
 

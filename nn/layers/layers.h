@@ -5,6 +5,7 @@
 #include <tapegrad/nn/layers/affine.h>
 #include <tapegrad/nn/layers/batch_norm.h>
 #include <tapegrad/nn/layers/conv.h>
+#include <tapegrad/nn/layers/conv_nets.h>
 #include <tapegrad/nn/layers/dropout.h>
 #include <tapegrad/nn/layers/flatten.h>
 #include <tapegrad/nn/layers/lambda.h>

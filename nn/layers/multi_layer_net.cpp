@@ -6,6 +6,7 @@
 #include <tapegrad/nn/layers/batch_norm.h>
 #include <tapegrad/nn/layers/dropout.h>
 #include <tapegrad/nn/layers/multi_layer_net.h>
+#include <tapegrad/nn/weight_decay.h>
 
 #include <fmt/format.h>
 
@@ -36,12 +37,7 @@ MultiLayerNet::MultiLayerNet(std::int64_t inputs, std::int64_t outputs, Generato
 }
 
 optim::ParameterGroups MultiLayerNet::groups() const {
-  if (!options_.weight_decay) return *this;
-  optim::ParameterList::Named weights, others;
-  for (const auto& [name, parameter] : parameters())
-    (name.ends_with(".weight") ? weights : others).emplace_back(name, parameter);
-  return {{.parameters = weights, .weight_decay = options_.weight_decay},
-          {.parameters = others, .weight_decay = 0}};
+  return weight_decay_groups(*this, options_.weight_decay);
 }
 
 std::string MultiLayerNet::describe() const {

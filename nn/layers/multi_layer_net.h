@@ -47,8 +47,7 @@ class TAPEGRAD_API MultiLayerNet final : public Module {
   /// The layers, by position or name: net.layers()["relu1"].
   const Sequential& layers() const noexcept { return layers_; }
   const MultiLayerOptions& options() const noexcept { return options_; }
-  /// The parameters for an optimizer: with a weight decay, that for the weights, and none for the biases and
-  /// the parameters of batch normalisation, as in the book; otherwise all alike.
+  /// The parameters for an optimizer, as weight_decay_groups gives them for the option weight_decay.
   optim::ParameterGroups groups() const;
   /// As in "784-100-100-10 relu he, standardised inputs, batch norm, dropout 0.2, weight decay 0.0001".
   std::string describe() const;

@@ -1,4 +1,5 @@
 #include <memory>
+#include <vector>
 
 #include <tapegrad/graph/dot.h>
 #include <tapegrad/nn/io/file.h>
@@ -17,7 +18,7 @@ namespace {
 
 struct GraphOptions {
   ModelOptions model;
-  std::int64_t inputs = 784;
+  std::vector<std::int64_t> inputs{};  ///< empty: MNIST's
   std::int64_t classes = 10;
   std::int64_t batch = 100;
   std::string out;
@@ -25,14 +26,17 @@ struct GraphOptions {
 
 int draw(const GraphOptions& o) {
   Generator generator(0);
-  const Model model = build_model(o.model, o.inputs, o.classes, generator);
+  const Shape item = !o.inputs.empty()        ? Shape(o.inputs)
+                     : o.model.takes_images() ? Shape{1, 28, 28}
+                                              : Shape{784};
+  const Model model = build_model(o.model, item, o.classes, generator);
   nn::Module& net = *model.net;
   DotOptions names;
   for (const auto& [name, parameter] : net.parameters())
     names.parameter_names.emplace_back(parameter.id(), name);
 
   Tape tape;
-  const Tensor scores = net(uniform({o.batch, o.inputs}, generator));
+  const Tensor scores = net(uniform(item.inserted(0, o.batch), generator));
   nn::SoftmaxWithLoss()(scores, Tensor::zeros({o.batch}, i64));
   const std::string what = fmt::format("{}: {} nodes of {}", o.out, tape.size(), model.description);
   if (o.out.ends_with(".svg")) {
@@ -55,7 +59,10 @@ void add_graph_command(CLI::App& app, int& exit_code) {
   CLI::App& c = *app.add_subcommand(
       "graph", "Write the recorded tape of a model's training step, as a picture or for Graphviz");
   o.model.add_to(c);
-  c.add_option("--inputs", o.inputs, "Width of the input")->check(at_least(1))->capture_default_str();
+  c.add_option("--inputs", o.inputs,
+               "Sizes of an item: 784 by default, or 1,28,28 where the network takes images")
+      ->delimiter(',')
+      ->check(at_least(1));
   c.add_option("--classes", o.classes, "Width of the output")->check(at_least(1))->capture_default_str();
   c.add_option("--batch", o.batch, "Rows of the input")->check(at_least(1))->capture_default_str();
   c.add_option("--out", o.out, "File to write: a picture where it ends in .svg, otherwise Graphviz DOT")

@@ -171,7 +171,7 @@ Model model_of(const TrainOptions& o, const nn::Dataset& training) {
   if (!o.standardize.empty())
     options.standardize =
         nn::input_statistics(training, o.standardize == "pixels" ? nn::PerFeature::yes : nn::PerFeature::no);
-  return build_model(options, training.input_shape().size(), training.classes(), generator);
+  return build_model(options, training.input_shape(), training.classes(), generator);
 }
 
 std::int64_t iterations_of(const TrainOptions& o, const nn::Dataset& training) {
@@ -206,7 +206,7 @@ int conclude(const TrainOptions& o, const nn::History& history, std::int64_t ste
 
 int train(const TrainOptions& o, const CLI::App& command) {
   set_threads(o.threads);
-  const nn::Mnist data = nn::load_mnist(o.data);
+  const nn::Mnist data = nn::load_mnist(o.data, {.flatten = !o.model.takes_images()});
   const nn::Dataset::Split parts = split_of(o, data.train);
   const bool validated = o.validation > 0;
   const Model model = model_of(o, parts.training);
@@ -218,6 +218,7 @@ int train(const TrainOptions& o, const CLI::App& command) {
   ReportFile report(o.report, settings_of(command));
 
   const nn::Progress progress;
+  if (o.model.takes_images()) fmt::print("{}", nn::to_string(nn::summary(net, parts.training.input_shape())));
   progress.line(
       fmt::format("{}, {} parameters, {} lr {}, batch {}, {} iterations, {} training and {} test images",
                   model.description, net.parameter_count(), o.optimizer, o.lr, o.batch, iterations,

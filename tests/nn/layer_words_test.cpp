@@ -31,9 +31,9 @@ BOOST_AUTO_TEST_CASE(the_simple_network_of_the_book) {
 BOOST_AUTO_TEST_CASE(every_word_and_option) {
   Generator g(2);
   nn::Sequential net = layers_from_words(
-      "conv:4x3x5:pad=2:stride=2:dilation=2:no-bias,gelu,conv:6x3:same:groups=2,avg-pool:2x1,"
+      "conv:4x3x5:pad=2:stride=2:dilation=2:no-bias,batch-norm,gelu,conv:6x3:same:groups=2,avg-pool:2x1,"
       "dropout:0.25,"
-      "pool:2:stride=1,global-avg-pool,batch-norm,affine:7:no-bias",
+      "pool:2:stride=1,global-avg-pool,affine:7:no-bias",
       {2, 20, 21}, g, {.init = nn::Init::normal(0.1), .dtype = f64});
   const auto& conv = net.get<nn::Conv2d>("conv1");
   BOOST_TEST(to_string(conv.weight().shape()) == "[4, 2, 3, 5]");

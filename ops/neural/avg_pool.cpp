@@ -29,8 +29,8 @@ struct AvgPool2d {
   Window2d window;
   bool count_include_pad = true;
   void describe(AttributeVisitor& v) const {
-    describe_window(v, window);
-    v("count_include_pad", count_include_pad);
+    describe_steps(v, window);
+    v("ceil_mode", window.ceil_mode), v("count_include_pad", count_include_pad);
   }
   Tensor forward(const Tensor& x) const;
   static void vjp(VjpContext<AvgPool2d>& ctx);
@@ -46,8 +46,8 @@ struct AvgPool2dSpread {
   bool count_include_pad = true;
   detail::Size2d image{};
   void describe(AttributeVisitor& v) const {
-    describe_window(v, window);
-    v("count_include_pad", count_include_pad);
+    describe_steps(v, window);
+    v("ceil_mode", window.ceil_mode), v("count_include_pad", count_include_pad);
     v("image", std::span<const std::int64_t>(image));
   }
   Tensor forward(const Tensor& g) const;

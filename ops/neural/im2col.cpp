@@ -29,8 +29,11 @@ struct Im2col {
   static constexpr auto saves = saves_for(kNone);
   static constexpr bool composed = false;
   Window2d window;
-  double outside = 0;
-  void describe(AttributeVisitor& v) const { describe_window(v, window), v("outside", outside); }
+  bool of_gradient = false;
+  void describe(AttributeVisitor& v) const {
+    describe_steps(v, window);
+    v("dilation", std::span<const std::int64_t>(window.dilation)), v("of_gradient", of_gradient);
+  }
   Tensor forward(const Tensor& x) const;
   static void vjp(VjpContext<Im2col>& ctx);
   static void samples(Samples& s);
@@ -43,10 +46,11 @@ struct Col2im {
   static constexpr bool composed = false;
   Window2d window;
   Size2d image{};
-  double outside = 0;
+  bool of_gradient = false;
   void describe(AttributeVisitor& v) const {
-    describe_window(v, window);
-    v("image", std::span<const std::int64_t>(image)), v("outside", outside);
+    describe_steps(v, window);
+    v("dilation", std::span<const std::int64_t>(window.dilation));
+    v("image", std::span<const std::int64_t>(image)), v("of_gradient", of_gradient);
   }
   Tensor forward(const Tensor& columns) const;
   static void vjp(VjpContext<Col2im>& ctx);
@@ -56,6 +60,12 @@ struct Col2im {
 }  // namespace op
 
 namespace {
+
+/// What stands where there is no element.
+template <class T>
+T outside_of(bool of_gradient) {
+  return of_gradient ? static_cast<T>(detail::kNothing) : T{0};
+}
 
 /// [n, c kh kw, oh ow].
 Shape columns_of(const char* op, const Planes& p) {
@@ -103,7 +113,7 @@ Tensor op::Im2col::forward(const Tensor& x) const {
                                 for (std::int64_t at = begin; at < end;) {
                                   const std::int64_t plane = at / area, first = at % area;
                                   const std::int64_t last = std::min(area, first + end - at);
-                                  im2col_lines(rows, in + plane * p.image_size(), static_cast<T>(outside),
+                                  im2col_lines(rows, in + plane * p.image_size(), outside_of<T>(of_gradient),
                                                first, last, out + at * line);
                                   at += last - first;
                                 }
@@ -114,7 +124,7 @@ Tensor op::Im2col::forward(const Tensor& x) const {
 }
 void op::Im2col::vjp(VjpContext<Im2col>& ctx) {
   const Shape x = ctx.input_shape(0);
-  ctx.add(0, apply_op(op::Col2im{ctx.op().window, {x[2], x[3]}, detail::kNothing}, ctx.grad_output()));
+  ctx.add(0, apply_op(op::Col2im{ctx.op().window, {x[2], x[3]}, true}, ctx.grad_output()));
 }
 
 Tensor op::Col2im::forward(const Tensor& columns) const {
@@ -125,19 +135,19 @@ Tensor op::Col2im::forward(const Tensor& columns) const {
     const T* const in = TensorAccess::data_as<T>(columns);
     T* const out = TensorAccess::data_as<T>(y);
     const std::int64_t size = window.area() * p.windows_size();
-    p.for_ranges(
-        std::max(size, p.image_size()), [&](const WindowRows& rows, std::int64_t begin, std::int64_t end) {
-          for (std::int64_t plane = begin; plane < end; ++plane) {
-            T* const to = out + plane * p.image_size();
-            detail::simd_for(p.image_size(), [=, v = static_cast<T>(outside)](std::int64_t i) { to[i] = v; });
-            col2im_plane(rows, in + plane * size, to);
-          }
-        });
+    p.for_ranges(std::max(size, p.image_size()), [&](const WindowRows& rows, std::int64_t begin,
+                                                     std::int64_t end) {
+      for (std::int64_t plane = begin; plane < end; ++plane) {
+        T* const to = out + plane * p.image_size();
+        detail::simd_for(p.image_size(), [=, v = outside_of<T>(of_gradient)](std::int64_t i) { to[i] = v; });
+        col2im_plane(rows, in + plane * size, to);
+      }
+    });
   });
   return y;
 }
 void op::Col2im::vjp(VjpContext<Col2im>& ctx) {
-  ctx.add(0, apply_op(op::Im2col{ctx.op().window, detail::kNothing}, ctx.grad_output()));
+  ctx.add(0, apply_op(op::Im2col{ctx.op().window, true}, ctx.grad_output()));
 }
 
 // ---- samples ----
@@ -166,11 +176,14 @@ std::vector<ColumnsSample> columns_samples() {
 
 void op::Im2col::samples(Samples& s) {
   for (const ColumnsSample& c : columns_samples()) s.add(Im2col{c.window}, {c.images}, c.label);
+  s.add(Im2col{{.kernel = {2, 2}, .padding = both_sides({1, 1})}, true}, {Shape{1, 2, 3, 3}},
+        "of a gradient");
 }
 void op::Col2im::samples(Samples& s) {
   for (const ColumnsSample& c : columns_samples())
     s.add(Col2im{c.window, {c.images[2], c.images[3]}}, {columns_of(name, Planes(name, c.images, c.window))},
           c.label);
+  s.add(Col2im{{.kernel = {2, 2}, .stride = {2, 2}}, {3, 3}, true}, {Shape{1, 8, 1}}, "of a gradient");
 }
 
 // ---- what users call ----

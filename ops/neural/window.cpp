@@ -84,12 +84,16 @@ Size2d windows_of(const char* op, const Shape& x, const Window2d& w) {
   return count;
 }
 
-void describe_window(AttributeVisitor& v, const Window2d& w) {
+void describe_steps(AttributeVisitor& v, const Window2d& w) {
   const auto& [along_h, along_w] = w.padding;
   const std::array<std::int64_t, 4> padding{along_h.before, along_h.after, along_w.before, along_w.after};
   v("kernel", std::span<const std::int64_t>(w.kernel));
   v("stride", std::span<const std::int64_t>(w.stride));
   v("padding", std::span<const std::int64_t>(padding));
+}
+
+void describe_window(AttributeVisitor& v, const Window2d& w) {
+  describe_steps(v, w);
   v("dilation", std::span<const std::int64_t>(w.dilation));
   v("ceil_mode", w.ceil_mode);
 }

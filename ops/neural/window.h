@@ -54,7 +54,9 @@ TAPEGRAD_API std::int64_t windows_along(const char* op, const Shape& x, std::siz
 /// The same along the last two axes of x [n, c, h, w]. Throws ShapeError for another rank.
 TAPEGRAD_API Size2d windows_of(const char* op, const Shape& x, const Window2d& w);
 
-/// Tells a visitor kernel, stride, padding (before and after each axis), dilation and ceil_mode.
+/// Tells a visitor kernel, stride and padding (before and after each axis).
+TAPEGRAD_API void describe_steps(AttributeVisitor& v, const Window2d& w);
+/// The same, then dilation and ceil_mode.
 TAPEGRAD_API void describe_window(AttributeVisitor& v, const Window2d& w);
 
 /// The windows along one axis, and which of their places lie within it.

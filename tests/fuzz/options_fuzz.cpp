@@ -59,7 +59,8 @@ void try_model(std::string_view lines) {
   if (options.layers.find_first_of("3456789") != std::string::npos || options.layers.size() > 200) return;
   try {
     Generator rng(0);
-    const cli::Model model = cli::build_model(options, options.takes_images() ? Shape{1, 12, 12} : Shape{3}, 2, rng);
+    const cli::Model model =
+        cli::build_model(options, options.takes_images() ? Shape{1, 12, 12} : Shape{3}, 2, rng);
     const std::string path = fuzz::output_path(".npz");
     const nn::SavedState state{model.net->state(), {{"model", model.description}}};
     nn::save_state(path, state.tensors, state.metadata);

@@ -171,7 +171,7 @@ void conv_weight(const ConvShape& s, const T* x, const T* y, Destination<T> w) {
       std::min(s.batch * s.output_plane() / kChunkResults, static_cast<std::int64_t>(work / kChunkWork));
   const Partition chunks(blocks, std::clamp<std::int64_t>(
                                      worth, 1, std::min(blocks, std::max<std::int64_t>(1, kTasks / parts))));
-  Workspace<T> all(chunks.count() * parts * sums.size());
+  Workspace<T> all(chunks.count() * parts * sums.size() + kUnroll);  // whole vectors are read
   parallel_for(chunks.count() * parts, [&](std::int64_t i) {
     const std::int64_t part = i % parts;
     T* const mine = all.data() + i * sums.size();

@@ -20,8 +20,8 @@
                           row(BinaryCrossEntropyWithLogits) row(CrossEntropy) row(SoftmaxWithLoss)           \
                               row(SoftmaxResidual) row(BatchNorm) row(Dropout) row(MaxPool2d)                \
                                   row(MaxPool2dScatter) row(MaxPool2dGather) row(AvgPool2d)                  \
-                                      row(AvgPool2dSpread) row(AdaptiveAvgPool2d)                            \
-                                          row(AdaptiveAvgPool2dSpread) row(Im2col) row(Col2im) row(Conv2d)   \
+                                      row(AvgPool2dAdjoint) row(AdaptiveAvgPool2d)                           \
+                                          row(AdaptiveAvgPool2dAdjoint) row(Im2col) row(Col2im) row(Conv2d)  \
                                               row(ConvTranspose2d) row(ConvWeight2d)
 
 namespace tapegrad {

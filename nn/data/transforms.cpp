@@ -210,9 +210,9 @@ Tensor Normalize::operator()(const Tensor& images) const {
     for (std::size_t c = 0; c < mean.values<T>().size(); ++c)
       if (!(std::isfinite(mean.values<T>()[c]) && stddev.values<T>()[c] > 0 &&
             std::isfinite(stddev.values<T>()[c])))
-        throw ArgumentError(fmt::format(
-            "normalize: {} does not hold the mean {} and the standard deviation {} of channel {}",
-            name_of(images.dtype()), mean_.values<double>()[c], stddev_.values<double>()[c], c));
+        throw ArgumentError(
+            fmt::format("normalize: {} does not hold the mean {} and the standard deviation {} of channel {}",
+                        name_of(images.dtype()), mean_.values<double>()[c], stddev_.values<double>()[c], c));
   });
   return (images - mean) / stddev;
 }

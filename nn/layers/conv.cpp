@@ -1,3 +1,5 @@
+#include <array>
+
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/nn/layers/conv.h>
 #include <tapegrad/nn/layers/trainable.h>
@@ -8,12 +10,6 @@
 namespace tapegrad::nn {
 
 namespace {
-
-/// The parameters of a layer of convolutions.
-struct Drawn {
-  Parameter weight;
-  Parameter bias;
-};
 
 /// Throws for what the function of the layer would refuse whatever its input is; returns the layer's window.
 template <std::size_t N, class Options>
@@ -29,94 +25,83 @@ tapegrad::detail::Window2d require_options(const char* layer, std::int64_t in, s
   return tapegrad::detail::conv_window(layer, kernel, o.stride, o.padding, o.dilation);
 }
 
-/// A weight [first, second, kernel] with these fans times the kernel, and a bias for each channel out.
+/// A weight [first, second, kernel] with these fans times the kernel.
 template <std::size_t N, class Options>
-Drawn draw(const char* layer, std::int64_t first, std::int64_t second, const Sizes<N>& kernel, double fan_in,
-           double fan_out, std::int64_t out, Generator& generator, const Options& o) {
+Parameter draw_weight(const char* layer, std::int64_t first, std::int64_t second, const Sizes<N>& kernel,
+                      Fans fans, Generator& generator, const Options& o) {
   std::array<std::int64_t, 2 + N> dims{first, second};
-  double area = 1;
   for (std::size_t i = 0; i < N; ++i) {
     dims[2 + i] = kernel[i];
-    area *= static_cast<double>(kernel[i]);
+    fans.in *= static_cast<double>(kernel[i]);
+    fans.out *= static_cast<double>(kernel[i]);
   }
-  return tapegrad::detail::named(layer, [&] {
-    return Drawn{Parameter(o.init(Shape(dims), Fans{fan_in * area, fan_out * area}, generator, o.dtype)),
-                 o.bias ? Parameter(Tensor::zeros({out}, o.dtype)) : Parameter()};
-  });
+  return tapegrad::detail::named(layer,
+                                 [&] { return Parameter(o.init(Shape(dims), fans, generator, o.dtype)); });
 }
 
-/// An undefined bias is none.
-Tensor given(const Parameter& bias) { return bias.defined() ? Tensor(bias) : Tensor(); }
+template <class Options>
+Parameter zero_bias(const char* layer, std::int64_t out, const Options& o) {
+  if (!o.bias) return {};
+  return tapegrad::detail::named(layer, [&] { return Parameter(Tensor::zeros({out}, o.dtype)); });
+}
 
+/// That of a convolution, [out, in / groups, kernel].
 template <std::size_t N>
-constexpr const char* kName = N == 1 ? "conv1d" : "conv2d";
+Parameter conv_weight(const char* layer, std::int64_t in, std::int64_t out, const Sizes<N>& kernel,
+                      Generator& generator, const ConvLayerOptions<N>& o) {
+  require_options(layer, in, out, kernel, o);
+  const Fans fans{static_cast<double>(in / o.groups), static_cast<double>(out / o.groups)};
+  return draw_weight(layer, out, in / o.groups, kernel, fans, generator, o);
+}
+
+/// That of a transposed one, [in, out / groups, kernel].
+Parameter transposed_weight(const char* layer, std::int64_t in, std::int64_t out, const Sizes<2>& kernel,
+                            Generator& generator, const ConvTranspose2dLayerOptions& o) {
+  const auto window = require_options(layer, in, out, kernel, o);
+  for (std::size_t i = 0; i < 2; ++i)
+    tapegrad::detail::require_output_padding(layer, window, o.output_padding[i], i);
+  const Fans fans{static_cast<double>(in / o.groups) / static_cast<double>(o.stride[0] * o.stride[1]),
+                  static_cast<double>(out / o.groups)};
+  return draw_weight(layer, in, out / o.groups, kernel, fans, generator, o);
+}
 
 }  // namespace
 
-// ---- Conv1d, Conv2d ----
-
-template <std::size_t N>
-ConvLayer<N>::ConvLayer(std::int64_t in, std::int64_t out, Sizes<N> kernel, Generator& generator,
-                        const ConvLayerOptions<N>& o)
-    : options_{o.stride, o.padding, o.dilation, o.groups} {
-  require_options(kName<N>, in, out, kernel, o);
-  auto [weight, bias] = draw(kName<N>, out, in / o.groups, kernel, static_cast<double>(in / o.groups),
-                             static_cast<double>(out / o.groups), out, generator, o);
-  weight_ = std::move(weight);
-  bias_ = std::move(bias);
+Conv1d::Conv1d(std::int64_t in, std::int64_t out, std::int64_t kernel, Generator& generator,
+               const Conv1dLayerOptions& o)
+    : ConvLayer({o.stride, o.padding, o.dilation, o.groups},
+                conv_weight("conv1d", in, out, Sizes<1>(kernel), generator, o), zero_bias("conv1d", out, o)) {
 }
 
-template <std::size_t N>
-void ConvLayer<N>::visit(Visitor& v) {
-  v("weight", weight_);
-  v("bias", bias_);
-}
-
-template <std::size_t N>
-Tensor ConvLayer<N>::forward(const Tensor& x) {
-  if constexpr (N == 1)
-    return conv1d(x, weight_, given(bias_), options_);
-  else
-    return conv2d(x, weight_, given(bias_), options_);
-}
-
-template class ConvLayer<1>;
-template class ConvLayer<2>;
+Tensor Conv1d::forward(const Tensor& x) { return conv1d(x, weight(), given_bias(), options()); }
 
 std::unique_ptr<ModuleBase> Conv1d::new_like() const {
   return std::unique_ptr<Conv1d>(new Conv1d(options()));
 }
+
+Conv2d::Conv2d(std::int64_t in, std::int64_t out, const Sizes<2>& kernel, Generator& generator,
+               const Conv2dLayerOptions& o)
+    : ConvLayer({o.stride, o.padding, o.dilation, o.groups},
+                conv_weight("conv2d", in, out, kernel, generator, o), zero_bias("conv2d", out, o)) {}
+
+Tensor Conv2d::forward(const Tensor& x) { return conv2d(x, weight(), given_bias(), options()); }
+
 std::unique_ptr<ModuleBase> Conv2d::new_like() const {
   return std::unique_ptr<Conv2d>(new Conv2d(options()));
 }
 
-// ---- ConvTranspose2d ----
-
-ConvTranspose2d::ConvTranspose2d(std::int64_t in, std::int64_t out, Sizes<2> kernel, Generator& generator,
-                                 const ConvTranspose2dLayerOptions& o)
-    : options_{o.stride, o.padding, o.output_padding, o.dilation, o.groups} {
-  constexpr const char* kLayer = "conv_transpose2d";
-  const auto window = require_options(kLayer, in, out, kernel, o);
-  for (std::size_t i = 0; i < 2; ++i)
-    tapegrad::detail::require_output_padding(kLayer, window, o.output_padding[i], i);
-  const auto spread = static_cast<double>(o.stride[0] * o.stride[1]);
-  auto [weight, bias] = draw(kLayer, in, out / o.groups, kernel, static_cast<double>(in / o.groups) / spread,
-                             static_cast<double>(out / o.groups), out, generator, o);
-  weight_ = std::move(weight);
-  bias_ = std::move(bias);
-}
-
-void ConvTranspose2d::visit(Visitor& v) {
-  v("weight", weight_);
-  v("bias", bias_);
-}
+ConvTranspose2d::ConvTranspose2d(std::int64_t in, std::int64_t out, const Sizes<2>& kernel,
+                                 Generator& generator, const ConvTranspose2dLayerOptions& o)
+    : ConvLayer({o.stride, o.padding, o.output_padding, o.dilation, o.groups},
+                transposed_weight("conv_transpose2d", in, out, kernel, generator, o),
+                zero_bias("conv_transpose2d", out, o)) {}
 
 Tensor ConvTranspose2d::forward(const Tensor& x) {
-  return conv_transpose2d(x, weight_, given(bias_), options_);
+  return conv_transpose2d(x, weight(), given_bias(), options());
 }
 
 std::unique_ptr<ModuleBase> ConvTranspose2d::new_like() const {
-  return std::unique_ptr<ConvTranspose2d>(new ConvTranspose2d(options_));
+  return std::unique_ptr<ConvTranspose2d>(new ConvTranspose2d(options()));
 }
 
 }  // namespace tapegrad::nn

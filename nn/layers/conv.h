@@ -28,50 +28,70 @@ struct ConvLayerOptions {
 using Conv1dLayerOptions = ConvLayerOptions<1>;
 using Conv2dLayerOptions = ConvLayerOptions<2>;
 
-/// y = conv2d(x, weight, bias) with x [n, in, h, w]: parameters "weight" [out, in / groups, kh, kw] and "bias" [out], as
-/// PyTorch's layers of these names have them. With N = 1 the same along one axis.
-template <std::size_t N>
+/// What layers of convolutions hold: parameters "weight" and "bias", as PyTorch's layers of their names have them, and the
+/// options that are given to their function with every input.
+template <class Options>
 class TAPEGRAD_API ConvLayer : public Module {
  public:
-  /// Draws the weight from the generator, with a fan_in of in / groups times the kernel and a fan_out of out / groups times
-  /// it. Throws ArgumentError for a size below 1, for groups that do not divide the channels and for options that conv2d
-  /// refuses whatever x is, DtypeError for i64.
-  ConvLayer(std::int64_t in, std::int64_t out, Sizes<N> kernel, Generator& generator,
-            const ConvLayerOptions<N>& options = {});
-
-  std::int64_t in() const { return weight_.shape()[1] * options_.groups; }
-  std::int64_t out() const { return weight_.shape()[0]; }
-  const ConvOptions<N>& options() const noexcept { return options_; }
+  const Options& options() const noexcept { return options_; }
   Parameter& weight() noexcept { return weight_; }
   const Parameter& weight() const noexcept { return weight_; }
   /// Undefined where the layer has none.
   Parameter& bias() noexcept { return bias_; }
   const Parameter& bias() const noexcept { return bias_; }
 
-  void visit(Visitor& v) override;
-  Tensor forward(const Tensor& x) override;
+  void visit(Visitor& v) override {
+    v("weight", weight_);
+    v("bias", bias_);
+  }
 
  protected:
-  explicit ConvLayer(const ConvOptions<N>& options) : options_(options) {}
+  explicit ConvLayer(const Options& options, const Parameter& weight = {}, const Parameter& bias = {})
+      : options_(options), weight_(weight), bias_(bias) {}
+
+  /// An undefined bias is none.
+  Tensor given_bias() const { return bias_.defined() ? Tensor(bias_) : Tensor(); }
 
  private:
-  ConvOptions<N> options_;
+  Options options_;
   Parameter weight_;
   Parameter bias_;
 };
-extern template class ConvLayer<1>;
-extern template class ConvLayer<2>;
 
-class TAPEGRAD_API Conv1d final : public ConvLayer<1> {
+/// y = conv2d(x, weight, bias) with x [n, in, h, w], the weight [out, in / groups, kh, kw] and the bias [out].
+class TAPEGRAD_API Conv2d final : public ConvLayer<Conv2dOptions> {
  public:
-  using ConvLayer::ConvLayer;
+  /// Draws the weight from the generator, with a fan_in of in / groups times the kernel and a fan_out of out / groups times
+  /// it. Throws ArgumentError for a size below 1, for groups that do not divide the channels and for options that conv2d
+  /// refuses whatever x is, DtypeError for i64.
+  Conv2d(std::int64_t in, std::int64_t out, const Sizes<2>& kernel, Generator& generator,
+         const Conv2dLayerOptions& options = {});
+
+  std::int64_t in() const { return weight().shape()[1] * options().groups; }
+  std::int64_t out() const { return weight().shape()[0]; }
+
+  Tensor forward(const Tensor& x) override;
   std::unique_ptr<ModuleBase> new_like() const override;
+
+ private:
+  using ConvLayer::ConvLayer;
 };
 
-class TAPEGRAD_API Conv2d final : public ConvLayer<2> {
+/// The same along one axis: x is [n, in, l], the weight [out, in / groups, k].
+class TAPEGRAD_API Conv1d final : public ConvLayer<Conv1dOptions> {
  public:
-  using ConvLayer::ConvLayer;
+  /// As Conv2d.
+  Conv1d(std::int64_t in, std::int64_t out, std::int64_t kernel, Generator& generator,
+         const Conv1dLayerOptions& options = {});
+
+  std::int64_t in() const { return weight().shape()[1] * options().groups; }
+  std::int64_t out() const { return weight().shape()[0]; }
+
+  Tensor forward(const Tensor& x) override;
   std::unique_ptr<ModuleBase> new_like() const override;
+
+ private:
+  using ConvLayer::ConvLayer;
 };
 
 struct ConvTranspose2dLayerOptions {
@@ -85,34 +105,22 @@ struct ConvTranspose2dLayerOptions {
   Dtype dtype = f32;
 };
 
-/// y = conv_transpose2d(x, weight, bias) with x [n, in, h, w]: parameters "weight" [in, out / groups, kh, kw] and "bias"
-/// [out], as PyTorch's layer of this name has them.
-class TAPEGRAD_API ConvTranspose2d final : public Module {
+/// y = conv_transpose2d(x, weight, bias) with x [n, in, h, w], the weight [in, out / groups, kh, kw] and the bias [out].
+class TAPEGRAD_API ConvTranspose2d final : public ConvLayer<ConvTranspose2dOptions> {
  public:
   /// Draws the weight from the generator. Of in / groups times the kernel, a result sums up one in stride_h stride_w
-  /// products, which is the fan_in; the fan_out is out / groups times the kernel. Throws as ConvLayer does.
-  ConvTranspose2d(std::int64_t in, std::int64_t out, Sizes<2> kernel, Generator& generator,
+  /// products, which is the fan_in; the fan_out is out / groups times the kernel. Throws as Conv2d does.
+  ConvTranspose2d(std::int64_t in, std::int64_t out, const Sizes<2>& kernel, Generator& generator,
                   const ConvTranspose2dLayerOptions& options = {});
 
-  std::int64_t in() const { return weight_.shape()[0]; }
-  std::int64_t out() const { return weight_.shape()[1] * options_.groups; }
-  const ConvTranspose2dOptions& options() const noexcept { return options_; }
-  Parameter& weight() noexcept { return weight_; }
-  const Parameter& weight() const noexcept { return weight_; }
-  /// Undefined where the layer has none.
-  Parameter& bias() noexcept { return bias_; }
-  const Parameter& bias() const noexcept { return bias_; }
+  std::int64_t in() const { return weight().shape()[0]; }
+  std::int64_t out() const { return weight().shape()[1] * options().groups; }
 
-  void visit(Visitor& v) override;
   Tensor forward(const Tensor& x) override;
   std::unique_ptr<ModuleBase> new_like() const override;
 
  private:
-  explicit ConvTranspose2d(const ConvTranspose2dOptions& options) : options_(options) {}
-
-  ConvTranspose2dOptions options_;
-  Parameter weight_;
-  Parameter bias_;
+  using ConvLayer::ConvLayer;
 };
 
 }  // namespace tapegrad::nn

@@ -1,5 +1,5 @@
+#include <algorithm>
 #include <charconv>
-#include <functional>
 #include <map>
 #include <vector>
 
@@ -112,8 +112,7 @@ struct Site {
 
   /// Channels of images, or features.
   std::int64_t channels() const {
-    if (input.rank() < 2)
-      throw ShapeError(fmt::format("what comes in has no axis of channels, as its items are scalars"));
+    if (input.rank() < 2) throw ShapeError("what comes in has no axis of channels, as its items are scalars");
     return input[1];
   }
 };
@@ -138,11 +137,9 @@ std::unique_ptr<Module> make_conv(Site s) {
 template <class Pool, class Options>
 std::unique_ptr<Module> make_pool(Site s) {
   const std::vector<std::int64_t> n = s.word.numbers(1, 2);
-  Options o{.kernel = {n[0], n.back()}};
-  const std::int64_t padding = s.word.option("pad", 0);
-  o.padding = {padding, padding};
-  if (const std::int64_t stride = s.word.option("stride", 0); stride != 0) o.stride = {stride, stride};
-  return std::make_unique<Pool>(o);
+  return std::make_unique<Pool>(Options{.kernel = {n[0], n.back()},
+                                        .stride = s.word.option("stride", kKernelStride),
+                                        .padding = s.word.option("pad", 0)});
 }
 
 std::unique_ptr<Module> make_affine(Site s) {

@@ -35,14 +35,14 @@ struct AdaptiveAvgPool2d {
 };
 
 /// The adjoint: each element of a part gets what the part has, / its number of elements.
-struct AdaptiveAvgPool2dSpread {
-  static constexpr auto name = "adaptive_avg_pool2d_spread";
+struct AdaptiveAvgPool2dAdjoint {
+  static constexpr auto name = "adaptive_avg_pool2d_adjoint";
   static constexpr auto saves = saves_for(kNone);
   static constexpr bool composed = false;
   Size2d image{};
   void describe(AttributeVisitor& v) const { v("image", std::span<const std::int64_t>(image)); }
   Tensor forward(const Tensor& g) const;
-  static void vjp(VjpContext<AdaptiveAvgPool2dSpread>& ctx);
+  static void vjp(VjpContext<AdaptiveAvgPool2dAdjoint>& ctx);
   static void samples(Samples& s);
 };
 
@@ -107,10 +107,10 @@ Tensor op::AdaptiveAvgPool2d::forward(const Tensor& x) const {
 }
 void op::AdaptiveAvgPool2d::vjp(VjpContext<AdaptiveAvgPool2d>& ctx) {
   const Shape x = ctx.input_shape(0);
-  ctx.add(0, apply_op(op::AdaptiveAvgPool2dSpread{{x[2], x[3]}}, ctx.grad_output()));
+  ctx.add(0, apply_op(op::AdaptiveAvgPool2dAdjoint{{x[2], x[3]}}, ctx.grad_output()));
 }
 
-Tensor op::AdaptiveAvgPool2dSpread::forward(const Tensor& g) const {
+Tensor op::AdaptiveAvgPool2dAdjoint::forward(const Tensor& g) const {
   const Size2d size{g.shape()[2], g.shape()[3]};
   Tensor y = Tensor::empty(g.shape().with(2, image[0]).with(3, image[1]), g.dtype());
   visit_floating(g.dtype(), [&]<class T> {
@@ -132,7 +132,7 @@ Tensor op::AdaptiveAvgPool2dSpread::forward(const Tensor& g) const {
   });
   return y;
 }
-void op::AdaptiveAvgPool2dSpread::vjp(VjpContext<AdaptiveAvgPool2dSpread>& ctx) {
+void op::AdaptiveAvgPool2dAdjoint::vjp(VjpContext<AdaptiveAvgPool2dAdjoint>& ctx) {
   const Shape g = ctx.input_shape(0);
   ctx.add(0, apply_op(op::AdaptiveAvgPool2d{{g[2], g[3]}}, ctx.grad_output()));
 }
@@ -156,9 +156,9 @@ std::vector<AdaptiveSample> adaptive_samples() {
 void op::AdaptiveAvgPool2d::samples(Samples& s) {
   for (const AdaptiveSample& a : adaptive_samples()) s.add(AdaptiveAvgPool2d{a.size}, {a.images}, a.label);
 }
-void op::AdaptiveAvgPool2dSpread::samples(Samples& s) {
+void op::AdaptiveAvgPool2dAdjoint::samples(Samples& s) {
   for (const AdaptiveSample& a : adaptive_samples())
-    s.add(AdaptiveAvgPool2dSpread{{a.images[2], a.images[3]}},
+    s.add(AdaptiveAvgPool2dAdjoint{{a.images[2], a.images[3]}},
           {a.images.with(2, a.size[0]).with(3, a.size[1])}, a.label);
 }
 
@@ -174,14 +174,10 @@ void require_planes(const char* op, const Tensor& x) {
 }
 }  // namespace
 
-Tensor adaptive_avg_pool2d(const Tensor& x, const std::array<std::int64_t, 2>& size) {
+Tensor adaptive_avg_pool2d(const Tensor& x, const Sizes<2>& size) {
   constexpr auto name = op::AdaptiveAvgPool2d::name;
-  detail::require_defined(name, x);
+  detail::require_images(name, "the input", x, 2);
   detail::require_floating(name, x);
-  if (x.rank() != 4)
-    throw ShapeError(
-        fmt::format("{}: the input is {}; it must be [n, c, h, w]: a batch of images with channels",
-                    op_label(name), to_string(x.shape())));
   if (size[0] < 1 || size[1] < 1)
     throw ArgumentError(fmt::format("{}: {} x {} results are asked of {}; both numbers must be at least 1",
                                     op_label(name), size[0], size[1], to_string(x.shape())));
@@ -205,6 +201,6 @@ Tensor global_avg_pool(const Tensor& x) {
 }
 
 template const OpInfo& detail::info_of<op::AdaptiveAvgPool2d>();
-template const OpInfo& detail::info_of<op::AdaptiveAvgPool2dSpread>();
+template const OpInfo& detail::info_of<op::AdaptiveAvgPool2dAdjoint>();
 
 }  // namespace tapegrad

@@ -38,8 +38,8 @@ struct AvgPool2d {
 };
 
 /// The adjoint: each element of a window gets what the window has, / its number of elements.
-struct AvgPool2dSpread {
-  static constexpr auto name = "avg_pool2d_spread";
+struct AvgPool2dAdjoint {
+  static constexpr auto name = "avg_pool2d_adjoint";
   static constexpr auto saves = saves_for(kNone);
   static constexpr bool composed = false;
   Window2d window;
@@ -51,7 +51,7 @@ struct AvgPool2dSpread {
     v("image", std::span<const std::int64_t>(image));
   }
   Tensor forward(const Tensor& g) const;
-  static void vjp(VjpContext<AvgPool2dSpread>& ctx);
+  static void vjp(VjpContext<AvgPool2dAdjoint>& ctx);
   static void samples(Samples& s);
 };
 
@@ -124,10 +124,11 @@ Tensor op::AvgPool2d::forward(const Tensor& x) const {
 void op::AvgPool2d::vjp(VjpContext<AvgPool2d>& ctx) {
   const Shape x = ctx.input_shape(0);
   const op::AvgPool2d& op = ctx.op();
-  ctx.add(0, apply_op(op::AvgPool2dSpread{op.window, op.count_include_pad, {x[2], x[3]}}, ctx.grad_output()));
+  ctx.add(0,
+          apply_op(op::AvgPool2dAdjoint{op.window, op.count_include_pad, {x[2], x[3]}}, ctx.grad_output()));
 }
 
-Tensor op::AvgPool2dSpread::forward(const Tensor& g) const {
+Tensor op::AvgPool2dAdjoint::forward(const Tensor& g) const {
   const Planes p(name, g.shape().with(2, image[0]).with(3, image[1]), window);
   Tensor y = Tensor::empty(p.images, g.dtype());
   visit_floating(g.dtype(), [&]<class T> {
@@ -152,7 +153,7 @@ Tensor op::AvgPool2dSpread::forward(const Tensor& g) const {
   });
   return y;
 }
-void op::AvgPool2dSpread::vjp(VjpContext<AvgPool2dSpread>& ctx) {
+void op::AvgPool2dAdjoint::vjp(VjpContext<AvgPool2dAdjoint>& ctx) {
   ctx.add(0, apply_op(op::AvgPool2d{ctx.op().window, ctx.op().count_include_pad}, ctx.grad_output()));
 }
 
@@ -194,29 +195,30 @@ void op::AvgPool2d::samples(Samples& s) {
   for (const AvgSample& a : avg_samples())
     s.add(AvgPool2d{a.window, a.count_include_pad}, {a.images}, a.label);
 }
-void op::AvgPool2dSpread::samples(Samples& s) {
+void op::AvgPool2dAdjoint::samples(Samples& s) {
   for (const AvgSample& a : avg_samples())
-    s.add(AvgPool2dSpread{a.window, a.count_include_pad, {a.images[2], a.images[3]}},
+    s.add(AvgPool2dAdjoint{a.window, a.count_include_pad, {a.images[2], a.images[3]}},
           {Planes(name, a.images, a.window).pooled()}, a.label);
 }
 
 // ---- what users call ----
 
 Tensor avg_pool2d(const Tensor& x, const AvgPool2dOptions& o) {
-  return apply_op(op::AvgPool2d{detail::pool_window(op::AvgPool2d::name, x, o), o.count_include_pad}, x);
+  const Window2d window = detail::pool_window(op::AvgPool2d::name, x, o, Sizes<2>(1));
+  return apply_op(op::AvgPool2d{window, o.count_include_pad}, x);
 }
 Tensor avg_pool2d(const Tensor& x, std::int64_t kernel) {
-  return avg_pool2d(x, AvgPool2dOptions{.kernel = {kernel, kernel}});
+  return avg_pool2d(x, AvgPool2dOptions{.kernel = kernel});
 }
 Tensor avg_pool1d(const Tensor& x, const AvgPool1dOptions& o) {
-  const op::AvgPool2d pool{detail::pool_window_1d("avg_pool1d", x, o), o.count_include_pad};
-  return detail::on_rows(x, [&](const Tensor& rows) { return apply_op(pool, rows); });
+  const op::AvgPool2d pool{detail::pool_window("avg_pool1d", x, o, Sizes<1>(1)), o.count_include_pad};
+  return detail::on_sequences(x, [&](const Tensor& images) { return apply_op(pool, images); });
 }
 Tensor avg_pool1d(const Tensor& x, std::int64_t kernel) {
   return avg_pool1d(x, AvgPool1dOptions{.kernel = kernel});
 }
 
 template const OpInfo& detail::info_of<op::AvgPool2d>();
-template const OpInfo& detail::info_of<op::AvgPool2dSpread>();
+template const OpInfo& detail::info_of<op::AvgPool2dAdjoint>();
 
 }  // namespace tapegrad

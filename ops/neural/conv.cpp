@@ -32,26 +32,19 @@ Padding padding_of(const char* op, const char* name, const Window2d& w, std::siz
   return {all / 2, all - all / 2};
 }
 
-void require_rank(const char* op, const Tensor& t, std::size_t rank, const char* what, const char* form) {
-  detail::require_defined(op, t, what);
-  if (t.rank() != rank)
+void require_weight(const char* op, const Tensor& weight, std::size_t axes, const char* form) {
+  detail::require_defined(op, weight, "the weight");
+  if (weight.rank() != 2 + axes)
     throw ShapeError(
-        fmt::format("{}: {} is {}; it must be {}", op_label(op), what, to_string(t.shape()), form));
+        fmt::format("{}: the weight is {}; it must be {}", op_label(op), to_string(weight.shape()), form));
 }
 
-/// The same of a weight [.., .., kernel] and options.
+/// The window of a weight [.., .., kernel] and options.
 template <std::size_t N, class Options>
 Window2d window_of(const char* op, const Tensor& weight, const Options& o) {
   Sizes<N> kernel = 1;
   for (std::size_t i = 0; i < N; ++i) kernel[i] = weight.shape()[2 + i];
   return detail::conv_window(op, kernel, o.stride, o.padding, o.dilation);
-}
-
-Tensor as_image(const Tensor& line) { return unsqueeze(line, 2); }
-
-Tensor convolve(const Tensor& x, const Tensor& weight, const Tensor& bias, const Window2d& w,
-                std::int64_t groups) {
-  return apply_op(op::Conv2d{w, groups}, x, weight, bias);
 }
 
 /// What conv_transpose makes of one axis of x, by entry i of the window.
@@ -79,21 +72,14 @@ Tensor transpose_of(const char* op, const Tensor& x, const Tensor& weight, const
   return apply_op(op::ConvTranspose2d{w, groups, size}, x, weight, bias);
 }
 
-constexpr const char* kImages = "[n, c, h, w]: a batch of images with channels";
-constexpr const char* kLines = "[n, c, l]: a batch of lines with channels";
-
 }  // namespace
 
 template <std::size_t N>
 Window2d detail::conv_window(const char* op, const Sizes<N>& kernel, const Sizes<N>& stride,
                              const ConvPadding<N>& padding, const Sizes<N>& dilation) {
-  Window2d w;
+  Window2d w = window_over(kernel, stride, padding.sides(), dilation);
   for (std::size_t i = 0; i < N; ++i) {
     const std::size_t at = 2 - N + i;
-    w.kernel[at] = kernel[i];
-    w.stride[at] = stride[i];
-    w.dilation[at] = dilation[i];
-    w.padding[at] = padding.sides()[i];
     require_window(op, 2 + i, w, at);
     w.padding[at] = padding_of(op, padding.name(), w, at);
   }
@@ -116,37 +102,39 @@ void detail::require_output_padding(const char* op, const Window2d& w, std::int6
 
 Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv2dOptions& o) {
   constexpr const char* kName = op::Conv2d::name;
-  require_rank(kName, x, 4, "the input", kImages);
-  require_rank(kName, weight, 4, "the weight", "[out, in / groups, kh, kw]");
-  return convolve(x, weight, bias, window_of<2>(kName, weight, o), o.groups);
+  detail::require_images(kName, "the input", x, 2);
+  require_weight(kName, weight, 2, "[out, in / groups, kh, kw]");
+  return apply_op(op::Conv2d{window_of<2>(kName, weight, o), o.groups}, x, weight, bias);
 }
 
 Tensor conv1d(const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv1dOptions& o) {
-  require_rank("conv1d", x, 3, "the input", kLines);
-  require_rank("conv1d", weight, 3, "the weight", "[out, in / groups, k]");
-  const Window2d w = window_of<1>("conv1d", weight, o);
-  return detail::named(
-      "conv1d", [&] { return squeeze(convolve(as_image(x), as_image(weight), bias, w, o.groups), 2); });
+  detail::require_images("conv1d", "the input", x, 1);
+  require_weight("conv1d", weight, 1, "[out, in / groups, k]");
+  const op::Conv2d conv{window_of<1>("conv1d", weight, o), o.groups};
+  return detail::named("conv1d", [&] {
+    return detail::on_sequences(
+        x, [&](const Tensor& images) { return apply_op(conv, images, detail::as_images(weight), bias); });
+  });
 }
 
 Tensor conv_transpose2d(const Tensor& x, const Tensor& weight, const Tensor& bias,
                         const ConvTranspose2dOptions& o) {
   constexpr const char* kName = op::ConvTranspose2d::name;
-  require_rank(kName, x, 4, "the input", kImages);
-  require_rank(kName, weight, 4, "the weight", "[in, out / groups, kh, kw]");
-  return transpose_of(kName, x, weight, bias, window_of<2>(kName, weight, o),
-                      {o.output_padding[0], o.output_padding[1]}, o.groups);
+  detail::require_images(kName, "the input", x, 2);
+  require_weight(kName, weight, 2, "[in, out / groups, kh, kw]");
+  return transpose_of(kName, x, weight, bias, window_of<2>(kName, weight, o), o.output_padding, o.groups);
 }
 
 Tensor conv_transpose1d(const Tensor& x, const Tensor& weight, const Tensor& bias,
                         const ConvTranspose1dOptions& o) {
-  require_rank("conv_transpose1d", x, 3, "the input", kLines);
-  require_rank("conv_transpose1d", weight, 3, "the weight", "[in, out / groups, k]");
+  detail::require_images("conv_transpose1d", "the input", x, 1);
+  require_weight("conv_transpose1d", weight, 1, "[in, out / groups, k]");
   const Window2d w = window_of<1>("conv_transpose1d", weight, o);
   return detail::named("conv_transpose1d", [&] {
-    return squeeze(transpose_of("conv_transpose1d", as_image(x), as_image(weight), bias, w,
-                                {0, o.output_padding[0]}, o.groups),
-                   2);
+    return detail::on_sequences(x, [&](const Tensor& images) {
+      return transpose_of("conv_transpose1d", images, detail::as_images(weight), bias, w,
+                          {0, o.output_padding[0]}, o.groups);
+    });
   });
 }
 

@@ -47,7 +47,7 @@ TAPEGRAD_API Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& 
 TAPEGRAD_API Tensor conv1d(const Tensor& x, const Tensor& weight, const Tensor& bias = {},
                            const Conv1dOptions& options = {});
 
-/// The transpose of conv2d's linear map, plus a bias: what is summed there is spread here. x is [n, c, h, w], the weight
+/// The transpose of conv2d's linear map, plus a bias. x is [n, c, h, w], the weight
 /// [c, o / groups, kh, kw], the result [n, o, h', w'] with
 /// h' = (h - 1) stride - padding + (kh - 1) dilation + 1 + output_padding. "same" keeps h' = h with a stride of 1.
 /// Throws as conv2d does, and for output_padding that is out of its range.

@@ -14,7 +14,6 @@
 namespace tapegrad {
 
 using detail::and_other;
-using detail::ConvAxis;
 using detail::ConvShape;
 using detail::Destination;
 using detail::Gradient;
@@ -28,38 +27,17 @@ namespace {
 // ---- shapes ----
 
 ConvShape conv_shape(const Window2d& window, std::int64_t groups, const Shape& x, const Shape& y) {
-  const auto axis = [&](std::size_t i) {
-    return ConvAxis{x[2 + i],         window.kernel[i],   y[2 + i],
-                    window.stride[i], window.dilation[i], window.padding[i].before};
-  };
-  return {x[0], groups, x[1] / groups, y[1] / groups, axis(0), axis(1)};
+  return {x[0], groups, x[1] / groups, y[1] / groups, {window, 0, x[2], y[2]}, {window, 1, x[3], y[3]}};
 }
 
-/// Throws unless an operand is [n, channels, h, w], with channels for each group.
-void require_images(const char* op, const char* what, const Tensor& t, std::int64_t groups) {
-  if (t.rank() != 4)
-    throw ShapeError(fmt::format("{}: {} is {}; it must be [n, c, h, w]: a batch of images with channels",
-                                 op_label(op), what, to_string(t.shape())));
+/// Throws unless the channels of an operand, along `axis`, are equally many in each group.
+void require_groups(const char* op, const char* what, const Tensor& t, std::size_t axis,
+                    std::int64_t groups) {
   if (groups < 1)
     throw ArgumentError(fmt::format("{}: groups is {}; it must be at least 1", op_label(op), groups));
-  if (t.shape()[1] % groups != 0)
+  if (t.shape()[axis] % groups != 0)
     throw ShapeError(fmt::format("{}: {} {} has {} channels, which {} groups cannot share equally",
-                                 op_label(op), what, to_string(t.shape()), t.shape()[1], groups));
-}
-
-/// Throws unless the weight is [y channels, x channels / groups, kernel], with as many channels on the side that an
-/// operand is on.
-void require_weight(const char* op, const Tensor& w, const Window2d& window, std::int64_t groups) {
-  if (w.rank() != 4)
-    throw ShapeError(
-        fmt::format("{}: the weight is {}; it must have four axes, the last two of them the kernel's",
-                    op_label(op), to_string(w.shape())));
-  if (w.shape()[2] != window.kernel[0] || w.shape()[3] != window.kernel[1])
-    throw ShapeError(fmt::format("{}: the kernel is {} x {}, but the weight {}", op_label(op),
-                                 window.kernel[0], window.kernel[1], to_string(w.shape())));
-  if (w.shape()[0] % groups != 0)
-    throw ShapeError(fmt::format("{}: the weight {} has {} kernels, which {} groups cannot share equally",
-                                 op_label(op), to_string(w.shape()), w.shape()[0], groups));
+                                 op_label(op), what, to_string(t.shape()), t.shape()[axis], groups));
 }
 
 void require_bias(const char* op, const Tensor& x, const Tensor& bias, std::int64_t channels,
@@ -166,11 +144,7 @@ detail::Size2d size_of_images(const Shape& s) { return {s[2], s[3]}; }
 }  // namespace
 
 void detail::describe_conv(AttributeVisitor& v, const Window2d& w, std::int64_t groups, Gradient gradient) {
-  const auto& [along_h, along_w] = w.padding;
-  const std::array<std::int64_t, 4> padding{along_h.before, along_h.after, along_w.before, along_w.after};
-  v("kernel", std::span<const std::int64_t>(w.kernel));
-  v("stride", std::span<const std::int64_t>(w.stride));
-  v("padding", std::span<const std::int64_t>(padding));
+  describe_steps(v, w);
   v("dilation", std::span<const std::int64_t>(w.dilation));
   v("groups", groups);
   if (gradient != Gradient::none) v("gradient", static_cast<std::int64_t>(gradient));
@@ -183,8 +157,8 @@ void op::Conv2d::describe(AttributeVisitor& v) const { detail::describe_conv(v, 
 Tensor op::Conv2d::forward(const Tensor& x, const Tensor& w, const Tensor& bias) const {
   detail::require_same_dtype(name, x, w, "input", "weight");
   detail::require_floating(name, x, "operands");
-  require_images(name, "the input", x, groups);
-  require_weight(name, w, window, groups);
+  require_groups(name, "the input", x, 1, groups);
+  require_groups(name, "the weight", w, 0, groups);
   if (x.shape()[1] != w.shape()[1] * groups)
     throw ShapeError(fmt::format("{}: input {} has {} channels, weight {} with groups {} expects {}",
                                  op_label(name), to_string(x.shape()), x.shape()[1], to_string(w.shape()),
@@ -242,8 +216,7 @@ void op::ConvTranspose2d::describe(AttributeVisitor& v) const {
 Tensor op::ConvTranspose2d::forward(const Tensor& y, const Tensor& w, const Tensor& bias) const {
   detail::require_same_dtype(name, y, w, "input", "weight");
   detail::require_floating(name, y, "operands");
-  require_images(name, "the input", y, groups);
-  require_weight(name, w, window, groups);
+  require_groups(name, "the input", y, 1, groups);
   if (y.shape()[1] != w.shape()[0])
     throw ShapeError(fmt::format("{}: input {} has {} channels, weight {} expects {}", op_label(name),
                                  to_string(y.shape()), y.shape()[1], to_string(w.shape()), w.shape()[0]));
@@ -299,8 +272,8 @@ void op::ConvWeight2d::describe(AttributeVisitor& v) const {
 Tensor op::ConvWeight2d::forward(const Tensor& x, const Tensor& y) const {
   detail::require_same_dtype(name, x, y, "input", "result");
   detail::require_floating(name, x, "operands");
-  require_images(name, "the input", x, groups);
-  require_images(name, "the result", y, groups);
+  require_groups(name, "the input", x, 1, groups);
+  require_groups(name, "the result", y, 1, groups);
   if (x.shape()[0] != y.shape()[0])
     throw ShapeError(fmt::format("{}: the input {} and the result {} have different numbers of images",
                                  op_label(name), to_string(x.shape()), to_string(y.shape())));

@@ -195,10 +195,10 @@ Window2d window_of(const Im2colOptions& o) {
 }  // namespace
 
 Tensor im2col(const Tensor& x, const Im2colOptions& options) {
-  detail::require_defined(op::Im2col::name, x);
+  detail::require_images(op::Im2col::name, "the input", x, 2);
   return apply_op(op::Im2col{window_of(options)}, x);
 }
-Tensor col2im(const Tensor& columns, const std::array<std::int64_t, 2>& size, const Im2colOptions& options) {
+Tensor col2im(const Tensor& columns, const Sizes<2>& size, const Im2colOptions& options) {
   detail::require_defined(op::Col2im::name, columns);
   return apply_op(op::Col2im{window_of(options), size}, columns);
 }

@@ -1,20 +1,18 @@
 #pragma once
 
-#include <array>
-#include <cstdint>
-
 #include <tapegrad/graph/export.h>
 #include <tapegrad/graph/tensor.h>
+#include <tapegrad/ops/neural/sizes.h>
 
 /// Windows of images as columns, by which a convolution is a product of matrices; torch.nn.functional.unfold and fold.
 namespace tapegrad {
 
 /// Of height and width. The kernel has to be given.
 struct Im2colOptions {
-  std::array<std::int64_t, 2> kernel{};
-  std::array<std::int64_t, 2> stride{1, 1};
-  std::array<std::int64_t, 2> padding{};  ///< on both sides, by zeros
-  std::array<std::int64_t, 2> dilation{1, 1};
+  Sizes<2> kernel{};
+  Sizes<2> stride = 1;
+  Sizes<2> padding{};  ///< on both sides, by zeros
+  Sizes<2> dilation = 1;
 };
 
 /// The windows of x [n, c, h, w] as the columns of [n, c kh kw, oh ow], windows row by row and each of them channel by
@@ -28,7 +26,6 @@ TAPEGRAD_API Tensor im2col(const Tensor& x, const Im2colOptions& options);
 
 /// Images [n, c, height, width] in which each element is the sum of what stands for it in the columns [n, c kh kw, oh ow]:
 /// the adjoint of im2col. Throws as im2col, and ShapeError where the columns are not those of such images.
-TAPEGRAD_API Tensor col2im(const Tensor& columns, const std::array<std::int64_t, 2>& size,
-                           const Im2colOptions& options);
+TAPEGRAD_API Tensor col2im(const Tensor& columns, const Sizes<2>& size, const Im2colOptions& options);
 
 }  // namespace tapegrad

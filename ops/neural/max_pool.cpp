@@ -273,11 +273,11 @@ Tensor max_pool2d(const Tensor& x, const MaxPool2dOptions& o) {
   return apply_op(op::MaxPool2d{detail::pool_window(op::MaxPool2d::name, x, o, o.dilation)}, x);
 }
 Tensor max_pool2d(const Tensor& x, std::int64_t kernel) {
-  return max_pool2d(x, MaxPool2dOptions{.kernel = {kernel, kernel}});
+  return max_pool2d(x, MaxPool2dOptions{.kernel = kernel});
 }
 Tensor max_pool1d(const Tensor& x, const MaxPool1dOptions& o) {
-  const Window2d window = detail::pool_window_1d("max_pool1d", x, o, o.dilation);
-  return detail::on_rows(x, [&](const Tensor& rows) { return apply_op(op::MaxPool2d{window}, rows); });
+  const op::MaxPool2d pool{detail::pool_window("max_pool1d", x, o, o.dilation)};
+  return detail::on_sequences(x, [&](const Tensor& images) { return apply_op(pool, images); });
 }
 Tensor max_pool1d(const Tensor& x, std::int64_t kernel) {
   return max_pool1d(x, MaxPool1dOptions{.kernel = kernel});

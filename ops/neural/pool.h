@@ -1,11 +1,12 @@
 #pragma once
 
-#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <limits>
 
 #include <tapegrad/graph/export.h>
 #include <tapegrad/graph/tensor.h>
+#include <tapegrad/ops/neural/sizes.h>
 
 /// Pooling of images [n, c, h, w] and of sequences [n, c, l]: each plane of each channel by itself, over windows. Sizes of
 /// results, with `padded` the size of an axis and the padding on both its sides, are
@@ -21,52 +22,42 @@ namespace tapegrad {
 /// As the stride of a pooling: that of windows side by side, which is the kernel.
 inline constexpr std::int64_t kKernelStride = std::numeric_limits<std::int64_t>::min();
 
-/// Of height and width. The kernel has to be given.
-struct MaxPool2dOptions {
-  std::array<std::int64_t, 2> kernel{};
-  std::array<std::int64_t, 2> stride{kKernelStride, kKernelStride};
-  std::array<std::int64_t, 2> padding{};  ///< on both sides, by -infinity
-  std::array<std::int64_t, 2> dilation{1, 1};
+/// By axis. The kernel has to be given.
+template <std::size_t N>
+struct MaxPoolOptions {
+  Sizes<N> kernel{};
+  Sizes<N> stride = kKernelStride;
+  Sizes<N> padding{};  ///< on both sides, by -infinity
+  Sizes<N> dilation = 1;
   bool ceil_mode = false;
 };
-
-struct MaxPool1dOptions {
-  std::int64_t kernel = 0;
-  std::int64_t stride = kKernelStride;
-  std::int64_t padding = 0;
-  std::int64_t dilation = 1;
-  bool ceil_mode = false;
-};
+using MaxPool1dOptions = MaxPoolOptions<1>;
+using MaxPool2dOptions = MaxPoolOptions<2>;
 
 /// The largest element of each window. Its gradient goes to that element: of equal ones to the first, row by row. A NaN
 /// is the largest; of several, the last. A window that lies in the padding as a whole gives -infinity, and its gradient goes
 /// nowhere.
 ///
 ///     max_pool2d(x, 2)                                                        // [n, c, h / 2, w / 2]
-///     max_pool2d(x, {.kernel = {3, 3}, .stride = {2, 2}, .padding = {1, 1}})
+///     max_pool2d(x, {.kernel = 3, .stride = 2, .padding = {1, 0}})
 TAPEGRAD_API Tensor max_pool2d(const Tensor& x, const MaxPool2dOptions& options);
 TAPEGRAD_API Tensor max_pool2d(const Tensor& x, std::int64_t kernel);
 TAPEGRAD_API Tensor max_pool1d(const Tensor& x, const MaxPool1dOptions& options);
 TAPEGRAD_API Tensor max_pool1d(const Tensor& x, std::int64_t kernel);
 
-/// Of height and width. The kernel has to be given.
-struct AvgPool2dOptions {
-  std::array<std::int64_t, 2> kernel{};
-  std::array<std::int64_t, 2> stride{kKernelStride, kKernelStride};
-  std::array<std::int64_t, 2> padding{};  ///< on both sides, by zeros
+/// By axis. The kernel has to be given.
+template <std::size_t N>
+struct AvgPoolOptions {
+  Sizes<N> kernel{};
+  Sizes<N> stride = kKernelStride;
+  Sizes<N> padding{};  ///< on both sides, by zeros
   bool ceil_mode = false;
   /// Whether sums are divided by all elements of a window, those of the padding included; what overhangs the padding in
   /// ceil_mode never counts.
   bool count_include_pad = true;
 };
-
-struct AvgPool1dOptions {
-  std::int64_t kernel = 0;
-  std::int64_t stride = kKernelStride;
-  std::int64_t padding = 0;
-  bool ceil_mode = false;
-  bool count_include_pad = true;
-};
+using AvgPool1dOptions = AvgPoolOptions<1>;
+using AvgPool2dOptions = AvgPoolOptions<2>;
 
 /// The mean of each window.
 TAPEGRAD_API Tensor avg_pool2d(const Tensor& x, const AvgPool2dOptions& options);
@@ -76,7 +67,7 @@ TAPEGRAD_API Tensor avg_pool1d(const Tensor& x, std::int64_t kernel);
 
 /// Means of x [n, c, h, w] as [n, c, height, width], whatever h and w: result i along an axis is the mean of elements
 /// floor(i h / height) to ceil((i + 1) h / height) - 1. Throws ArgumentError for a size below 1.
-TAPEGRAD_API Tensor adaptive_avg_pool2d(const Tensor& x, const std::array<std::int64_t, 2>& size);
+TAPEGRAD_API Tensor adaptive_avg_pool2d(const Tensor& x, const Sizes<2>& size);
 
 /// The mean of each plane: x [n, c, ...] as [n, c]. Throws ShapeError for fewer than three axes.
 TAPEGRAD_API Tensor global_avg_pool(const Tensor& x);

@@ -11,10 +11,12 @@
 /// Numbers that operations on images take, one for each axis.
 namespace tapegrad {
 
-/// One number for all N axes of images, or a number for each: 3 or {5, 3}, for height and width.
+/// One number for all N axes of images, or a number for each: 3 or {5, 3}, for height and width. At first 0.
 template <std::size_t N>
 class Sizes {
  public:
+  constexpr Sizes() = default;
+  constexpr Sizes(const std::array<std::int64_t, N>& each) : values_(each) {}
   template <std::integral I>
   constexpr Sizes(I all) {
     values_.fill(static_cast<std::int64_t>(all));
@@ -26,11 +28,19 @@ class Sizes {
   constexpr std::int64_t operator[](std::size_t i) const { return values_[i]; }
   constexpr std::int64_t& operator[](std::size_t i) { return values_[i]; }
   constexpr std::span<const std::int64_t> values() const { return values_; }
+  constexpr const std::int64_t* begin() const { return values_.data(); }
+  constexpr const std::int64_t* end() const { return values_.data() + N; }
   friend constexpr bool operator==(const Sizes&, const Sizes&) = default;
 
  private:
   std::array<std::int64_t, N> values_{};
 };
+
+namespace detail {
+/// The same padding before and after each axis.
+constexpr std::array<Padding, 1> both_sides(const Sizes<1>& p) { return {{{p[0], p[0]}}}; }
+constexpr std::array<Padding, 2> both_sides(const Sizes<2>& p) { return {{{p[0], p[0]}, {p[1], p[1]}}}; }
+}  // namespace detail
 
 /// What stands around images of a convolution: a number for all sides, one for each axis, {before, after} for each
 /// axis, "valid" (nothing), or "same": results as many as elements, for a stride of 1. Of an odd number, "same" has the
@@ -41,9 +51,7 @@ class ConvPadding {
   ConvPadding() = default;
   template <std::integral I>
   ConvPadding(I all) : ConvPadding(Sizes<N>(all)) {}
-  ConvPadding(const Sizes<N>& each) {
-    for (std::size_t i = 0; i < N; ++i) sides_[i] = {each[i], each[i]};
-  }
+  ConvPadding(const Sizes<N>& each) : sides_(detail::both_sides(each)) {}
   template <std::integral... I>
   requires(N > 1 && sizeof...(I) == N) ConvPadding(I... each) : ConvPadding(Sizes<N>(each...)) {}
   ConvPadding(const std::array<Padding, N>& sides) : sides_(sides) {}

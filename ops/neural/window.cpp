@@ -2,6 +2,7 @@
 #include <string>
 
 #include <tapegrad/graph/errors.h>
+#include <tapegrad/ops/check.h>
 #include <tapegrad/ops/neural/window.h>
 
 #include <fmt/format.h>
@@ -36,6 +37,14 @@ std::string text_of(const Window2d& w, std::size_t i) {
 std::int64_t floor_of(std::int64_t a, std::int64_t b) { return a / b - (a % b < 0); }
 
 }  // namespace
+
+void require_images(const char* op, const char* what, const Tensor& x, std::size_t axes) {
+  require_defined(op, x, what);
+  if (x.rank() != 2 + axes)
+    throw ShapeError(fmt::format("{}: {} is {}; it must be {}", op_label(op), what, to_string(x.shape()),
+                                 axes == 1 ? "[n, c, l]: a batch of sequences with channels"
+                                           : "[n, c, h, w]: a batch of images with channels"));
+}
 
 void require_window(const char* op, std::size_t axis, const Window2d& w, std::size_t i) {
   require_between(op, "the kernel", w.kernel[i], 1, axis);
@@ -72,10 +81,6 @@ std::int64_t windows_along(const char* op, const Shape& x, std::size_t axis, con
 }
 
 Size2d windows_of(const char* op, const Shape& x, const Window2d& w) {
-  if (x.rank() != 4)
-    throw ShapeError(
-        fmt::format("{}: the input is {}; it must be [n, c, h, w]: a batch of images with channels",
-                    op_label(op), to_string(x)));
   const Size2d count{windows_along(op, x, 2, w, 0), windows_along(op, x, 3, w, 1)};
   std::int64_t area;
   if (__builtin_mul_overflow(w.kernel[0], w.kernel[1], &area) || area > kMost)

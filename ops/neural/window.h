@@ -7,6 +7,7 @@
 #include <tapegrad/graph/attributes.h>
 #include <tapegrad/graph/export.h>
 #include <tapegrad/graph/shape.h>
+#include <tapegrad/ops/neural/sizes.h>
 #include <tapegrad/ops/tensor/shape.h>
 
 /// A window that slides over images: where it stands, and which elements lie in it. Pooling, convolution, im2col and
@@ -14,7 +15,7 @@
 namespace tapegrad::detail {
 
 /// Height and width.
-using Size2d = std::array<std::int64_t, 2>;
+using Size2d = Sizes<2>;
 
 /// A window over the last two axes of images [n, c, h, w]. Each member has an entry for h and one for w. Place k of
 /// window o along an axis holds element o * stride - padding.before + k * dilation of it, which lies in the padding where
@@ -33,9 +34,30 @@ struct Window2d {
   std::int64_t span(std::size_t i) const { return (kernel[i] - 1) * dilation[i] + 1; }
 };
 
-/// The same padding before and after each axis.
-constexpr std::array<Padding, 2> both_sides(const Size2d& padding) {
-  return {{{padding[0], padding[0]}, {padding[1], padding[1]}}};
+/// A window along the last N axes of images; a sequence is an image of height 1.
+template <std::size_t N>
+Window2d window_over(const Sizes<N>& kernel, const Sizes<N>& stride, const std::array<Padding, N>& padding,
+                     const Sizes<N>& dilation) {
+  Window2d w;
+  for (std::size_t i = 0; i < N; ++i) {
+    const std::size_t at = 2 - N + i;
+    w.kernel[at] = kernel[i];
+    w.stride[at] = stride[i];
+    w.padding[at] = padding[i];
+    w.dilation[at] = dilation[i];
+  }
+  return w;
+}
+
+/// Throws unless `what` is defined, and images [n, c, h, w], or of one axis sequences [n, c, l].
+TAPEGRAD_API void require_images(const char* op, const char* what, const Tensor& x, std::size_t axes);
+
+/// x [n, c, l] as images [n, c, 1, l].
+inline Tensor as_images(const Tensor& x) { return unsqueeze(x, 2); }
+/// f of images, as one of sequences.
+template <class F>
+Tensor on_sequences(const Tensor& x, F&& f) {
+  return squeeze(f(as_images(x)), 2);
 }
 
 /// Throws ArgumentError naming `op` and `axis` for a kernel, stride or dilation below 1, a negative padding and numbers
@@ -51,7 +73,7 @@ TAPEGRAD_API void require_window(const char* op, std::size_t axis, const Window2
 TAPEGRAD_API std::int64_t windows_along(const char* op, const Shape& x, std::size_t axis, const Window2d& w,
                                         std::size_t i);
 
-/// The same along the last two axes of x [n, c, h, w]. Throws ShapeError for another rank.
+/// The same along the last two axes of x [n, c, h, w].
 TAPEGRAD_API Size2d windows_of(const char* op, const Shape& x, const Window2d& w);
 
 /// Tells a visitor kernel, stride and padding (before and after each axis).

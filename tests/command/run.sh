@@ -91,6 +91,14 @@ for part in '</html>' 'Loss' 'Accuracy' 'validation' 'Misclassified test images'
 done
 check "only what was asked for in the report" bash -c "! grep -q '<th>epochs</th>' '$work/report.html'"
 
+expect 0 'conv1 +Conv2d +\[30, 24, 24\] +780' "${train[@]}" --model simple-conv --iterations 2 --optimizer adam --lr 0.001
+check "it says what was trained" grep -aq '"model":"1x28x28 conv:30x5,relu,pool:2,flatten,affine:100,relu,affine:10 std:0.01"' "$work/run/parameters.safetensors"
+expect 0 'in all +[0-9]+' "${train[@]}" --model deep-conv --iterations 2 --batch 20 --standardize --weight-decay 1e-4
+expect 0 'conv:4x3:same,relu,pool:7,flatten,affine:10 he' "${train[@]}" --layers conv:4x3:same,relu,pool:7,flatten,affine:10 \
+  --iterations 2
+expect 0 'nodes of 1x28x28' graph --model simple-conv --batch 2 --out "$work/conv.dot"
+expect 0 'nodes of 2x9x9' graph --layers conv:3x3,flatten,affine:10 --inputs 2,9,9 --batch 2 --out "$work/conv.dot"
+
 expect 0 'nodes of 784-50-10' graph --out "$work/net.dot"
 check "a graph with shapes" grep -q 'affine\\n\[100, 50\]' "$work/net.dot"
 expect 0 'nodes of 784-50-10' graph --out "$work/net.svg"
@@ -128,6 +136,11 @@ expect 2 'maxout' "${train[@]}" --activation maxout
 expect 2 'zero' "${train[@]}" --init zero
 expect 2 'two-layer' "${train[@]}" --hidden 50,100
 expect 2 'width' "${train[@]}" --hidden 0
+expect 2 '--hidden 3,4: a simple-conv model' "${train[@]}" --model simple-conv --hidden 3,4
+expect 2 "'convolve:3x3': it is not known" "${train[@]}" --layers convolve:3x3
+expect 2 "'conv:3x30'.*kernel 30" "${train[@]}" --layers conv:3x30
+expect 2 'they make \[7\] of an item' "${train[@]}" --layers flatten,affine:7
+expect 2 'xcludes' "${train[@]}" --layers flatten,affine:10 --model two-layer
 expect 2 '--batch: 0: it must be at least 1' "${train[@]}" --batch 0
 expect 2 '6001' "${train[@]}" --batch 6001
 expect 2 '--lr' "${train[@]}" --lr 0

@@ -39,24 +39,22 @@ BOOST_AUTO_TEST_CASE(parameters_and_values) {
   const Tensor l = random({2, 2, 7});
   check_tensor(line(l), {2, 3, 7}, numbers(conv1d(l, line.weight(), Tensor(), {.padding = "same"})));
 
-  nn::ConvTranspose2d spread(4, 6, 3, g, {.stride = 2, .padding = 1, .output_padding = 1, .groups = 2});
-  BOOST_TEST(spread.in() == 4);
-  BOOST_TEST(spread.out() == 6);
-  BOOST_TEST(to_string(spread.weight().shape()) == "[4, 3, 3, 3]");
+  nn::ConvTranspose2d transposed(4, 6, 3, g, {.stride = 2, .padding = 1, .output_padding = 1, .groups = 2});
+  BOOST_TEST(transposed.in() == 4);
+  BOOST_TEST(transposed.out() == 6);
+  BOOST_TEST(to_string(transposed.weight().shape()) == "[4, 3, 3, 3]");
   const Tensor y = random({1, 4, 3, 5}, f32);
-  check_tensor(spread(y), {1, 6, 6, 10},
-               numbers(conv_transpose2d(y, spread.weight(), spread.bias(),
+  check_tensor(transposed(y), {1, 6, 6, 10},
+               numbers(conv_transpose2d(y, transposed.weight(), transposed.bias(),
                                         {.stride = 2, .padding = 1, .output_padding = 1, .groups = 2})));
-  const auto twin = nn::clone(spread);
-  check_tensor((*twin)(y), {1, 6, 6, 10}, numbers(spread(y)), 0);
+  const auto twin = nn::clone(transposed);
+  check_tensor((*twin)(y), {1, 6, 6, 10}, numbers(transposed(y)), 0);
 }
 
 BOOST_AUTO_TEST_CASE(weights_keep_the_variance_of_what_passes) {
   // He's: of inputs of variance 1 the results have about variance 2.
   Generator g(2);
-  const auto variance = [](const Tensor& t) {
-    return var(t, Axes::all()).item();
-  };
+  const auto variance = [](const Tensor& t) { return var(t, Axes::all()).item(); };
   const Tensor x = randn({4, 16, 20, 20}, g);
   BOOST_TEST(std::abs(variance(nn::Conv2d(16, 32, 3, g)(x)) - 2) < 0.3);
   BOOST_TEST(std::abs(variance(nn::Conv2d(16, 32, 3, g, {.groups = 4})(x)) - 2) < 0.4);

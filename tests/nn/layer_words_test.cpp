@@ -21,11 +21,33 @@ BOOST_AUTO_TEST_CASE(the_simple_network_of_the_book) {
                          nn::Affine(4320, 100, h), nn::Relu(), nn::Affine(100, 10, h)};
   const Tensor x = random({3, 1, 28, 28}, f32, 0, 1);
   check_tensor(net(x), {3, 10}, numbers(written(x)), 0);
-  BOOST_TEST(net.parameter_count() == 30 * 26 + 4321 * 0 + 4320 * 100 + 100 + 1010);
+  BOOST_TEST(net.parameter_count() == 30 * 26 + 4320 * 100 + 100 + 1010);
   std::vector<std::string> names;
   for (const auto& [name, p] : net.parameters()) names.push_back(name);
   BOOST_TEST(names == (std::vector<std::string>{"conv1.weight", "conv1.bias", "affine1.weight",
                                                 "affine1.bias", "affine2.weight", "affine2.bias"}));
+}
+
+BOOST_AUTO_TEST_CASE(the_networks_of_the_book) {
+  Generator g(1);
+  nn::Sequential simple = nn::simple_conv_net({1, 28, 28}, 10, g);
+  BOOST_TEST(simple.parameter_count() == 433890);
+  BOOST_TEST(to_string(simple(random({2, 1, 28, 28}, f32)).shape()) == "[2, 10]");
+  BOOST_TEST(nn::simple_conv_words(10) == "conv:30x5,relu,pool:2,flatten,affine:100,relu,affine:10");
+  BOOST_TEST(
+      nn::simple_conv_words(3, {.hidden = 7, .activation = "gelu", .batch_norm = true, .dropout = 0.2}) ==
+      "conv:30x5,batch-norm,gelu,dropout:0.2,pool:2,flatten,affine:7,batch-norm,gelu,dropout:0.2,affine:3");
+  nn::Sequential deep = nn::deep_conv_net({1, 28, 28}, 10, g);
+  std::vector<std::string> shapes;
+  for (const nn::LayerSummary& l : nn::summary(deep, {1, 28, 28}).layers)
+    if (l.kind == "Conv2d" || l.kind == "Affine") shapes.push_back(to_string(l.output));
+  BOOST_TEST(shapes ==
+             (std::vector<std::string>{"[16, 28, 28]", "[16, 28, 28]", "[32, 14, 14]", "[32, 16, 16]",
+                                       "[64, 8, 8]", "[64, 8, 8]", "[50]", "[10]"}));
+  BOOST_TEST(deep.get<nn::Dropout>("dropout2").ratio() == 0.5);
+  const nn::InputStatistics statistics{Tensor::full({}, 0.5f), Tensor::full({}, 2.f)};
+  BOOST_TEST(nn::deep_conv_net({1, 28, 28}, 10, g, {.standardize = statistics}).parameter_count() ==
+             deep.parameter_count());
 }
 
 BOOST_AUTO_TEST_CASE(every_word_and_option) {

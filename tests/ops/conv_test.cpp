@@ -283,7 +283,7 @@ BOOST_AUTO_TEST_CASE(errors_name_shapes_and_cure) {
   BOOST_CHECK_EXCEPTION(conv2d(x, w, Tensor(), {.groups = 3}), ShapeError,
                         mentions("4 channels", "3 groups"));
   BOOST_CHECK_EXCEPTION(conv2d(x, Tensor::zeros({6, 1, 3, 3}), Tensor(), {.groups = 4}), ShapeError,
-                        mentions("6 kernels", "4 groups"));
+                        mentions("the weight", "6 channels", "4 groups"));
   BOOST_CHECK_EXCEPTION(conv2d(x, w, Tensor(), {.padding = "full"}), ArgumentError,
                         mentions("full", "same", "valid"));
   BOOST_CHECK_EXCEPTION(conv2d(x, w, Tensor(), {.stride = 2, .padding = "same"}), ArgumentError,

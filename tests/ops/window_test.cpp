@@ -119,8 +119,12 @@ BOOST_AUTO_TEST_CASE(errors) {
                         ShapeError,
                         mentions("pool: a window spans 7 elements along axis 3 of [2, 3, 4, 5], which has 5",
                                  "kernel 3, stride 1, dilation 3", "would have size -1", "smaller"));
-  BOOST_CHECK_EXCEPTION(windows_of("pool", Shape{3, 4, 5}, {}), ShapeError,
-                        mentions("pool: ", "[3, 4, 5]", "[n, c, h, w]"));
+  BOOST_CHECK_EXCEPTION(detail::require_images("pool", "the input", Tensor::ones({3, 4, 5}), 2), ShapeError,
+                        mentions("pool: the input is [3, 4, 5]", "[n, c, h, w]"));
+  BOOST_CHECK_EXCEPTION(detail::require_images("pool", "the input", Tensor::ones({3, 4}), 1), ShapeError,
+                        mentions("pool: the input is [3, 4]", "[n, c, l]"));
+  BOOST_CHECK_EXCEPTION(detail::require_images("pool", "the input", Tensor(), 2), ArgumentError,
+                        mentions("the input"));
   BOOST_CHECK_EXCEPTION(windows_of("pool", Shape{3, 4, 0, 5}, {}), ShapeError,
                         mentions("pool: axis 2 of [3, 4, 0, 5] has no elements"));
   BOOST_TEST(windows_of("pool", Shape{0, 3, 4, 5}, {.kernel = {2, 2}}) == (Size2d{3, 4}));

@@ -97,8 +97,13 @@ Model deep_conv(const ModelOptions& o, const Shape& item, std::int64_t classes, 
 /// What --layers says. The words have to end in as many numbers as there are classes.
 Model of_words(const ModelOptions& o, const Shape& item, std::int64_t classes, Generator& generator) {
   const nn::Init init = o.init.empty() ? nn::Init::he() : nn::Init::parse(o.init);
-  nn::Sequential net =
-      nn::layers_from_words(o.layers, item, generator, {.init = init, .standardize = o.standardize});
+  nn::Sequential net = [&] {
+    try {
+      return nn::layers_from_words(o.layers, item, generator, {.init = init, .standardize = o.standardize});
+    } catch (const ShapeError& e) {  // of what was asked for, not of the data
+      throw ArgumentError(e.what());
+    }
+  }();
   const Shape out = nn::summary(net, item).layers.back().output;
   if (out != Shape{classes})
     throw ArgumentError(

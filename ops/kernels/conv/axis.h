@@ -42,22 +42,22 @@ struct AxisWalk {
 };
 
 /// The walk from x to y.
-inline AxisWalk forward_walk(const ConvAxis& a) {
-  return {.source = a.input,
+inline AxisWalk forward_walk(const WindowAxis& a) {
+  return {.source = a.size,
           .stride = a.stride,
-          .results = a.output,
+          .results = a.windows,
           .taps = a.kernel,
-          .offset_first = -a.padding,
+          .offset_first = a.start(0),
           .offset_step = a.dilation,
-          .target = a.output};
+          .target = a.windows};
 }
 
 /// The walk from y to those elements of x that lie `phase` beyond a multiple of the stride in the padded x; each meets
 /// every stride-th weight only, or none.
-inline AxisWalk transposed_walk(const ConvAxis& a, std::int64_t phase) {
-  AxisWalk walk{.source = a.output, .target = a.input, .to_step = a.stride};
-  walk.to_first = floor_mod(phase - a.padding, a.stride);
-  walk.results = std::max<std::int64_t>(0, (a.input - walk.to_first + a.stride - 1) / a.stride);
+inline AxisWalk transposed_walk(const WindowAxis& a, std::int64_t phase) {
+  AxisWalk walk{.source = a.windows, .target = a.size, .to_step = a.stride};
+  walk.to_first = floor_mod(phase - a.before, a.stride);
+  walk.results = std::max<std::int64_t>(0, (a.size - walk.to_first + a.stride - 1) / a.stride);
   const std::int64_t common = std::gcd(a.dilation, a.stride);
   walk.weight_step = a.stride / common;
   while (walk.weight_first < std::min(walk.weight_step, a.kernel) &&
@@ -65,7 +65,7 @@ inline AxisWalk transposed_walk(const ConvAxis& a, std::int64_t phase) {
     ++walk.weight_first;
   if (walk.weight_first >= walk.weight_step || walk.weight_first >= a.kernel) return walk;  // without taps
   walk.taps = (a.kernel - walk.weight_first + walk.weight_step - 1) / walk.weight_step;
-  walk.offset_first = (walk.to_first + a.padding - walk.weight_first * a.dilation) / a.stride;
+  walk.offset_first = (walk.to_first + a.before - walk.weight_first * a.dilation) / a.stride;
   walk.offset_step = -(a.dilation / common);
   return walk;
 }

@@ -1,10 +1,10 @@
 #pragma once
 
-#include <array>
 #include <cstdint>
 
 #include <tapegrad/graph/export.h>
 #include <tapegrad/ops/loops/destination.h>
+#include <tapegrad/ops/neural/window.h>
 
 /// Convolutions of images, and their two derivatives. With x [n, c, ...], weights w [o, c, ...] and results y [n, o, ...],
 ///
@@ -20,26 +20,16 @@
 /// Sums are cut by shapes alone: the bits are the same for any number of threads.
 namespace tapegrad::detail {
 
-struct ConvAxis {
-  std::int64_t input = 1;
-  std::int64_t kernel = 1;
-  std::int64_t output = 1;
-  std::int64_t stride = 1;
-  std::int64_t dilation = 1;
-  std::int64_t padding =
-      0;  ///< before the first element; behind the last one, what kernel and output make it
-};
-
 struct ConvShape {
-  std::int64_t batch = 1;
-  std::int64_t groups = 1;
-  std::int64_t in = 1;   ///< channels of a group
-  std::int64_t out = 1;  ///< results of a group
-  ConvAxis rows{};
-  ConvAxis columns{};
+  std::int64_t batch;
+  std::int64_t groups;
+  std::int64_t in;   ///< channels of a group
+  std::int64_t out;  ///< results of a group
+  WindowAxis rows;
+  WindowAxis columns;
 
-  std::int64_t input_plane() const { return rows.input * columns.input; }
-  std::int64_t output_plane() const { return rows.output * columns.output; }
+  std::int64_t input_plane() const { return rows.size * columns.size; }
+  std::int64_t output_plane() const { return rows.windows * columns.windows; }
   std::int64_t kernel_plane() const { return rows.kernel * columns.kernel; }
   std::int64_t input_size() const { return batch * groups * in * input_plane(); }
   std::int64_t output_size() const { return batch * groups * out * output_plane(); }

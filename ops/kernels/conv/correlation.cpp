@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <type_traits>
 
-#include <tapegrad/ops/kernels/conv/padded_rows.h>
+#include <tapegrad/ops/kernels/conv/shifted_rows.h>
 #include <tapegrad/ops/kernels/gemm/builtin/kernels.h>
 #include <tapegrad/ops/kernels/gemm/partition.h>
 #include <tapegrad/ops/loops/dispatch.h>
@@ -22,7 +22,7 @@ constexpr std::int64_t kNearResults = 1 << 15;
 template <class T>
 class Block {
  public:
-  Block(const Correlation<T>& c, const PaddedRows& padded, const std::int64_t* shifts, std::int64_t lines)
+  Block(const Correlation<T>& c, const ShiftedRows& padded, const std::int64_t* shifts, std::int64_t lines)
       : c_(c), k_(gemm_kernels<T>()), padded_(padded), shifts_(shifts), lines_(lines) {
     panel_ = 2 * k_.lanes;
     step_ = blocks_of((lines_ - 1) * padded_.pitch() + c_.x.results, k_.lanes) * k_.lanes;
@@ -97,7 +97,7 @@ class Block {
 
   const Correlation<T>& c_;
   const GemmKernels<T>& k_;
-  const PaddedRows& padded_;
+  const ShiftedRows& padded_;
   const std::int64_t* shifts_;
   std::int64_t lines_;
   std::int64_t panel_;
@@ -125,9 +125,9 @@ template <class T>
 void Correlation<T>::run() const {
   if (batch == 0 || rows == 0 || y.results == 0 || x.results == 0) return;
   if (depth() == 0) return write_bias(*this);
-  const std::int64_t pitch = PaddedRows(y, x, channels, 1).pitch();
+  const std::int64_t pitch = ShiftedRows(y, x, channels, 1).pitch();
   const std::int64_t lines = std::clamp<std::int64_t>(kNearResults / (rows * pitch), 1, y.results);
-  const PaddedRows padded(y, x, channels, lines);
+  const ShiftedRows padded(y, x, channels, lines);
   Workspace<std::int64_t> shifts(depth());
   std::int64_t* shift = shifts.data();
   for (std::int64_t c = 0; c < channels; ++c)

@@ -3,7 +3,6 @@
 #include <cmath>
 #include <cstdint>
 
-#include <tapegrad/ops/kernels/conv/axis.h>
 #include <tapegrad/ops/kernels/conv/conv.h>
 #include <tapegrad/ops/kernels/gemm/gradient_product.h>
 #include <tapegrad/ops/loops/find.h>
@@ -16,27 +15,21 @@ namespace tapegrad::detail {
 /// f(i, k, j) for each term x[i] w[k] of y[j] that lies within the image.
 template <class F>
 void for_each_term(const ConvShape& s, const F& f) {
-  const ConvAxis& r = s.rows;
-  const ConvAxis& c = s.columns;
-  // Places [first, last) of the kernel lie within the image.
-  const auto first = [](const ConvAxis& a, std::int64_t o) {
-    return std::max<std::int64_t>(0, -floor_div(o * a.stride - a.padding, a.dilation));
-  };
-  const auto last = [](const ConvAxis& a, std::int64_t o) {
-    return std::min(a.kernel, -floor_div(o * a.stride - a.padding - a.input, a.dilation));
-  };
+  const WindowAxis& r = s.rows;
+  const WindowAxis& c = s.columns;
   for (std::int64_t i = 0; i < s.batch * s.groups * s.out * s.in; ++i) {
-    const std::int64_t c_in = i % s.in;
+    const std::int64_t channel = i % s.in;
     const std::int64_t o = i / s.in;  // of all results
-    const std::int64_t x = (o / s.out * s.in + c_in) * s.input_plane();
-    const std::int64_t w = (o % (s.groups * s.out) * s.in + c_in) * s.kernel_plane();
-    for (std::int64_t oy = 0; oy < r.output; ++oy)
-      for (std::int64_t ox = 0; ox < c.output; ++ox)
-        for (std::int64_t ky = first(r, oy); ky < last(r, oy); ++ky)
-          for (std::int64_t kx = first(c, ox); kx < last(c, ox); ++kx)
-            f(x + (oy * r.stride + ky * r.dilation - r.padding) * c.input + ox * c.stride + kx * c.dilation -
-                  c.padding,
-              w + ky * c.kernel + kx, o * s.output_plane() + oy * c.output + ox);
+    const std::int64_t x = (o / s.out * s.in + channel) * s.input_plane();
+    const std::int64_t w = (o % (s.groups * s.out) * s.in + channel) * s.kernel_plane();
+    for (std::int64_t oy = 0; oy < r.windows; ++oy)
+      for (std::int64_t ox = 0; ox < c.windows; ++ox) {
+        const WindowAxis::Range rows = r.places(oy), columns = c.places(ox);
+        for (std::int64_t ky = rows.first; ky < rows.last; ++ky)
+          for (std::int64_t kx = columns.first; kx < columns.last; ++kx)
+            f(x + (r.start(oy) + ky * r.dilation) * c.size + c.start(ox) + kx * c.dilation,
+              w + ky * c.kernel + kx, o * s.output_plane() + oy * c.windows + ox);
+      }
   }
 }
 

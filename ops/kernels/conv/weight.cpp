@@ -1,7 +1,7 @@
 #include <algorithm>
 
 #include <tapegrad/ops/kernels/conv/conv.h>
-#include <tapegrad/ops/kernels/conv/padded_rows.h>
+#include <tapegrad/ops/kernels/conv/shifted_rows.h>
 #include <tapegrad/ops/kernels/gemm/builtin/kernels.h>
 #include <tapegrad/ops/kernels/gemm/partition.h>
 #include <tapegrad/ops/loops/dispatch.h>
@@ -37,7 +37,7 @@ class WeightSums {
         width_(std::min(blocks_of(s.out, k_.lanes) * k_.lanes,
                         std::max<std::int64_t>(1, kNearSums / (s.kernel_plane() * s.in * panel_)) * panel_)),
         lines_(std::clamp<std::int64_t>(
-            kNearResults / (width_ * PaddedRows(rows_, columns_, s.in, 1).pitch()), 1, s.rows.output)),
+            kNearResults / (width_ * ShiftedRows(rows_, columns_, s.in, 1).pitch()), 1, s.rows.windows)),
         padded_(rows_, columns_, s.in, lines_),
         // One input channel or a few are too few rows of a tile; of the weights of a line there are more.
         by_columns_(s.in < s.columns.kernel && s.columns.stride == 1) {}
@@ -46,19 +46,19 @@ class WeightSums {
   std::int64_t slices() const { return blocks_of(s_.out, width_); }
   /// Elements of the sums of a slice.
   std::int64_t size() const { return s_.kernel_plane() * s_.in * width_; }
-  std::int64_t blocks() const { return blocks_of(s_.rows.output, lines_); }
+  std::int64_t blocks() const { return blocks_of(s_.rows.windows, lines_); }
 
   /// Adds those of block `block` of the lines of an image.
   void add(std::int64_t image, std::int64_t group, std::int64_t slice, std::int64_t block, T* sums) const {
     const std::int64_t line = block * lines_;
-    const std::int64_t lines = std::min(lines_, s_.rows.output - line);
-    const std::int64_t depth = (lines - 1) * padded_.pitch() + s_.columns.output;
+    const std::int64_t lines = std::min(lines_, s_.rows.windows - line);
+    const std::int64_t depth = (lines - 1) * padded_.pitch() + s_.columns.windows;
     const std::int64_t first = image * s_.groups + group;
     const std::int64_t results_at = (first * s_.out + slice * width_) * s_.output_plane();
     Workspace<T> source(padded_.size());
     Workspace<T> results(depth * width_);
     padded_.fill(x_ + first * s_.in * s_.input_plane(), line, source.data());
-    pack(y_ + results_at + line * s_.columns.output, s_.out - slice * width_, lines, depth, results.data());
+    pack(y_ + results_at + line * s_.columns.windows, s_.out - slice * width_, lines, depth, results.data());
     const Partition steps = Partition::into(depth, k_.depth);
     for (std::int64_t s = 0; s < steps.count(); ++s) {
       const auto [p0, p1] = chunk(steps, s);
@@ -103,10 +103,10 @@ class WeightSums {
       T* const panel = to + o * depth;
       for (std::int64_t j = 0; j < lines; ++j) {
         T* const row = panel + j * padded_.pitch() * columns;
-        const Operand<T> from{y + o * s_.output_plane() + j * s_.columns.output, s_.output_plane(), false};
-        k_.pack(from, count, s_.columns.output, columns, T{1}, row);
+        const Operand<T> from{y + o * s_.output_plane() + j * s_.columns.windows, s_.output_plane(), false};
+        k_.pack(from, count, s_.columns.windows, columns, T{1}, row);
         if (j + 1 < lines)
-          std::fill(row + s_.columns.output * columns, row + padded_.pitch() * columns, T{0});
+          std::fill(row + s_.columns.windows * columns, row + padded_.pitch() * columns, T{0});
       }
     }
   }
@@ -152,7 +152,7 @@ class WeightSums {
   std::int64_t panel_;
   std::int64_t width_;  ///< of a slice, in whole vectors
   std::int64_t lines_;
-  PaddedRows padded_;
+  ShiftedRows padded_;
   bool by_columns_;
 };
 

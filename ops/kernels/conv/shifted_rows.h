@@ -13,10 +13,10 @@ namespace tapegrad::detail {
 /// result (j, i) is number j * pitch + i, and reads element number + shift(tap) of the plane of its channel and phase.
 /// Between the end of a line and the start of the next one lie zeros for the one and for the other. A line has room for
 /// as many columns as there are results; numbers beyond the last result of a line stand for nothing.
-class PaddedRows {
+class ShiftedRows {
  public:
   /// For `lines` lines of results at once.
-  PaddedRows(const AxisWalk& y, const AxisWalk& x, std::int64_t channels, std::int64_t lines)
+  ShiftedRows(const AxisWalk& y, const AxisWalk& x, std::int64_t channels, std::int64_t lines)
       : y_(y), x_(x), channels_(channels) {
     const std::int64_t left = std::max<std::int64_t>(0, -x.least_shift());
     const std::int64_t right = std::max<std::int64_t>(0, x.results + x.most_shift() - x.phase_length());

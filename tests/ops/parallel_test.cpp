@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <stdexcept>
+#include <stop_token>
 #include <string>
 #include <thread>
 
@@ -307,11 +308,16 @@ BOOST_AUTO_TEST_CASE(a_forked_child_computes) {
   const Tensor a = random({200, 210}, f32, -1, 1, 1);
   const Tensor expected = matmul(a, a, {.transpose_b = true});
   meet(2);
-  // The pool may be in use by another thread at the moment of the fork.
-  std::atomic<bool> stop{false};
-  std::thread other([&] {
-    while (!stop) (void)counts_after(16);
+  // The pool may be in use by another thread at the moment of the fork. That thread has started and takes no memory
+  // then: a lock of the address sanitizer's allocator, held at the fork, would never be free again in the child.
+  std::atomic<bool> started{false};
+  std::jthread other([&](const std::stop_token& stop) {
+    while (!stop.stop_requested()) {
+      parallel_for(16, [](std::int64_t) {});
+      started = true;
+    }
   });
+  while (!started) std::this_thread::yield();
   for (int i = 0; i < 20; ++i) {
     const pid_t child = ::fork();
     if (child == 0) {
@@ -326,7 +332,7 @@ BOOST_AUTO_TEST_CASE(a_forked_child_computes) {
     BOOST_TEST_REQUIRE(::waitpid(child, &status, 0) == child);
     BOOST_TEST_REQUIRE(status == 0);
   }
-  stop = true;
+  other.request_stop();
   other.join();
   BOOST_TEST(all_once(counts_after(50)));
 }

@@ -26,17 +26,17 @@ inline Tensor elements_above(const Tensor& y, double bound) {
 
 /// A class that has nearly all of the probability; `n` where there is none. A part of a loop for an instruction set.
 template <class T>
-std::int64_t class_ahead(const T* p, std::int64_t n) {
+std::int64_t dominant_class(const T* p, std::int64_t n) {
   return first_where(p, n, [](T v) { return v > static_cast<T>(kFarAhead); });
 }
 
 /// The same for one of the rows that are seen at a time: most often there is none in all of them.
 template <class T>
-class ClassesAhead {
+class DominantClasses {
  public:
-  ClassesAhead(const T* p, std::int64_t rows, std::int64_t n)
-      : any_(class_ahead(p, rows * n) < rows * n), n_(n) {}
-  std::int64_t in(const T* row) const { return any_ ? class_ahead(row, n_) : n_; }
+  DominantClasses(const T* p, std::int64_t rows, std::int64_t n)
+      : any_(dominant_class(p, rows * n) < rows * n), n_(n) {}
+  std::int64_t in(const T* row) const { return any_ ? dominant_class(row, n_) : n_; }
 
  private:
   bool any_;
@@ -69,8 +69,8 @@ inline Tensor centred(const Tensor& y, const Tensor& g, std::size_t axis) {
   return shifted - sum(shifted * y, axis, KeepDims::yes);
 }
 
-/// out[j] = f(j, element j of the same) for one row, of which class_ahead is known; 0 where g is 0 throughout. A part of a
-/// loop for an instruction set.
+/// out[j] = f(j, element j of the same) for one row, of which dominant_class is known; 0 where g is 0 throughout. A part
+/// of a loop for an instruction set.
 template <class T, class F>
 void centre_row(const T* y, const T* g, std::int64_t n, std::int64_t ahead, T* out, F&& f) {
   const T shift = ahead < n ? g[ahead] : T{0};

@@ -124,7 +124,7 @@ void op::Softmax::vjp_fused(VjpContext<Softmax>& ctx) {
       const T* const p = in[0];
       const T* const g = in[1];
       dispatch_isa([&]() {
-        detail::centre_row(p, g, n, detail::class_ahead(p, n), out,
+        detail::centre_row(p, g, n, detail::dominant_class(p, n), out,
                            [&](std::int64_t j, T centred) { return p[j] * centred; });
       });
     };

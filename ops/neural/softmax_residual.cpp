@@ -12,8 +12,8 @@
 namespace tapegrad {
 
 using detail::Classes;
-using detail::ClassesAhead;
 using detail::dispatch_isa;
+using detail::DominantClasses;
 using detail::simd_for;
 using detail::Targets;
 using detail::TensorAccess;
@@ -70,7 +70,7 @@ void detail::softmax_residual_rows(const T* p, const Targets<T>& targets, std::i
       }
       return;
     }
-    const ClassesAhead<T> ahead(p, count, n);
+    const DominantClasses<T> ahead(p, count, n);
     for (std::int64_t r = 0; r < count; ++r) {
       const T *const w = targets.weights(first + r), *const q = p + r * n;
       T* const to = out + r * n;
@@ -139,7 +139,7 @@ void op::SoftmaxResidual::vjp_fused(VjpContext<SoftmaxResidual>& ctx) {
       const Targets<T> targets(t, classes);
       write_blocks<T>(ctx, 0, classes, [&](std::int64_t first, std::int64_t count, T* out) {
         dispatch_isa([&]() {
-          const ClassesAhead<T> ahead(p + first * n, count, n);
+          const DominantClasses<T> ahead(p + first * n, count, n);
           for (std::int64_t r = 0; r < count; ++r) {
             const std::int64_t at = (first + r) * n;
             const T* const w = targets.indices() ? nullptr : targets.weights(first + r);
@@ -158,7 +158,7 @@ void op::SoftmaxResidual::vjp_fused(VjpContext<SoftmaxResidual>& ctx) {
     if (ctx.needs_grad(1))
       write_blocks<T>(ctx, 1, classes, [&](std::int64_t first, std::int64_t count, T* out) {
         dispatch_isa([&]() {
-          const ClassesAhead<T> ahead(p + first * n, count, n);
+          const DominantClasses<T> ahead(p + first * n, count, n);
           for (std::int64_t r = 0; r < count; ++r) {
             const std::int64_t at = (first + r) * n;
             detail::centre_row(p + at, g + at, n, ahead.in(p + at), out + r * n,

@@ -1,5 +1,5 @@
-// What a user's functions, rules and samples throw, of whatever type: a finding that says where, listed once; the rest
-// of the report is as it would be without.
+// What a user's functions, rules and samples throw, of whatever type: a finding that says where, listed once;
+// the rest of the report is as it would be without.
 
 #include <stdexcept>
 #include <string>

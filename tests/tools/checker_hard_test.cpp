@@ -27,7 +27,8 @@ struct Hard {
   double lo = -2, hi = 2;
   int order = 2;
   bool f32 = true;  ///< false where all digits of f32 cancel
-  /// What can be decided: rounding inside the function, multiplied by how fast it turns, hides the digits beyond.
+  /// What can be decided: rounding inside the function, multiplied by how fast it turns, hides the digits
+  /// beyond.
   double rtol = 1e-8;
 };
 
@@ -158,8 +159,8 @@ BOOST_AUTO_TEST_CASE(what_cancels_is_zero) {
   }
 }
 
-// Rounding inside these hides all but a few digits: to the usual tolerance they are undecided, to a coarser one right, and
-// what is wrong in the digits that can be seen is wrong in both.
+// Rounding inside these hides all but a few digits: to the usual tolerance they are undecided, to a coarser
+// one right, and what is wrong in the digits that can be seen is wrong in both.
 BOOST_AUTO_TEST_CASE(few_digits_can_be_seen) {
   const auto through_f32 = [](double wrong) {
     return [wrong](const Tensor& x) { return exp(cast(cast(x, f32), f64)) + wrong * (x - x.detach()); };

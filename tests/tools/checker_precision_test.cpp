@@ -1,5 +1,5 @@
-// Operations that are wrong in single precision alone: by one of their rules, at second order, or where a result is small
-// beside others; each beside a right twin.
+// Operations that are wrong in single precision alone: by one of their rules, at second order, or where a
+// result is small beside others; each beside a right twin.
 
 #include <string>
 
@@ -76,13 +76,18 @@ BOOST_AUTO_TEST_CASE(what_cancels_in_single_precision) {
   }
 }
 
-// Partial products beyond f32: the gradient and its derivative are right all the same, and the third order need not be.
+// Partial products beyond f32: the gradient and its derivative are right all the same, and the third order
+// need not be.
 BOOST_AUTO_TEST_CASE(beyond_the_range_at_third_order) {
   const auto product = [](const Tensor& x) { return prod(x); };
   const std::vector<Tensor> in{Tensor::from({3e20, 2e25, -1e-23, 4e-22}, f64)};
   for (const int order : {2, 3}) {
     const Report r = check(product, in, {.order = order});
     BOOST_TEST(r.count(Verdict::fail) == 0u, r.text());
+    // What is not finite in f32 there is counted.
+    BOOST_TEST(
+        mentions(r, "elements are not finite, as numbers on the way to them are beyond f32") == (order == 3),
+        r.text());
   }
   // Before, and in a function that has no such rules, it is no excuse.
   const auto in_parts = [](const Tensor& x) {

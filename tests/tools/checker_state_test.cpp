@@ -1,5 +1,5 @@
-// Functions, modules and rules that give something else when they are run again: found before anything else, called
-// that, and once.
+// Functions, modules and rules that give something else when they are run again: found before anything else,
+// called that, and once.
 
 #include <utility>
 
@@ -75,6 +75,16 @@ struct RandomRule : SquareBase {
   }
 };
 
+/// x^2, whose rule gives another sum each time it runs, as if terms were added in the order in which threads end.
+struct UnorderedSum : SquareBase {
+  static constexpr auto name = "unordered_sum";
+  double apart = 0, factor = 1;
+  static void vjp(VjpContext<UnorderedSum>& ctx) {
+    static int runs = 0;
+    ctx.add(0, mul(right_gradient(ctx), ctx.op().factor * (1 + ctx.op().apart * (++runs % 2))));
+  }
+};
+
 void check_called(const Report& r, std::string_view what, std::string_view message) {
   CHECK_REJECTED(r);
   BOOST_TEST_REQUIRE(r.failures().size() == 1u, r.text());
@@ -145,6 +155,27 @@ BOOST_AUTO_TEST_CASE(rules_with_state) {
     const Report right = run({some({5})}, {.order = 2, .mode = mode}, RandomRule{{}, false});
     BOOST_TEST(right.ok(), right.text());
   }
+}
+
+BOOST_AUTO_TEST_CASE(gradients_that_repeat_within_a_tolerance) {
+  const std::vector<Tensor> in{some({5})};
+  const UnorderedSum right{{}, 1e-13};
+  for (const Mode mode : kModes) {
+    check_called(run(in, {.mode = mode}, right), "state or randomness, gradient", "by nondet_tol");
+    const Report r = run(in, {.order = 2, .mode = mode, .nondet_tol = 1e-11}, right);
+    BOOST_TEST(r.ok(), r.text());
+    // More than the tolerance, and what is wrong beside it.
+    check_called(run(in, {.mode = mode, .nondet_tol = 1e-11}, UnorderedSum{{}, 1e-9}),
+                 "state or randomness, gradient", "other bits");
+    CHECK_REJECTED(run(in, {.mode = mode, .nondet_tol = 1e-11}, UnorderedSum{{}, 1e-13, 1.001}));
+    CHECK_REJECTED(run(in, {.mode = mode, .nondet_tol = 1}, UnorderedSum{{}, 0, 1.001}));
+    // The function itself is no gradient.
+    double calls = 0;
+    check_called(check([&](const Tensor& x) { return mul(square(x), 1 + ++calls * 1e-15); }, in,
+                       {.mode = mode, .nondet_tol = 1e-6}),
+                 "state or randomness", "keeps state from call to call");
+  }
+  BOOST_CHECK_THROW(run(in, {.nondet_tol = -1}, right), ArgumentError);
 }
 
 BOOST_AUTO_TEST_CASE(in_the_command) {

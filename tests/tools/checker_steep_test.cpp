@@ -1,5 +1,5 @@
-// Wrong derivatives beside others that are much larger, and points where the gradient is not finite or where elements
-// tie; each beside a right twin.
+// Wrong derivatives beside others that are much larger, and points where the gradient is not finite or where
+// elements tie; each beside a right twin.
 
 #include <cmath>
 #include <limits>
@@ -26,6 +26,14 @@ struct ScaledSquare : Unary {
   auto vjp(auto g, auto x, auto) const { return factor * 2 * g * x; }
 };
 Tensor scaled_square(const Tensor& x, double factor) { return apply_op(ScaledSquare{{}, factor}, x); }
+
+/// sin x, of which a number on the way leaves few digits; its gradient is multiplied by a factor.
+struct RoundedSine : Unary {
+  static constexpr auto name = "rounded_sine";
+  double on_the_way = 0, factor = 1;
+  auto f(auto x) const { return (sin(x) + on_the_way) - on_the_way; }
+  auto vjp(auto g, auto x, auto) const { return factor * g * cos(x); }
+};
 
 /// 2 x, whose gradient is not finite.
 struct Infinite : Unary {
@@ -116,6 +124,34 @@ BOOST_AUTO_TEST_CASE(a_small_result_beside_large_ones) {
   expect_not_wrong(with(1), {some({4})}, "small result");
 }
 
+// A gradient of 0 is excused by the rounding of the very number that it is of, and by no other's.
+BOOST_AUTO_TEST_CASE(a_lost_gradient_beside_a_large_one) {
+  for (const double large : {1.0, 1e6, 1e12})
+    for (const double on_the_way : {1e6, 1e9, 1e12}) {
+      const auto with = [&](double factor) {
+        return [=](const Tensor& a, const Tensor& b) {
+          return concat({large * exp(a), apply_op(RoundedSine{{}, on_the_way, factor}, b)});
+        };
+      };
+      const std::vector<Tensor> in{values({0.3, 0.7}), values({0.4, 0.9})};
+      for (const Mode mode : {Mode::automatic, Mode::exhaustive}) {
+        const Report lost = check(with(0), in, {.mode = mode, .properties = false});
+        BOOST_TEST(lost.count(Verdict::fail) + lost.count(Verdict::inconclusive) > 0u,
+                   large << ", " << on_the_way << ": " << lost.text());
+        const Report right = check(with(1), in, {.mode = mode, .properties = false});
+        BOOST_TEST(right.count(Verdict::fail) == 0u, large << ", " << on_the_way << ": " << right.text());
+        // To as many digits as there are.
+        BOOST_TEST(
+            check(with(1), in, {.rtol = 0.1, .mode = mode, .properties = false}).count(Verdict::fail) == 0u);
+      }
+      BOOST_TEST(!check(with(0), in, {.mode = Mode::fast, .properties = false}).ok());
+    }
+  // Right all the same: a derivative that is zero, beside a kink or between two steps.
+  const auto flat = [](const Tensor& a, const Tensor& b) { return concat({1e6 * exp(a), relu(b)}); };
+  const Report zero = check(flat, {values({0.3}), values({-0.001, 2})}, {.properties = false});
+  BOOST_TEST(zero.ok(), zero.text());
+}
+
 BOOST_AUTO_TEST_CASE(one_element_of_hundreds_off_by_a_millionth) {
   for (const Mode mode : kModes)
     for (const std::int64_t n : {8, 300, 2000}) {
@@ -131,7 +167,8 @@ BOOST_AUTO_TEST_CASE(not_finite) {
        {std::nan(""), std::numeric_limits<double>::infinity(), -std::numeric_limits<double>::infinity()})
     for (const Mode mode : kModes)
       CHECK_REJECTED(run(std::vector{some({3})}, {.mode = mode, .properties = false}, Infinite{{}, value}));
-  // A constant that is not finite shows even behind a branch that is not taken; a singular point there does not.
+  // A constant that is not finite shows even behind a branch that is not taken; a singular point there does
+  // not.
   const auto hidden = [](const Tensor& x) { return where(x > 0, x * (x * 0.0 / 0.0), 2 * x); };
   expect_rejected(hidden, {values({-1, -2})}, "where");
   const auto singular = [](const Tensor& x) { return where(x > 0, sqrt(x) / x, 2 * x); };

@@ -1,5 +1,5 @@
-// Operations whose derivative is another than that of their values on purpose: right by declaration, wrong without one,
-// and wrong where the rules give something else than was declared.
+// Operations whose derivative is another than that of their values on purpose: right by declaration, wrong
+// without one, and wrong where the rules give something else than was declared.
 
 #include <tapegrad/ops/elementwise/activation.h>
 #include <tapegrad/ops/tensor/linalg.h>

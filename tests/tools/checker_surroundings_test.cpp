@@ -1,5 +1,6 @@
-// Rules that give the right numbers, and are wrong in what surrounds them: in what they write to and read from, for some
-// of their inputs, or with several threads; at any order, in either precision, in every mode. Each beside a right twin.
+// Rules that give the right numbers, and are wrong in what surrounds them: in what they write to and read
+// from, for some of their inputs, or with several threads; at any order, in either precision, in every mode.
+// Each beside a right twin.
 
 #include <array>
 #include <string>
@@ -23,6 +24,7 @@ enum class Fault : std::uint8_t {
   one_of_two,       ///< wrong where the second input alone is tracked
   same_tensor,      ///< wrong where both inputs are one tensor
   several_threads,  ///< gives other bits with three threads
+  not_linear,       ///< limits the incoming gradient
   writes_saved      ///< writes to an input with three threads
 };
 
@@ -50,6 +52,7 @@ struct Careless : Faulty {
     if (shows(Fault::same_tensor) && same) a = ctx.recording() ? a.detach() : mul(a, 2);
     if (shows(Fault::last_forward)) a = last[0], b = last[1];
     if (shows(Fault::several_threads) && detail::threads_here() == 3) b = mul(b, 1 + 1e-6);
+    if (shows(Fault::not_linear)) g = clamp(g, -1e5, 1e5);
     if (ctx.needs_grad(0)) ctx.add(0, mul(g, b));
     if (ctx.needs_grad(1)) ctx.add(1, mul(g, a));
     if (shows(Fault::writes_saved) && detail::threads_here() == 3) {
@@ -87,6 +90,7 @@ constexpr Case kFirstOrder[] = {
     {Fault::one_of_two, "only some inputs tracked"},
     {Fault::same_tensor, "same tensor as input 0 and input 1"},
     {Fault::several_threads, "threads, gradient"},
+    {Fault::not_linear, "linear in the incoming gradient, large"},
     {Fault::writes_saved, "threads, gradient"},
 };
 

@@ -1,5 +1,5 @@
-// What a report must not leave open: inputs whose gradient nobody has seen, parameters that a module forgets, rules that
-// are wrong for some of the inputs alone, exceptions of any type.
+// What a report must not leave open: inputs whose gradient nobody has seen, parameters that a module forgets,
+// rules that are wrong for some of the inputs alone, exceptions of any type.
 
 #include <string>
 #include <vector>

@@ -4,7 +4,7 @@
 #include <sstream>
 
 #include <tapegrad/gradcheck/check.h>
-#include <tapegrad/gradcheck/report/hints.h>
+#include <tapegrad/gradcheck/check/hints.h>
 #include <tapegrad/graph/random.h>
 #include <tapegrad/ops/define.h>
 #include <tapegrad/ops/elementwise/math.h>

@@ -92,6 +92,22 @@ struct SumWhereLarge {
   static void samples(Samples& s) { s.add(SumWhereLarge{}, {SampleInput(Shape{1}, Domain{1, 2})}); }
 };
 
+/// x * x, whose rule may have another product before its own two.
+template <bool kMore>
+struct TermBefore {
+  static constexpr auto name = "my_term_before";
+  static constexpr auto saves = saves_for(kIn0);
+  static Tensor forward(const Tensor& x) { return mul(x, x); }
+  static void vjp(VjpContext<TermBefore>& ctx) {
+    const Tensor x = ctx.template input<0>(), g = ctx.grad_output();
+    Tensor all = kMore ? mul(mul(x, x), g) : Tensor();
+    if (kMore) all = sub(all, mul(mul(x, g), x));
+    const Tensor own = add(mul(mul(g, 0.5), x), mul(mul(g, 1.5), x));
+    ctx.add(0, kMore ? add(own, all) : own);
+  }
+  static void samples(Samples& s) { s.add(TermBefore{}, {Shape{3}}); }
+};
+
 /// 2 x, called as operations of the library that take two inputs.
 template <int kWhich>
 struct OwnOperation : Twice {
@@ -274,25 +290,41 @@ BOOST_AUTO_TEST_CASE(what_only_some_checks_can_find) {
 
 BOOST_AUTO_TEST_CASE(terms_of_rules_on_tensors) {
   const auto all = gradcheck::self_test(catalog_of<Saddle<false>>().ops()[0], {}, {});
-  for (const char* fault :
-       {"left of add omitted, add 1", "right of add omitted, add 1", "right of add negated, add 1",
-        "left of mul omitted, mul 1", "right of mul omitted, mul 1", "mul negated, mul 1",
-        "right of mul_scalar omitted, mul_scalar 1", "matmul negated, matmul 1",
-        "matmul transposed, matmul 1"})
+  for (const char* fault : {"left of add omitted, add(mul_scalar(mul(g, x0)), matmul(g, c))",
+                            "right of add omitted, add(mul_scalar(mul(g, x0)), matmul(g, c))",
+                            "right of add negated, add(mul_scalar(mul(g, x0)), matmul(g, c))",
+                            "left of mul omitted, mul(g, x0)", "right of mul omitted, mul(g, x0)",
+                            "mul negated, mul(g, x0)", "right of mul_scalar omitted, mul_scalar(mul(g, x0))",
+                            "matmul negated, matmul(g, c)", "matmul transposed, matmul(g, c)"})
     BOOST_TEST(status_in(all, std::string(fault) + " of the rule, as recorded") == "killed", fault);
   BOOST_TEST(std::ranges::all_of(
       all, [](const auto& m) { return m.status == gradcheck::MutationResult::Status::killed; }));
   // A term that is nothing makes no difference, which has to be said.
-  const std::string term = "right of add omitted, add 2 of the rule, as recorded";
+  const std::string term =
+      "right of add omitted, add(add(mul_scalar(mul(..)), matmul(g, c)), mul_scalar(x0)) of the rule, as "
+      "recorded";
   BOOST_TEST(status_in(all, term) == "");
   BOOST_TEST(status_of<Saddle<true>>(term) == "NO EFFECT");
+}
+
+// A term is called by what it computes, so that a change of a rule elsewhere does not give another its name.
+BOOST_AUTO_TEST_CASE(terms_keep_their_names) {
+  std::set<std::string> before, after;
+  for (const auto& m : gradcheck::self_test(catalog_of<TermBefore<false>>().ops()[0], {}, {}))
+    if (contains(m.mutation, " of the rule")) before.insert(m.mutation);
+  for (const auto& m : gradcheck::self_test(catalog_of<TermBefore<true>>().ops()[0], {}, {}))
+    if (contains(m.mutation, " of the rule")) after.insert(m.mutation);
+  BOOST_TEST(before.contains("mul negated, mul(mul_scalar(g), x0) of the rule, as recorded"));
+  BOOST_TEST(before.contains("mul negated, mul(mul_scalar(g), x0) #2 of the rule, as recorded"));
+  BOOST_TEST(std::ranges::includes(after, before));
+  BOOST_TEST(after.size() > before.size());
 }
 
 BOOST_AUTO_TEST_CASE(terms_are_those_at_the_samples_that_are_tested) {
   std::set<std::string> seen;
   for (std::uint64_t seed = 0; seed < 8; ++seed)
-    seen.insert(
-        status_of<SumWhereLarge>("right of add omitted, add 1 of the rule, as recorded", {.seed = seed}));
+    seen.insert(status_of<SumWhereLarge>(
+        "right of add omitted, add(mul(g, x0), mul(g, x0)) of the rule, as recorded", {.seed = seed}));
   BOOST_TEST((seen == std::set<std::string>{"", "killed"}));
 }
 

@@ -172,7 +172,7 @@ BOOST_AUTO_TEST_CASE(nothing_is_found_where_nothing_is_altered) {
 BOOST_AUTO_TEST_CASE(samples_that_are_not_good_enough) {
   for (const MutationResult& p : self_tested<Cube>()) BOOST_TEST((p.status == Status::killed), p.mutation);
   // x * x for x: no difference at 1.
-  BOOST_TEST((named(self_tested<CubeAtOne>(), "right of mul omitted, operation 2").status != Status::killed));
+  BOOST_TEST((named(self_tested<CubeAtOne>(), "right of mul omitted, mul 2").status != Status::killed));
   BOOST_TEST((named(self_tested<Twin>(), "swapped with another input's").status == Status::no_effect));
   BOOST_TEST(code(catalog_of<Cube>(), {"--self-test"}) == 0);
   BOOST_TEST(code(catalog_of<Cube, CubeAtOne>(), {"--self-test"}) == 4);

@@ -9,8 +9,8 @@
 
 using namespace test_gradcheck;
 
-// The thread sanitizer looks at every access of all threads, and makes each run ten times as long: under it one number
-// of threads, and first derivatives, show as much.
+// The thread sanitizer looks at every access of all threads, and makes each run ten times as long: under it
+// one number of threads, and first derivatives, show as much.
 #ifdef __SANITIZE_THREAD__
 constexpr const char* kOrder = "1";
 constexpr const char* kThreads[] = {"3"};

@@ -7,6 +7,7 @@
 #include <thread>
 #include <vector>
 
+#include <tapegrad/gradcheck/command/watch.h>
 #include <tapegrad/ops/tensor/reduce.h>
 
 #include "gradcheck_support.h"
@@ -16,8 +17,8 @@ using namespace test_gradcheck;
 
 namespace {
 
-// As they are printed. Which is long enough for what ends depends on the machine and on what else it does; what
-// does not end runs over any.
+// As they are printed. Which is long enough for what ends depends on the machine and on what else it does;
+// what does not end runs over any.
 const std::vector<std::string> kLimits{"0.5", "4", "32"};
 
 [[noreturn]] void never_end() {
@@ -187,6 +188,11 @@ BOOST_AUTO_TEST_CASE(one_sample_alone_and_other_reports) {
   BOOST_TEST(contains(alone.out, "FAIL: order 1, time limit, all inputs: it has not ended after " + limit +
                                      " s, at order 1"),
              alone.out);
+  // The samples themselves may not end.
+  const Outcome samples = run_apart(catalog_of<Endless<Where::samples>>(),
+                                    {"--repro", "endless_samples#0", "--time-limit", limit});
+  BOOST_TEST(samples.code == 1);
+  BOOST_TEST(contains(samples.out, "it has not ended after " + limit + " s"), samples.out);
   const Outcome fast = run_apart(c, {"--fail-fast", "--threads", "3", "--time-limit", limit});
   BOOST_TEST(fast.code == 1);
   BOOST_TEST(contains(fast.out, "stopped at the first that does not pass"));
@@ -235,16 +241,33 @@ BOOST_AUTO_TEST_CASE(what_ends_in_time) {
   for (const char* wrong : {"0", "-1", "soon"}) BOOST_TEST(code(c, {"--time-limit", wrong}) == 2, wrong);
 }
 
-BOOST_AUTO_TEST_CASE(what_runs_for_long_is_named) {
-  // After 2 s, and at 3 or 32 its time is over.
+BOOST_AUTO_TEST_CASE(what_hangs_is_named) {
+  // After 10 s, and at 12 or 60 its time is over.
   const std::string named = "check: endless_rule#1 second [3] [3] has been running for ";
   std::string err;
-  for (const char* limit : {"3", "32"}) {
+  for (const char* limit : {"12", "60"}) {
     err = run_apart(catalog_of<Endless<Where::rule>>(), {"--time-limit", limit}).err;
     if (contains(err, named)) break;
   }
   BOOST_TEST_REQUIRE(contains(err, named), err);
   BOOST_TEST(contains(err, " s: order 1, gradient\n"), err);
+}
+
+BOOST_AUTO_TEST_CASE(the_slowest_are_named_once) {
+  gradcheck::detail::Watch watch("check", 0);
+  BOOST_TEST(watch.slowest() == "");
+  for (const double seconds : {1.9, 2.5, 7.0, 0.1, 3.0, 2.0, 7.0, 4.0})
+    watch.ended("a#" + std::to_string(static_cast<int>(10 * seconds)), seconds);
+  BOOST_TEST(watch.slowest() ==
+             "check: a#70 took 7.0 s of processor time\n"
+             "check: a#70 took 7.0 s of processor time\n"
+             "check: a#40 took 4.0 s of processor time\n");
+}
+
+BOOST_AUTO_TEST_CASE(waiting_is_no_work) {
+  const double before = gradcheck::detail::processor_seconds();
+  std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  BOOST_TEST(gradcheck::detail::processor_seconds() - before < 0.2);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

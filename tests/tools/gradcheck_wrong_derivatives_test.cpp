@@ -1,4 +1,5 @@
-// Wrong derivatives that the checker must reject. What else it rejects is in gradcheck_wrong_properties_test.cpp.
+// Wrong derivatives that the checker must reject. What else it rejects is in
+// gradcheck_wrong_properties_test.cpp.
 
 #include <cmath>
 

@@ -1,5 +1,5 @@
-// Rules whose derivatives are right, and which the checker must reject for what else they do: they write to what is
-// not theirs, or depend on what should not matter.
+// Rules whose derivatives are right, and which the checker must reject for what else they do: they write to
+// what is not theirs, or depend on what should not matter.
 
 #include <cmath>
 

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include <tapegrad/gradcheck/check.h>
-#include <tapegrad/gradcheck/mutation/formula.h>
+#include <tapegrad/gradcheck/check/formula.h>
 #include <tapegrad/nn/layer.h>
 #include <tapegrad/ops/define.h>
 #include <tapegrad/ops/op.h>
@@ -37,13 +37,34 @@ struct ModuleSample {
 /// Makes the samples of a kind of module. Random numbers are to come from the generator.
 using ModuleSamples = std::vector<ModuleSample> (*)(Generator& generator);
 
-/// For --self-test: a mutation of an op's rules that makes no difference, and why. Names are shell globs, that of the
-/// mutation as the self-test prints it.
+/// For --self-test: a mutation of an op's rules that makes no difference, and why. Names are shell globs,
+/// that of the mutation as the self-test prints it.
 struct EquivalentMutation {
   std::string op;
   std::string mutation;
   std::string reason;
 };
+
+/// What became of one mutation.
+struct MutationResult {
+  enum class Status : std::uint8_t {
+    killed,      ///< the check of some sample failed
+    equivalent,  ///< no gradient of any sample differs, as listed, for the reason given
+    survived,    ///< gradients differ, and no sample failed
+    no_effect,  ///< no gradient of any sample differs, and it is not listed: a sample is missing, or a reason
+    not_equivalent,  ///< listed as equivalent, and killed all the same
+    error,           ///< not tested to the end: something was thrown outside of a check, or its time was over
+  };
+  std::string op;
+  /// "sin omitted, sin 1"; of an error also "samples" or "mutations", which could not be made.
+  std::string mutation;
+  Status status = Status::survived;
+  /// The sample and the check that found it; or the reason why it makes no difference; or what went wrong.
+  std::string explanation{};
+  double processor_seconds = 0;  ///< of the thread that tested it
+};
+
+TAPEGRAD_API std::string_view name_of(MutationResult::Status status) noexcept;
 
 /// What the checking command walks: ops with their samples, and modules.
 class TAPEGRAD_API Catalog {
@@ -120,6 +141,9 @@ struct Subject {
     /// Checks from this order on are expected to be inconclusive.
     int uncertain_from = 255;
     double seconds = 0;
+    double processor_seconds = 0;  ///< of the thread that checked it
+    /// In fast mode only what its size decides was checked.
+    bool size_alone = false;
 
     /// Whether a check is inconclusive that is not expected to be.
     TAPEGRAD_API bool unexpectedly_inconclusive() const;

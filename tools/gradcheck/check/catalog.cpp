@@ -6,12 +6,12 @@
 #include <utility>
 
 #include <tapegrad/gradcheck/catalog.h>
-#include <tapegrad/gradcheck/check/derivatives.h>
+#include <tapegrad/gradcheck/check/checks.h>
+#include <tapegrad/gradcheck/check/equivalents.h>
 #include <tapegrad/gradcheck/check/module_problem.h>
 #include <tapegrad/gradcheck/check/modules.h>
 #include <tapegrad/gradcheck/check/progress.h>
 #include <tapegrad/gradcheck/check/samples.h>
-#include <tapegrad/gradcheck/mutation/self_test.h>
 #include <tapegrad/ops/op_list.h>
 
 #include <fmt/format.h>
@@ -22,6 +22,12 @@ std::string_view name_of(Subject::Standing s) noexcept {
   constexpr std::array<std::string_view, 6> kNames{"PASS",     "not differentiable", "WAIVED",
                                                    "UNPROVEN", "INCONCLUSIVE",       "FAIL"};
   return kNames[static_cast<std::size_t>(s)];
+}
+
+std::string_view name_of(MutationResult::Status status) noexcept {
+  constexpr std::array<std::string_view, 6> kNames{"killed",    "equivalent",     "SURVIVED",
+                                                   "NO EFFECT", "NOT EQUIVALENT", "ERROR"};
+  return kNames[static_cast<std::size_t>(status)];
 }
 
 namespace {
@@ -39,7 +45,7 @@ const Catalog& library_catalog() {
     Catalog c;
     for (const OpInfo* info : library_ops()) c.add_op(*info, formula_named(info->name(), ElementwiseOps{}));
     detail::add_library_modules(c);
-    for (EquivalentMutation& e : library_equivalents()) c.add_equivalent(std::move(e));
+    for (EquivalentMutation& e : detail::library_equivalents()) c.add_equivalent(std::move(e));
     return c;
   }();
   return catalog;
@@ -174,10 +180,23 @@ void conclude(Subject& s, const Expectation& e) {
   s.standing = s.unproven.empty() ? Standing::pass : Standing::unproven;
 }
 
+/// In fast mode, of a sample of more elements than this only what they decide is checked: most of the time
+/// would go into repeating what a smaller sample of the same op shows.
+constexpr std::int64_t kManyElements = 20000;
+
+bool size_alone(const std::vector<Samples::Sample>& all, std::size_t i, const Options& options) {
+  const auto shows_all = [](const Samples::Sample& s) {
+    return detail::elements_of(s) <= kManyElements && s.gradients.empty() && !s.intended;
+  };
+  return options.mode == Mode::fast && detail::elements_of(all[i]) > kManyElements &&
+         all[i].gradients.empty() && !all[i].intended && std::ranges::any_of(all, shows_all);
+}
+
 /// Adds a sample with what check(report) finds. An exception is a finding, too.
 template <class Check>
 void add_sample(Subject& s, Subject::Sample sample, Check&& check) {
   const auto start = std::chrono::steady_clock::now();
+  const double used = detail::processor_seconds();
   Progress::begin(sample);
   try {
     check(sample.report);
@@ -186,11 +205,13 @@ void add_sample(Subject& s, Subject::Sample sample, Check&& check) {
         {.verdict = Verdict::fail, .what = "sample", .input = "threw", .message = detail::exception_text()});
   }
   sample.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  sample.processor_seconds = detail::processor_seconds() - used;
   Progress::end(sample);
   s.samples.push_back(std::move(sample));
 }
 
-/// What is left of a check where the samples cannot be made, for the reason of the exception that is being handled.
+/// What is left of a check where the samples cannot be made, for the reason of the exception that is being
+/// handled.
 Subject without_samples(Subject s, std::uint64_t seed) {
   add_sample(s, {.seed = seed, .label = "samples"}, [](Report&) { throw; });
   s.standing = Subject::Standing::fail;
@@ -233,14 +254,17 @@ Subject check_op(const Catalog::Op& op, const Options& options, const SampleChoi
       for (const detail::Input& in : problem.inputs())
         if (is_floating(in.value.dtype())) floating.insert(in.name);
       if (op.max_order == 0) return check_not_recorded(problem, report);
-      detail::check_sample(sample, problem, each, report);
+      detail::check_sample(
+          sample, problem, each, report,
+          size_alone(samples.all(), i, options) ? detail::Extent::size_alone : detail::Extent::whole);
       if (op.max_order < options.order) check_refuses_to_record(problem, report);
     };
     add_sample(s,
                {.number = i,
                 .seed = seed,
                 .label = detail::label_of(sample),
-                .uncertain_from = sample.uncertain_from},
+                .uncertain_from = sample.uncertain_from,
+                .size_alone = size_alone(samples.all(), i, options)},
                run);
   };
   for_each_chosen(op.name, samples.all().size(), choice, options.seed, check);

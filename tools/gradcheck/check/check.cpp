@@ -1,8 +1,7 @@
 #include <algorithm>
 #include <cmath>
-#include <exception>
 
-#include <tapegrad/gradcheck/check/derivatives.h>
+#include <tapegrad/gradcheck/check/checks.h>
 
 #include <fmt/format.h>
 
@@ -17,6 +16,8 @@ void validate(const Options& o) {
     throw ArgumentError(fmt::format("gradcheck: order {}; it can be 1, 2 or 3", o.order));
   if (!(o.excuse_atol >= 0))
     throw ArgumentError(fmt::format("gradcheck: excuse_atol {} is negative", o.excuse_atol));
+  if (!(o.nondet_tol >= 0))
+    throw ArgumentError(fmt::format("gradcheck: nondet_tol {} is negative", o.nondet_tol));
   if (!o.f64 && !o.f32) throw ArgumentError("gradcheck: neither f64 nor f32 is to be checked");
   if (o.elements < 1 || o.directions < 1)
     throw ArgumentError(
@@ -37,21 +38,6 @@ std::vector<Input> given_inputs(const std::vector<Tensor>& inputs, const Options
   return at;
 }
 
-std::span<const Rule> rules_of(const Options& options) {
-  static constexpr Rule kRules[] = {Rule::fused, Rule::general, Rule::recorded};
-  return std::span(kRules).first(options.recorded ? 3 : 2);
-}
-
-void Session::threw(int order, std::string_view part, const std::optional<ThrowingRule::Place>& rule) {
-  const std::string text = exception_text();
-  if (!rule) {
-    if (thrown.insert(text).second) fail(order, part, "threw", text);
-  } else if (throwing_rules.insert(*rule).second) {
-    fail(order, describe(rule->rule), "threw",
-         fmt::format("{}: the rule of {}: {}", part, op_label(rule->op->name), text));
-  }
-}
-
 void check_problem(const Problem& problem, const Options& options, Report& report) {
   Session s{options, report, Generator(options.seed)};
   check_problem(s, problem);
@@ -68,10 +54,25 @@ void check_surroundings_in_single(Session& s, const Problem& single) {
   s.note = {};
 }
 
+/// What loops that are cut into parts, and shared between threads, may do wrong.
+void check_size(Session& s, const Problem& problem) {
+  const Options& o = s.options;
+  if (o.f32 && o.in_double) {
+    s.run(1, "f32 against f64", [&] { check_single_precision(s, problem, 1, rules_of(o)); });
+    s.note = ", in f32";
+    s.run(1, "threads", [&] { check_threads(s, in_single_precision(problem)); });
+    s.note = {};
+  }
+  if (!o.f64) return;
+  s.run(1, "threads", [&] { check_threads(s, problem); });
+  s.run(1, "gradient", [&] { check_derivatives(s, problem, 1, rules_of(o)); });
+}
+
 }  // namespace
 
 void check_problem(Session& s, const Problem& problem, const Problem& differenced) {
   const Options& o = s.options;
+  if (s.size_alone) return check_size(s, problem);
   if (!check_repeatable(s, problem)) return;
   const bool single = o.f32 && o.properties && o.in_double;
   if (single) s.run(1, "f32 against f64", [&] { check_single_precision(s, problem, 1, rules_of(o)); });

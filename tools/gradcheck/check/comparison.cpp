@@ -2,6 +2,7 @@
 #include <cmath>
 #include <limits>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include <tapegrad/gradcheck/check/comparison.h>
@@ -10,7 +11,8 @@ namespace tapegrad::gradcheck::detail {
 
 namespace {
 
-// Uncertainties are estimates, and may fall short by this factor; those of gradients are found from a few samples.
+// Uncertainties are estimates, and may fall short by this factor; those of gradients are found from a few
+// samples.
 constexpr double kUncertainty = 4, kGradientRounding = 16;
 // Each window's steps are 32 times smaller than the last one's.
 constexpr int kSmaller = -5;
@@ -27,10 +29,10 @@ struct Sight {
   double size() const { return std::max(std::abs(analytic), std::abs(numeric)); }
 };
 
-/// The verdict is found in two stages. A window whose value agrees with the analytic one, and is certain enough,
-/// certifies it: that two such numbers agree by chance need not be feared. Where none does, the rounding of the
-/// function and of the gradient are measured, and all windows are weighed against each other: those of the
-/// smallest steps that still show something decide.
+/// The verdict is found in two stages. A window whose value agrees with the analytic one, and is certain
+/// enough, certifies it: that two such numbers agree by chance need not be feared. Where none does, the
+/// rounding of the function and of the gradient are measured, and all windows are weighed against each other:
+/// those of the smallest steps that still show something decide.
 class Judge {
  public:
   Judge(Line& line, const Row& row, const Claim& claim) : line_(line), row_(row), claim_(claim) {}
@@ -72,8 +74,8 @@ class Judge {
 
   enum class Search { agrees, vanishes, too_fine, too_coarse };
 
-  /// Looks for agreement in one window; else says whether steps are too fine, as rounding hides the answer, or
-  /// too coarse for the function.
+  /// Looks for agreement in one window; else says whether steps are too fine, as rounding hides the answer,
+  /// or too coarse for the function.
   Search look(int scale) {
     const Estimate e = line_.estimate(row_, scale);
     seen_ = sight_of(scale, e);
@@ -99,11 +101,20 @@ class Judge {
   std::optional<Comparison> certify() {
     const auto agrees = [&](int scale) { return look(scale) == Search::agrees; };
     const int proportional = line_.proportional_scale();
+    std::vector<int> coarse;
     for (int scale = 0; scale >= kSmallestScale; scale += kSmaller) {
       const Search s = look(scale);
       if (s == Search::agrees) return result(Verdict::pass, seen_);
-      if (s == Search::vanishes && proportional == 0) return result(Verdict::zero, seen_);
-      if (s == Search::too_coarse) continue;
+      if (s == Search::vanishes && proportional == 0) {
+        // Unless larger steps, too rough to say by how much, show that it changes.
+        const Sight still = seen_;
+        if (std::ranges::none_of(coarse, [&](int c) { return climbs(c); }))
+          return result(Verdict::zero, still);
+      }
+      if (s == Search::too_coarse) {
+        coarse.push_back(scale);
+        continue;
+      }
       if (scale < 0)
         for (const int between : {scale + 2, scale + 3})
           if (agrees(between)) return result(Verdict::pass, seen_);
@@ -139,9 +150,11 @@ class Judge {
     confirm_lone();
     if (const Sight* wrong = convicted()) return result(Verdict::fail, *wrong);
     if (sights_.empty()) return result(is_noise() ? Verdict::zero : Verdict::inconclusive, seen_);
-    const Sight& best = *std::ranges::min_element(sights_, {}, &Sight::uncertainty);
+    const Sight& best = *std::ranges::min_element(
+        sights_, {}, [&](const Sight& s) { return std::pair(blind(s), s.uncertainty); });
     bool consistent = true;
-    for (std::size_t i = 0; i < sights_.size(); ++i) consistent &= !differs(sights_[i]) || superseded(i);
+    for (std::size_t i = 0; i < sights_.size(); ++i)
+      consistent &= blind(sights_[i]) || !differs(sights_[i]) || superseded(i);
     const double doubt = best.uncertainty + rounding_;
     const bool negligible = consistent && (doubt * claim_.step <= claim_.rtol * claim_.largest ||
                                            is_rounding(best) || is_noise());
@@ -151,13 +164,13 @@ class Judge {
     return result(negligible ? Verdict::zero : Verdict::inconclusive, decided);
   }
 
-  /// A window that agrees and is certain enough, its rounding measured. What the usual ones show too roughly, another
-  /// may happen to show.
+  /// A window that agrees and is certain enough, its rounding measured. What the usual ones show too roughly,
+  /// another may happen to show.
   std::optional<Sight> certain_beside_rounding() {
     for (const int other : {-1, -2, -3, -4, 1, 2, 3, 6, 9}) observe(other);
     for (std::size_t i = sights_.size(); i-- > 0 && !differs(sights_[i]);) {  // no smaller steps differ
       const Sight& s = sights_[i];
-      if (std::max(s.error(), s.uncertainty) <= claim_.strict * s.size()) return s;
+      if (s.size() > 0 && std::max(s.error(), s.uncertainty) <= claim_.strict * s.size()) return s;
     }
     return {};
   }
@@ -172,10 +185,26 @@ class Judge {
   bool is_noise() {
     const Estimate e = line_.estimate(row_, 0);
     const double a = std::abs(change_of(0) / unit_of(0));
-    if (!e.finite) return false;
+    if (!e.finite || climbs(0) || climbs(-3)) return false;
     if (a == 0 && e.size <= claim_.most_rounding) return true;
     if (!(e.size <= kGradientRounding * claim_.value_rounding())) return false;
     return a * claim_.step <= claim_.most_rounding && a <= kGradientRounding * rounding();
+  }
+
+  /// Whether a window and one of larger steps show much the same derivative on both sides, by changes that the
+  /// rounding of this very number does not explain: however small or rough it is, its derivative is not zero then.
+  bool climbs(int scale) {
+    const double rounding = kGradientRounding * claim_.value_rounding();
+    const auto alike = [](double a, double b) {
+      return a * b > 0 && std::abs(a) < 2 * std::abs(b) && std::abs(b) < 2 * std::abs(a);
+    };
+    const Estimate e = line_.estimate(row_, scale), larger = line_.estimate(row_, scale + 3);
+    const auto clear = [&](const Estimate& one) {
+      return one.finite && alike(one.left, one.right) &&
+             std::abs(one.value) > kUncertainty * (one.uncertainty + one.hidden) + rounding;
+    };
+    return clear(e) && clear(larger) && alike(e.value / unit_of(scale), larger.value / unit_of(scale + 3)) &&
+           !line_.steps_over_kink(scale + 3);
   }
 
   /// Looks at larger steps, as far as the function goes on as it does at the usual ones.
@@ -262,10 +291,20 @@ class Judge {
   /// Whether a window agrees with the analytic value far better than those that differ claim.
   static bool refutes(const Sight& s, double error) { return s.error() + s.uncertainty <= error / 8; }
 
+  /// Whether nothing changes in a window although larger steps, up to the usual ones, clearly show a derivative:
+  /// rounding inside the function hides it there, or it goes in steps. Either way the window proves nothing.
+  bool blind(const Sight& still) {
+    const auto shows_more = [&](const Sight& s) {
+      return s.moved && s.scale <= 0 && s.step > still.step && climbs(s.scale);
+    };
+    return !still.moved &&
+           (std::ranges::any_of(sights_, shows_more) || std::ranges::any_of(rough_, shows_more));
+  }
+
   /// Whether smaller steps agree with the analytic value where those of window i differ.
-  bool superseded(std::size_t i) const {
+  bool superseded(std::size_t i) {
     return std::any_of(sights_.begin() + static_cast<std::ptrdiff_t>(i) + 1, sights_.end(),
-                       [&](const Sight& s) { return refutes(s, sights_[i].error()); });
+                       [&](const Sight& s) { return !blind(s) && refutes(s, sights_[i].error()); });
   }
 
   /// A single window that differs gets neighbours.
@@ -300,16 +339,16 @@ class Judge {
     return nullptr;
   }
 
-  /// Whether the function goes in steps that those of this window are too small for: larger ones, however rough, show
-  /// what the analytic value says.
+  /// Whether the function goes in steps that those of this window are too small for: larger ones, however
+  /// rough, show what the analytic value says.
   bool hidden_by_steps(const Sight& still) const {
     return std::ranges::any_of(rough_, [&](const Sight& s) {
       return s.moved && s.scale > still.scale && s.error() <= 1e-3 * s.size();
     });
   }
 
-  /// Whether much smaller steps agree with the analytic value: the function then has a structure that those which
-  /// differ are too large for.
+  /// Whether much smaller steps agree with the analytic value: the function then has a structure that those
+  /// which differ are too large for.
   bool refuted_closer(const Sight& than, double error) {
     for (const int scale : {than.scale - 10, than.scale - 20}) {
       if (!refutes_at(scale, error, Rounding::of_results)) continue;

@@ -20,10 +20,11 @@ struct Comparison {
 /// An analytic derivative along a line.
 struct Claim {
   std::span<const double> slopes;  ///< the analytic change is the sum of slopes[k] * move k
-  /// How far rounding takes that sum for these moves, by what the gradient was computed from; asked only where the
-  /// derivative does not agree.
+  /// How far rounding takes that sum for these moves, by what the gradient was computed from; asked only
+  /// where the derivative does not agree.
   std::function<double(std::span<const double> moves)> rounding;
-  /// How far rounding takes the row's number itself; asked only where its differences are too rough to tell anything.
+  /// How far rounding takes the row's number itself; asked only where its differences are too rough to tell
+  /// anything.
   std::function<double()> value_rounding;
   double rtol;           ///< certifies
   double strict;         ///< convicts, and certifies where the differences are that certain; not above rtol

@@ -26,8 +26,9 @@ struct Coverage {
   std::vector<std::string> instruction_sets;
 };
 
-/// Checks the shard of the catalog in fast mode with each instruction set that the processor offers, and looks
-/// at what was run. All shards together find the gaps of the whole. Not for while other threads compute.
+/// Checks the shard of the catalog in fast mode with each instruction set that the processor offers, and
+/// looks at what was run. All shards together find the gaps of the whole. Not for while other threads
+/// compute.
 TAPEGRAD_API Coverage coverage_of(const Catalog& catalog, const Options& options, const Shard& shard = {});
 
 }  // namespace tapegrad::gradcheck

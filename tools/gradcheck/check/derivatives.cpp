@@ -10,24 +10,6 @@
 
 namespace tapegrad::gradcheck::detail {
 
-Position position_of(std::size_t position, std::span<const Tensor> tensors) {
-  std::size_t t = 0;
-  while (position >= static_cast<std::size_t>(tensors[t].size()))
-    position -= static_cast<std::size_t>(tensors[t++].size());
-  return {t, position};
-}
-
-std::string_view describe(Rule rule) {
-  switch (rule) {
-    case Rule::fused:
-      return kGradient;
-    case Rule::general:
-      return kGeneralGradient;
-    default:
-      return kRecordedGradient;
-  }
-}
-
 Derivatives::Derivatives(Session& s, const Problem& problem, int order, std::span<const Rule> rules)
     : session_(s), order_(order), jacobian_(problem, rules) {
   for (std::size_t k = 0; k < jacobian_.grad_inputs().size(); ++k) {

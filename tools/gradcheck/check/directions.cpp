@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <optional>
 
 #include <tapegrad/gradcheck/check/directions.h>
@@ -74,7 +75,7 @@ void Directions::add_rows() {
 void Directions::run() {
   const std::size_t inputs = jacobian_.grad_inputs().size();
   for (std::size_t row = first_row_; row < jacobian_.rows().size() && !session_.decided(); ++row) {
-    if (inputs > 1)
+    if (inputs > 1 && !session_.size_alone)
       for (std::size_t k = 0; k < inputs; ++k) check(row, k, k + 1);
     check(row, 0, inputs);
   }
@@ -109,8 +110,8 @@ void Directions::check(std::size_t row, std::size_t first, std::size_t last) {
   }
 }
 
-/// Each element moves by a random multiple of its step in the direction that the gradient points to, so that the
-/// parts of the derivative do not cancel; less far where its part would outweigh the others.
+/// Each element moves by a random multiple of its step in the direction that the gradient points to, so that
+/// the parts of the derivative do not cancel; less far where its part would outweigh the others.
 std::vector<Line::Move> Directions::moves(std::size_t row, std::size_t first, std::size_t last,
                                           double (&step)(double, double)) {
   std::vector<Line::Move> moves;
@@ -170,77 +171,95 @@ struct Interval {
 /// One-sided derivatives of each result along moves.
 struct Sides {
   Doubles right, left;
+
+  Interval interval(const Doubles& weights) const {
+    Interval all;
+    for (std::size_t j = 0; j < right.size(); ++j) all.add(weights[j] * right[j], weights[j] * left[j]);
+    return all;
+  }
 };
+
+Sides sides_along(Jacobian& jacobian, std::vector<Line::Move> moves, double scale) {
+  const Doubles& base = jacobian.base().values;
+  Line line(jacobian.problem(), jacobian.at(), jacobian.base(), std::move(moves));
+  Sides s{line.results(scale), line.results(-scale)};
+  for (std::size_t j = 0; j < base.size(); ++j) {
+    s.right[j] = (s.right[j] - base[j]) / scale;
+    s.left[j] = (base[j] - s.left[j]) / scale;
+  }
+  return s;
+}
+
+/// The sum of one-sided derivatives along the moves of single elements.
+class SumOfSides {
+ public:
+  explicit SumOfSides(std::size_t results) : sum_{Doubles(results), Doubles(results)}, size_(results) {}
+  void add(const Sides& one) {
+    for (std::size_t j = 0; j < size_.size(); ++j) {
+      sum_.right[j] += one.right[j];
+      sum_.left[j] += one.left[j];
+      size_[j] += std::abs(one.right[j]) + std::abs(one.left[j]);
+    }
+  }
+  /// Whether it is what all moves together give.
+  bool is(const Sides& together) const {
+    for (std::size_t j = 0; j < size_.size(); ++j)
+      if (std::abs(sum_.right[j] - together.right[j]) + std::abs(sum_.left[j] - together.left[j]) >
+          0.01 * size_[j])
+        return false;
+    return true;
+  }
+
+ private:
+  Sides sum_;
+  Doubles size_;
+};
+
+/// The same comparison, with a change that lies outside of the interval.
+Comparison outside(Comparison found, double change, const Interval& interval) {
+  found.verdict = Verdict::fail;
+  found.analytic = change;
+  found.numeric = std::clamp(change, interval.low, interval.high);
+  found.uncertainty = interval.high - interval.low;
+  return found;
+}
 
 }  // namespace
 
-/// A derivative must lie between the one-sided ones, of each result by itself. Elements without a gradient are not
-/// moved, as zero is a convention at many kinks. Where the elements' one-sided derivatives add up to those of the
-/// direction, each element has a kink of its own, and must satisfy the same; where they do not, as for elements that
-/// are the largest together, the direction says what no single element can.
+/// A derivative must lie between the one-sided ones, of each result by itself. Elements without a gradient are
+/// not moved, as zero is a convention at many kinks. Where the elements' one-sided derivatives add up to those of
+/// the direction, each element has a kink of its own, and must satisfy the same; where they do not, as for
+/// elements that are the largest together, the direction says what no single element can.
 Comparison Directions::at_kink(Comparison found, std::size_t row, const Doubles& slopes,
                                std::vector<Line::Move> moves, double tolerance) {
   constexpr std::size_t kMostElements = 1024;
-  const Doubles& base = jacobian_.base().values;
   const Doubles& weights = jacobian_.rows()[row].weights;
   const double scale = found.step / 16;
-  Doubles kept;
-  std::size_t count = 0;
+  Doubles changes;  // by the gradient
   for (std::size_t i = 0; i < moves.size(); ++i)
-    if (slopes[i] != 0) kept.push_back(slopes[i]), moves[count++] = moves[i];
-  moves.resize(count);
+    if (slopes[i] != 0) moves[changes.size()] = moves[i], changes.push_back(slopes[i] * moves[i].by);
+  moves.resize(changes.size());
   found.verdict = Verdict::kink;
   if (moves.empty()) return found;
 
-  const auto sides = [&](std::vector<Line::Move> some) {
-    Line line(jacobian_.problem(), jacobian_.at(), jacobian_.base(), std::move(some));
-    Sides s{line.results(scale), line.results(-scale)};
-    for (std::size_t j = 0; j < base.size(); ++j) {
-      s.right[j] = (s.right[j] - base[j]) / scale;
-      s.left[j] = (base[j] - s.left[j]) / scale;
-    }
-    return s;
-  };
-  const auto interval = [&](const Sides& s) {
-    Interval all;
-    for (std::size_t j = 0; j < base.size(); ++j) all.add(weights[j] * s.right[j], weights[j] * s.left[j]);
-    return all;
-  };
-  const auto wrong = [&](double a, const Interval& all) {
-    found.verdict = Verdict::fail;
-    found.analytic = a;
-    found.numeric = std::clamp(a, all.low, all.high);
-    found.uncertainty = all.high - all.low;
-    return found;
-  };
-
-  const Sides together = sides(moves);
-  const Interval all = interval(together);
-  double a = 0;
-  for (std::size_t i = 0; i < count; ++i) a += kept[i] * moves[i].by;
-  if (all.contains(a, tolerance)) return found;
-  if (count > kMostElements) {
+  const double change = std::accumulate(changes.begin(), changes.end(), 0.0);
+  const Sides together = sides_along(jacobian_, moves, scale);
+  const Interval all = together.interval(weights);
+  if (all.contains(change, tolerance)) return found;
+  if (moves.size() > kMostElements) {
     found.verdict = Verdict::inconclusive;
     return found;
   }
-  Sides sum{Doubles(base.size()), Doubles(base.size())};
-  Doubles size(base.size());
+  SumOfSides sum(together.right.size());
   std::vector<Interval> each;
-  for (std::size_t i = 0; i < count; ++i) {
-    const Sides one = sides({moves[i]});
-    each.push_back(interval(one));
-    for (std::size_t j = 0; j < base.size(); ++j) {
-      sum.right[j] += one.right[j];
-      sum.left[j] += one.left[j];
-      size[j] += std::abs(one.right[j]) + std::abs(one.left[j]);
-    }
+  for (const Line::Move& move : moves) {
+    const Sides one = sides_along(jacobian_, {move}, scale);
+    each.push_back(one.interval(weights));
+    sum.add(one);
   }
-  for (std::size_t j = 0; j < base.size(); ++j)
-    if (std::abs(sum.right[j] - together.right[j]) + std::abs(sum.left[j] - together.left[j]) >
-        0.01 * size[j])
-      return wrong(a, all);
-  for (std::size_t i = 0; i < count; ++i)
-    if (!each[i].contains(kept[i] * moves[i].by)) return wrong(kept[i] * moves[i].by, each[i]);
+  if (!sum.is(together)) return outside(found, change, all);
+  for (std::size_t i = 0; i < moves.size(); ++i)
+    if (!each[i].contains(changes[i])) return outside(found, changes[i], each[i]);
   return found;
 }
 

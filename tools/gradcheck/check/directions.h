@@ -18,8 +18,8 @@ class Directions {
   void run();
 
  private:
-  /// What each result is to be multiplied by in a weighted sum: more where it changes less than others, so that no
-  /// wrong small one hides behind large ones.
+  /// What each result is to be multiplied by in a weighted sum: more where it changes less than others, so
+  /// that no wrong small one hides behind large ones.
   Doubles scales();
   /// Moves all elements of inputs [first, last).
   void check(std::size_t row, std::size_t first, std::size_t last);
@@ -27,8 +27,8 @@ class Directions {
                                 double (&step)(double, double));
   Comparison compare(Line& line, std::size_t row, std::size_t rule, std::size_t first, std::size_t last,
                      const Doubles& slopes);
-  /// The verdict on a derivative at a kink along the moves; `tolerance` for kinks of several inputs, whose one-sided
-  /// derivatives may partly cancel.
+  /// The verdict on a derivative at a kink along the moves; `tolerance` for kinks of several inputs, whose
+  /// one-sided derivatives may partly cancel.
   Comparison at_kink(Comparison found, std::size_t row, const Doubles& slopes, std::vector<Line::Move> moves,
                      double tolerance);
 

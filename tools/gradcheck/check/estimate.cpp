@@ -43,7 +43,8 @@ Extrapolated extrapolate(const Line::Differences& from, const Line::Differences:
   return best;
 }
 
-/// A smooth function's second difference halves with the step; a kink's stays, a pole's or a wave's does as it likes.
+/// A smooth function's second difference halves with the step; a kink's stays, a pole's or a wave's does as
+/// it likes.
 void judge_second_differences(const Line::Differences& d, double allowed, Estimate& e) {
   e.smooth = true;
   e.kinked = true;

@@ -2,6 +2,7 @@
 #include <cmath>
 #include <numeric>
 
+#include <tapegrad/gradcheck/check/checks.h>
 #include <tapegrad/gradcheck/check/derivatives.h>
 
 #include <fmt/format.h>
@@ -18,8 +19,8 @@ Doubles concatenated(const Gradient& g, std::size_t inputs) {
   return all;
 }
 
-/// Second derivatives do not depend on the order of differentiation. The problem's results are the gradients for the
-/// first `inputs` inputs, each differentiated for these again: the same elements in the same order.
+/// Second derivatives do not depend on the order of differentiation. The problem's results are the gradients
+/// for the first `inputs` inputs, each differentiated for these again: the same elements in the same order.
 class Symmetry {
  public:
   Symmetry(Session& s, Derivatives& d, int order, std::size_t inputs)
@@ -100,11 +101,12 @@ template <class Then>
 void differentiate(Session& s, const Problem& problem, int order, std::span<const Rule> rules, Then&& then) {
   if (s.options.mode == Mode::fast) {
     Report report;
-    Session quick{s.options, report, s.generator, s.until_failure};
+    Session quick{s.options, report, s.generator, s.until_failure, s.size_alone};
     Derivatives d(quick, problem, order, rules);
     d.run();
     then(quick, d);
-    if (report.count(Verdict::inconclusive) + report.count(Verdict::fail) + report.count(Verdict::kink) == 0)
+    const std::size_t kinks = s.size_alone ? 0 : report.count(Verdict::kink);
+    if (report.count(Verdict::inconclusive) + report.count(Verdict::fail) + kinks == 0)
       return s.report.merge(report);
   }
   Options thorough = s.options;

@@ -4,6 +4,7 @@
 #include <optional>
 #include <utility>
 
+#include <tapegrad/gradcheck/check/checks.h>
 #include <tapegrad/gradcheck/check/property_check.h>
 #include <tapegrad/graph/values.h>
 
@@ -120,8 +121,8 @@ class InputPatterns : private PropertyCheck {
     }
   }
 
-  /// Compares the gradient where the function is called in a pattern with the sum of those for the tensors that each
-  /// one stands for there. False where that is not finite.
+  /// Compares the gradient where the function is called in a pattern with the sum of those for the tensors
+  /// that each one stands for there. False where that is not finite.
   bool check_pattern(const std::string& what, const Pattern& pattern, Tensors at) {
     const Variant variant = problem_.variant(pattern);
     Tensors some, weights(weights_.size()), some_weights;

@@ -3,7 +3,7 @@
 #include <limits>
 #include <utility>
 
-#include <tapegrad/gradcheck/check/derivatives.h>
+#include <tapegrad/gradcheck/check/checks.h>
 #include <tapegrad/gradcheck/check/rule_coverage.h>
 #include <tapegrad/gradcheck/check/snapshot.h>
 #include <tapegrad/ops/loops/parallel.h>
@@ -70,6 +70,7 @@ class Isolation {
     check_guards();
     if (!session_.decided()) check_threads();
   }
+  void run_threads() { check_threads(); }
 
  private:
   /// Results and the gradients by each of the rules, and which of these passes were shared between threads.
@@ -101,21 +102,22 @@ class Isolation {
   }
 
   void compare(const char* what, const Outcome& a, const Outcome& b, const char* message) {
-    const auto differs = [&](const Tensors& x, const Tensors& y, Rule rule, auto&& name) {
+    const auto differs = [&](const Tensors& x, const Tensors& y, Rule rule, double tolerance, auto&& name) {
       for (std::size_t i = 0; i < x.size() && i < y.size(); ++i)
-        if (!same_bits(x[i], y[i])) {
+        if (!repeats(x[i], y[i], tolerance)) {
           session_.fail(1, fmt::format("{}, {}", what, describe(rule)), name(i), message);
           return true;
         }
       return false;
     };
-    if (differs(a.results, b.results, Rule::fused, [](std::size_t) { return std::string("result"); })) return;
+    if (differs(a.results, b.results, Rule::fused, 0, [](std::size_t) { return std::string("result"); }))
+      return;
     const std::size_t both = std::min(a.gradients.size(), b.gradients.size());
     if (both < std::max(a.gradients.size(), b.gradients.size()))
       session_.fail(1, fmt::format("{}, {}", what, describe(rules_of(session_.options)[both])), "",
                     "a rule writes to a value that is not its own in one of two runs alone");
     for (std::size_t r = 0; r < both; ++r)
-      differs(a.gradients[r], b.gradients[r], rules_of(session_.options)[r],
+      differs(a.gradients[r], b.gradients[r], rules_of(session_.options)[r], session_.options.nondet_tol,
               [&](std::size_t i) { return problem_.inputs()[grad_inputs_[i]].name; });
   }
 
@@ -174,5 +176,6 @@ class Isolation {
 }  // namespace
 
 void check_isolation(Session& s, const Problem& problem) { Isolation(s, problem).run(); }
+void check_threads(Session& s, const Problem& problem) { Isolation(s, problem).run_threads(); }
 
 }  // namespace tapegrad::gradcheck::detail

@@ -1,13 +1,19 @@
 #include <algorithm>
 #include <cmath>
 
-#include <tapegrad/gradcheck/check/derivatives.h>
 #include <tapegrad/gradcheck/check/jacobian.h>
 #include <tapegrad/gradcheck/check/rounding_noise.h>
 
 #include <fmt/format.h>
 
 namespace tapegrad::gradcheck::detail {
+
+Position position_of(std::size_t position, std::span<const Tensor> tensors) {
+  std::size_t t = 0;
+  while (position >= static_cast<std::size_t>(tensors[t].size()))
+    position -= static_cast<std::size_t>(tensors[t++].size());
+  return {t, position};
+}
 
 Jacobian::Jacobian(const Problem& problem, std::span<const Rule> rules)
     : problem_(problem),

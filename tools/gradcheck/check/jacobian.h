@@ -12,6 +12,14 @@
 
 namespace tapegrad::gradcheck::detail {
 
+/// Which of several tensors an element belongs to, counted through all of them, and where in that tensor it
+/// is.
+struct Position {
+  std::size_t tensor;
+  std::size_t element;
+};
+Position position_of(std::size_t element, std::span<const Tensor> tensors);
+
 /// The gradients of some rows of a problem's results, by each of the rules, and how certain they are.
 class Jacobian {
  public:
@@ -36,7 +44,8 @@ class Jacobian {
   const Doubles& gradient(std::size_t rule, std::size_t row, std::size_t k) const {
     return gradients_[rule][row][k];
   }
-  /// The same at a few points as close as rounding is: how far they lie apart is the rounding of the gradient.
+  /// The same at a few points as close as rounding is: how far they lie apart is the rounding of the
+  /// gradient.
   using Gradient = std::vector<Doubles>;  ///< [input that is differentiated][element]
   const std::vector<Gradient>& nearby(std::size_t rule, std::size_t row);
   /// How far rounding takes the row's number, measured in the same way.
@@ -46,8 +55,8 @@ class Jacobian {
   Doubles steps(std::size_t k) const;
   /// The largest of the row's number and of its changes by steps of single elements.
   double largest(std::size_t row) const { return largest_[row]; }
-  /// What the rounding of a gradient may change at most by the step of an element: no more than a small part of the
-  /// largest change of any row, or of the inputs' rounding where all that they change cancels.
+  /// What the rounding of a gradient may change at most by the step of an element: no more than a small part
+  /// of the largest change of any row, or of the inputs' rounding where all that they change cancels.
   double most_rounding() const {
     const double largest = largest_.empty() ? 0 : *std::ranges::max_element(largest_);
     return std::max(0x1p-26 * largest, 0x1p-43 * largest_input_);

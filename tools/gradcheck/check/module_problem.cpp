@@ -2,7 +2,7 @@
 #include <map>
 #include <set>
 
-#include <tapegrad/gradcheck/check/derivatives.h>
+#include <tapegrad/gradcheck/check/checks.h>
 #include <tapegrad/gradcheck/check/module_problem.h>
 #include <tapegrad/gradcheck/module.h>
 #include <tapegrad/graph/tape_view.h>
@@ -74,8 +74,8 @@ void ModuleState::rewind(Dtype dtype) {
 
 namespace {
 
-/// What is wrong where a tape has recorded a parameter that visit() does not list, as it would be neither trained nor
-/// saved; else empty.
+/// What is wrong where a tape has recorded a parameter that visit() does not list, as it would be neither
+/// trained nor saved; else empty.
 std::string forgotten_parameter(const Tape& tape, const ModuleState& state) {
   const TapeView view(tape);
   for (const TapeView::Node leaf : view) {

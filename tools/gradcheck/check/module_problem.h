@@ -53,7 +53,8 @@ class ModuleProblem final : public Problem {
            "buffer, or as a generator with a seed";
   }
 
-  /// False where the forward pass uses a parameter that visit() does not list; the report then says in which layer.
+  /// False where the forward pass uses a parameter that visit() does not list; the report then says in which
+  /// layer.
   bool check_visited(Report& report) const;
 
  private:

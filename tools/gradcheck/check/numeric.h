@@ -25,8 +25,8 @@ enum class Rounding : std::uint8_t {
   measured,    ///< also what is measured of the rounding inside the function
 };
 
-/// While the rounding inside a function is not measured, it may exceed that of its result by this factor before it
-/// is taken for something else.
+/// While the rounding inside a function is not measured, it may exceed that of its result by this factor
+/// before it is taken for something else.
 inline constexpr double kInnerRounding = 4096;
 
 /// The smallest steps tried, as a power of two times the natural one.
@@ -77,8 +77,8 @@ class Line {
   /// put back.
   Line(const Problem& problem, std::vector<Tensor>& at, const Base& base, std::vector<Move> moves);
 
-  /// `scale`: the first step is 2^scale times the natural one. Estimates for the row that was asked for last are kept,
-  /// as several rules are compared with them.
+  /// `scale`: the first step is 2^scale times the natural one. Estimates for the row that was asked for last
+  /// are kept, as several rules are compared with them.
   Estimate estimate(const Row& row, int scale, Rounding rounding = Rounding::of_results);
   /// The moves made at a scale, as they were rounded.
   const Doubles& moved(int scale) { return window(scale).by; }
@@ -105,8 +105,8 @@ class Line {
   struct Differences;
 
  private:
-  /// The results at points of the line; only those that differ from the results at the middle somewhere, as a step of
-  /// one element of many changes few.
+  /// The results at points of the line; only those that differ from the results at the middle somewhere, as a
+  /// step of one element of many changes few.
   using Places = std::vector<std::size_t, tapegrad::detail::PoolAllocator<std::size_t>>;
   struct Differing {
     Places which;             ///< ascending
@@ -119,8 +119,8 @@ class Line {
     const Doubles& plus(std::size_t step) const { return results.at[2 * step]; }
     const Doubles& minus(std::size_t step) const { return results.at[2 * step + 1]; }
   };
-  /// Differences of high order between the results at equal steps well inside a window. A smooth function's vanish
-  /// there, and what is left is rounding.
+  /// Differences of high order between the results at equal steps well inside a window. A smooth function's
+  /// vanish there, and what is left is rounding.
   struct Roughness {
     Places which;
     Doubles change;  ///< from one end to the other
@@ -137,15 +137,15 @@ class Line {
   Doubles moves_at(int scale) const;
   Estimate estimated(const Row& row, int scale, Rounding rounding);
   Differences differences(const Row& row, const Window& w) const;
-  /// The rounding of one value of the row, measured in the window of this scale. Results that do not change there
-  /// are left out.
+  /// The rounding of one value of the row, measured in the window of this scale. Results that do not change
+  /// there are left out.
   double measured_rounding(const Row& row, int scale);
   bool decides_otherwise(int scale);
   /// f() with the elements moved by t * by.
   template <class F>
   void at_step(const Doubles& by, double t, F&& f);
-  /// take(first, some) for the results from `first` on, tensor by tensor, with t times `by` added to the elements; NaN
-  /// where that is out of the domain.
+  /// take(first, some) for the results from `first` on, tensor by tensor, with t times `by` added to the
+  /// elements; NaN where that is out of the domain.
   template <class F>
   void with_results(const Doubles& by, double t, F&& take);
   Differing differing(const Doubles& by, std::span<const double> points);

@@ -3,6 +3,7 @@
 #include <functional>
 #include <limits>
 
+#include <tapegrad/gradcheck/check/checks.h>
 #include <tapegrad/gradcheck/check/property_check.h>
 #include <tapegrad/gradcheck/check/rounding_noise.h>
 #include <tapegrad/graph/values.h>
@@ -75,7 +76,7 @@ Outcome errors(const Outcome& single, const Outcome& exact) {
 }
 
 /// While it lives, the largest number is noted that a rule of this thread's backward passes meets.
-class LargestMet final : public tapegrad::detail::RuleHook {
+class LargestOperand final : public tapegrad::detail::RuleHook {
  public:
   double largest() const { return largest_; }
   void run(tapegrad::detail::RuleProbe& probe) override {
@@ -127,8 +128,8 @@ class SinglePrecision {
 
   void check(Rule rule) {
     const Outcome a = outcome(single_, weights_, rule);
-    // Beside what neighbours in f32 explain, terms may have cancelled. Rounding then changes from point to point as it
-    // likes; an error of f32 alone changes as slowly as the function does.
+    // Beside what neighbours in f32 explain, terms may have cancelled. Rounding then changes from point to
+    // point as it likes; an error of f32 alone changes as slowly as the function does.
     Numbers results, gradients;
     const auto measure = [&] {
       if (!results.empty()) return;
@@ -162,6 +163,7 @@ class SinglePrecision {
   void compare(std::string_view what, std::string_view name, const Tensor& single, const Tensor& exact,
                const Doubles& moves, const std::function<double(std::size_t)>& rounding) {
     const Doubles got = to_doubles(single), expected = to_doubles(exact);
+    std::size_t beyond = 0, first_beyond = 0;
     for (std::size_t e = 0; e < got.size(); ++e) {
       if (!std::isfinite(expected[e]) || std::abs(expected[e]) > 0.25 * std::numeric_limits<float>::max())
         continue;
@@ -169,7 +171,10 @@ class SinglePrecision {
           kUlp * 32 * std::abs(expected[e]) + 16 * moves[e] + std::numeric_limits<float>::min();
       const double apart = std::abs(got[e] - expected[e]);
       if (apart <= tolerance || apart <= tolerance + 16 * rounding(e)) continue;
-      if (order_ > 2 && !std::isfinite(got[e]) && leaves_the_range()) continue;
+      if (order_ > 2 && !std::isfinite(got[e]) && leaves_the_range()) {
+        if (beyond++ == 0) first_beyond = e;
+        continue;
+      }
       session_.report.add(
           {.verdict = Verdict::fail,
            .order = order_,
@@ -181,14 +186,25 @@ class SinglePrecision {
            .uncertainty = tolerance});
       return;
     }
+    if (beyond > 0)
+      session_.report.add(
+          {.verdict = Verdict::inconclusive,
+           .order = order_,
+           .what = std::string(what),
+           .input = std::string(name),
+           .index = tapegrad::detail::index_text(static_cast<std::int64_t>(first_beyond), single.shape()),
+           .message =
+               fmt::format("{} of {} elements are not finite, as numbers on the way to them are beyond f32",
+                           beyond, got.size())});
   }
 
-  /// Whether numbers on the way are beyond f32. Rules see to it that this is of no account for their own gradient and
-  /// its derivative; what the recorded parts of these make of it at third order is nobody's promise.
+  /// Whether numbers on the way are beyond f32. Rules see to it that this is of no account for their own
+  /// gradient and its derivative; what the recorded parts of these make of it at third order is nobody's
+  /// promise.
   bool leaves_the_range() const {
-    LargestMet met;
+    LargestOperand operands;
     outcome(all_as(single_, f64), all_as(weights_, f64), Rule::fused);
-    return met.largest() > std::numeric_limits<float>::max();
+    return operands.largest() > std::numeric_limits<float>::max();
   }
 
   Session& session_;

@@ -17,7 +17,8 @@
 /// The checker's own view of what it checks.
 namespace tapegrad::gradcheck::detail {
 
-/// Numbers in memory of the pool. A check makes and drops many, and the system would be asked for each large one.
+/// Numbers in memory of the pool. A check makes and drops many, and the system would be asked for each large
+/// one.
 using Doubles = std::vector<double, tapegrad::detail::PoolAllocator<double>>;
 
 struct Input {
@@ -164,7 +165,8 @@ class Recording {
 
 /// Of two dtypes the one whose numbers are farther apart; integers lose nothing to rounding.
 constexpr Dtype coarser(Dtype a, Dtype b) { return epsilon_of(a) >= epsilon_of(b) ? a : b; }
-/// How far rounding may take two ways to one number apart, relative to the largest of what is added up on the way.
+/// How far rounding may take two ways to one number apart, relative to the largest of what is added up on the
+/// way.
 constexpr double rounding_slack(Dtype dtype) { return 1024 * epsilon_of(dtype); }
 
 /// Any floating elements as doubles.
@@ -175,8 +177,8 @@ double largest_of(std::span<const Tensor> all);
 Tensor from_doubles(std::span<const double> values, const Shape& shape, Dtype dtype);
 /// Floating tensors in another precision, without history; integers as they are.
 Tensor converted(const Tensor& t, Dtype dtype);
-/// A floating tensor with each element moved up or down at random, by no more than rounding may or by `unit` of itself
-/// where that is more; of several tensors those that are floating.
+/// A floating tensor with each element moved up or down at random, by no more than rounding may or by `unit`
+/// of itself where that is more; of several tensors those that are floating.
 Tensor beside(const Tensor& t, Generator& generator, double unit = 0);
 std::vector<Tensor> beside(std::span<const Tensor> all, Generator& generator, double unit = 0);
 /// So many numbers, each a random sign times uniform in [1, 1 + width).

@@ -1,3 +1,4 @@
+#include <ctime>
 #include <utility>
 
 #include <tapegrad/gradcheck/check/progress.h>
@@ -9,6 +10,12 @@ namespace tapegrad::gradcheck::detail {
 namespace {
 thread_local Progress* current = nullptr;
 }  // namespace
+
+double processor_seconds() noexcept {
+  timespec t{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+  return static_cast<double>(t.tv_sec) + 1e-9 * static_cast<double>(t.tv_nsec);
+}
 
 std::string Progress::Activity::place() const {
   std::string text = fmt::format("order {}", order);

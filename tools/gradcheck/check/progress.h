@@ -7,9 +7,11 @@
 #include <vector>
 
 #include <tapegrad/gradcheck/catalog.h>
-#include <tapegrad/gradcheck/mutation/self_test.h>
 
 namespace tapegrad::gradcheck::detail {
+
+/// Seconds that this thread has been at work, whatever else the machine did.
+double processor_seconds() noexcept;
 
 /// What a thread is checking at the moment, and what it has done, for another thread to see.
 class Progress {

@@ -56,8 +56,8 @@ void PropertyCheck::compare(std::string_view what, std::size_t k, const Doubles&
   }
 }
 
-/// How far the elements of the gradient move where inputs move to their neighbours, and how far it is from being
-/// proportional to its weights: the rounding of what it was computed from.
+/// How far the elements of the gradient move where inputs move to their neighbours, and how far it is from
+/// being proportional to its weights: the rounding of what it was computed from.
 const std::vector<Doubles>& PropertyCheck::rounding() {
   if (!rounding_.empty()) return rounding_;
   for (const Tensor& g : gradient_) rounding_.emplace_back(static_cast<std::size_t>(g.size()));

@@ -6,14 +6,14 @@
 #include <string_view>
 #include <vector>
 
-#include <tapegrad/gradcheck/check/derivatives.h>
+#include <tapegrad/gradcheck/check/session.h>
 
 namespace tapegrad::gradcheck::detail {
 
 using Tensors = std::vector<Tensor>;
 
-/// What the checks of properties start from: the gradient at the problem's point for random weights of the results, to
-/// which they compare gradients computed in other ways.
+/// What the checks of properties start from: the gradient at the problem's point for random weights of the
+/// results, to which they compare gradients computed in other ways.
 class PropertyCheck {
  protected:
   PropertyCheck(Session& s, const Problem& problem, int order = 1);
@@ -21,9 +21,9 @@ class PropertyCheck {
   const std::string& name(std::size_t k) const { return problem_.inputs()[grad_inputs_[k]].name; }
   void differs(std::string_view what, std::size_t k, std::size_t e, double got, double expected);
 
-  /// Compares two ways to one gradient, which must be equal up to rounding. `size` is the size of the terms that were
-  /// summed for each element; where these are not all, the rounding of each element is measured, in units of
-  /// `scale`.
+  /// Compares two ways to one gradient, which must be equal up to rounding. `size` is the size of the terms
+  /// that were summed for each element; where these are not all, the rounding of each element is measured, in
+  /// units of `scale`.
   void compare(std::string_view what, std::size_t k, const Doubles& got, const Doubles& expected,
                const Doubles& size, double scale = 1) {
     compare(what, k, got, expected, size, scale, [&]() -> const Doubles& { return rounding()[k]; });

@@ -7,9 +7,9 @@
 
 namespace tapegrad::gradcheck::detail {
 
-/// While it lives, what each rule of this thread's backward passes gives is moved at random by as much as its rounding
-/// may be. How far a gradient moves by that is the rounding of the terms it was computed from, also where these cancel
-/// and leave nothing that would tell how large they were.
+/// While it lives, what each rule of this thread's backward passes gives is moved at random by as much as its
+/// rounding may be. How far a gradient moves by that is the rounding of the terms it was computed from, also
+/// where these cancel and leave nothing that would tell how large they were.
 class RoundingNoise final : public tapegrad::detail::RuleHook {
  public:
   explicit RoundingNoise(std::uint64_t seed) : generator_(seed, 3) {}

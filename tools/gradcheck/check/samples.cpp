@@ -4,7 +4,7 @@
 #include <numeric>
 #include <optional>
 
-#include <tapegrad/gradcheck/check/derivatives.h>
+#include <tapegrad/gradcheck/check/checks.h>
 #include <tapegrad/gradcheck/check/samples.h>
 #include <tapegrad/gradcheck/check/straight_through.h>
 #include <tapegrad/ops/samples.h>
@@ -165,16 +165,24 @@ void check_convention(const Samples::Sample& sample, const Problem& problem, con
 }  // namespace
 
 void check_sample(const Samples::Sample& sample, const Problem& problem, const Options& options,
-                  Report& report, bool until_failure) {
+                  Report& report, Extent extent) {
   Options each = options;
+  const bool size_alone = extent == Extent::size_alone;
+  if (size_alone) each.order = each.directions = 1;
   if (!sample.gradients.empty()) each.order = 1;
-  Session s{each, report, Generator(each.seed), until_failure};
+  Session s{each, report, Generator(each.seed), extent == Extent::until_failure, size_alone};
   if (!sample.gradients.empty())
     s.run(1, "documented convention", [&] { check_convention(sample, problem, each, report); });
   if (!sample.intended) return check_problem(s, problem);
   std::optional<StraightThroughProblem> intended;
   s.run(1, "straight through", [&] { intended.emplace(problem, sample.intended); });
   if (intended) check_problem(s, problem, *intended);
+}
+
+std::int64_t elements_of(const Samples::Sample& sample) {
+  std::int64_t n = 0;
+  for (const SampleInput& in : sample.inputs) n += in.shape.size();
+  return n;
 }
 
 std::string label_of(const Samples::Sample& sample) {

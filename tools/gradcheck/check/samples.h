@@ -23,10 +23,17 @@ class SampleProblem : public Problem {
   const Samples::Sample& sample_;
 };
 
-/// Checks the sample's problem by all that the options ask and by what the sample documents; `until_failure`: no more
-/// than is needed to find one.
+/// How much of a sample's check is made.
+enum class Extent : std::uint8_t {
+  whole,
+  until_failure,  ///< no more than is needed to find one
+  size_alone,     ///< what many elements decide, by one random direction; see Mode::fast
+};
+/// Checks the sample's problem by all that the options ask and by what the sample documents.
 void check_sample(const Samples::Sample& sample, const Problem& problem, const Options& options,
-                  Report& report, bool until_failure = false);
+                  Report& report, Extent extent = Extent::whole);
+/// The elements of all inputs of a sample.
+std::int64_t elements_of(const Samples::Sample& sample);
 
 /// One input in f64 (or i64).
 Input drawn(const SampleInput& from, std::string name, Generator& generator);

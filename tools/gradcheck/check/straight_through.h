@@ -7,8 +7,8 @@
 
 namespace tapegrad::gradcheck::detail {
 
-/// A function whose rules are to give the derivative of another one: under a tape it is the function itself, so that its
-/// rules run; the values without a tape, which are differenced, are those of the other.
+/// A function whose rules are to give the derivative of another one: under a tape it is the function itself,
+/// so that its rules run; the values without a tape, which are differenced, are those of the other.
 class StraightThroughProblem final : public Problem {
  public:
   /// Refers to both. Throws ArgumentError where the results of the two are no tensors of one shape and dtype.

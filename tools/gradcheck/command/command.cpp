@@ -3,8 +3,8 @@
 #include <cstdlib>
 #include <optional>
 
+#include <tapegrad/gradcheck/check/checks.h>
 #include <tapegrad/gradcheck/check/coverage.h>
-#include <tapegrad/gradcheck/check/derivatives.h>
 #include <tapegrad/gradcheck/check/exceptions.h>
 #include <tapegrad/gradcheck/command.h>
 #include <tapegrad/gradcheck/command/in_order.h>
@@ -49,7 +49,8 @@ void print(const std::string& text) {
     throw FileError("the standard output cannot be written");
 }
 
-/// Where results go: the standard output has either the table, as it grows, or another format; a file has the format.
+/// Where results go: the standard output has either the table, as it grows, or another format; a file has the
+/// format.
 class Output {
  public:
   explicit Output(const CommandOptions& o)
@@ -76,6 +77,19 @@ class Output {
   std::string table_;
 };
 
+/// What --list prints.
+std::string listing(const std::vector<Job>& jobs) {
+  std::string text;
+  const std::size_t width = widest_of(names_of(jobs));
+  for (const Job& job : jobs)
+    text += fmt::format("{:<{}}  {:>3} samples  {}\n", job.name(), width, job.samples(),
+                        job.module               ? "module"
+                        : job.op->max_order == 0 ? "not differentiable"
+                        : job.op->max_order == 1 ? "differentiable once"
+                                                 : "differentiable");
+  return text;
+}
+
 /// What is to be checked, and how.
 struct Plan {
   std::vector<Job> jobs;
@@ -100,9 +114,6 @@ Plan plan_of(const Catalog& catalog, const CommandOptions& o) {
   plan.selected = 1;
   plan.options.seed = sample.seed;
   plan.choice.only = sample.number;
-  if (const std::size_t count = plan.jobs[0].samples(); sample.number >= count)
-    throw ArgumentError(fmt::format("--repro: {} has no sample #{}; its {} samples are numbered from #0",
-                                    sample.name, sample.number, count));
   return plan;
 }
 
@@ -110,8 +121,7 @@ Results run(const Plan& plan, const CommandOptions& o, bool& left_behind) {
   Results results{.options = o, .subjects = {}, .selected = plan.selected};
   const auto start = std::chrono::steady_clock::now();
   Output output(o);
-  const Table table(o, plan.jobs);
-  output.add(table.header());
+  const Table table(o, names_of(plan.jobs));
   Watch watch(o.program, o.time_limit);
   in_order<Subject>(
       plan.jobs.size(), o.threads,
@@ -122,7 +132,11 @@ Results run(const Plan& plan, const CommandOptions& o, bool& left_behind) {
         return job.out_of_time(plan.options, progress, watch.limit());
       },
       [&](Subject subject) {
+        if (results.subjects.empty())
+          output.add(table.header());  // not above a complaint about the arguments
         output.add(table.rows(subject));
+        for (const Subject::Sample& s : subject.samples)
+          watch.ended(fmt::format("{}#{} {}", subject.name, s.number, s.label), s.processor_seconds);
         results.subjects.push_back(std::move(subject));
         return !o.fail_fast || passes(results.subjects.back(), o.strict);
       },
@@ -130,6 +144,7 @@ Results run(const Plan& plan, const CommandOptions& o, bool& left_behind) {
   results.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   results.stopped = results.subjects.size() < plan.jobs.size();
   output.add(table.summary(results));
+  fmt::print(stderr, "{}", watch.slowest());
   output.end(o.format == Format::json    ? json_text(results)
              : o.format == Format::junit ? junit_text(results)
                                          : output.table());
@@ -140,7 +155,7 @@ ExitCode run_self_test(const Catalog& catalog, const Plan& plan, const CommandOp
   const auto start = std::chrono::steady_clock::now();
   Output output(o);
   MutationResults results{.subjects = {}, .selected = plan.selected, .unmatched = {}};
-  const MutationTable table(o, plan.jobs);
+  const MutationTable table(o, names_of(plan.jobs));
   Watch watch(o.program, o.time_limit);
   in_order<std::vector<MutationResult>>(
       plan.jobs.size(), o.threads,
@@ -151,6 +166,8 @@ ExitCode run_self_test(const Catalog& catalog, const Plan& plan, const CommandOp
         return job.self_test_out_of_time(progress, watch.limit());
       },
       [&](std::vector<MutationResult> mutations) {
+        for (const MutationResult& m : mutations)
+          watch.ended(fmt::format("{}: {}", m.op, m.mutation), m.processor_seconds);
         results.subjects.push_back({plan.jobs[results.subjects.size()].name(), std::move(mutations)});
         output.add(table.rows(results.subjects.back()));
         return !o.fail_fast || results.subjects.back().all_found();
@@ -160,6 +177,7 @@ ExitCode run_self_test(const Catalog& catalog, const Plan& plan, const CommandOp
   results.stopped = results.subjects.size() < plan.jobs.size();
   results.find_unmatched(catalog);
   output.add(table.summary(results));
+  fmt::print(stderr, "{}", watch.slowest());
   output.end(o.format == Format::json ? json_text(o, results) : output.table());
   return results.exit_code();
 }

@@ -12,8 +12,8 @@ namespace tapegrad::gradcheck {
 
 namespace detail {
 
-/// How an option stands in the help: its value, and what that is where none is given. What CLI11 would write there
-/// repeats the values and the options that do not go together at each of them.
+/// How an option stands in the help: its value, and what that is where none is given. What CLI11 would write
+/// there repeats the values and the options that do not go together at each of them.
 inline CLI::Option* shown(CLI::Option* option, const std::string& value) {
   const std::string usual = option->get_default_str();
   return option->option_text(usual.empty() ? value : value + "=" + usual);
@@ -43,7 +43,7 @@ inline void add_check_options(CLI::App& app, Options& o) {
                                                  : Mode::automatic;
                },
                "Of a large Jacobian, auto: random elements and directions; exhaustive: all elements; fast: "
-               "random directions alone")
+               "random directions alone, and of large samples what their size decides")
             ->check(CLI::IsMember({"auto", "exhaustive", "fast"}))
             ->default_str("auto"),
         "MODE");
@@ -69,6 +69,11 @@ inline void add_check_options(CLI::App& app, Options& o) {
   shown(app.add_option(
                "--excuse-atol", o.excuse_atol,
                "A difference of no more than this is inconclusive in place of wrong; nothing passes by it")
+            ->check(CLI::NonNegativeNumber)
+            ->capture_default_str(),
+        "X");
+  shown(app.add_option("--nondet-tol", o.nondet_tol,
+                       "How far a gradient that is computed again may lie apart; 0: no bit may differ")
             ->check(CLI::NonNegativeNumber)
             ->capture_default_str(),
         "X");

@@ -19,12 +19,12 @@
 namespace tapegrad::gradcheck::detail {
 
 /// Makes numbered things by other threads while this one takes them in their order and watches what runs.
-template <class Made, class Make, class Look>
+template <class Made, class Make, class Poll>
 class InOrder {
  public:
-  InOrder(std::size_t count, int threads, Make make, const Look& look, bool& left_behind)
+  InOrder(std::size_t count, int threads, Make make, const Poll& poll, bool& left_behind)
       : shared_(std::make_shared<Shared>(count, threads > 1, std::move(make))),
-        look_(look),
+        poll_(poll),
         left_behind_(left_behind),
         first_threads_(std::min(count, static_cast<std::size_t>(std::max(threads, 1)))) {}
   InOrder(const InOrder&) = delete;
@@ -112,14 +112,14 @@ class InOrder {
   }
 
   void wait(std::unique_lock<std::mutex>& lock) {
-    constexpr std::chrono::milliseconds kBetweenLooks(100);
-    shared_->changed.wait_for(lock, kBetweenLooks);
-    if (Progress::Clock::now() - looked_ < kBetweenLooks) return;
-    looked_ = Progress::Clock::now();
+    constexpr std::chrono::milliseconds kBetweenPolls(100);
+    shared_->changed.wait_for(lock, kBetweenPolls);
+    if (Progress::Clock::now() - polled_ < kBetweenPolls) return;
+    polled_ = Progress::Clock::now();
     for (std::size_t i = 0; i < shared_->next; ++i) {
       Item& item = shared_->items[i];
       if (!item.progress) continue;
-      std::optional<Made> instead = look_(i, *item.progress);
+      std::optional<Made> instead = poll_(i, *item.progress);
       if (!instead) continue;
       item.made = std::move(instead);
       item.progress = nullptr;
@@ -131,22 +131,22 @@ class InOrder {
   }
 
   std::shared_ptr<Shared> shared_;
-  const Look& look_;
+  const Poll& poll_;
   bool& left_behind_;
   std::size_t first_threads_;
   std::vector<std::thread> threads_;
-  Progress::Clock::time_point looked_ = Progress::Clock::now();
+  Progress::Clock::time_point polled_ = Progress::Clock::now();
 };
 
-/// take(make(0)), take(make(1)), ... on this thread, in this order, as soon as each is made; they are made by so many
-/// other threads, whose operations then take one thread each. Ends where take returns false; what make throws is thrown
-/// in its turn. look(i, progress) is called now and then for all that are being made: what it returns, if anything,
-/// stands for the thing, and the thread that makes it is left behind. `left_behind` says then, however this ends, that
-/// what make refers to must live as long as the process.
-template <class Made, class Make, class Look, class Take>
-void in_order(std::size_t count, int threads, Make make, const Look& look, const Take& take,
+/// take(make(0)), take(make(1)), ... on this thread, in this order, as soon as each is made; they are made by
+/// so many other threads, whose operations then take one thread each. Ends where take returns false; what
+/// make throws is thrown in its turn. poll(i, progress) is called now and then for all that are being made:
+/// what it returns, if anything, stands for the thing, and the thread that makes it is left behind.
+/// `left_behind` says then, however this ends, that what make refers to must live as long as the process.
+template <class Made, class Make, class Poll, class Take>
+void in_order(std::size_t count, int threads, Make make, const Poll& poll, const Take& take,
               bool& left_behind) {
-  InOrder<Made, Make, Look>(count, threads, std::move(make), look, left_behind).run(take);
+  InOrder<Made, Make, Poll>(count, threads, std::move(make), poll, left_behind).run(take);
 }
 
 }  // namespace tapegrad::gradcheck::detail

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cstdio>
 
 #include <tapegrad/gradcheck/command/watch.h>
@@ -6,12 +7,15 @@
 
 namespace tapegrad::gradcheck::detail {
 
+namespace {
+constexpr std::size_t kSlowest = 3;
+constexpr double kSlow = 2;
+}  // namespace
+
 bool Watch::over(const std::string& name, const Progress::Activity& now) {
   const double seconds = now.seconds();
-  Said& said = said_[name];
-  if (said.since != now.since) said = {.since = now.since};
-  if (seconds >= said.next) {
-    while (seconds >= said.next) said.next *= 2;
+  if (seconds >= next_) {
+    while (seconds >= next_) next_ *= 2;
     std::string label;
     if (!now.sample.label.empty()) label += " " + now.sample.label;
     if (!now.mutation.empty()) label += ", " + now.mutation;
@@ -19,6 +23,21 @@ bool Watch::over(const std::string& name, const Progress::Activity& now) {
                label, seconds, now.place());
   }
   return limit_ > 0 && seconds > limit_;
+}
+
+void Watch::ended(const std::string& what, double processor_seconds) {
+  if (processor_seconds < kSlow) return;
+  const auto place =
+      std::ranges::upper_bound(slow_, processor_seconds, std::ranges::greater{}, &Slow::seconds);
+  slow_.insert(place, {what, processor_seconds});
+  if (slow_.size() > kSlowest) slow_.pop_back();
+}
+
+std::string Watch::slowest() const {
+  std::string text;
+  for (const Slow& s : slow_)
+    text += fmt::format("{}: {} took {:.1f} s of processor time\n", program_, s.what, s.seconds);
+  return text;
 }
 
 }  // namespace tapegrad::gradcheck::detail

@@ -1,15 +1,17 @@
 #pragma once
 
-#include <map>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include <tapegrad/gradcheck/check/progress.h>
 
 namespace tapegrad::gradcheck::detail {
 
-/// Says on the standard error which sample runs for long, after two seconds and whenever that time has doubled, and
-/// knows which has run for longer than it may. A terminal or a log: where a run hangs, its last line says why.
+/// Knows which sample has run for longer than it may, and which were slow. Where a run hangs, the last line
+/// on the standard error says why: what runs for ten seconds is named there, and whatever runs when that time
+/// has doubled. What took longest is named once, at the end, by its processor time, as on a busy machine
+/// everything takes long.
 class Watch {
  public:
   /// `limit`: seconds for each sample, 0 for any time.
@@ -18,16 +20,21 @@ class Watch {
   double limit() const { return limit_; }
   /// Whether what runs of this op or module is over its time.
   bool over(const std::string& name, const Progress::Activity& now);
+  /// What has ended, and the processor time that it took.
+  void ended(const std::string& what, double processor_seconds);
+  /// A line for each of the slowest, at most three, that took two seconds or more.
+  std::string slowest() const;
 
  private:
-  struct Said {
-    Progress::Clock::time_point since;  ///< which sample, as it were
-    double next = 2;
+  struct Slow {
+    std::string what;
+    double seconds;
   };
 
   std::string program_;
   double limit_;
-  std::map<std::string, Said> said_;
+  double next_ = 10;
+  std::vector<Slow> slow_;  ///< the slowest first
 };
 
 }  // namespace tapegrad::gradcheck::detail

@@ -142,7 +142,7 @@ std::size_t partner_of(const std::vector<Tensor>& parts, std::size_t k) {
 
 void MutatedRules::run(Probe& probe) {
   if (&probe.op() != op_.table || (mutation_.rule && probe.kind() != *mutation_.rule)) return probe.run();
-  if (observed_ && observed_->looks()) return probe.run();
+  if (observed_ && observed_->recording_saved()) return probe.run();
   switch (mutation_.kind) {
     case MutationKind::none:
     case MutationKind::formula:

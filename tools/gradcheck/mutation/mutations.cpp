@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <array>
+#include <map>
 #include <string_view>
 
 #include <tapegrad/gradcheck/mutation/mutations.h>
@@ -65,6 +66,7 @@ void add_formula_mutations(std::vector<Mutation>& all, const Catalog::Op& op, co
   for (std::size_t g = 0; g < op.formula->arity; ++g) {
     if (!op.formula->vjp[g] || (op.nondifferentiable_inputs >> g & 1u)) continue;
     const std::vector<Site> sites = sites_of(*op.formula, g, attributes);
+    std::map<std::string_view, int> of_name;
     for (std::size_t i = 0; i < sites.size(); ++i) {
       std::vector<MutationOperator> mutated{MutationOperator::left_operand, MutationOperator::inverse};
       constexpr std::array<std::string_view, 10> kDecisions{
@@ -74,9 +76,10 @@ void add_formula_mutations(std::vector<Mutation>& all, const Catalog::Op& op, co
       else if (sites[i].binary)
         mutated.push_back(MutationOperator::right_operand);
       if (sites[i].constant) mutated.push_back(MutationOperator::off_by_one);
+      const int number = ++of_name[sites[i].name];
       for (const MutationOperator mutation_operator : mutated) {
         std::string text = operator_name(sites[i], mutation_operator);
-        text += fmt::format(", operation {}", i + 1);
+        text += fmt::format(", {} {}", sites[i].name, number);
         if (op.formula->arity > 1) text += fmt::format(" of gradient {}", g);
         all.push_back({.kind = MutationKind::formula,
                        .gradient = g,

@@ -43,7 +43,8 @@ enum class MutationKind : std::uint8_t {
 
 struct Mutation {
   MutationKind kind = MutationKind::none;
-  /// The one of the op's rules that has it; none where all have it, so that nothing is found by comparing them.
+  /// The one of the op's rules that has it; none where all have it, so that nothing is found by comparing
+  /// them.
   std::optional<Rule> rule = Rule::fused;
   // Of a formula:
   std::size_t gradient = 0;  ///< of which input

@@ -9,7 +9,8 @@ namespace tapegrad::gradcheck::detail {
 
 namespace {
 
-/// Takes what the first rule of an op that a backward pass runs has to read: of the node that was recorded last.
+/// Takes what the first rule of an op that a backward pass runs has to read: of the node that was recorded
+/// last.
 class SavedValues final : public tapegrad::detail::RuleHook {
  public:
   explicit SavedValues(const tapegrad::detail::OpTable* op) : op_(op) {}
@@ -29,21 +30,21 @@ class SavedValues final : public tapegrad::detail::RuleHook {
 
 std::vector<Tensor> ObservedProblem::evaluate(std::span<const Tensor> in) const {
   std::vector<Tensor> results = SampleProblem::evaluate(in);
-  if (looks_) return results;
+  if (recording_saved_) return results;
   last_.clear();
   for (const Tensor& t : in) last_.push_back(t.detach().copy());  // the checker moves elements in place
-  if (looks_at_saved_) look();
+  if (records_saved_) record_saved();
   return results;
 }
 
 // Not when a rule asks, since a rule that is recorded cannot open a tape.
-void ObservedProblem::look() const {
-  struct Looking {
-    explicit Looking(bool& looks) : looks_(looks) { looks_ = true; }
-    ~Looking() { looks_ = false; }
-    bool& looks_;
+void ObservedProblem::record_saved() const {
+  struct Scope {
+    explicit Scope(bool& flag) : inside(flag) { inside = true; }
+    ~Scope() { inside = false; }
+    bool& inside;
   };
-  const Looking looking(looks_);  // also where the rule throws
+  const Scope scope(recording_saved_);  // also where the rule throws
   const std::vector<std::size_t> track = grad_inputs();
   Recording recording(*this, last_, track);
   std::vector<Tensor> ones;

@@ -1,11 +1,10 @@
 #include <algorithm>
-#include <array>
 #include <numeric>
 #include <optional>
 #include <string>
 #include <utility>
 
-#include <tapegrad/gradcheck/check/derivatives.h>
+#include <tapegrad/gradcheck/check/checks.h>
 #include <tapegrad/gradcheck/check/exceptions.h>
 #include <tapegrad/gradcheck/check/glob.h>
 #include <tapegrad/gradcheck/check/progress.h>
@@ -16,12 +15,6 @@
 #include <fmt/format.h>
 
 namespace tapegrad::gradcheck {
-
-std::string_view name_of(MutationResult::Status status) noexcept {
-  constexpr std::array<std::string_view, 6> kNames{"killed",    "equivalent",     "SURVIVED",
-                                                   "NO EFFECT", "NOT EQUIVALENT", "ERROR"};
-  return kNames[static_cast<std::size_t>(status)];
-}
 
 namespace {
 
@@ -40,7 +33,8 @@ class OpUnderTest {
     op.samples(samples_);
     order_.resize(samples_.all().size());
     std::iota(order_.begin(), order_.end(), std::size_t{0});
-    std::ranges::stable_sort(order_, {}, [&](std::size_t i) { return size_of(samples_.all()[i]); });
+    std::ranges::stable_sort(order_, {},
+                             [&](std::size_t i) { return detail::elements_of(samples_.all()[i]); });
   }
 
   MutationResult test(const detail::Mutation& mutation, Options options) const {
@@ -71,7 +65,8 @@ class OpUnderTest {
         session.run(1, "properties", [&] { detail::check_properties(session, problem); });
         if (!mutated.made_a_difference() && report.count(Verdict::fail) == 0) continue;  // nor will the rest
       }
-      if (report.count(Verdict::fail) == 0) detail::check_sample(sample, problem, options, report, true);
+      if (report.count(Verdict::fail) == 0)
+        detail::check_sample(sample, problem, options, report, detail::Extent::until_failure);
       if (mutated.made_a_difference() && differs.empty()) differs = detail::label_of(sample);
       if (report.count(Verdict::fail) == 0) continue;
       result.status = MutationResult::Status::killed;
@@ -88,12 +83,6 @@ class OpUnderTest {
   }
 
  private:
-  static std::int64_t size_of(const Samples::Sample& sample) {
-    std::int64_t n = 0;
-    for (const SampleInput& in : sample.inputs) n += in.shape.size();
-    return n;
-  }
-
   const Catalog::Op& op_;
   std::uint64_t seed_;
   Samples samples_;
@@ -153,9 +142,12 @@ std::vector<MutationResult> self_test(const Catalog::Op& op, const Options& opti
     detail::Progress::begin({.seed = options.seed, .label = now});
     for (const detail::Mutation& mutation : detail::mutations_of(op, options.seed)) {
       now = mutation.name();
+      const double used = detail::processor_seconds();
       try {
-        if (std::optional<MutationResult> result = judged(under_test, op, mutation, options, equivalents))
+        if (std::optional<MutationResult> result = judged(under_test, op, mutation, options, equivalents)) {
+          result->processor_seconds = detail::processor_seconds() - used;
           add(std::move(*result));
+        }
       } catch (...) {
         add_exception();
       }
@@ -164,64 +156,6 @@ std::vector<MutationResult> self_test(const Catalog::Op& op, const Options& opti
     add_exception();
   }
   return all;
-}
-
-std::vector<EquivalentMutation> library_equivalents() {
-  constexpr const char* kZeroMean = "a constant added to its input changes nothing: the gradient's mean is 0";
-  constexpr const char* kTwoWays = "it decides between two ways to the same number";
-  constexpr const char* kFusedOnly =
-      "the fused rule alone reads the residual; the others compute its value again";
-  constexpr const char* kFinite =
-      "the gradient reads which elements are finite, and the stale ones are as finite";
-  constexpr const char* kSeed = "its mask is that of its seed, whatever the inputs are";
-  constexpr const char* kMean = "each step takes off what the one before has left of the mean";
-  constexpr const char* kScaled = "with so many factors it is computed again, with powers of two taken off";
-  constexpr const char* kTimesZero = "it is part of a 0 that has no derivative";
-  return {
-      {"var", "* of add *, add 1 of the rule, *", kMean},
-      {"var", "right of sub *, sub [23] of the rule, *", kMean},
-      {"std", "* of add *, add 1 of the rule, *", kMean},
-      {"std", "* of add *, add 2 of the rule, *", kTimesZero},
-      {"std", "right of sub *, sub [23] of the rule, *", kMean},
-      {"prod", "*, mul 2[789] of the rule, *", kScaled},
-      {"prod", "*, mul 3[012] of the rule, *", kScaled},
-      {"prod", "*, mul 95 of the rule, *", "it decides on derivatives beyond the first alone"},
-      {"norm", "* of add *, add 1 of the rule, *", kTimesZero},
-      {"std", "mul_scalar negated, mul_scalar 1 of the rule, *", kTimesZero},
-      {"norm", "mul_scalar negated, mul_scalar 1 of the rule, *", kTimesZero},
-      {"vector_norm", "*add_scalar 1 of the rule, *", kTimesZero},
-      {"vector_norm", "*mul_scalar 1 of the rule, *", kTimesZero},
-      {"vector_norm", "neg negated, neg 1 of the rule, *", kTimesZero},
-      {"norm", "div negated, div 1 of the rule, *", "its square is read"},
-      {"vector_norm", "right of mul omitted, mul 1 of the rule, *", "a scale of all elements divides out"},
-      {"softmax_residual", "right of sub *, sub 3 of the rule, *",
-       "what is taken off all classes alike, their mean takes off as well"},
-      {"dropout", "from what the last forward pass left*", kSeed},
-      {"nan_to_num", "from what the last forward pass left", kFinite},
-      {"nan_to_num", "from what the last forward pass left, by the general rule", kFinite},
-      {"add", "swapped*", "both gradients are the incoming one"},
-      {"var", "without its mean*", kZeroMean},
-      {"std", "without its mean*", kZeroMean},
-      {"softmax", "without its mean*", kZeroMean},
-      {"log_softmax", "without its mean*", kZeroMean},
-      {"remainder", "round omitted*", "the quotient is a whole number but for its rounding"},
-      {"fmod", "round omitted*", "the quotient is a whole number but for its rounding"},
-      {"reciprocal_real", "direction_cosine inverted, operation 2 of gradient 0", kTwoWays},
-      {"reciprocal_real", "direction_cosine inverted, operation 3 of gradient 0", kTwoWays},
-      {"reciprocal_real", "abs *, operation 27 of gradient 0", kTwoWays},
-      {"reciprocal_real", "> inverted, operation 28 of gradient 0", kTwoWays},
-      {"reciprocal_real", "where inverted, operation 29 of gradient 0", kTwoWays},
-      {"logaddexp", "right of sub omitted, operation 1*",
-       "beside an infinity it is only of account where it is NaN"},
-      {"nan_to_num", "from stale saved values", kFinite},
-      {"nan_to_num", "from stale saved values, by the general rule", kFinite},
-      {"softmax_with_loss", "from stale residuals, by the general rule", kFusedOnly},
-      {"softmax_with_loss", "from stale residuals, as recorded", kFusedOnly},
-      {"softmax_residual", "from stale residuals, by the general rule", kFusedOnly},
-      {"softmax_residual", "from stale residuals, as recorded", kFusedOnly},
-      {"batch_norm", "from stale residuals, by the general rule", kFusedOnly},
-      {"batch_norm", "from stale residuals, as recorded", kFusedOnly},
-  };
 }
 
 }  // namespace tapegrad::gradcheck

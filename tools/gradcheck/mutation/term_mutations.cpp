@@ -45,6 +45,60 @@ std::vector<TermMutation> term_mutations_of(const OpTable& op, std::span<const T
   return {TermMutation::negated, TermMutation::transposed};
 }
 
+/// What the operations of a rule compute, as text: of g, the incoming gradient; x0, x1, ..., the op's inputs;
+/// y, its output; r0, r1, ..., its residuals; c, all other values.
+class Expressions {
+ public:
+  explicit Expressions(RuleProbe& probe) {
+    name(probe.grad_output(), "g");
+    for (const unsigned bit : probe.saved_bits()) {
+      using namespace tapegrad::detail;
+      name(probe.saved(bit), bit < kOutputBit    ? fmt::format("x{}", bit)
+                             : bit == kOutputBit ? std::string("y")
+                                                 : fmt::format("r{}", bit - kResidualBit));
+    }
+  }
+
+  /// Of the result of an operation.
+  std::string add(const OpTable& op, std::span<const Tensor* const> in, const Tensor& out) {
+    Levels levels{std::string(op.name) + "(..)"};
+    for (std::size_t depth = 1; depth < levels.size(); ++depth) {
+      std::string operands;
+      for (const Tensor* t : in)
+        operands += (operands.empty() ? "" : ", ") + (t->defined() ? of(*t)[depth - 1] : std::string("none"));
+      levels[depth] = fmt::format("{}({})", op.name, operands);
+    }
+    known_.push_back({out, levels});
+    return levels.back();
+  }
+
+ private:
+  static constexpr std::size_t kDepth = 4;
+  using Levels = std::array<std::string, kDepth>;  ///< by how far down operands are told
+  struct Known {
+    Tensor value;  ///< kept, so that no other takes its place in memory
+    Levels text;
+  };
+
+  void name(const Tensor& value, const std::string& text) {
+    Levels levels;
+    levels.fill(text);
+    if (value.defined()) known_.push_back({value, levels});
+  }
+  Levels of(const Tensor& t) const {
+    using tapegrad::detail::TensorAccess;
+    for (std::size_t i = known_.size(); i-- > 0;)
+      if (known_[i].value.shape() == t.shape() &&
+          TensorAccess::data(known_[i].value) == TensorAccess::data(t))
+        return known_[i].text;
+    Levels other;
+    other.fill("c");
+    return other;
+  }
+
+  std::vector<Known> known_;
+};
+
 /// Sees which operations the rule of an op applies.
 class Sites final : public tapegrad::detail::RuleHook {
  public:
@@ -52,27 +106,33 @@ class Sites final : public tapegrad::detail::RuleHook {
 
   void run(RuleProbe& probe) override {
     if (&probe.op() != op_) return probe.run();
-    Results results(*this);
+    Results results(*this, probe);
     probe.run();
   }
 
+  struct Site {
+    std::string expression;  ///< where it was seen first
+    std::vector<TermMutation> mutations{};
+  };
   /// By name and place.
-  std::map<std::pair<std::string, std::size_t>, std::vector<TermMutation>> all;
+  std::map<std::pair<std::string, std::size_t>, Site> all;
 
  private:
   class Results final : public tapegrad::detail::ResultHook {
    public:
-    explicit Results(Sites& to) : to_(to) {}
+    Results(Sites& to, RuleProbe& probe) : to_(to), expressions_(probe) {}
     Tensor run(const OpTable& op, std::span<const Tensor* const> in, const Tensor& out) override {
       const std::size_t place = places_[op.name]++;
-      std::vector<TermMutation>& known = to_.all[{op.name, place}];
+      const std::string expression = expressions_.add(op, in, out);
+      Site& site = to_.all.try_emplace({op.name, place}, Site{expression}).first->second;
       for (const TermMutation m : term_mutations_of(op, in, out))
-        if (std::ranges::find(known, m) == known.end()) known.push_back(m);
+        if (std::ranges::find(site.mutations, m) == site.mutations.end()) site.mutations.push_back(m);
       return {};
     }
 
    private:
     Sites& to_;
+    Expressions expressions_;
     std::map<std::string, std::size_t> places_;
   };
 
@@ -96,7 +156,7 @@ std::string MutatedTerm::name() const {
                               "right of {0} negated",
                               "{0} transposed"};
   return fmt::format(fmt::runtime(kNames[static_cast<std::size_t>(mutation)]), op) +
-         fmt::format(", {} {} of the rule", op, place + 1);
+         fmt::format(", {} of the rule", expression);
 }
 
 Tensor MutatedTermHook::run(const OpTable& op, std::span<const Tensor* const> in, const Tensor& out) {
@@ -139,8 +199,14 @@ std::vector<MutatedTerm> mutated_terms_of(const Catalog::Op& op, std::uint64_t s
     recording.vjp(ones, Rule::recorded);
   }
   std::vector<MutatedTerm> all;
-  for (const auto& [site, mutations] : sites.all)
-    for (const TermMutation mutation : mutations) all.push_back({site.first, site.second, mutation});
+  std::map<std::string, int> same;
+  for (const auto& [place, site] : sites.all) {
+    if (site.mutations.empty()) continue;
+    std::string expression = site.expression;
+    if (const int number = ++same[expression]; number > 1) expression += fmt::format(" #{}", number);
+    for (const TermMutation mutation : site.mutations)
+      all.push_back({place.first, place.second, mutation, expression});
+  }
   return all;
 }
 

@@ -25,8 +25,11 @@ struct MutatedTerm {
   std::string op{};
   std::size_t place = 0;
   TermMutation mutation = TermMutation::none;
+  /// What it is, wherever in the rule it stands: "mul(g, cos(x0))". Of several that are the same, the second
+  /// is followed by "#2".
+  std::string expression{};
 
-  /// "left of mul omitted, mul 2 of the rule".
+  /// "left of mul omitted, mul(g, cos(x0)) of the rule".
   std::string name() const;
 };
 

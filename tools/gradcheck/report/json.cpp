@@ -1,4 +1,4 @@
-#include <tapegrad/gradcheck/report/hints.h>
+#include <tapegrad/gradcheck/check/hints.h>
 #include <tapegrad/gradcheck/report/results.h>
 
 #include <fmt/format.h>
@@ -48,6 +48,7 @@ Json json_of(const CommandOptions& o, const Subject& subject, const Subject::Sam
           {"uncertain_from",
            sample.uncertain_from == Subject::Sample{}.uncertain_from ? Json() : Json(sample.uncertain_from)},
           {"seconds", sample.seconds},
+          {"size_alone", sample.size_alone},
           {"inputs", std::move(inputs)},
           {"worst", worst.input.empty() ? Json() : json_of(worst)},
           {"findings", std::move(findings)},
@@ -83,6 +84,7 @@ std::string json_text(const Results& r) {
                    {"seed", o.check.seed},
                    {"rtol", o.check.rtol},
                    {"excuse_atol", o.check.excuse_atol},
+                   {"nondet_tol", o.check.nondet_tol},
                    {"probes", o.check.directions},
                    {"samples", o.samples},
                    {"shard", fmt::format("{}/{}", o.shard.index, o.shard.count)},

@@ -1,7 +1,7 @@
 #include <algorithm>
 #include <string_view>
 
-#include <tapegrad/gradcheck/report/hints.h>
+#include <tapegrad/gradcheck/check/hints.h>
 #include <tapegrad/gradcheck/report/results.h>
 
 #include <fmt/format.h>

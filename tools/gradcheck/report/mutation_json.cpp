@@ -42,6 +42,7 @@ std::string json_text(const CommandOptions& o, const MutationResults& r) {
                      {"seed", o.check.seed},
                      {"rtol", o.check.rtol},
                      {"excuse_atol", o.check.excuse_atol},
+                     {"nondet_tol", o.check.nondet_tol},
                      {"probes", o.check.directions},
                      {"shard", fmt::format("{}/{}", o.shard.index, o.shard.count)},
                      {"time_limit", o.time_limit > 0 ? Json(o.time_limit) : Json()}}},

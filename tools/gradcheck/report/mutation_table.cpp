@@ -2,6 +2,7 @@
 
 #include <tapegrad/gradcheck/check/glob.h>
 #include <tapegrad/gradcheck/report/mutation_table.h>
+#include <tapegrad/gradcheck/report/table.h>
 
 #include <fmt/format.h>
 
@@ -49,10 +50,8 @@ ExitCode MutationResults::exit_code() const {
              : ExitCode::mutation_survived;
 }
 
-MutationTable::MutationTable(const CommandOptions& options, const std::vector<Job>& jobs)
-    : options_(options), name_(6) {
-  for (const Job& job : jobs) name_ = std::max(name_, job.name().size());
-}
+MutationTable::MutationTable(const CommandOptions& options, const std::vector<std::string>& names)
+    : options_(options), name_(widest_of(names)) {}
 
 std::string MutationTable::rows(const MutationResults::Subject& s) const {
   if (s.mutations.empty()) return fmt::format("{:<{}}  not differentiable\n", s.name, name_);

@@ -5,8 +5,7 @@
 #include <string>
 #include <vector>
 
-#include <tapegrad/gradcheck/command/selection.h>
-#include <tapegrad/gradcheck/mutation/self_test.h>
+#include <tapegrad/gradcheck/report/run_options.h>
 
 namespace tapegrad::gradcheck::detail {
 
@@ -25,8 +24,8 @@ struct MutationResults {
   std::vector<EquivalentMutation> unmatched;
   double seconds = 0;
 
-  /// Of the catalogue's list. An op that is not among the subjects, or was not tested to the end, may have what
-  /// an entry names.
+  /// Of the catalogue's list. An op that is not among the subjects, or was not tested to the end, may have
+  /// what an entry names.
   void find_unmatched(const Catalog& catalog);
   std::size_t count(MutationResult::Status status) const;
   ExitCode exit_code() const;
@@ -38,10 +37,11 @@ inline constexpr std::array kStatuses{
     MutationResult::Status::survived,       MutationResult::Status::no_effect,
     MutationResult::Status::not_equivalent, MutationResult::Status::error};
 
-/// The results for readers: a row for each op, below it the mutations that were not found; with -v all of them.
+/// The results for readers: a row for each op, below it the mutations that were not found; with -v all of
+/// them.
 class MutationTable {
  public:
-  MutationTable(const CommandOptions& options, const std::vector<Job>& jobs);
+  MutationTable(const CommandOptions& options, const std::vector<std::string>& names);
 
   std::string rows(const MutationResults::Subject& subject) const;
   std::string summary(const MutationResults& results) const;

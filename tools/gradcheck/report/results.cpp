@@ -54,6 +54,7 @@ Totals totals_of(const std::vector<Subject>& subjects) {
       for (const Verdict v :
            {Verdict::zero, Verdict::kink, Verdict::pass, Verdict::inconclusive, Verdict::fail})
         t.derivatives += sample.report.count(v);
+      t.size_alone += sample.size_alone;
       t.undecided += undecided(sample) && !sample.unexpectedly_inconclusive();
     }
   }
@@ -84,6 +85,7 @@ std::string repro_command(const CommandOptions& o, const Subject& subject, const
   if (check.f64 != usual.f64 || check.f32 != usual.f32) line += " --dtype " + dtypes_text(check);
   if (check.rtol != usual.rtol) line += fmt::format(" --rtol {}", check.rtol);
   if (check.excuse_atol != usual.excuse_atol) line += fmt::format(" --excuse-atol {}", check.excuse_atol);
+  if (check.nondet_tol != usual.nondet_tol) line += fmt::format(" --nondet-tol {}", check.nondet_tol);
   if (check.directions != usual.directions) line += fmt::format(" --probes {}", check.directions);
   if (o.time_limit > 0) line += fmt::format(" --time-limit {}", o.time_limit);
   return line;

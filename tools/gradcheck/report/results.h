@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include <tapegrad/gradcheck/command.h>
+#include <tapegrad/gradcheck/report/run_options.h>
 
 /// What a run of the command has found, and how it is written.
 namespace tapegrad::gradcheck::detail {
@@ -20,7 +20,8 @@ struct Results {
 struct Totals {
   std::size_t pass = 0, not_differentiable = 0, waived = 0, unproven = 0, inconclusive = 0, fail = 0;
   std::size_t samples = 0, derivatives = 0;
-  std::size_t undecided = 0;  ///< samples that are inconclusive and marked for it
+  std::size_t size_alone = 0;  ///< samples of which fast mode checks only what their size decides
+  std::size_t undecided = 0;   ///< samples that are inconclusive and marked for it
 };
 Totals totals_of(const std::vector<Subject>& subjects);
 

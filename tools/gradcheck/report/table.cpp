@@ -1,6 +1,6 @@
 #include <algorithm>
 
-#include <tapegrad/gradcheck/report/hints.h>
+#include <tapegrad/gradcheck/check/hints.h>
 #include <tapegrad/gradcheck/report/table.h>
 
 #include <fmt/format.h>
@@ -12,12 +12,6 @@ namespace {
 constexpr std::size_t kPlace = 44;
 // Of an op that fails, so many samples and of each so many comparisons; all with -v.
 constexpr std::size_t kSamplesShown = 3, kFindingsShown = 3;
-
-std::size_t widest_of(const std::vector<Job>& jobs) {
-  std::size_t width = 6;
-  for (const Job& job : jobs) width = std::max(width, job.name().size());
-  return width;
-}
 
 /// The sample whose worst comparison is the worst of all; null where nothing was compared.
 const Subject::Sample* worst_of(const Subject& s) {
@@ -39,8 +33,14 @@ std::string title(const CommandOptions& options, const Subject::Sample& sample) 
 
 }  // namespace
 
-Table::Table(const CommandOptions& options, const std::vector<Job>& jobs)
-    : options_(options), name_(widest_of(jobs)) {}
+std::size_t widest_of(const std::vector<std::string>& names) {
+  std::size_t width = 6;
+  for (const std::string& name : names) width = std::max(width, name.size());
+  return width;
+}
+
+Table::Table(const CommandOptions& options, const std::vector<std::string>& names)
+    : options_(options), name_(widest_of(names)) {}
 
 std::string Table::header() const {
   return fmt::format("{:<{}}  {:>5}  {:>7}  {:<{}}  {:>14}  {:>14}  {:>9}  verdict\n", "op", name_, "order",
@@ -118,19 +118,13 @@ std::string Table::summary(const Results& r) const {
   if (t.waived > 0) text += fmt::format(", {} are waived", t.waived);
   if (t.undecided > 0) text += fmt::format(", {} samples are inconclusive and marked for it", t.undecided);
   text += fmt::format("; {} derivatives at {} samples in {:.1f} s\n", t.derivatives, t.samples, r.seconds);
+  if (t.size_alone > 0)
+    text += fmt::format(
+        "fast mode: of {} large samples only what their size decides was checked: one direction, f32 against "
+        "f64, the "
+        "number of threads; all else at smaller samples of the same ops\n",
+        t.size_alone);
   if (r.stopped) text += "stopped at the first that does not pass\n";
-  return text;
-}
-
-std::string listing(const std::vector<Job>& jobs) {
-  std::string text;
-  const std::size_t width = widest_of(jobs);
-  for (const Job& job : jobs)
-    text += fmt::format("{:<{}}  {:>3} samples  {}\n", job.name(), width, job.samples(),
-                        job.module               ? "module"
-                        : job.op->max_order == 0 ? "not differentiable"
-                        : job.op->max_order == 1 ? "differentiable once"
-                                                 : "differentiable");
   return text;
 }
 

@@ -3,15 +3,17 @@
 #include <string>
 #include <vector>
 
-#include <tapegrad/gradcheck/command/selection.h>
 #include <tapegrad/gradcheck/report/results.h>
 
 namespace tapegrad::gradcheck::detail {
 
+/// How wide a column of these names is.
+std::size_t widest_of(const std::vector<std::string>& names);
+
 /// The results for readers: a row for each op and module, below it what does not pass and how to repeat it.
 class Table {
  public:
-  Table(const CommandOptions& options, const std::vector<Job>& jobs);
+  Table(const CommandOptions& options, const std::vector<std::string>& names);
 
   std::string header() const;
   std::string rows(const Subject& subject) const;
@@ -24,8 +26,5 @@ class Table {
   const CommandOptions& options_;
   std::size_t name_;
 };
-
-/// What --list prints.
-std::string listing(const std::vector<Job>& jobs);
 
 }  // namespace tapegrad::gradcheck::detail

@@ -4,7 +4,7 @@
 #include <cstddef>
 #include <utility>
 
-#include <tapegrad/gradcheck/mutation/instrumented.h>
+#include <tapegrad/gradcheck/check/instrumented.h>
 #include <tapegrad/ops/loops/elementwise.h>
 #include <tapegrad/ops/op.h>
 

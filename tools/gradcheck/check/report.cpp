@@ -4,8 +4,8 @@
 #include <limits>
 #include <ostream>
 
+#include <tapegrad/gradcheck/check/hints.h>
 #include <tapegrad/gradcheck/report.h>
-#include <tapegrad/gradcheck/report/hints.h>
 
 #include <fmt/format.h>
 

@@ -5,7 +5,7 @@
 #include <set>
 #include <tuple>
 
-#include <tapegrad/gradcheck/report/hints.h>
+#include <tapegrad/gradcheck/check/hints.h>
 
 #include <fmt/format.h>
 

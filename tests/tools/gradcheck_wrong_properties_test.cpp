@@ -104,7 +104,7 @@ struct Clips : SquareBase {
   static constexpr auto name = "clips";
   double least = 0, most = 1e300;
   static void vjp(VjpContext<Clips>& ctx) {
-    const Tensor size = abs(ctx.grad_output()), factor = minimum(size, ctx.op().most) / maximum(size, 1e-300);
+    const Tensor size = abs(ctx.grad_output()), factor = minimum(size, ctx.op().most) / maximum(size, 1e-37);
     ctx.add(0, mul(right_gradient(ctx), where(size < ctx.op().least, 0, factor)));
   }
 };

@@ -38,7 +38,7 @@ enum class Mode : std::uint8_t {
   /// Random directions alone, which see every element at once: an element off by less than 1e-8 of them all,
   /// and a zero in place of a derivative that is one, may escape it. The checking command makes less of an
   /// op's samples of more than 20,000 elements: their derivatives at order 1 along one direction, f32 against
-  /// f64, and 1, 2, 3 and 7 threads. Whatever else is wrong for so many elements alone escapes it: a rule
+  /// f64, and 1, 2, 3 and 7 threads. Whatever else is wrong for so many elements alone may escape it: a rule
   /// that writes to what is not its own or is not linear, subsets and one tensor in several places, higher
   /// orders, and an input whose part the direction does not show beside another's. At the op's smaller
   /// samples all of that is checked.

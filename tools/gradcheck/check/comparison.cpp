@@ -191,8 +191,9 @@ class Judge {
     return a * claim_.step <= claim_.most_rounding && a <= kGradientRounding * rounding();
   }
 
-  /// Whether a window and one of larger steps show much the same derivative on both sides, by changes that the
-  /// rounding of this very number does not explain: however small or rough it is, its derivative is not zero then.
+  /// Whether a window and one of larger steps show much the same derivative on both sides, by changes that
+  /// the rounding of this very number does not explain: however small or rough it is, its derivative is not
+  /// zero then.
   bool climbs(int scale) {
     const double rounding = kGradientRounding * claim_.value_rounding();
     const auto alike = [](double a, double b) {
@@ -291,8 +292,9 @@ class Judge {
   /// Whether a window agrees with the analytic value far better than those that differ claim.
   static bool refutes(const Sight& s, double error) { return s.error() + s.uncertainty <= error / 8; }
 
-  /// Whether nothing changes in a window although larger steps, up to the usual ones, clearly show a derivative:
-  /// rounding inside the function hides it there, or it goes in steps. Either way the window proves nothing.
+  /// Whether nothing changes in a window although larger steps, up to the usual ones, clearly show a
+  /// derivative: rounding inside the function hides it there, or it goes in steps. Either way the window
+  /// proves nothing.
   bool blind(const Sight& still) {
     const auto shows_more = [&](const Sight& s) {
       return s.moved && s.scale <= 0 && s.step > still.step && climbs(s.scale);

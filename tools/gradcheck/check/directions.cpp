@@ -226,10 +226,10 @@ Comparison outside(Comparison found, double change, const Interval& interval) {
 
 }  // namespace
 
-/// A derivative must lie between the one-sided ones, of each result by itself. Elements without a gradient are
-/// not moved, as zero is a convention at many kinks. Where the elements' one-sided derivatives add up to those of
-/// the direction, each element has a kink of its own, and must satisfy the same; where they do not, as for
-/// elements that are the largest together, the direction says what no single element can.
+/// A derivative must lie between the one-sided ones, of each result by itself. Elements without a gradient
+/// are not moved, as zero is a convention at many kinks. Where the elements' one-sided derivatives add up to
+/// those of the direction, each element has a kink of its own, and must satisfy the same; where they do not,
+/// as for elements that are the largest together, the direction says what no single element can.
 Comparison Directions::at_kink(Comparison found, std::size_t row, const Doubles& slopes,
                                std::vector<Line::Move> moves, double tolerance) {
   constexpr std::size_t kMostElements = 1024;

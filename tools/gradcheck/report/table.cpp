@@ -105,11 +105,25 @@ std::string Table::details(const Subject& s, const Subject::Sample& sample) cons
   return text;
 }
 
+namespace {
+/// What fast mode does not see, where it leaves something out.
+std::string left_out_text(const Totals& t) {
+  if (t.size_alone == 0) return {};
+  return fmt::format(
+      "fast mode: of {} large samples only what their size decides was checked: one direction, f32 against "
+      "f64, "
+      "the number of threads; all else at smaller samples of the same ops\n",
+      t.size_alone);
+}
+}  // namespace
+
 std::string Table::summary(const Results& r) const {
   const Totals t = totals_of(r.subjects);
+  const std::string leaves_out = left_out_text(t);
   if (!options_.repro.empty())
-    return fmt::format("{}; {} derivatives of one sample in {:.1f} s\n",
-                       name_of(r.subjects[0].samples[0].report.verdict()), t.derivatives, r.seconds);
+    return fmt::format("{}; {} derivatives of one sample in {:.1f} s\n{}",
+                       name_of(r.subjects[0].samples[0].report.verdict()), t.derivatives, r.seconds,
+                       leaves_out);
   std::string text = fmt::format("{} ops and modules", r.subjects.size());
   if (options_.shard.count > 1)
     text += fmt::format(" (shard {}/{} of {})", options_.shard.index, options_.shard.count, r.selected);
@@ -118,12 +132,7 @@ std::string Table::summary(const Results& r) const {
   if (t.waived > 0) text += fmt::format(", {} are waived", t.waived);
   if (t.undecided > 0) text += fmt::format(", {} samples are inconclusive and marked for it", t.undecided);
   text += fmt::format("; {} derivatives at {} samples in {:.1f} s\n", t.derivatives, t.samples, r.seconds);
-  if (t.size_alone > 0)
-    text += fmt::format(
-        "fast mode: of {} large samples only what their size decides was checked: one direction, f32 against "
-        "f64, the "
-        "number of threads; all else at smaller samples of the same ops\n",
-        t.size_alone);
+  text += leaves_out;
   if (r.stopped) text += "stopped at the first that does not pass\n";
   return text;
 }

@@ -20,8 +20,8 @@ install(FILES nn/tapegrad.h DESTINATION ${header_dir})
 file(GLOB gradcheck_headers CONFIGURE_DEPENDS tools/gradcheck/*.h)
 install(FILES ${gradcheck_headers} tools/gradcheck/report/report.schema.json
               tools/gradcheck/report/self_test.schema.json DESTINATION ${header_dir}/gradcheck)
-install(FILES tools/gradcheck/mutation/formula.h tools/gradcheck/mutation/instrumented.h
-        DESTINATION ${header_dir}/gradcheck/mutation)
+install(FILES tools/gradcheck/check/formula.h tools/gradcheck/check/instrumented.h
+        DESTINATION ${header_dir}/gradcheck/check)
 
 configure_package_config_file(tools/cmake/tapegradConfig.cmake.in tapegradConfig.cmake
                               INSTALL_DESTINATION ${config_dir} NO_SET_AND_CHECK_MACRO)

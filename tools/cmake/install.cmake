@@ -16,10 +16,11 @@ install(
   PATTERN *.h
   PATTERN tapegrad.h EXCLUDE)
 install(FILES nn/tapegrad.h DESTINATION ${header_dir})
-# Of the checker its public headers; of its rooms only what catalog.h includes, and the schemas of its reports.
+# Of the checker its public headers; of its rooms only what these include, and the schemas of its reports.
 file(GLOB gradcheck_headers CONFIGURE_DEPENDS tools/gradcheck/*.h)
 install(FILES ${gradcheck_headers} tools/gradcheck/report/report.schema.json
               tools/gradcheck/report/self_test.schema.json DESTINATION ${header_dir}/gradcheck)
+install(FILES tools/gradcheck/report/run_options.h DESTINATION ${header_dir}/gradcheck/report)
 install(FILES tools/gradcheck/check/formula.h tools/gradcheck/check/instrumented.h
         DESTINATION ${header_dir}/gradcheck/check)
 

@@ -31,4 +31,23 @@ class TAPEGRAD_API Dropout final : public Module {
   Generator generator_;
 };
 
+/// The same for whole channels of x [n, c, ...]: see dropout2d.
+class TAPEGRAD_API Dropout2d final : public Module {
+ public:
+  /// As of Dropout.
+  Dropout2d(double ratio, std::uint64_t seed);
+  Dropout2d(double ratio, Generator& generator) : Dropout2d(ratio, generator()) {}
+
+  double ratio() const noexcept { return ratio_; }
+
+  void visit(Visitor& v) override;
+  /// Throws ShapeError for fewer than three axes, also in evaluation.
+  Tensor forward(const Tensor& x) override;
+  std::unique_ptr<ModuleBase> new_like() const override;
+
+ private:
+  double ratio_;
+  Generator generator_;
+};
+
 }  // namespace tapegrad::nn

@@ -13,4 +13,9 @@ namespace tapegrad {
 /// Takes f32 or f64 (DtypeError). Throws ArgumentError for a ratio outside [0, 1).
 TAPEGRAD_API Tensor dropout(const Tensor& x, double ratio, Generator& generator);
 
+/// The same with whole channels of x [n, c, ...]: m is drawn for each channel of each item, as neighbours in an image
+/// say much the same. Tompson et al.: Efficient Object Localization Using Convolutional Networks, CVPR 2015. Throws
+/// ShapeError for fewer than three axes.
+TAPEGRAD_API Tensor dropout2d(const Tensor& x, double ratio, Generator& generator);
+
 }  // namespace tapegrad

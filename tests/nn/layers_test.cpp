@@ -11,6 +11,7 @@
 #include <tapegrad/nn/losses.h>
 #include <tapegrad/ops/elementwise/activation.h>
 #include <tapegrad/ops/elementwise/math.h>
+#include <tapegrad/ops/neural/dropout.h>
 #include <tapegrad/ops/neural/loss.h>
 #include <tapegrad/ops/tensor/reduce.h>
 
@@ -347,6 +348,42 @@ BOOST_AUTO_TEST_CASE(dropouts_of_one_generator_differ) {
 BOOST_AUTO_TEST_CASE(a_dropout_ratio_outside_its_range_is_refused) {
   for (const double ratio : {-0.1, 1.0, 1.5, std::nan("")})
     BOOST_CHECK_EXCEPTION(nn::Dropout(ratio, 1), ArgumentError, mentions("dropout: ratio is", "[0, 1)"));
+}
+
+BOOST_AUTO_TEST_CASE(dropout2d_drops_whole_channels) {
+  nn::Dropout2d layer(0.25, 7);
+  const Tensor x = Tensor::full({100, 100, 2, 3}, 3, f64);
+  const Parameter p(x);
+  Tape tape;
+  const Tensor out = layer(p);
+  const std::vector<double> y = doubles(out);
+  std::size_t dropped = 0;
+  for (std::size_t i = 0; i < y.size(); ++i) {
+    BOOST_REQUIRE((y[i] == 0 || std::abs(y[i] - 4) < 1e-14));
+    BOOST_REQUIRE(y[i] == y[i / 6 * 6]);
+    dropped += i % 6 == 0 && y[i] == 0;
+  }
+  BOOST_TEST(std::abs(static_cast<double>(dropped) - 2500) < 5 * 43.3);  // five standard deviations
+  const std::vector<double> g = doubles(tape.backward(sum(out))[p]);
+  for (std::size_t i = 0; i < g.size(); ++i) BOOST_REQUIRE(g[i] == (y[i] == 0 ? 0 : 1 / 0.75));
+  BOOST_TEST(doubles(nn::Dropout2d(0.25, 7)(x)) == y);  // the seed decides
+  BOOST_TEST(doubles(layer(x)) != y);                   // another mask
+  layer.eval();
+  BOOST_TEST(doubles(layer(x)) == doubles(x));
+
+  // One word of the generator for each channel, as a mask of them takes: what follows is drawn behind these.
+  Generator a(1), b(1);
+  const Tensor few = Tensor::ones({3, 5, 4});
+  const std::vector<float> kept = floats(dropout2d(few, 0.5, a)), mask = floats(bernoulli({3, 5}, b, 0.5));
+  for (std::size_t i = 0; i < kept.size(); ++i) BOOST_TEST(kept[i] == 2 * mask[i / 4]);
+  BOOST_TEST(a.state().position == 15u);
+  BOOST_TEST(a() == b());
+  BOOST_CHECK_EXCEPTION(layer(Tensor::ones({3, 4})), ShapeError,
+                        mentions("dropout2d", "[3, 4]", "[n, c, ...]"));
+  BOOST_CHECK_EXCEPTION(dropout2d(Tensor::ones({3, 4}), 0.5, a), ShapeError, mentions("dropout2d", "[3, 4]"));
+  BOOST_CHECK_EXCEPTION(dropout2d(few, 1, a), ArgumentError, mentions("dropout2d: ratio is 1"));
+  BOOST_CHECK_EXCEPTION(dropout2d(Tensor::ones({1, 1, 1}, i64), 0.5, a), DtypeError, mentions("dropout2d"));
+  BOOST_CHECK_EXCEPTION(nn::Dropout2d(1.5, 1), ArgumentError, mentions("dropout2d: ratio is 1.5", "[0, 1)"));
 }
 
 // ---- losses ----

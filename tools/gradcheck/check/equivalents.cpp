@@ -45,6 +45,7 @@ std::vector<EquivalentMutation> library_equivalents() {
       {"softmax_residual", "right of sub *, sub(g, sum(where(greater(..), g, c))) of the rule, *",
        "what is taken off all classes alike, their mean takes off as well"},
       {"dropout", "from what the last forward pass left*", kSeed},
+      {"dropout2d", "from what the last forward pass left*", kSeed},
       {"nan_to_num", "from what the last forward pass left", kFinite},
       {"nan_to_num", "from what the last forward pass left, by the general rule", kFinite},
       {"add", "swapped*", "both gradients are the incoming one"},

@@ -76,10 +76,11 @@ std::vector<ModuleSample> batch_norm(Generator& g) {
   return all;
 }
 
-std::vector<ModuleSample> dropout(Generator& g) {
+template <class M>
+std::vector<ModuleSample> dropout(Generator& g, const Shape& shape) {
   std::vector<ModuleSample> all;
-  all.push_back(sample<nn::Dropout>("training", {Shape{5, 7}}, 0.4, g));
-  auto evaluated = sample<nn::Dropout>("evaluation", {Shape{5, 7}}, 0.4, g);
+  all.push_back(sample<M>("training", {shape}, 0.4, g));
+  auto evaluated = sample<M>("evaluation", {shape}, 0.4, g);
   evaluated.module->eval();
   all.push_back(std::move(evaluated));
   return all;
@@ -187,7 +188,8 @@ void add_library_modules(Catalog& c) {
 #undef TAPEGRAD_ROW
   c.add_module("nn.Flatten", activation<nn::Flatten>);
   c.add_module("nn.BatchNorm", batch_norm);
-  c.add_module("nn.Dropout", dropout);
+  c.add_module("nn.Dropout", [](Generator& g) { return dropout<nn::Dropout>(g, {5, 7}); });
+  c.add_module("nn.Dropout2d", [](Generator& g) { return dropout<nn::Dropout2d>(g, {3, 4, 2, 3}); });
   c.add_module("nn.MaxPool2d", max_pool2d);
   c.add_module("nn.MaxPool1d", max_pool1d);
   c.add_module("nn.AvgPool2d", avg_pool2d);

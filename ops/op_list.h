@@ -18,11 +18,11 @@
                   row(LogSoftmax) row(MseLoss) row(HalfSumSquaredError) row(HuberLoss) row(MseLossElements)  \
                       row(HuberLossElements) row(BinaryCrossEntropyWithLogitsElements)                       \
                           row(BinaryCrossEntropyWithLogits) row(CrossEntropy) row(SoftmaxWithLoss)           \
-                              row(SoftmaxResidual) row(BatchNorm) row(Dropout) row(Dropout2d) row(MaxPool2d) \
-                                  row(MaxPool2dScatter) row(MaxPool2dGather) row(AvgPool2d)                  \
-                                      row(AvgPool2dAdjoint) row(AdaptiveAvgPool2d)                           \
-                                          row(AdaptiveAvgPool2dAdjoint) row(Im2col) row(Col2im) row(Conv2d)  \
-                                              row(ConvTranspose2d) row(ConvWeight2d)
+                              row(SoftmaxResidual) row(BatchNorm) row(Dropout) row(Dropout2d) row(Upsample)  \
+                                  row(UpsampleAdjoint) row(MaxPool2d) row(MaxPool2dScatter)                  \
+                                      row(MaxPool2dGather) row(AvgPool2d) row(AvgPool2dAdjoint)              \
+                                          row(AdaptiveAvgPool2d) row(AdaptiveAvgPool2dAdjoint) row(Im2col)   \
+                                              row(Col2im) row(Conv2d) row(ConvTranspose2d) row(ConvWeight2d)
 
 namespace tapegrad {
 

@@ -14,6 +14,7 @@
 #include <tapegrad/ops/neural/loss.h>
 #include <tapegrad/ops/neural/norm.h>
 #include <tapegrad/ops/neural/pool.h>
+#include <tapegrad/ops/neural/upsample.h>
 #include <tapegrad/ops/tensor/index.h>
 #include <tapegrad/ops/tensor/linalg.h>
 #include <tapegrad/ops/tensor/reduce.h>

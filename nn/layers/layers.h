@@ -14,3 +14,4 @@
 #include <tapegrad/nn/layers/pool.h>
 #include <tapegrad/nn/layers/sequential.h>
 #include <tapegrad/nn/layers/standardize.h>
+#include <tapegrad/nn/layers/upsample.h>

@@ -130,6 +130,15 @@ std::vector<ModuleSample> global_avg_pool(Generator&) {
   return all;
 }
 
+std::vector<ModuleSample> upsample(Generator&) {
+  std::vector<ModuleSample> all;
+  all.push_back(sample<nn::Upsample>("nearest", {Shape{2, 3, 2, 3}}, 2));
+  all.push_back(sample<nn::Upsample>(
+      "bilinear", {Shape{1, 2, 3, 4}},
+      UpsampleOptions{.size = {5, 7}, .mode = UpsampleMode::bilinear, .align_corners = true}));
+  return all;
+}
+
 std::vector<ModuleSample> sequential(Generator& g) {
   std::vector<ModuleSample> all;
   all.push_back({"a network",
@@ -195,6 +204,7 @@ void add_library_modules(Catalog& c) {
   c.add_module("nn.AvgPool2d", avg_pool2d);
   c.add_module("nn.AvgPool1d", avg_pool1d);
   c.add_module("nn.GlobalAvgPool", global_avg_pool);
+  c.add_module("nn.Upsample", upsample);
   c.add_module("nn.Standardize", standardize);
   c.add_module("nn.Sequential", sequential);
   c.add_module("nn.MultiLayerNet", multi_layer_net);

@@ -13,6 +13,7 @@
 #include <tapegrad/nn/layers/flatten.h>
 #include <tapegrad/nn/layers/layer_words.h>
 #include <tapegrad/nn/layers/pool.h>
+#include <tapegrad/nn/layers/upsample.h>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -56,8 +57,10 @@ class Word {
       throw ArgumentError(fmt::format("'{}' are {} numbers; write {}", parts_[1], all.size(), form()));
     return all;
   }
-  double ratio() const {
-    if (parts_.size() != 2) throw ArgumentError(fmt::format("write {}", form()));
+  /// The one number behind the first colon.
+  double real() const {
+    if (parts_.size() < 2)
+      throw ArgumentError(fmt::format("it needs what {} takes; write {}", name(), form()));
     return number<double>(parts_[1]);
   }
   /// The value of option "name=value"; `otherwise` where it is not given.
@@ -151,6 +154,19 @@ std::unique_ptr<Module> make_affine(Site s) {
       AffineOptions{.init = s.options.init, .bias = !s.word.flag("no-bias"), .dtype = s.options.dtype});
 }
 
+template <class D>
+std::unique_ptr<Module> make_dropout(Site s) {
+  return std::make_unique<D>(s.word.real(), s.generator);
+}
+
+std::unique_ptr<Module> make_upsample(Site s) {
+  const bool bilinear = s.word.flag("bilinear");
+  return std::make_unique<Upsample>(
+      UpsampleOptions{.scale = s.word.real(),
+                      .mode = bilinear ? UpsampleMode::bilinear : UpsampleMode::nearest,
+                      .align_corners = s.word.flag("align-corners")});
+}
+
 /// All words beside those of activations.
 constexpr struct {
   std::string_view name;
@@ -177,10 +193,9 @@ constexpr struct {
        s.word.require_alone();
        return std::make_unique<BatchNorm>(s.channels(), BatchNormOptions{.dtype = s.options.dtype});
      }},
-    {"dropout", "dropout:RATIO",
-     [](Site s) -> std::unique_ptr<Module> {
-       return std::make_unique<Dropout>(s.word.ratio(), s.generator);
-     }},
+    {"dropout", "dropout:RATIO", make_dropout<Dropout>},
+    {"dropout2d", "dropout2d:RATIO", make_dropout<Dropout2d>},
+    {"upsample", "upsample:SCALE[:bilinear][:align-corners]", make_upsample},
 };
 
 std::string Word::form() const {

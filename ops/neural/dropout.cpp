@@ -65,13 +65,17 @@ Tensor op::Dropout::forward(const Tensor& x, Residuals<1>& r) const {
   return x * r[0];
 }
 
+void detail::require_droppable_channels(const char* op, const Tensor& x) {
+  if (x.rank() < 3)
+    throw ShapeError(
+        fmt::format("{}: the input is {}; it must be [n, c, ...], with channels of several elements "
+                    "to drop (dropout drops single elements)",
+                    op_label(op), to_string(x.shape())));
+}
+
 Tensor op::Dropout2d::forward(const Tensor& x, Residuals<1>& r) const {
   detail::require_floating(name, x);
-  if (x.rank() < 3)
-    throw ShapeError(fmt::format(
-        "{}: input {}; it must be [n, c, ...], with channels of several elements to drop (dropout "
-        "drops single elements)",
-        op_label(name), to_string(x.shape())));
+  detail::require_droppable_channels(name, x);
   Shape mask = x.shape();
   for (std::size_t axis = 2; axis < mask.rank(); ++axis) mask = mask.with(axis, 1);
   r[0] = draw(mask, x.dtype());

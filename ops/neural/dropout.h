@@ -18,4 +18,9 @@ TAPEGRAD_API Tensor dropout(const Tensor& x, double ratio, Generator& generator)
 /// ShapeError for fewer than three axes.
 TAPEGRAD_API Tensor dropout2d(const Tensor& x, double ratio, Generator& generator);
 
+namespace detail {
+/// Throws ShapeError unless x is [n, c, ...], with channels of several elements.
+TAPEGRAD_API void require_droppable_channels(const char* op, const Tensor& x);
+}  // namespace detail
+
 }  // namespace tapegrad

@@ -11,6 +11,7 @@
 #include <tapegrad/ops/loops/parallel.h>
 #include <tapegrad/ops/loops/simd_for.h>
 #include <tapegrad/ops/loops/workspace.h>
+#include <tapegrad/ops/neural/interpolation.h>
 #include <tapegrad/ops/neural/upsample.h>
 #include <tapegrad/ops/neural/window.h>
 #include <tapegrad/ops/samples.h>
@@ -19,17 +20,13 @@
 
 namespace tapegrad {
 
+using detail::Interpolation;
+using detail::Places;
+using detail::Shares;
 using detail::Size2d;
 using detail::TensorAccess;
 
 namespace op {
-
-/// Which elements results are made of.
-struct Interpolation {
-  bool bilinear = false;
-  bool align_corners = false;
-  void describe(AttributeVisitor& v) const { v("bilinear", bilinear), v("align_corners", align_corners); }
-};
 
 /// y = elements of x, or means of neighbours; see upsample.
 struct Upsample {
@@ -64,39 +61,6 @@ struct UpsampleAdjoint {
 }  // namespace op
 
 namespace {
-
-/// Holds the product of two sizes.
-__extension__ using Wide = __int128;
-
-/// (1 - share) of one element and `share` of the next; where that is 0, none of it.
-struct Place {
-  std::int64_t first;
-  double share;
-};
-
-/// Where element i of `out` stands among `in`. Exact: of whole numbers, with one division.
-Place place_of(std::int64_t i, std::int64_t in, std::int64_t out, const op::Interpolation& between) {
-  if (!between.bilinear) return {static_cast<std::int64_t>(Wide(i) * in / out), 0};
-  const Wide over =
-      between.align_corners ? Wide(i) * (in - 1) : std::max<Wide>(0, (2 * Wide(i) + 1) * in - out);
-  const Wide under = between.align_corners ? std::max<Wide>(1, out - 1) : 2 * Wide(out);
-  const auto first = static_cast<std::int64_t>(over / under);
-  if (first >= in - 1) return {in - 1, 0};
-  return {first, static_cast<double>(over % under) / static_cast<double>(under)};
-}
-
-/// The places of an axis.
-class Places {
- public:
-  Places(std::int64_t in, std::int64_t out, const op::Interpolation& between) : all_(out) {
-    for (std::int64_t i = 0; i < out; ++i) all_[i] = place_of(i, in, out, between);
-  }
-  const Place& operator[](std::int64_t i) const { return all_[i]; }
-  std::int64_t size() const { return all_.size(); }
-
- private:
-  detail::Workspace<Place> all_;
-};
 
 /// f(begin, end) for ranges of planes, shared among threads.
 template <class F>
@@ -137,29 +101,47 @@ void stretch_plane(const Places& rows, const Places& columns, const Size2d& imag
   }
 }
 
-/// The adjoint, in the opposite order. Shares of several results may cancel: they are added in double.
+/// sums[j] = what row r of an image has of all rows of g, in column j. They may cancel, and are added in double.
 template <class T>
-void gather_plane(const Places& rows, const Places& columns, const Size2d& image, const T* g, double* sums,
-                  double* row, T* out) {
-  const std::int64_t width = columns.size();
-  std::fill_n(sums, image[0] * width, detail::kNothing);
-  const auto add_row = [&](std::int64_t r, double share, const T* from) {
-    double* const to = sums + r * width;
-    detail::simd_for(width, [&](std::int64_t j) { to[j] += share * static_cast<double>(from[j]); });
-  };
-  for (std::int64_t i = 0; i < rows.size(); ++i) {
-    const auto [r, share] = rows[i];
-    add_row(r, 1 - share, g + i * width);
-    if (share != 0) add_row(r + 1, share, g + i * width);
+void sum_rows(const Shares& rows, std::int64_t r, const T* g, std::int64_t width, double* sums) {
+  bool first = true;
+  for (std::int64_t t = 0; t < rows.most(); ++t) {
+    const double share = rows.at(t)[r];
+    if (share == 0) continue;
+    const T* const from = g + (rows.start(r) + t) * width;
+    if (first)
+      detail::simd_for(width, [&](std::int64_t j) { sums[j] = share * static_cast<double>(from[j]); });
+    else
+      detail::simd_for(width, [&](std::int64_t j) { sums[j] += share * static_cast<double>(from[j]); });
+    first = false;
   }
-  for (std::int64_t r = 0; r < image[0]; ++r, sums += width, out += image[1]) {
-    std::fill_n(row, image[1], detail::kNothing);
-    for (std::int64_t j = 0; j < width; ++j) {
-      const auto [k, share] = columns[j];
-      row[k] += (1 - share) * sums[j];
-      if (share != 0) row[k + 1] += share * sums[j];
-    }
-    for (std::int64_t k = 0; k < image[1]; ++k) out[k] = static_cast<T>(row[k]);
+  if (first) std::fill_n(sums, width, detail::kNothing);
+}
+
+/// What of element j is of account at a share: an infinity of which there is nothing is not.
+inline double part(double share, double v) { return share == 0 ? detail::kNothing : share * v; }
+
+/// The same along a row, of steps of this length.
+template <std::int64_t kStride, class T>
+void sum_columns(const Shares& columns, const double* sums, double* row, T* out) {
+  const std::int64_t n = columns.elements();
+  const double* const from = sums - columns.before();
+  std::fill_n(row, n, detail::kNothing);
+  for (std::int64_t t = 0; t < columns.most(); ++t) {
+    const double* const share = columns.at(t);
+    detail::simd_for(n, [&](std::int64_t k) { row[k] += part(share[k], from[k * kStride + t]); });
+  }
+  detail::simd_for(n, [&](std::int64_t k) { out[k] = static_cast<T>(row[k]); });
+}
+/// Of any.
+template <class T>
+void sum_columns(const Shares& columns, const double* sums, T* out) {
+  for (std::int64_t k = 0; k < columns.elements(); ++k) {
+    double sum = detail::kNothing;
+    const double* const from = sums + columns.start(k);
+    for (std::int64_t t = 0; t < columns.most(); ++t)
+      if (const double share = columns.at(t)[k]; share != 0) sum += share * from[t];
+    out[k] = static_cast<T>(sum);
   }
 }
 
@@ -168,6 +150,7 @@ void gather_plane(const Places& rows, const Places& columns, const Size2d& image
 Tensor op::Upsample::forward(const Tensor& x) const {
   const Size2d image{x.shape()[2], x.shape()[3]};
   Tensor y = Tensor::empty(x.shape().with(2, size[0]).with(3, size[1]), x.dtype());
+  if (y.size() == 0) return y;
   const Places rows(image[0], size[0], between), columns(image[1], size[1], between);
   visit_floating(x.dtype(), [&]<class T> {
     for_ranges(x.shape()[0] * x.shape()[1], image, size, [&](std::int64_t begin, std::int64_t end) {
@@ -187,13 +170,32 @@ void op::Upsample::vjp(VjpContext<Upsample>& ctx) {
 Tensor op::UpsampleAdjoint::forward(const Tensor& g) const {
   const Size2d size{g.shape()[2], g.shape()[3]};
   Tensor y = Tensor::empty(g.shape().with(2, image[0]).with(3, image[1]), g.dtype());
-  const Places rows(image[0], size[0], between), columns(image[1], size[1], between);
+  if (y.size() == 0) return y;
+  const Shares rows(image[0], size[0], between), columns(image[1], size[1], between);
   visit_floating(g.dtype(), [&]<class T> {
     for_ranges(g.shape()[0] * g.shape()[1], image, size, [&](std::int64_t begin, std::int64_t end) {
-      detail::Workspace<double> sums(image[0] * size[1]), row(image[1]);
-      for (std::int64_t plane = begin; plane < end; ++plane)
-        gather_plane(rows, columns, image, TensorAccess::data_as<T>(g) + plane * size[0] * size[1],
-                     sums.data(), row.data(), TensorAccess::data_as<T>(y) + plane * image[0] * image[1]);
+      detail::Workspace<double> padded(columns.before() + size[1] + columns.after()), row(image[1]);
+      std::fill(padded.begin(), padded.end(), 0);
+      double* const sums = padded.data() + columns.before();
+      const auto each_row = [&](auto&& f) {
+        for (std::int64_t plane = begin; plane < end; ++plane)
+          for (std::int64_t r = 0; r < image[0]; ++r) {
+            sum_rows(rows, r, TensorAccess::data_as<T>(g) + plane * size[0] * size[1], size[1], sums);
+            f(TensorAccess::data_as<T>(y) + (plane * image[0] + r) * image[1]);
+          }
+      };
+      switch (columns.stride()) {
+        case 1:
+          return each_row([&](T* out) { sum_columns<1>(columns, sums, row.data(), out); });
+        case 2:
+          return each_row([&](T* out) { sum_columns<2>(columns, sums, row.data(), out); });
+        case 3:
+          return each_row([&](T* out) { sum_columns<3>(columns, sums, row.data(), out); });
+        case 4:
+          return each_row([&](T* out) { sum_columns<4>(columns, sums, row.data(), out); });
+        default:
+          return each_row([&](T* out) { sum_columns(columns, sums, out); });
+      }
     });
   });
   return y;
@@ -210,11 +212,11 @@ namespace {
 struct UpsampleSample {
   Shape images;
   Size2d size;
-  op::Interpolation between{};
+  Interpolation between{};
   const char* label = "";
 };
 std::vector<UpsampleSample> upsample_samples() {
-  constexpr op::Interpolation kBilinear{.bilinear = true}, kAligned{.bilinear = true, .align_corners = true};
+  constexpr Interpolation kBilinear{.bilinear = true}, kAligned{.bilinear = true, .align_corners = true};
   return {{{2, 3, 2, 3}, {4, 6}},
           {{1, 2, 3, 5}, {7, 4}, {}, "nearest, one axis shrinks"},
           {{2, 3, 2, 3}, {4, 6}, kBilinear, "bilinear"},
@@ -243,46 +245,54 @@ void op::UpsampleAdjoint::samples(Samples& s) {
 
 namespace {
 
+constexpr std::int64_t kMostAlong = std::int64_t{1} << 53;
+
 /// The size of the result along an axis.
-std::int64_t scaled_size(const Tensor& x, std::size_t axis, double scale) {
-  const double size = std::floor(static_cast<double>(x.shape()[axis]) * scale);
-  constexpr double kMost = 1LL << 53;
-  if (!(size >= 1 && size <= kMost))
-    throw ArgumentError(fmt::format("{}: axis {} of {} times {} is {}; it must be at least 1, and below 2^53",
-                                    op_label(op::Upsample::name), axis, to_string(x.shape()), scale, size));
+std::int64_t scaled_size(const Shape& x, std::size_t axis, double scale) {
+  const double size = std::floor(static_cast<double>(x[axis]) * scale);
+  if (!(size >= 1 && size <= static_cast<double>(kMostAlong)))
+    throw ArgumentError(
+        fmt::format("{}: axis {} of {} times {} is {}; it must be at least 1 and at most 2^53",
+                    op_label(op::Upsample::name), axis, to_string(x), scale, size));
   return static_cast<std::int64_t>(size);
+}
+
+/// Height and width of the result. Throws as upsample does.
+Size2d size_of_result(const Shape& x, const UpsampleOptions& o) {
+  const auto refuse = [&](const std::string& why) {
+    throw ArgumentError(fmt::format("{}: {}", op_label(op::Upsample::name), why));
+  };
+  const bool by_size = o.size != Size2d{};
+  if (by_size == (o.scale != 0))
+    refuse(by_size ? "both size and scale are given; one of them says how large the result is"
+                   : "neither size nor scale is given; one of them says how large the result is");
+  if (!by_size) {
+    if (!(o.scale > 0 && std::isfinite(o.scale)))
+      refuse(fmt::format("scale is {}; it must be positive and finite", o.scale));
+    return {scaled_size(x, 2, o.scale), scaled_size(x, 3, o.scale)};
+  }
+  for (const std::int64_t along : o.size)
+    if (along < 1 || along > kMostAlong)
+      refuse(
+          fmt::format("a result of {} x {} is asked of {}; both numbers must be at least 1 and at most 2^53",
+                      o.size[0], o.size[1], to_string(x)));
+  return o.size;
 }
 
 }  // namespace
 
 Tensor upsample(const Tensor& x, const UpsampleOptions& o) {
   constexpr auto name = op::Upsample::name;
-  detail::require_defined(name, x);
+  detail::require_images(name, "the input", x, 2);
   detail::require_floating(name, x);
-  const auto refuse = [&](const std::string& why) {
-    throw ArgumentError(fmt::format("{}: {}", op_label(name), why));
-  };
-  if (x.rank() != 4)
-    throw ShapeError(
-        fmt::format("{}: the input is {}; it must be [n, c, h, w]: a batch of images with channels",
-                    op_label(name), to_string(x.shape())));
   if (x.shape()[2] == 0 || x.shape()[3] == 0)
     throw ShapeError(fmt::format("{}: the images of {} have no elements to take results from", op_label(name),
                                  to_string(x.shape())));
   const bool bilinear = o.mode == UpsampleMode::bilinear;
   if (o.align_corners && !bilinear)
-    refuse("align_corners is of bilinear; nearest elements are the same without it");
-  const bool by_size = o.size != Size2d{};
-  if (by_size == (o.scale != 0))
-    refuse(by_size ? "both size and scale are given; one of them says how large the result is"
-                   : "neither size nor scale is given; one of them says how large the result is");
-  if (by_size && (o.size[0] < 1 || o.size[1] < 1))
-    refuse(fmt::format("a result of {} x {} is asked of {}; both numbers must be at least 1", o.size[0],
-                       o.size[1], to_string(x.shape())));
-  if (!by_size && !(o.scale > 0 && std::isfinite(o.scale)))
-    refuse(fmt::format("scale is {}; it must be positive and finite", o.scale));
-  const Size2d size = by_size ? o.size : Size2d{scaled_size(x, 2, o.scale), scaled_size(x, 3, o.scale)};
-  return apply_op(op::Upsample{size, {bilinear, o.align_corners}}, x);
+    throw ArgumentError(fmt::format(
+        "{}: align_corners is of bilinear; nearest elements are the same without it", op_label(name)));
+  return apply_op(op::Upsample{size_of_result(x.shape(), o), {bilinear, o.align_corners}}, x);
 }
 Tensor upsample(const Tensor& x, double scale) { return upsample(x, UpsampleOptions{.scale = scale}); }
 

@@ -1,10 +1,10 @@
 #pragma once
 
-#include <array>
 #include <cstdint>
 
 #include <tapegrad/graph/export.h>
 #include <tapegrad/graph/tensor.h>
+#include <tapegrad/ops/neural/sizes.h>
 
 namespace tapegrad {
 
@@ -12,8 +12,8 @@ enum class UpsampleMode : std::uint8_t { nearest, bilinear };
 
 /// Either the size of the result or the scale has to be given.
 struct UpsampleOptions {
-  std::array<std::int64_t, 2> size{};  ///< height and width of the result
-  double scale = 0;                    ///< sizes of the result are floor(size * scale)
+  Sizes<2> size{};   ///< height and width of the result
+  double scale = 0;  ///< sizes of the result are floor(size * scale)
   UpsampleMode mode = UpsampleMode::nearest;
   /// Of bilinear: the centres of corner elements stand on each other, else the corners of the images.
   bool align_corners = false;
@@ -28,8 +28,8 @@ struct UpsampleOptions {
 /// weighted by how near they are. Sizes may also shrink. Linear, and differentiable to any order.
 ///
 /// Takes f32 or f64 (DtypeError). Throws ShapeError for another rank and for planes without elements; ArgumentError where
-/// both size and scale are given or none, for sizes below 1, a scale that is not positive and finite, and align_corners
-/// with nearest. A batch may be empty.
+/// both size and scale are given or none, for sizes below 1 or beyond 2^53, a scale that is not positive and finite, and
+/// align_corners with nearest. A batch may be empty.
 ///
 ///     upsample(x, 2)                                                                    // [n, c, 2 h, 2 w]
 ///     upsample(x, {.size = {20, 30}, .mode = UpsampleMode::bilinear})

@@ -54,7 +54,7 @@ BOOST_AUTO_TEST_CASE(every_word_and_option) {
   Generator g(2);
   nn::Sequential net = layers_from_words(
       "conv:4x3x5:pad=2:stride=2:dilation=2:no-bias,batch-norm,gelu,conv:6x3:same:groups=2,avg-pool:2x1,"
-      "dropout:0.25,"
+      "dropout:0.25,dropout2d:0.125,upsample:2,upsample:1.5:align-corners:bilinear,"
       "pool:2:stride=1,global-avg-pool,affine:7:no-bias",
       {2, 20, 21}, g, {.init = nn::Init::normal(0.1), .dtype = f64});
   const auto& conv = net.get<nn::Conv2d>("conv1");
@@ -63,6 +63,12 @@ BOOST_AUTO_TEST_CASE(every_word_and_option) {
   BOOST_TEST(!conv.bias().defined());
   BOOST_TEST(to_string(net.get<nn::Conv2d>("conv2").weight().shape()) == "[6, 2, 3, 3]");
   BOOST_TEST(net.get<nn::Dropout>("dropout1").ratio() == 0.25);
+  BOOST_TEST(net.get<nn::Dropout2d>("dropout2d1").ratio() == 0.125);
+  BOOST_TEST(net.get<nn::Upsample>("upsample1").options().scale == 2);
+  BOOST_TEST((net.get<nn::Upsample>("upsample1").options().mode == UpsampleMode::nearest));
+  BOOST_TEST(net.get<nn::Upsample>("upsample2").options().scale == 1.5);
+  BOOST_TEST((net.get<nn::Upsample>("upsample2").options().mode == UpsampleMode::bilinear));
+  BOOST_TEST(net.get<nn::Upsample>("upsample2").options().align_corners);
   BOOST_TEST(to_string(net(random({5, 2, 20, 21})).shape()) == "[5, 7]");
   BOOST_TEST(net.training());
   BOOST_TEST(to_string(layers_from_words("affine:3", {4}, g)(random({2, 4}, f32)).shape()) == "[2, 3]");
@@ -90,6 +96,15 @@ BOOST_AUTO_TEST_CASE(errors_name_the_word_and_the_cure) {
   refuses("relu:3", image, mentions("'relu:3'", "takes nothing"));
   refuses("dropout:1.5", image, mentions("'dropout:1.5'", "ratio"));
   refuses("dropout", image, mentions("dropout:RATIO"));
+  refuses("dropout:0.5:0.5", image, mentions("'0.5' is no option of dropout", "dropout:RATIO"));
+  refuses("dropout2d:-1", image, mentions("'dropout2d:-1'", "ratio"));
+  refuses("flatten,dropout2d:0.5", image, mentions("'dropout2d:0.5'", "[1, 784]", "[n, c, ...]"));
+  refuses("upsample", image, mentions("upsample:SCALE"));
+  refuses("upsample:x", image, mentions("'x' is no number", "upsample:SCALE"));
+  refuses("upsample:0", image, mentions("'upsample:0'", "scale"));
+  refuses("upsample:0.01", image, mentions("'upsample:0.01'", "axis 2", "at least 1"));
+  refuses("upsample:2:align-corners", image, mentions("align_corners is of bilinear"));
+  refuses("upsample:2:cubic", image, mentions("'cubic' is no option of upsample", "[:bilinear]"));
   refuses("pool:2:stride=-1", image, mentions("stride is -1"));
   refuses("conv:30x5,affine:10", image, mentions("'affine:10'", "[30, 24, 24]", "flatten"));
   refuses("conv:30x5,conv:30x25", image, mentions("'conv:30x25'", "kernel 25", "[1, 30, 24, 24]"));

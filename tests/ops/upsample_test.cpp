@@ -12,7 +12,7 @@ using namespace tapegrad::test;
 
 namespace {
 
-using Size = std::array<std::int64_t, 2>;
+using Size = Sizes<2>;
 
 /// The weight of element k of `in` in element i of `out`.
 long double weight(std::int64_t i, std::int64_t k, std::int64_t in, std::int64_t out,
@@ -62,8 +62,9 @@ BOOST_AUTO_TEST_SUITE(upsampling)
 
 BOOST_AUTO_TEST_CASE(values_and_gradients_are_those_of_direct_loops) {
   const std::vector<std::pair<Shape, Size>> sizes{
-      {{2, 3, 4, 5}, {8, 10}}, {{1, 2, 3, 5}, {7, 19}}, {{2, 1, 7, 9}, {3, 4}},   {{1, 1, 1, 6}, {5, 1}},
-      {{1, 1, 1, 1}, {3, 3}},  {{1, 2, 6, 6}, {6, 6}},  {{1, 1, 5, 17}, {11, 40}}};
+      {{2, 3, 4, 5}, {8, 10}},  {{1, 2, 3, 5}, {7, 19}}, {{2, 1, 7, 9}, {3, 4}},    {{1, 1, 1, 6}, {5, 1}},
+      {{1, 1, 1, 1}, {3, 3}},   {{1, 2, 6, 6}, {6, 6}},  {{1, 1, 5, 17}, {11, 40}}, {{1, 1, 2, 19}, {6, 57}},
+      {{1, 2, 3, 18}, {3, 72}}, {{1, 1, 2, 9}, {8, 50}}, {{1, 1, 2, 40}, {2, 80}},  {{1, 1, 3, 33}, {4, 41}}};
   const std::pair<UpsampleMode, bool> modes[] = {
       {UpsampleMode::nearest, false}, {UpsampleMode::bilinear, false}, {UpsampleMode::bilinear, true}};
   for_each_isa([&] {
@@ -102,6 +103,11 @@ BOOST_AUTO_TEST_CASE(scales_are_rounded_down) {
   BOOST_TEST((upsample(x, 1.5).shape() == Shape{1, 2, 7, 4}));
   BOOST_TEST((upsample(x, 0.5).shape() == Shape{1, 2, 2, 1}));
   BOOST_TEST((upsample(Tensor::ones({0, 2, 5, 3}), 2).shape() == Shape{0, 2, 10, 6}));
+  // Nothing is made for images that are not there.
+  constexpr std::int64_t kFar = std::int64_t{1} << 50;
+  const Tensor none =
+      upsample(Tensor::ones({0, 1, 2, 2}), {.size = {kFar, 1}, .mode = UpsampleMode::bilinear});
+  BOOST_TEST((none.shape() == Shape{0, 1, kFar, 1}));
 }
 
 BOOST_AUTO_TEST_CASE(no_bit_depends_on_the_number_of_threads) {
@@ -121,6 +127,32 @@ BOOST_AUTO_TEST_CASE(an_element_of_no_weight_is_not_read) {
   BOOST_TEST(y[4] == 2);
   for (const std::size_t i : {1, 2, 3}) BOOST_TEST(std::isnan(y[i]));
   BOOST_TEST(y[6] == kInf);
+}
+
+BOOST_AUTO_TEST_CASE(a_gradient_reaches_no_element_without_a_share) {
+  // For each of the loops over columns: of steps 1 to 4, and any.
+  for (const std::int64_t width : {11, 20, 27, 36, 45, 61}) {
+    constexpr std::int64_t kElements = 9;
+    for (const auto& [mode, align] : {std::pair{UpsampleMode::nearest, false},
+                                      {UpsampleMode::bilinear, false},
+                                      {UpsampleMode::bilinear, true}})
+      BOOST_TEST_CONTEXT(width << " wide, mode " << static_cast<int>(mode) << align) {
+        const UpsampleOptions o = sized({4, width}, mode, align);
+        for (std::int64_t j = 0; j < width; ++j) {
+          Tensor g = Tensor::ones({1, 1, 4, width}, f64);
+          g.mutable_values<double>()[static_cast<std::size_t>(width + j)] = kInf;
+          Tape tape;
+          const Tensor x = tape.watch(Tensor::zeros({1, 1, 2, kElements}, f64));
+          const std::vector<double> dx = numbers(tape.backward(upsample(x, o), g)[x]);
+          for (std::int64_t k = 0; k < 2 * kElements; ++k) {
+            const bool shared = weight(1, k / kElements, 2, 4, o) > 0 &&
+                                weight(j, k % kElements, kElements, width, o) > 1e-15L;
+            const double at = dx[static_cast<std::size_t>(k)];
+            BOOST_REQUIRE((shared ? at == kInf : std::isfinite(at)));
+          }
+        }
+      }
+  }
 }
 
 BOOST_AUTO_TEST_CASE(the_layer_computes_what_the_operation_does) {
@@ -143,10 +175,11 @@ BOOST_AUTO_TEST_CASE(what_does_not_fit_is_refused) {
   refused({}, "neither size nor scale");
   refused({.size = {2, 2}, .scale = 2}, "both size and scale");
   refused({.size = {2, 0}}, "2 x 0", "[1, 1, 3, 4]");
+  refused({.size = {std::int64_t{1} << 60, 2}}, "1152921504606846976 x 2", "at most 2^53");
   refused({.scale = 2, .align_corners = true}, "align_corners is of bilinear");
   for (const double scale : {-1.0, kNan, kInf}) refused({.scale = scale}, "scale is", "positive and finite");
   refused({.scale = 0.3}, "axis 2", "[1, 1, 3, 4]", "at least 1");
-  refused({.scale = 1e300}, "below 2^53");
+  refused({.scale = 1e300}, "at most 2^53");
   BOOST_CHECK_EXCEPTION(upsample(Tensor::ones({1, 1, 0, 4}), 2), ShapeError, mentions("[1, 1, 0, 4]"));
   BOOST_CHECK_EXCEPTION(upsample(Tensor::ones({1, 1, 2, 2}, i64), 2), DtypeError,
                         mentions("upsample", "i64"));

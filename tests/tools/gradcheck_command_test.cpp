@@ -75,6 +75,10 @@ BOOST_AUTO_TEST_CASE(wrong_usage) {
   BOOST_TEST(contains(message({"--op", "twcie"}), "no op matches 'twcie'; close to it: twice;"));
   BOOST_TEST(contains(message({"--op", "affine"}), "close to it: My.Affine (a module);"));
   BOOST_TEST(contains(message({"--module", "affin?"}), "close to it: My.Affine;"));
+  BOOST_TEST(contains(message({"--op", "My.Aff*"}),
+                      "no op matches 'My.Aff*'; My.Affine is a module: give --module 'My.Aff*'"));
+  BOOST_TEST(contains(message({"--module", "twice"}),
+                      "no module matches 'twice'; twice is an op: give --op 'twice'"));
   BOOST_TEST(contains(message({"--op", "xxxxxxxx"}), "no op matches 'xxxxxxxx'; --list names all"));
   BOOST_TEST(contains(message({"--repro", "twice#999"}), "twice has no sample #999; its 7 samples"));
   gradcheck::CommandOptions negative;

@@ -100,12 +100,22 @@ std::string close_names(const Catalog& catalog, std::string_view kind, const std
   throw ArgumentError(fmt::format("no {} matches '{}'{}; --list names all", kind, pattern,
                                   close_names(catalog, kind, pattern)));
 }
+/// The pattern is of names of the other kind.
+[[noreturn]] void matches_other_kind(const Job& job, std::string_view kind, const std::string& pattern) {
+  throw ArgumentError(fmt::format("no {0} matches '{1}'; {2} is {3}: give --{4} '{1}'", kind, pattern,
+                                  job.name(), job.op ? "an op" : "a module", job.op ? "op" : "module"));
+}
 
 void require_matches(const Catalog& catalog, std::string_view kind, const std::vector<Job>& among,
                      const std::vector<std::string>& patterns) {
   for (const std::string& p : patterns)
-    if (std::ranges::none_of(among, [&](const Job& j) { return matches(j.name(), p); }))
+    if (const auto matched = [&](const Job& j) { return matches(j.name(), p); };
+        std::ranges::none_of(among, matched)) {
+      const std::vector<Job> all = all_of(catalog, true, true);
+      if (const auto other = std::ranges::find_if(all, matched); other != all.end())
+        matches_other_kind(*other, kind, p);
       matches_nothing(catalog, kind, p);
+    }
 }
 
 }  // namespace

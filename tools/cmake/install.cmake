@@ -23,7 +23,6 @@ install(FILES ${gradcheck_headers} tools/gradcheck/report/report.schema.json
 install(FILES tools/gradcheck/report/run_options.h DESTINATION ${header_dir}/gradcheck/report)
 install(FILES tools/gradcheck/check/formula.h tools/gradcheck/check/instrumented.h
         DESTINATION ${header_dir}/gradcheck/check)
-install(FILES tools/gradcheck/report/run_options.h DESTINATION ${header_dir}/gradcheck/report)
 
 configure_package_config_file(tools/cmake/tapegradConfig.cmake.in tapegradConfig.cmake
                               INSTALL_DESTINATION ${config_dir} NO_SET_AND_CHECK_MACRO)

@@ -8,6 +8,7 @@
 
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/nn/data/cifar10.h>
+#include <tapegrad/nn/data/data_files.h>
 #include <tapegrad/nn/io/file.h>
 
 #include <fmt/format.h>
@@ -70,16 +71,8 @@ Dataset load_part(const std::string& folder, std::span<const char* const> names,
   return Dataset(std::move(records.images), records.labels, options);
 }
 
-}  // namespace
-
-Cifar10Records read_cifar10(const std::string& path) {
-  InputFile file = open(path);
-  return read({&file, 1});
-}
-
-Cifar10 load_cifar10(const std::string& folder, const Cifar10Options& options) {
-  std::error_code ignored;
-  if (!fs::is_directory(folder, ignored)) throw FileError(fmt::format("folder '{}' does not exist", folder));
+Cifar10 load(const std::string& folder, const Cifar10Options& options) {
+  files::require_folder(folder);
   const ImageOptions images{.normalize = options.normalize,
                             .flatten = options.flatten,
                             .one_hot = options.one_hot,
@@ -89,6 +82,19 @@ Cifar10 load_cifar10(const std::string& folder, const Cifar10Options& options) {
   constexpr const char* kTest[] = {"test_batch.bin"};
   Dataset test = load_part(folder, kTest, images);  // the smaller part first: what is missing is soon told
   return {load_part(folder, kTraining, images), std::move(test)};
+}
+
+}  // namespace
+
+Cifar10Records read_cifar10(const std::string& path) {
+  return files::reading("read_cifar10", path, [&] {
+    InputFile file = open(path);
+    return read({&file, 1});
+  });
+}
+
+Cifar10 load_cifar10(const std::string& folder, const Cifar10Options& options) {
+  return files::reading("load_cifar10", folder, [&] { return load(folder, options); });
 }
 
 }  // namespace tapegrad::nn

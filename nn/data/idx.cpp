@@ -3,6 +3,7 @@
 #include <span>
 
 #include <tapegrad/graph/errors.h>
+#include <tapegrad/nn/data/data_files.h>
 #include <tapegrad/nn/data/idx.h>
 #include <tapegrad/nn/io/file.h>
 
@@ -123,9 +124,7 @@ Shape read_shape(Source& source) {
   }
 }
 
-}  // namespace
-
-IdxArray read_idx(const std::string& path) {
+IdxArray read(const std::string& path) {
   Source source(path);
   IdxArray array{read_shape(source), {}};
   const auto expected = static_cast<std::size_t>(array.shape.size());
@@ -143,6 +142,12 @@ IdxArray read_idx(const std::string& path) {
     source.fail(fmt::format("holds more than the {} = {} bytes of data that its header announces",
                             to_string(array.shape), expected));
   return array;
+}
+
+}  // namespace
+
+IdxArray read_idx(const std::string& path) {
+  return files::reading("read_idx", path, [&] { return read(path); });
 }
 
 }  // namespace tapegrad::nn

@@ -19,7 +19,7 @@ struct IdxArray {
 /// its content. The format: the bytes 0, 0, 8, RANK; RANK sizes as big-endian 32-bit integers; the elements
 /// (LeCun, Cortes, Burges: The MNIST Database). Memory is taken only for data that is there, whatever the
 /// header says. Throws FileError for a file that is missing, of another kind, truncated, corrupt, or longer
-/// than announced.
+/// than announced, OutOfMemory where there is no memory for them.
 TAPEGRAD_API IdxArray read_idx(const std::string& path);
 
 }  // namespace tapegrad::nn

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include <tapegrad/graph/errors.h>
+#include <tapegrad/nn/data/data_files.h>
 #include <tapegrad/nn/data/mnist.h>
 
 #include <fmt/format.h>
@@ -49,19 +50,22 @@ Dataset load_part(const fs::path& folder, const std::string& part, const ImageOp
   }
 }
 
-}  // namespace
-
-Mnist load_mnist(const std::string& folder, const ImageOptions& options) {
-  if (options.classes < 1)
-    throw ArgumentError(fmt::format("load_mnist: {} classes; there must be at least one", options.classes));
-  std::error_code ignored;
-  if (!fs::is_directory(folder, ignored)) throw FileError(fmt::format("folder '{}' does not exist", folder));
+Mnist load(const std::string& folder, const ImageOptions& options) {
+  files::require_folder(folder);
   Mnist mnist{load_part(folder, "train", options), load_part(folder, "t10k", options)};
   if (mnist.train.input_shape() != mnist.test.input_shape())
     throw FileError(fmt::format("folder '{}': the training images have the shape {}, the test images {}",
                                 folder, to_string(mnist.train.input_shape()),
                                 to_string(mnist.test.input_shape())));
   return mnist;
+}
+
+}  // namespace
+
+Mnist load_mnist(const std::string& folder, const ImageOptions& options) {
+  if (options.classes < 1)
+    throw ArgumentError(fmt::format("load_mnist: {} classes; there must be at least one", options.classes));
+  return files::reading("load_mnist", folder, [&] { return load(folder, options); });
 }
 
 }  // namespace tapegrad::nn

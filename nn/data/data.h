@@ -6,4 +6,5 @@
 #include <tapegrad/nn/data/idx.h>
 #include <tapegrad/nn/data/loader.h>
 #include <tapegrad/nn/data/mnist.h>
+#include <tapegrad/nn/data/statistics.h>
 #include <tapegrad/nn/data/transforms.h>

@@ -197,6 +197,25 @@ Normalize::Normalize(const std::vector<double>& mean, const std::vector<double>&
   stddev_ = Tensor::from(stddev, shape);
 }
 
+namespace {
+/// What stands for each channel of images.
+std::vector<double> of_channels(const char* what, const Tensor& t) {
+  constexpr auto op = "normalize";
+  tapegrad::detail::require_defined(op, t, what);
+  tapegrad::detail::require_floating(op, t, what);
+  if (t.rank() != 3 || t.dim(1) != 1 || t.dim(2) != 1)
+    throw ShapeError(
+        fmt::format("normalize: {} is {}; it must be [c, 1, 1], with one number for each channel, as "
+                    "input_statistics has them of each channel of images",
+                    what, to_string(t.shape())));
+  return cast(t, f64).to_vector<double>();
+}
+}  // namespace
+
+Normalize::Normalize(const InputStatistics& statistics)
+    : Normalize(of_channels("the mean", statistics.mean),
+                of_channels("the standard deviation", statistics.stddev)) {}
+
 Tensor Normalize::operator()(const Tensor& images) const {
   constexpr auto op = "normalize";
   require_images(op, images);

@@ -9,6 +9,7 @@
 #include <tapegrad/graph/random.h>
 #include <tapegrad/graph/tensor.h>
 #include <tapegrad/nn/data/dataset.h>
+#include <tapegrad/nn/data/statistics.h>
 
 namespace tapegrad::nn {
 
@@ -99,6 +100,8 @@ class TAPEGRAD_API Normalize {
   /// One number of each for every channel. Throws ShapeError where they are not as many, ArgumentError for none, a mean
   /// that is not finite and a standard deviation that is not positive and finite.
   Normalize(const std::vector<double>& mean, const std::vector<double>& stddev);
+  /// Those of input_statistics for each channel, [c, 1, 1]; ShapeError for others.
+  explicit Normalize(const InputStatistics& statistics);
   /// Throws ShapeError for images of another number of channels, DtypeError for integers, ArgumentError for numbers that
   /// the dtype does not hold.
   Tensor operator()(const Tensor& images) const;

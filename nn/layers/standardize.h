@@ -4,25 +4,10 @@
 
 #include <tapegrad/graph/export.h>
 #include <tapegrad/graph/tensor.h>
-#include <tapegrad/nn/data/dataset.h>
+#include <tapegrad/nn/data/statistics.h>
 #include <tapegrad/nn/layer.h>
 
 namespace tapegrad::nn {
-
-/// Mean and standard deviation of inputs.
-struct InputStatistics {
-  Tensor mean;
-  Tensor stddev;
-};
-
-enum class PerFeature : bool { no, yes };
-
-/// Over the items of a data set, each feature by itself (tensors of the shape of one input), or all features
-/// together (scalars), in the inputs' dtype. The variance is the biased one, sum (x - mean)^2 / n. The
-/// standard deviation of what is constant, such as a pixel at the rim that no image uses, is given as 1, so
-/// that it becomes 0 instead of infinite. Throws ArgumentError for data without items, DtypeError for
-/// integers, NonFinite for inputs that are not finite.
-TAPEGRAD_API InputStatistics input_statistics(const Dataset& data, PerFeature per_feature = PerFeature::yes);
 
 /// y = (x - mean) / stddev: inputs with the mean 0 and the standard deviation 1, as the first layer of a
 /// network. Take the statistics from the training data alone: what is tested, or classified later, is

@@ -12,7 +12,7 @@
 #include "support.h"
 
 using namespace tapegrad;
-using nn::PerFeature;
+using nn::StatisticsOf;
 using test::mentions;
 
 namespace {
@@ -35,7 +35,7 @@ BOOST_AUTO_TEST_CASE(statistics_are_those_of_the_definition) {
   BOOST_TEST(doubles(each.stddev) == std::vector<double>({std::sqrt(14.0 / 3), std::sqrt(200.0)}),
              boost::test_tools::per_element());
 
-  const nn::InputStatistics all = nn::input_statistics(data, PerFeature::no);
+  const nn::InputStatistics all = nn::input_statistics(data, StatisticsOf::all_features);
   BOOST_TEST((all.mean.shape() == Shape{}));
   BOOST_TEST(all.mean.item() == 11.5);
   // 10.5^2 + 9.5^2 + 5.5^2 + 2 * 1.5^2 + 28.5^2
@@ -59,13 +59,13 @@ BOOST_AUTO_TEST_CASE(many_items_far_from_zero_keep_their_digits) {
 
 BOOST_AUTO_TEST_CASE(images_come_out_with_mean_0_and_stddev_1) {
   const nn::Mnist mnist = nn::load_mnist(test::in_source("tools/data/mnist"));
-  for (const PerFeature per_feature : {PerFeature::no, PerFeature::yes}) {
-    const nn::InputStatistics s = nn::input_statistics(mnist.train, per_feature);
+  for (const StatisticsOf of : {StatisticsOf::all_features, StatisticsOf::each_feature}) {
+    const nn::InputStatistics s = nn::input_statistics(mnist.train, of);
     const nn::Standardize layer(s);
     nn::Standardize net(s);
     const nn::Batch all = mnist.train.batch(0, mnist.train.size());
     const Tensor y = cast(net(all.x), f64);
-    if (per_feature == PerFeature::no) {
+    if (of == StatisticsOf::all_features) {
       // What is known of the whole of MNIST; these are a tenth of its images.
       BOOST_TEST(s.mean.item() == 0.1307, boost::test_tools::tolerance(0.02));
       BOOST_TEST(s.stddev.item() == 0.3081, boost::test_tools::tolerance(0.02));
@@ -128,6 +128,42 @@ BOOST_AUTO_TEST_CASE(a_network_saves_and_loads_the_statistics) {
 }
 
 BOOST_AUTO_TEST_CASE(channels_have_statistics_of_their_own) {
+  // Of [n, c, h, w] = [1203, 3, 4, 5]: more items than a batch holds; beside the channels taken one by one.
+  Generator rng(3);
+  const Tensor offset = Tensor::from({-40, 0.5, 1e4}, Shape{3, 1, 1}),
+               width = Tensor::from({0.1, 1, 30}, Shape{3, 1, 1});
+  const Tensor images = randn({1203, 3, 4, 5}, rng, f64) * cast(width, f64) + cast(offset, f64);
+  const nn::Dataset data = items(images);
+  const nn::InputStatistics s = nn::input_statistics(data, StatisticsOf::each_channel);
+  BOOST_TEST((s.mean.shape() == Shape{3, 1, 1}));
+  BOOST_TEST((s.stddev.shape() == Shape{3, 1, 1}));
+  for (std::int64_t c = 0; c < 3; ++c) {
+    const Tensor channel = slice(images, 1, c, c + 1);
+    const nn::InputStatistics alone = nn::input_statistics(items(channel), StatisticsOf::all_features);
+    const auto k = static_cast<std::size_t>(c);
+    BOOST_TEST(doubles(s.mean)[k] == alone.mean.item(), boost::test_tools::tolerance(1e-14));
+    BOOST_TEST(doubles(s.stddev)[k] == alone.stddev.item(), boost::test_tools::tolerance(1e-14));
+    BOOST_TEST(doubles(s.mean)[k] == mean(channel).item(), boost::test_tools::tolerance(1e-12));
+    BOOST_TEST(doubles(s.stddev)[k] == std::sqrt(var(channel).item()), boost::test_tools::tolerance(1e-10));
+  }
+
+  // As a layer and as a transform: the mean of each channel is 0, its variance 1.
+  nn::Standardize standardize(s);
+  const Tensor y = standardize(images);
+  BOOST_TEST(doubles(nn::Normalize(s)(images)) == doubles(y));
+  for (const double m : doubles(mean(y, {0, 2, 3}))) BOOST_TEST(std::abs(m) < 1e-9);
+  for (const double v : doubles(var(y, {0, 2, 3}))) BOOST_TEST(v == 1, boost::test_tools::tolerance(1e-9));
+
+  // Of sequences; a constant channel has the standard deviation 1, squares that f64 does not hold do no harm.
+  const nn::Dataset sequences = items(Tensor::from(
+      {3e200, 1e200, 7, 7, 3e-200, 1e-200, 2e200, 2e200, 7, 7, 2e-200, 2e-200}, Shape{2, 3, 2}, f64));
+  const nn::InputStatistics t = nn::input_statistics(sequences, StatisticsOf::each_channel);
+  BOOST_TEST((t.mean.shape() == Shape{3, 1}));
+  BOOST_TEST(doubles(t.mean) == std::vector<double>({2e200, 7, 2e-200}),
+             boost::test_tools::tolerance(1e-15) << boost::test_tools::per_element());
+  BOOST_TEST(doubles(t.stddev) == std::vector<double>({std::sqrt(0.5) * 1e200, 1, std::sqrt(0.5) * 1e-200}),
+             boost::test_tools::tolerance(1e-14) << boost::test_tools::per_element());
+
   nn::Standardize layer({Tensor::from({1, 2}, Shape{2, 1, 1}), Tensor::from({2, 4}, Shape{2, 1, 1})});
   const Tensor x = Tensor::from({1, 3, 2, 10}, Shape{1, 2, 1, 2});
   BOOST_TEST(doubles(layer(x)) == std::vector<double>({0, 1, 0, 2}));
@@ -139,7 +175,13 @@ BOOST_AUTO_TEST_CASE(what_does_not_fit_is_refused) {
   const double infinite = std::numeric_limits<double>::infinity();
   const nn::Dataset broken = items(Tensor::from({{1, 2}, {3, infinite}}));
   BOOST_CHECK_EXCEPTION(nn::input_statistics(broken), NonFinite, mentions("feature 1"));
-  BOOST_CHECK_EXCEPTION(nn::input_statistics(broken, PerFeature::no), NonFinite, mentions("not finite"));
+  BOOST_CHECK_EXCEPTION(nn::input_statistics(broken, StatisticsOf::all_features), NonFinite,
+                        mentions("not finite"));
+  BOOST_CHECK_EXCEPTION(nn::input_statistics(broken, StatisticsOf::each_channel), ShapeError,
+                        mentions("[2] have no channels", "[c, ...]"));
+  const nn::Dataset broken_channel = items(Tensor::from({1, 2, 3, infinite, 4, 5}, Shape{1, 3, 2}));
+  BOOST_CHECK_EXCEPTION(nn::input_statistics(broken_channel, StatisticsOf::each_channel), NonFinite,
+                        mentions("channel 1"));
 
   const auto make = [](const Tensor& mean, const Tensor& stddev) { nn::Standardize({mean, stddev}); };
   const Tensor two = Tensor::ones({2});

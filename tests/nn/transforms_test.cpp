@@ -194,6 +194,12 @@ BOOST_AUTO_TEST_CASE(what_does_not_fit_is_refused) {
     BOOST_CHECK_THROW(nn::RandomHorizontalFlip{p}, ArgumentError);
   BOOST_CHECK_EXCEPTION(nn::Normalize({0, 0}, {1}), ShapeError, mentions("2 means", "1 standard"));
   BOOST_CHECK_THROW(nn::Normalize({}, {}), ArgumentError);
+  const Tensor two = Tensor::ones({2, 1, 1});
+  BOOST_CHECK_EXCEPTION(nn::Normalize({.mean = two, .stddev = Tensor::ones({2})}), ShapeError,
+                        mentions("the standard deviation is [2]", "[c, 1, 1]"));
+  BOOST_CHECK_EXCEPTION(nn::Normalize({.mean = Tensor(), .stddev = two}), ArgumentError,
+                        mentions("the mean"));
+  BOOST_CHECK_THROW(nn::Normalize({.mean = two, .stddev = Tensor::zeros({2, 1, 1})}), ArgumentError);
   BOOST_CHECK_THROW(nn::Normalize({std::numeric_limits<double>::infinity()}, {1}), ArgumentError);
   for (const double d : {0.0, -1.0, std::numeric_limits<double>::infinity()})
     BOOST_CHECK_THROW(nn::Normalize({0}, {d}), ArgumentError);

@@ -170,7 +170,8 @@ Model model_of(const TrainOptions& o, const nn::Dataset& training) {
   ModelOptions options = o.model;
   if (!o.standardize.empty())
     options.standardize =
-        nn::input_statistics(training, o.standardize == "pixels" ? nn::PerFeature::yes : nn::PerFeature::no);
+        nn::input_statistics(training, o.standardize == "pixels" ? nn::StatisticsOf::each_feature
+                                                                 : nn::StatisticsOf::all_features);
   return build_model(options, training.input_shape(), training.classes(), generator);
 }
 

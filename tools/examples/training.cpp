@@ -13,7 +13,7 @@ int main(int argc, char** argv) {
                          .batch_norm = true,
                          .dropout = 0.2,
                          .weight_decay = 1e-4,
-                         .standardize = nn::input_statistics(training, nn::PerFeature::no)});
+                         .standardize = nn::input_statistics(training, nn::StatisticsOf::all_features)});
   optim::AdamW adamw(net.groups(), 0.005);
   const std::int64_t updates = 20 * training.size() / 100;
   nn::TrainerOptions options{.epochs = 20,

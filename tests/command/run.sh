@@ -89,9 +89,15 @@ for part in '</html>' 'Loss' 'Accuracy' 'validation' 'Misclassified test images'
   '<th>iterations</th><td>60</td>'; do
   check "'$part' in the report" grep -q "$part" "$work/report.html"
 done
+check "no filters of a network without convolutions in the report" bash -c "! grep -q 'Filters of' '$work/report.html'"
 check "only what was asked for in the report" bash -c "! grep -q '<th>epochs</th>' '$work/report.html'"
 
-expect 0 'conv1 +Conv2d +\[30, 24, 24\] +780' "${train[@]}" --model simple-conv --iterations 2 --optimizer adam --lr 0.001
+expect 0 'conv1 +Conv2d +\[30, 24, 24\] +780' "${train[@]}" --model simple-conv --iterations 2 --optimizer adam --lr 0.001 \
+  --report "$work/report.html"
+for part in 'Most confused' '[0-9] taken for [0-9]: [0-9]* of [0-9]*' 'Filters of conv1' 'Before training' 'After training' \
+  'Feature maps of conv1'; do
+  check "'$part' in the report of a convolutional network" grep -q "$part" "$work/report.html"
+done
 check "it says what was trained" grep -aq '"model":"1x28x28 conv:30x5,relu,pool:2,flatten,affine:100,relu,affine:10 std:0.01"' "$work/run/parameters.safetensors"
 expect 0 'in all +[0-9]+' "${train[@]}" --model deep-conv --iterations 2 --batch 20 --standardize --weight-decay 1e-4
 expect 0 'conv:4x3:same,relu,pool:7,flatten,affine:10 he' "${train[@]}" --layers conv:4x3:same,relu,pool:7,flatten,affine:10 \

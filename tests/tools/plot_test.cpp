@@ -185,6 +185,14 @@ BOOST_AUTO_TEST_CASE(an_image_is_a_png_with_ink_black) {
              boost::test_tools::per_element());
   BOOST_CHECK_THROW(image_of(values, 4), ArgumentError);
   BOOST_CHECK_THROW(image_of(values, 0), ArgumentError);
+  const std::vector<float> far{-3e38F, 0, std::nanf(""), 3e38F};
+  BOOST_TEST(image_of_range(far, 2, "x").pixels == (std::vector<std::uint8_t>{0, 128, 0, 255}),
+             boost::test_tools::per_element());
+  BOOST_TEST(image_of_range(far, 2, "x").label == "x");
+  const std::vector<float> constant{4, 4, std::numeric_limits<float>::infinity(), 4};
+  BOOST_TEST(image_of_range(constant, 4).pixels == (std::vector<std::uint8_t>{0, 0, 0, 0}),
+             boost::test_tools::per_element());
+  BOOST_CHECK_THROW(image_of_range(far, 3), ArgumentError);
   const Image digit{.rows = 1, .columns = 1, .pixels = {7}, .label = "5 < 6"};
   BOOST_TEST(count(image_grid({digit, digit, digit}, 2).document(), "5 &lt; 6") == 3U);
 }

@@ -121,6 +121,10 @@ class ReportFile {
     report_.settings = std::move(settings);
     const nn::AtomicFile tried(path_);
   }
+  /// What training will change.
+  void begin(const Model& model, const nn::Mnist& data) {
+    if (!path_.empty()) report_.filters_before = plot::first_convolution(*model.net, data.test).filters;
+  }
   void add(const nn::EpochReport& e, const nn::Score& test) {
     report_.history.push_back({e.epoch, e.iteration, e.training, test, e.validation});
   }
@@ -128,6 +132,7 @@ class ReportFile {
     if (path_.empty()) return;
     report_.title = model.description;
     plot::examine(report_, *model.net, data.test);
+    report_.convolution = plot::first_convolution(*model.net, data.test);
     report_.graph = plot::draw_step(*model.net, data.train, batch);
     nn::AtomicFile file(path_);
     file.write(plot::to_html(report_));
@@ -217,6 +222,7 @@ int train(const TrainOptions& o, const CLI::App& command) {
   nn::TrainerOptions options = trainer_options(o, iterations);
   RunFolder folder(o.out, validated);
   ReportFile report(o.report, settings_of(command));
+  report.begin(model, data);
 
   const nn::Progress progress;
   if (o.model.takes_images()) fmt::print("{}", nn::to_string(nn::summary(net, parts.training.input_shape())));

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <new>
 #include <string_view>
 #include <utility>
@@ -73,6 +74,17 @@ Image image_of(std::span<const float> values, std::size_t columns, std::string l
   for (const float v : values)
     image.pixels.push_back(static_cast<std::uint8_t>(std::lround(255 * (v > 0 ? std::min(v, 1.0F) : 0.0F))));
   return image;
+}
+
+Image image_of_range(std::span<const float> values, std::size_t columns, std::string label) {
+  double least = std::numeric_limits<double>::infinity(), largest = -least;
+  for (const double v : values)
+    if (std::isfinite(v)) least = std::min(least, v), largest = std::max(largest, v);
+  std::vector<float> shares;
+  for (const double v : values)
+    shares.push_back(std::isfinite(v) && largest > least ? static_cast<float>((v - least) / (largest - least))
+                                                         : 0);
+  return image_of(shares, columns, std::move(label));
 }
 
 Picture draw(const Image& image, double width) {

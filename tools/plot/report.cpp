@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <memory>
+#include <numeric>
 #include <span>
 #include <string_view>
 
@@ -109,6 +111,51 @@ void add_history(Page& page, const std::vector<ReportRow>& history) {
   page.add("</table></details>\n");
 }
 
+/// Images of those mistakes for which `shown` holds, up to `most` of them.
+template <class Shown>
+std::vector<Image> images_of(const std::vector<Mistake>& mistakes, const nn::Dataset& data, std::size_t most,
+                             const Shown& shown) {
+  std::vector<Image> images;
+  for (const Mistake& m : mistakes) {
+    if (images.size() == most) break;
+    if (!shown(m)) continue;
+    const nn::Batch item = data.batch(m.item, m.item + 1);
+    images.push_back(image_of(item.x.values<float>(), columns_of(data.input_shape()),
+                              fmt::format("{}, not {}: {:.0f} %", m.found, m.truth, 100 * m.certainty)));
+  }
+  return images;
+}
+
+constexpr std::size_t kConfusions = 5;
+constexpr std::size_t kShownOfConfusion = 8;
+
+/// The pairs of classes that are confused most often, without images. Of equally frequent ones the lower classes first.
+std::vector<Confusion> most_confused(const std::vector<std::vector<std::int64_t>>& counts) {
+  std::vector<Confusion> pairs;
+  for (std::size_t t = 0; t < counts.size(); ++t)
+    for (std::size_t f = 0; f < counts.size(); ++f)
+      if (t != f && counts[t][f] > 0)
+        pairs.push_back({static_cast<std::int64_t>(t), static_cast<std::int64_t>(f), counts[t][f],
+                         std::accumulate(counts[t].begin(), counts[t].end(), std::int64_t{0})});
+  std::ranges::stable_sort(pairs, std::ranges::greater(), &Confusion::count);
+  pairs.resize(std::min(kConfusions, pairs.size()));
+  return pairs;
+}
+
+void add_convolution(Page& page, const TrainingReport& report) {
+  const FirstConvolution& c = report.convolution;
+  constexpr std::size_t kColumns = 10;
+  page.heading(fmt::format("Filters of {}", c.layer));
+  page.add("<p>Each by its own range: its least weight is white, its largest black.</p>\n");
+  if (!report.filters_before.empty())
+    page.figure(image_grid(report.filters_before, kColumns, "Before training"));
+  page.figure(image_grid(c.filters, kColumns, "After training"));
+  page.heading(fmt::format("Feature maps of {}", c.layer));
+  page.add("<p>What each filter makes of a test image, before any activation; each by its own range.</p>\n");
+  if (!c.input.empty()) page.figure(image_grid(c.input, kColumns, "The image"));
+  page.figure(image_grid(c.maps, kColumns, "Its feature maps"));
+}
+
 }  // namespace
 
 void examine(TrainingReport& report, const nn::Module& net, const nn::Dataset& data, std::size_t most) {
@@ -139,14 +186,11 @@ void examine(TrainingReport& report, const nn::Module& net, const nn::Dataset& d
   report.misclassified_in_all = static_cast<std::int64_t>(mistakes.size());
   std::stable_sort(mistakes.begin(), mistakes.end(),
                    [](const Mistake& a, const Mistake& b) { return a.certainty > b.certainty; });
-  mistakes.resize(std::min(most, mistakes.size()));
-  report.misclassified.clear();
-  for (const Mistake& m : mistakes) {
-    const nn::Batch shown = data.batch(m.item, m.item + 1);
-    report.misclassified.push_back(
-        image_of(shown.x.values<float>(), columns_of(data.input_shape()),
-                 fmt::format("{}, not {}: {:.0f} %", m.found, m.truth, 100 * m.certainty)));
-  }
+  report.most_confused = most_confused(report.confusion);
+  for (Confusion& c : report.most_confused)
+    c.images = images_of(mistakes, data, kShownOfConfusion,
+                         [&](const Mistake& m) { return m.truth == c.truth && m.found == c.found; });
+  report.misclassified = images_of(mistakes, data, most, [](const Mistake&) { return true; });
 }
 
 Picture draw_step(const nn::Module& net, const nn::Dataset& data, std::int64_t batch) {
@@ -184,6 +228,14 @@ std::string to_html(const TrainingReport& report) {
     page.add("<p>What was found, what it is, and how sure the network was; the surest first.</p>\n");
     page.figure(image_grid(report.misclassified, 8, {}, 70));
   }
+  if (!report.most_confused.empty()) {
+    page.heading("Most confused");
+    for (const Confusion& c : report.most_confused)
+      page.figure(image_grid(c.images, kShownOfConfusion,
+                             fmt::format("{} taken for {}: {} of {}", c.truth, c.found, c.count, c.total),
+                             70));
+  }
+  if (!report.convolution.maps.empty()) add_convolution(page, report);
   if (!report.graph.body.empty()) {
     page.heading("Graph of a training step");
     page.add(

@@ -9,6 +9,7 @@
 #include <tapegrad/nn/layer.h>
 #include <tapegrad/nn/train/evaluate.h>
 
+#include "convolutions.h"
 #include "images.h"
 #include "picture.h"
 
@@ -23,6 +24,15 @@ struct ReportRow {
   nn::Score validation{};  ///< NaN: nothing was held out
 };
 
+/// Items of one class that were taken for another.
+struct Confusion {
+  std::int64_t truth = 0;
+  std::int64_t found = 0;
+  std::int64_t count = 0;
+  std::int64_t total = 0;       ///< items of the class
+  std::vector<Image> images{};  ///< some of those that were confused, with labels
+};
+
 /// What is known of a finished training.
 struct TrainingReport {
   std::string title{};  ///< the model, in short
@@ -32,11 +42,15 @@ struct TrainingReport {
   std::vector<std::vector<std::int64_t>> confusion{};  ///< on the test items: [truth][found]
   std::vector<Image> misclassified{};                  ///< some of them, with labels
   std::int64_t misclassified_in_all = 0;
-  Picture graph{};  ///< of one training step
+  std::vector<Confusion> most_confused{};  ///< the most frequent first
+  std::vector<Image> filters_before{};     ///< of the first convolution, before training
+  FirstConvolution convolution{};          ///< after it, with a test item
+  Picture graph{};                         ///< of one training step
 };
 
 /// Evaluates a classifier on all items: fills in the confusion matrix and up to `most` misclassified images,
-/// those first of whose wrong class the network is surest. The items are images as load_mnist gives them, flat
+/// those first of whose wrong class the network is surest; and of the five pairs of classes that are most often confused
+/// up to eight each. The items are images as load_mnist gives them, flat
 /// or with their rows; the network must be one that clone() copies, and stays as it is.
 void examine(TrainingReport& report, const nn::Module& net, const nn::Dataset& data, std::size_t most = 40);
 

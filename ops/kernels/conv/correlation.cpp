@@ -62,7 +62,7 @@ class Block {
           tile.start = {s > 0 ? T{1} : T{0}, nullptr};
           tile.next = tile.c;
           tile.next_step = 0;
-          tile.interval = tile.depth;
+          tile.interval = blocks_of(tile.depth, k_.rows[1]);
           tile.b_shifts = shifts_ + p0;
           k_.shifted_tile[tile.columns > k_.lanes][i1 - i0 - 1](tile);
         }
@@ -126,7 +126,7 @@ void Correlation<T>::run() const {
   if (batch == 0 || rows == 0 || y.results == 0 || x.results == 0) return;
   if (depth() == 0) return write_bias(*this);
   const std::int64_t pitch = ShiftedRows(y, x, channels, 1).pitch();
-  const std::int64_t lines = std::clamp<std::int64_t>(kNearResults / (rows * pitch), 1, y.results);
+  const std::int64_t lines = even_blocks(y.results, kNearResults / (rows * pitch));
   const ShiftedRows padded(y, x, channels, lines);
   Workspace<std::int64_t> shifts(depth());
   std::int64_t* shift = shifts.data();

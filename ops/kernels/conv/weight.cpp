@@ -15,14 +15,15 @@ namespace {
 
 constexpr std::int64_t kNearResults = 1 << 15;
 /// Elements of the sums that are made at once. They stay in the second level of cache.
-constexpr std::int64_t kNearSums = 1 << 17;
+constexpr std::int64_t kNearSums = 1 << 19;
 /// Results that are worth sums of their own, and multiply-adds.
 constexpr std::int64_t kChunkResults = 1 << 10;
 constexpr double kChunkWork = 1 << 20;
 constexpr std::int64_t kTasks = 8;
 
 /// The sums of a few lines of results: w^T [rows, columns, in, out] = x^T y, where the elements of x that a weight meets
-/// lie in a row of the padded copy, and y is packed with zeros where the copy has numbers between its lines.
+/// lie in a row of the padded copy, and y is packed with zeros where the copy has numbers between its lines. The sums of a
+/// panel of results lie together.
 template <class T>
 class WeightSums {
  public:
@@ -34,10 +35,9 @@ class WeightSums {
         columns_(forward_walk(s.columns)),
         k_(gemm_kernels<T>()),
         panel_(2 * k_.lanes),
-        width_(std::min(blocks_of(s.out, k_.lanes) * k_.lanes,
-                        std::max<std::int64_t>(1, kNearSums / (s.kernel_plane() * s.in * panel_)) * panel_)),
-        lines_(std::clamp<std::int64_t>(
-            kNearResults / (width_ * ShiftedRows(rows_, columns_, s.in, 1).pitch()), 1, s.rows.windows)),
+        width_(width_of_slices()),
+        lines_(even_blocks(s.rows.windows,
+                           kNearResults / (width_ * ShiftedRows(rows_, columns_, s.in, 1).pitch()))),
         padded_(rows_, columns_, s.in, lines_),
         // One input channel or a few are too few rows of a tile; of the weights of a line there are more.
         by_columns_(s.in < s.columns.kernel && s.columns.stride == 1) {}
@@ -45,7 +45,7 @@ class WeightSums {
   /// Results are taken in slices, so that the sums of one stay near.
   std::int64_t slices() const { return blocks_of(s_.out, width_); }
   /// Elements of the sums of a slice.
-  std::int64_t size() const { return s_.kernel_plane() * s_.in * width_; }
+  std::int64_t size() const { return weights() * width_; }
   std::int64_t blocks() const { return blocks_of(s_.rows.windows, lines_); }
 
   /// Adds those of block `block` of the lines of an image.
@@ -64,7 +64,8 @@ class WeightSums {
       const auto [p0, p1] = chunk(steps, s);
       for (std::int64_t o = 0; o < width_; o += panel_) {
         const std::int64_t columns = std::min(panel_, width_ - o);
-        multiply(source.data() + p0, p1 - p0, results.data() + o * depth + p0 * columns, columns, sums + o);
+        multiply(source.data() + p0, p1 - p0, results.data() + o * depth + p0 * columns, columns,
+                 sums + o * weights());
       }
     }
   }
@@ -81,7 +82,9 @@ class WeightSums {
           for (std::int64_t o = 0; o < count; o += kUnroll)
             for (std::int64_t k = 0; k < area; ++k) {
               alignas(64) T sum[kUnroll];
-              const T* const from = sums + (k * s_.in + c) * width_ + o;
+              const std::int64_t panel = o / panel_ * panel_;
+              const T* const from =
+                  sums + panel * weights() + (k * s_.in + c) * std::min(panel_, width_ - panel) + o - panel;
               for (std::int64_t i = 0; i < kUnroll; ++i) sum[i] = from[i];
               for (std::int64_t chunk = 1; chunk < chunks; ++chunk)
                 for (std::int64_t i = 0; i < kUnroll; ++i) sum[i] += from[chunk * step + i];
@@ -94,6 +97,15 @@ class WeightSums {
   }
 
  private:
+  /// Of one result.
+  std::int64_t weights() const { return s_.kernel_plane() * s_.in; }
+  /// Whole panels or, of few results, whole vectors.
+  std::int64_t width_of_slices() const {
+    const std::int64_t most = std::max<std::int64_t>(1, kNearSums / (weights() * panel_));
+    const std::int64_t panels = even_blocks(blocks_of(s_.out, panel_), most);
+    return std::min(blocks_of(s_.out, k_.lanes) * k_.lanes, panels * panel_);
+  }
+
   /// Panels of the results, [depth, panel] each, of so many channels or the first of them.
   void pack(const T* y, std::int64_t channels, std::int64_t lines, std::int64_t depth, T* to) const {
     for (std::int64_t o = 0; o < width_; o += panel_) {
@@ -118,10 +130,10 @@ class WeightSums {
     tile.b_step = columns;
     tile.columns = columns;
     tile.start = {T{1}, nullptr};
-    tile.next_step = 0;
-    tile.interval = depth;
     tile.a_step = by_columns_ ? columns_.offset_step : padded_.channel_step();
-    tile.c_step = by_columns_ ? s_.in * width_ : width_;
+    tile.c_step = by_columns_ ? s_.in * columns : columns;
+    tile.next_step = 0;
+    tile.interval = blocks_of(depth, k_.rows[1]);
     const auto* const of_rows = k_.tile[true][columns > k_.lanes];
     const Partition tiles = Partition::into(by_columns_ ? columns_.taps : s_.in, k_.rows[1]);
     const auto row_of_tiles = [&](std::int64_t at, T* to) {
@@ -134,13 +146,13 @@ class WeightSums {
       }
     };
     for (std::int64_t ty = 0; ty < rows_.taps; ++ty) {
-      T* const of_line = sums + ty * columns_.taps * s_.in * width_;
+      T* const of_line = sums + ty * columns_.taps * s_.in * columns;
       if (by_columns_)
         for (std::int64_t c = 0; c < s_.in; ++c)
-          row_of_tiles(padded_.shift(ty, 0) + c * padded_.channel_step(), of_line + c * width_);
+          row_of_tiles(padded_.shift(ty, 0) + c * padded_.channel_step(), of_line + c * columns);
       else
         for (std::int64_t tx = 0; tx < columns_.taps; ++tx)
-          row_of_tiles(padded_.shift(ty, tx), of_line + tx * s_.in * width_);
+          row_of_tiles(padded_.shift(ty, tx), of_line + tx * s_.in * columns);
     }
   }
 

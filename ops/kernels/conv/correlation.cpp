@@ -18,6 +18,12 @@ namespace {
 /// Elements of the results that are worked on at once. They stay in the second level of cache.
 constexpr std::int64_t kNearResults = 1 << 15;
 
+/// Whether the sums are the target's elements, in its order.
+template <class T>
+bool writes_in_place(const Correlation<T>& c, const ShiftedRows& padded) {
+  return c.x.to_step == 1 && c.y.to_step == 1 && c.x.results == c.x.target && padded.pitch() == c.x.target;
+}
+
 /// A few lines of the results of one image and group.
 template <class T>
 class Block {
@@ -25,7 +31,7 @@ class Block {
   Block(const Correlation<T>& c, const ShiftedRows& padded, const std::int64_t* shifts, std::int64_t lines)
       : c_(c), k_(gemm_kernels<T>()), padded_(padded), shifts_(shifts), lines_(lines) {
     panel_ = 2 * k_.lanes;
-    step_ = blocks_of((lines_ - 1) * padded_.pitch() + c_.x.results, k_.lanes) * k_.lanes;
+    step_ = whole_vectors(lines_);
     tiles_ = Partition::into(c_.rows, k_.rows[1]);
   }
 
@@ -33,16 +39,39 @@ class Block {
     const std::int64_t lines = std::min(lines_, c_.y.results - line);
     const std::int64_t plane = c_.y.source * c_.x.source;
     const std::int64_t first = image * c_.groups + group;
+    const T* const weights = c_.weights + group * c_.rows * c_.depth();
     Workspace<T> source(padded_.size() + panel_);
+    dispatch_isa([&] {
+      padded_.fill(c_.source + first * c_.channels * plane,
+                   c_.source + c_.batch * c_.groups * c_.channels * plane, line, source.data());
+    });
+    if (writes_in_place(c_, padded_)) {
+      const std::int64_t width = c_.x.target;
+      multiply(source.data(), weights, lines * width,
+               {.data = c_.target.data + (first * c_.rows * c_.y.target + line) * width,
+                .step = c_.y.target * width,
+                .add = c_.target.add,
+                .row_start = c_.bias ? c_.bias + group * c_.rows : nullptr});
+      return;
+    }
     Workspace<T> results(c_.rows * step_ + kUnroll);  // whole vectors are read
-    padded_.fill(c_.source + first * c_.channels * plane, line, source.data());
-    multiply(source.data(), c_.weights + group * c_.rows * c_.depth(), lines, results.data());
+    multiply(source.data(), weights, whole_vectors(lines), {.data = results.data(), .step = step_});
     write(results.data(), lines, line, first, group);
   }
 
  private:
-  void multiply(const T* source, const T* weights, std::int64_t lines, T* results) const {
-    const std::int64_t columns = blocks_of((lines - 1) * padded_.pitch() + c_.x.results, k_.lanes) * k_.lanes;
+  /// Where the rows of sums go.
+  struct Results {
+    T* data;
+    std::int64_t step;  ///< from a row to the next one
+    bool add = false;
+    const T* row_start = nullptr;
+  };
+  std::int64_t whole_vectors(std::int64_t lines) const {
+    return blocks_of((lines - 1) * padded_.pitch() + c_.x.results, k_.lanes) * k_.lanes;
+  }
+
+  void multiply(const T* source, const T* weights, std::int64_t columns, const Results& results) const {
     const std::int64_t depth = c_.depth();
     const Partition steps = Partition::into(depth, k_.depth);
     for (std::int64_t s = 0; s < steps.count(); ++s) {
@@ -56,10 +85,11 @@ class Block {
           tile.a_step = depth;
           tile.b = source + j;
           tile.b_step = 0;
-          tile.c = results + i0 * step_ + j;
-          tile.c_step = step_;
+          tile.c = results.data + i0 * results.step + j;
+          tile.c_step = results.step;
           tile.columns = std::min(panel_, columns - j);
-          tile.start = {s > 0 ? T{1} : T{0}, nullptr};
+          tile.start = {s > 0 || results.add ? T{1} : T{0}, nullptr};
+          if (s == 0 && results.row_start) tile.row_start = results.row_start + i0;
           tile.next = tile.c;
           tile.next_step = 0;
           tile.interval = blocks_of(tile.depth, k_.rows[1]);
@@ -105,6 +135,18 @@ class Block {
   Partition tiles_;
 };
 
+/// Of blocks of so many.
+template <class T>
+double cost_of_line(const Correlation<T>& c, TapCopies copies, std::int64_t lines) {
+  const ShiftedRows padded(c.y, c.x, copies, c.channels, lines);
+  const std::int64_t numbers = (lines - 1) * padded.pitch() + c.x.results;
+  const double products =
+      static_cast<double>(c.rows * c.depth() * blocks_of(numbers, gemm_kernels<T>().lanes));
+  const double written = static_cast<double>(c.rows * lines * blocks_of(c.x.results, kUnroll));
+  return (products + kFillCost * padded.vectors() + (writes_in_place(c, padded) ? 0 : kWriteCost * written)) /
+         static_cast<double>(lines);
+}
+
 /// Results that meet no weight: where a stride is longer than the kernel.
 template <class T>
 void write_bias(const Correlation<T>& c) {
@@ -125,9 +167,12 @@ template <class T>
 void Correlation<T>::run() const {
   if (batch == 0 || rows == 0 || y.results == 0 || x.results == 0) return;
   if (depth() == 0) return write_bias(*this);
-  const std::int64_t pitch = ShiftedRows(y, x, channels, 1).pitch();
-  const std::int64_t lines = even_blocks(y.results, kNearResults / (rows * pitch));
-  const ShiftedRows padded(y, x, channels, lines);
+  const auto lines_of = [&](TapCopies copies) {
+    return even_blocks(y.results, kNearResults / (rows * ShiftedRows(y, x, copies, channels, 1).pitch()));
+  };
+  const TapCopies copies = cheaper_copies([&](TapCopies c) { return cost_of_line(*this, c, lines_of(c)); });
+  const std::int64_t lines = lines_of(copies);
+  const ShiftedRows padded(y, x, copies, channels, lines);
   Workspace<std::int64_t> shifts(depth());
   std::int64_t* shift = shifts.data();
   for (std::int64_t c = 0; c < channels; ++c)

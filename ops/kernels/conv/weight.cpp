@@ -20,6 +20,8 @@ constexpr std::int64_t kNearSums = 1 << 19;
 constexpr std::int64_t kChunkResults = 1 << 10;
 constexpr double kChunkWork = 1 << 20;
 constexpr std::int64_t kTasks = 8;
+/// Of a vector of results, in terms of kFillCost.
+constexpr double kPackCost = 16;
 
 /// The sums of a few lines of results: w^T [rows, columns, in, out] = x^T y, where the elements of x that a weight meets
 /// lie in a row of the padded copy, and y is packed with zeros where the copy has numbers between its lines. The sums of a
@@ -36,11 +38,11 @@ class WeightSums {
         k_(gemm_kernels<T>()),
         panel_(2 * k_.lanes),
         width_(width_of_slices()),
-        lines_(even_blocks(s.rows.windows,
-                           kNearResults / (width_ * ShiftedRows(rows_, columns_, s.in, 1).pitch()))),
-        padded_(rows_, columns_, s.in, lines_),
+        copies_(cheaper_copies([this](TapCopies c) { return cost_of_line(c); })),
+        lines_(lines_with(copies_)),
+        padded_(rows_, columns_, copies_, s.in, lines_),
         // One input channel or a few are too few rows of a tile; of the weights of a line there are more.
-        by_columns_(s.in < s.columns.kernel && s.columns.stride == 1) {}
+        by_columns_(s.in < s.columns.kernel && (s.columns.stride == 1 || copies_ == TapCopies::own)) {}
 
   /// Results are taken in slices, so that the sums of one stay near.
   std::int64_t slices() const { return blocks_of(s_.out, width_); }
@@ -57,7 +59,9 @@ class WeightSums {
     const std::int64_t results_at = (first * s_.out + slice * width_) * s_.output_plane();
     Workspace<T> source(padded_.size());
     Workspace<T> results(depth * width_);
-    padded_.fill(x_ + first * s_.in * s_.input_plane(), line, source.data());
+    dispatch_isa([&] {
+      padded_.fill(x_ + first * s_.in * s_.input_plane(), x_ + s_.input_size(), line, source.data());
+    });
     pack(y_ + results_at + line * s_.columns.windows, s_.out - slice * width_, lines, depth, results.data());
     const Partition steps = Partition::into(depth, k_.depth);
     for (std::int64_t s = 0; s < steps.count(); ++s) {
@@ -106,6 +110,22 @@ class WeightSums {
     return std::min(blocks_of(s_.out, k_.lanes) * k_.lanes, panels * panel_);
   }
 
+  std::int64_t lines_with(TapCopies copies) const {
+    const std::int64_t pitch = ShiftedRows(rows_, columns_, copies, s_.in, 1).pitch();
+    return even_blocks(s_.rows.windows, kNearResults / (width_ * pitch));
+  }
+  double cost_of_line(TapCopies copies) const {
+    const std::int64_t lines = lines_with(copies);
+    const ShiftedRows padded(rows_, columns_, copies, s_.in, lines);
+    const std::int64_t numbers = (lines - 1) * padded.pitch() + s_.columns.windows;
+    const std::int64_t packed = padded.pitch() == s_.columns.windows
+                                    ? blocks_of(numbers, kUnroll)
+                                    : lines * (blocks_of(s_.columns.windows, kUnroll) + 1);
+    return (static_cast<double>(numbers * weights() * width_ / k_.lanes) + kFillCost * padded.vectors() +
+            kPackCost * static_cast<double>(packed * width_)) /
+           static_cast<double>(lines);
+  }
+
   /// Panels of the results, [depth, panel] each, of so many channels or the first of them.
   void pack(const T* y, std::int64_t channels, std::int64_t lines, std::int64_t depth, T* to) const {
     for (std::int64_t o = 0; o < width_; o += panel_) {
@@ -113,10 +133,14 @@ class WeightSums {
       const std::int64_t count = std::min(columns, channels - o);
       if (count <= 0) break;  // never read
       T* const panel = to + o * depth;
+      const Operand<T> results{y + o * s_.output_plane(), s_.output_plane(), false};
+      if (padded_.pitch() == s_.columns.windows) {
+        k_.pack(results, count, depth, columns, T{1}, panel);
+        continue;
+      }
       for (std::int64_t j = 0; j < lines; ++j) {
         T* const row = panel + j * padded_.pitch() * columns;
-        const Operand<T> from{y + o * s_.output_plane() + j * s_.columns.windows, s_.output_plane(), false};
-        k_.pack(from, count, s_.columns.windows, columns, T{1}, row);
+        k_.pack(results.from(0, j * s_.columns.windows), count, s_.columns.windows, columns, T{1}, row);
         if (j + 1 < lines)
           std::fill(row + s_.columns.windows * columns, row + padded_.pitch() * columns, T{0});
       }
@@ -130,7 +154,7 @@ class WeightSums {
     tile.b_step = columns;
     tile.columns = columns;
     tile.start = {T{1}, nullptr};
-    tile.a_step = by_columns_ ? columns_.offset_step : padded_.channel_step();
+    tile.a_step = by_columns_ ? padded_.shift(0, 1) - padded_.shift(0, 0) : padded_.channel_step();
     tile.c_step = by_columns_ ? s_.in * columns : columns;
     tile.next_step = 0;
     tile.interval = blocks_of(depth, k_.rows[1]);
@@ -163,6 +187,7 @@ class WeightSums {
   const GemmKernels<T>& k_;
   std::int64_t panel_;
   std::int64_t width_;  ///< of a slice, in whole vectors
+  TapCopies copies_;
   std::int64_t lines_;
   ShiftedRows padded_;
   bool by_columns_;

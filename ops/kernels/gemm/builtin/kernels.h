@@ -42,8 +42,9 @@ struct Tile {
   const T* next;           ///< called into the cache meanwhile: two lines here, and next_step on after each
   std::int64_t next_step;  ///< `interval` terms
   std::int64_t interval;
-  const std::int64_t* b_shifts =
-      nullptr;  ///< of a shifted tile: row p of b is at b + b_shifts[p], whatever b_step
+  // Of a shifted tile:
+  const std::int64_t* b_shifts = nullptr;  ///< row p of b is at b + b_shifts[p], whatever b_step
+  const T* row_start = nullptr;            ///< where given, row i of c starts with row_start[i] more
 };
 
 template <class T>

@@ -7,6 +7,7 @@
 #include <tapegrad/ops/loops/parallel.h>
 
 #include "both_rules.h"
+#include "kernel_support.h"
 #include "product_support.h"
 
 using namespace tapegrad;
@@ -117,6 +118,15 @@ Tensor counting(double first, const Shape& shape) {
   return Tensor::from(v, shape);
 }
 
+/// f() by both rules, in each fourth case with every instruction set.
+template <class F>
+void with_kernels(int number, const F& f) {
+  if (number % 4 == 0)
+    for_each_isa([&] { with_both_rules(f); });
+  else
+    with_both_rules(f);
+}
+
 std::vector<double> times(Wide w, double factor) {
   for (long double& v : w) v *= static_cast<long double>(factor);
   return rounded(w);
@@ -134,7 +144,7 @@ BOOST_AUTO_TEST_CASE(values_and_gradients_at_500_random_shapes) {
     const Values v(c, dtype);
     const double tolerance = 4 * product_tolerance(dtype);
     BOOST_TEST_CONTEXT(to_string(c) << " of " << name_of(dtype))
-    with_both_rules([&] {
+    with_kernels(i, [&] {
       for (const double uses : {1, 2}) {  // a second use adds to the gradients that are there
         Tape tape;
         const Tensor x = tape.watch(v.x), weight = tape.watch(v.weight), bias = tape.watch(v.bias);
@@ -169,7 +179,7 @@ BOOST_AUTO_TEST_CASE(a_transposed_convolution_is_the_gradient_of_one) {
     const Values v(c, dtype);
     const double tolerance = 4 * product_tolerance(dtype);
     BOOST_TEST_CONTEXT(to_string(c) << " of " << name_of(dtype))
-    with_both_rules([&] {
+    with_kernels(i, [&] {
       Tape tape;
       const Tensor y = tape.watch(v.g), weight = tape.watch(v.weight), bias = tape.watch(v.y_bias);
       const Tensor x = conv_transpose2d(y, weight, bias,

@@ -74,16 +74,17 @@ class WeightSums {
     }
   }
 
-  /// Writes the weights of a slice: the sums of `chunks`, which lie `step` apart.
-  void write(const T* sums, std::int64_t chunks, std::int64_t step, std::int64_t group, std::int64_t slice,
-             Destination<T> w) const {
+  /// Writes the weights of a slice: the sums of `chunks`, which lie `step_of_chunks` apart.
+  void write(const T* sums, std::int64_t chunks, std::int64_t step_of_chunks, std::int64_t group,
+             std::int64_t slice, Destination<T> w) const {
     const std::int64_t area = s_.kernel_plane();
     const std::int64_t first = slice * width_;
     const std::int64_t count = std::min(width_, s_.out - first);
     dispatch_isa([&] {
       w.choose([&](auto put) {
+        const std::int64_t step = std::min(kUnroll, panel_);
         for (std::int64_t c = 0; c < s_.in; ++c)
-          for (std::int64_t o = 0; o < count; o += kUnroll)
+          for (std::int64_t o = 0; o < count; o += step)
             for (std::int64_t k = 0; k < area; ++k) {
               alignas(64) T sum[kUnroll];
               const std::int64_t panel = o / panel_ * panel_;
@@ -91,10 +92,9 @@ class WeightSums {
                   sums + panel * weights() + (k * s_.in + c) * std::min(panel_, width_ - panel) + o - panel;
               for (std::int64_t i = 0; i < kUnroll; ++i) sum[i] = from[i];
               for (std::int64_t chunk = 1; chunk < chunks; ++chunk)
-                for (std::int64_t i = 0; i < kUnroll; ++i) sum[i] += from[chunk * step + i];
+                for (std::int64_t i = 0; i < kUnroll; ++i) sum[i] += from[chunk * step_of_chunks + i];
               T* const to = w.data + ((group * s_.out + first + o) * s_.in + c) * area + k;
-              for (std::int64_t i = 0; i < std::min(kUnroll, count - o); ++i)
-                put(to[i * s_.in * area], sum[i]);
+              for (std::int64_t i = 0; i < std::min(step, count - o); ++i) put(to[i * s_.in * area], sum[i]);
             }
       });
     });

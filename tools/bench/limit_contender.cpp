@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <stdexcept>
 
 #include "contender.h"
+#include "limit_convolutions.h"
 #include "limit_kernels.h"
 
 /// What a patient programmer writes for exactly these tasks: buffers allocated once, the BLAS called
@@ -39,14 +41,19 @@ class Net final : public NetProgram {
   Net(std::shared_ptr<const NetTask> task, int threads)
       : task_(std::move(task)), threads_(threads), rows_(task_->batch) {
     const Index most_rows = std::max<Index>(rows_, kEvaluated);
-    x_.resize(as_size(most_rows * task_->widths[0]));
+    x_.resize(as_size(most_rows * task_->train->width));
+    if (!task_->convolutions.empty()) {
+      convolutions_ = make_convolutions(*task_, threads);
+      flat_.resize(as_size(rows_ * task_->widths[0]));
+      dflat_.resize(flat_.size());
+    }
     for (std::size_t i = 0; i < task_->layers(); ++i) {
       const Index in = task_->widths[i];
       const Index out = task_->widths[i + 1];
       const bool norm = task_->batch_norm && i + 1 < task_->layers();
       // A bias before a batch normalisation is subtracted again with the mean.
       Layer l{.in = in, .out = out, .norm = norm};
-      l.w = task_->weights[i];
+      l.w = task_->affine_weights(i);
       l.bias.assign(as_size(out), 0);
       if (norm) l.gamma.assign(as_size(out), 1);
       if (norm)
@@ -72,11 +79,12 @@ class Net final : public NetProgram {
     openblas_set_num_threads(threads_);  // one number for the process, and others set it as well
     float loss = 0;
     for (Index i = 0; i < calls; ++i) loss = train(step_++);
-    const Floats& w = layers_.front().w;
+    const Floats w = convolutions_ ? convolutions_->first_weights() : layers_.front().w;
     return {loss, probe(w.data(), std::ssize(w), task_->weights[0].data())};
   }
 
   double accuracy(bool test) override {
+    if (convolutions_) throw std::logic_error("convolutions are made for batches of training alone");
     const Items& items = test ? *task_->test : *task_->train;
     Index correct = 0;
     for (Index from = 0; from < items.count; from += kEvaluated) {
@@ -142,6 +150,7 @@ class Net final : public NetProgram {
 
   void forward(Index n) {
     const float* x = x_.data();
+    if (convolutions_) convolutions_->forward(x, flat_.data()), x = flat_.data();
     for (Layer& l : layers_) {
       product(1, {x, n, l.in}, {l.w.data(), l.in, l.out}, 0, l.norm ? l.z.data() : l.h.data());
       if (l.norm)
@@ -159,7 +168,12 @@ class Net final : public NetProgram {
   void backward(std::size_t i) {
     Layer& l = layers_[i];
     const Matrix dz{l.dh.data(), rows_, l.out};
-    const Matrix x{i > 0 ? layers_[i - 1].h.data() : x_.data(), rows_, l.in, true};
+    const float* const first = convolutions_ ? flat_.data() : x_.data();
+    const Matrix x{i > 0 ? layers_[i - 1].h.data() : first, rows_, l.in, true};
+    if (i == 0 && convolutions_) {
+      product(1, dz, {l.w.data(), l.in, l.out, true}, 0, dflat_.data());
+      convolutions_->backward(dflat_.data(), rate_);
+    }
     if (i > 0) {
       Layer& p = layers_[i - 1];
       product(1, dz, {l.w.data(), l.in, l.out, true}, 0, p.dh.data());
@@ -189,6 +203,8 @@ class Net final : public NetProgram {
   int threads_;
   Index rows_;
   Floats x_, t_;
+  std::unique_ptr<Convolutions> convolutions_;  ///< in front of the layers, if any
+  Floats flat_, dflat_;                         ///< their results, and the gradients of these
   std::vector<std::uint8_t> labels_;
   std::vector<Layer> layers_;
   float rate_ = 0;
@@ -268,6 +284,7 @@ class Limit final : public Contender {
   std::string name() const override { return "limit"; }
   void set_threads(int count) override { threads_ = count; }
   std::unique_ptr<NetProgram> net(std::shared_ptr<const NetTask> task) override {
+    if (!task->convolutions.empty() && !has_convolutions()) return nullptr;
     // Small products are faster on one thread.
     const auto seconds = [&](int threads) {
       Net tried(task, threads);

@@ -31,6 +31,11 @@ constexpr Growth kGrowth[] = {
     {"nodes", "A scalar tape, forward and backward", "nodes", "ns per node"},
     {"batch", "A training step of 784-100-10 over the batch", "batch", "us per step"},
     {"width", "A training step of 784-width-10, batch 100", "width of the hidden layer", "us per step"},
+    {"conv_side", "A training step of two convolutions 3x3, 32 channels, 8 images", "rows and columns",
+     "us per step"},
+    {"conv_channels", "A training step of two convolutions 3x3, 8 images of 32 x 32", "channels",
+     "us per step"},
+    {"conv_batch", "A training step of two convolutions 3x3, 32 channels of 32 x 32", "batch", "us per step"},
     {"depth", "Memory of a training step at its peak", "hidden layers of width 256, batch 100", "MB"},
 };
 
@@ -54,7 +59,7 @@ std::vector<Entry> suite() {
   all.push_back({"startup",
                  "one step on 100 images from the start of a process: time, memory, libraries, files",
                  [](const Contenders&, const RunnerOptions& o) { return measure_startup(o); }});
-  for (const char* task : {"W2", "W3"})
+  for (const char* task : {"W2", "W3", "W4b"})
     all.push_back(memory_entry(fmt::format("memory-{}", task), task,
                                fmt::format("memory of a step of {} at its peak", task)));
   for (const Workload& w : product_workloads())

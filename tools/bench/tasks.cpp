@@ -37,6 +37,17 @@ NetTask training(std::vector<std::int64_t> widths, std::shared_ptr<const Items> 
   return t;
 }
 
+NetTask convolutional(const ImageSize& image, std::vector<ConvLayer> convolutions,
+                      std::vector<std::int64_t> widths, std::shared_ptr<const Items> items) {
+  NetTask t = training(std::move(widths), std::move(items));
+  t.image = image;
+  t.convolutions = std::move(convolutions);
+  t.widths.insert(t.widths.begin(), t.image_at(t.convolutions.size()).elements());
+  t.rule = Rule::adam;
+  t.lr = 0.001;
+  return t;
+}
+
 // The N of a name WHAT:N.
 std::int64_t number_in(const std::string& name) { return std::stoll(name.substr(name.find(':') + 1)); }
 
@@ -80,20 +91,41 @@ std::shared_ptr<const Items> make_vectors(std::int64_t count, std::int64_t width
 void draw(NetTask& task, std::int64_t batches) {
   std::mt19937_64 engine(3);
   task.weights.clear();
-  for (std::size_t i = 0; i < task.layers(); ++i) {
-    std::vector<float> w(static_cast<std::size_t>(task.widths[i] * task.widths[i + 1]));
-    const float bound = std::sqrt(6 / static_cast<float>(task.widths[i]));
+  const auto draw_layer = [&](std::int64_t fan_in, std::int64_t out) {
+    std::vector<float> w(static_cast<std::size_t>(fan_in * out));
+    const float bound = std::sqrt(6 / static_cast<float>(fan_in));
     for (float& v : w) v = uniform(engine, bound);
     task.weights.push_back(std::move(w));
+  };
+  for (std::size_t i = 0; i < task.convolutions.size(); ++i) {
+    const ConvLayer& c = task.convolutions[i];
+    draw_layer(task.image_at(i).channels * c.kernel * c.kernel, c.channels);
   }
+  for (std::size_t i = 0; i < task.layers(); ++i) draw_layer(task.widths[i], task.widths[i + 1]);
   task.order.resize(static_cast<std::size_t>(batches * task.batch));
   const auto count = static_cast<std::uint64_t>(task.train->count);
   for (std::int64_t& i : task.order) i = static_cast<std::int64_t>(engine() % count);
 }
 
+std::int64_t NetTask::side_of(std::size_t i) const {
+  const ConvLayer& c = convolutions[i];
+  return image_at(i).side + 2 * c.padding - c.kernel + 1;
+}
+ImageSize NetTask::image_at(std::size_t i) const {
+  if (i == 0) return image;
+  const ConvLayer& before = convolutions[i - 1];
+  return {before.channels, side_of(i - 1) / (before.pool ? 2 : 1)};
+}
+
 std::int64_t NetTask::needed_bytes() const {
-  std::int64_t floats = batch * widths.front();
+  std::int64_t floats = batch * (convolutions.empty() ? widths.front() : image.elements());
   std::int64_t parameters = 0;
+  for (std::size_t i = 0; i < convolutions.size(); ++i) {
+    const ConvLayer& c = convolutions[i];
+    parameters += (image_at(i).channels * c.kernel * c.kernel + 1) * c.channels;
+    // Of what is pooled the largest elements, and which they are in two bits each.
+    floats += batch * image_at(i + 1).elements() + (c.pool ? batch * image_at(i + 1).elements() / 16 : 0);
+  }
   for (std::size_t i = 0; i < layers(); ++i) {
     const bool hidden = i + 1 < layers();
     parameters += (widths[i] + 1) * widths[i + 1] + (hidden && batch_norm ? 2 * widths[i + 1] : 0);
@@ -119,6 +151,22 @@ std::shared_ptr<const NetTask> make_net_task(const std::string& name) {
     t = training({1024, 4096, 4096, 1024}, make_vectors(1024, 1024, 1024));
     t.loss = Loss::squared_error;
     t.batch = 256;
+  } else if (name == "W4") {
+    t = convolutional({1, 28}, {{30, 5, 0, true}}, {100, 10}, images());
+  } else if (name == "W4b") {
+    t = convolutional(
+        {1, 28}, {{16, 3, 1}, {16, 3, 1, true}, {32, 3, 1}, {32, 3, 2, true}, {64, 3, 1}, {64, 3, 1, true}},
+        {50, 10}, images());
+  } else if (name.starts_with("conv-")) {
+    const std::int64_t n = number_in(name);
+    const std::int64_t side = name.starts_with("conv-side:") ? n : 32;
+    const std::int64_t channels = name.starts_with("conv-channels:") ? n : 32;
+    t = convolutional({channels, side}, {{channels, 3, 1}, {channels, 3, 1, true}}, {10},
+                      make_vectors(32, channels * side * side, 10));
+    t.loss = Loss::squared_error;
+    t.rule = Rule::sgd;
+    t.lr = 0.01;
+    t.batch = name.starts_with("conv-batch:") ? n : 8;
   } else if (name.starts_with("batch:")) {
     t = training({784, 100, 10}, images());
     t.batch = number_in(name);

@@ -27,21 +27,44 @@ struct Items {
 enum class Loss : std::uint8_t { softmax, squared_error };
 enum class Rule : std::uint8_t { sgd, adam };
 
-/// Training of affine layers with ReLU between them: from the same weights, on the same batches.
+/// A convolution of kernel x kernel and its ReLU.
+struct ConvLayer {
+  std::int64_t channels = 0;  ///< of the result
+  std::int64_t kernel = 0;
+  std::int64_t padding = 0;
+  bool pool = false;  ///< the largest of each 2 x 2 behind it
+};
+/// What a layer of convolutions is given.
+struct ImageSize {
+  std::int64_t channels = 0;
+  std::int64_t side = 0;  ///< rows, and columns
+  std::int64_t elements() const { return channels * side * side; }
+};
+
+/// Training of affine layers with ReLU between them, and perhaps convolutions before them: from the same weights, on the
+/// same batches.
 struct NetTask {
-  std::vector<std::int64_t> widths;  ///< of the input, the hidden layers and the output
-  bool batch_norm = false;           ///< behind each hidden layer, before its ReLU
+  ImageSize image;                      ///< where there are convolutions
+  std::vector<ConvLayer> convolutions;  ///< those of the last images are an affine layer's input
+  std::vector<std::int64_t> widths;     ///< of the input, the hidden layers and the output
+  bool batch_norm = false;              ///< behind each hidden layer, before its ReLU
   Loss loss = Loss::softmax;
   Rule rule = Rule::sgd;
   double lr = 0.1;
   std::int64_t batch = 100;
   std::shared_ptr<const Items> train;
   std::shared_ptr<const Items> test;
-  std::vector<std::vector<float>> weights;  ///< of each layer, [in, out]; biases start at 0
-  std::vector<std::int64_t> order;          ///< items of one batch after the other, a whole number of batches
-  bool tune = true;                         ///< a contender may take its time to find its fastest way
+  /// Of each convolution, [out, in, kernel, kernel], and each affine layer, [in, out]; biases start at 0.
+  std::vector<std::vector<float>> weights;
+  std::vector<std::int64_t> order;  ///< items of one batch after the other, a whole number of batches
+  bool tune = true;                 ///< a contender may take its time to find its fastest way
 
-  std::size_t layers() const { return widths.size() - 1; }
+  std::size_t layers() const { return widths.size() - 1; }  ///< affine ones
+  const std::vector<float>& affine_weights(std::size_t i) const { return weights[convolutions.size() + i]; }
+  /// What convolution i is given; behind the last one, what the affine layers are.
+  ImageSize image_at(std::size_t i) const;
+  /// The side of the result of convolution i, before pooling.
+  std::int64_t side_of(std::size_t i) const;
   std::size_t batches() const { return order.size() / static_cast<std::size_t>(batch); }
   /// Indices of the items of a step; after the last batch the first one follows.
   std::span<const std::int64_t> batch_items(std::int64_t step) const {
@@ -97,8 +120,9 @@ std::shared_ptr<const Items> make_vectors(std::int64_t count, std::int64_t width
 /// Draws the weights (uniform, of He's deviation) and the order of the items, in place of what was there.
 void draw(NetTask& task, std::int64_t batches);
 
-/// The training tasks by name: W1, W2, W3; "startup", W1 on 100 images; "batch:N", 784-100-10 with batches of
-/// N; "width:N", 784-N-10; "depth:N", N hidden layers of width 256. Throws std::invalid_argument for any
+/// The training tasks by name: W1, W2, W3, W4, W4b; "startup", W1 on 100 images; "batch:N", 784-100-10 with batches of
+/// N; "width:N", 784-N-10; "depth:N", N hidden layers of width 256; "conv-side:N", "conv-channels:N" and "conv-batch:N",
+/// two convolutions of 3 x 3 of 32 channels on 8 images of 32 x 32 but for what is named. Throws std::invalid_argument for any
 /// other name.
 std::shared_ptr<const NetTask> make_net_task(const std::string& name);
 std::shared_ptr<const FormulaTask> make_formula_task(std::int64_t count);

@@ -26,6 +26,7 @@ struct Style {
   bool flat = false;    ///< parameters and gradients as views of two vectors, updated in one go
   bool float_items =
       false;  ///< the data set converted beforehand: four times the memory, no conversion later
+  bool channels_last = false;  ///< images and kernels with the channels of an element side by side
   // Those of libtorch's own loops and those of the BLAS, which wait for work beside each other: all that are
   // allowed may be slower than one.
   int loop_threads = 1;
@@ -64,11 +65,17 @@ class Net final : public NetProgram {
   Net(std::shared_ptr<const NetTask> task, const Style& style)
       : task_(std::move(task)), style_(style), train_(*task_->train, style.float_items) {
     if (task_->test) test_ = std::make_unique<Data>(*task_->test, style.float_items);
+    for (std::size_t i = 0; i < task_->convolutions.size(); ++i) {
+      const ConvLayer& c = task_->convolutions[i];
+      const Tensor w =
+          tensor_of(task_->weights[i], {c.channels, task_->image_at(i).channels, c.kernel, c.kernel});
+      parameters_.insert(parameters_.end(), {in_format(w), torch::zeros({c.channels})});
+    }
     for (std::size_t i = 0; i < task_->layers(); ++i) {
       const std::int64_t in = task_->widths[i];
       const std::int64_t out = task_->widths[i + 1];
       Layer l;
-      l.w = tensor_of(task_->weights[i], {in, out});
+      l.w = tensor_of(task_->affine_weights(i), {in, out});
       if (style_.linear) l.w = l.w.t().contiguous();
       l.b = torch::zeros({out});
       parameters_.insert(parameters_.end(), {l.w, l.b});
@@ -96,9 +103,10 @@ class Net final : public NetProgram {
     set_threads(style_.loop_threads, style_.blas_threads);
     Tensor loss;
     for (std::int64_t i = 0; i < calls; ++i) loss = train(step_++);
-    const Tensor w = style_.linear ? layers_[0].w.t() : layers_[0].w;
-    const std::int64_t rows = std::min(w.size(0), kProbe / w.size(1) + 1);
-    const Tensor first = w.detach().narrow(0, 0, rows).contiguous();
+    const bool transposed = style_.linear && task_->convolutions.empty();
+    const Tensor w = transposed ? parameters_[0].t() : parameters_[0];
+    const std::int64_t row = w.numel() / w.size(0);
+    const Tensor first = w.detach().narrow(0, 0, std::min(w.size(0), kProbe / row + 1)).contiguous();
     return {loss.item<double>(), probe(first.data_ptr<float>(), first.numel(), task_->weights[0].data())};
   }
 
@@ -140,7 +148,21 @@ class Net final : public NetProgram {
     }
   }
 
+  Tensor in_format(const Tensor& t) const {
+    return style_.channels_last ? t.contiguous(at::MemoryFormat::ChannelsLast) : t;
+  }
+
   Tensor forward(Tensor x) {
+    if (!task_->convolutions.empty()) {
+      const ImageSize& image = task_->image;
+      x = in_format(x.view({x.size(0), image.channels, image.side, image.side}));
+      for (std::size_t i = 0; i < task_->convolutions.size(); ++i) {
+        const ConvLayer& c = task_->convolutions[i];
+        x = torch::conv2d(x, parameters_[2 * i], parameters_[2 * i + 1], 1, c.padding).relu_();
+        if (c.pool) x = torch::max_pool2d(x, 2);
+      }
+      x = x.flatten(1);
+    }
     for (std::size_t i = 0; i < layers_.size(); ++i) {
       Layer& l = layers_[i];
       x = style_.linear ? torch::linear(x, l.w, l.b) : torch::addmm(l.b, x, l.w);
@@ -223,11 +245,15 @@ class Libtorch final : public Contender {
       for (const auto& [loops, blas] : {std::pair{1, 1}, {1, threads_}, {threads_, 1}})
         try_style({.loop_threads = loops, .blas_threads = blas});
     Style style = best;
-    for (const int bits : {1, 2, 3, 4, 5, 6, 7}) {
+    for (int bits = 1; bits < 16; ++bits) {
       style.linear = (bits & 1) != 0;
       style.flat = (bits & 2) != 0;
       style.float_items = (bits & 4) != 0;
-      if (!style.float_items || task->train->bytes()) try_style(style);
+      style.channels_last = (bits & 8) != 0;
+      // One vector has no order of channels.
+      const bool fits =
+          task->convolutions.empty() ? !style.channels_last : !style.flat || !style.channels_last;
+      if (fits && (!style.float_items || task->train->bytes())) try_style(style);
     }
     return std::make_unique<Net>(std::move(task), best);
   }

@@ -109,6 +109,12 @@ std::vector<Workload> workloads() {
   all.push_back(
       training("W2", "W2", 20, "784-[100]x6-10 with BatchNorm, ReLU, softmax loss, batch 100, Adam"));
   all.push_back(training("W3", "W3", 2, "1024-4096-4096-1024, ReLU, mean squared error, batch 256, SGD"));
+  all.push_back(
+      training("W4", "W4", 5,
+               "convolution 30@5x5, ReLU, pooling, 4320-100-10, softmax loss, batch 100 of 28 x 28, Adam"));
+  all.push_back(training(
+      "W4b", "W4b", 2,
+      "six convolutions 3x3 of 16 to 64 channels, three poolings, 1024-50-10, no dropout, otherwise as W4"));
   for (const std::int64_t nodes : {1000, 10000, 100000, 1000000}) all.push_back(chain("W5", nodes));
 
   all.push_back(formula("W6", "", &Contender::formula));
@@ -132,6 +138,16 @@ std::vector<Workload> growing_workloads() {
   for (const std::int64_t width : {16, 64, 256, 1024, 4096})
     all.push_back(training(fmt::format("width-{}", width), fmt::format("width:{}", width), 10,
                            fmt::format("step of 784-{}-10, batch 100", width), kStepTime));
+  const auto convolutions = [&](const char* what, std::initializer_list<std::int64_t> sizes) {
+    for (const std::int64_t size : sizes)
+      all.push_back(training(
+          fmt::format("conv_{}-{}", what, size), fmt::format("conv-{}:{}", what, size), 2,
+          "step of two convolutions 3x3, 32 channels, 8 images of 32 x 32, but for the " + std::string(what),
+          kStepTime));
+  };
+  convolutions("side", {16, 32, 64, 128});
+  convolutions("channels", {8, 16, 32, 64, 128, 256});
+  convolutions("batch", {1, 4, 16, 64, 256});
   return all;
 }
 

@@ -104,7 +104,9 @@ class OneDnn final : public Convolutions {
     const memory::dims strides{1, 1}, padding{c.padding, c.padding};
     const memory::dims weight_dims{c.channels, task.image_at(i).channels, c.kernel, c.kernel};
     if (i == 0) weight_dims_ = weight_dims;
-    const memory::desc any_x(x.get_desc().dims(), kFloat, Tag::any);
+    // Images of few channels are best read as they are given.
+    const bool as_given = i == 0 && task.image.channels <= 3;
+    const memory::desc any_x = as_given ? x.get_desc() : memory::desc(x.get_desc().dims(), kFloat, Tag::any);
     const memory::desc any_w(weight_dims, kFloat, Tag::any);
     const memory::desc bias({c.channels}, kFloat, Tag::x);
     const memory::desc any_y({task.batch, c.channels, task.side_of(i), task.side_of(i)}, kFloat, Tag::any);
@@ -114,8 +116,7 @@ class OneDnn final : public Convolutions {
     dnnl::primitive_attr attributes;
     attributes.set_post_ops(relu);
     const dnnl::convolution_forward::primitive_desc forward(
-        {dnnl::prop_kind::forward_training, kAlgorithm, i == 0 ? x.get_desc() : any_x, any_w, bias, any_y,
-         strides, padding, padding},
+        {dnnl::prop_kind::forward_training, kAlgorithm, any_x, any_w, bias, any_y, strides, padding, padding},
         attributes, engine_);
     const memory from = in_order(x, forward.src_desc());
     if (from.get_desc() != x.get_desc()) forward_.push_back(reorder(x, from));
@@ -136,8 +137,7 @@ class OneDnn final : public Convolutions {
       if (turned.get_desc() != w.value.get_desc()) backward_.push_back(reorder(w.value, turned));
     }
     const dnnl::convolution_backward_weights::primitive_desc back(
-        {kAlgorithm, i == 0 ? x.get_desc() : any_x, any_w, bias, any_y, strides, padding, padding}, engine_,
-        forward);
+        {kAlgorithm, any_x, any_w, bias, any_y, strides, padding, padding}, engine_, forward);
     memory dw = w.gradient;
     if (back.diff_weights_desc() != dw.get_desc()) {
       dw = memory(back.diff_weights_desc(), engine_);

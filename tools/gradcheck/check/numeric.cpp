@@ -11,7 +11,9 @@ namespace tapegrad::gradcheck::detail {
 constexpr double kRelativeStep = 0x1p-7;
 
 double natural_step(double x, double max_step) {
-  return std::min(kRelativeStep * std::max(std::abs(x), 0.5), 0.25 * max_step);
+  // What is not finite stays where it is after a finite step: there the function is seen to be constant.
+  const double size = std::isfinite(x) ? std::max(std::abs(x), 0.5) : 0.5;
+  return std::min(kRelativeStep * size, 0.25 * max_step);
 }
 
 double possible_step(double x, double max_step) {
@@ -59,6 +61,7 @@ namespace {
 /// The move rounded so that x plus and minus it, its half, its quarter, ... are exact in the tensor's
 /// precision.
 double exact_move(double x, double by, Dtype dtype) {
+  if (!std::isfinite(x)) return by;  // what is not finite has no neighbours
   const double largest = std::max(std::abs(x), std::abs(by)) * 2;
   const double ulp = visit_floating(dtype, [&]<class T> {
     const T from = static_cast<T>(largest);

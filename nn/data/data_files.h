@@ -13,7 +13,8 @@ namespace tapegrad::nn::files {
 /// Throws FileError unless there is such a folder.
 void require_folder(const std::string& folder);
 
-/// What `work` returns, which reads the content of `what` for this function: where it finds no memory, OutOfMemory says so.
+/// What `work` returns, which reads the content of `what` for this function: where it finds no memory, OutOfMemory says
+/// so.
 template <class Work>
 auto reading(const char* function, const std::string& what, const Work& work) {
   try {

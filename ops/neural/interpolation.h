@@ -40,7 +40,7 @@ class Places {
 };
 
 /// Longest step between elements for which there are loops of whole vectors.
-constexpr std::int64_t kLongestStride = 4;
+inline constexpr std::int64_t kLongestStride = 4;
 
 /// The places of an axis, seen from its elements: which results have a share of element k, and how much. They lie in a
 /// row: kept are `most()` of them from start(k) on, the share 0 for those that have none of it.

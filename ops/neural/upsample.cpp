@@ -73,7 +73,7 @@ void for_ranges(std::int64_t planes, const Size2d& image, const Size2d& size, F&
 
 /// A row with as many elements as there are places.
 template <class T>
-void stretch_row(const Places& columns, const T* in, T* out) {
+void interpolate_row(const Places& columns, const T* in, T* out) {
   for (std::int64_t j = 0; j < columns.size(); ++j) {
     const auto [k, share] = columns[j];
     const auto s = static_cast<T>(share);
@@ -81,15 +81,16 @@ void stretch_row(const Places& columns, const T* in, T* out) {
   }
 }
 
-/// A plane: first its rows are stretched, into `stretched`, then rows of them are taken together.
+/// A plane: first each of its rows is interpolated, into `wide_rows`, then between these.
 template <class T>
-void stretch_plane(const Places& rows, const Places& columns, const Size2d& image, const T* in, T* stretched,
-                   T* out) {
+void interpolate_plane(const Places& rows, const Places& columns, const Size2d& image, const T* in,
+                       T* wide_rows, T* out) {
   const std::int64_t width = columns.size();
-  for (std::int64_t r = 0; r < image[0]; ++r) stretch_row(columns, in + r * image[1], stretched + r * width);
+  for (std::int64_t r = 0; r < image[0]; ++r)
+    interpolate_row(columns, in + r * image[1], wide_rows + r * width);
   for (std::int64_t i = 0; i < rows.size(); ++i, out += width) {
     const auto [r, share] = rows[i];
-    const T* const a = stretched + r * width;
+    const T* const a = wide_rows + r * width;
     if (share == 0) {
       std::copy_n(a, width, out);
       continue;
@@ -154,10 +155,10 @@ Tensor op::Upsample::forward(const Tensor& x) const {
   const Places rows(image[0], size[0], between), columns(image[1], size[1], between);
   visit_floating(x.dtype(), [&]<class T> {
     for_ranges(x.shape()[0] * x.shape()[1], image, size, [&](std::int64_t begin, std::int64_t end) {
-      detail::Workspace<T> stretched(image[0] * size[1]);
+      detail::Workspace<T> wide_rows(image[0] * size[1]);
       for (std::int64_t plane = begin; plane < end; ++plane)
-        stretch_plane(rows, columns, image, TensorAccess::data_as<T>(x) + plane * image[0] * image[1],
-                      stretched.data(), TensorAccess::data_as<T>(y) + plane * size[0] * size[1]);
+        interpolate_plane(rows, columns, image, TensorAccess::data_as<T>(x) + plane * image[0] * image[1],
+                          wide_rows.data(), TensorAccess::data_as<T>(y) + plane * size[0] * size[1]);
     });
   });
   return y;

@@ -1,4 +1,5 @@
-// Functions that are constant around inputs that are not finite: whatever the seed, that is seen; each beside a wrong twin.
+// A function that is constant around inputs that are not finite, beside a wrong twin: it is seen to be so whatever the
+// seed.
 
 #include <limits>
 

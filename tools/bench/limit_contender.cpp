@@ -79,7 +79,8 @@ class Net final : public NetProgram {
     openblas_set_num_threads(threads_);  // one number for the process, and others set it as well
     float loss = 0;
     for (Index i = 0; i < calls; ++i) loss = train(step_++);
-    const Floats w = convolutions_ ? convolutions_->first_weights() : layers_.front().w;
+    const Floats kernels = convolutions_ ? convolutions_->first_weights() : Floats();
+    const Floats& w = convolutions_ ? kernels : layers_.front().w;
     return {loss, probe(w.data(), std::ssize(w), task_->weights[0].data())};
   }
 

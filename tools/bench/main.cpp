@@ -134,8 +134,8 @@ int main(int argc, char** argv) {
       ->check(CLI::Range(1e-6, 3600.0))
       ->capture_default_str();
   app.add_flag("--list", o.list, "Only show the workloads");
-  CLI::Option* grow =
-      app.add_flag("--grow", o.grow, "Measure at growing sizes instead: nodes, batch, width, depth");
+  CLI::Option* grow = app.add_flag(
+      "--grow", o.grow, "Measure at growing sizes instead: nodes, batch, width, depth, convolutions");
   app.add_option("--svg", o.svg, "Folder for charts of what grows")->needs(grow);
   app.callback([&] { exit_code = run(o); });
   return tapegrad::cli::run_program(app, argc, argv, exit_code);

@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include <tapegrad/ops/kernels/conv/axis.h>
+#include <tapegrad/ops/loops/parallel.h>
 #include <tapegrad/ops/loops/simd_for.h>
 #include <tapegrad/ops/loops/workspace.h>
 
@@ -57,7 +58,7 @@ class ShiftedRows {
   /// About how many vectors `fill` writes.
   double vectors() const {
     return static_cast<double>(channels_ * y_.phases() * planes() * rows_) *
-           static_cast<double>((pitch_ + kUnroll - 1) / kUnroll);
+           static_cast<double>(blocks_of(pitch_, kUnroll));
   }
   /// Of a tap in the first channel.
   std::int64_t shift(std::int64_t ty, std::int64_t tx) const {
@@ -138,7 +139,7 @@ class ShiftedRows {
   static void zero(std::int64_t count, T* to) {
     simd_for(whole_vectors(count), [&](std::int64_t k) { to[k] = T{0}; });
   }
-  static std::int64_t whole_vectors(std::int64_t n) { return (n + kUnroll - 1) / kUnroll * kUnroll; }
+  static std::int64_t whole_vectors(std::int64_t n) { return blocks_of(n, kUnroll) * kUnroll; }
 
   AxisWalk y_, x_;
   bool own_;

@@ -207,8 +207,9 @@ check "a link stays" [ -L "$work/latest.dot" ]
 check "the file behind it has the graph" cmp "$work/net7.dot" "$work/net.expected"
 mkfifo "$work/pipe"
 expect 1 'nobody reads' graph --out "$work/pipe"
-exec {held}<>"$work/pipe"  # so that there is a reader from the start
-timeout 60 cat "$work/pipe" >"$work/piped" {held}>&- &  # which would never see the end if it held the pipe as well
+exec {held}<>"$work/pipe" {reader}<"$work/pipe"  # open before cat starts: what nobody had open would be lost
+timeout 60 cat <&"$reader" >"$work/piped" {held}>&- &  # which would never see the end if it held the pipe as well
+exec {reader}<&-
 expect 0 'nodes' graph --out "$work/pipe"
 exec {held}>&-
 wait $!

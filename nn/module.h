@@ -96,7 +96,11 @@ class TAPEGRAD_API ModuleBase {
   ModuleBase() noexcept = default;
   ModuleBase(ModuleBase&&) noexcept = default;
   ModuleBase& operator=(ModuleBase&&) noexcept = default;
-  /// layer(a...) for a module that knows under which name it calls another, which need not be searched then.
+  /// scope() of a module that another knows under this name, which need not be searched then.
+  static NameScope scope_of(const ModuleBase& module, std::string_view name) {
+    return NameScope(name, &module, &find_name);
+  }
+  /// layer(a...), likewise.
   template <class R, class... A>
   static R call(Layer<R(A...)>& layer, std::string_view name, std::type_identity_t<A>... a) {
     return layer.run(name, std::forward<A>(a)...);

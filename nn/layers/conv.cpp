@@ -86,6 +86,10 @@ Conv2d::Conv2d(std::int64_t in, std::int64_t out, const Sizes<2>& kernel, Genera
 
 Tensor Conv2d::forward(const Tensor& x) { return conv2d(x, weight(), given_bias(), options()); }
 
+Tensor Conv2d::forward_with_relu(const Tensor& x) const {
+  return tapegrad::detail::named("conv2d", [&] { return conv2d_relu(x, weight(), given_bias(), options()); });
+}
+
 std::unique_ptr<ModuleBase> Conv2d::new_like() const {
   return std::unique_ptr<Conv2d>(new Conv2d(options()));
 }

@@ -71,6 +71,8 @@ class TAPEGRAD_API Conv2d final : public ConvLayer<Conv2dOptions> {
   std::int64_t out() const { return weight().shape()[0]; }
 
   Tensor forward(const Tensor& x) override;
+  /// relu(forward(x)), in one pass over memory.
+  Tensor forward_with_relu(const Tensor& x) const;
   std::unique_ptr<ModuleBase> new_like() const override;
 
  private:

@@ -1,6 +1,8 @@
 #include <algorithm>
 
 #include <tapegrad/graph/errors.h>
+#include <tapegrad/nn/layers/activations.h>
+#include <tapegrad/nn/layers/conv.h>
 #include <tapegrad/nn/layers/sequential.h>
 
 #include <fmt/format.h>
@@ -14,6 +16,8 @@ void Sequential::add(std::string name, std::unique_ptr<Module> module) {
         fmt::format("sequential: '{}' cannot name a layer; a name is not empty and has no dot", name));
   if (std::ranges::find(layers_, name, &Entry::name) != layers_.end())
     throw ArgumentError(fmt::format("sequential: there is a layer '{}' already", name));
+  if (!layers_.empty() && dynamic_cast<const Relu*>(module.get()))
+    layers_.back().before_relu = dynamic_cast<const Conv2d*>(layers_.back().module.get());
   layers_.push_back({std::move(name), std::move(module)});
 }
 
@@ -47,7 +51,16 @@ void Sequential::visit(Visitor& v) {
 
 Tensor Sequential::forward(const Tensor& x) {
   Tensor y = x;
-  for (const Entry& l : layers_) y = call(*l.module, l.name, y);
+  const bool hooked = tapegrad::detail::hooked();
+  for (auto l = layers_.begin(); l != layers_.end(); ++l) {
+    if (l->before_relu && !hooked) {
+      const NameScope inside = scope_of(*l->module, l->name);
+      y = l->before_relu->forward_with_relu(y);
+      ++l;
+    } else {
+      y = call(*l->module, l->name, y);
+    }
+  }
   return y;
 }
 

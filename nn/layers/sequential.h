@@ -17,6 +17,8 @@
 
 namespace tapegrad::nn {
 
+class Conv2d;
+
 /// A layer with the name it is to have in a Sequential: named("fc1", Affine(784, 50, rng)).
 template <class L>
 struct Named {
@@ -37,6 +39,9 @@ requires(!std::is_lvalue_reference_v<L>) Named<L> named(std::string name, L&& la
 /// such as a lambda. They are called "0", "1", ... by their position, unless named. Braces, as above, make
 /// C++ evaluate the layers in this order, so that each gets the same random numbers with any compiler; with
 /// parentheses the order is the compiler's.
+///
+/// A Conv2d and a Relu behind it are computed in one pass over memory, with the same bits, unless a hook (hook.h) is to
+/// see the output of each.
 class TAPEGRAD_API Sequential final : public Module {
  public:
   Sequential() = default;
@@ -94,6 +99,7 @@ class TAPEGRAD_API Sequential final : public Module {
   struct Entry {
     std::string name;
     std::unique_ptr<Module> module;
+    const Conv2d* before_relu = nullptr;  ///< the module, where a Relu comes next
   };
   [[noreturn]] void throw_other_layer(const Module& layer, const std::type_info& asked) const;
   void add(std::string name, std::unique_ptr<Module> module);

@@ -100,11 +100,23 @@ void detail::require_output_padding(const char* op, const Window2d& w, std::int6
       op_label(op), output_padding, 2 + i, w.stride[i], w.dilation[i]));
 }
 
+namespace {
+
+template <class Op>
+Tensor conv_of_images(const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv2dOptions& o) {
+  detail::require_images(Op::name, "the input", x, 2);
+  require_weight(Op::name, weight, 2, "[out, in / groups, kh, kw]");
+  return apply_op(Op{window_of<2>(Op::name, weight, o), o.groups}, x, weight, bias);
+}
+
+}  // namespace
+
 Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv2dOptions& o) {
-  constexpr const char* kName = op::Conv2d::name;
-  detail::require_images(kName, "the input", x, 2);
-  require_weight(kName, weight, 2, "[out, in / groups, kh, kw]");
-  return apply_op(op::Conv2d{window_of<2>(kName, weight, o), o.groups}, x, weight, bias);
+  return conv_of_images<op::Conv2d>(x, weight, bias, o);
+}
+
+Tensor conv2d_relu(const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv2dOptions& o) {
+  return conv_of_images<op::Conv2dRelu>(x, weight, bias, o);
 }
 
 Tensor conv1d(const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv1dOptions& o) {

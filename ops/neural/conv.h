@@ -43,7 +43,11 @@ using ConvTranspose2dOptions = ConvTransposeOptions<2>;
 /// strides, dilations and groups below 1 and negative padding, DtypeError for mixed dtypes and integers.
 TAPEGRAD_API Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias = {},
                            const Conv2dOptions& options = {});
-/// The same along one axis: x is [n, c, l], the weight [o, c / groups, k].
+/// relu(conv2d(x, weight, bias, options)), to the bit, in one pass over memory. A Sequential calls it where a Relu follows
+/// a Conv2d.
+TAPEGRAD_API Tensor conv2d_relu(const Tensor& x, const Tensor& weight, const Tensor& bias = {},
+                                const Conv2dOptions& options = {});
+/// As conv2d along one axis: x is [n, c, l], the weight [o, c / groups, k].
 TAPEGRAD_API Tensor conv1d(const Tensor& x, const Tensor& weight, const Tensor& bias = {},
                            const Conv1dOptions& options = {});
 

@@ -7,6 +7,7 @@
 #include <tapegrad/ops/contribution.h>
 #include <tapegrad/ops/define.h>
 #include <tapegrad/ops/elementwise/math.h>
+#include <tapegrad/ops/loops/rows.h>
 #include <tapegrad/ops/tensor/reduce.h>
 
 #include <fmt/format.h>
@@ -55,6 +56,22 @@ void require_result(const char* op, const Shape& x, const Shape& y, const Window
   if (size[0] != y[2] || size[1] != y[3])
     throw ShapeError(fmt::format("{}: windows over {} make images of {} x {}, not those of {}", op_label(op),
                                  to_string(x), size[0], size[1], to_string(y)));
+}
+
+/// That of conv2d. Throws for operands that do not fit.
+Shape shape_of_result(const char* op, const Window2d& window, std::int64_t groups, const Tensor& x,
+                      const Tensor& w, const Tensor& bias) {
+  detail::require_same_dtype(op, x, w, "input", "weight");
+  detail::require_floating(op, x, "operands");
+  require_groups(op, "the input", x, 1, groups);
+  require_groups(op, "the weight", w, 0, groups);
+  if (x.shape()[1] != w.shape()[1] * groups)
+    throw ShapeError(fmt::format("{}: input {} has {} channels, weight {} with groups {} expects {}",
+                                 op_label(op), to_string(x.shape()), x.shape()[1], to_string(w.shape()),
+                                 groups, w.shape()[1] * groups));
+  require_bias(op, x, bias, w.shape()[0], w);
+  const detail::Size2d size = detail::windows_of(op, x.shape(), window);
+  return {x.shape()[0], w.shape()[0], size[0], size[1]};
 }
 
 // ---- values ----
@@ -155,55 +172,112 @@ void detail::describe_conv(AttributeVisitor& v, const Window2d& w, std::int64_t 
 void op::Conv2d::describe(AttributeVisitor& v) const { detail::describe_conv(v, window, groups, gradient); }
 
 Tensor op::Conv2d::forward(const Tensor& x, const Tensor& w, const Tensor& bias) const {
-  detail::require_same_dtype(name, x, w, "input", "weight");
-  detail::require_floating(name, x, "operands");
-  require_groups(name, "the input", x, 1, groups);
-  require_groups(name, "the weight", w, 0, groups);
-  if (x.shape()[1] != w.shape()[1] * groups)
-    throw ShapeError(fmt::format("{}: input {} has {} channels, weight {} with groups {} expects {}",
-                                 op_label(name), to_string(x.shape()), x.shape()[1], to_string(w.shape()),
-                                 groups, w.shape()[1] * groups));
-  require_bias(name, x, bias, w.shape()[0], w);
-  const detail::Size2d size = detail::windows_of(name, x.shape(), window);
-  const Shape shape{x.shape()[0], w.shape()[0], size[0], size[1]};
+  const Shape shape = shape_of_result(name, window, groups, x, w, bias);
   return written(shape, x.dtype(), [&]<class T>(Destination<T> y) {
     write_y(conv_shape(window, groups, x.shape(), shape), gradient, x, w, bias, y);
   });
 }
 
-void op::Conv2d::vjp(VjpContext<Conv2d>& ctx) {
-  const Conv2d& op = ctx.op();
-  const Tensor& g = ctx.grad_output();
+namespace {
+
+/// The rule of a convolution `op`, with its output's gradient g.
+template <class Context>
+void add_conv_gradients(Context& ctx, const op::Conv2d& op, const Tensor& g) {
+  using namespace op;
   if (ctx.needs_grad(0))
     ctx.add(0, contribution_of(ConvTranspose2d{op.window, op.groups, size_of_images(ctx.input_shape(0)),
                                                and_other(Gradient::left, is_right(op.gradient))},
-                               g, ctx.input<1>()));
+                               g, ctx.template input<1>()));
   if (ctx.needs_grad(1))
     ctx.add(1, contribution_of(
                    ConvWeight2d{op.window, op.groups, and_other(Gradient::right, is_left(op.gradient))},
-                   ctx.input<0>(), g));
+                   ctx.template input<0>(), g));
   if (ctx.needs_grad(2)) ctx.add(2, sum(g, {0, 2, 3}));
 }
 
-void op::Conv2d::vjp_fused(VjpContext<Conv2d>& ctx) {
-  const Conv2d& op = ctx.op();
-  const Tensor& g = ctx.grad_output();
+/// The same of input and weight, in place.
+template <class Context>
+void accumulate_conv_gradients(Context& ctx, const op::Conv2d& op, const Tensor& g) {
   const ConvShape s = conv_shape(op.window, op.groups, ctx.input_shape(0), g.shape());
   visit_floating(g.dtype(), [&]<class T> {
     if (ctx.needs_grad(0)) {
-      const Tensor w = ctx.input<1>();
-      ctx.accumulate<T>(0, [&](Destination<T> to) {
+      const Tensor w = ctx.template input<1>();
+      ctx.template accumulate<T>(0, [&](Destination<T> to) {
         write_x(s, and_other(Gradient::left, is_right(op.gradient)), g, w, Tensor(), to);
       });
     }
     if (ctx.needs_grad(1)) {
-      const Tensor x = ctx.input<0>();
-      ctx.accumulate<T>(1, [&](Destination<T> to) {
+      const Tensor x = ctx.template input<0>();
+      ctx.template accumulate<T>(1, [&](Destination<T> to) {
         write_w(s, and_other(Gradient::right, is_left(op.gradient)), x, g, to);
       });
     }
   });
-  if (ctx.needs_grad(2)) ctx.add(2, sum(g, {0, 2, 3}));
+}
+
+}  // namespace
+
+void op::Conv2d::vjp(VjpContext<Conv2d>& ctx) { add_conv_gradients(ctx, ctx.op(), ctx.grad_output()); }
+
+void op::Conv2d::vjp_fused(VjpContext<Conv2d>& ctx) {
+  accumulate_conv_gradients(ctx, ctx.op(), ctx.grad_output());
+  if (ctx.needs_grad(2)) ctx.add(2, sum(ctx.grad_output(), {0, 2, 3}));
+}
+
+// ---- conv2d_relu ----
+
+void op::Conv2dRelu::describe(AttributeVisitor& v) const {
+  detail::describe_conv(v, window, groups, Gradient::none);
+}
+
+Tensor op::Conv2dRelu::forward(const Tensor& x, const Tensor& w, const Tensor& bias) const {
+  const Shape shape = shape_of_result(name, window, groups, x, w, bias);
+  return written(shape, x.dtype(), [&]<class T>(Destination<T> y) {
+    conv(conv_shape(window, groups, x.shape(), shape), TensorAccess::data_as<T>(x),
+         TensorAccess::data_as<T>(w), data_or_null<T>(bias), y, detail::Epilogue::relu);
+  });
+}
+
+Tensor op::Conv2dRelu::branches(std::span<const Tensor* const> in) const {
+  return apply_op(*this, *in[0], *in[1], *in[2]) > 0;
+}
+
+void op::Conv2dRelu::vjp(VjpContext<Conv2dRelu>& ctx) {
+  const Conv2dRelu& op = ctx.op();
+  add_conv_gradients(ctx, Conv2d{op.window, op.groups},
+                     where(ctx.output() > 0, ctx.grad_output(), detail::kNothing));
+}
+
+namespace {
+
+/// Makes g, the gradient of y behind a ReLU, the one before it; the sums of its planes, [n, o].
+Tensor pass_relu(const Tensor& y, Tensor& g) {
+  Tensor sums = Tensor::empty({g.shape()[0], g.shape()[1]}, g.dtype());
+  const std::int64_t plane = g.shape()[2] * g.shape()[3];
+  visit_floating(g.dtype(), [&]<class T> {
+    detail::parallel_ranges(sums.size(), detail::grain_for(plane), [&](std::int64_t begin, std::int64_t end) {
+      detail::dispatch_isa([&] {
+        for (std::int64_t p = begin; p < end; ++p) {
+          const T* const out = TensorAccess::data_as<T>(y) + p * plane;
+          T* const to = TensorAccess::data_as<T>(g) + p * plane;
+          detail::simd_for(plane, [&](std::int64_t i) {
+            to[i] = out[i] > T{0} ? to[i] : static_cast<T>(detail::kNothing);
+          });
+          TensorAccess::data_as<T>(sums)[p] = static_cast<T>(detail::sum_of(to, plane));
+        }
+      });
+    });
+  });
+  return sums;
+}
+
+}  // namespace
+
+void op::Conv2dRelu::vjp_fused(VjpContext<Conv2dRelu>& ctx) {
+  Tensor g = ctx.take_grad_output();
+  const Tensor sums = pass_relu(ctx.output(), g);
+  accumulate_conv_gradients(ctx, Conv2d{ctx.op().window, ctx.op().groups}, g);
+  if (ctx.needs_grad(2)) ctx.add(2, sum(sums, {0}));
 }
 
 // ---- conv_transpose2d ----
@@ -317,6 +391,7 @@ void op::ConvWeight2d::vjp_fused(VjpContext<ConvWeight2d>& ctx) {
 }
 
 template const OpInfo& detail::info_of<op::Conv2d>();
+template const OpInfo& detail::info_of<op::Conv2dRelu>();
 template const OpInfo& detail::info_of<op::ConvTranspose2d>();
 template const OpInfo& detail::info_of<op::ConvWeight2d>();
 

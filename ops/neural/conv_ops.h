@@ -3,6 +3,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 
 #include <tapegrad/ops/kernels/conv/terms.h>
 #include <tapegrad/ops/neural/sizes.h>
@@ -68,6 +69,22 @@ struct
   Tensor forward(const Tensor& y, const Tensor& w, const Tensor& bias) const;
   static void vjp(VjpContext<ConvTranspose2d>& ctx);
   static void vjp_fused(VjpContext<ConvTranspose2d>& ctx);
+  static void samples(Samples& s);
+};
+
+/// In one pass over memory, forward; backward, the gradient passes the ReLU once for all three inputs.
+struct Conv2dRelu {  // y = max(x * w + b, 0):  the gradients of Conv2d, of dy where y > 0
+  static constexpr auto name = "conv2d_relu";
+  static constexpr auto saves = saves_for(kIn1 | kOut, kIn0 | kOut, kOut);
+  static constexpr std::uint8_t optional_inputs = 0b100;  // the bias
+  static constexpr bool composed = false;
+  Window2d window{};
+  std::int64_t groups = 1;
+  void describe(AttributeVisitor& v) const;
+  Tensor forward(const Tensor& x, const Tensor& w, const Tensor& bias) const;
+  Tensor branches(std::span<const Tensor* const> in) const;  // where y is above 0
+  static void vjp(VjpContext<Conv2dRelu>& ctx);
+  static void vjp_fused(VjpContext<Conv2dRelu>& ctx);
   static void samples(Samples& s);
 };
 

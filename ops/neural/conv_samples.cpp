@@ -77,6 +77,14 @@ void Conv2d::samples(Samples& s) {
         "gradient and gradient");
 }
 
+void Conv2dRelu::samples(Samples& s) {
+  for_each_geometry([&](const Geometry& g) {
+    s.add(Conv2dRelu{g.window, g.groups}, {g.x, g.weight(), bias_of(g.bias, g.out)}, g.label);
+  });
+  s.add(Conv2dRelu{{.kernel = {2, 2}}},
+        {SampleInput::of(Tensor::ones({1, 2, 3, 3}, f64)), Shape{3, 2, 2, 2}, Shape{3}}, "equal elements");
+}
+
 void ConvTranspose2d::samples(Samples& s) {
   for_each_geometry([&](const Geometry& g) {
     s.add(ConvTranspose2d{g.window, g.groups, g.size()}, {g.y(), g.weight(), bias_of(g.bias, g.x[1])},

@@ -2,6 +2,8 @@
 
 #include <memory>
 
+#include <tapegrad/graph/dot.h>
+#include <tapegrad/nn/hook.h>
 #include <tapegrad/nn/layers/layers.h>
 #include <tapegrad/nn/losses.h>
 #include <tapegrad/optim/rules.h>
@@ -49,6 +51,38 @@ BOOST_AUTO_TEST_CASE(parameters_and_values) {
                                         {.stride = 2, .padding = 1, .output_padding = 1, .groups = 2})));
   const auto twin = nn::clone(transposed);
   check_tensor((*twin)(y), {1, 6, 6, 10}, numbers(transposed(y)), 0);
+}
+
+BOOST_AUTO_TEST_CASE(a_sequential_computes_a_convolution_and_its_relu_in_one_pass) {
+  Generator g(3);
+  nn::Sequential net{nn::named("conv", nn::Conv2d(2, 5, 3, g, {.padding = 1})), nn::Relu(),
+                     nn::named("last", nn::Conv2d(5, 2, 3, g)), nn::Gelu(), nn::Relu()};
+  const Tensor x = randn({3, 2, 7, 6}, g);
+  const auto step = [&](nn::Sequential& of) {
+    Tape tape;
+    const Tensor y = of(x);
+    const Gradients grads = tape.backward(mean(y * y));
+    std::vector<std::vector<double>> all{numbers(y)};
+    for (const auto& [name, parameter] : of.parameters()) all.push_back(numbers(grads[parameter]));
+    return std::pair(all, to_dot(tape));
+  };
+  const auto [values, graph] = step(net);
+  BOOST_TEST(graph.find("conv2d_relu") != std::string::npos);
+  BOOST_TEST(graph.find("gelu") != std::string::npos);
+  // A hook sees both layers, which are computed one after the other then.
+  std::vector<std::string> seen;
+  {
+    nn::Hook hook(
+        [&](std::string_view path, const nn::ModuleBase&, const Tensor&) { seen.emplace_back(path); });
+    const auto [apart, graph_apart] = step(net);
+    BOOST_TEST((apart == values));
+    BOOST_TEST(graph_apart.find("conv2d_relu") == std::string::npos);
+  }
+  BOOST_TEST((seen == std::vector<std::string>{"conv", "1", "last", "3", "4", ""}));
+  const std::unique_ptr<nn::Sequential> copy = nn::clone(net);
+  BOOST_TEST((step(*copy) == std::pair(values, graph)));
+  BOOST_CHECK_EXCEPTION(net(Tensor::zeros({1, 3, 7, 6})), ShapeError,
+                        mentions("conv2d 'conv'", "3 channels", "expects 2"));
 }
 
 BOOST_AUTO_TEST_CASE(weights_keep_the_variance_of_what_passes) {

@@ -160,6 +160,58 @@ BOOST_AUTO_TEST_CASE(values_and_gradients_at_500_random_shapes) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(with_a_relu_in_the_same_pass_it_is_relu_of_conv2d_to_the_bit) {
+  std::mt19937 random_case_of(3);
+  std::size_t kinks = 0;
+  for (int i = 0; i < 200; ++i) {
+    const Case c = random_case(random_case_of);
+    const Dtype dtype = i % 2 ? f32 : f64;
+    // Small whole numbers, whose sums are exact and often 0.
+    const auto whole = [&](const Shape& shape, std::uint64_t seed) {
+      return cast(cast(random(shape, dtype, -2, 2, seed), i64), dtype);
+    };
+    const Tensor x0 = whole(c.x(), 1), w0 = whole(c.weight(), 2), b0 = whole({c.groups * c.out}, 3);
+    const Tensor g = whole(c.y(), 4);
+    BOOST_TEST_CONTEXT(to_string(c) << " of " << name_of(dtype))
+    with_kernels(i, [&] {
+      const auto results = [&](auto&& layer) {
+        Tape tape;
+        const Tensor x = tape.watch(x0), w = tape.watch(w0), b = tape.watch(b0);
+        const Tensor y = i % 3 ? layer(x, w, b) : layer(x, w, Tensor());
+        const Gradients grads = tape.backward(y + y, g);
+        return std::array{numbers(y), numbers(grads[x]), numbers(grads[w]),
+                          i % 3 ? numbers(grads[b]) : std::vector<double>()};
+      };
+      const auto at_once = results([&](auto&&... in) { return conv2d_relu(in..., c.options()); });
+      const auto expected = results([&](auto&&... in) { return relu(conv2d(in..., c.options())); });
+      BOOST_TEST((at_once == expected));
+      kinks += static_cast<std::size_t>(std::ranges::count(at_once[0], 0.0));
+    });
+  }
+  BOOST_TEST(kinks > 1000);
+  // A NaN is passed on, and an infinity.
+  const Tensor x = Tensor::from(std::vector{kNan, kInf, -kInf, -1.0}, {1, 1, 1, 4});
+  check_tensor(conv2d_relu(x, Tensor::ones({1, 1, 1, 1}, f64)), {1, 1, 1, 4}, {kNan, kInf, 0, 0});
+  BOOST_CHECK_EXCEPTION(conv2d_relu(Tensor::zeros({2, 4, 5, 6}), Tensor::zeros({6, 3, 3, 3})), ShapeError,
+                        mentions("conv2d_relu", "expects 3"));
+}
+
+BOOST_AUTO_TEST_CASE(the_gradient_that_a_relu_overwrites_is_nobody_elses) {
+  // Both layers get one and the same gradient, that of their sum.
+  Tape tape;
+  const Tensor a = tape.watch(random({2, 1, 6, 6}, f32, -1, 1, 1)),
+               b = tape.watch(random({2, 1, 6, 6}, f32, -1, 1, 2));
+  const Tensor w = random({3, 1, 3, 3}, f32, -1, 1, 3), g = random({2, 3, 4, 4}, f32, -1, 1, 4);
+  const std::vector<double> before = numbers(g);
+  const Tensor y = conv2d_relu(a, w) + conv2d_relu(b, w);
+  const Gradients at_once = tape.backward(y, g, RetainGraph::yes);
+  BOOST_TEST((numbers(g) == before));
+  const detail::GeneralRules general(true);
+  const Gradients expected = tape.backward(y, g);
+  check_tensor(at_once[a], a.shape(), numbers(expected[a]), product_tolerance(f32));
+  check_tensor(at_once[b], b.shape(), numbers(expected[b]), product_tolerance(f32));
+}
+
 BOOST_AUTO_TEST_CASE(a_transposed_convolution_is_the_gradient_of_one) {
   std::mt19937 random(2);
   int padded = 0;

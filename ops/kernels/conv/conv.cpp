@@ -6,7 +6,7 @@
 namespace tapegrad::detail {
 
 template <class T>
-void conv(const ConvShape& s, const T* x, const T* w, const T* bias, Destination<T> y) {
+void conv(const ConvShape& s, const T* x, const T* w, const T* bias, Destination<T> y, Epilogue epilogue) {
   Correlation<T>{.batch = s.batch,
                  .groups = s.groups,
                  .channels = s.in,
@@ -16,7 +16,8 @@ void conv(const ConvShape& s, const T* x, const T* w, const T* bias, Destination
                  .source = x,
                  .weights = w,
                  .bias = bias,
-                 .target = y}
+                 .target = y,
+                 .relu = epilogue == Epilogue::relu}
       .run();
 }
 
@@ -62,8 +63,9 @@ void conv_transpose(const ConvShape& s, const T* y, const T* w, const T* bias, D
     }
 }
 
-#define TAPEGRAD_INSTANTIATE(T)                                                                       \
-  template TAPEGRAD_API void conv<T>(const ConvShape&, const T*, const T*, const T*, Destination<T>); \
+#define TAPEGRAD_INSTANTIATE(T)                                                                      \
+  template TAPEGRAD_API void conv<T>(const ConvShape&, const T*, const T*, const T*, Destination<T>, \
+                                     Epilogue);                                                      \
   template TAPEGRAD_API void conv_transpose<T>(const ConvShape&, const T*, const T*, const T*, Destination<T>)
 TAPEGRAD_INSTANTIATE(float);
 TAPEGRAD_INSTANTIATE(double);

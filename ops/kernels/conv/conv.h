@@ -36,9 +36,13 @@ struct ConvShape {
   std::int64_t weight_size() const { return groups * out * in * kernel_plane(); }
 };
 
+/// What becomes of the sums; with a ReLU, 0 of those that are negative. Then they are written, not added.
+enum class Epilogue : bool { none, relu };
+
 /// y from x and w, plus bias[o] where one is given.
 template <class T>
-TAPEGRAD_API void conv(const ConvShape& shape, const T* x, const T* w, const T* bias, Destination<T> y);
+TAPEGRAD_API void conv(const ConvShape& shape, const T* x, const T* w, const T* bias, Destination<T> y,
+                       Epilogue epilogue = Epilogue::none);
 
 /// x from y and w, plus bias[c] where one is given: what is called a transposed convolution.
 template <class T>

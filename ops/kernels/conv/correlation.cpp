@@ -10,6 +10,7 @@
 #include <tapegrad/ops/loops/parallel.h>
 #include <tapegrad/ops/loops/simd_for.h>
 #include <tapegrad/ops/loops/workspace.h>
+#include <tapegrad/ops/numbers/real.h>
 
 namespace tapegrad::detail {
 
@@ -17,6 +18,11 @@ namespace {
 
 /// Elements of the results that are worked on at once. They stay in the second level of cache.
 constexpr std::int64_t kNearResults = 1 << 15;
+
+template <class T>
+T relu_if(bool relu, T x) {
+  return relu ? maximum(Real<T>{x}, Real<T>{0}).v : x;
+}
 
 /// Whether the sums are the target's elements, in its order.
 template <class T>
@@ -45,18 +51,20 @@ class Block {
       padded_.fill(c_.source + first * c_.channels * plane,
                    c_.source + c_.batch * c_.groups * c_.channels * plane, line, source.data());
     });
+    const T* const bias = c_.bias ? c_.bias + group * c_.rows : nullptr;
     if (writes_in_place(c_, padded_)) {
       const std::int64_t width = c_.x.target;
       multiply(source.data(), weights, lines * width,
                {.data = c_.target.data + (first * c_.rows * c_.y.target + line) * width,
                 .step = c_.y.target * width,
                 .add = c_.target.add,
-                .row_start = c_.bias ? c_.bias + group * c_.rows : nullptr});
+                .row_start = bias});
       return;
     }
     Workspace<T> results(c_.rows * step_ + kUnroll);  // whole vectors are read
-    multiply(source.data(), weights, whole_vectors(lines), {.data = results.data(), .step = step_});
-    write(results.data(), lines, line, first, group);
+    multiply(source.data(), weights, whole_vectors(lines),
+             {.data = results.data(), .step = step_, .row_start = bias});
+    write(results.data(), lines, line, first);
   }
 
  private:
@@ -76,7 +84,7 @@ class Block {
     const Partition steps = Partition::into(depth, k_.depth);
     for (std::int64_t s = 0; s < steps.count(); ++s) {
       const auto [p0, p1] = chunk(steps, s);
-      for (std::int64_t j = 0; j < columns; j += panel_)
+      for (std::int64_t j = 0; j < columns; j += panel_) {
         for (std::int64_t t = 0; t < tiles_.count(); ++t) {
           const auto [i0, i1] = chunk(tiles_, t);
           Tile<T> tile;
@@ -96,11 +104,21 @@ class Block {
           tile.b_shifts = shifts_ + p0;
           k_.shifted_tile[tile.columns > k_.lanes][i1 - i0 - 1](tile);
         }
+        if (c_.relu && s + 1 == steps.count())  // while they are near
+          relu(results.data + j, results.step, std::min(panel_, columns - j));
+      }
     }
   }
 
-  void write(const T* results, std::int64_t lines, std::int64_t line, std::int64_t first,
-             std::int64_t group) const {
+  /// Of so many columns of all rows.
+  void relu(T* results, std::int64_t step, std::int64_t columns) const {
+    dispatch_isa([&] {
+      for (std::int64_t r = 0; r < c_.rows; ++r, results += step)
+        simd_for(columns, [&](std::int64_t i) { results[i] = relu_if(true, results[i]); });
+    });
+  }
+
+  void write(const T* results, std::int64_t lines, std::int64_t line, std::int64_t first) const {
     const std::int64_t width = c_.x.target;
     dispatch_isa([&] {
       c_.target.choose([&]<class Put>(Put put) {
@@ -109,16 +127,15 @@ class Block {
         const bool close = kWrites && c_.x.to_step == 1 && c_.y.to_step == 1 && c_.x.results == width;
         const std::int64_t whole = blocks_of(c_.x.results, kUnroll) * kUnroll;
         for (std::int64_t r = 0; r < c_.rows; ++r) {
-          const T bias = c_.bias ? c_.bias[group * c_.rows + r] : T{0};
           const T* from = results + r * step_;
           T* to = c_.target.data + (first * c_.rows + r) * c_.y.target * width +
                   (c_.y.to_first + line * c_.y.to_step) * width + c_.x.to_first;
           for (std::int64_t j = 0; j < lines; ++j, from += padded_.pitch(), to += c_.y.to_step * width) {
             if (c_.x.to_step == 1)
               simd_for(close && whole <= (lines - j) * width ? whole : c_.x.results,
-                       [&](std::int64_t i) { put(to[i], from[i] + bias); });
+                       [&](std::int64_t i) { put(to[i], from[i]); });
             else
-              for (std::int64_t i = 0; i < c_.x.results; ++i) put(to[i * c_.x.to_step], from[i] + bias);
+              for (std::int64_t i = 0; i < c_.x.results; ++i) put(to[i * c_.x.to_step], from[i]);
           }
         }
       });
@@ -157,7 +174,7 @@ void write_bias(const Correlation<T>& c) {
         for (std::int64_t i = 0; i < c.x.results; ++i)
           put(c.target.data[r * plane + (c.y.to_first + j * c.y.to_step) * c.x.target + c.x.to_first +
                             i * c.x.to_step],
-              c.bias ? c.bias[r % (c.groups * c.rows)] : T{0});
+              relu_if(c.relu, c.bias ? c.bias[r % (c.groups * c.rows)] : T{0}));
   });
 }
 

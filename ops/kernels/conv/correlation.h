@@ -8,7 +8,7 @@
 namespace tapegrad::detail {
 
 /// For every image and group: target [rows, ...] = weights [rows, channels * taps] times what the walks along both axes
-/// read of the source [channels, ...], plus bias[row] where one is given.
+/// read of the source [channels, ...], plus bias[row] where one is given; with `relu`, 0 where that is negative.
 template <class T>
 struct Correlation {
   std::int64_t batch;
@@ -21,6 +21,7 @@ struct Correlation {
   const T* weights;
   const T* bias;
   Destination<T> target;
+  bool relu = false;  ///< for a target that is written, not added to
 
   std::int64_t depth() const { return channels * y.taps * x.taps; }
   void run() const;

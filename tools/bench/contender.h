@@ -53,6 +53,7 @@ class Contender {
   }
   virtual std::unique_ptr<Program> overhead(Overhead) { return nullptr; }
   virtual std::unique_ptr<Program> product(const ProductTask&) { return nullptr; }
+  virtual std::unique_ptr<Program> convolution(const ConvolutionTask&) { return nullptr; }
 };
 
 std::unique_ptr<Contender> make_tapegrad();

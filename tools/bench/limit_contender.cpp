@@ -295,6 +295,9 @@ class Limit final : public Contender {
     return std::make_unique<Net>(std::move(task), one_is_faster ? 1 : threads_);
   }
   std::unique_ptr<Program> chain(const ChainTask& task) override { return std::make_unique<Chain>(task); }
+  std::unique_ptr<Program> convolution(const ConvolutionTask& task) override {
+    return make_convolution(task, threads_);
+  }
 
   std::unique_ptr<Program> formula(std::shared_ptr<const FormulaTask> task) override {
     auto all = formula_program(task, threads_);

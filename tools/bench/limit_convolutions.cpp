@@ -6,9 +6,11 @@
 
 #include <omp.h>
 
+#include <cmath>
 #include <cstring>
 #include <deque>
 #include <dnnl.hpp>
+#include <optional>
 #include <unordered_map>
 
 #include "limit_kernels.h"
@@ -212,8 +214,92 @@ class OneDnn final : public Convolutions {
   std::deque<Trained> trained_;
 };
 
+/// See make_convolution.
+class OneConvolution final : public Program {
+ public:
+  OneConvolution(const ConvolutionTask& t, int threads)
+      : threads_(threads), engine_(dnnl::engine::kind::cpu, 0), stream_(engine_) {
+    omp_set_num_threads(threads_);
+    const memory::dims strides{t.stride, t.stride}, padding{t.padding(), t.padding()};
+    const memory::dims x_dims{t.batch, t.in, t.side, t.side};
+    const memory::dims y_dims{t.batch, t.out, t.side_of_y(), t.side_of_y()};
+    const bool grouped = t.groups > 1;
+    const memory::dims w_dims =
+        grouped ? memory::dims{t.groups, t.out / t.groups, t.in / t.groups, t.kernel, t.kernel}
+                : memory::dims{t.out, t.in, t.kernel, t.kernel};
+    // Images of few channels are best read as they are given.
+    const memory::desc any_x(x_dims, kFloat, t.in / t.groups <= 3 && !grouped ? Tag::nchw : Tag::any);
+    const memory::desc any_w(w_dims, kFloat, Tag::any), any_y(y_dims, kFloat, Tag::any);
+    const dnnl::convolution_forward::primitive_desc forward(
+        {dnnl::prop_kind::forward_training, kAlgorithm, any_x, any_w, any_y, strides, padding, padding},
+        engine_);
+    const auto x = [&](const memory::desc& d) { return given(x_dims, Tag::nchw, 1, d); };
+    const auto w = [&](const memory::desc& d) {
+      return given(w_dims, grouped ? Tag::goihw : Tag::oihw, 2, d);
+    };
+    const auto y = [&](const memory::desc& d) { return given(y_dims, Tag::nchw, 3, d); };
+    if (t.pass == ConvolutionPass::forward) {
+      result_ = memory(forward.dst_desc(), engine_);
+      step_ = {dnnl::convolution_forward(forward),
+               {{DNNL_ARG_SRC, x(forward.src_desc())},
+                {DNNL_ARG_WEIGHTS, w(forward.weights_desc())},
+                {DNNL_ARG_DST, result_}}};
+    } else if (t.pass == ConvolutionPass::input) {
+      const dnnl::convolution_backward_data::primitive_desc back(
+          {kAlgorithm, any_x, any_w, any_y, strides, padding, padding}, engine_, forward);
+      result_ = memory(back.diff_src_desc(), engine_);
+      step_ = {dnnl::convolution_backward_data(back),
+               {{DNNL_ARG_DIFF_DST, y(back.diff_dst_desc())},
+                {DNNL_ARG_WEIGHTS, w(back.weights_desc())},
+                {DNNL_ARG_DIFF_SRC, result_}}};
+    } else {
+      const dnnl::convolution_backward_weights::primitive_desc back(
+          {kAlgorithm, any_x, any_w, any_y, strides, padding, padding}, engine_, forward);
+      result_ = memory(back.diff_weights_desc(), engine_);
+      step_ = {dnnl::convolution_backward_weights(back),
+               {{DNNL_ARG_SRC, x(back.src_desc())},
+                {DNNL_ARG_DIFF_DST, y(back.diff_dst_desc())},
+                {DNNL_ARG_DIFF_WEIGHTS, result_}}};
+    }
+  }
+
+  Result run(std::int64_t calls) override {
+    omp_set_num_threads(threads_);
+    for (std::int64_t i = 0; i < calls; ++i) step_.what.execute(stream_, step_.with);
+    stream_.wait();
+    if (!sum_) {  // once, since that takes as long as some convolutions; what pads the channels is 0
+      sum_ = 0;
+      for (std::int64_t i = 0; i < size(result_); ++i)
+        *sum_ += std::abs(static_cast<double>(data(result_)[i]));
+    }
+    return {*sum_, 0};
+  }
+
+ private:
+  memory given(const memory::dims& dims, Tag tag, std::uint64_t seed, const memory::desc& order) {
+    const memory::desc plain(dims, kFloat, tag);
+    std::vector<float> values =
+        convolution_values(static_cast<std::int64_t>(plain.get_size() / sizeof(float)), seed);
+    memory from(plain, engine_, values.data());
+    memory to(order, engine_);
+    dnnl::reorder(from, to).execute(stream_, from, to);
+    stream_.wait();
+    return to;
+  }
+
+  int threads_;
+  dnnl::engine engine_;
+  dnnl::stream stream_;
+  memory result_;
+  Step step_;
+  std::optional<double> sum_;
+};
+
 }  // namespace
 
+std::unique_ptr<Program> make_convolution(const ConvolutionTask& task, int threads) {
+  return std::make_unique<OneConvolution>(task, threads);
+}
 bool has_convolutions() { return true; }
 std::unique_ptr<Convolutions> make_convolutions(const NetTask& task, int threads) {
   return std::make_unique<OneDnn>(task, threads);
@@ -225,6 +311,7 @@ std::unique_ptr<Convolutions> make_convolutions(const NetTask& task, int threads
 
 namespace tapegrad::bench {
 bool has_convolutions() { return false; }
+std::unique_ptr<Program> make_convolution(const ConvolutionTask&, int) { return nullptr; }
 std::unique_ptr<Convolutions> make_convolutions(const NetTask&, int) {
   throw std::logic_error("the limit has no convolutions: oneDNN was not found");
 }

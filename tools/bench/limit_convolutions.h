@@ -3,6 +3,7 @@
 #include <memory>
 #include <vector>
 
+#include "contender.h"
 #include "tasks.h"
 
 /// The convolutions of the hand-written contender: oneDNN's, each in the order of elements that it likes best, with all
@@ -23,5 +24,7 @@ class Convolutions {
 /// Whether this program was built with oneDNN.
 bool has_convolutions();
 std::unique_ptr<Convolutions> make_convolutions(const NetTask& task, int threads);
+/// A single one, by oneDNN: operands and result lie in the orders that it likes best. Null without oneDNN.
+std::unique_ptr<Program> make_convolution(const ConvolutionTask& task, int threads);
 
 }  // namespace tapegrad::bench

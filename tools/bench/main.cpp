@@ -122,7 +122,7 @@ int main(int argc, char** argv) {
                "tapegrad bench");
   app.add_option("--filter", o.filter,
                  "Workloads whose names match, as in 'W5*'; 'gemm*' compares the "
-                 "engines of matrix products")
+                 "engines of matrix products, 'conv-*' single convolutions")
       ->capture_default_str();
   app.add_option("--threads", o.runner.threads, "Threads that each contender may use")
       ->check(CLI::Range(1, 256))

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "child.h"
+#include "convolutions.h"
 #include "engines.h"
 #include "plot/chart.h"
 #include "workloads.h"
@@ -65,6 +66,10 @@ std::vector<Entry> suite() {
   for (const Workload& w : product_workloads())
     all.push_back({w.name, w.description,
                    [w](const Contenders&, const RunnerOptions& o) { return measure_engines(w, o); }, true});
+  for (const Workload& w : convolution_workloads()) {
+    all.push_back(entry_of(w));
+    all.back().on_demand = true;
+  }
   return all;
 }
 

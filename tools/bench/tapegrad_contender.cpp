@@ -1,4 +1,7 @@
+#include <optional>
+
 #include <tapegrad/ops/map.h>
+#include <tapegrad/ops/neural/conv_ops.h>
 #include <tapegrad/ops/threads.h>
 #include <tapegrad/tapegrad.h>
 
@@ -160,6 +163,28 @@ class Tapegrad final : public Contender {
       for (std::int64_t i = 0; i < calls; ++i)
         y = matmul(a, b, {.transpose_a = task.transpose_a, .transpose_b = task.transpose_b});
       return Result{sum(y).item(), 0};
+    });
+  }
+
+  std::unique_ptr<Program> convolution(const ConvolutionTask& t) override {
+    const auto given = [](const Shape& shape, std::uint64_t seed) {
+      return Tensor::from(convolution_values(shape.size(), seed), shape);
+    };
+    const detail::Window2d window{.kernel = {t.kernel, t.kernel},
+                                  .stride = {t.stride, t.stride},
+                                  .padding = detail::both_sides({t.padding(), t.padding()})};
+    return make_program([t, window, x = given({t.batch, t.in, t.side, t.side}, 1),
+                         w = given({t.out, t.in / t.groups, t.kernel, t.kernel}, 2),
+                         y = given({t.batch, t.out, t.side_of_y(), t.side_of_y()}, 3),
+                         total = std::optional<double>()](std::int64_t calls) mutable {
+      Tensor result;
+      for (std::int64_t i = 0; i < calls; ++i)
+        result = t.pass == ConvolutionPass::forward ? apply_op(op::Conv2d{window, t.groups}, x, w, Tensor())
+                 : t.pass == ConvolutionPass::input
+                     ? apply_op(op::ConvTranspose2d{window, t.groups, {t.side, t.side}}, y, w, Tensor())
+                     : apply_op(op::ConvWeight2d{window, t.groups}, x, y);
+      if (!total) total = sum(abs(cast(result, f64)), Axes::all()).item();  // once, as in the limit
+      return Result{*total, 0};
     });
   }
 

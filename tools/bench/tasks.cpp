@@ -193,4 +193,11 @@ std::shared_ptr<const FormulaTask> make_formula_task(std::int64_t count) {
   return t;
 }
 
+std::vector<float> convolution_values(std::int64_t count, std::uint64_t seed) {
+  std::mt19937 random(static_cast<std::mt19937::result_type>(seed));
+  std::vector<float> v(static_cast<std::size_t>(count));
+  for (float& x : v) x = static_cast<float>(random() >> 8) * 0x1p-24F - 0.5F;
+  return v;
+}
+
 }  // namespace tapegrad::bench

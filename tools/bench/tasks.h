@@ -103,6 +103,29 @@ struct ProductTask {
   Dtype dtype = Dtype::f32;
 };
 
+/// One of the three tensors of a convolution of square images, from both others: y [n, out, side', side'] of
+/// x [n, in, side, side] and w [out, in / groups, kernel, kernel], or the gradient of x or w.
+enum class ConvolutionPass : std::uint8_t { forward, input, weight };
+struct ConvolutionTask {
+  ConvolutionPass pass = ConvolutionPass::forward;
+  std::int64_t batch = 1;
+  std::int64_t in = 1;
+  std::int64_t out = 1;
+  std::int64_t side = 1;
+  std::int64_t kernel = 3;
+  std::int64_t stride = 1;
+  std::int64_t groups = 1;
+
+  /// Zeros on each side, half the kernel.
+  std::int64_t padding() const { return kernel / 2; }
+  std::int64_t side_of_y() const { return (side + 2 * padding() - kernel) / stride + 1; }
+  std::int64_t x_size() const { return batch * in * side * side; }
+  std::int64_t w_size() const { return out * (in / groups) * kernel * kernel; }
+  std::int64_t y_size() const { return batch * out * side_of_y() * side_of_y(); }
+};
+/// Numbers in [-0.5, 0.5) for the operands, which differ from seed to seed.
+std::vector<float> convolution_values(std::int64_t count, std::uint64_t seed);
+
 /// What an operation costs beside its arithmetic: a call is a chain of kOverheadOps recorded operations on
 /// tiny tensors, or (gradient) recorded sum(relu(x + b)) of four numbers and its gradient.
 enum class Overhead : std::uint8_t { add, relu, affine, gradient };

@@ -80,11 +80,12 @@ class Block {
   }
 
   void multiply(const T* source, const T* weights, std::int64_t columns, const Results& results) const {
+    const std::int64_t done = c_.rows == 1 ? multiply_row(source, weights, columns, results) : 0;
     const std::int64_t depth = c_.depth();
     const Partition steps = Partition::into(depth, k_.depth);
     for (std::int64_t s = 0; s < steps.count(); ++s) {
       const auto [p0, p1] = chunk(steps, s);
-      for (std::int64_t j = 0; j < columns; j += panel_) {
+      for (std::int64_t j = done; j < columns; j += panel_) {
         for (std::int64_t t = 0; t < tiles_.count(); ++t) {
           const auto [i0, i1] = chunk(tiles_, t);
           Tile<T> tile;
@@ -108,6 +109,16 @@ class Block {
           relu(results.data + j, results.step, std::min(panel_, columns - j));
       }
     }
+  }
+
+  /// A single row's first columns; returns how many.
+  std::int64_t multiply_row(const T* source, const T* weights, std::int64_t columns,
+                            const Results& results) const {
+    const T start = results.row_start ? *results.row_start : T{0};
+    const std::int64_t done =
+        k_.single_row(source, shifts_, weights, c_.depth(), start, results.add, columns, results.data);
+    if (c_.relu) relu(results.data, results.step, done);
+    return done;
   }
 
   /// Of so many columns of all rows.

@@ -2,6 +2,7 @@
 
 #include <tapegrad/ops/kernels/conv/conv.h>
 #include <tapegrad/ops/kernels/conv/shifted_rows.h>
+#include <tapegrad/ops/kernels/conv/weight_dots.h>
 #include <tapegrad/ops/kernels/gemm/builtin/kernels.h>
 #include <tapegrad/ops/kernels/gemm/partition.h>
 #include <tapegrad/ops/loops/dispatch.h>
@@ -40,9 +41,7 @@ class WeightSums {
         width_(width_of_slices()),
         copies_(cheaper_copies([this](TapCopies c) { return cost_of_line(c); })),
         lines_(lines_with(copies_)),
-        padded_(rows_, columns_, copies_, s.in, lines_),
-        // One input channel or a few are too few rows of a tile; of the weights of a line there are more.
-        by_columns_(s.in < s.columns.kernel && (s.columns.stride == 1 || copies_ == TapCopies::own)) {}
+        padded_(rows_, columns_, copies_, s.in, lines_) {}
 
   /// Results are taken in slices, so that the sums of one stay near.
   std::int64_t slices() const { return blocks_of(s_.out, width_); }
@@ -154,30 +153,21 @@ class WeightSums {
     tile.b_step = columns;
     tile.columns = columns;
     tile.start = {T{1}, nullptr};
-    tile.a_step = by_columns_ ? padded_.shift(0, 1) - padded_.shift(0, 0) : padded_.channel_step();
-    tile.c_step = by_columns_ ? s_.in * columns : columns;
+    tile.a_step = padded_.channel_step();
+    tile.c_step = columns;
     tile.next_step = 0;
     tile.interval = blocks_of(depth, k_.rows[1]);
     const auto* const of_rows = k_.tile[true][columns > k_.lanes];
-    const Partition tiles = Partition::into(by_columns_ ? columns_.taps : s_.in, k_.rows[1]);
-    const auto row_of_tiles = [&](std::int64_t at, T* to) {
-      for (std::int64_t t = 0; t < tiles.count(); ++t) {
-        const auto [i0, i1] = chunk(tiles, t);
-        tile.a = x + at + i0 * tile.a_step;
-        tile.c = to + i0 * tile.c_step;
-        tile.next = tile.c;
-        of_rows[i1 - i0 - 1](tile);
-      }
-    };
-    for (std::int64_t ty = 0; ty < rows_.taps; ++ty) {
-      T* const of_line = sums + ty * columns_.taps * s_.in * columns;
-      if (by_columns_)
-        for (std::int64_t c = 0; c < s_.in; ++c)
-          row_of_tiles(padded_.shift(ty, 0) + c * padded_.channel_step(), of_line + c * columns);
-      else
-        for (std::int64_t tx = 0; tx < columns_.taps; ++tx)
-          row_of_tiles(padded_.shift(ty, tx), of_line + tx * s_.in * columns);
-    }
+    const Partition tiles = Partition::into(s_.in, k_.rows[1]);
+    for (std::int64_t ty = 0; ty < rows_.taps; ++ty)
+      for (std::int64_t tx = 0; tx < columns_.taps; ++tx)
+        for (std::int64_t t = 0; t < tiles.count(); ++t) {
+          const auto [i0, i1] = chunk(tiles, t);
+          tile.a = x + padded_.shift(ty, tx) + i0 * tile.a_step;
+          tile.c = sums + ((ty * columns_.taps + tx) * s_.in + i0) * columns;
+          tile.next = tile.c;
+          of_rows[i1 - i0 - 1](tile);
+        }
   }
 
   const ConvShape& s_;
@@ -190,16 +180,11 @@ class WeightSums {
   TapCopies copies_;
   std::int64_t lines_;
   ShiftedRows padded_;
-  bool by_columns_;
 };
 
-}  // namespace
-
-template <class T>
-void conv_weight(const ConvShape& s, const T* x, const T* y, Destination<T> w) {
-  if (s.weight_size() == 0) return;
-  if (s.batch == 0 || s.output_plane() == 0) return w.clear(s.weight_size());
-  const WeightSums<T> sums(s, x, y);
+/// Sums of parts of all images, and of these the weights.
+template <class Sums, class T>
+void sum_up(const ConvShape& s, const Sums& sums, Destination<T> w) {
   // As many sums as are worth it are made side by side, and then added up.
   const std::int64_t blocks = s.batch * sums.blocks();
   const std::int64_t parts = s.groups * sums.slices();
@@ -221,6 +206,18 @@ void conv_weight(const ConvShape& s, const T* x, const T* y, Destination<T> w) {
     sums.write(all.data() + part * sums.size(), chunks.count(), parts * sums.size(), part / sums.slices(),
                part % sums.slices(), w);
   });
+}
+
+}  // namespace
+
+template <class T>
+void conv_weight(const ConvShape& s, const T* x, const T* y, Destination<T> w) {
+  if (s.weight_size() == 0) return;
+  if (s.batch == 0 || s.output_plane() == 0) return w.clear(s.weight_size());
+  if (s.in < s.columns.kernel)  // too few rows of a tile
+    sum_up(s, WeightDots<T>(s, x, y), w);
+  else
+    sum_up(s, WeightSums<T>(s, x, y), w);
 }
 
 template TAPEGRAD_API void conv_weight<float>(const ConvShape&, const float*, const float*,

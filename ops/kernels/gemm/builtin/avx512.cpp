@@ -36,6 +36,8 @@ TAPEGRAD_KERNEL inline void store_part(double* p, Vec<double> v, std::int64_t co
 }  // namespace
 }  // namespace tapegrad::detail
 
+#define TAPEGRAD_IN_REGISTER(v) asm("" : "+v"(v))
+
 #include <tapegrad/ops/kernels/gemm/builtin/tile.inc>
 
 TAPEGRAD_DEFINE_GEMM_KERNELS(avx512)

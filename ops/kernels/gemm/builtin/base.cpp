@@ -30,6 +30,8 @@ inline void store_part(T* p, V v, std::int64_t count) {
 }  // namespace
 }  // namespace tapegrad::detail
 
+#define TAPEGRAD_IN_REGISTER(v) static_cast<void>(0)
+
 #include <tapegrad/ops/kernels/gemm/builtin/tile.inc>
 
 TAPEGRAD_DEFINE_GEMM_KERNELS(base)

@@ -47,10 +47,25 @@ struct Tile {
   const T* row_start = nullptr;            ///< where given, row i of c starts with row_start[i] more
 };
 
+/// Products of rows that lie in memory as they are multiplied, each summed up in the lanes of a vector of 64 bytes.
+template <class T>
+struct DotTile {
+  static constexpr std::int64_t kLanes = 64 / static_cast<std::int64_t>(sizeof(T));
+
+  std::int64_t depth;  ///< elements of a row
+  const T* a;          ///< row i starts at a[a_starts[i]]
+  const std::int64_t* a_starts;
+  const T* b;  ///< row j starts at b[j * b_step]
+  std::int64_t b_step;
+  T* sums;  ///< what is added to: the lanes of (i, j) start at sums[j * sums_step + i * kLanes]
+  std::int64_t sums_step;
+};
+
 template <class T>
 struct GemmKernels {
   static constexpr int kMostRows = 14;
   using TileFunction = void (*)(const Tile<T>&);
+  using DotTileFunction = void (*)(const DotTile<T>&);
 
   std::int64_t lanes;    ///< elements of a vector
   std::int64_t rows[3];  ///< most rows of a tile whose columns are one, two or three vectors
@@ -62,6 +77,14 @@ struct GemmKernels {
   /// shifted_tile[vectors - 1][rows - 1]: the same with a in rows, and rows of b that lie anywhere, as the pixels of an
   /// image do that a convolution multiplies by its weights one after the other.
   TileFunction shifted_tile[2][kMostRows];
+
+  /// dots[rows of a - 1][0] with one row of b, dots[rows of a - 1][1] with four.
+  static constexpr int kDotRows[2] = {9, 3};
+  DotTileFunction dots[9][2];
+  /// to[j] = start + sum over p of weights[p] source[j + shifts[p]], and with `add` plus what is there, for the first of
+  /// `columns` in blocks of several vectors, so that many sums are under way at once; returns how many columns these are.
+  std::int64_t (*single_row)(const T* source, const std::int64_t* shifts, const T* weights,
+                             std::int64_t depth, T start, bool add, std::int64_t columns, T* to);
 
   /// Copies `count` x and `depth` p of an operand, times `scale`, to to[p * width + x]; zeros from count to
   /// `width`, a multiple of lanes.

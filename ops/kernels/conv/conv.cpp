@@ -1,6 +1,9 @@
 #include <tapegrad/ops/kernels/conv/conv.h>
 
+#include <algorithm>
+
 #include <tapegrad/ops/kernels/conv/correlation.h>
+#include <tapegrad/ops/loops/parallel.h>
 #include <tapegrad/ops/loops/workspace.h>
 
 namespace tapegrad::detail {
@@ -23,18 +26,28 @@ void conv(const ConvShape& s, const T* x, const T* w, const T* bias, Destination
 
 namespace {
 
-/// The weights that the walks meet, [groups, in, out, taps] from [groups, out, in, kernel].
+/// The weights that the walks meet, [groups, in, out, taps] from [groups, out, in, kernel]: of a few input channels at a
+/// time, so that what is read lies together, and what is written in a few places.
 template <class T>
 void collect_weights(const ConvShape& s, const AxisWalk& y, const AxisWalk& x, const T* w, T* to) {
-  for (std::int64_t g = 0; g < s.groups; ++g)
-    for (std::int64_t c = 0; c < s.in; ++c)
-      for (std::int64_t o = 0; o < s.out; ++o) {
-        const T* const kernel = w + ((g * s.out + o) * s.in + c) * s.kernel_plane();
-        for (std::int64_t ty = 0; ty < y.taps; ++ty)
-          for (std::int64_t tx = 0; tx < x.taps; ++tx)
-            *to++ = kernel[(y.weight_first + ty * y.weight_step) * s.columns.kernel + x.weight_first +
-                           tx * x.weight_step];
-      }
+  constexpr std::int64_t kChannels = 16;
+  const std::int64_t blocks = blocks_of(s.in, kChannels);
+  const std::int64_t taps = y.taps * x.taps;
+  const std::int64_t first = y.weight_first * s.columns.kernel + x.weight_first;
+  parallel_ranges(
+      s.groups * blocks, grain_for(kChannels * s.out * taps), [&](std::int64_t from, std::int64_t end) {
+        for (std::int64_t b = from; b < end; ++b) {
+          const std::int64_t g = b / blocks;
+          const std::int64_t c0 = b % blocks * kChannels;
+          for (std::int64_t o = 0; o < s.out; ++o)
+            for (std::int64_t c = c0; c < std::min(c0 + kChannels, s.in); ++c) {
+              const T* kernel = w + ((g * s.out + o) * s.in + c) * s.kernel_plane() + first;
+              T* tap = to + ((g * s.in + c) * s.out + o) * taps;
+              for (std::int64_t ty = 0; ty < y.taps; ++ty, kernel += y.weight_step * s.columns.kernel)
+                for (std::int64_t tx = 0; tx < x.taps; ++tx) *tap++ = kernel[tx * x.weight_step];
+            }
+        }
+      });
 }
 
 }  // namespace

@@ -71,10 +71,16 @@ class ShiftedRows {
   /// what is before `end` may be read.
   template <class T>
   void fill(const T* image, const T* end, std::int64_t line, T* to) const {
+    // What all channels have in common is divided out once.
+    Workspace<Part> parts(planes());
+    for (std::int64_t px = 0; px < planes(); ++px) parts[px] = part(px);
+    Workspace<Lines> lines(y_.phases());
+    for (std::int64_t py = 0; py < y_.phases(); ++py)
+      lines[py] = lines_from((line + y_.least_shift()) * y_.stride + y_.phase(py));
     for (std::int64_t c = 0; c < channels_; ++c, image += y_.source * x_.source)
       for (std::int64_t py = 0; py < y_.phases(); ++py)
         for (std::int64_t px = 0; px < planes(); ++px, to += plane_)
-          fill_plane(image, end, (line + y_.least_shift()) * y_.stride + y_.phase(py), part(px), to);
+          fill_plane(image, end, lines[py], parts[px], to);
   }
 
  private:
@@ -92,18 +98,29 @@ class ShiftedRows {
     return {zeros, first + zeros * x_.stride, std::clamp<std::int64_t>(end, zeros, pitch_) - zeros};
   }
 
-  /// The rows from source row `row` on, a stride apart.
-  template <class T>
-  void fill_plane(const T* channel, const T* end, std::int64_t row, const Part& part, T* to) const {
-    zero(lead_, to);
-    to += lead_;
+  /// Which of a plane's lines lie in the image, and in which of its rows the first of them.
+  struct Lines {
+    std::int64_t first;
+    std::int64_t count;
+    std::int64_t row;
+  };
+  /// From source row `row` on, a stride apart.
+  Lines lines_from(std::int64_t row) const {
     const std::int64_t first = std::clamp<std::int64_t>(-floor_div(row, y_.stride), 0, rows_);
     const std::int64_t last = std::clamp<std::int64_t>(-floor_div(row - y_.source, y_.stride), first, rows_);
-    const std::int64_t inside = part.length == 0 ? 0 : last - first;
+    return {first, last - first, row + first * y_.stride};
+  }
+
+  template <class T>
+  void fill_plane(const T* channel, const T* end, const Lines& lines, const Part& part, T* to) const {
+    zero(lead_, to);
+    to += lead_;
+    const std::int64_t first = lines.first;
+    const std::int64_t inside = part.length == 0 ? 0 : lines.count;
     zero(first * pitch_, to);
     to += first * pitch_;
     const std::int64_t step = y_.stride * x_.source;
-    const T* const from = inside > 0 ? channel + (row + first * y_.stride) * x_.source + part.first : nullptr;
+    const T* const from = inside > 0 ? channel + lines.row * x_.source + part.first : nullptr;
     if (x_.stride == 1 && step == pitch_ && inside > 0) {  // the rows follow each other here as there
       copy<1>(from, end, (inside - 1) * pitch_ + part.length, to + part.zeros);
       for (std::int64_t i = 0; i < inside; ++i) zero_ends(part, to + i * pitch_);

@@ -106,16 +106,26 @@ void keep_bound(ThreadState& t, std::size_t bytes) noexcept {
   if (total > 2 * t.most_in_use) give_back_down_to(t, t.most_in_use + t.most_in_use / 2 - bytes);
 }
 
+/// A block of this class that is free, or null. In place of a large one there may be one up to twice as large: tensors of
+/// many sizes that follow each other would otherwise each have memory of its own.
+Storage* reuse_block(ThreadState& t, std::uint32_t c) noexcept {
+  constexpr std::size_t kLarge = std::size_t{1} << 17;
+  const std::uint32_t last =
+      class_bytes(c) < kLarge ? c : std::min<std::uint32_t>(c + 8, ThreadState::kClasses - 1);
+  for (; c <= last; ++c)
+    if (Storage* s = t.free_blocks[c]) {
+      t.free_blocks[c] = s->next;
+      return s;
+    }
+  return nullptr;
+}
+
 /// Null where the system does not give the memory.
 Storage* take_block(ThreadState* t, std::size_t total) {
   const std::uint32_t c = class_of(total);
   if (c >= ThreadState::kClasses) return nullptr;
-  if (t && kReuse) {
-    if (Storage* s = t->free_blocks[c]) {
-      t->free_blocks[c] = s->next;
-      return s;
-    }
-  }
+  if (t && kReuse)
+    if (Storage* s = reuse_block(*t, c)) return s;
   ++system_allocation_count;
   const std::size_t bytes = block_bytes(c);
   const std::size_t most_before = t ? t->most_in_use : 0;

@@ -3,6 +3,7 @@
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/nn/layers/activations.h>
 #include <tapegrad/nn/layers/conv.h>
+#include <tapegrad/nn/layers/pool.h>
 #include <tapegrad/nn/layers/sequential.h>
 
 #include <fmt/format.h>
@@ -16,8 +17,14 @@ void Sequential::add(std::string name, std::unique_ptr<Module> module) {
         fmt::format("sequential: '{}' cannot name a layer; a name is not empty and has no dot", name));
   if (std::ranges::find(layers_, name, &Entry::name) != layers_.end())
     throw ArgumentError(fmt::format("sequential: there is a layer '{}' already", name));
-  if (!layers_.empty() && dynamic_cast<const Relu*>(module.get()))
-    layers_.back().before_relu = dynamic_cast<const Conv2d*>(layers_.back().module.get());
+  if (!layers_.empty()) {
+    Entry& before = layers_.back();
+    if (dynamic_cast<const Relu*>(module.get()))
+      before.before_relu = dynamic_cast<const Conv2d*>(before.module.get());
+    // The larger of two numbers stays the larger one behind a ReLU. A window in the padding has none.
+    if (const auto* pool = dynamic_cast<const MaxPool2d*>(module.get()))
+      before.after_pooling = dynamic_cast<const Relu*>(before.module.get()) && pool->options().padding == 0;
+  }
   layers_.push_back({std::move(name), std::move(module)});
 }
 
@@ -53,10 +60,15 @@ Tensor Sequential::forward(const Tensor& x) {
   Tensor y = x;
   const bool hooked = tapegrad::detail::hooked();
   for (auto l = layers_.begin(); l != layers_.end(); ++l) {
-    if (l->before_relu && !hooked) {
+    const auto next = l + 1;
+    if (!hooked && l->after_pooling) {
+      y = call(*next->module, next->name, y);
+      y = call(*l->module, l->name, y);
+      l = next;
+    } else if (!hooked && l->before_relu && !next->after_pooling) {
       const NameScope inside = scope_of(*l->module, l->name);
       y = l->before_relu->forward_with_relu(y);
-      ++l;
+      l = next;
     } else {
       y = call(*l->module, l->name, y);
     }

@@ -40,8 +40,8 @@ requires(!std::is_lvalue_reference_v<L>) Named<L> named(std::string name, L&& la
 /// C++ evaluate the layers in this order, so that each gets the same random numbers with any compiler; with
 /// parentheses the order is the compiler's.
 ///
-/// A Conv2d and a Relu behind it are computed in one pass over memory, with the same bits, unless a hook (hook.h) is to
-/// see the output of each.
+/// Unless a hook (hook.h) is to see the output of each layer, two pairs are computed another way, with the same bits: a Conv2d
+/// and a Relu behind it in one pass over memory, and a Relu in front of a MaxPool2d behind it, on fewer numbers.
 class TAPEGRAD_API Sequential final : public Module {
  public:
   Sequential() = default;
@@ -100,6 +100,7 @@ class TAPEGRAD_API Sequential final : public Module {
     std::string name;
     std::unique_ptr<Module> module;
     const Conv2d* before_relu = nullptr;  ///< the module, where a Relu comes next
+    bool after_pooling = false;           ///< a Relu that may as well follow the next module
   };
   [[noreturn]] void throw_other_layer(const Module& layer, const std::type_info& asked) const;
   void add(std::string name, std::unique_ptr<Module> module);

@@ -119,4 +119,26 @@ BOOST_AUTO_TEST_CASE(what_is_held_is_counted) {
   });
 }
 
+BOOST_AUTO_TEST_CASE(a_large_block_serves_a_smaller_tensor) {
+  if (!pooled()) return;
+  in_thread([] {  // with a pool of its own
+    constexpr std::int64_t kLarge = 1 << 20;
+    Tensor::empty({kLarge}, f32);
+    std::uint64_t before = system_allocations();
+    {
+      const Tensor smaller = Tensor::empty({kLarge * 5 / 8}, f32);
+      BOOST_TEST(system_allocations() == before);
+      const Tensor other = Tensor::empty({kLarge * 5 / 8}, f32);  // the block is taken
+      BOOST_TEST(system_allocations() == before + 1);
+    }
+    before = system_allocations();
+    const Tensor much_smaller = Tensor::empty({kLarge / 8}, f32);
+    BOOST_TEST(system_allocations() == before + 1);
+    Tensor::empty({100}, f32);
+    before = system_allocations();
+    const Tensor small = Tensor::empty({80}, f32);  // those are kept by size
+    BOOST_TEST(system_allocations() == before + 1);
+  });
+}
+
 BOOST_AUTO_TEST_SUITE_END()

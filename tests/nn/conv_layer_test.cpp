@@ -85,6 +85,30 @@ BOOST_AUTO_TEST_CASE(a_sequential_computes_a_convolution_and_its_relu_in_one_pas
                         mentions("conv2d 'conv'", "3 channels", "expects 2"));
 }
 
+BOOST_AUTO_TEST_CASE(a_sequential_applies_a_relu_behind_the_pooling_that_follows_it) {
+  Generator g(4);
+  for (const bool padded : {false, true}) {
+    nn::Sequential net{nn::named("conv", nn::Conv2d(1, 4, 3, g)), nn::named("relu", nn::Relu()),
+                       nn::named("pool", nn::MaxPool2d({.kernel = 2, .padding = padded ? 1 : 0})),
+                       nn::Relu()};
+    const Tensor x = randn({3, 1, 9, 8}, g);
+    const auto step = [&] {
+      Tape tape;
+      const Tensor y = net(x);
+      const Gradients grads = tape.backward(sum(y * y));
+      return std::pair(std::array{numbers(y), numbers(grads[net.get<nn::Conv2d>("conv").weight()])},
+                       to_dot(tape));
+    };
+    const auto [values, graph] = step();
+    BOOST_TEST((graph.find("conv2d_relu") != std::string::npos) == padded);
+    std::vector<std::string> seen;
+    nn::Hook hook(
+        [&](std::string_view path, const nn::ModuleBase&, const Tensor&) { seen.emplace_back(path); });
+    BOOST_TEST((step().first == values));
+    BOOST_TEST((seen == std::vector<std::string>{"conv", "relu", "pool", "3", ""}));
+  }
+}
+
 BOOST_AUTO_TEST_CASE(weights_keep_the_variance_of_what_passes) {
   // He's: of inputs of variance 1 the results have about variance 2.
   Generator g(2);

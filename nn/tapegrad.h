@@ -1,7 +1,7 @@
 #pragma once
 
 /// All of tapegrad that a program using it needs. To define operations of your own: <tapegrad/ops/define.h>; to make one
-/// operation of an elementwise function: map, in <tapegrad/ops/map.h>; to check gradients: <tapegrad/gradcheck/...>. These
+/// operation of an elementwise function: map, in <tapegrad/ops/map.h>; for code of scalars: <tapegrad/ops/scalar/...>; to check gradients: <tapegrad/gradcheck/...>. These
 /// take a program longer to compile.
 #include <tapegrad/graph/dot.h>
 #include <tapegrad/graph/errors.h>

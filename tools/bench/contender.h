@@ -46,6 +46,8 @@ class Contender {
   virtual void set_threads(int) {}
   virtual std::unique_ptr<NetProgram> net(std::shared_ptr<const NetTask>) { return nullptr; }
   virtual std::unique_ptr<Program> chain(const ChainTask&) { return nullptr; }
+  /// The same with numbers in place of tensors where the contender has both.
+  virtual std::unique_ptr<Program> scalar_chain(const ChainTask& task) { return chain(task); }
   virtual std::unique_ptr<Program> formula(std::shared_ptr<const FormulaTask>) { return nullptr; }
   /// The same as a single operation where the contender has a way to say it.
   virtual std::unique_ptr<Program> fused_formula(std::shared_ptr<const FormulaTask> task) {

@@ -2,6 +2,7 @@
 
 #include <tapegrad/ops/map.h>
 #include <tapegrad/ops/neural/conv_ops.h>
+#include <tapegrad/ops/scalar/scalar_gradient.h>
 #include <tapegrad/ops/threads.h>
 #include <tapegrad/tapegrad.h>
 
@@ -134,6 +135,24 @@ class Tapegrad final : public Contender {
         for (std::int64_t n = 0; n < task.nodes; n += 2) y = y * a + b;
         const Gradients g = tape.backward(y);
         result = {y.item(), g[a].item() + g[b].item() + g[x].item()};
+      }
+      return result;
+    });
+  }
+
+  std::unique_ptr<Program> scalar_chain(const ChainTask& task) override {
+    return make_program([task](std::int64_t calls) {
+      const std::vector<double> at{task.x, task.a, task.b};
+      Result result;
+      for (std::int64_t i = 0; i < calls; ++i) {
+        const auto [value, gradient] = value_and_gradient(
+            [&](std::span<const Real> p) {
+              Real y = p[0];
+              for (std::int64_t n = 0; n < task.nodes; n += 2) y = y * p[1] + p[2];
+              return y;
+            },
+            at);
+        result = {value, gradient[0] + gradient[1] + gradient[2]};
       }
       return result;
     });

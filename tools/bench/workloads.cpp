@@ -30,12 +30,13 @@ Workload training(const std::string& name, const std::string& task_name, std::in
   return w;
 }
 
-Workload chain(const char* what, std::int64_t nodes) {
+using MakeChain = std::unique_ptr<Program> (Contender::*)(const ChainTask&);
+Workload chain(const char* what, std::int64_t nodes, MakeChain make = &Contender::chain) {
   Workload w{.name = fmt::format("{}-{}", what, nodes),
              .description = fmt::format("{} scalar nodes x a + b, forward and backward", nodes),
              .metric = {"time", "ns/node", false, 1e9}};
   w.per_call = static_cast<double>(nodes);
-  w.make = [nodes](Contender& c) { return c.chain({.nodes = nodes}); };
+  w.make = [nodes, make](Contender& c) { return (c.*make)({.nodes = nodes}); };
   w.check_calls = std::max<std::int64_t>(1, 100000 / nodes);
   return w;
 }
@@ -116,6 +117,8 @@ std::vector<Workload> workloads() {
       "W4b", "W4b", 2,
       "six convolutions 3x3 of 16 to 64 channels, three poolings, 1024-50-10, no dropout, otherwise as W4"));
   for (const std::int64_t nodes : {1000, 10000, 100000, 1000000}) all.push_back(chain("W5", nodes));
+  for (const std::int64_t nodes : {1000, 10000, 100000, 1000000, 10000000})
+    all.push_back(chain("W5s", nodes, &Contender::scalar_chain));
 
   all.push_back(formula("W6", "", &Contender::formula));
   all.push_back(formula("W6-map", ", as one operation", &Contender::fused_formula));

@@ -1,0 +1,92 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include <tapegrad/graph/export.h>
+
+/// What statements of scalars are recorded in. Not part of the library's interface: <tapegrad/ops/scalar/real.h> is.
+namespace tapegrad::detail {
+
+/// One operand of a statement, as it lies in the record.
+struct ScalarCell {
+  double partial;         ///< derivative of the statement's result for it
+  std::uint32_t operand;  ///< the number of the statement, or input, that it is the result of
+  std::uint32_t count;    ///< how many cells the statement has, in the last of them; 0 in others
+};
+
+/// The statements of one evaluation, in chunks of memory that are used again. Inputs have the numbers from 1, statements
+/// those that follow; 0 is a constant.
+class TAPEGRAD_API ScalarRecord {
+ public:
+  /// For a function of so many inputs. Until it is destroyed, statements of this thread are recorded in it, and not in one
+  /// that was there before.
+  explicit ScalarRecord(std::size_t inputs);
+  ~ScalarRecord();
+  ScalarRecord(const ScalarRecord&) = delete;
+  ScalarRecord& operator=(const ScalarRecord&) = delete;
+
+  /// The innermost one of this thread, or null.
+  static ScalarRecord* active() noexcept { return active_; }
+  /// Different for each record there has been, but for 2^32 of them.
+  std::uint32_t epoch() const noexcept { return epoch_; }
+
+  /// Room for so many cells of one statement.
+  ScalarCell* room(std::size_t cells) {
+    if (static_cast<std::size_t>(end_ - at_) < cells) [[unlikely]]
+      next_chunk(cells);
+    return at_;
+  }
+  /// Takes the cells up to `end` as those of a statement, and returns its number; 0 where there are none.
+  std::uint32_t finish(ScalarCell* end) noexcept {
+    if (end == at_) return 0;
+    end[-1].count = static_cast<std::uint32_t>(end - at_);
+    at_ = end;
+    return ++last_;
+  }
+
+  /// How many inputs and statements there are.
+  std::size_t size() const noexcept { return last_; }
+  std::size_t cells() const noexcept;
+  /// All cells in order, to `to`.
+  void copy_cells(ScalarCell* to) const noexcept;
+
+  /// Adds to the gradients of the inputs `weight` times the derivatives of the result with this number. A derivative of
+  /// exactly 0 contributes nothing, whatever it meets.
+  void add_gradients(std::uint32_t result, double weight, std::span<double> gradients);
+
+ private:
+  struct Chunk {
+    std::unique_ptr<ScalarCell[]> cells;
+    std::size_t size = 0;
+    ScalarCell* used = nullptr;  ///< where its statements end; of all but the last one
+  };
+  struct Memory;
+  /// f(first cell, behind the last one) for each chunk in use.
+  template <class F>
+  void for_each_chunk(const F& f) const;
+  void next_chunk(std::size_t cells);
+
+  static inline constinit thread_local ScalarRecord* active_ = nullptr;
+
+  ScalarCell* at_ = nullptr;
+  ScalarCell* end_ = nullptr;
+  std::uint32_t last_;
+  std::uint32_t epoch_;
+  std::size_t inputs_;
+  std::size_t chunk_ = 0;  ///< the one in use, from 1
+  std::unique_ptr<Memory> memory_;
+  ScalarRecord* outer_;
+};
+
+/// Goes back over the statements in [first, last), the last of which has the number `number`: d[i], the gradient for the
+/// statement with the number i, is passed on to its operands. Returns the number of the statement before the first.
+TAPEGRAD_API std::uint32_t pass_back(const ScalarCell* first, const ScalarCell* last, std::uint32_t number,
+                                     double* d) noexcept;
+
+[[noreturn]] TAPEGRAD_API void throw_foreign_real(bool recording);
+
+}  // namespace tapegrad::detail

@@ -133,6 +133,21 @@ void Optimizer::set_lr(double lr) {
   lr_ = lr;
 }
 
+std::vector<std::pair<std::string, std::string>> Optimizer::settings() const {
+  std::vector<std::pair<std::string, std::string>> all;
+  const auto add = [&](std::string name, double value) {
+    all.emplace_back(std::move(name), fmt::format("{}", value));
+  };
+  for (const auto& [name, value] : rule_settings()) add(std::string(name), value);
+  for (std::size_t i = 0; i < settings_.size(); ++i) {
+    const std::string prefix = settings_.size() > 1 ? fmt::format("{}.", i) : "";
+    add(prefix + "lr_scale", settings_[i].lr_scale);
+    add(prefix + (settings_[i].decoupled ? "decoupled_weight_decay" : "weight_decay"),
+        settings_[i].weight_decay);
+  }
+  return all;
+}
+
 void Optimizer::step(const Gradients& gradients) {
   // Looked at before anything is changed, so that an error leaves no half update.
   bool any = false;

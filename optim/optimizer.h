@@ -5,6 +5,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <tapegrad/graph/export.h>
@@ -36,6 +37,10 @@ class TAPEGRAD_API Optimizer {
   std::int64_t steps() const noexcept { return steps_; }
   /// The name that make_optimizer knows it by.
   std::string_view name() const noexcept { return name_; }
+  /// What it was made with beside the rate, by name, as text: the rule's settings, and of each group the scale of the rate
+  /// and the decay, with the group's number as in "0.lr_scale" where there are several. A checkpoint holds them, so that
+  /// a training that goes on can tell what is different.
+  std::vector<std::pair<std::string, std::string>> settings() const;
 
   /// Copies of all that the next update depends on, beside parameters and settings: "step", "lr", and for
   /// each parameter its moments and how many updates it had, as in "fc1.weight.v" and "fc1.weight.step". With
@@ -93,6 +98,8 @@ class TAPEGRAD_API Optimizer {
   }
   /// state(), not copied.
   State view() const;
+  /// The rule's own settings, by name: for settings().
+  virtual std::vector<std::pair<std::string_view, double>> rule_settings() const { return {}; }
   /// Updates one parameter by a gradient of its shape and dtype.
   virtual void update(Parameter& w, const Tensor& gradient, std::span<Tensor> moments,
                       const Rates& rates) = 0;

@@ -255,7 +255,32 @@ AdamW::AdamW(const ParameterGroups& parameters, double lr, const AdamWOptions& o
     : Adam(kName, decoupled(parameters, options.weight_decay), lr,
            {.betas = options.betas, .eps = options.eps, .form = options.form}) {}
 
-// ---- the list ----
+// ---- settings, and the list of rules ----
+
+using RuleSettings = std::vector<std::pair<std::string_view, double>>;
+
+RuleSettings SGD::rule_settings() const {
+  return {{"momentum", options_.momentum},
+          {"dampening", options_.dampening},
+          {"nesterov", options_.nesterov ? 1 : 0}};
+}
+RuleSettings Momentum::rule_settings() const {
+  return {{"momentum", options_.momentum}, {"dampening", options_.dampening}};
+}
+RuleSettings Nesterov::rule_settings() const { return {{"momentum", momentum_}}; }
+RuleSettings AdaGrad::rule_settings() const { return {{"eps", eps_}}; }
+RuleSettings RMSProp::rule_settings() const {
+  return {{"decay", options_.decay},
+          {"eps", options_.eps},
+          {"momentum", options_.momentum},
+          {"centered", options_.centered ? 1 : 0}};
+}
+RuleSettings Adam::rule_settings() const {
+  return {{"beta1", options_.betas[0]},
+          {"beta2", options_.betas[1]},
+          {"eps", options_.eps},
+          {"eps_after_bias_correction", options_.form == AdamForm::epsilon ? 1 : 0}};
+}
 
 namespace {
 

@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include <tapegrad/graph/export.h>
@@ -45,6 +46,7 @@ class TAPEGRAD_API SGD : public Optimizer {
 
  private:
   void update(Parameter& w, const Tensor& g, std::span<Tensor> moments, const Rates& rates) override;
+  std::vector<std::pair<std::string_view, double>> rule_settings() const override;
   SGDOptions options_;
 };
 
@@ -65,6 +67,7 @@ class TAPEGRAD_API Momentum : public Optimizer {
 
  private:
   void update(Parameter& w, const Tensor& g, std::span<Tensor> moments, const Rates& rates) override;
+  std::vector<std::pair<std::string_view, double>> rule_settings() const override;
   MomentumOptions options_;
 };
 
@@ -86,6 +89,7 @@ class TAPEGRAD_API Nesterov : public Optimizer {
 
  private:
   void update(Parameter& w, const Tensor& g, std::span<Tensor> moments, const Rates& rates) override;
+  std::vector<std::pair<std::string_view, double>> rule_settings() const override;
   double momentum_;
 };
 
@@ -103,6 +107,7 @@ class TAPEGRAD_API AdaGrad : public Optimizer {
 
  private:
   void update(Parameter& w, const Tensor& g, std::span<Tensor> moments, const Rates& rates) override;
+  std::vector<std::pair<std::string_view, double>> rule_settings() const override;
   double eps_;
 };
 
@@ -127,6 +132,7 @@ class TAPEGRAD_API RMSProp : public Optimizer {
 
  private:
   void update(Parameter& w, const Tensor& g, std::span<Tensor> moments, const Rates& rates) override;
+  std::vector<std::pair<std::string_view, double>> rule_settings() const override;
   RMSPropOptions options_;
 };
 
@@ -171,6 +177,7 @@ class TAPEGRAD_API Adam : public Optimizer {
 
  private:
   void update(Parameter& w, const Tensor& g, std::span<Tensor> moments, const Rates& rates) override;
+  std::vector<std::pair<std::string_view, double>> rule_settings() const override;
   AdamOptions options_;
 };
 

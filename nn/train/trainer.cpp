@@ -1,8 +1,6 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <functional>
-#include <map>
 #include <string_view>
 #include <utility>
 
@@ -12,6 +10,7 @@
 #include <tapegrad/nn/data/loader.h>
 #include <tapegrad/nn/io/file.h>
 #include <tapegrad/nn/io/serialize.h>
+#include <tapegrad/nn/train/checkpoint_folder.h>
 #include <tapegrad/nn/train/trainer.h>
 #include <tapegrad/ops/gradients.h>
 
@@ -34,6 +33,12 @@ Trainer::Trainer(ModuleBase& net, Forward forward, optim::Optimizer& optimizer, 
       optimizer_(optimizer),
       options_(std::move(options)),
       lr_(optimizer.lr()) {
+  check_options();
+  if (!options_.best_file.empty()) const AtomicFile can_be_written(options_.best_file);
+  if (!options_.checkpoint_folder.empty()) require_checkpoint_folder(options_.checkpoint_folder);
+}
+
+void Trainer::check_options() const {
   if (!forward_) throw ArgumentError("trainer: there is no function to compute the outputs of a batch");
   const TrainerOptions& o = options_;
   const auto require = [](bool holds, const char* what, auto given, const char* range) {
@@ -46,9 +51,14 @@ Trainer::Trainer(ModuleBase& net, Forward forward, optim::Optimizer& optimizer, 
   require(o.clip_norm >= 0, "clip_norm", o.clip_norm, "at least 0");
   require(o.clip_value >= 0, "clip_value", o.clip_value, "at least 0");
   require(o.patience >= 0, "patience", o.patience, "at least 0");
+  require(o.checkpoint_every >= 0, "checkpoint_every", o.checkpoint_every, "at least 0");
+  require(o.checkpoint_limit >= 1, "checkpoint_limit", o.checkpoint_limit, "at least 1");
+  if (o.checkpoint_every > 0 && o.checkpoint_folder.empty())
+    throw ArgumentError(fmt::format(
+        "trainer: checkpoint_every is {}, and there is no checkpoint_folder to save them in; give one",
+        o.checkpoint_every));
   if (o.monitor == Monitor::metric && !o.objective.has_metric())
     throw ArgumentError("trainer: the metric is to be monitored, and the objective has none; give it one");
-  if (!o.checkpoint.empty()) const AtomicFile can_be_written(o.checkpoint);
 }
 
 namespace {
@@ -79,6 +89,25 @@ class Rollback final : Visitor {
   bool kept_ = false;
 };
 
+/// Says while it lives that an update is at work.
+class UpdateAtWork {
+ public:
+  explicit UpdateAtWork(bool& flag) : flag_(flag) { flag_ = true; }
+  ~UpdateAtWork() { end(); }
+  UpdateAtWork(const UpdateAtWork&) = delete;
+  UpdateAtWork& operator=(const UpdateAtWork&) = delete;
+  void end() noexcept { flag_ = false; }
+
+ private:
+  bool& flag_;
+};
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
 /// a + b * c, or the highest number where that is too much; none of them is negative.
 std::int64_t count_up(std::int64_t a, std::int64_t b, std::int64_t c) {
   std::int64_t product = 0;
@@ -91,7 +120,7 @@ std::int64_t count_up(std::int64_t a, std::int64_t b, std::int64_t c) {
 
 /// An epoch at work.
 struct Trainer::Epoch {
-  std::chrono::steady_clock::time_point start;  ///< of fit
+  Clock::time_point start;  ///< of fit, as if it had never been interrupted
   EpochReport report{};
 };
 
@@ -102,9 +131,9 @@ double Trainer::clip(Gradients& gradients) const {
 }
 
 namespace {
-bool is_finite(ModuleBase& net) {
+bool is_finite(const State& state) {
   return std::ranges::all_of(
-      net.state(), [](const auto& named) { return tapegrad::detail::first_non_finite(named.second) < 0; });
+      state, [](const auto& named) { return tapegrad::detail::first_non_finite(named.second) < 0; });
 }
 }  // namespace
 
@@ -115,6 +144,7 @@ bool Trainer::update(const Batch& batch, Epoch& epoch) {
     optimizer_.set_lr(rate * (options_.plateau ? options_.plateau->scale() : 1));
   }
   Rollback rollback(net_);
+  UpdateAtWork at_work(updating_);
   Tape tape;
   const Tensor y = forward_(batch);
   const Tensor loss = options_.objective.loss(y, batch.t);
@@ -133,6 +163,7 @@ bool Trainer::update(const Batch& batch, Epoch& epoch) {
 
   // From here to the callback nothing throws: the update has been made, and counts.
   rollback.keep();
+  at_work.end();
   report.iteration = ++iteration_;
   const auto n = static_cast<double>(batch.size());
   ++at_.batch;
@@ -141,6 +172,7 @@ bool Trainer::update(const Batch& batch, Epoch& epoch) {
   at_.sum.metric += n * metric;
   report.lr = epoch.report.lr = optimizer_.lr();
   epoch.report.iteration = iteration_;
+  fit_.seconds = seconds_since(epoch.start);
   if (options_.on_batch) options_.on_batch(*this, report);
   return true;
 }
@@ -156,7 +188,7 @@ void Trainer::finish(Epoch& epoch, std::int64_t batches, const Dataset& training
   r.training =
       options_.evaluate_training ? measure(training) : Score{at_.sum.loss / items, at_.sum.metric / items};
   if (validation.size() > 0) r.validation = measure(validation);
-  r.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - epoch.start).count();
+  r.seconds = fit_.seconds = seconds_since(epoch.start);
 
   const Score& judged = validation.size() > 0 ? r.validation : r.training;
   const double value = options_.monitor == Monitor::loss ? judged.loss : -judged.metric;
@@ -164,7 +196,7 @@ void Trainer::finish(Epoch& epoch, std::int64_t batches, const Dataset& training
   State state;
   if (r.best) {
     state = net_.state();
-    if (!options_.checkpoint.empty()) save_state(options_.checkpoint, state);
+    if (!options_.best_file.empty()) save_state(options_.best_file, state);
   }
   history_.epochs.push_back(r);
 
@@ -196,126 +228,98 @@ const History& Trainer::fit(const Dataset& training, const Dataset& validation) 
                                      .seed = options_.seed,
                                      .transform = options_.transform,
                                      .transform_seed = options_.transform_seed});
-  const std::int64_t batches = loader.size();
-  const std::int64_t left = at_.batch > 0 ? std::max<std::int64_t>(batches - at_.batch, 0) : 0;
-  last_ = options_.iterations > 0 ? count_up(iteration_, options_.iterations, 1)
-                                  : count_up(count_up(iteration_, left, 1), options_.epochs, batches);
-  history_.stop_reason = StopReason::completed;
-  if (waited_ >= options_.patience) waited_ = 0;
-  stop_ = false;
-  const auto start = std::chrono::steady_clock::now();
+  bool unreported = begin_fit(loader.size(), training, validation);
+  const Clock::time_point start =
+      Clock::now() - std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(fit_.seconds));
   if (!net_.training()) net_.train();
 
-  const auto stopped = [this] { return stop_.load(std::memory_order_relaxed); };
-  while (iteration_ < last_ && history_.stop_reason == StopReason::completed) {
+  while ((iteration_ < last_ || unreported) && history_.stop_reason == StopReason::completed) {
+    unreported = false;
     const State before = net_.state();
     Epoch epoch{.start = start};
     epoch.report.epoch = at_.epoch + 1;
     epoch.report.iteration = iteration_;
     epoch.report.lr = optimizer_.lr();
-    if (at_.batch < batches)
-      for (const Batch& batch : loader.epoch(static_cast<std::uint64_t>(epoch.report.epoch), at_.batch)) {
-        const bool finite = update(batch, epoch);
-        if (!finite) history_.stop_reason = StopReason::diverged;
-        if (!finite || iteration_ == last_ || stopped()) break;
-      }
-    if (at_.items > 0) finish(epoch, batches, training, validation);
-    if (!std::isfinite(epoch.report.training.loss)) history_.stop_reason = StopReason::diverged;
-    if (history_.stop_reason == StopReason::diverged && !is_finite(net_)) net_.load_state(before);
-    if (history_.stop_reason == StopReason::diverged || iteration_ == last_) break;
-    if (stopped())
+    bool diverged = !train_epoch(epoch, loader);
+    if (at_.items > 0) finish(epoch, loader.size(), training, validation);
+    diverged = diverged || !std::isfinite(epoch.report.training.loss);
+    const bool stopped = stop_.load(std::memory_order_relaxed);
+    const bool early = options_.patience > 0 && waited_ >= options_.patience;
+    const bool finished = at_.batch == 0;
+    const bool due = options_.checkpoint_every == 0 || is_due() || iteration_ >= last_ || stopped || early;
+    if (!diverged && finished && due) diverged = !save_in_folder();
+    if (diverged && !is_finite(net_.state())) net_.load_state(before);
+    if (diverged)
+      history_.stop_reason = StopReason::diverged;
+    else if (iteration_ >= last_)
+      break;
+    else if (stopped)
       history_.stop_reason = StopReason::stopped;
-    else if (options_.patience > 0 && waited_ >= options_.patience)
+    else if (early)
       history_.stop_reason = StopReason::early;
   }
   return history_;
 }
 
+/// Returns whether an epoch whose updates are made is still to be measured and reported.
+bool Trainer::begin_fit(std::int64_t batches, const Dataset& training, const Dataset& validation) {
+  const bool resumed = fit_.resumed && fit_.training > 0;  // otherwise saved before there was a fit
+  if (resumed && (training.size() != fit_.training || validation.size() != fit_.validation))
+    throw ArgumentError(fmt::format(
+        "trainer: the training that is resumed had {} items and {} to validate; fit is given {} and {}. Give "
+        "it the same data",
+        fit_.training, fit_.validation, training.size(), validation.size()));
+  if (!fit_.resumed && iteration_ == 0 && !options_.checkpoint_folder.empty())
+    if (const std::vector<std::string> others = checkpoints_in(options_.checkpoint_folder); !others.empty())
+      throw ArgumentError(
+          fmt::format("trainer: there are checkpoints of another training, the newest '{}': resume it, give "
+                      "another checkpoint_folder, or remove them",
+                      others.front()));
+  if (!resumed) {
+    const std::int64_t left = at_.batch > 0 ? std::max<std::int64_t>(batches - at_.batch, 0) : 0;
+    fit_ = {.start = iteration_, .left = left, .training = training.size(), .validation = validation.size()};
+    if (waited_ >= options_.patience) waited_ = 0;
+  }
+  fit_.resumed = false;
+  last_ = options_.iterations > 0 ? count_up(fit_.start, options_.iterations, 1)
+                                  : count_up(count_up(fit_.start, fit_.left, 1), options_.epochs, batches);
+  const bool was_early =
+      resumed && iteration_ < last_ && options_.patience > 0 && waited_ >= options_.patience;
+  history_.stop_reason = was_early ? StopReason::early : StopReason::completed;
+  stop_ = false;
+  return resumed && at_.items > 0;
+}
+
+/// Makes the updates of an epoch, those that are left and asked for. False where training has diverged.
+bool Trainer::train_epoch(Epoch& epoch, const DataLoader& loader) {
+  if (iteration_ >= last_ || at_.batch >= loader.size()) return true;
+  for (const Batch& batch : loader.epoch(static_cast<std::uint64_t>(epoch.report.epoch), at_.batch)) {
+    if (!update(batch, epoch)) return false;
+    const bool ends = iteration_ == last_ || stop_.load(std::memory_order_relaxed);
+    // Here, before the unfinished epoch is measured: a training that is not interrupted there does not do that, and the
+    // best state could be another.
+    if (at_.batch < loader.size() && (ends || is_due()) && !save_in_folder()) return false;
+    if (ends) break;
+  }
+  return true;
+}
+
+bool Trainer::is_due() const {
+  return options_.checkpoint_every > 0 && iteration_ % options_.checkpoint_every == 0;
+}
+
+/// False, and nothing is saved, where weights are not finite: the checkpoints before are the good ones.
+bool Trainer::save_in_folder() const {
+  if (options_.checkpoint_folder.empty()) return true;
+  for (const auto& [name, parameter] : net_.parameters())
+    if (!parameter.frozen() && tapegrad::detail::first_non_finite(parameter.value()) >= 0) return false;
+  save_checkpoint_in(options_.checkpoint_folder, checkpoint(), options_.checkpoint_limit);
+  return true;
+}
+
 void Trainer::restore_best() {
   if (best_.empty()) throw Error("trainer: there is no best state to restore; no epoch had a finite value");
   net_.load_state(best_);
-}
-
-// ---- state ----
-
-State Trainer::counters() const {
-  const auto number = [](std::int64_t n) { return Tensor::from(std::vector<std::int64_t>{n}, Shape{}); };
-  return {{"epoch", number(at_.epoch)},
-          {"batch", number(at_.batch)},
-          {"iteration", number(iteration_)},
-          {"waited", number(waited_)},
-          {"items", number(at_.items)},
-          {"loss", Tensor::scalar(at_.sum.loss, f64)},
-          {"metric", Tensor::scalar(at_.sum.metric, f64)},
-          {"best_value", Tensor::scalar(best_value_, f64)}};
-}
-
-State Trainer::state() const {
-  State all = counters();
-  const auto add = [&](std::string_view part, State state) {
-    for (auto& [name, tensor] : state)
-      all.emplace_back(fmt::format("{}.{}", part, name), part == "best" ? tensor.copy() : std::move(tensor));
-  };
-  add("net", net_.state());
-  add("optimizer", optimizer_.state());
-  add("best", best_);
-  if (options_.plateau) add("plateau", options_.plateau->state());
-  return all;
-}
-
-void Trainer::load_state(const State& state) {
-  constexpr const char* kWhat = "trainer: load_state";
-  std::map<std::string, State, std::less<>> parts;
-  for (const auto& [name, tensor] : state) {
-    const std::size_t dot = name.find('.');
-    if (dot == std::string::npos)
-      parts[""].emplace_back(name, tensor);
-    else
-      parts[name.substr(0, dot)].emplace_back(name.substr(dot + 1), tensor);
-  }
-  const auto take = [&](std::string_view part) {
-    const auto found = parts.find(part);
-    return found == parts.end() ? State() : std::move(parts.extract(found).mapped());
-  };
-  const std::vector<Tensor> numbers = optim::match_state(kWhat, counters(), take(""));
-  const auto count = [&](std::size_t i) {
-    const std::int64_t n = numbers[i].values<std::int64_t>()[0];
-    if (n < 0)
-      throw ArgumentError(
-          fmt::format("{}: '{}' is {}; it cannot be negative", kWhat, counters()[i].first, n));
-    return n;
-  };
-  const Position at{count(0), count(1), {numbers[5].item(), numbers[6].item()}, count(4)};
-  const std::int64_t iteration = count(2);
-  const std::int64_t waited = count(3);
-  State best;
-  for (const auto& [name, tensor] : take("best")) best.emplace_back(name, tensor.copy());
-  std::optional<optim::ReduceOnPlateau> plateau = options_.plateau;
-  if (plateau) plateau->load_state(take("plateau"));
-  const State net = take("net");
-  const State optimizer = take("optimizer");
-  if (!parts.empty())
-    throw ArgumentError(fmt::format("{}: '{}.{}' is unexpected{}", kWhat, parts.begin()->first,
-                                    parts.begin()->second.front().first,
-                                    parts.begin()->first == "plateau" ? "; the trainer has no plateau" : ""));
-  const State before = net_.state();
-  net_.load_state(net);
-  try {
-    if (!best.empty()) {  // as restore_best will load it
-      net_.load_state(best);
-      net_.load_state(net);
-    }
-    optimizer_.load_state(optimizer);
-  } catch (...) {
-    net_.load_state(before);
-    throw;
-  }
-  at_ = at;
-  iteration_ = iteration;
-  waited_ = waited;
-  best_value_ = numbers[7].item();
-  best_ = std::move(best);
-  options_.plateau = std::move(plateau);
 }
 
 }  // namespace tapegrad::nn

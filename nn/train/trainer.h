@@ -12,9 +12,11 @@
 #include <tapegrad/graph/gradients.h>
 #include <tapegrad/nn/data/dataset.h>
 #include <tapegrad/nn/data/transforms.h>
+#include <tapegrad/nn/io/serialize.h>
 #include <tapegrad/nn/layer.h>
 #include <tapegrad/nn/module.h>
 #include <tapegrad/nn/state.h>
+#include <tapegrad/nn/train/checkpoint.h>
 #include <tapegrad/nn/train/evaluate.h>
 #include <tapegrad/optim/optimizer.h>
 #include <tapegrad/optim/plateau.h>
@@ -22,6 +24,7 @@
 
 namespace tapegrad::nn {
 
+class DataLoader;
 class Trainer;
 
 /// After an update; for TrainerOptions::on_gradients, before it.
@@ -50,8 +53,9 @@ enum class StopReason : std::uint8_t {
   completed,  ///< all epochs or iterations
   early,      ///< the patience was exhausted
   stopped,    ///< by Trainer::stop
-  diverged,  ///< a loss, or a gradient to be clipped by norm, was not finite; no update was made from it. Where an
-             ///< update before it left weights that are not finite, they are again those before the epoch
+  diverged,  ///< a loss, or a gradient to be clipped by norm, was not finite; no update was made from it. Or weights were
+  ///< not finite when a checkpoint was to be saved; none was. Weights that are not finite are again those
+  ///< before the epoch, or at the resumption within it
 };
 
 struct History {
@@ -91,17 +95,34 @@ struct TrainerOptions {
 
   Monitor monitor = Monitor::loss;
   std::int64_t patience = 0;  ///< if above 0: ends after so many finished epochs without a better one
-  std::string checkpoint{};   ///< if not empty: the file in which the best state so far is saved
+  std::string best_file{};    ///< if not empty: the file in which the network's best state so far is saved
   /// Training scores are measured on all of the training data after each epoch, in evaluation mode. Otherwise
   /// they are means over the epoch's batches, each measured before its update: as good as free, but of
   /// weights that are on the move, and with the dropout.
   bool evaluate_training = true;
+
+  /// If not empty: the folder in which checkpoints of the whole training are saved, as Trainer::save does, for
+  /// Trainer::resume to go on from. Made where it is missing.
+  std::string checkpoint_folder{};
+  std::int64_t checkpoint_every =
+      0;  ///< updates between two of them; 0: one after each epoch. And one in the end
+  std::int64_t checkpoint_limit = 3;  ///< so many of the newest stay; older ones are removed
+  /// Settings of the program's own, saved in checkpoints as text by their names: resume tells where they are different.
+  Metadata settings{};
 
   /// Between backward and the update, before the gradients are clipped: it may look at them and change them,
   /// as training on several machines does. The report has what is known by then: no gradient norm.
   Callback<void(Trainer&, const BatchReport&, Gradients&)> on_gradients{};
   Callback<void(Trainer&, const BatchReport&)> on_batch{};
   Callback<void(Trainer&, const EpochReport&)> on_epoch{};
+};
+
+/// What Trainer::resume has found.
+struct Resumed {
+  std::string path{};                     ///< of the checkpoint
+  std::vector<std::string> unreadable{};  ///< a line for each newer one that cannot be read, which says why
+  /// A line for each setting that is not what it was, as in "epochs is 30, was 20": the new one holds from now on.
+  std::vector<std::string> changes{};
 };
 
 /// Trains a network by mini-batches.
@@ -116,7 +137,7 @@ struct TrainerOptions {
 class TAPEGRAD_API Trainer {
  public:
   /// Throws ArgumentError for options that cannot be: below 0, a batch below 1, a share outside [0, 1), a
-  /// metric to monitor that the objective does not have; FileError where the checkpoint cannot be written.
+  /// metric to monitor that the objective does not have; FileError where the best state or checkpoints cannot be written.
   Trainer(Module& net, optim::Optimizer& optimizer, TrainerOptions options = {});
   /// For networks that are not called as net(batch.x): `forward` computes the outputs that the objective
   /// compares with batch.t. The network is what has modes and a state.
@@ -132,7 +153,9 @@ class TAPEGRAD_API Trainer {
   /// training mode.
   ///
   /// Throws what its parts throw. What an unfinished update has changed is then taken back, also buffers that forward has
-  /// replaced and generators, so that another call computes what this one would have.
+  /// replaced and generators, so that another call computes what this one would have. A checkpoint that cannot be saved
+  /// is such an error; those before it stay. ArgumentError where a training that starts has a checkpoint_folder with
+  /// checkpoints in it, which it would come to remove.
   const History& fit(const Dataset& training, const Dataset& validation = {});
   /// Asks fit to end after the update at hand and the evaluation of what is reached. From a callback, another
   /// thread or a signal handler.
@@ -149,12 +172,30 @@ class TAPEGRAD_API Trainer {
   /// stands: "epoch" (finished ones), "batch" (of the next one, done), "iteration", "waited", "best_value", and the
   /// "items", "loss" and "metric" of the batches done, as sums. The history is not part of it.
   ///
-  ///     nn::save_state("run.safetensors", trainer.state());
+  /// For files there is save().
   State state() const;
-  /// Continues from there, to the bit: fit goes on with the batch that came next. Throws ArgumentError for names that are
+  /// Continues from there, to the bit: another call of fit goes on with the batch that came next. Throws ArgumentError for names that are
   /// missing or unexpected and for numbers that cannot be, ShapeError or DtypeError for a tensor that does not fit;
   /// nothing is changed then.
   void load_state(const State& state);
+
+  /// Writes a checkpoint: state(), the history, where this call of fit stands, and the settings. From a callback that runs
+  /// after an update, or after fit. Throws Error from one that runs within an update, and what save_state throws.
+  void save(const std::string& path) const;
+  /// Continues from a checkpoint, to the bit: a file, or of a folder the newest one that can be read. The next call of fit
+  /// completes the one that was interrupted: epochs or iterations count from its start, and where it had been completed
+  /// nothing is left to do. It must be given the same data.
+  ///
+  ///     nn::Trainer trainer(net, adam, {.epochs = 20, .checkpoint_folder = "run"});
+  ///     if (!nn::checkpoints_in("run").empty()) trainer.resume("run");
+  ///     trainer.fit(data);
+  ///
+  /// The trainer must have the network, the optimizer and the options that it had, but for epochs, iterations, patience,
+  /// the settings of schedule, plateau, clipping and optimizer, the evaluation's transform, files, callbacks and
+  /// `settings`. Throws ArgumentError that lists what else is different, FileError as load_checkpoint, and what load_state
+  /// throws; nothing is changed then.
+  Resumed resume(const std::string& path);
+  Resumed resume(const Checkpoint& checkpoint);
 
   ModuleBase& net() noexcept { return net_; }
   optim::Optimizer& optimizer() noexcept { return optimizer_; }
@@ -167,11 +208,30 @@ class TAPEGRAD_API Trainer {
     Score sum{0, 0};         ///< over the items of these
     std::int64_t items = 0;
   };
+  /// A call of fit: of the last one, or the one that is resumed.
+  struct Fit {
+    std::int64_t start = 0;       ///< updates before it
+    std::int64_t left = 0;        ///< batches of an epoch that was unfinished then
+    std::int64_t training = 0;    ///< items
+    std::int64_t validation = 0;  ///< items
+    double seconds = 0;           ///< so far
+    bool resumed = false;         ///< it is to be gone on with
+  };
+  struct Setting;
   struct Epoch;
+  void check_options() const;
+  bool begin_fit(std::int64_t batches, const Dataset& training, const Dataset& validation);
+  bool train_epoch(Epoch& epoch, const DataLoader& loader);
+  bool save_in_folder() const;
+  bool is_due() const;
+  std::vector<Setting> list_settings(std::int64_t iteration) const;
+  std::vector<std::string> compare_settings(const Checkpoint& checkpoint, std::int64_t iteration) const;
   bool update(const Batch& batch, Epoch& epoch);
   double clip(Gradients& gradients) const;
   void finish(Epoch& epoch, std::int64_t batches, const Dataset& training, const Dataset& validation);
   State counters() const;
+  State fit_state() const;
+  Checkpoint checkpoint() const;
 
   ModuleBase& net_;
   Forward forward_;
@@ -179,6 +239,8 @@ class TAPEGRAD_API Trainer {
   TrainerOptions options_;
   double lr_;  ///< the optimizer's own
   Position at_;
+  Fit fit_;
+  bool updating_ = false;  ///< within an update, of which a half may be done
   std::int64_t iteration_ = 0;
   std::int64_t last_ = 0;
   std::int64_t waited_ = 0;  ///< epochs without a better one

@@ -44,7 +44,7 @@ BOOST_AUTO_TEST_CASE(it_stops_early_and_keeps_the_best) {
                        .objective = script.objective(),
                        .monitor = nn::Monitor::metric,
                        .patience = 3,
-                       .checkpoint = folder / "best.safetensors",
+                       .best_file = folder / "best.safetensors",
                        .on_epoch = [&](nn::Trainer& t, const nn::EpochReport& e) {
                          states.push_back(values_of(t.net()));
                          BOOST_TEST(e.best == (e.epoch == 1 || e.epoch == 3));

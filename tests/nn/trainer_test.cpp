@@ -308,7 +308,7 @@ BOOST_AUTO_TEST_CASE(what_a_trainer_takes_is_checked) {
   BOOST_CHECK_EXCEPTION(make({.patience = -1}), ArgumentError, mentions("patience"));
   BOOST_CHECK_EXCEPTION(make({.objective = nn::MSELoss(), .monitor = nn::Monitor::metric}), ArgumentError,
                         mentions("metric", "has none"));
-  BOOST_CHECK_EXCEPTION(make({.checkpoint = "/missing/best.npz"}), FileError, mentions("/missing/best.npz"));
+  BOOST_CHECK_EXCEPTION(make({.best_file = "/missing/best.npz"}), FileError, mentions("/missing/best.npz"));
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -25,13 +25,11 @@ inline pid_t start_process(const std::function<void()>& work) {
   }
 }
 
-/// What `work` throws in a process without root's rights: the message, or "" for nothing.
-inline std::string said_without_rights(const std::function<void()>& work) {
+/// What `work` throws in a process of its own: the message, or "" for nothing.
+inline std::string said_by(const std::function<void()>& work) {
   int ends[2];
   BOOST_REQUIRE(::pipe(ends) == 0);
   const pid_t child = start_process([&] {
-    constexpr uid_t kNobody = 65534;
-    if (::getuid() == 0 && (::setgid(kNobody) != 0 || ::setuid(kNobody) != 0)) std::abort();
     std::string said;
     try {
       work();
@@ -50,6 +48,15 @@ inline std::string said_without_rights(const std::function<void()>& work) {
   BOOST_REQUIRE(WIFEXITED(status));
   BOOST_REQUIRE(WEXITSTATUS(status) == 0);
   return said;
+}
+
+/// The same in a process without root's rights.
+inline std::string said_without_rights(const std::function<void()>& work) {
+  return said_by([&] {
+    constexpr uid_t kNobody = 65534;
+    if (::getuid() == 0 && (::setgid(kNobody) != 0 || ::setuid(kNobody) != 0)) std::abort();
+    work();
+  });
 }
 
 }  // namespace tapegrad::test

@@ -1,0 +1,355 @@
+// A training that is resumed from a checkpoint computes what an uninterrupted one does, to the bit.
+#include <cmath>
+#include <cstdint>
+#include <filesystem>
+#include <limits>
+#include <set>
+#include <string>
+#include <vector>
+
+#include <tapegrad/ops/threads.h>
+
+#include <boost/test/unit_test.hpp>
+
+#include "resume_support.h"
+#include "trainer_support.h"
+
+using namespace tapegrad;
+using namespace tapegrad::test;
+
+BOOST_AUTO_TEST_SUITE(resume)
+
+namespace {
+
+const OptimizerMaker kAdam = [](const nn::Sequential& net) {
+  return std::make_unique<optim::Adam>(net, 0.01);
+};
+
+/// The last number of updates that `save` is called for.
+nn::TrainerOptions saving_at(std::int64_t iteration, const std::string& path, nn::TrainerOptions options) {
+  options.on_batch = [=](nn::Trainer& t, const nn::BatchReport& b) {
+    if (b.iteration == iteration) t.save(path);
+  };
+  return options;
+}
+
+const test::TemporaryFolder& files() {
+  static const test::TemporaryFolder folder;
+  return folder;
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(every_optimizer_goes_on_to_the_bit_with_any_number_of_threads) {
+  const int threads_before = threads();
+  for (const auto& [name, make] : all_optimizers()) {
+    BOOST_TEST_INFO_SCOPE(name);
+    set_threads(1);
+    FullTraining whole(make, {.epochs = 3});
+    whole.fit();
+    const nn::State expected = all_of(whole.trainer);
+    BOOST_TEST(whole.optimizer->steps() == 21);
+    for (const int count : {1, 2})
+      for (const std::int64_t at : {1, 5, 7, 16}) {  // in the middle of an epoch, and at its end
+        set_threads(count);
+        const std::string path = files() / "run.safetensors";
+        FullTraining first(make, saving_at(at, path, {.epochs = 3}));
+        first.fit();
+        FullTraining second(make, {.epochs = 3});
+        const nn::Resumed resumed = second.trainer.resume(path);
+        BOOST_TEST(resumed.path == path);
+        BOOST_TEST(resumed.changes.empty());
+        BOOST_TEST(second.optimizer->steps() == at);
+        second.fit();
+        check_equal(all_of(second.trainer), expected);
+      }
+  }
+  set_threads(threads_before);
+}
+
+// Whatever else the next update, the best state and the end depend on.
+BOOST_AUTO_TEST_CASE(all_ways_to_train_go_on_to_the_bit) {
+  const std::vector<nn::TrainerOptions> ways{
+      {.epochs = 3, .drop_last = true, .evaluate_training = false},
+      {.iterations = 17, .validation = 0.2},
+      {.epochs = 6, .monitor = nn::Monitor::metric, .patience = 1},
+      {.epochs = 3, .evaluation_transform = nn::Normalize({0.5}, {2}), .clip_value = 0.1},
+      {.epochs = 2, .schedule = [](std::int64_t step) { return step % 2 == 0 ? 0.01 : 0.03; }}};
+  for (std::size_t way = 0; way < ways.size(); ++way)
+    for (const std::int64_t at : {3, 7, 11}) {
+      BOOST_TEST_INFO_SCOPE("way " << way << " from " << at);
+      const auto fit = [&](FullTraining& t) {
+        t.trainer.fit(training_edges(), ways[way].validation > 0 ? nn::Dataset() : validation_edges());
+      };
+      FullTraining whole(kAdam, saving_at(at, files() / "way.npz", ways[way]));
+      fit(whole);
+      FullTraining second(kAdam, ways[way]);
+      BOOST_TEST(second.trainer.resume(files() / "way.npz").changes.empty());
+      fit(second);
+      check_equal(all_of(second.trainer), all_of(whole.trainer));
+      BOOST_TEST((second.trainer.history().stop_reason == whole.trainer.history().stop_reason));
+      if (!whole.trainer.best_state().empty())
+        check_equal(second.trainer.best_state(), whole.trainer.best_state());
+    }
+}
+
+// An unfinished epoch is measured where a training is stopped. What was not interrupted would not have done that, nor
+// does what goes on.
+BOOST_AUTO_TEST_CASE(a_stopped_training_goes_on_as_if_it_had_not_been) {
+  FullTraining whole(kAdam, {.epochs = 5, .patience = 2});
+  whole.fit();
+  for (const std::int64_t at : {3, 7, 9, 14}) {
+    const test::TemporaryFolder folder;
+    const nn::TrainerOptions options{.epochs = 5, .patience = 2, .checkpoint_folder = folder.path().string()};
+    nn::TrainerOptions stopping = options;
+    stopping.on_batch = [&](nn::Trainer& t, const nn::BatchReport& b) {
+      if (b.iteration == at) t.stop();
+    };
+    FullTraining first(kAdam, stopping);
+    first.fit();
+    BOOST_TEST((first.trainer.history().stop_reason == nn::StopReason::stopped));
+    FullTraining second(kAdam, options);
+    second.trainer.resume(options.checkpoint_folder);
+    BOOST_TEST(second.optimizer->steps() == at);
+    second.fit();
+    check_equal(all_of(second.trainer), all_of(whole.trainer));
+  }
+}
+
+BOOST_AUTO_TEST_CASE(seconds_go_on) {
+  FullTraining first(kAdam, saving_at(9, files() / "run.npz", {.epochs = 2}));
+  first.fit();
+  nn::Checkpoint checkpoint = nn::load_checkpoint(files() / "run.npz");
+  for (auto& [name, tensor] : checkpoint.tensors)
+    if (name == "fit.seconds") {
+      BOOST_TEST(tensor.item() > 0);
+      tensor = Tensor::scalar(1000, f64);
+    }
+  FullTraining second(kAdam, {.epochs = 2});
+  second.trainer.resume(checkpoint);
+  second.fit();
+  const std::vector<nn::EpochReport>& epochs = second.trainer.history().epochs;
+  BOOST_TEST(epochs.at(0).seconds < 1000);
+  BOOST_TEST(epochs.at(1).seconds > 1000);
+  BOOST_TEST(epochs.at(1).seconds < 2000);
+}
+
+// ---- the folder ----
+
+BOOST_AUTO_TEST_CASE(checkpoints_are_saved_when_they_are_due) {
+  for (const std::int64_t every : {0, 1, 3, 7, 100}) {
+    const test::TemporaryFolder folder;
+    const std::string run = folder / "run";
+    std::set<std::int64_t> due{17};  // in the end, always
+    for (std::int64_t i = 1; i < 17; ++i)
+      if (every == 0 ? i % 7 == 0 : i % every == 0) due.insert(i);
+    FullTraining t(
+        kAdam,
+        {.iterations = 17, .checkpoint_folder = run, .checkpoint_every = every, .checkpoint_limit = 99});
+    t.fit();
+    std::set<std::int64_t> saved;
+    for (const std::string& path : nn::checkpoints_in(run)) {
+      FullTraining other(kAdam, {.iterations = 17});
+      other.trainer.resume(path);
+      saved.insert(other.optimizer->steps());
+      other.fit();
+      check_equal(all_of(other.trainer), all_of(t.trainer));
+    }
+    BOOST_TEST(saved == due);
+    BOOST_TEST(nn::checkpoints_in(run).size() == due.size());
+  }
+  const test::TemporaryFolder folder;
+  FullTraining t(kAdam, {.epochs = 5, .checkpoint_folder = folder.path().string()});
+  t.fit();
+  BOOST_TEST(nn::checkpoints_in(folder.path().string()).size() == 3U);
+}
+
+BOOST_AUTO_TEST_CASE(a_completed_training_has_nothing_left_to_do_unless_more_is_asked_for) {
+  const test::TemporaryFolder folder;
+  const std::string run = folder.path().string();
+  for (const std::int64_t patience : {0, 1}) {
+    const std::string part = folder / std::to_string(patience);
+    nn::TrainerOptions options{.epochs = 4, .patience = patience, .checkpoint_folder = part};
+    if (patience > 0)
+      options.schedule = 0.0;  // no epoch is better than the one before but for running statistics
+    FullTraining first(kAdam, options);
+    first.fit();
+    const std::int64_t steps = first.optimizer->steps();
+    FullTraining second(kAdam, options);
+    second.trainer.resume(part);
+    second.fit();
+    BOOST_TEST(second.optimizer->steps() == steps);
+    BOOST_TEST((second.trainer.history().stop_reason == first.trainer.history().stop_reason));
+    check_equal(all_of(second.trainer), all_of(first.trainer));
+    if (patience > 0) continue;
+
+    options.epochs = 6;
+    FullTraining longer(kAdam, options);
+    BOOST_TEST(longer.trainer.resume(part).changes == std::vector<std::string>({"epochs is 6, was 4"}));
+    longer.fit();
+    BOOST_TEST(longer.optimizer->steps() == 42);
+    FullTraining whole(kAdam, {.epochs = 6});
+    whole.fit();
+    check_equal(longer.net.state(), whole.net.state());
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_training_that_starts_leaves_the_checkpoints_of_another_one) {
+  const test::TemporaryFolder folder;
+  const nn::TrainerOptions options{.epochs = 1, .checkpoint_folder = folder.path().string()};
+  FullTraining first(kAdam, options);
+  first.fit();
+  FullTraining second(kAdam, options);
+  BOOST_CHECK_EXCEPTION(
+      second.fit(), ArgumentError,
+      mentions("checkpoints of another training", "checkpoint-000001.safetensors", "resume it"));
+  second.trainer.resume(options.checkpoint_folder);
+  second.fit();
+  BOOST_TEST(second.optimizer->steps() == 7);
+}
+
+// ---- what is different ----
+
+BOOST_AUTO_TEST_CASE(settings_that_must_stay_are_listed) {
+  FullTraining first(kAdam, saving_at(5, files() / "run.npz", {.epochs = 1}));
+  first.fit();
+  const auto refused = [&](nn::TrainerOptions o, const OptimizerMaker& make, auto... parts) {
+    FullTraining t(make);
+    o.plateau = optim::ReduceOnPlateau();
+    nn::Trainer trainer(t.net, *t.optimizer, o);
+    const nn::State before = all_of(trainer);
+    BOOST_CHECK_EXCEPTION(trainer.resume(files() / "run.npz"), ArgumentError, mentions(parts...));
+    check_equal(all_of(trainer), before);
+  };
+  refused({.batch = 20, .drop_last = true, .seed = 3, .validation = 0.5, .transform_seed = 6}, kAdam,
+          "run.npz' was saved with other settings", "batch is 20, was 10", "drop_last is yes, was no",
+          "validation is 0.5, was 0", "transform is no, was yes", "transform_seed is 6, was 5");
+  refused(
+      {.batch = 10, .seed = 4, .monitor = nn::Monitor::metric, .evaluate_training = false},
+      [](const nn::Sequential& net) { return std::make_unique<optim::SGD>(net, 0.1); }, "seed is 4, was 3",
+      "monitor is metric, was loss", "evaluate_training is no, was yes", "optimizer is sgd, was adam");
+  FullTraining t(kAdam);
+  nn::Trainer without(t.net, *t.optimizer, {.batch = 10});
+  BOOST_CHECK_EXCEPTION(without.resume(files() / "run.npz"), ArgumentError,
+                        mentions("plateau is no, was yes"));
+}
+
+BOOST_AUTO_TEST_CASE(settings_that_may_change_are_listed_and_hold) {
+  nn::TrainerOptions options{.epochs = 1, .settings = {{"model", "small"}, {"lr", "0.01"}, {"data", "here"}}};
+  FullTraining first(kAdam, saving_at(5, files() / "run.npz", options));
+  first.fit();
+  options = {.epochs = 3,
+             .iterations = 9,
+             .schedule = 0.25,
+             .clip_value = 2,
+             .patience = 4,
+             .settings = {{"model", "small"}, {"lr", "0.02"}, {"threads", "2"}}};
+  FullTraining second(
+      [](const nn::Sequential& net) {
+        return std::make_unique<optim::Adam>(net, 0.02, optim::AdamOptions{.betas = {0.8, 0.999}});
+      },
+      options);
+  const std::vector<std::string> changes = second.trainer.resume(files() / "run.npz").changes;
+  BOOST_TEST(
+      changes == std::vector<std::string>(
+                     {"optimizer.beta1 is 0.8, was 0.9", "epochs is 3, was 1", "iterations is 9, was 0",
+                      "patience is 4, was 0", "clip_value is 2, was 0", "lr is 0.02, was 0.01", changes.at(6),
+                      "lr is 0.02, was 0.01", "threads is 2, was not given", "data is not given, was here"}),
+      boost::test_tools::per_element());
+  BOOST_TEST(changes.at(6).find("schedule is 0.25 in update 6, was 0.01") == 0U, changes.at(6));
+  second.fit();
+  BOOST_TEST(second.optimizer->steps() == 9);
+  BOOST_TEST(second.optimizer->lr() == 0.25);
+}
+
+// Without a schedule the rate is the optimizer's: the one that a callback has set, unless the program has another one.
+BOOST_AUTO_TEST_CASE(the_rate_goes_on_or_is_the_new_one) {
+  const std::string path = files() / "run.npz";
+  const auto sgd = [](double lr) {
+    return [lr](const nn::Sequential& net) { return std::make_unique<optim::SGD>(net, lr); };
+  };
+  FullTraining first(sgd(0.1));
+  nn::Trainer trainer(
+      first.net, *first.optimizer,
+      {.iterations = 4, .batch = 10, .on_batch = [](nn::Trainer& t, const nn::BatchReport& b) {
+         if (b.iteration == 2) t.optimizer().set_lr(0.05);
+       }});
+  trainer.fit(training_edges());
+  trainer.save(path);
+  for (const double lr : {0.1, 0.3}) {
+    FullTraining second(sgd(lr));
+    nn::Trainer other(second.net, *second.optimizer, {.iterations = 8, .batch = 10});
+    const std::vector<std::string> changes = other.resume(path).changes;
+    BOOST_TEST(changes.size() == (lr == 0.1 ? 1U : 2U));
+    BOOST_TEST(second.optimizer->lr() == (lr == 0.1 ? 0.05 : lr));
+  }
+}
+
+BOOST_AUTO_TEST_CASE(other_data_are_refused) {
+  FullTraining first(kAdam, saving_at(5, files() / "run.npz", {.epochs = 1}));
+  first.fit();
+  FullTraining second(kAdam, {.epochs = 1});
+  second.trainer.resume(files() / "run.npz");
+  BOOST_CHECK_EXCEPTION(second.trainer.fit(training_edges()), ArgumentError,
+                        mentions("had 63 items and 20 to validate; fit is given 63 and 0"));
+  BOOST_CHECK_THROW(second.trainer.fit(edges(64, 1), validation_edges()), ArgumentError);
+  second.fit();  // it can still go on
+  check_equal(all_of(second.trainer), all_of(first.trainer));
+}
+
+BOOST_AUTO_TEST_CASE(a_checkpoint_that_does_not_fit_changes_nothing) {
+  FullTraining first(kAdam, saving_at(9, files() / "run.npz", {.epochs = 2}));
+  first.fit();
+  const nn::Checkpoint good = nn::load_checkpoint(files() / "run.npz");
+  FullTraining t(kAdam, {.epochs = 2});
+  const nn::State before = all_of(t.trainer);
+  const auto refused = [&](const char* name, const Tensor& tensor, auto... parts) {
+    nn::Checkpoint bad = good;
+    bool found = false;
+    for (auto& [known, value] : bad.tensors)
+      if (known == name) value = tensor, found = true;
+    if (!found) bad.tensors.emplace_back(name, tensor);
+    BOOST_CHECK_EXCEPTION(t.trainer.resume(bad), Error, mentions(parts...));
+    check_equal(all_of(t.trainer), before);
+  };
+  refused("fit.start", Tensor::scalar(-1, i64), "'fit.start' is -1");
+  refused("fit.seconds", Tensor::scalar(-1, f64), "'fit.seconds' is -1");
+  refused("fit.seconds", Tensor::scalar(std::nan(""), f64), "'fit.seconds' is nan");
+  refused("fit.seconds", Tensor::scalar(1, i64), "'seconds' is [] of i64");
+  refused("fit.end", Tensor::scalar(1, i64), "unexpected: end");
+  refused("history.epoch", Tensor::zeros({2}, i64), "'iteration' is [1] of i64, expected is [2]");
+  refused("history.lr", Tensor::zeros({1}, f32), "'lr' is [1] of f32");
+  refused("history.loss", Tensor::zeros({1}), "unexpected: loss");
+  refused("net.0.weight", Tensor::zeros({1}), "'0.weight'");
+  refused("iteration", Tensor::scalar(-1, i64), "'iteration' is -1");
+  refused("iteration", Tensor::scalar(1, f32), "'iteration' is [] of f32");
+  refused("loader.x", Tensor::zeros({1}), "'loader.x' is unexpected");
+  t.trainer.resume(good);
+  t.fit();
+  check_equal(all_of(t.trainer), all_of(first.trainer));
+}
+
+BOOST_AUTO_TEST_CASE(options_that_cannot_be) {
+  FullTraining t(kAdam);
+  const auto make = [&](const nn::TrainerOptions& o) { nn::Trainer(t.net, *t.optimizer, o); };
+  BOOST_CHECK_EXCEPTION(make({.checkpoint_every = 5}), ArgumentError, mentions("no checkpoint_folder"));
+  BOOST_CHECK_EXCEPTION(make({.checkpoint_folder = files() / "x", .checkpoint_every = -1}), ArgumentError,
+                        mentions("checkpoint_every is -1"));
+  BOOST_CHECK_EXCEPTION(make({.checkpoint_folder = files() / "x", .checkpoint_limit = 0}), ArgumentError,
+                        mentions("checkpoint_limit is 0"));
+  BOOST_CHECK_EXCEPTION(make({.checkpoint_folder = "/proc/run"}), FileError, mentions("/proc/run"));
+  BOOST_TEST(!std::filesystem::exists(files() / "x"));
+}
+
+BOOST_AUTO_TEST_CASE(half_an_update_is_not_saved) {
+  FullTraining t(kAdam,
+                 {.epochs = 1, .on_gradients = [](nn::Trainer& trainer, const nn::BatchReport&, Gradients&) {
+                    trainer.save(files() / "half.npz");
+                  }});
+  BOOST_CHECK_EXCEPTION(t.fit(), Error, mentions("an update is at work"));
+  BOOST_TEST(!std::filesystem::exists(files() / "half.npz"));
+  t.trainer.save(files() / "half.npz");  // after it
+  BOOST_TEST(t.optimizer->steps() == 0);
+}
+
+BOOST_AUTO_TEST_SUITE_END()

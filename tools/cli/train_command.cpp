@@ -1,8 +1,6 @@
 #include <algorithm>
 #include <cmath>
-#include <csignal>
 #include <cstdio>
-#include <filesystem>
 #include <optional>
 
 #include <tapegrad/nn/io/file.h>
@@ -13,9 +11,12 @@
 #include <fmt/ranges.h>
 
 #include "commands.h"
+#include "interrupt.h"
 #include "models.h"
 #include "plot/report.h"
 #include "program.h"
+#include "run_folder.h"
+#include "settings.h"
 
 namespace tapegrad::cli {
 
@@ -40,66 +41,20 @@ struct TrainOptions {
   std::string standardize;  ///< empty: not
   std::string out;
   std::string report;
+  std::int64_t checkpoint_every = 0;  ///< 0: none are saved
+  std::string resume;                 ///< the folder of the run that is gone on with; empty: a new one
 };
 
-volatile std::sig_atomic_t interrupted = 0;
-
-/// While it lives, Ctrl-C asks the training to stop; a second one ends the process at once.
-class InterruptHandler {
- public:
-  InterruptHandler() {
-    struct sigaction action = {};
-    action.sa_handler = [](int) { interrupted = 1; };
-    action.sa_flags = static_cast<int>(SA_RESETHAND);
-    sigaction(SIGINT, &action, &before_);
-  }
-  ~InterruptHandler() { sigaction(SIGINT, &before_, nullptr); }
-  InterruptHandler(const InterruptHandler&) = delete;
-  InterruptHandler& operator=(const InterruptHandler&) = delete;
-
- private:
-  struct sigaction before_ = {};
-};
-
-/// Where a run leaves its history and its parameters. Whether the folder can be written is found out before
-/// training.
-class RunFolder {
- public:
-  RunFolder(const std::string& path, bool validated) : path_(path), validated_(validated) {
-    if (validated_) history_ += ",validation_loss,validation_accuracy";
-    history_ += '\n';
-    std::error_code error;
-    std::filesystem::create_directories(path_, error);
-    if (error) throw FileError(fmt::format("--out {}: cannot make the folder: {}", path, error.message()));
-    write_history();
-  }
-  void add(const nn::EpochReport& e, const nn::Score& test) {
-    history_ += fmt::format("{},{},{:.6f},{:.6f},{:.6f},{:.6f}", e.epoch, e.iteration, e.training.loss,
-                            e.training.metric, test.loss, test.metric);
-    history_ += validated_ ? fmt::format(",{:.6f},{:.6f}\n", e.validation.loss, e.validation.metric) : "\n";
-    write_history();
-  }
-  void save(const char* file, const Model& model) {
-    nn::save_state((path_ / file).string(), model.net->state(), {{"model", model.description}});
-  }
-  std::string name() const { return path_.string(); }
-
- private:
-  void write_history() {
-    nn::AtomicFile file((path_ / "history.csv").string());
-    file.write(history_);
-    file.commit();
-  }
-  std::filesystem::path path_;
-  bool validated_;
-  std::string history_ = "epoch,iteration,train_loss,train_accuracy,test_loss,test_accuracy";
-};
+/// What a run that goes on may have otherwise.
+const std::vector<std::string_view> kMayChange{
+    "--data", "--epochs",   "--iterations", "--lr",     "--schedule",        "--warm-up",
+    "--clip", "--patience", "--threads",    "--report", "--checkpoint-every"};
 
 std::string score_text(const char* of, const nn::Score& s) {
   return fmt::format("  {} loss {:.4f} accuracy {:.4f}", of, s.loss, s.metric);
 }
 
-nn::TrainerOptions trainer_options(const TrainOptions& o, std::int64_t iterations) {
+nn::TrainerOptions trainer_options(const TrainOptions& o, std::int64_t iterations, const CLI::App& command) {
   nn::TrainerOptions t{.iterations = iterations,
                        .batch = o.batch,
                        .drop_last = true,
@@ -109,16 +64,22 @@ nn::TrainerOptions trainer_options(const TrainOptions& o, std::int64_t iteration
                        .patience = o.patience};
   if (o.warm_up > 0) t.schedule = optim::warm_up(o.warm_up, t.schedule);
   if (o.plateau > 0) t.plateau = optim::ReduceOnPlateau({.patience = o.plateau});
+  if (o.checkpoint_every > 0) {
+    t.checkpoint_folder = RunFolder::checkpoints(o.out);
+    t.checkpoint_every = o.checkpoint_every;
+  }
+  for (const auto& [name, value] : settings_of(command))
+    if (name != kResume && name != "--out") t.settings.emplace(name, value);
   return t;
 }
 
 /// Writes the page that --report asks for. Whether it can be written is found out before training.
 class ReportFile {
  public:
-  ReportFile(const std::string& path, std::vector<std::pair<std::string, std::string>> settings)
-      : path_(path) {
+  ReportFile(const std::string& path, const CLI::App& command) : path_(path) {
     if (path_.empty()) return;
-    report_.settings = std::move(settings);
+    for (const auto& [name, value] : settings_of(command))
+      report_.settings.emplace_back(name.substr(name.find_first_not_of('-')), value);
     const nn::AtomicFile tried(path_);
   }
   /// What training will change.
@@ -143,20 +104,6 @@ class ReportFile {
   std::string path_;
   plot::TrainingReport report_;
 };
-
-/// All that the command was told, and what it took where nothing was said.
-std::vector<std::pair<std::string, std::string>> settings_of(const CLI::App& command) {
-  std::vector<std::pair<std::string, std::string>> settings;
-  for (const CLI::Option* option : command.get_options()) {
-    const auto given = [](const CLI::Option* other) { return other->count() > 0; };
-    const auto excluded = option->get_excludes();
-    if (std::any_of(excluded.begin(), excluded.end(), given)) continue;
-    const std::string value = option->count() > 0 ? fmt::format("{}", fmt::join(option->results(), " "))
-                                                  : option->get_default_str();
-    if (!value.empty()) settings.emplace_back(option->get_single_name(), value);
-  }
-  return settings;
-}
 
 /// The training images, and those held out of them.
 nn::Dataset::Split split_of(const TrainOptions& o, const nn::Dataset& images) {
@@ -196,10 +143,10 @@ std::int64_t iterations_of(const TrainOptions& o, const nn::Dataset& training) {
 int conclude(const TrainOptions& o, const nn::History& history, std::int64_t steps, bool validated,
              const RunFolder& folder, const nn::Progress& progress) {
   if (!o.report.empty()) progress.line(fmt::format("the report is {}", o.report));
-  if (interrupted) {
-    progress.line(fmt::format("interrupted after {} iterations; parameters and history so far are in {}",
-                              steps, folder.name()));
-    return 130;  // what a shell reports for a program ended by Ctrl-C
+  if (const int signal = InterruptHandler::signal()) {
+    progress.line(fmt::format("interrupted after {} iterations; parameters and history so far are in {}{}",
+                              steps, folder.name(), folder.advice()));
+    return 128 + signal;  // what a shell reports for a program that the signal has ended: 130 for Ctrl-C
   }
   if (history.stop_reason == nn::StopReason::early)
     progress.line(fmt::format("no better epoch for {}: ended early", o.patience));
@@ -210,7 +157,20 @@ int conclude(const TrainOptions& o, const nn::History& history, std::int64_t ste
   return 0;
 }
 
-int train(const TrainOptions& o, const CLI::App& command) {
+/// Goes on from the checkpoint, and says from where, and what is different.
+void resume(nn::Trainer& trainer, const nn::Checkpoint& checkpoint, std::int64_t iterations) {
+  const nn::Resumed resumed = trainer.resume(checkpoint);
+  const std::int64_t steps = trainer.optimizer().steps();
+  fmt::print("goes on from {}, after {} epochs and {} iterations\n", resumed.path,
+             trainer.history().epochs.size(), steps);
+  for (const std::string& change : resumed.changes) fmt::print("  {}\n", change);
+  if (steps >= iterations)
+    fmt::print("  all {} iterations are done; --epochs or --iterations asks for more\n", iterations);
+  std::fflush(stdout);
+}
+
+/// With a checkpoint: goes on from it.
+int train(const TrainOptions& o, const CLI::App& command, const nn::Checkpoint* checkpoint) {
   set_threads(o.threads);
   const nn::Mnist data = nn::load_mnist(o.data, {.flatten = !o.model.takes_images()});
   const nn::Dataset::Split parts = split_of(o, data.train);
@@ -219,45 +179,76 @@ int train(const TrainOptions& o, const CLI::App& command) {
   nn::Module& net = *model.net;
   const auto optimizer = optim::make_optimizer(o.optimizer, model.groups, o.lr);
   const std::int64_t iterations = iterations_of(o, parts.training);
-  nn::TrainerOptions options = trainer_options(o, iterations);
-  RunFolder folder(o.out, validated);
-  ReportFile report(o.report, settings_of(command));
+  nn::TrainerOptions options = trainer_options(o, iterations, command);
+  ReportFile report(o.report, command);
   report.begin(model, data);
 
   const nn::Progress progress;
-  if (o.model.takes_images()) fmt::print("{}", nn::to_string(nn::summary(net, parts.training.input_shape())));
-  progress.line(
-      fmt::format("{}, {} parameters, {} lr {}, batch {}, {} iterations, {} training and {} test images",
-                  model.description, net.parameter_count(), o.optimizer, o.lr, o.batch, iterations,
-                  parts.training.size(), data.test.size()));
   const InterruptHandler handler;
   options.on_batch = [&](nn::Trainer& trainer, const nn::BatchReport& b) {
     progress(trainer, b);
-    if (interrupted) trainer.stop();
+    if (InterruptHandler::signal()) trainer.stop();
   };
+  std::optional<RunFolder> folder;
   options.on_epoch = [&](nn::Trainer&, const nn::EpochReport& e) {
     const nn::Score test = nn::evaluate(net, data.test);
     progress.line(fmt::format(
         "epoch {:3}  iteration {:6}{}{}{}  {:.1f} s", e.epoch, e.iteration, score_text("train", e.training),
         validated ? score_text("validation", e.validation) : "", score_text("test", test), e.seconds));
-    folder.add(e, test);
+    folder->add(e, test);
     report.add(e, test);
     // What was saved before is worth more than weights that are no numbers.
-    if (std::isfinite(e.training.loss)) folder.save("parameters.safetensors", model);
-    if (validated && e.best) folder.save("best.safetensors", model);
+    if (std::isfinite(e.training.loss)) folder->save("parameters.safetensors", model, net.state());
+    if (validated && e.best) folder->save("best.safetensors", model, net.state());
   };
+  if (!checkpoint) folder = RunFolder::start(o.out, validated);
   nn::Trainer trainer(net, *optimizer, options);
-  const nn::History& history = trainer.fit(parts.training, parts.validation);
 
-  if (history.stop_reason == nn::StopReason::diverged) {
-    fmt::print(stderr,
-               "tapegrad: after {} iterations the loss or a gradient is no longer finite; a smaller --lr or "
-               "--clip may help\n",
-               optimizer->steps());
+  if (o.model.takes_images()) fmt::print("{}", nn::to_string(nn::summary(net, parts.training.input_shape())));
+  progress.line(
+      fmt::format("{}, {} parameters, {} lr {}, batch {}, {} iterations, {} training and {} test images",
+                  model.description, net.parameter_count(), o.optimizer, o.lr, o.batch, iterations,
+                  parts.training.size(), data.test.size()));
+  if (checkpoint) {
+    resume(trainer, *checkpoint, iterations);
+    const std::vector<nn::EpochReport>& epochs = trainer.history().epochs;
+    folder = RunFolder::go_on(o.out, validated, epochs);
+    for (std::size_t i = 0; i < epochs.size(); ++i) report.add(epochs[i], folder->test_scores()[i]);
+    // What was saved behind the checkpoint is of a training that may now be another one.
+    folder->save("parameters.safetensors", model, net.state());
+    if (validated && !trainer.best_state().empty())
+      folder->save("best.safetensors", model, trainer.best_state());
+  }
+  try {
+    trainer.fit(parts.training, parts.validation);
+  } catch (const FileError& e) {
+    throw FileError(fmt::format("after {} iterations: {}{}", optimizer->steps(), e.what(), folder->advice()));
+  }
+  if (trainer.history().stop_reason == nn::StopReason::diverged) {
+    fmt::print(
+        stderr,
+        "tapegrad: after {} iterations the loss, a gradient or a weight is no longer finite; a smaller "
+        "--lr or --clip may help{}\n",
+        optimizer->steps(), folder->advice());
     return 1;
   }
   report.write(model, data, o.batch);
-  return conclude(o, history, optimizer->steps(), validated, folder, progress);
+  return conclude(o, trainer.history(), optimizer->steps(), validated, *folder, progress);
+}
+
+/// The checkpoint that --resume asks for; the options then say what its run was started with.
+nn::Checkpoint take_up(TrainOptions& o, CLI::App& command) {
+  const std::string folder = RunFolder::checkpoints(o.resume);
+  if (nn::checkpoints_in(folder).empty())
+    throw FileError(
+        fmt::format("--resume {}: there are no checkpoints in {}; train --checkpoint-every saves them",
+                    o.resume, folder));
+  nn::Checkpoint checkpoint = nn::load_checkpoint(folder);
+  for (const std::string& reason : checkpoint.unreadable)
+    fmt::print(stderr, "tapegrad: warning: {}; it is skipped for the one before\n", reason);
+  restore_settings(command, checkpoint.settings, kMayChange);
+  o.out = o.resume;
+  return checkpoint;
 }
 
 }  // namespace
@@ -267,7 +258,7 @@ void add_train_command(CLI::App& app, int& exit_code) {
   TrainOptions& o = *options;
   CLI::App& c =
       *app.add_subcommand("train", "Train a classifier on images in MNIST's format (IDX, plain or gzip)");
-  c.add_option("--data", o.data, "Folder of the four IDX files")->required();
+  CLI::Option* data = c.add_option("--data", o.data, "Folder of the four IDX files; needed but for --resume");
   c.add_flag(
        "--standardize{all}", o.standardize,
        "Scale the images to mean 0 and standard deviation 1 by those of the training images: of all pixels "
@@ -306,10 +297,31 @@ void add_train_command(CLI::App& app, int& exit_code) {
   c.add_option("--threads", o.threads, "Threads that compute; the result does not depend on it")
       ->check(at_least(1))
       ->capture_default_str();
-  c.add_option("--out", o.out, "Folder for history.csv and parameters.safetensors")->required();
+  CLI::Option* out = c.add_option(
+      "--out", o.out, "Folder for history.csv and parameters.safetensors; needed but for --resume");
   c.add_option("--report", o.report,
                "HTML page to write: curves, confusion matrix, misclassified images, graph");
-  c.callback([options, &c, &exit_code] { exit_code = train(*options, c); });
+  c.add_option(
+       "--checkpoint-every", o.checkpoint_every,
+       "Save the whole training after so many iterations, and in the end, for --resume to go on from; the "
+       "last 3 stay, in OUT/checkpoints")
+      ->check(at_least(1));
+  c.add_option(
+       std::string(kResume), o.resume,
+       fmt::format("Folder of a run that was interrupted, or is to be longer: goes on from its newest "
+                   "checkpoint with its settings, to the bit. Others may be given for {}",
+                   fmt::join(kMayChange, ", ")))
+      ->excludes(out);
+  c.callback([options, data, out, &c, &exit_code] {
+    if (options->resume.empty()) {
+      for (const CLI::Option* needed : {data, out})
+        if (needed->count() == 0) throw CLI::RequiredError(needed->get_name());
+      exit_code = train(*options, c, nullptr);
+    } else {
+      const nn::Checkpoint checkpoint = take_up(*options, c);
+      exit_code = train(*options, c, &checkpoint);
+    }
+  });
 }
 
 }  // namespace tapegrad::cli

@@ -1,0 +1,23 @@
+#pragma once
+
+#include <signal.h>
+
+namespace tapegrad::cli {
+
+/// While it lives, Ctrl-C (SIGINT) and SIGTERM ask the work at hand to stop; a second one ends the process at once.
+class InterruptHandler {
+ public:
+  InterruptHandler();
+  ~InterruptHandler();
+  InterruptHandler(const InterruptHandler&) = delete;
+  InterruptHandler& operator=(const InterruptHandler&) = delete;
+
+  /// The signal that has come; 0 for none.
+  static int signal() noexcept;
+
+ private:
+  struct sigaction before_int_ = {};
+  struct sigaction before_term_ = {};
+};
+
+}  // namespace tapegrad::cli

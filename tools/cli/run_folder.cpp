@@ -1,0 +1,101 @@
+#include "run_folder.h"
+
+#include <fstream>
+#include <iterator>
+#include <string_view>
+#include <system_error>
+
+#include <tapegrad/graph/errors.h>
+#include <tapegrad/nn/io/file.h>
+#include <tapegrad/nn/io/serialize.h>
+#include <tapegrad/nn/train/checkpoint.h>
+
+#include <fmt/format.h>
+#include <CLI/CLI.hpp>
+
+namespace tapegrad::cli {
+
+namespace {
+
+/// The score in the columns behind the epoch, the iteration and the training's. Nothing is changed where there is none.
+bool read_test_score(const std::string& row, const nn::EpochReport& e, nn::Score& score) {
+  const std::vector<std::string> cells = CLI::detail::split(row, ',');
+  return cells.size() >= 6 && cells[0] == fmt::format("{}", e.epoch) &&
+         cells[1] == fmt::format("{}", e.iteration) && CLI::detail::lexical_cast(cells[4], score.loss) &&
+         CLI::detail::lexical_cast(cells[5], score.metric);
+}
+
+}  // namespace
+
+RunFolder::RunFolder(const std::string& path, bool validated)
+    : path_(path),
+      validated_(validated),
+      history_(fmt::format("epoch,iteration,train_loss,train_accuracy,test_loss,test_accuracy{}\n",
+                           validated ? ",validation_loss,validation_accuracy" : "")) {}
+
+RunFolder RunFolder::start(const std::string& path, bool validated) {
+  RunFolder folder(path, validated);
+  if (const auto others = nn::checkpoints_in(checkpoints(path)); !others.empty())
+    throw ArgumentError(fmt::format(
+        "--out {}: it has checkpoints of another run, the newest {}; go on with that by --resume {}, "
+        "give another folder, or remove {}",
+        path, others.front(), path, checkpoints(path)));
+  std::error_code error;
+  std::filesystem::create_directories(path, error);
+  if (error) throw FileError(fmt::format("--out {}: cannot make the folder: {}", path, error.message()));
+  folder.write_history();
+  return folder;
+}
+
+RunFolder RunFolder::go_on(const std::string& path, bool validated,
+                           const std::vector<nn::EpochReport>& epochs) {
+  RunFolder folder(path, validated);
+  const std::string name = folder.file("history.csv");
+  std::ifstream file(name);
+  std::string row;
+  bool good = std::getline(file, row) && row + '\n' == folder.history_;
+  for (const nn::EpochReport& e : epochs) {
+    nn::Score test;
+    good = good && std::getline(file, row) && read_test_score(row, e, test);
+    if (!good) break;
+    folder.history_ += row + '\n';
+    folder.test_scores_.push_back(test);
+  }
+  if (!good)
+    throw FileError(
+        fmt::format("'{}' does not have the {} epochs of the checkpoint; the run that is resumed has "
+                    "written it: put it back",
+                    name, epochs.size()));
+  folder.write_history();
+  return folder;
+}
+
+void RunFolder::add(const nn::EpochReport& e, const nn::Score& test) {
+  history_ += fmt::format("{},{},{:.6f},{:.6f},{:.6f},{:.6f}", e.epoch, e.iteration, e.training.loss,
+                          e.training.metric, test.loss, test.metric);
+  history_ += validated_ ? fmt::format(",{:.6f},{:.6f}\n", e.validation.loss, e.validation.metric) : "\n";
+  write_history();
+}
+
+void RunFolder::save(const char* name, const Model& model, const nn::State& state) const {
+  nn::save_state(file(name), state, {{"model", model.description}});
+}
+
+void RunFolder::write_history() const {
+  nn::AtomicFile out(file("history.csv"));
+  out.write(history_);
+  out.commit();
+}
+
+std::string RunFolder::checkpoints(const std::string& path) {
+  return (std::filesystem::path(path) / "checkpoints").string();
+}
+
+std::string RunFolder::advice() const {
+  const std::vector<std::string> saved = nn::checkpoints_in(checkpoints(path_));
+  return saved.empty() ? ""
+                       : fmt::format("; the last checkpoint is {}, from which --resume {} goes on",
+                                     saved.front(), path_);
+}
+
+}  // namespace tapegrad::cli

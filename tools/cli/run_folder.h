@@ -1,0 +1,47 @@
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include <tapegrad/nn/train/trainer.h>
+
+#include "models.h"
+
+namespace tapegrad::cli {
+
+/// Where a run leaves its history, its parameters and its checkpoints. Whether the folder can be written is found out
+/// before training.
+class RunFolder {
+ public:
+  /// Of a run that starts: makes the folder. Throws FileError where that cannot be, ArgumentError where it has checkpoints
+  /// of another run.
+  static RunFolder start(const std::string& path, bool validated);
+  /// Of a run that goes on after these epochs: what the history says of later ones is dropped. Throws FileError where it
+  /// does not have these.
+  static RunFolder go_on(const std::string& path, bool validated, const std::vector<nn::EpochReport>& epochs);
+
+  void add(const nn::EpochReport& e, const nn::Score& test);
+  void save(const char* file, const Model& model, const nn::State& state) const;
+  const std::string& name() const { return path_; }
+  /// On the test data, after each epoch of the history.
+  const std::vector<nn::Score>& test_scores() const { return test_scores_; }
+
+  /// The folder of the checkpoints in that of a run.
+  static std::string checkpoints(const std::string& path);
+  /// "; the last checkpoint is FILE, from which --resume FOLDER goes on", where there is one.
+  std::string advice() const;
+
+ private:
+  RunFolder(const std::string& path, bool validated);
+  std::string file(const char* name) const { return (std::filesystem::path(path_) / name).string(); }
+  void write_history() const;
+
+  std::string path_;
+  bool validated_;
+  std::string history_;
+  std::vector<nn::Score> test_scores_;
+};
+
+}  // namespace tapegrad::cli

@@ -77,15 +77,17 @@ std::string save_checkpoint_in(const std::string& folder, const Checkpoint& chec
   const std::vector<std::uint64_t> numbers = numbers_in(folder);
   const std::string path = path_in(folder, next_of(numbers));
   save_checkpoint(path, checkpoint);
-  for (auto i = static_cast<std::size_t>(limit) - 1; i < numbers.size(); ++i) {
-    const std::string old = path_in(folder, numbers[i]);
-    std::error_code error;
-    fs::remove(old, error);
-    if (error)
-      throw FileError(fmt::format("'{}', a checkpoint that newer ones have replaced, cannot be removed: {}",
-                                  old, error.message()));
-  }
+  for (auto i = static_cast<std::size_t>(limit) - 1; i < numbers.size(); ++i)
+    remove_checkpoint(path_in(folder, numbers[i]));
   return path;
+}
+
+void remove_checkpoint(const std::string& path) {
+  std::error_code error;
+  fs::remove(path, error);
+  if (error)
+    throw FileError(
+        fmt::format("'{}', a checkpoint that is not needed, cannot be removed: {}", path, error.message()));
 }
 
 void require_checkpoint_folder(const std::string& folder) {

@@ -15,6 +15,9 @@ namespace tapegrad::nn {
 TAPEGRAD_API std::string save_checkpoint_in(const std::string& folder, const Checkpoint& checkpoint,
                                             std::int64_t limit);
 
+/// Throws FileError where that cannot be.
+void remove_checkpoint(const std::string& path);
+
 /// Throws FileError where a checkpoint could not be saved there.
 TAPEGRAD_API void require_checkpoint_folder(const std::string& folder);
 

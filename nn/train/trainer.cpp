@@ -52,7 +52,7 @@ void Trainer::check_options() const {
   require(o.clip_value >= 0, "clip_value", o.clip_value, "at least 0");
   require(o.patience >= 0, "patience", o.patience, "at least 0");
   require(o.checkpoint_every >= 0, "checkpoint_every", o.checkpoint_every, "at least 0");
-  require(o.checkpoint_limit >= 1, "checkpoint_limit", o.checkpoint_limit, "at least 1");
+  require(o.checkpoint_limit >= 2, "checkpoint_limit", o.checkpoint_limit, "at least 2");
   if (o.checkpoint_every > 0 && o.checkpoint_folder.empty())
     throw ArgumentError(fmt::format(
         "trainer: checkpoint_every is {}, and there is no checkpoint_folder to save them in; give one",
@@ -294,7 +294,10 @@ bool Trainer::begin_fit(std::int64_t batches, const Dataset& training, const Dat
 bool Trainer::train_epoch(Epoch& epoch, const DataLoader& loader) {
   if (iteration_ >= last_ || at_.batch >= loader.size()) return true;
   for (const Batch& batch : loader.epoch(static_cast<std::uint64_t>(epoch.report.epoch), at_.batch)) {
-    if (!update(batch, epoch)) return false;
+    if (!update(batch, epoch)) {
+      drop_dead_checkpoint();
+      return false;
+    }
     const bool ends = iteration_ == last_ || stop_.load(std::memory_order_relaxed);
     // Here, before the unfinished epoch is measured: a training that is not interrupted there does not do that, and the
     // best state could be another.
@@ -309,12 +312,19 @@ bool Trainer::is_due() const {
 }
 
 /// False, and nothing is saved, where weights are not finite: the checkpoints before are the good ones.
-bool Trainer::save_in_folder() const {
+bool Trainer::save_in_folder() {
   if (options_.checkpoint_folder.empty()) return true;
   for (const auto& [name, parameter] : net_.parameters())
     if (!parameter.frozen() && tapegrad::detail::first_non_finite(parameter.value()) >= 0) return false;
-  save_checkpoint_in(options_.checkpoint_folder, checkpoint(), options_.checkpoint_limit);
+  newest_ = save_checkpoint_in(options_.checkpoint_folder, checkpoint(), options_.checkpoint_limit);
+  newest_at_ = iteration_;
   return true;
+}
+
+/// Removes the newest checkpoint where no update could be made from it: its weights are finite, and what is computed with
+/// them is not. The one before it is good, as updates were made from it.
+void Trainer::drop_dead_checkpoint() {
+  if (!newest_.empty() && newest_at_ == iteration_) remove_checkpoint(newest_);
 }
 
 void Trainer::restore_best() {

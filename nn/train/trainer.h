@@ -106,7 +106,9 @@ struct TrainerOptions {
   std::string checkpoint_folder{};
   std::int64_t checkpoint_every =
       0;  ///< updates between two of them; 0: one after each epoch. And one in the end
-  std::int64_t checkpoint_limit = 3;  ///< so many of the newest stay; older ones are removed
+  /// So many of the newest stay, at least 2; older ones are removed. On divergence so is one from which no update could be
+  /// made: what is then the newest is the last good one.
+  std::int64_t checkpoint_limit = 3;
   /// Settings of the program's own, saved in checkpoints as text by their names: resume tells where they are different.
   Metadata settings{};
 
@@ -222,7 +224,8 @@ class TAPEGRAD_API Trainer {
   void check_options() const;
   bool begin_fit(std::int64_t batches, const Dataset& training, const Dataset& validation);
   bool train_epoch(Epoch& epoch, const DataLoader& loader);
-  bool save_in_folder() const;
+  bool save_in_folder();
+  void drop_dead_checkpoint();
   bool is_due() const;
   std::vector<Setting> list_settings(std::int64_t iteration) const;
   std::vector<std::string> compare_settings(const Checkpoint& checkpoint, std::int64_t iteration) const;
@@ -240,6 +243,8 @@ class TAPEGRAD_API Trainer {
   double lr_;  ///< the optimizer's own
   Position at_;
   Fit fit_;
+  std::string newest_;  ///< checkpoint of the folder, and after how many updates it was saved
+  std::int64_t newest_at_ = 0;
   bool updating_ = false;  ///< within an update, of which a half may be done
   std::int64_t iteration_ = 0;
   std::int64_t last_ = 0;

@@ -84,6 +84,64 @@ check "Ctrl-C exits with 130" [ $? -eq 130 ]
 check "Ctrl-C says what is kept" grep -q 'interrupted after [0-9]* iterations' "$work/out"
 check "Ctrl-C leaves the parameters" [ -s "$work/run/parameters.safetensors" ]
 
+# ---- checkpoints ----
+long=(train --data "$mnist" --batch-norm --dropout 0.2 --optimizer adam --lr 0.01 --schedule cosine --validation 0.1
+  --hidden 40 --model multi-layer --standardize --plateau 1)
+resumed=$work/resumed
+expect 0 'parameters and history' "${long[@]}" --epochs 5 --out "$work/whole"
+"$tapegrad" "${long[@]}" --epochs 5 --out "$resumed" --checkpoint-every 10 >"$work/out" 2>&1 &
+pid=$!
+for _ in $(seq 500); do grep -q '^epoch +2' -E "$work/out" && break; sleep 0.02; done
+kill -KILL "$pid"
+wait "$pid" 2>/dev/null
+expect 0 'goes on from .*checkpoints/checkpoint-[0-9]*.safetensors, after [1-4] epochs' train --resume "$resumed" --threads 2
+for file in parameters.safetensors best.safetensors history.csv; do
+  check "after a kill $file is as without" cmp "$work/whole/$file" "$resumed/$file"
+done
+check "the last three checkpoints stay" [ "$(ls "$resumed/checkpoints" | wc -l)" -eq 3 ]
+expect 0 'all 270 iterations are done' train --resume "$resumed"
+check "and nothing is changed then" cmp "$work/whole/parameters.safetensors" "$resumed/parameters.safetensors"
+expect 0 '^  --epochs is 6, was 5$' train --resume "$resumed" --epochs 6 --lr 0.02 --report "$work/report.html"
+check "what is different is listed" grep -q '^  --lr is 0.02, was 0.01$' "$work/out"
+check "an epoch more" [ "$(wc -l <"$resumed/history.csv")" -eq 7 ]
+check "the report has the epochs before" bash -c "grep -q '<th>resume</th>' '$work/report.html'"
+expect 2 '--batch is 50, was 100, --seed is 3, was 0; these may change: --data, --epochs' train --resume "$resumed" --seed 3 --batch 50
+expect 2 '--layers is affine:10, was not given' train --resume "$resumed" --layers affine:10
+expect 2 '--out excludes --resume' train --resume "$resumed" --out "$work/run"
+expect 2 'has checkpoints of another run.*go on with that by --resume' "${long[@]}" --out "$resumed"
+check "that is told before anything is written" [ "$(wc -l <"$resumed/history.csv")" -eq 7 ]
+expect 1 'there are no checkpoints in .*--checkpoint-every' train --resume "$work/whole"
+expect 2 '--checkpoint-every' "${long[@]}" --out "$work/run" --checkpoint-every 0
+newest=$(ls "$resumed/checkpoints"/* | tail -1)
+printf x >>"$newest"
+expect 0 'warning: .*is damaged.*skipped for the one before' train --resume "$resumed"
+for file in "$resumed/checkpoints"/*; do : >"$file"; done
+expect 1 'no checkpoint in the folder .* can be read' train --resume "$resumed"
+
+for signal in INT TERM; do
+  "$tapegrad" "${long[@]}" --epochs 500 --out "$work/$signal" --checkpoint-every 1000 >"$work/out" 2>&1 &
+  pid=$!
+  for _ in $(seq 500); do grep -q '^epoch' "$work/out" && break; sleep 0.02; done
+  kill -$signal "$pid"
+  wait "$pid"
+  check "SIG$signal exits with 128 and its number" [ $? -eq $((128 + $(kill -l $signal))) ]
+  check "SIG$signal says how to go on" grep -q 'the last checkpoint is .*, from which --resume' "$work/out"
+done
+cp -r "$work/INT" "$work/INT.2"
+expect 0 'goes on from' train --resume "$work/INT" --epochs 9
+"$tapegrad" train --resume "$work/INT.2" --epochs 9 >"$work/out2" 2>&1
+check "a stopped run goes on to the same bits" cmp "$work/INT/parameters.safetensors" "$work/INT.2/parameters.safetensors"
+
+diverged=$work/diverged
+expect 0 'parameters' "${train[@]/$work\/run/$diverged}" --epochs 1 --checkpoint-every 50
+expect 1 'no longer finite.*the last checkpoint is .*checkpoint-000002' train --resume "$diverged" --epochs 2 --lr 1e30 \
+  --checkpoint-every 1
+expect 0 'after 1 epochs and 60 iterations' train --resume "$diverged" --epochs 2 --lr 0.05
+# As on a full disk: files of so many blocks at most.
+(trap '' XFSZ; ulimit -f 100; "$tapegrad" "${train[@]/$work\/run/$work/full}" --iterations 60 --checkpoint-every 20) >"$work/out" 2>"$work/err"
+check "a full disk exits with 1" [ $? -eq 1 ]
+check "and says so" grep -q "^tapegrad: after 20 iterations: .*checkpoint-000001.safetensors' cannot be written: File too large$" "$work/err"
+
 expect 0 'the report is' "${train[@]}" --iterations 60 --validation 0.1 --report "$work/report.html"
 for part in '</html>' 'Loss' 'Accuracy' 'validation' 'Misclassified test images' 'affine1.weight' 'softmax_with_loss' '<th>optimizer</th><td>sgd</td>' \
   '<th>iterations</th><td>60</td>'; do

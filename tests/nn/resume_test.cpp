@@ -335,8 +335,8 @@ BOOST_AUTO_TEST_CASE(options_that_cannot_be) {
   BOOST_CHECK_EXCEPTION(make({.checkpoint_every = 5}), ArgumentError, mentions("no checkpoint_folder"));
   BOOST_CHECK_EXCEPTION(make({.checkpoint_folder = files() / "x", .checkpoint_every = -1}), ArgumentError,
                         mentions("checkpoint_every is -1"));
-  BOOST_CHECK_EXCEPTION(make({.checkpoint_folder = files() / "x", .checkpoint_limit = 0}), ArgumentError,
-                        mentions("checkpoint_limit is 0"));
+  BOOST_CHECK_EXCEPTION(make({.checkpoint_folder = files() / "x", .checkpoint_limit = 1}), ArgumentError,
+                        mentions("checkpoint_limit is 1; it must be at least 2"));
   BOOST_CHECK_EXCEPTION(make({.checkpoint_folder = "/proc/run"}), FileError, mentions("/proc/run"));
   BOOST_TEST(!std::filesystem::exists(files() / "x"));
 }

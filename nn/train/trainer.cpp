@@ -264,7 +264,8 @@ const History& Trainer::fit(const Dataset& training, const Dataset& validation) 
 /// Returns whether an epoch whose updates are made is still to be measured and reported.
 bool Trainer::begin_fit(std::int64_t batches, const Dataset& training, const Dataset& validation) {
   const bool resumed = fit_.resumed && fit_.training > 0;  // otherwise saved before there was a fit
-  if (resumed && (training.size() != fit_.training || validation.size() != fit_.validation))
+  if (resumed &&
+      (training.size() != fit_.training || validation.size() != fit_.validation || fit_.left > batches))
     throw ArgumentError(fmt::format(
         "trainer: the training that is resumed had {} items and {} to validate; fit is given {} and {}. Give "
         "it the same data",

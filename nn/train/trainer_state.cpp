@@ -17,6 +17,9 @@
 namespace tapegrad::nn {
 
 namespace {
+/// Training can count on from there.
+constexpr std::int64_t kMostCounted = std::int64_t{1} << 62;
+
 Tensor number(std::int64_t n) { return Tensor::from(std::vector<std::int64_t>{n}, Shape{}); }
 }  // namespace
 
@@ -61,9 +64,9 @@ void Trainer::load_state(const State& state) {
   const std::vector<Tensor> numbers = optim::match_state(kWhat, counters(), take(""));
   const auto count = [&](std::size_t i) {
     const std::int64_t n = numbers[i].values<std::int64_t>()[0];
-    if (n < 0)
+    if (n < 0 || n > kMostCounted)
       throw ArgumentError(
-          fmt::format("{}: '{}' is {}; it cannot be negative", kWhat, counters()[i].first, n));
+          fmt::format("{}: '{}' is {}; it must be in [0, {}]", kWhat, counters()[i].first, n, kMostCounted));
     return n;
   };
   const Position at{count(0), count(1), {numbers[5].item(), numbers[6].item()}, count(4)};
@@ -289,12 +292,14 @@ Resumed Trainer::resume(const Checkpoint& checkpoint) {
   State state = checkpoint.tensors;
   std::vector<EpochReport> epochs = from_columns(kWhat, extract(state, kOfHistory));
   const std::vector<Tensor> numbers = optim::match_state(kWhat, fit_state(), extract(state, kOfFit));
+  const std::int64_t iteration = iteration_in(state);
   std::array<std::int64_t, 4> counts{};
   for (std::size_t i = 0; i < counts.size(); ++i) {
     counts[i] = numbers[i].values<std::int64_t>()[0];
-    if (counts[i] < 0)
-      throw ArgumentError(
-          fmt::format("{}: 'fit.{}' is {}; it cannot be negative", kWhat, fit_state()[i].first, counts[i]));
+    const std::int64_t most = i == 0 ? iteration : kMostCounted;
+    if (counts[i] < 0 || counts[i] > most)
+      throw ArgumentError(fmt::format("{}: 'fit.{}' is {}; it must be in [0, {}]", kWhat,
+                                      fit_state()[i].first, counts[i], most));
   }
   const double seconds = numbers[4].item();
   constexpr double kLongest = 1e9;  // seconds, as many as a clock of nanoseconds can count
@@ -302,7 +307,7 @@ Resumed Trainer::resume(const Checkpoint& checkpoint) {
     throw ArgumentError(
         fmt::format("{}: 'fit.seconds' is {}; it must be in [0, {})", kWhat, seconds, kLongest));
   Resumed resumed{.path = checkpoint.path, .unreadable = checkpoint.unreadable};
-  resumed.changes = compare_settings(checkpoint, iteration_in(state));
+  resumed.changes = compare_settings(checkpoint, iteration);
   const auto lr = checkpoint.trainer_settings.find("lr");
   const bool same_lr = lr != checkpoint.trainer_settings.end() && lr->second == fmt::format("{}", lr_);
 

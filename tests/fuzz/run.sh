@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
 # Builds the fuzz targets with Clang and lets libFuzzer work on each for so long, from the corpus and from what the library
 # and NumPy write. What fails is left in build/fuzz/found and named; what is new in the corpus stays in build/fuzz/corpus.
-# usage: tests/fuzz/run.sh SECONDS [TARGET...]      targets: cifar10 idx npy npz safetensors options; all by default
+# usage: tests/fuzz/run.sh SECONDS [TARGET...]      targets: checkpoint cifar10 idx npy npz safetensors options; all by default
 set -euo pipefail
 
 [[ ${1:-} =~ ^[0-9]+$ ]] || { sed -n 's/^# usage: /usage: /p' "${BASH_SOURCE[0]}" >&2; exit 2; }
 seconds=$1
 shift
 targets=("$@")
-[ ${#targets[@]} -gt 0 ] || targets=(cifar10 idx npy npz safetensors options)
+[ ${#targets[@]} -gt 0 ] || targets=(checkpoint cifar10 idx npy npz safetensors options)
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 source=$(cd "$here/../.." && pwd)
 build=$source/build/fuzz
@@ -28,7 +28,9 @@ failed=()
 for target in "${targets[@]}"; do
   printf '\n== %s\n' "$target"
   mkdir -p "$build/corpus/$target"
-  "$build/tests/fuzz/fuzz_$target" -max_total_time="$seconds" -max_len=1024 -timeout=20 -rss_limit_mb=4096 \
+  longest=1024
+  [ "$target" != checkpoint ] || longest=4096  # the smallest has 3 kB
+  "$build/tests/fuzz/fuzz_$target" -max_total_time="$seconds" -max_len=$longest -timeout=20 -rss_limit_mb=4096 \
     -print_final_stats=1 -verbosity=0 -artifact_prefix="$build/found/$target-" \
     "$build/corpus/$target" "$here/corpus/$target" "$build/seeds/$target" || failed+=("$target")
 done

@@ -10,6 +10,8 @@
 
 #include <fmt/core.h>
 
+#include "tiny_training.h"
+
 using namespace tapegrad;
 
 int main(int argc, char** argv) {
@@ -34,6 +36,11 @@ int main(int argc, char** argv) {
     nn::save_state(in(end, fmt::format("none.{}", end).c_str()), {});
   }
   for (const auto& [name, tensor] : state) nn::save_npy(in("npy", (name + ".npy").c_str()), tensor);
+  fuzz::TinyTraining training;
+  training.trainer.save(in("checkpoint", "before"));
+  training.fit();
+  training.trainer.save(in("checkpoint", "after"));
+  training.trainer.save(in("checkpoint", "after.npz"));
   write(in("cifar10", "records"), "\7\xff" + std::string(3071, 'r') + "\2" + std::string(3072, 'g'));
   write(in("cifar10", "short"), "\3\1\4\1\5\x9");
   write(in("idx", "labels"), std::string("\0\0\x08\1\0\0\0\3\7\2\1", 11));

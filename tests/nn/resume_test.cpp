@@ -313,6 +313,9 @@ BOOST_AUTO_TEST_CASE(a_checkpoint_that_does_not_fit_changes_nothing) {
     check_equal(all_of(t.trainer), before);
   };
   refused("fit.start", Tensor::scalar(-1, i64), "'fit.start' is -1");
+  refused("fit.start", Tensor::scalar(10, i64), "'fit.start' is 10; it must be in [0, 9]");
+  refused("epoch", Tensor::from(std::vector<std::int64_t>{std::numeric_limits<std::int64_t>::max()}, Shape{}),
+          "'epoch' is 9223372036854775807");
   refused("fit.seconds", Tensor::scalar(-1, f64), "'fit.seconds' is -1");
   refused("fit.seconds", Tensor::scalar(std::nan(""), f64), "'fit.seconds' is nan");
   refused("fit.seconds", Tensor::scalar(1, i64), "'seconds' is [] of i64");

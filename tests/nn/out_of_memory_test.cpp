@@ -183,6 +183,41 @@ BOOST_AUTO_TEST_CASE(a_trainer) {
   BOOST_TEST_MESSAGE(points << " points");
 }
 
+BOOST_AUTO_TEST_CASE(a_checkpoint_is_saved_or_resumed_wholly_or_not_at_all) {
+  const test::TemporaryFolder folder;
+  struct Run {
+    explicit Run(std::string to) : path(std::move(to)) {}
+    std::string path;
+    nn::Dataset training = data_of(30);
+    Generator rng{1};
+    nn::MultiLayerNet net{4, 3, rng, {.hidden = {6}, .batch_norm = true, .dropout = 0.3}};
+    optim::Adam adam{net, 0.05};
+    nn::Trainer trainer{net, adam, {.iterations = 6, .batch = 8, .plateau = optim::ReduceOnPlateau()}};
+
+    std::vector<std::byte> result() const {
+      std::vector<std::byte> all = bytes_of(trainer.state());
+      all.push_back(static_cast<std::byte>(trainer.history().epochs.size()));
+      return all;
+    }
+  };
+  struct Saving : Run {
+    using Run::Run;
+    void go() { trainer.save(path); }
+    std::vector<std::byte> result() const { return bytes_of(nn::load_checkpoint(path).tensors); }
+  };
+  struct Resuming : Run {
+    using Run::Run;
+    void go() { trainer.resume(path); }
+  };
+  {
+    Run run(folder / "run.safetensors");
+    run.trainer.fit(run.training);
+    run.trainer.save(run.path);
+  }
+  BOOST_TEST(fail_each([&] { return std::make_unique<Saving>(folder / "saved.npz"); }) > 100U);
+  BOOST_TEST(fail_each([&] { return std::make_unique<Resuming>(folder / "run.safetensors"); }) > 100U);
+}
+
 BOOST_AUTO_TEST_CASE(evaluation_gives_each_module_its_mode_back) {
   struct Run {
     nn::Dataset data = data_of(12);

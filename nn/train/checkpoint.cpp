@@ -36,10 +36,11 @@ std::string checksum_of(const State& tensors, const Metadata& metadata) {
     add_text(key);
     add_text(value);
   }
-  for (const auto& [name, tensor] : tensors) {
-    add_text(fmt::format("{} {}{}", name, name_of(tensor.dtype()), to_string(tensor.shape())));
-    visit_dtype(tensor.dtype(), [&]<class T> {
-      const std::span<const T> values = tensor.values<T>();
+  for (const auto& named : tensors) {
+    const Tensor& t = named.second;
+    add_text(fmt::format("{} {}{}", named.first, name_of(t.dtype()), to_string(t.shape())));
+    visit_dtype(t.dtype(), [&]<class T> {
+      const std::span<const T> values = t.values<T>();
       if (!values.empty()) add(values.data(), values.size_bytes());
     });
   }

@@ -5,7 +5,6 @@
 #include <map>
 #include <span>
 #include <string_view>
-#include <tuple>
 #include <utility>
 
 #include <tapegrad/graph/errors.h>
@@ -109,17 +108,27 @@ namespace {
 constexpr std::string_view kOfHistory = "history.";
 constexpr std::string_view kOfFit = "fit.";
 
-/// The columns of a history.
-constexpr std::pair<std::string_view, std::int64_t EpochReport::*> kCounts[] = {
-    {"epoch", &EpochReport::epoch}, {"iteration", &EpochReport::iteration}};
-constexpr std::tuple<std::string_view, Score EpochReport::*, double Score::*> kScores[] = {
-    {"training_loss", &EpochReport::training, &Score::loss},
-    {"training_metric", &EpochReport::training, &Score::metric},
-    {"validation_loss", &EpochReport::validation, &Score::loss},
-    {"validation_metric", &EpochReport::validation, &Score::metric}};
-constexpr std::pair<std::string_view, double EpochReport::*> kNumbers[] = {
-    {"lr", &EpochReport::lr}, {"seconds", &EpochReport::seconds}};
+/// The columns of a history, by name.
+struct Count {
+  std::string_view name;
+  std::int64_t EpochReport::*of;
+};
+struct PartOfScore {
+  std::string_view name;
+  Score EpochReport::*score;
+  double Score::*of;
+};
+struct Number {
+  std::string_view name;
+  double EpochReport::*of;
+};
+constexpr Count kCounts[] = {{"epoch", &EpochReport::epoch}, {"iteration", &EpochReport::iteration}};
 constexpr std::string_view kBest = "best";
+constexpr PartOfScore kScores[] = {{"training_loss", &EpochReport::training, &Score::loss},
+                                   {"training_metric", &EpochReport::training, &Score::metric},
+                                   {"validation_loss", &EpochReport::validation, &Score::loss},
+                                   {"validation_metric", &EpochReport::validation, &Score::metric}};
+constexpr Number kNumbers[] = {{"lr", &EpochReport::lr}, {"seconds", &EpochReport::seconds}};
 
 /// One tensor [n] for each column of n reports.
 State to_columns(const std::vector<EpochReport>& epochs) {
@@ -131,20 +140,18 @@ State to_columns(const std::vector<EpochReport>& epochs) {
     for (const EpochReport& e : epochs) values.push_back(value_of(e));
     columns.emplace_back(name, Tensor::from(values, shape));
   };
-  for (const auto& [name, count] : kCounts)
-    add(name, std::int64_t{}, [&](const EpochReport& e) { return e.*count; });
+  for (const Count& c : kCounts) add(c.name, std::int64_t{}, [&](const EpochReport& e) { return e.*c.of; });
   add(kBest, std::int64_t{}, [](const EpochReport& e) { return std::int64_t{e.best}; });
-  for (const auto& [name, score, part] : kScores)
-    add(name, double{}, [&](const EpochReport& e) { return e.*score.*part; });
-  for (const auto& [name, value] : kNumbers)
-    add(name, double{}, [&](const EpochReport& e) { return e.*value; });
+  for (const PartOfScore& s : kScores)
+    add(s.name, double{}, [&](const EpochReport& e) { return e.*s.score.*s.of; });
+  for (const Number& n : kNumbers) add(n.name, double{}, [&](const EpochReport& e) { return e.*n.of; });
   return columns;
 }
 
 std::vector<EpochReport> from_columns(const char* what, const State& given) {
   std::size_t n = 0;
   for (const auto& [name, column] : given)
-    if (name == kCounts[0].first) n = static_cast<std::size_t>(column.size());
+    if (name == kCounts[0].name) n = static_cast<std::size_t>(column.size());
   std::vector<EpochReport> epochs(n);
   const std::vector<Tensor> columns = optim::match_state(what, to_columns(epochs), given);
   auto column = columns.begin();
@@ -152,13 +159,12 @@ std::vector<EpochReport> from_columns(const char* what, const State& given) {
     const std::span<const T> values = (column++)->values<T>();
     for (std::size_t i = 0; i < n; ++i) set(epochs[i], values[i]);
   };
-  for (const auto& [name, count] : kCounts)
-    take(std::int64_t{}, [&](EpochReport& e, std::int64_t value) { e.*count = value; });
+  for (const Count& c : kCounts)
+    take(std::int64_t{}, [&](EpochReport& e, std::int64_t value) { e.*c.of = value; });
   take(std::int64_t{}, [](EpochReport& e, std::int64_t value) { e.best = value != 0; });
-  for (const auto& [name, score, part] : kScores)
-    take(double{}, [&](EpochReport& e, double value) { e.*score.*part = value; });
-  for (const auto& [name, member] : kNumbers)
-    take(double{}, [&](EpochReport& e, double value) { e.*member = value; });
+  for (const PartOfScore& s : kScores)
+    take(double{}, [&](EpochReport& e, double value) { e.*s.score.*s.of = value; });
+  for (const Number& x : kNumbers) take(double{}, [&](EpochReport& e, double value) { e.*x.of = value; });
   return epochs;
 }
 

@@ -71,7 +71,8 @@ BOOST_AUTO_TEST_CASE(a_training_killed_at_any_instant_ends_with_the_same_bits) {
   int resumed = 0;
   std::string instants;
   for (std::size_t round = 0; kills < kKills; ++round) {
-    const auto& [name, make] = optimizers[round % optimizers.size()];
+    const std::string& name = optimizers[round % optimizers.size()].first;
+    const OptimizerMaker& make = optimizers[round % optimizers.size()].second;
     const int thread_count = 1 + static_cast<int>(round / optimizers.size() % 2);
     const test::TemporaryFolder folder;
     if (!expected.contains(name)) {

@@ -149,9 +149,16 @@ State to_columns(const std::vector<EpochReport>& epochs) {
 }
 
 std::vector<EpochReport> from_columns(const char* what, const State& given) {
+  // Only where all columns are of one length is there memory for as many reports.
   std::size_t n = 0;
-  for (const auto& [name, column] : given)
-    if (name == kCounts[0].name) n = static_cast<std::size_t>(column.size());
+  for (const auto& [name, column] : given) {
+    if (column.shape() != given.front().second.shape() || column.rank() != 1)
+      throw ShapeError(fmt::format("{}: the history's '{}' is {} and its '{}' is {}; all columns are [n]",
+                                   what, given.front().first, to_string(given.front().second.shape()), name,
+                                   to_string(column.shape())));
+    n = static_cast<std::size_t>(column.size());
+  }
+  if (given.size() != to_columns({}).size()) n = 0;  // the names do not match
   std::vector<EpochReport> epochs(n);
   const std::vector<Tensor> columns = optim::match_state(what, to_columns(epochs), given);
   auto column = columns.begin();

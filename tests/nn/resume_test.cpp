@@ -320,9 +320,10 @@ BOOST_AUTO_TEST_CASE(a_checkpoint_that_does_not_fit_changes_nothing) {
   refused("fit.seconds", Tensor::scalar(std::nan(""), f64), "'fit.seconds' is nan");
   refused("fit.seconds", Tensor::scalar(1, i64), "'seconds' is [] of i64");
   refused("fit.end", Tensor::scalar(1, i64), "unexpected: end");
-  refused("history.epoch", Tensor::zeros({2}, i64), "'iteration' is [1] of i64, expected is [2]");
+  refused("history.epoch", Tensor::zeros({2}, i64), "history's 'epoch' is [2] and its 'iteration' is [1]");
   refused("history.lr", Tensor::zeros({1}, f32), "'lr' is [1] of f32");
   refused("history.loss", Tensor::zeros({1}), "unexpected: loss");
+  refused("history.seconds", Tensor::zeros({}, f64), "its 'seconds' is []");
   refused("net.0.weight", Tensor::zeros({1}), "'0.weight'");
   refused("iteration", Tensor::scalar(-1, i64), "'iteration' is -1");
   refused("iteration", Tensor::scalar(1, f32), "'iteration' is [] of f32");

@@ -276,6 +276,8 @@ bool Trainer::begin_fit(std::int64_t batches, const Dataset& training, const Dat
           fmt::format("trainer: there are checkpoints of another training, the newest '{}': resume it, give "
                       "another checkpoint_folder, or remove them",
                       others.front()));
+  // The file may be of an epoch behind the checkpoint, which will now be another one.
+  if (resumed && !options_.best_file.empty() && !best_.empty()) save_state(options_.best_file, best_);
   if (!resumed) {
     const std::int64_t left = at_.batch > 0 ? std::max<std::int64_t>(batches - at_.batch, 0) : 0;
     fit_ = {.start = iteration_, .left = left, .training = training.size(), .validation = validation.size()};

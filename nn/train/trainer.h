@@ -105,7 +105,7 @@ struct TrainerOptions {
   /// Trainer::resume to go on from. Made where it is missing.
   std::string checkpoint_folder{};
   std::int64_t checkpoint_every =
-      0;  ///< updates between two of them; 0: one after each epoch. And one in the end
+      0;  ///< updates between two of them, and one in the end; 0: after each epoch
   /// So many of the newest stay, at least 2; older ones are removed. On divergence so is one from which no update could be
   /// made: what is then the newest is the last good one.
   std::int64_t checkpoint_limit = 3;
@@ -176,9 +176,9 @@ class TAPEGRAD_API Trainer {
   ///
   /// For files there is save().
   State state() const;
-  /// Continues from there, to the bit: another call of fit goes on with the batch that came next. Throws ArgumentError for names that are
-  /// missing or unexpected and for numbers that cannot be, ShapeError or DtypeError for a tensor that does not fit;
-  /// nothing is changed then.
+  /// Continues from there, to the bit: another call of fit goes on with the batch that came next. Throws ArgumentError for
+  /// names that are missing or unexpected and for numbers that cannot be, ShapeError or DtypeError for a tensor that does
+  /// not fit; nothing is changed then.
   void load_state(const State& state);
 
   /// Writes a checkpoint: state(), the history, where this call of fit stands, and the settings. From a callback that runs

@@ -116,6 +116,20 @@ BOOST_AUTO_TEST_CASE(a_stopped_training_goes_on_as_if_it_had_not_been) {
   }
 }
 
+// The file of the best state is that of the checkpoint again, whatever came behind it.
+BOOST_AUTO_TEST_CASE(the_best_file_goes_back_with_the_training) {
+  const std::string best = files() / "best.npz";
+  FullTraining first(kAdam, {.epochs = 1, .best_file = best});
+  first.fit();
+  first.trainer.save(files() / "run.npz");
+  const nn::State good = nn::load_state_file(best).tensors;
+  nn::save_state(best, {});
+  FullTraining second(kAdam, {.epochs = 1, .best_file = best});
+  second.trainer.resume(files() / "run.npz");
+  second.fit();
+  check_equal(nn::load_state_file(best).tensors, good);
+}
+
 BOOST_AUTO_TEST_CASE(seconds_go_on) {
   FullTraining first(kAdam, saving_at(9, files() / "run.npz", {.epochs = 2}));
   first.fit();

@@ -104,8 +104,8 @@ struct TrainerOptions {
   /// If not empty: the folder in which checkpoints of the whole training are saved, as Trainer::save does, for
   /// Trainer::resume to go on from. Made where it is missing.
   std::string checkpoint_folder{};
-  std::int64_t checkpoint_every =
-      0;  ///< updates between two of them, and one in the end; 0: after each epoch
+  /// Updates between two of them; 0: one after each epoch. There is also one in the end.
+  std::int64_t checkpoint_every = 0;
   /// So many of the newest stay, at least 2; older ones are removed. On divergence so is one from which no update could be
   /// made: what is then the newest is the last good one.
   std::int64_t checkpoint_limit = 3;

@@ -16,6 +16,7 @@
 #include <tapegrad/nn/data/data.h>
 #include <tapegrad/nn/hook.h>
 #include <tapegrad/nn/init.h>
+#include <tapegrad/nn/io/foreign.h>
 #include <tapegrad/nn/io/npy.h>
 #include <tapegrad/nn/io/serialize.h>
 #include <tapegrad/nn/layer.h>

@@ -2,10 +2,13 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
+#include <string_view>
 
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/graph/tensor.h>
 #include <tapegrad/nn/io/file.h>
+#include <tapegrad/nn/io/serialize.h>
 
 /// The elements of files, some of which are of types that tensors do not have. Not part of the library's
 /// interface.
@@ -21,8 +24,10 @@ class Unrepresentable final : public FileError {
 enum class Element : std::uint8_t { f16, bf16, f32, f64, i8, i16, i32, i64, u8, u16, u32, u64, boolean };
 
 std::size_t size_of(Element element);
-/// The type in which a tensor's elements are written.
+/// The type that holds what tensors of this dtype hold.
 Element element_of(Dtype dtype);
+/// The type in which save_state writes them.
+Element saved_element(Dtype dtype, const SaveOptions& options);
 
 /// Bytes that are read once, from the first to the last.
 class ByteSource {
@@ -48,5 +53,12 @@ class FileSource : public ByteSource {
 /// booleans (0, 1) and all integers to i64. Throws Unrepresentable for an integer above the largest i64; elements are left
 /// in the source then.
 Tensor read_elements(ByteSource& source, const Shape& shape, Element element, bool big_endian = false);
+
+/// The bytes of a tensor's elements in this type, which is that of its dtype or f16 or bf16: those in memory, or those that
+/// are put into `converted`. Rounds to the nearest, of two as near to the even one. NaN stays NaN.
+std::string_view elements_of(const Tensor& tensor, Element element, std::string& converted);
+
+/// Throws ArgumentError, naming the tensor, where a finite element would become infinite in this type.
+void require_representable(const std::string& name, const Tensor& tensor, Element element);
 
 }  // namespace tapegrad::nn::files

@@ -8,13 +8,13 @@
 
 namespace tapegrad::nn {
 
-using tapegrad::detail::TensorAccess;
-
 void save_npy(const std::string& path, const Tensor& tensor) {
   if (!tensor.defined()) throw ArgumentError(fmt::format("save_npy: '{}': the tensor is undefined", path));
   AtomicFile file(path);
-  file.write(npy::header_of(tensor));
-  file.write(TensorAccess::data(tensor), static_cast<std::size_t>(tensor.size()) * size_of(tensor.dtype()));
+  const files::Element element = files::element_of(tensor.dtype());
+  std::string converted;
+  file.write(npy::header_of(tensor.shape(), element));
+  file.write(files::elements_of(tensor, element, converted));
   file.commit();
 }
 

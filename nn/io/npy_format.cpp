@@ -235,13 +235,11 @@ Tensor read(files::ByteSource& source) {
   return permute(read_as(Shape(std::span<const std::int64_t>(dims))), order);
 }
 
-std::string header_of(const Tensor& tensor) {
-  const auto* type = std::ranges::find(kTypes, files::element_of(tensor.dtype()), &Type::element);
-  if (type == std::end(kTypes))
-    throw ArgumentError(
-        fmt::format("save_npy: NumPy has no type for elements of {}", name_of(tensor.dtype())));
+std::string header_of(const Shape& shape, Element element) {
+  const auto* type = std::ranges::find(kTypes, element, &Type::element);
+  if (type == std::end(kTypes)) throw ArgumentError("NumPy has no type for such elements");
   std::string text = fmt::format("{{'descr': '<{}', 'fortran_order': False, 'shape': ({}{}), }}", type->name,
-                                 fmt::join(tensor.shape().dims(), ", "), tensor.rank() == 1 ? "," : "");
+                                 fmt::join(shape.dims(), ", "), shape.rank() == 1 ? "," : "");
   // The elements start at a multiple of 64 bytes, for programs that map the file into memory.
   constexpr std::size_t kFixed = 10;
   text.append(63 - (kFixed + text.size()) % 64, ' ');

@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include <tapegrad/graph/errors.h>
+#include <tapegrad/graph/shape.h>
 #include <tapegrad/graph/tensor.h>
 #include <tapegrad/nn/io/elements.h>
 
@@ -17,6 +18,6 @@ inline constexpr std::string_view kMagic = "\x93NUMPY";
 Tensor read(files::ByteSource& source);
 
 /// What precedes the elements of a tensor in a file.
-std::string header_of(const Tensor& tensor);
+std::string header_of(const Shape& shape, files::Element element);
 
 }  // namespace tapegrad::nn::npy

@@ -15,27 +15,14 @@
 
 namespace tapegrad::nn::npz {
 
-using tapegrad::detail::TensorAccess;
-
 namespace {
 
 constexpr std::string_view kSuffix = ".npy";
 
-class Source : public files::ByteSource {
- public:
-  explicit Source(zip::Content& content) : content_(content) {}
-  std::uint64_t size() const override { return content_.size(); }
-  void read(void* out, std::size_t bytes) override { content_.read(out, bytes); }
-
- private:
-  zip::Content& content_;
-};
-
 Tensor read_array(zip::Reader& archive, const zip::Entry& entry) {
   zip::Content content(archive, entry);
-  Source source(content);
   try {
-    Tensor tensor = npy::read(source);
+    Tensor tensor = npy::read(content);
     content.finish();
     return tensor;
   } catch (const files::Unrepresentable&) {
@@ -90,7 +77,7 @@ SavedState read_archive(const std::string& path) {
 
 }  // namespace
 
-void save(const std::string& path, const State& state, const Metadata& metadata) {
+void save(const std::string& path, const State& state, const Metadata& metadata, const SaveOptions& options) {
   constexpr std::size_t kLongestName = zip::kLongestText - kSuffix.size();
   for (const auto& [name, tensor] : state) {
     if (!safetensors::is_utf8(name))
@@ -106,12 +93,17 @@ void save(const std::string& path, const State& state, const Metadata& metadata)
     throw ArgumentError(fmt::format(
         "save_state: the metadata takes {} bytes, a .npz file has room for {}; save as .safetensors",
         comment.size(), zip::kLongestText));
+  if (options.floats == SavedFloats::bf16)
+    throw ArgumentError(
+        "save_state: NumPy has no type for bf16; save as f16, or as .safetensors or .pt, which have one");
   AtomicFile file(path);
   zip::Writer archive(file);
-  for (const auto& [name, tensor] : state)
-    archive.add(name + std::string(kSuffix), npy::header_of(tensor),
-                {reinterpret_cast<const char*>(TensorAccess::data(tensor)),
-                 static_cast<std::size_t>(tensor.size()) * size_of(tensor.dtype())});
+  for (const auto& [name, tensor] : state) {
+    const files::Element element = files::saved_element(tensor.dtype(), options);
+    std::string converted;
+    archive.add(name + std::string(kSuffix), npy::header_of(tensor.shape(), element),
+                files::elements_of(tensor, element, converted));
+  }
   archive.finish(comment);
   file.commit();
 }

@@ -8,7 +8,7 @@
 namespace tapegrad::nn::npz {
 
 /// The state's names are unique and its tensors defined.
-void save(const std::string& path, const State& state, const Metadata& metadata);
+void save(const std::string& path, const State& state, const Metadata& metadata, const SaveOptions& options);
 
 SavedState load(const std::string& path);
 

@@ -13,7 +13,7 @@
 namespace tapegrad::nn::safetensors {
 
 /// The state's names are unique and its tensors defined.
-void save(const std::string& path, const State& state, const Metadata& metadata);
+void save(const std::string& path, const State& state, const Metadata& metadata, const SaveOptions& options);
 SavedState load(const std::string& path);
 
 /// The format's own limit keeps a damaged length from taking all memory.

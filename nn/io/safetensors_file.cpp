@@ -10,11 +10,7 @@
 
 namespace tapegrad::nn::safetensors {
 
-using tapegrad::detail::TensorAccess;
-
 namespace {
-
-std::size_t bytes_of(const Tensor& t) { return static_cast<std::size_t>(t.size()) * size_of(t.dtype()); }
 
 std::uint64_t read_length(InputFile& file) {
   std::uint64_t length = 0;
@@ -69,20 +65,22 @@ Tensor read_tensor(InputFile& file, Entry& e) {
 
 }  // namespace
 
-void save(const std::string& path, const State& state, const Metadata& metadata) {
-  // Elements of 8 bytes first, so that every tensor of the file is aligned.
+void save(const std::string& path, const State& state, const Metadata& metadata, const SaveOptions& options) {
+  std::vector<files::Element> elements;
+  for (const auto& [name, tensor] : state) elements.push_back(files::saved_element(tensor.dtype(), options));
+  // The largest elements first, so that every tensor of the file is aligned.
   std::vector<std::size_t> order(state.size());
   for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
-  std::stable_partition(order.begin(), order.end(),
-                        [&](std::size_t i) { return size_of(state[i].second.dtype()) == 8; });
+  std::ranges::stable_sort(order, std::ranges::greater(),
+                           [&](std::size_t i) { return size_of(elements[i]); });
 
   Header header{.entries = std::vector<Entry>(state.size()), .metadata = metadata};
   std::uint64_t end = 0;
   for (const std::size_t i : order) {
     const auto& [name, tensor] = state[i];
-    header.entries[i] = {name, files::element_of(tensor.dtype()), tensor.shape(), end,
-                         end + bytes_of(tensor)};
-    end += bytes_of(tensor);
+    const std::uint64_t bytes = static_cast<std::uint64_t>(tensor.size()) * size_of(elements[i]);
+    header.entries[i] = {name, elements[i], tensor.shape(), end, end + bytes};
+    end += bytes;
   }
   std::string text = write_header(header);
   text.append((8 - text.size() % 8) % 8, ' ');
@@ -91,8 +89,10 @@ void save(const std::string& path, const State& state, const Metadata& metadata)
   AtomicFile file(path);
   file.write(&length, sizeof length);
   file.write(text);
-  for (const std::size_t i : order)
-    file.write(TensorAccess::data(state[i].second), bytes_of(state[i].second));
+  for (const std::size_t i : order) {
+    std::string converted;
+    file.write(files::elements_of(state[i].second, elements[i], converted));
+  }
   file.commit();
 }
 

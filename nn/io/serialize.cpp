@@ -7,11 +7,13 @@
 #include <string_view>
 
 #include <tapegrad/graph/errors.h>
+#include <tapegrad/nn/io/elements.h>
 #include <tapegrad/nn/io/file.h>
 #include <tapegrad/nn/io/npy_format.h>
 #include <tapegrad/nn/io/npz.h>
 #include <tapegrad/nn/io/safetensors.h>
 #include <tapegrad/nn/io/serialize.h>
+#include <tapegrad/nn/io/torch_file.h>
 #include <tapegrad/nn/io/zip.h>
 
 #include <fmt/format.h>
@@ -20,7 +22,7 @@ namespace tapegrad::nn {
 
 namespace {
 
-void require_saveable(const State& state) {
+void require_saveable(const State& state, const SaveOptions& options) {
   std::set<std::string_view> names;
   for (const auto& [name, tensor] : state) {
     if (!tensor.defined()) throw ArgumentError(fmt::format("save_state: '{}' is an undefined tensor", name));
@@ -28,6 +30,7 @@ void require_saveable(const State& state) {
       throw ArgumentError(fmt::format("save_state: the name '{}' is reserved by the file format", name));
     if (!names.insert(name).second)
       throw ArgumentError(fmt::format("save_state: the name '{}' is given twice", name));
+    files::require_representable(name, tensor, files::saved_element(tensor.dtype(), options));
   }
 }
 
@@ -49,7 +52,7 @@ bool starts_with(Start start, std::initializer_list<std::string_view> texts) {
          std::ranges::any_of(texts, [&](std::string_view text) { return start.starts_with(text); });
 }
 
-void refuse_to_save_npy(const std::string& path, const State&, const Metadata&) {
+void refuse_to_save_npy(const std::string& path, const State&, const Metadata&, const SaveOptions&) {
   throw ArgumentError(fmt::format(
       "save_state: '{}' would hold one array without a name; take .npz, or save_npy for a tensor", path));
 }
@@ -57,21 +60,26 @@ SavedState refuse_to_load_npy(const std::string& path) {
   InputFile(path).fail("holds one array without a name: read it with load_npy");
 }
 
-/// The formats: by its ending a path is saved in one, and the last takes all endings; by the first bytes a file is found
-/// to be of one. A new one is a row, with functions that save and load.
+/// The formats: by its ending a path is saved in one, and the last takes all endings; by its first bytes a file is found to
+/// be of one, and an archive by what it holds. A new one is a row, with functions that save and load.
 constexpr struct {
   std::string_view ending;
-  bool (*is_start)(Start start);
-  void (*save)(const std::string& path, const State& state, const Metadata& metadata);
+  bool (*is_file)(const std::string& path, Start start);
+  void (*save)(const std::string& path, const State& state, const Metadata& metadata,
+               const SaveOptions& options);
   SavedState (*load)(const std::string& path);
 } kFormats[] = {
+    {".pt", torch_file::is_file, torch_file::save, torch_file::load},
+    {".pth", torch_file::is_file, torch_file::save, torch_file::load},
     {".npz",
-     [](Start s) {
+     [](const std::string&, Start s) {
        return starts_with(s, {zip::kMagic, zip::kMagicOfNone});
      },
      npz::save, npz::load},
-    {".npy", [](Start s) { return starts_with(s, {npy::kMagic}); }, refuse_to_save_npy, refuse_to_load_npy},
-    {"", starts_with_length, safetensors::save, safetensors::load},
+    {".npy", [](const std::string&, Start s) { return starts_with(s, {npy::kMagic}); }, refuse_to_save_npy,
+     refuse_to_load_npy},
+    {"", [](const std::string&, Start s) { return starts_with_length(s); }, safetensors::save,
+     safetensors::load},
 };
 
 /// By the ending of the path.
@@ -81,13 +89,14 @@ const auto* format_of(const std::string& path) {
 
 }  // namespace
 
-void save_state(const std::string& path, const State& state, const Metadata& metadata) {
-  require_saveable(state);
-  format_of(path)->save(path, state, metadata);
+void save_state(const std::string& path, const State& state, const Metadata& metadata,
+                const SaveOptions& options) {
+  require_saveable(state, options);
+  format_of(path)->save(path, state, metadata, options);
 }
 
 SavedState load_state_file(const std::string& path) {
-  std::array<char, 8> bytes{};
+  std::array<char, 512> bytes{};
   std::size_t count = 0;
   {
     InputFile file(path);
@@ -95,7 +104,7 @@ SavedState load_state_file(const std::string& path) {
     file.read(bytes.data(), count);
   }
   const Start start(bytes.data(), count);
-  const auto* found = std::ranges::find_if(kFormats, [&](const auto& f) { return f.is_start(start); });
+  const auto* found = std::ranges::find_if(kFormats, [&](const auto& f) { return f.is_file(path, start); });
   // What starts as none is read as what it is called, so that the error says what is wrong with that.
   return (found == std::end(kFormats) ? format_of(path) : found)->load(path);
 }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <string>
 #include <vector>
@@ -25,19 +26,39 @@ struct SavedState {
   std::vector<SkippedMember> skipped{};  ///< what the file holds beside these
 };
 
+/// The type in which elements of f32 and f64 are written.
+enum class SavedFloats : std::uint8_t {
+  same,  ///< their own
+  f16,   ///< IEEE 754's binary16: 11 significant bits, up to 65504
+  bf16   ///< bfloat16: 8 significant bits, the range of f32
+};
+
+struct SaveOptions {
+  /// Half or a quarter of the bytes, for weights that are done with training. Elements are rounded to the nearest, of two as
+  /// near to the even one; a finite one that would become infinite is refused. Reading gives f32.
+  SavedFloats floats = SavedFloats::same;
+};
+
 /// Writes named tensors: to a path that ends in ".npz" as NumPy's archive of arrays (numpy.load; below),
-/// to any other in the safetensors format: the length of the header as a little-endian 64-bit integer, the
+/// to one that ends in ".pt" or ".pth" as PyTorch's (torch.load; below), to any other in the safetensors format: the length of the header as a little-endian 64-bit integer, the
 /// header as JSON (dtype, shape and place of each tensor; "__metadata__"), the elements
 /// (https://github.com/huggingface/safetensors). The file appears complete or not at all, and until then an
 /// older one stays; links, pipes, devices, modes and owners are treated as AtomicFile (file.h) says.
 /// Throws ArgumentError for a name that is given twice, reserved or not UTF-8, for an undefined tensor and for a
-/// path that ends in ".npy" (save_npy), FileError where the file cannot be written.
+/// path that ends in ".npy" (save_npy), for an element beyond the range of the options' type, and for bf16 in ".npz", which
+/// NumPy does not have; FileError where the file cannot be written.
 ///
 /// An archive is a zip file of one .npy file for each tensor, stored as they are (as by numpy.savez), with a
 /// fixed date, so that the same state gives the same bytes. Its comment holds the metadata, as the header of
 /// an empty safetensors file. The format has room for 65,535 bytes of it and for as many in a name with its
 /// ".npy", which may have no byte 0: ArgumentError otherwise.
-TAPEGRAD_API void save_state(const std::string& path, const State& state, const Metadata& metadata = {});
+///
+/// A PyTorch file is what torch.save makes of an OrderedDict of contiguous tensors, of PyTorch 1.6 and later:
+/// torch.load(path, weights_only=True) gives it back. A further member of the archive, "extra/metadata.json", holds the
+/// metadata; PyTorch does not look at it. Names and layouts are those of the state: export_pytorch (foreign.h) gives
+/// PyTorch's.
+TAPEGRAD_API void save_state(const std::string& path, const State& state, const Metadata& metadata = {},
+                             const SaveOptions& options = {});
 
 /// Reads such a file; its content tells the format. Elements that tensors do not have are widened, all
 /// without loss: 16-bit floats to f32, booleans (0, 1) and other integers to i64. Archives of NumPy may be
@@ -49,6 +70,14 @@ TAPEGRAD_API void save_state(const std::string& path, const State& state, const 
 /// is deflated may take 1032 times the file's size in memory, as the format allows. Throws FileError for a file
 /// that is missing, truncated, damaged or of another kind, saying what is wrong with which tensor; where the first bytes
 /// are those of no format, as the format that the name ends with.
+///
+/// Of PyTorch's files, dictionaries within dictionaries, lists and tuples give names with dots: {"model": {"fc.weight": w},
+/// "epoch": 3} has the tensor "model.fc.weight". A tensor that is all there is is called "tensor". Views, transposes and
+/// shared storages are read as the tensors that they are; those that are whole storages share their elements here, too.
+/// Numbers, texts, booleans, None and lists of these become metadata, as Python writes them: "epoch" is "3", "betas"
+/// "(0.9, 0.999)". What else there is (texts of bytes, elements of complex numbers) is skipped and listed. No code of
+/// a file is ever run: a pickle that uses any other class or function than tensors need is refused, naming it. So are
+/// TorchScript programs and files of PyTorch before 1.6, which are no archives.
 TAPEGRAD_API SavedState load_state_file(const std::string& path);
 
 }  // namespace tapegrad::nn

@@ -24,7 +24,8 @@ constexpr std::size_t kEnd64Bytes = 56;
 constexpr std::size_t kLocatorBytes = 20;
 constexpr std::uint64_t kMost16 = 0xffff;  // these say: the number stands in a field of 64 bits elsewhere
 constexpr std::uint64_t kMost32 = 0xffffffff;
-constexpr std::uint64_t kExtra64 = 1;  // the tag of those fields
+constexpr std::uint64_t kExtra64 = 1;            // the tag of those fields
+constexpr std::uint64_t kExtraPadding = 0x4246;  // the tag of bytes that mean nothing, as PyTorch has it
 constexpr std::uint64_t kStored = 0;
 constexpr std::uint64_t kDeflated = 8;
 constexpr std::uint64_t kEncrypted = 1;
@@ -168,9 +169,11 @@ Reader::Directory Reader::find_directory() {
   d.size = end.number(4);
   d.position = end.number(4);
   std::uint64_t end_position = tail_position + at;
-  if (d.count == kMost16 || d.size == kMost32 || d.position == kMost32) {
-    const std::string locator_bytes =
-        bytes_at(end_position < kLocatorBytes ? 0 : end_position - kLocatorBytes, kLocatorBytes);
+  const std::string locator_bytes =
+      end_position < kLocatorBytes ? "" : bytes_at(end_position - kLocatorBytes, kLocatorBytes);
+  // PyTorch writes the 64-bit record of every archive, with numbers that need none as well.
+  if (d.count == kMost16 || d.size == kMost32 || d.position == kMost32 ||
+      locator_bytes.starts_with(kLocatorMark)) {
     Fields locator(locator_bytes);
     locator.expect(kLocatorMark, "the place of its 64-bit record");
     locator.skip(4);
@@ -324,9 +327,11 @@ void Writer::write(std::string_view bytes) {
   position_ += bytes.size();
 }
 
-void Writer::add(const std::string& name, std::string_view head, std::string_view data) {
+void Writer::add(const std::string& name, std::string_view head, std::string_view data,
+                 std::uint64_t alignment) {
   const auto crc_on = [](uLong crc, std::string_view bytes) {
-    return crc32_z(crc, reinterpret_cast<const Bytef*>(bytes.data()), bytes.size());
+    // zlib takes a null pointer for the wish to start anew.
+    return bytes.empty() ? crc : crc32_z(crc, reinterpret_cast<const Bytef*>(bytes.data()), bytes.size());
   };
   const std::uint64_t crc = crc_on(crc_on(0, head), data);
   const std::uint64_t size = head.size() + data.size();
@@ -343,11 +348,19 @@ void Writer::add(const std::string& name, std::string_view head, std::string_vie
   const auto about = [&](const std::string& extra_field) {
     constexpr std::uint64_t kFirstDay = 1 << 21 | 1 << 16;  // 1 January 1980
     const std::uint64_t size32 = large ? kMost32 : size;
-    return little(extra_field.empty() ? 20 : 45, 2) + little(kUtf8, 2) + little(kStored, 2) +
-           little(kFirstDay, 4) + little(crc, 4) + little(size32, 4) + little(size32, 4) +
-           little(name.size(), 2) + little(extra_field.size(), 2);
+    return little(extra_field.starts_with(little(kExtra64, 2)) ? 45 : 20, 2) + little(kUtf8, 2) +
+           little(kStored, 2) + little(kFirstDay, 4) + little(crc, 4) + little(size32, 4) +
+           little(size32, 4) + little(name.size(), 2) + little(extra_field.size(), 2);
   };
-  write(std::string(kLocalMark) + about(extra(false)) + name + extra(false));
+  std::string local_extra = extra(false);
+  const std::uint64_t begin = at + kLocalBytes + name.size() + local_extra.size();
+  if (begin % alignment != 0) {
+    constexpr std::uint64_t kFieldHead = 4;
+    const std::uint64_t padding = (alignment - (begin + kFieldHead) % alignment) % alignment;
+    local_extra += little(kExtraPadding, 2) + little(padding, 2);
+    local_extra.append(padding, '\0');
+  }
+  write(std::string(kLocalMark) + about(local_extra) + name + local_extra);
   write(head);
   write(data);
 

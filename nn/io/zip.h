@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include <tapegrad/nn/io/elements.h>
 #include <tapegrad/nn/io/file.h>
 
 /// Zip files (PKWARE: .ZIP File Format Specification 6.3), as far as NumPy's archives need them: stored and
@@ -57,17 +58,17 @@ class Reader {
 };
 
 /// The content of one entry, read from its first byte to its last. One at a time for each reader.
-class Content {
+class Content final : public files::ByteSource {
  public:
   /// Throws FileError for an entry that cannot be read.
   Content(Reader& archive, const Entry& entry);
-  ~Content();
+  ~Content() override;
   Content(const Content&) = delete;
   Content& operator=(const Content&) = delete;
 
-  std::uint64_t size() const { return entry_.size; }
+  std::uint64_t size() const override { return entry_.size; }
   /// The next bytes, no more than are left. Throws FileError where the data is corrupt or ends early.
-  void read(void* out, std::size_t bytes);
+  void read(void* out, std::size_t bytes) override;
   /// Reads what is left, and throws FileError where more follows, or the checksum is another.
   void finish();
 
@@ -88,8 +89,10 @@ class Content {
 class Writer {
  public:
   explicit Writer(AtomicFile& file) : file_(file) {}
-  /// An entry of which `head` and `data` are the content; the name is UTF-8.
-  void add(const std::string& name, std::string_view head, std::string_view data);
+  /// An entry of which `head` and `data` are the content, which begins at a multiple of `alignment` bytes, at most 64; the
+  /// name is UTF-8.
+  void add(const std::string& name, std::string_view head, std::string_view data,
+           std::uint64_t alignment = 1);
   void finish(const std::string& comment);
 
  private:

@@ -1,0 +1,331 @@
+#include <algorithm>
+#include <cmath>
+#include <iterator>
+#include <limits>
+#include <optional>
+#include <set>
+#include <span>
+#include <utility>
+
+#include <tapegrad/graph/errors.h>
+#include <tapegrad/nn/io/safetensors.h>
+#include <tapegrad/nn/io/torch_dict.h>
+#include <tapegrad/nn/io/torch_names.h>
+
+#include <fmt/format.h>
+
+namespace tapegrad::nn::torch_file {
+
+namespace {
+
+using files::Unrepresentable;
+using pickle::Document;
+using pickle::Kind;
+using pickle::Value;
+
+/// Dictionaries within one another, and lists; more are damage, or one that holds itself.
+constexpr int kDeepest = 64;
+
+class Reader {
+ public:
+  explicit Reader(const Document& document) : d_(document) {}
+
+  Contents read() {
+    const Value& root = d_.root();
+    switch (root.kind) {
+      case Kind::dict:
+      case Kind::list:
+      case Kind::tuple:
+        read_container(root, "", 0);
+        break;
+      case Kind::call:
+        read_call(root, "tensor");
+        break;
+      default:
+        throw FileError("it holds no tensor and no dictionary of tensors");
+    }
+    return std::move(contents_);
+  }
+
+ private:
+  // ---- limits ----
+
+  /// Containers that occur several times, and long names of dictionaries that hold many, would let a small pickle take any
+  /// amount of memory and time.
+  void charge(std::uint64_t bytes) {
+    used_ += bytes;
+    if (used_ / 32 > d_.size() + 4096)
+      throw FileError("its pickle repeats long names or the same values more often than a state dict does");
+  }
+
+  // ---- values that are no tensors ----
+
+  static bool is_scalar(const Value& v) {
+    return v.kind == Kind::none || v.kind == Kind::boolean || v.kind == Kind::integer ||
+           v.kind == Kind::real || v.kind == Kind::text;
+  }
+  bool is_sequence_of_scalars(const Value& v) {
+    if (v.kind != Kind::list && v.kind != Kind::tuple) return false;
+    charge(d_.items(v).size());
+    return std::ranges::all_of(d_.items(v), is_scalar);
+  }
+
+  /// As Python writes it.
+  std::string text_of(const Value& v) {
+    switch (v.kind) {
+      case Kind::none:
+        return "None";
+      case Kind::boolean:
+        return v.boolean() ? "True" : "False";
+      case Kind::integer:
+        return std::to_string(v.integer());
+      case Kind::real: {
+        std::string text = fmt::format("{}", v.real());
+        if (text.find_first_not_of("-0123456789") == std::string::npos) text += ".0";
+        return text;
+      }
+      default:
+        charge(d_.text(v).size());
+        return std::string(d_.text(v));
+    }
+  }
+  std::string sequence_text(const Value& v) {
+    std::string text(1, v.kind == Kind::list ? '[' : '(');
+    const std::span<const Value> items = d_.items(v);
+    for (std::size_t i = 0; i < items.size(); ++i) {
+      const std::string item = text_of(items[i]);
+      charge(item.size());
+      if (i > 0) text += ", ";
+      text += items[i].kind == Kind::text ? fmt::format("'{}'", item) : item;
+    }
+    if (v.kind == Kind::tuple && items.size() == 1) text += ',';
+    return text += v.kind == Kind::list ? ']' : ')';
+  }
+
+  void add_metadata(const std::string& name, std::string text) {
+    if (!safetensors::is_utf8(text)) return skip(name, "it is a text that is not UTF-8");
+    charge(name.size() + text.size());
+    contents_.metadata.emplace(name, std::move(text));
+  }
+  void skip(const std::string& name, std::string reason) {
+    contents_.skipped.push_back({name, std::move(reason)});
+  }
+
+  // ---- the tree ----
+
+  void use_name(const std::string& name) {
+    charge(name.size() + 64);
+    if (!safetensors::is_utf8(name)) throw FileError(fmt::format("the name '{}' is not UTF-8", name));
+    if (!names_.insert(name).second)
+      throw FileError(fmt::format("the name '{}' is given twice, once perhaps within a dictionary", name));
+  }
+
+  void read_container(const Value& v, const std::string& prefix, int depth) {
+    if (depth > kDeepest)
+      throw FileError(
+          fmt::format("'{}': it has dictionaries or lists more than {} deep, or one that holds itself",
+                      prefix.substr(0, 200), kDeepest));
+    const std::span<const Value> items = d_.items(v);
+    const std::size_t step = v.kind == Kind::dict ? 2 : 1;
+    for (std::size_t i = 0; i < items.size(); i += step) {
+      charge(1);
+      std::string name = prefix;
+      if (v.kind != Kind::dict) {
+        name += std::to_string(i);
+      } else if (is_scalar(items[i])) {
+        name += text_of(items[i]);
+      } else {
+        skip(prefix.empty() ? "" : prefix.substr(0, prefix.size() - 1),
+             "one of its keys is no text and no number");
+        continue;
+      }
+      read_value(items[i + step - 1], name, depth);
+    }
+  }
+
+  void read_value(const Value& v, const std::string& name, int depth) {
+    const bool is_container = v.kind == Kind::dict || v.kind == Kind::list || v.kind == Kind::tuple;
+    if (is_container && !is_sequence_of_scalars(v)) {
+      charge(name.size() + 1);
+      return read_container(v, name + '.', depth + 1);
+    }
+    use_name(name);
+    if (is_scalar(v)) return add_metadata(name, text_of(v));
+    if (is_container) return add_metadata(name, sequence_text(v));
+    switch (v.kind) {
+      case Kind::call:
+        return read_call(v, name);
+      case Kind::global:
+        return read_global(v, name);
+      case Kind::bytes:
+        return skip(name, fmt::format("it is a text of {} bytes", v.number()));
+      case Kind::long_integer:
+        return skip(name, fmt::format("it is an integer of {} bytes", v.number()));
+      default:
+        return skip(name, "it is a storage, and no tensor");
+    }
+  }
+
+  void read_global(const Value& v, const std::string& name) {
+    const std::optional<Name> row = known(v);
+    if (row && row->role == Role::dtype)
+      add_metadata(name, fmt::format("torch.{}", row->name));
+    else
+      skip(name, "it is a class or function, and no value");
+  }
+
+  // ---- calls ----
+
+  /// Nothing for OrderedDict, the class.
+  static std::optional<Name> known(const Value& v) {
+    if (v.kind != Kind::global || static_cast<std::int64_t>(v.payload) < 0) return std::nullopt;
+    return name_of_row(v.number());
+  }
+
+  void read_call(const Value& v, const std::string& name) {
+    const std::span<const Value> items = d_.items(v);
+    try {
+      read_call_of(items[0], items.subspan(1), name, 0);
+    } catch (const Unrepresentable& e) {
+      skip(name, e.what());
+    } catch (const FileError& e) {
+      throw FileError(fmt::format("'{}': {}", name, e.what()));
+    }
+  }
+
+  void read_call_of(const Value& function, std::span<const Value> arguments, const std::string& name,
+                    int depth) {
+    const std::optional<Name> row = known(function);
+    if (!row || depth > kDeepest || arguments.empty()) throw FileError("it is made in no way that is known");
+    switch (row->role) {
+      case Role::rebuild_tensor:
+        contents_.tensors.push_back(tensor_of(arguments, name));
+        return;
+      case Role::rebuild_parameter: {
+        if (arguments[0].kind != Kind::call) throw FileError("it is a parameter of no tensor");
+        const std::span<const Value> inner = d_.items(arguments[0]);
+        return read_call_of(inner[0], inner.subspan(1), name, depth + 1);
+      }
+      case Role::rebuild_from_type:
+        if (arguments.size() < 3 || arguments[2].kind != Kind::tuple)
+          throw FileError("it is made in no way that is known");
+        return read_call_of(arguments[0], d_.items(arguments[2]), name, depth + 1);
+      case Role::size:
+        if (!is_sequence_of_scalars(arguments[0])) throw FileError("its sizes are no numbers");
+        return add_metadata(name, sequence_text(arguments[0]));
+      case Role::device:
+        if (arguments[0].kind != Kind::text) throw FileError("it is a device without a name");
+        return add_metadata(name, text_of(arguments[0]));
+      default:
+        throw FileError("it is made by a class that is called");
+    }
+  }
+
+  // ---- tensors ----
+
+  std::int64_t count(const Value& v, const char* what) const {
+    if (v.kind != Kind::integer || v.integer() < 0) throw FileError(fmt::format("its {} is no count", what));
+    return v.integer();
+  }
+  std::vector<std::int64_t> counts(const Value& v, const char* what) const {
+    std::span<const Value> items;
+    if (v.kind == Kind::tuple || v.kind == Kind::list) {
+      items = d_.items(v);
+    } else if (v.kind == Kind::call) {  // torch.Size((2, 3))
+      const std::span<const Value> call = d_.items(v);
+      const std::optional<Name> row = known(call[0]);
+      if (row && row->role == Role::size && call.size() == 2 && call[1].kind == Kind::tuple)
+        items = d_.items(call[1]);
+      else
+        throw FileError(fmt::format("its {} are no counts", what));
+    } else {
+      throw FileError(fmt::format("its {} are no counts", what));
+    }
+    std::vector<std::int64_t> result;
+    constexpr std::size_t kMostAxes = 64;  // of PyTorch's tensors
+    if (items.size() > kMostAxes) throw FileError(fmt::format("it has {} {}", items.size(), what));
+    for (const Value& item : items) result.push_back(count(item, what));
+    return result;
+  }
+
+  TensorView tensor_of(std::span<const Value> arguments, const std::string& name) {
+    if (arguments.size() < 4) throw FileError("storage, offset, sizes and strides are not all given");
+    charge(512);
+    TensorView t;
+    t.name = name;
+    Name type = read_storage(arguments[0], t);
+    const bool counted_in_bytes = type.role == Role::untyped_storage;
+    if (counted_in_bytes) {  // then the type is the tensor's, behind requires_grad and hooks
+      const std::optional<Name> dtype = arguments.size() > 6 ? known(arguments[6]) : std::nullopt;
+      type = dtype && dtype->role == Role::dtype ? *dtype
+                                                 : Name{"torch", "uint8", Role::dtype, files::Element::u8};
+    }
+    const std::vector<std::int64_t> sizes = counts(arguments[2], "sizes");
+    if (!type.element)
+      throw Unrepresentable(fmt::format(
+          "it has elements of {}.{}; floating ones of 16 to 64 bits, integers and booleans are supported",
+          type.module, type.name));
+    if (sizes.size() > Shape::kMaxRank)
+      throw Unrepresentable(
+          fmt::format("it has {} axes; a tensor has at most {}", sizes.size(), std::size_t{Shape::kMaxRank}));
+    t.element = *type.element;
+    if (counted_in_bytes) {
+      if (t.storage_size % size_of(t.element) != 0) throw FileError("its storage ends within an element");
+      t.storage_size /= size_of(t.element);
+    }
+    t.offset = count(arguments[1], "offset");
+    t.strides = counts(arguments[3], "strides");
+    if (t.strides.size() != sizes.size())
+      throw FileError(fmt::format("it has {} sizes and {} strides", sizes.size(), t.strides.size()));
+    try {
+      t.shape = Shape(std::span<const std::int64_t>(sizes));
+    } catch (const ShapeError& e) {
+      throw FileError(fmt::format("it has an impossible shape ({})", e.what()));
+    }
+    require_within_storage(t);
+    return t;
+  }
+
+  /// ("storage", class, key, device, size) tells a storage, which lies outside of the pickle. Gives its class.
+  Name read_storage(const Value& v, TensorView& t) const {
+    if (v.kind != Kind::reference) throw FileError("its elements are in no storage");
+    const Value& identity = d_.items(v)[0];
+    const std::span<const Value> items =
+        identity.kind == Kind::tuple ? d_.items(identity) : std::span<const Value>();
+    if (items.size() < 5 || items[0].kind != Kind::text || d_.text(items[0]) != "storage" ||
+        items[2].kind != Kind::text)
+      throw FileError("its storage is named in no way that is known");
+    const std::optional<Name> type = known(items[1]);
+    if (!type || (type->role != Role::storage_class && type->role != Role::untyped_storage))
+      throw FileError("its storage is of no class that is known");
+    t.storage = d_.text(items[2]);
+    t.storage_size = static_cast<std::uint64_t>(count(items[4], "storage's size"));
+    return *type;
+  }
+
+  static void require_within_storage(const TensorView& t) {
+    std::int64_t last = t.offset;
+    bool fits = true;
+    for (std::size_t i = 0; i < t.shape.rank(); ++i) {
+      std::int64_t reach = 0;
+      if (t.shape.size() > 0)
+        fits &= !__builtin_mul_overflow(t.shape[i] - 1, t.strides[i], &reach) &&
+                !__builtin_add_overflow(last, reach, &last);
+    }
+    const auto end = static_cast<std::uint64_t>(last) + (t.shape.size() > 0 ? 1 : 0);
+    if (!fits || end > t.storage_size)
+      throw FileError(fmt::format("{} with strides [{}] from {} reaches beyond its storage of {} elements",
+                                  to_string(t.shape), fmt::join(t.strides, ", "), t.offset, t.storage_size));
+  }
+
+  const Document& d_;
+  Contents contents_;
+  std::set<std::string> names_;
+  std::uint64_t used_ = 0;
+};
+
+}  // namespace
+
+Contents read_dict(const Document& document) { return Reader(document).read(); }
+
+}  // namespace tapegrad::nn::torch_file

@@ -68,7 +68,7 @@ bool try_state(std::string_view bytes) {
   } catch (const FileError&) {
     return false;
   }
-  for (const char* end : {".npz", ".safetensors"}) {
+  for (const char* end : {".npz", ".safetensors", ".pt"}) {
     const std::string path = output_path(end);
     try {
       nn::save_state(path, loaded.tensors, loaded.metadata);

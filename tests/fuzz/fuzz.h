@@ -43,7 +43,7 @@ std::string output_path(const char* end);
 void require_same(const Tensor& a, const Tensor& b);
 void require_same(const nn::SavedState& a, const nn::SavedState& b);
 
-/// Loads named tensors from the bytes, saves what was loaded in both formats, and compares. True where they were loaded.
+/// Loads named tensors from the bytes, saves what was loaded in all formats, and compares. True where they were loaded.
 bool try_state(std::string_view bytes);
 
 }  // namespace tapegrad::fuzz

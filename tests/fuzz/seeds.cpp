@@ -35,6 +35,8 @@ int main(int argc, char** argv) {
     nn::save_state(in(end, fmt::format("state.{}", end).c_str()), state, metadata);
     nn::save_state(in(end, fmt::format("none.{}", end).c_str()), {});
   }
+  nn::save_state(in("pytorch", "state.pt"), state, metadata);
+  nn::save_state(in("pytorch", "none.pt"), {});
   for (const auto& [name, tensor] : state) nn::save_npy(in("npy", (name + ".npy").c_str()), tensor);
   fuzz::TinyTraining training;
   training.trainer.save(in("checkpoint", "before"));

@@ -76,8 +76,8 @@ class TAPEGRAD_API ModuleBase {
   /// Copies those values in. Throws ArgumentError for names that are missing or unexpected, listing them,
   /// ShapeError or DtypeError for a tensor that does not fit; the module is then unchanged. A generator that the state
   /// does not name, such as one from PyTorch or of a former version, goes on as it is. A buffer of f64 takes f32, too.
-  /// Weights of PyTorch's linear layers are the transpose of Affine's: an error says so where the shape tells; that of a
-  /// square one does not.
+  /// Weights of PyTorch's linear layers are the transpose of Affine's, which load_foreign (io/foreign.h) knows: an error says
+  /// so where the shape tells; that of a square one does not.
   void load_state(const State& state);
 
   /// An independent module with the same values, modes, buffers and generators. Parameters that are shared

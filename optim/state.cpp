@@ -20,9 +20,8 @@ bool is_of_pytorch(std::string_view name) {
 }
 
 constexpr const char* kPytorchHint =
-    "PyTorch keeps the weights of linear layers as [out, in], here they are [in, out]: transpose() them "
-    "before, the "
-    "square ones too, whose shape does not tell";
+    "PyTorch's weights of linear layers are [out, in], here they are [in, out]: nn::load_foreign transposes "
+    "them, the square ones too, whose shape does not tell";
 
 }  // namespace
 

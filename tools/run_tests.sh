@@ -10,7 +10,7 @@ usage: tools/run_tests.sh [--sanitizers]
        tools/run_tests.sh --help
 
 Without options: installs what is missing, builds everything as users install it, and runs all functional tests: the
-suites, the command, the examples, the interchange with NumPy, and a user's projects against the library.
+suites, the command, the examples, the interchange with NumPy and PyTorch, and a user's projects against the library.
 
   --sanitizers       then also builds with the address and undefined-behaviour sanitizers and runs all suites, and with
                      the thread sanitizer and runs the suites about what threads share
@@ -67,6 +67,11 @@ run_suites() {
   [ ${#failed[@]} -eq 0 ] || { echo "FAILED: ${failed[*]}"; return 1; }
 }
 
+# Only a test uses PyTorch, which takes some 100 MB to fetch; where it cannot be had the test says so.
+install_pytorch() {
+  tools/setup.sh python3-torch || echo "PyTorch cannot be installed: files are not exchanged with it"
+}
+
 stage "set-up" tools/setup.sh
 
 if [ $quick = yes ]; then
@@ -76,6 +81,7 @@ if [ $quick = yes ]; then
   exit 0
 fi
 
+stage "set-up of PyTorch" install_pytorch
 presets=(dev)
 [ $sanitizers = no ] || presets+=(asan tsan)
 for preset in "${presets[@]}"; do

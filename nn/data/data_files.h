@@ -7,7 +7,7 @@
 
 #include <fmt/format.h>
 
-/// What readers of data sets share.
+/// What readers of files share.
 namespace tapegrad::nn::files {
 
 /// Throws FileError unless there is such a folder.

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include <tapegrad/graph/errors.h>
+#include <tapegrad/nn/data/data_files.h>
 #include <tapegrad/nn/io/elements.h>
 #include <tapegrad/nn/io/file.h>
 #include <tapegrad/nn/io/npy_format.h>
@@ -106,7 +107,8 @@ SavedState load_state_file(const std::string& path) {
   const Start start(bytes.data(), count);
   const auto* found = std::ranges::find_if(kFormats, [&](const auto& f) { return f.is_file(path, start); });
   // What starts as none is read as what it is called, so that the error says what is wrong with that.
-  return (found == std::end(kFormats) ? format_of(path) : found)->load(path);
+  const auto load = (found == std::end(kFormats) ? format_of(path) : found)->load;
+  return files::reading("load_state_file", path, [&] { return load(path); });
 }
 
 }  // namespace tapegrad::nn

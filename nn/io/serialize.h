@@ -69,7 +69,8 @@ TAPEGRAD_API void save_state(const std::string& path, const State& state, const 
 /// ".npy" must be an array, and of what a file holds something must be read. What
 /// is deflated may take 1032 times the file's size in memory, as the format allows. Throws FileError for a file
 /// that is missing, truncated, damaged or of another kind, saying what is wrong with which tensor; where the first bytes
-/// are those of no format, as the format that the name ends with.
+/// are those of no format, as the format that the name ends with. Throws OutOfMemory where there is no memory for the
+/// content.
 ///
 /// Of PyTorch's files, dictionaries within dictionaries, lists and tuples give names with dots: {"model": {"fc.weight": w},
 /// "epoch": 3} has the tensor "model.fc.weight". A tensor that is all there is is called "tensor". Views, transposes and

@@ -276,7 +276,7 @@ BOOST_AUTO_TEST_CASE(saving_and_loading) {
   const std::filesystem::path memory = "/dev/shm";
   const test::TemporaryFolder folder(
       std::filesystem::is_directory(memory) ? memory : std::filesystem::temp_directory_path());
-  for (const char* name : {"net.safetensors", "net.npz"}) {
+  for (const char* name : {"net.safetensors", "net.npz", "net.pt"}) {
     struct Run {
       std::string path;
       Generator rng{1};

@@ -75,6 +75,7 @@ inline const nn::State kState{{"a", Tensor::full({3}, 2)}};
 inline const std::vector<std::pair<const char*, void (*)(const std::string&)>> kWriters = {
     {"safetensors", [](const std::string& to) { nn::save_state(to, kState); }},
     {"npz", [](const std::string& to) { nn::save_state(to, kState); }},
+    {"pt", [](const std::string& to) { nn::save_state(to, kState); }},
     {"npy", [](const std::string& to) { nn::save_npy(to, kState[0].second); }}};
 
 /// And that reads one.

@@ -163,6 +163,7 @@ ForeignRules pytorch_rules() {
               {"tapegrad::nn::Conv2d", "bias", "bias"},
               {"tapegrad::nn::ConvTranspose2d", "weight", "weight"},
               {"tapegrad::nn::ConvTranspose2d", "bias", "bias"},
+              {"tapegrad::nn::Prelu", "slope", "weight"},
               {"tapegrad::nn::BatchNorm", "gamma", "weight"},
               {"tapegrad::nn::BatchNorm", "beta", "bias"},
               {"tapegrad::nn::BatchNorm", "running_mean", "running_mean"},

@@ -45,8 +45,8 @@ struct ForeignRules {
 };
 
 /// The rules of PyTorch: Affine is its Linear, whose weight is [out, in]; BatchNorm's gamma and beta are weight and bias,
-/// and there is a num_batches_tracked, which is read and ignored, and written as 0. Conv1d, Conv2d, ConvTranspose2d and
-/// parameters of activations are the same in both. Positions in a Sequential are, too, where both have the same layers.
+/// and there is a num_batches_tracked, which is read and ignored, and written as 0. Prelu's slope is a weight.
+/// Conv1d, Conv2d and ConvTranspose2d are the same in both. Positions in a Sequential are, too, where both have the same layers.
 /// Standardize has no counterpart: a network that starts with one asks for its statistics, unless rows say that they are
 /// of this library alone, as {"tapegrad::nn::Standardize", "mean", ""}.
 ///

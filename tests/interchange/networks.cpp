@@ -28,7 +28,7 @@ const std::map<std::string, Network> kNetworks = {
                               nn::Relu(),
                               nn::Affine(8, 8, rng),
                               nn::Dropout(0.5, rng),
-                              nn::Tanh(),
+                              nn::Prelu(8),
                               nn::Affine(8, 3, rng, {.bias = false})};
       },
       {20, 6}}},

@@ -24,7 +24,7 @@ def refused(source, reason):
 
 
 def mlp():
-    return nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 8), nn.Dropout(0.5), nn.Tanh(),
+    return nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 8), nn.Dropout(0.5), nn.PReLU(8),
                          nn.Linear(8, 3, bias=False)), (20, 6)
 
 

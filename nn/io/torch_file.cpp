@@ -106,18 +106,20 @@ Tensor copy_of_view(const Tensor& storage, const TensorView& v) {
   Tensor result = Tensor::empty(v.shape, storage.dtype());
   if (v.shape.size() == 0) return result;
   visit_dtype(storage.dtype(), [&]<class T> {
-    const T* from = TensorAccess::data_as<T>(storage) + v.offset;
+    const T* const from = TensorAccess::data_as<T>(storage);
+    // Unsigned, as a stride of an axis of one element may be any number.
+    auto at = static_cast<std::uint64_t>(v.offset);
     T* to = TensorAccess::data_as<T>(result);
     T* const end = to + v.shape.size();
     std::vector<std::int64_t> index(v.shape.rank());
     while (true) {
-      *to++ = *from;
+      *to++ = from[at];
       if (to == end) return;
       // The last axis goes on; one that is through starts again, and the axis before it goes on.
       for (std::size_t axis = v.shape.rank(); axis > 0; --axis) {
-        from += v.strides[axis - 1];
+        at += static_cast<std::uint64_t>(v.strides[axis - 1]);
         if (++index[axis - 1] < v.shape[axis - 1]) break;
-        from -= v.strides[axis - 1] * v.shape[axis - 1];
+        at -= static_cast<std::uint64_t>(v.strides[axis - 1]) * static_cast<std::uint64_t>(v.shape[axis - 1]);
         index[axis - 1] = 0;
       }
     }
@@ -159,9 +161,9 @@ class StorageReader {
     copied_ += static_cast<std::uint64_t>(v.shape.size());
     if (copied_ / 4 > elements_ + 16'384)
       throw FileError(
-          "it and others share elements of which each is repeated many times, which would take much memory; "
-          "save "
-          "copies: in Python, tensor.clone()");
+          "it and others share elements, each repeated many times, which would take much memory; save "
+          "copies: "
+          "in Python, tensor.clone()");
     return copy_of_view(storage, v);
   }
 

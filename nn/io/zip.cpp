@@ -81,7 +81,7 @@ void read_extra(std::string_view bytes, Entry& e) {
 
 Entry read_entry(Fields& directory) {
   Entry e;
-  directory.expect(kEntryMark, "its list of arrays");
+  directory.expect(kEntryMark, "its list of members");
   directory.skip(4);  // versions
   const std::uint64_t flags = directory.number(2);
   e.method = directory.number(2);
@@ -123,7 +123,7 @@ std::string why_no_end(std::string_view tail) {
           "head -c -{} does",
           rest - comment, rest - comment);
   }
-  return "it has no list of arrays at its end: it is truncated, or no archive";
+  return "it has no list of members at its end: it is truncated, or no archive";
 }
 
 }  // namespace
@@ -194,7 +194,7 @@ Reader::Directory Reader::find_directory() {
                     before, before + 1));
   }
   if (d.position > end_position || d.size != end_position - d.position)
-    throw FileError(fmt::format("its list of arrays at {} with {} bytes does not reach its end at {}",
+    throw FileError(fmt::format("its list of members at {} with {} bytes does not reach its end at {}",
                                 d.position, d.size, end_position));
   return d;
 }
@@ -223,7 +223,7 @@ Reader::Reader(const std::string& path) : file_(path) {
   Fields fields(bytes);
   while (!fields.empty()) entries_.push_back(read_entry(fields));
   if (entries_.size() != directory.count)
-    throw FileError(fmt::format("it lists {} arrays, but says {}", entries_.size(), directory.count));
+    throw FileError(fmt::format("it lists {} members, but says {}", entries_.size(), directory.count));
 
   std::vector<Entry*> in_file_order;
   for (Entry& e : entries_) in_file_order.push_back(&e);

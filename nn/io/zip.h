@@ -10,7 +10,7 @@
 #include <tapegrad/nn/io/elements.h>
 #include <tapegrad/nn/io/file.h>
 
-/// Zip files (PKWARE: .ZIP File Format Specification 6.3), as far as NumPy's archives need them: stored and
+/// Zip files (PKWARE: .ZIP File Format Specification 6.3), as far as NumPy's and PyTorch's archives need them: stored and
 /// deflated entries, sizes of 64 bits. Not part of the library's interface.
 ///
 /// On zlib alone, which is here for other files anyway. Of Debian's libraries minizip 1.1 takes bytes behind

@@ -312,7 +312,7 @@ BOOST_AUTO_TEST_CASE(bytes_before_and_after_an_archive_are_named_with_the_cure) 
     check_refused(whole.substr(0, whole.size() - 1), "truncated");
   }
   // What is of no format is taken for what it is called.
-  check_refused("<html>404 Not Found</html>", "as a .npz file: it has no list of arrays");
+  check_refused("<html>404 Not Found</html>", "as a .npz file: it has no list of members");
   check_refused("PK", "as a .npz file");
   write_file(folder / "page.safetensors", "<html>404 Not Found</html>");
   BOOST_CHECK_EXCEPTION(load_state_file(folder / "page.safetensors"), FileError,

@@ -103,17 +103,18 @@ BOOST_AUTO_TEST_CASE(the_content_tells_the_format_whatever_the_name) {
 
 BOOST_AUTO_TEST_CASE(views_are_read_as_the_tensors_that_they_are) {
   const std::string storage = p_storage("FloatStorage", 6);
-  const nn::SavedState saved =
-      load(torch_archive(p_file(p_dict({{"whole", p_tensor(storage, 0, {2, 3}, {3, 1})},
-                                        {"again", p_tensor(storage, 0, {6}, {1})},
-                                        {"transposed", p_tensor(storage, 0, {3, 2}, {1, 3})},
-                                        {"part", p_tensor(storage, 1, {2, 2}, {3, 1})},
-                                        {"expanded", p_tensor(storage, 2, {2, 3}, {0, 0})},
-                                        {"windows", p_tensor(storage, 0, {3, 2, 2}, {1, 1, 2})},
-                                        {"scalar", p_tensor(storage, 5, {}, {})},
-                                        {"none", p_tensor(storage, 6, {3, 0}, {7, 1})},
-                                        {"ones", p_tensor(storage, 0, {1, 6, 1}, {1000, 1, 1000})}})),
-                         {bytes_of_numbers<float>({0, 1, 2, 3, 4, 5})}));
+  const nn::SavedState saved = load(
+      torch_archive(p_file(p_dict({{"whole", p_tensor(storage, 0, {2, 3}, {3, 1})},
+                                   {"again", p_tensor(storage, 0, {6}, {1})},
+                                   {"transposed", p_tensor(storage, 0, {3, 2}, {1, 3})},
+                                   {"part", p_tensor(storage, 1, {2, 2}, {3, 1})},
+                                   {"expanded", p_tensor(storage, 2, {2, 3}, {0, 0})},
+                                   {"windows", p_tensor(storage, 0, {3, 2, 2}, {1, 1, 2})},
+                                   {"scalar", p_tensor(storage, 5, {}, {})},
+                                   {"none", p_tensor(storage, 6, {3, 0}, {7, 1})},
+                                   {"ones", p_tensor(storage, 0, {1, 6, 1}, {1000, 1, 1000})},
+                                   {"far", p_tensor(storage, 1, {1, 2, 1}, {INT64_MAX, 3, INT64_MAX})}})),
+                    {bytes_of_numbers<float>({0, 1, 2, 3, 4, 5})}));
   check_equal(saved.tensors, {{"whole", Tensor::from({{0, 1, 2}, {3, 4, 5}})},
                               {"again", Tensor::from({0, 1, 2, 3, 4, 5})},
                               {"transposed", Tensor::from({{0, 3}, {1, 4}, {2, 5}})},
@@ -122,7 +123,8 @@ BOOST_AUTO_TEST_CASE(views_are_read_as_the_tensors_that_they_are) {
                               {"windows", Tensor::from({0, 2, 1, 3, 1, 3, 2, 4, 2, 4, 3, 5}, Shape{3, 2, 2})},
                               {"scalar", Tensor::scalar(5)},
                               {"none", Tensor::zeros({3, 0})},
-                              {"ones", Tensor::from({0, 1, 2, 3, 4, 5}, Shape{1, 6, 1})}});
+                              {"ones", Tensor::from({0, 1, 2, 3, 4, 5}, Shape{1, 6, 1})},
+                              {"far", Tensor::from({1, 4}, Shape{1, 2, 1})}});
 }
 
 BOOST_AUTO_TEST_CASE(all_elements_are_converted_in_both_orders_of_bytes) {

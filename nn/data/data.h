@@ -1,7 +1,8 @@
 #pragma once
 
-/// Data sets, files of MNIST's and CIFAR-10's formats, mini-batches and what changes them.
+/// Data sets, files of MNIST's and CIFAR-10's formats, tables, mini-batches and what changes them.
 #include <tapegrad/nn/data/cifar10.h>
+#include <tapegrad/nn/data/csv.h>
 #include <tapegrad/nn/data/dataset.h>
 #include <tapegrad/nn/data/idx.h>
 #include <tapegrad/nn/data/loader.h>

@@ -1,0 +1,201 @@
+#include <algorithm>
+#include <map>
+#include <memory>
+#include <span>
+
+#include <tapegrad/graph/errors.h>
+#include <tapegrad/nn/data/csv.h>
+#include <tapegrad/nn/data/csv_reader.h>
+#include <tapegrad/nn/data/data_files.h>
+#include <tapegrad/nn/io/safetensors.h>
+
+#include <fmt/format.h>
+
+namespace tapegrad::nn {
+
+namespace {
+
+using csv::Place;
+using csv::Reader;
+using csv::Rows;
+using csv::shown;
+
+/// Where the column stands that an option names.
+std::size_t find(const std::vector<CsvColumn>& columns, const ColumnRef& ref, const char* option,
+                 const std::string& path) {
+  const auto count = static_cast<std::int64_t>(columns.size());
+  if (!ref.name.empty()) {
+    const auto found = std::ranges::find(columns, ref.name, &CsvColumn::name);
+    if (found != columns.end()) return static_cast<std::size_t>(found - columns.begin());
+    std::string names;
+    constexpr std::size_t kMost = 20;
+    for (const CsvColumn& c : std::span(columns).first(std::min(columns.size(), kMost)))
+      names += (names.empty() ? "" : ", ") + shown(c.name);
+    throw ArgumentError(fmt::format("read_csv: {} names the column {}, which '{}' does not have; it has {}{}",
+                                    option, shown(ref.name), path, names,
+                                    columns.size() > kMost ? ", ..." : ""));
+  }
+  const std::int64_t at = ref.number > 0 ? ref.number - 1 : count + ref.number;
+  if (ref.number == 0 || at < 0 || at >= count)
+    throw ArgumentError(fmt::format(
+        "read_csv: {} names the column {}; the {} columns of '{}' are 1 ... {}, or -1 from the end", option,
+        ref.number, count, path, count));
+  return static_cast<std::size_t>(at);
+}
+
+/// The columns with what the options say of them; categories are still to be learnt.
+CsvFormat format_of(const CsvOptions& o, std::vector<CsvColumn> columns, const std::string& path) {
+  std::vector<const char*> roles(columns.size());
+  std::vector<const char*> kinds(columns.size());
+  const auto each = [&](const std::vector<ColumnRef>& refs, const char* option,
+                        std::vector<const char*>& named_by, auto&& set) {
+    for (const ColumnRef& ref : refs) {
+      const std::size_t at = find(columns, ref, option, path);
+      if (named_by[at])
+        throw ArgumentError(fmt::format("read_csv: the column {} is named by {} and by {}",
+                                        shown(columns[at].name), named_by[at], option));
+      named_by[at] = option;
+      set(columns[at]);
+    }
+  };
+  each(o.targets, "targets", roles, [](CsvColumn& c) { c.role = ColumnRole::target; });
+  each(o.unused, "unused", roles, [](CsvColumn& c) { c.role = ColumnRole::unused; });
+  each(o.one_hot, "one_hot", kinds, [](CsvColumn& c) { c.kind = ColumnKind::one_hot; });
+  each(o.index, "index", kinds, [](CsvColumn& c) { c.kind = ColumnKind::index; });
+  return {std::move(columns), o.missing, o.missing_texts, o.header, o.delimiter, o.dtype};
+}
+
+/// What the rows say of a column.
+struct Learnt {
+  double mean = 0;
+  std::int64_t count = 0;  ///< of values
+  std::unique_ptr<std::map<std::string, std::int64_t, std::less<>>>
+      categories{};  ///< and how often each occurs
+};
+
+void add_category(Learnt& learnt, const Rows& rows, const Place& place, std::int64_t most_categories) {
+  const csv::Field& field = rows.fields()[place.field];
+  if (!learnt.categories)
+    learnt.categories = std::make_unique<std::map<std::string, std::int64_t, std::less<>>>();
+  auto& known = *learnt.categories;
+  std::string unescaped;
+  if (field.doubled) unescaped = field.text();
+  const std::string_view text = field.doubled ? std::string_view(unescaped) : field.raw;
+  if (const auto found = known.find(text); found != known.end()) {
+    ++found->second;
+    return;
+  }
+  const auto& [category, times] = *known.emplace(text, 1).first;
+  if (!safetensors::is_utf8(category))
+    rows.fail(place.field, place.column->name, "holds a text that is not UTF-8; save the file as UTF-8");
+  if (place.column->kind == ColumnKind::one_hot && known.size() > static_cast<std::size_t>(most_categories))
+    rows.fail(
+        place.field, place.column->name,
+        fmt::format("holds {}, the category number {} of the column: one_hot makes a column of each. Read "
+                    "it by index, leave it unused, or raise most_categories",
+                    shown(category), known.size()));
+}
+
+/// Puts what was learnt into the column.
+void conclude(CsvColumn& column, Learnt& learnt) {
+  column.fill = learnt.mean;
+  if (!learnt.categories) return;
+  bool all_numbers = true;
+  std::vector<std::pair<double, std::string>> sorted;
+  for (const auto& [category, times] : *learnt.categories) {
+    double number = 0;
+    all_numbers = all_numbers && csv::parse_number(category, number) && number == number;
+    sorted.emplace_back(number, category);
+  }
+  if (all_numbers) std::ranges::stable_sort(sorted, {}, [](const auto& c) { return c.first; });
+  std::int64_t most = 0;
+  for (std::size_t i = 0; i < sorted.size(); ++i) {
+    const std::int64_t times = learnt.categories->at(sorted[i].second);
+    if (times > most) column.fill = static_cast<double>(i);
+    most = std::max(most, times);
+  }
+  column.categories.reserve(sorted.size());
+  for (auto& [number, category] : sorted) column.categories.push_back(std::move(category));
+}
+
+void learn(CsvFormat& format, Reader& reader, const InputFile& file, std::int64_t most_categories) {
+  constexpr const char* kAdvice =
+      "name a column of categories in CsvOptions::one_hot or index, one that is not to be read in unused, a "
+      "text "
+      "that says that there is no value in missing_texts";
+  std::vector<Learnt> learnt(reader.places().size());
+  const std::int64_t rows_read = reader.each_row([&](const Rows& rows) {
+    for (std::size_t i = 0; i < learnt.size(); ++i) {
+      const Place& place = reader.places()[i];
+      if (reader.is_missing(rows.fields()[place.field])) continue;
+      Learnt& l = learnt[i];
+      ++l.count;
+      if (place.column->kind != ColumnKind::number) {
+        add_category(l, rows, place, most_categories);
+        continue;
+      }
+      // A running mean, in which nothing grows beyond the numbers themselves.
+      const auto n = static_cast<double>(l.count);
+      l.mean += reader.number_of(rows, place, kAdvice) / n - l.mean / n;
+    }
+  });
+  if (rows_read == 0) return;  // which the reader refuses
+  for (std::size_t i = 0; i < learnt.size(); ++i) {
+    CsvColumn& column = format.columns[reader.places()[i].field];
+    if (learnt[i].count == 0)
+      file.fail(fmt::format("has no value in any row of the column {}; name it in CsvOptions::unused",
+                            shown(column.name)));
+    conclude(column, learnt[i]);
+  }
+}
+
+Table read(const std::string& path, const CsvOptions& options) {
+  InputFile file(path);
+  const std::string text = csv::content_of(file);
+  Rows first(file, text, options.delimiter);
+  if (!first.next()) file.fail("holds no rows");
+  std::vector<std::string> names;
+  if (options.header) names = csv::names_in(first);
+  std::vector<CsvColumn> columns(first.fields().size());
+  for (std::size_t i = 0; i < columns.size(); ++i)
+    columns[i].name = options.header ? std::move(names[i]) : fmt::format("column {}", i + 1);
+
+  CsvFormat format = format_of(options, std::move(columns), path);
+  csv::require_possible(format, "read_csv", false);
+  std::vector<Place> places;
+  for (std::size_t i = 0; i < format.columns.size(); ++i)
+    if (format.columns[i].role != ColumnRole::unused) places.push_back({i, &format.columns[i]});
+  Reader reader(file, text, format);
+  reader.set_places(std::move(places), format.columns.size());
+  learn(format, reader, file, options.most_categories);
+  return reader.table();
+}
+
+}  // namespace
+
+Table read_csv(const std::string& path, const CsvOptions& options) {
+  if (options.most_categories < 1)
+    throw ArgumentError(
+        fmt::format("read_csv: most_categories {}; there must be at least one", options.most_categories));
+  csv::require_delimiter(options.delimiter, "read_csv");
+  return files::reading("read_csv", path, [&] { return read(path, options); });
+}
+
+Table CsvFormat::read(const std::string& path) const {
+  csv::require_possible(*this, "CsvFormat::read");
+  return files::reading("CsvFormat::read", path, [&] {
+    InputFile file(path);
+    const std::string text = csv::content_of(file);
+    Reader reader(file, text, *this);
+    reader.find_places();
+    return reader.table();
+  });
+}
+
+Dataset Table::dataset() const {
+  if (!targets.defined())
+    throw ArgumentError("dataset: the table has no targets; name them in CsvOptions::targets");
+  return {features, targets, static_cast<std::int64_t>(format.classes().size())};
+}
+
+}  // namespace tapegrad::nn

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cmath>
 #include <map>
 #include <memory>
 #include <span>
@@ -100,22 +101,24 @@ void add_category(Learnt& learnt, const Rows& rows, const Place& place, std::int
 void conclude(CsvColumn& column, Learnt& learnt) {
   column.fill = learnt.mean;
   if (!learnt.categories) return;
-  bool all_numbers = true;
-  std::vector<std::pair<double, std::string>> sorted;
-  for (const auto& [category, times] : *learnt.categories) {
+  struct Category {
+    std::string text;
+    std::int64_t times;
     double number = 0;
-    all_numbers = all_numbers && csv::parse_number(category, number) && number == number;
-    sorted.emplace_back(number, category);
+  };
+  std::vector<Category> sorted;
+  sorted.reserve(learnt.categories->size());
+  bool all_numbers = true;
+  while (!learnt.categories->empty()) {  // moved one by one: there may be as many as rows
+    auto node = learnt.categories->extract(learnt.categories->begin());
+    Category& c = sorted.emplace_back(Category{std::move(node.key()), node.mapped()});
+    all_numbers = all_numbers && csv::parse_number(c.text, c.number) && !std::isnan(c.number);
   }
-  if (all_numbers) std::ranges::stable_sort(sorted, {}, [](const auto& c) { return c.first; });
-  std::int64_t most = 0;
-  for (std::size_t i = 0; i < sorted.size(); ++i) {
-    const std::int64_t times = learnt.categories->at(sorted[i].second);
-    if (times > most) column.fill = static_cast<double>(i);
-    most = std::max(most, times);
-  }
+  if (all_numbers) std::ranges::stable_sort(sorted, {}, &Category::number);
+  const auto most = std::ranges::max_element(sorted, {}, &Category::times);
+  column.fill = static_cast<double>(most - sorted.begin());
   column.categories.reserve(sorted.size());
-  for (auto& [number, category] : sorted) column.categories.push_back(std::move(category));
+  for (Category& c : sorted) column.categories.push_back(std::move(c.text));
 }
 
 void learn(CsvFormat& format, Reader& reader, const InputFile& file, std::int64_t most_categories) {
@@ -168,7 +171,9 @@ Table read(const std::string& path, const CsvOptions& options) {
   Reader reader(file, text, format);
   reader.set_places(std::move(places), format.columns.size());
   learn(format, reader, file, options.most_categories);
-  return reader.table();
+  Table table = reader.table();
+  table.format = std::move(format);
+  return table;
 }
 
 }  // namespace
@@ -188,7 +193,9 @@ Table CsvFormat::read(const std::string& path) const {
     const std::string text = csv::content_of(file);
     Reader reader(file, text, *this);
     reader.find_places();
-    return reader.table();
+    Table table = reader.table();
+    table.format = *this;
+    return table;
   });
 }
 

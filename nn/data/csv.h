@@ -130,7 +130,7 @@ struct TAPEGRAD_API Table {
 ///
 /// Fields may stand within quotes ("), and then hold delimiters, line breaks, and quotes that are written as two. Rows end
 /// with LF, CR LF or CR; a mark for UTF-8 in front is skipped, and so are lines without text. Other than in RFC 4180, blanks
-/// around a field are not part of it. Numbers are written with a decimal point, whatever the locale, as 12, -0.5, +3 or
+/// around a field are not part of it. There may be 100,000 columns. Numbers are written with a decimal point, whatever the locale, as 12, -0.5, +3 or
 /// 1.5e-3; each becomes the nearest f64, and that the nearest f32. Names and categories are UTF-8.
 ///
 /// Throws FileError that names the file, the line and the column (the first is 1) for a row of another number of fields than

@@ -4,11 +4,8 @@
 
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/nn/data/csv_reader.h>
-#include <tapegrad/nn/data/data_files.h>
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
-#include <nlohmann/json.hpp>
 
 namespace tapegrad::nn {
 
@@ -90,48 +87,6 @@ std::vector<std::string> names_of(const std::vector<CsvColumn>& columns, ColumnR
   return names;
 }
 
-using Json = nlohmann::ordered_json;
-
-/// The names of the values of an enumeration in their order.
-constexpr const char* kMissing[] = {"error", "drop_row", "mean"};
-constexpr const char* kKinds[] = {"number", "one_hot", "index"};
-constexpr const char* kRoles[] = {"feature", "target", "unused"};
-constexpr const char* kDtypes[] = {"f32", "f64"};
-
-template <class E, std::size_t N>
-const char* name_of_value(E value, const char* const (&names)[N]) {
-  return names[static_cast<std::size_t>(value)];
-}
-template <class E, std::size_t N>
-E value_of(const Json& json, const char* const (&names)[N]) {
-  const auto name = json.get<std::string>();
-  const auto* const found = std::find(names, names + N, name);
-  if (found == names + N)
-    throw ArgumentError(fmt::format("CsvFormat::parse: the text has the value {}, expected one of {}",
-                                    csv::shown(name), fmt::join(names, ", ")));
-  return static_cast<E>(found - names);
-}
-
-CsvFormat from(const Json& json) {
-  CsvFormat format;
-  format.missing = value_of<Missing>(json.at("missing"), kMissing);
-  format.missing_texts = json.at("missing_texts").get<std::vector<std::string>>();
-  format.header = json.at("header").get<bool>();
-  const auto delimiter = json.at("delimiter").get<std::string>();
-  if (delimiter.size() != 1)
-    throw ArgumentError(
-        fmt::format("CsvFormat::parse: the delimiter {} is no single byte", csv::shown(delimiter)));
-  format.delimiter = delimiter[0];
-  format.dtype = value_of<Dtype>(json.at("dtype"), kDtypes);
-  for (const Json& c : json.at("columns"))
-    format.columns.push_back({c.at("name").get<std::string>(), value_of<ColumnRole>(c.at("role"), kRoles),
-                              value_of<ColumnKind>(c.at("kind"), kKinds),
-                              c.at("categories").get<std::vector<std::string>>(),
-                              c.at("fill").get<double>()});
-  csv::require_possible(format, "CsvFormat::parse");
-  return format;
-}
-
 }  // namespace
 
 std::vector<std::string> CsvFormat::feature_names() const { return names_of(columns, ColumnRole::feature); }
@@ -147,38 +102,6 @@ const std::vector<std::string>& CsvFormat::classes() const {
     target = &c;
   }
   return target ? target->categories : none;
-}
-
-std::string CsvFormat::text() const {
-  csv::require_possible(*this, "CsvFormat::text");
-  Json json{{"missing", name_of_value(missing, kMissing)},
-            {"missing_texts", missing_texts},
-            {"header", header},
-            {"delimiter", std::string(1, delimiter)},
-            {"dtype", name_of_value(dtype, kDtypes)}};
-  Json& list = json["columns"] = Json::array();
-  for (const CsvColumn& c : columns)
-    list.push_back({{"name", c.name},
-                    {"role", name_of_value(c.role, kRoles)},
-                    {"kind", name_of_value(c.kind, kKinds)},
-                    {"categories", c.categories},
-                    {"fill", c.fill}});
-  try {
-    return json.dump();
-  } catch (const Json::exception& e) {
-    throw ArgumentError(fmt::format("CsvFormat::text: a text is not UTF-8: {}", e.what()));
-  }
-}
-
-CsvFormat CsvFormat::parse(std::string_view text) {
-  return files::reading("CsvFormat::parse", "a format", [&] {
-    try {
-      return from(Json::parse(text));
-    } catch (const Json::exception& e) {
-      throw ArgumentError(
-          fmt::format("CsvFormat::parse: {} is no format of a table: {}", csv::shown(text), e.what()));
-    }
-  });
 }
 
 }  // namespace tapegrad::nn

@@ -2,6 +2,7 @@
 #include <charconv>
 #include <cmath>
 #include <limits>
+#include <memory>
 #include <span>
 #include <system_error>
 #include <unordered_set>
@@ -185,19 +186,19 @@ Table Reader::table() {
     offsets.push_back(width);
     if (c.role != ColumnRole::unused) width += c.width();
   }
-  std::vector<Categories> categories(places_.size());
+  std::vector<std::unique_ptr<Categories>> categories(places_.size());  // null for numbers
   bool has_targets = false;
   bool has_classes = false;
   for (std::size_t i = 0; i < places_.size(); ++i) {
     const CsvColumn& column = *places_[i].column;
+    if (column.kind != ColumnKind::number) categories[i] = std::make_unique<Categories>();
     for (std::size_t k = 0; k < column.categories.size(); ++k)
-      categories[i].emplace(column.categories[k], static_cast<std::int64_t>(k));
+      categories[i]->emplace(column.categories[k], static_cast<std::int64_t>(k));
     has_targets |= column.role == ColumnRole::target;
     has_classes |= is_class_index(column);
   }
 
   Table table;
-  table.format = format_;
   table.lines.reserve(static_cast<std::size_t>(count));
   table.features = TensorAccess::make({count, features}, format_.dtype, "read_csv");
   if (has_classes)
@@ -215,7 +216,7 @@ Table Reader::table() {
         const double value = is_missing(rows.fields()[places_[i].field]) ? column.fill
                              : column.kind == ColumnKind::number
                                  ? number_of(rows, places_[i], "the column holds numbers in this format")
-                                 : category_of(rows, places_[i], categories[i]);
+                                 : category_of(rows, places_[i], *categories[i]);
         if (is_class_index(column)) {
           *index = static_cast<std::int64_t>(value);
           continue;

@@ -59,7 +59,7 @@ class Reader {
   /// Throws FileError where it is none that the dtype can hold; `advice` goes on from there.
   double number_of(const Rows& rows, const Place& place, std::string_view advice) const;
 
-  /// The table of the file. Reads it twice.
+  /// The table of the file, still without its format. Reads the text twice.
   Table table();
 
  private:

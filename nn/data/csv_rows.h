@@ -32,8 +32,9 @@ std::string content_of(InputFile& file);
 /// text. A line that holds nothing but blanks is no row.
 class Rows {
  public:
-  /// A row of more fields is refused: they would take a hundred times the memory of a file of delimiters.
-  static constexpr std::size_t kMostFields = 1'000'000;
+  /// A row of more fields is refused: what is known of each column takes a hundred times the memory of a delimiter, and a
+  /// file may hold nothing else.
+  static constexpr std::size_t kMostFields = 100'000;
 
   /// Both must outlive the rows.
   Rows(const InputFile& file, std::string_view text, char delimiter)

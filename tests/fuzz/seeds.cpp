@@ -45,6 +45,14 @@ int main(int argc, char** argv) {
   training.trainer.save(in("checkpoint", "after.npz"));
   write(in("cifar10", "records"), "\7\xff" + std::string(3071, 'r') + "\2" + std::string(3072, 'g'));
   write(in("cifar10", "short"), "\3\1\4\1\5\x9");
+  write(in("csv", "table"), "x,kind,\"y \"\"2\"\"\"\r\n1,a,-2.5e1\r\nNA,\"b,\n\",3\r\n");
+  write(in("csv", "tabs"),
+        "\xef\xbb\xbf"
+        "a\tb\n1\t 2\n\t3\n");
+  write(in("csv", "format"),
+        R"({"missing":"mean","missing_texts":["NA"],"header":true,"delimiter":",","dtype":"f32","columns":[)"
+        R"({"name":"x","role":"feature","kind":"number","categories":[],"fill":1.5},)"
+        R"({"name":"kind","role":"target","kind":"index","categories":["a","b"],"fill":0}]})");
   write(in("idx", "labels"), std::string("\0\0\x08\1\0\0\0\3\7\2\1", 11));
   write(in("idx", "images"), std::string("\0\0\x08\3\0\0\0\2\0\0\0\1\0\0\0\2\1\2\3\4", 20));
   for (const char* text : {"std:0.01", "xavier:1.6667", "he-uniform", "step:0.5", "cosine:0.1", "one-cycle",

@@ -305,6 +305,29 @@ BOOST_AUTO_TEST_CASE(saving_and_loading) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(tables) {
+  const test::TemporaryFolder folder;
+  const std::string path = folder / "table.csv";
+  test::write_file(
+      path, "x,kind,\"of a long \"\"name\"\"\"\n1,b,\"what is longer than a short text\"\n,a,\"y\"\"\"\n");
+  struct Run {
+    std::string path;
+    nn::Table table;
+    nn::CsvFormat format;
+
+    void go() {
+      const nn::Table learnt = nn::read_csv(
+          path, {.targets = {"kind"}, .one_hot = {3}, .index = {"kind"}, .missing = nn::Missing::mean});
+      format = nn::CsvFormat::parse(learnt.format.text());
+      table = format.read(path);
+    }
+    std::vector<std::byte> result() const {
+      return bytes_of({{"features", table.features}, {"targets", table.targets}});
+    }
+  };
+  BOOST_TEST(fail_each([&] { return std::make_unique<Run>(Run{path, {}, {}}); }) > 50U);
+}
+
 BOOST_AUTO_TEST_CASE(the_first_use_in_a_thread) {
   // Threads that live, so that none of them has left a record that the next could adopt.
   constexpr std::size_t kOthers = 64;

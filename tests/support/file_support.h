@@ -8,6 +8,7 @@
 
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/nn/data/cifar10.h>
+#include <tapegrad/nn/data/csv.h>
 #include <tapegrad/nn/data/idx.h>
 #include <tapegrad/nn/data/mnist.h>
 #include <tapegrad/nn/io/file.h>
@@ -83,6 +84,7 @@ inline const std::vector<std::pair<const char*, void (*)(const std::string&)>> k
     {"state", [](const std::string& from) { nn::load_state_file(from); }},
     {"npy", [](const std::string& from) { nn::load_npy(from); }},
     {"idx", [](const std::string& from) { nn::read_idx(from); }},
-    {"cifar10", [](const std::string& from) { nn::read_cifar10(from); }}};
+    {"cifar10", [](const std::string& from) { nn::read_cifar10(from); }},
+    {"csv", [](const std::string& from) { nn::read_csv(from); }}};
 
 }  // namespace tapegrad::test

@@ -29,9 +29,9 @@ struct ColumnRef {
 enum class Missing : std::uint8_t {
   error,     ///< FileError, which names the line and the column
   drop_row,  ///< the row is left out
-  /// A number becomes the mean of its column, a category the most frequent one of its column (of equally frequent ones the
-  /// first), both over the rows that stay in the table that the format was learnt from. A target is never made up: a row
-  /// that lacks one is left out.
+  /// A number becomes the mean of its column, a category the most frequent one of its column (of equally frequent ones
+  /// the first), both over the rows that stay in the table that the format was learnt from. A target is never made up:
+  /// a row that lacks one is left out.
   mean,
 };
 
@@ -69,16 +69,18 @@ struct TAPEGRAD_API CsvFormat {
   char delimiter = ',';
   Dtype dtype = f32;
 
-  /// Reads another file: the same numbers for the same categories, and what was learnt for values that are missing. With a
-  /// header, columns are found by their names, in any order, and others are not read. Where a file lacks all targets, as
-  /// data do of which they are to be predicted, its table has none; without a header, it then has as many columns fewer.
+  /// Reads another file: the same numbers for the same categories, and what was learnt for values that are missing.
+  /// With a header, columns are found by their names, in any order, and others are not read. Where a file lacks all
+  /// targets, as data do of which they are to be predicted, its table has none; without a header, it then has as many
+  /// columns fewer.
   ///
   /// Throws as read_csv, FileError for a column that is missing and for a category that the format does not have, and
-  /// ArgumentError for a format that cannot be: columns without names or of one name, categories that are missing or given
-  /// twice, a fill that is none of them.
+  /// ArgumentError for a format that cannot be: columns without names or of one name, categories that are missing or
+  /// given twice, a fill that is none of them.
   Table read(const std::string& path) const;
 
-  /// One name for each column of the tensor: that of the file's column, or "NAME=CATEGORY" for each category of one_hot.
+  /// One name for each column of the tensor: that of the file's column, or "NAME=CATEGORY" for each category of
+  /// one_hot.
   std::vector<std::string> feature_names() const;
   std::vector<std::string> target_names() const;
   /// The categories of the target, where there is one, as `index` or `one_hot`; otherwise nothing.
@@ -109,35 +111,36 @@ struct CsvOptions {
 /// A file of rows and columns as tensors.
 struct TAPEGRAD_API Table {
   Tensor features;  ///< [rows, elements of all feature columns]
-  /// i64 [rows] where the only target is of the kind `index`; otherwise [rows, elements of all target columns]. Undefined
-  /// where there are no targets.
+  /// i64 [rows] where the only target is of the kind `index`; otherwise [rows, elements of all target columns].
+  /// Undefined where there are no targets.
   Tensor targets;
   CsvFormat format;
   std::vector<std::int64_t> lines;  ///< where each row starts in the file; the first line is 1
   std::int64_t dropped = 0;         ///< rows that were left out, since they lack a value
 
-  /// The rows as items, with the number of classes where the target has categories. Throws ArgumentError for a table without
-  /// targets.
+  /// The rows as items, with the number of classes where the target has categories. Throws ArgumentError for a table
+  /// without targets.
   Dataset dataset() const;
 };
 
-/// Reads a file of comma-separated values (RFC 4180) and learns its format: which columns there are, and the categories of
-/// those that are named as such.
+/// Reads a file of comma-separated values (RFC 4180) and learns its format: which columns there are, and the
+/// categories of those that are named as such.
 ///
 ///     const nn::Table table = nn::read_csv("iris.csv", {.targets = {"species"}, .index = {"species"}});
 ///     nn::DataLoader loader(table.dataset(), {.batch = 10});
 ///     const nn::Table more = table.format.read("more.csv");   // in the same format
 ///
-/// Fields may stand within quotes ("), and then hold delimiters, line breaks, and quotes that are written as two. Rows end
-/// with LF, CR LF or CR; a mark for UTF-8 in front is skipped, and so are lines without text. Other than in RFC 4180, blanks
-/// around a field are not part of it. There may be 100,000 columns. Numbers are written with a decimal point, whatever the locale, as 12, -0.5, +3 or
-/// 1.5e-3; each becomes the nearest f64, and that the nearest f32. Names and categories are UTF-8.
+/// Fields may stand within quotes ("), and then hold delimiters, line breaks, and quotes that are written as two. Rows
+/// end with LF, CR LF or CR; a mark for UTF-8 in front is skipped, and so are lines without text. Other than in RFC
+/// 4180, blanks around a field are not part of it. There may be 100,000 columns. Numbers are written with a decimal
+/// point, whatever the locale, as 12, -0.5, +3 or 1.5e-3; each becomes the nearest f64, and that the nearest f32.
+/// Names and categories are UTF-8.
 ///
-/// Throws FileError that names the file, the line and the column (the first is 1) for a row of another number of fields than
-/// the first, a field that is no number, not finite or beyond the dtype, a name that is empty or given twice, a missing
-/// value, quotes that do not fit and a byte 0; FileError for a file that is missing, is no regular file, or holds no rows;
-/// ArgumentError for options that do not fit each other or the columns; OutOfMemory where there is no memory. Takes the
-/// memory of the file beside that of the result.
+/// Throws FileError that names the file, the line and the column (the first is 1) for a row of another number of
+/// fields than the first, a field that is no number, not finite or beyond the dtype, a name that is empty or given
+/// twice, a missing value, quotes that do not fit and a byte 0; FileError for a file that is missing, is no regular
+/// file, or holds no rows; ArgumentError for options that do not fit each other or the columns; OutOfMemory where
+/// there is no memory. Takes the memory of the file beside that of the result.
 TAPEGRAD_API Table read_csv(const std::string& path, const CsvOptions& options = {});
 
 }  // namespace tapegrad::nn

@@ -29,8 +29,8 @@ std::string listed(std::span<const std::string> texts) {
   return list;
 }
 
-/// Of a number that f64 cannot hold: whether it is too near to 0, and not too large. That is told by the power of ten of
-/// its first digit.
+/// Of a number that f64 cannot hold: whether it is too near to 0, and not too large. That is told by the power of ten
+/// of its first digit.
 bool is_small(std::string_view number) {
   const std::size_t e = std::min(number.find_first_of("eE"), number.size());
   const std::string_view mantissa = number.substr(0, e);
@@ -46,7 +46,7 @@ bool is_small(std::string_view number) {
   return exponent < first - point;
 }
 
-/// What a target is that has no elements of the dtype but a class index.
+/// Whether a column becomes i64 class indices instead of elements of the dtype.
 bool is_class_index(const CsvColumn& column) {
   return column.role == ColumnRole::target && column.kind == ColumnKind::index;
 }

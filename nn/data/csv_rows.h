@@ -28,20 +28,20 @@ std::string shown(std::string_view text);
 /// The content of the file, without a byte order mark. Throws FileError where it is encoded as UTF-16 or UTF-32.
 std::string content_of(InputFile& file);
 
-/// Goes over the rows of a text once, from the first to the last. Rows end with LF, CR LF or CR, the last one also with the
-/// text. A line that holds nothing but blanks is no row.
+/// Goes over the rows of a text once, from the first to the last. Rows end with LF, CR LF or CR, the last one also
+/// with the text. A line that holds nothing but blanks is no row.
 class Rows {
  public:
-  /// A row of more fields is refused: what is known of each column takes a hundred times the memory of a delimiter, and a
-  /// file may hold nothing else.
+  /// A row of more fields is refused: what is known of each column takes a hundred times the memory of a delimiter,
+  /// and a file may hold nothing else.
   static constexpr std::size_t kMostFields = 100'000;
 
   /// Both must outlive the rows.
   Rows(const InputFile& file, std::string_view text, char delimiter)
       : file_(file), text_(text), delimiter_(delimiter) {}
 
-  /// Goes to the next row; false where there is none. Throws FileError for a quote that is not closed, or stands within a
-  /// field, and for bytes 0.
+  /// Goes to the next row; false where there is none. Throws FileError for a quote that is not closed, or stands
+  /// within a field, and for bytes 0.
   bool next();
 
   /// Of the row at hand; valid until the next call of next().
@@ -49,8 +49,8 @@ class Rows {
   /// The line in which it starts; the first is 1.
   std::int64_t line() const { return row_line_; }
 
-  /// Throws FileError for a field of the row at hand (the first is 0): "'PATH' line L, column C WHAT", where `name` that of
-  /// the column, if it has one.
+  /// Throws FileError for a field of the row at hand (the first is 0): "'PATH' line L, column C WHAT", where `name`
+  /// that of the column, if it has one.
   [[noreturn]] void fail(std::size_t field, std::string_view name, std::string_view what) const;
   /// The same for the row.
   [[noreturn]] void fail(std::string_view what) const;

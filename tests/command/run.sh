@@ -43,7 +43,7 @@ expect 0 '^tapegrad [0-9]+\.[0-9]+\.[0-9]+$' --version
 expect 0 'multi-layer:' train --help
 expect 0 'constant:value, xavier\[:gain\]' train --help
 expect 0 '^matrix products: automatic: .*builtin kernels \([a-z0-9]+\)' --version
-for command in train gradcheck graph bench; do expect 0 "Usage: tapegrad $command" "$command" --help; done
+for command in train predict gradcheck graph bench; do expect 0 "Usage: tapegrad $command" "$command" --help; done
 
 expect 0 'epoch +3  iteration +150 ' "${train[@]}" --iterations 150 --lr 0.2
 check "no control characters where the output is no terminal" bash -c "! grep -q $'[\r\x1b]' '$work/out'"
@@ -105,7 +105,7 @@ expect 0 '^  --epochs is 6, was 5$' train --resume "$resumed" --epochs 6 --lr 0.
 check "what is different is listed" grep -q '^  --lr is 0.02, was 0.01$' "$work/out"
 check "an epoch more" [ "$(wc -l <"$resumed/history.csv")" -eq 7 ]
 check "the report has the epochs before" bash -c "grep -q '<th>resume</th>' '$work/report.html'"
-expect 2 '--batch is 50, was 100, --seed is 3, was 0; these may change: --data, --epochs' train --resume "$resumed" --seed 3 --batch 50
+expect 2 '--batch is 50, was 100, --seed is 3, was 0; these may change: --data, --csv, --test-csv, --epochs' train --resume "$resumed" --seed 3 --batch 50
 expect 2 '--layers is affine:10, was not given' train --resume "$resumed" --layers affine:10
 expect 2 '--out excludes --resume' train --resume "$resumed" --out "$work/run"
 expect 2 'has checkpoints of another run.*go on with that by --resume' "${long[@]}" --out "$resumed"
@@ -188,6 +188,71 @@ done
 check "a workload that was not asked for is not in the file" bash -c "! grep -q '\"W[2-9]' '$work/bench.json'"
 expect 0 'batch-4 ' bench --grow --filter 'batch-[14]' --runs 1 --seconds 0.001 --svg "$work/charts"
 check "a chart of what grows" grep -q '<circle' "$work/charts/batch.svg"
+
+# ---- tables and predictions ----
+tables=$(dirname "$mnist")/tables
+iris=(train --csv "$tables/iris.csv" --target species --task classification --batch 10 --init he)
+mass=(train --csv "$tables/penguins.csv" --target body_mass_g --task regression --one-hot species,island,sex
+  --missing mean --batch 20 --init he --lr 0.02)
+expect 0 '4-50-3 relu he, standardised inputs, .* 108 training and 30 test rows' "${iris[@]}" --epochs 20 --out "$work/iris" --validation 0.1
+check "flowers are told apart" awk -F, 'END { exit !($6 > 0.85) }' "$work/iris/history.csv"
+expect 0 'predictions of 150 rows' predict --run "$work/iris" --csv "$tables/iris.csv" --out "$work/flowers.csv"
+check "a line for each row, with its class" grep -qE '^2,setosa,(0\.9[0-9]+|1\.0000)$' "$work/flowers.csv"
+check "nearly all of them right" bash -c "[ \$(paste -d, <(tail -n +2 '$tables/iris.csv') <(tail -n +2 '$work/flowers.csv') |
+  awk -F, '\$5 == \$7' | wc -l) -gt 135 ]"
+# The same rows without their class, the columns in another order.
+awk -F, -v OFS=, '{ print $4, $3, $2, $1 }' "$tables/iris.csv" >"$work/unknown.csv"
+expect 0 '' predict --run "$work/iris" --csv "$work/unknown.csv" --out "$work/again.csv" --threads 2
+check "classes are not needed" cmp "$work/flowers.csv" "$work/again.csv"
+expect 0 '' predict --run "$work/iris" --best --csv "$work/unknown.csv" --out "$work/again.csv"
+cut -d, -f1-3 "$tables/iris.csv" >"$work/few.csv"
+expect 1 "few.csv' line 1 lacks the column 'petal_width'" predict --run "$work/iris" --csv "$work/few.csv" --out "$work/p.csv"
+
+expect 0 'epoch +20 .* r2 0\.[0-9]+ .*test loss 0\.[0-9]+ r2' "${mass[@]}" --epochs 20 --out "$work/mass" --checkpoint-every 5
+check "masses are explained" awk -F, 'END { exit !($4 > 0.75 && $6 > 0.6) }' "$work/mass/history.csv"
+check "by this name" grep -q '^epoch,iteration,train_loss,train_r2,test_loss,test_r2$' "$work/mass/history.csv"
+expect 0 'predictions of 344 rows' predict --run "$work/mass" --csv "$tables/penguins.csv" --out "$work/masses.csv"
+check "in grams" awk -F, 'NR == 1 { bad = $0 != "line,body_mass_g" }
+  NR > 1 && !($2 > 2000 && $2 < 8000) { bad = 1 } END { exit bad }' "$work/masses.csv"
+expect 0 'after 20 epochs' train --resume "$work/mass" --epochs 21
+expect 0 '26 test rows' "${mass[@]}" --epochs 1 --out "$work/mass2" --test 0.075
+expect 0 ' 342 training and 342 test rows' "${mass[@]}" --epochs 1 --out "$work/mass3" --test-csv "$tables/penguins.csv"
+printf '1;2\n3;4\n5;6\n7;8\n' >"$work/bare.csv"
+expect 0 ' 3 training and 1 test rows' train --csv "$work/bare.csv" --target -1 --task regression \
+  --delimiter ';' --no-header --batch 1 --epochs 1 --test 0.25 --out "$work/bare"
+
+expect 0 'relu' predict --run "$work/bare" --csv "$work/bare.csv" --out "$work/p.csv"
+check "also without names" grep -q '^line,column 2$' "$work/p.csv"
+
+# Networks of every kind are built again as they were.
+for network in '--model multi-layer --hidden 30,20 --activation tanh --batch-norm --dropout 0.1 --standardize' \
+  '--layers flatten,affine:20,relu,affine:10 --standardize=pixels' '--model simple-conv --hidden 10 --batch 20'; do
+  # shellcheck disable=SC2086
+  expect 0 'epoch' train --data "$mnist" --iterations 20 --init he --optimizer adam --lr 0.01 --out "$work/any" $network
+  expect 0 'predictions of 1000 images' predict --run "$work/any" --images "$mnist/t10k-images-idx3-ubyte.gz" --out "$work/any.csv"
+  right=$(paste -d, <(tail -n +2 "$work/any.csv") <(gzip -dc "$mnist/t10k-labels-idx1-ubyte.gz" | tail -c +9 | od -An -v -w1 -tu1 | tr -d ' ') |
+    awk -F, '$2 == $4' | wc -l)
+  check "the accuracy of $network is that of the training: $right" \
+    [ "$(awk -F, 'END { printf "%.0f", 1000 * $6 }' "$work/any/history.csv")" -eq "$right" ]
+done
+
+expect 0 'predictions of 1000 images' predict --run "$work/run" --images "$mnist/t10k-images-idx3-ubyte.gz" --out "$work/digits.csv"
+check "a line for each image" [ "$(wc -l <"$work/digits.csv")" -eq 1001 ]
+check "with its class" grep -qE '^999,[0-9],[01]\.[0-9]{4}$' "$work/digits.csv"
+expect 1 'digits.csv.*is no IDX file' predict --run "$work/run" --images "$work/digits.csv" --out "$work/p.csv"
+expect 1 'expected images \[n, rows, columns\] of 784 pixels' predict --run "$work/run" --images "$mnist/t10k-labels-idx1-ubyte.gz" --out "$work/p.csv"
+expect 2 'trained on images; give --images' predict --run "$work/run" --csv "$tables/iris.csv" --out "$work/p.csv"
+expect 2 'trained on a table; give --csv' predict --run "$work/iris" --images "$mnist/t10k-images-idx3-ubyte.gz" --out "$work/p.csv"
+expect 1 'none/parameters.safetensors' predict --run "$work/none" --csv "$tables/iris.csv" --out "$work/p.csv"
+expect 2 '--csv or --images' predict --run "$work/iris" --out "$work/p.csv"
+expect 2 '--csv requires' train --csv "$tables/iris.csv" --out "$work/p"
+expect 2 "targets names the column 'kind', which .* does not have" train --csv "$tables/iris.csv" --target kind --task regression --out "$work/p"
+expect 1 "line 2, column 1 .* holds 'Adelie', which is no number" train --csv "$tables/penguins.csv" --target body_mass_g --task regression \
+  --missing mean --out "$work/p"
+expect 2 'it takes images; tables take' "${iris[@]}" --model simple-conv --out "$work/p"
+expect 2 'task classification has one' train --csv "$tables/iris.csv" --target 1,species --task classification --out "$work/p"
+expect 2 '--test 0.001: of 150 rows that is 0' "${iris[@]}" --test 0.001 --out "$work/p"
+expect 2 'excludes' "${iris[@]}" --report "$work/p.html" --out "$work/p"
 
 # ---- what does not ----
 expect 2 'command' 

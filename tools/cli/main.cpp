@@ -39,11 +39,13 @@ int main(int argc, char** argv) {
   if (argc > 1 && argv[1] == std::string_view(kBench)) return become_bench(argv + 1);
   int exit_code = 0;
   CLI::App app(
-      "Trains networks, checks gradients, draws graphs and measures speed with the tapegrad library.",
+      "Trains networks and predicts by them, checks gradients, draws graphs and measures speed with the "
+      "tapegrad library.",
       "tapegrad");
   app.set_version_flag("--version", version, "Display the version, and what computes matrix products");
   app.require_subcommand(1);
   tapegrad::cli::add_train_command(app, exit_code);
+  tapegrad::cli::add_predict_command(app, exit_code);
   tapegrad::cli::add_gradcheck_command(app, exit_code, argc > 0 ? argv[0] : "tapegrad");
   tapegrad::cli::add_graph_command(app, exit_code);
   app.add_subcommand(kBench, "Measure speed and memory beside a hand-written program and other libraries");
@@ -51,6 +53,7 @@ int main(int argc, char** argv) {
   const auto is_command = [&](CLI::App* c) { return c->get_name() == argv[1]; };
   if (argc > 1 && argv[1][0] != '-' && app.get_subcommands(is_command).empty())
     return tapegrad::cli::usage_error(
-        app, fmt::format("there is no command '{}'; there are train, gradcheck, graph and bench", argv[1]));
+        app, fmt::format("there is no command '{}'; there are train, predict, gradcheck, graph and bench",
+                         argv[1]));
   return tapegrad::cli::run_program(app, argc, argv, exit_code);
 }

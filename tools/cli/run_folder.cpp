@@ -27,14 +27,14 @@ bool read_test_score(const std::string& row, const nn::EpochReport& e, nn::Score
 
 }  // namespace
 
-RunFolder::RunFolder(const std::string& path, bool validated)
+RunFolder::RunFolder(const std::string& path, bool validated, const char* metric)
     : path_(path),
       validated_(validated),
-      history_(fmt::format("epoch,iteration,train_loss,train_accuracy,test_loss,test_accuracy{}\n",
-                           validated ? ",validation_loss,validation_accuracy" : "")) {}
+      history_(fmt::format("epoch,iteration,train_loss,train_{0},test_loss,test_{0}{1}\n", metric,
+                           validated ? fmt::format(",validation_loss,validation_{}", metric) : "")) {}
 
-RunFolder RunFolder::start(const std::string& path, bool validated) {
-  RunFolder folder(path, validated);
+RunFolder RunFolder::start(const std::string& path, bool validated, const char* metric) {
+  RunFolder folder(path, validated, metric);
   if (const auto others = nn::checkpoints_in(checkpoints(path)); !others.empty())
     throw ArgumentError(fmt::format(
         "--out {}: it has checkpoints of another run, the newest {}; go on with that by --resume {}, "
@@ -47,9 +47,9 @@ RunFolder RunFolder::start(const std::string& path, bool validated) {
   return folder;
 }
 
-RunFolder RunFolder::go_on(const std::string& path, bool validated,
+RunFolder RunFolder::go_on(const std::string& path, bool validated, const char* metric,
                            const std::vector<nn::EpochReport>& epochs) {
-  RunFolder folder(path, validated);
+  RunFolder folder(path, validated, metric);
   const std::string name = folder.file("history.csv");
   std::ifstream file(name);
   std::string row;
@@ -77,8 +77,8 @@ void RunFolder::add(const nn::EpochReport& e, const nn::Score& test) {
   write_history();
 }
 
-void RunFolder::save(const char* name, const Model& model, const nn::State& state) const {
-  nn::save_state(file(name), state, {{"model", model.description}});
+void RunFolder::save(const char* name, const nn::Metadata& metadata, const nn::State& state) const {
+  nn::save_state(file(name), state, metadata);
 }
 
 void RunFolder::write_history() const {

@@ -5,9 +5,8 @@
 #include <string>
 #include <vector>
 
+#include <tapegrad/nn/io/serialize.h>
 #include <tapegrad/nn/train/trainer.h>
-
-#include "models.h"
 
 namespace tapegrad::cli {
 
@@ -15,15 +14,16 @@ namespace tapegrad::cli {
 /// before training.
 class RunFolder {
  public:
-  /// Of a run that starts: makes the folder. Throws FileError where that cannot be, ArgumentError where it has checkpoints
+  /// Of a run that starts: makes the folder. The history has columns of the loss and of this metric. Throws FileError where that cannot be, ArgumentError where it has checkpoints
   /// of another run.
-  static RunFolder start(const std::string& path, bool validated);
+  static RunFolder start(const std::string& path, bool validated, const char* metric);
   /// Of a run that goes on after these epochs: what the history says of later ones is dropped. Throws FileError where it
   /// does not have these.
-  static RunFolder go_on(const std::string& path, bool validated, const std::vector<nn::EpochReport>& epochs);
+  static RunFolder go_on(const std::string& path, bool validated, const char* metric,
+                         const std::vector<nn::EpochReport>& epochs);
 
   void add(const nn::EpochReport& e, const nn::Score& test);
-  void save(const char* file, const Model& model, const nn::State& state) const;
+  void save(const char* file, const nn::Metadata& metadata, const nn::State& state) const;
   const std::string& name() const { return path_; }
   /// On the test data, after each epoch of the history.
   const std::vector<nn::Score>& test_scores() const { return test_scores_; }
@@ -34,7 +34,7 @@ class RunFolder {
   std::string advice() const;
 
  private:
-  RunFolder(const std::string& path, bool validated);
+  RunFolder(const std::string& path, bool validated, const char* metric);
   std::string file(const char* name) const { return (std::filesystem::path(path_) / name).string(); }
   void write_history() const;
 

@@ -16,14 +16,16 @@
 #include "plot/report.h"
 #include "program.h"
 #include "run_folder.h"
+#include "saved_model.h"
 #include "settings.h"
+#include "train_data.h"
 
 namespace tapegrad::cli {
 
 namespace {
 
 struct TrainOptions {
-  std::string data;
+  DataOptions data;
   ModelOptions model;
   std::string optimizer = "sgd";
   double lr = 0.1;
@@ -47,18 +49,20 @@ struct TrainOptions {
 
 /// What a run that goes on may have otherwise.
 const std::vector<std::string_view> kMayChange{
-    "--data", "--epochs",   "--iterations", "--lr",     "--schedule",        "--warm-up",
-    "--clip", "--patience", "--threads",    "--report", "--checkpoint-every"};
+    "--data", "--csv",      "--test-csv", "--epochs", "--iterations",      "--lr", "--schedule", "--warm-up",
+    "--clip", "--patience", "--threads",  "--report", "--checkpoint-every"};
 
-std::string score_text(const char* of, const nn::Score& s) {
-  return fmt::format("  {} loss {:.4f} accuracy {:.4f}", of, s.loss, s.metric);
+std::string score_text(const char* of, const nn::Score& s, const char* metric) {
+  return fmt::format("  {} loss {:.4f} {} {:.4f}", of, s.loss, metric, s.metric);
 }
 
-nn::TrainerOptions trainer_options(const TrainOptions& o, std::int64_t iterations, const CLI::App& command) {
+nn::TrainerOptions trainer_options(const TrainOptions& o, const TrainData& data, std::int64_t iterations,
+                                   const CLI::App& command) {
   nn::TrainerOptions t{.iterations = iterations,
                        .batch = o.batch,
                        .drop_last = true,
                        .seed = o.seed,
+                       .objective = data.objective,
                        .schedule = optim::make_schedule(o.schedule, o.lr, iterations - o.warm_up),
                        .clip_norm = o.clip,
                        .patience = o.patience};
@@ -83,13 +87,13 @@ class ReportFile {
     const nn::AtomicFile tried(path_);
   }
   /// What training will change.
-  void begin(const Model& model, const nn::Mnist& data) {
+  void begin(const Model& model, const TrainData& data) {
     if (!path_.empty()) report_.filters_before = plot::first_convolution(*model.net, data.test).filters;
   }
   void add(const nn::EpochReport& e, const nn::Score& test) {
     report_.history.push_back({e.epoch, e.iteration, e.training, test, e.validation});
   }
-  void write(const Model& model, const nn::Mnist& data, std::int64_t batch) {
+  void write(const Model& model, const TrainData& data, std::int64_t batch) {
     if (path_.empty()) return;
     report_.title = model.description;
     plot::examine(report_, *model.net, data.test);
@@ -105,26 +109,34 @@ class ReportFile {
   plot::TrainingReport report_;
 };
 
-/// The training images, and those held out of them.
-nn::Dataset::Split split_of(const TrainOptions& o, const nn::Dataset& images) {
+/// The training data, and those held out of them.
+nn::Dataset::Split split_of(const TrainOptions& o, const TrainData& data) {
+  const nn::Dataset& items = data.train;
   if (!(o.validation >= 0 && o.validation < 1))
     throw ArgumentError(fmt::format("--validation {}: it must be a share in [0, 1)", o.validation));
-  if (o.validation == 0) return {images, {}};
-  const auto held_out = std::llround(o.validation * static_cast<double>(images.size()));
-  if (held_out == 0 || held_out == images.size())
-    throw ArgumentError(fmt::format("--validation {}: of {} images that is {}", o.validation, images.size(),
-                                    held_out == 0 ? "none" : "all"));
-  return images.split(held_out, o.seed);
+  if (o.validation == 0) return {items, {}};
+  const auto held_out = std::llround(o.validation * static_cast<double>(items.size()));
+  if (held_out == 0 || held_out == items.size())
+    throw ArgumentError(fmt::format("--validation {}: of {} {} that is {}", o.validation, items.size(),
+                                    data.items, held_out == 0 ? "none" : "all"));
+  return items.split(held_out, o.seed);
 }
 
-Model model_of(const TrainOptions& o, const nn::Dataset& training) {
+Model model_of(const TrainOptions& o, const TrainData& data, const nn::Dataset& training) {
   Generator generator(o.seed);
   ModelOptions options = o.model;
-  if (!o.standardize.empty())
+  if (data.format && options.layers.empty() && options.takes_images())
+    throw ArgumentError(fmt::format(
+        "--model {}: it takes images; tables take two-layer, multi-layer or --layers", options.model));
+  if (data.format)
+    options.standardize = nn::input_statistics(training);
+  else if (!o.standardize.empty())
     options.standardize =
         nn::input_statistics(training, o.standardize == "pixels" ? nn::StatisticsOf::each_feature
                                                                  : nn::StatisticsOf::all_features);
-  return build_model(options, training.input_shape(), training.classes(), generator);
+  Model model = build_model(options, training.input_shape(), data.outputs, generator);
+  if (data.units) append_units(model, *data.units);
+  return model;
 }
 
 std::int64_t iterations_of(const TrainOptions& o, const nn::Dataset& training) {
@@ -141,7 +153,7 @@ std::int64_t iterations_of(const TrainOptions& o, const nn::Dataset& training) {
 
 /// Tells how the training ended; the exit code of the command.
 int conclude(const TrainOptions& o, const nn::History& history, std::int64_t steps, bool validated,
-             const RunFolder& folder, const nn::Progress& progress) {
+             const char* metric, const RunFolder& folder, const nn::Progress& progress) {
   if (!o.report.empty()) progress.line(fmt::format("the report is {}", o.report));
   if (const int signal = InterruptHandler::signal()) {
     progress.line(fmt::format("interrupted after {} iterations; parameters and history so far are in {}{}",
@@ -152,7 +164,8 @@ int conclude(const TrainOptions& o, const nn::History& history, std::int64_t ste
     progress.line(fmt::format("no better epoch for {}: ended early", o.patience));
   if (const nn::EpochReport* best = history.best(); best && validated)
     progress.line(fmt::format("the best epoch was {}{}; its parameters are in {}/best.safetensors",
-                              best->epoch, score_text("validation", best->validation), folder.name()));
+                              best->epoch, score_text("validation", best->validation, metric),
+                              folder.name()));
   progress.line(fmt::format("parameters and history are in {}", folder.name()));
   return 0;
 }
@@ -172,14 +185,15 @@ void resume(nn::Trainer& trainer, const nn::Checkpoint& checkpoint, std::int64_t
 /// With a checkpoint: goes on from it.
 int train(const TrainOptions& o, const CLI::App& command, const nn::Checkpoint* checkpoint) {
   set_threads(o.threads);
-  const nn::Mnist data = nn::load_mnist(o.data, {.flatten = !o.model.takes_images()});
-  const nn::Dataset::Split parts = split_of(o, data.train);
+  const TrainData data = load_data(o.data, o.model.takes_images(), o.seed);
+  const nn::Dataset::Split parts = split_of(o, data);
   const bool validated = o.validation > 0;
-  const Model model = model_of(o, parts.training);
+  const Model model = model_of(o, data, parts.training);
   nn::Module& net = *model.net;
+  const nn::Metadata metadata = metadata_of(command, model, data);
   const auto optimizer = optim::make_optimizer(o.optimizer, model.groups, o.lr);
   const std::int64_t iterations = iterations_of(o, parts.training);
-  nn::TrainerOptions options = trainer_options(o, iterations, command);
+  nn::TrainerOptions options = trainer_options(o, data, iterations, command);
   ReportFile report(o.report, command);
   report.begin(model, data);
 
@@ -191,33 +205,35 @@ int train(const TrainOptions& o, const CLI::App& command, const nn::Checkpoint* 
   };
   std::optional<RunFolder> folder;
   options.on_epoch = [&](nn::Trainer&, const nn::EpochReport& e) {
-    const nn::Score test = nn::evaluate(net, data.test);
-    progress.line(fmt::format(
-        "epoch {:3}  iteration {:6}{}{}{}  {:.1f} s", e.epoch, e.iteration, score_text("train", e.training),
-        validated ? score_text("validation", e.validation) : "", score_text("test", test), e.seconds));
+    const nn::Score test = nn::evaluate(net, data.test, data.objective);
+    progress.line(fmt::format("epoch {:3}  iteration {:6}{}{}{}  {:.1f} s", e.epoch, e.iteration,
+                              score_text("train", e.training, data.metric),
+                              validated ? score_text("validation", e.validation, data.metric) : "",
+                              score_text("test", test, data.metric), e.seconds));
     folder->add(e, test);
     report.add(e, test);
     // What was saved before is worth more than weights that are no numbers.
-    if (std::isfinite(e.training.loss)) folder->save("parameters.safetensors", model, net.state());
-    if (validated && e.best) folder->save("best.safetensors", model, net.state());
+    if (std::isfinite(e.training.loss)) folder->save("parameters.safetensors", metadata, net.state());
+    if (validated && e.best) folder->save("best.safetensors", metadata, net.state());
   };
-  if (!checkpoint) folder = RunFolder::start(o.out, validated);
+  if (!checkpoint) folder = RunFolder::start(o.out, validated, data.metric);
   nn::Trainer trainer(net, *optimizer, options);
 
-  if (o.model.takes_images()) fmt::print("{}", nn::to_string(nn::summary(net, parts.training.input_shape())));
+  if (!data.format && o.model.takes_images())
+    fmt::print("{}", nn::to_string(nn::summary(net, parts.training.input_shape())));
   progress.line(
-      fmt::format("{}, {} parameters, {} lr {}, batch {}, {} iterations, {} training and {} test images",
+      fmt::format("{}, {} parameters, {} lr {}, batch {}, {} iterations, {} training and {} test {}",
                   model.description, net.parameter_count(), o.optimizer, o.lr, o.batch, iterations,
-                  parts.training.size(), data.test.size()));
+                  parts.training.size(), data.test.size(), data.items));
   if (checkpoint) {
     resume(trainer, *checkpoint, iterations);
     const std::vector<nn::EpochReport>& epochs = trainer.history().epochs;
-    folder = RunFolder::go_on(o.out, validated, epochs);
+    folder = RunFolder::go_on(o.out, validated, data.metric, epochs);
     for (std::size_t i = 0; i < epochs.size(); ++i) report.add(epochs[i], folder->test_scores()[i]);
     // What was saved behind the checkpoint is of a training that may now be another one.
-    folder->save("parameters.safetensors", model, net.state());
+    folder->save("parameters.safetensors", metadata, net.state());
     if (validated && !trainer.best_state().empty())
-      folder->save("best.safetensors", model, trainer.best_state());
+      folder->save("best.safetensors", metadata, trainer.best_state());
   }
   try {
     trainer.fit(parts.training, parts.validation);
@@ -233,7 +249,7 @@ int train(const TrainOptions& o, const CLI::App& command, const nn::Checkpoint* 
     return 1;
   }
   report.write(model, data, o.batch);
-  return conclude(o, trainer.history(), optimizer->steps(), validated, *folder, progress);
+  return conclude(o, trainer.history(), optimizer->steps(), validated, data.metric, *folder, progress);
 }
 
 /// The checkpoint that --resume asks for; the options then say what its run was started with.
@@ -256,14 +272,16 @@ nn::Checkpoint take_up(TrainOptions& o, CLI::App& command) {
 void add_train_command(CLI::App& app, int& exit_code) {
   auto options = std::make_shared<TrainOptions>();
   TrainOptions& o = *options;
-  CLI::App& c =
-      *app.add_subcommand("train", "Train a classifier on images in MNIST's format (IDX, plain or gzip)");
-  CLI::Option* data = c.add_option("--data", o.data, "Folder of the four IDX files; needed but for --resume");
+  CLI::App& c = *app.add_subcommand(
+      "train", "Train a network on images in MNIST's format (IDX, plain or gzip), or on a table");
+  o.data.add_to(c);
+  CLI::Option* const table = c.get_option("--csv");
   c.add_flag(
        "--standardize{all}", o.standardize,
        "Scale the images to mean 0 and standard deviation 1 by those of the training images: of all pixels "
        "together, or with --standardize=pixels of each pixel by itself")
-      ->check(CLI::IsMember({"all", "pixels"}));
+      ->check(CLI::IsMember({"all", "pixels"}))
+      ->excludes(table);
   o.model.add_to(c);
   c.add_option("--optimizer", o.optimizer, "Update rule")
       ->check(CLI::IsMember(optim::optimizer_names()))
@@ -282,16 +300,16 @@ void add_train_command(CLI::App& app, int& exit_code) {
       ->check(at_least(0));
   c.add_option("--clip", o.clip, "Largest global norm of a gradient")->check(above(0));
   c.add_option("--validation", o.validation,
-               "Share of the training images held out, by which the best epoch is found");
+               "Share of the training data held out, by which the best epoch is found");
   c.add_option("--patience", o.patience, "End after so many epochs without a better one")->check(at_least(1));
-  c.add_option("--batch", o.batch, "Images in a batch")->check(at_least(1))->capture_default_str();
-  CLI::Option* epochs = c.add_option("--epochs", o.epochs, "Passes over the training images")
+  c.add_option("--batch", o.batch, "Items in a batch")->check(at_least(1))->capture_default_str();
+  CLI::Option* epochs = c.add_option("--epochs", o.epochs, "Passes over the training data")
                             ->check(at_least(1))
                             ->capture_default_str();
   c.add_option("--iterations", o.iterations, "Batches in all, in place of --epochs")
       ->check(at_least(1))
       ->excludes(epochs);
-  c.add_option("--seed", o.seed, "Of the initial weights and the order of the images")
+  c.add_option("--seed", o.seed, "Of the initial weights, the order of the items, and what is held out")
       ->check(at_least(0))
       ->capture_default_str();
   c.add_option("--threads", o.threads, "Threads that compute; the result does not depend on it")
@@ -300,7 +318,8 @@ void add_train_command(CLI::App& app, int& exit_code) {
   CLI::Option* out = c.add_option(
       "--out", o.out, "Folder for history.csv and parameters.safetensors; needed but for --resume");
   c.add_option("--report", o.report,
-               "HTML page to write: curves, confusion matrix, misclassified images, graph");
+               "HTML page to write: curves, confusion matrix, misclassified images, graph")
+      ->excludes(table);
   c.add_option(
        "--checkpoint-every", o.checkpoint_every,
        "Save the whole training after so many iterations, and in the end, for --resume to go on from; the "
@@ -312,10 +331,11 @@ void add_train_command(CLI::App& app, int& exit_code) {
                    "checkpoint with its settings, to the bit. Others may be given for {}",
                    fmt::join(kMayChange, ", ")))
       ->excludes(out);
-  c.callback([options, data, out, &c, &exit_code] {
+  c.callback([options, out, &c, &exit_code] {
     if (options->resume.empty()) {
-      for (const CLI::Option* needed : {data, out})
-        if (needed->count() == 0) throw CLI::RequiredError(needed->get_name());
+      if (options->data.folder.empty() && !options->data.is_table())
+        throw CLI::RequiredError("--data or --csv");
+      if (out->count() == 0) throw CLI::RequiredError(out->get_name());
       exit_code = train(*options, c, nullptr);
     } else {
       const nn::Checkpoint checkpoint = take_up(*options, c);

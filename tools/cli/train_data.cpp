@@ -1,0 +1,136 @@
+#include "train_data.h"
+
+#include <charconv>
+#include <cmath>
+#include <system_error>
+
+#include <tapegrad/graph/errors.h>
+#include <tapegrad/ops/ops.h>
+
+#include <fmt/format.h>
+
+#include "program.h"
+
+namespace tapegrad::cli {
+
+namespace {
+
+/// A column as it was typed: a whole number counts columns, all else is a name.
+nn::ColumnRef column_of(const std::string& text) {
+  std::int64_t number = 0;
+  const char* const end = text.data() + text.size();
+  const auto [at, error] = std::from_chars(text.data(), end, number);
+  return at == end && error == std::errc() ? nn::ColumnRef(number) : nn::ColumnRef(text);
+}
+
+std::vector<nn::ColumnRef> columns_of(const std::vector<std::string>& texts) {
+  std::vector<nn::ColumnRef> columns;
+  for (const std::string& text : texts) columns.push_back(column_of(text));
+  return columns;
+}
+
+nn::CsvOptions csv_options(const DataOptions& o) {
+  nn::CsvOptions csv{.targets = columns_of(o.targets),
+                     .one_hot = columns_of(o.one_hot),
+                     .unused = columns_of(o.unused),
+                     .header = !o.no_header};
+  if (o.task == "classification") {
+    if (o.targets.size() != 1)
+      throw ArgumentError(
+          fmt::format("--target: {} columns; --task classification has one", o.targets.size()));
+    csv.index = csv.targets;
+  }
+  csv.missing = o.missing == "drop-row" ? nn::Missing::drop_row
+                : o.missing == "mean"   ? nn::Missing::mean
+                                        : nn::Missing::error;
+  const std::string delimiter = o.delimiter == "tab" ? "\t" : o.delimiter;
+  if (delimiter.size() != 1)
+    throw ArgumentError(fmt::format("--delimiter {}: it must be one character, or tab", o.delimiter));
+  csv.delimiter = delimiter[0];
+  return csv;
+}
+
+/// Targets in units of their standard deviation: the loss is the share of their variance that is not explained.
+nn::Objective objective_in(const Tensor& unit) {
+  const auto loss = [unit](const Tensor& y, const Tensor& t) { return mse_loss(y / unit, t / unit); };
+  return nn::Objective(loss, [loss](const Tensor& y, const Tensor& t) { return 1 - loss(y, t).item(); });
+}
+
+TrainData load_table(const DataOptions& o, std::uint64_t seed) {
+  nn::Table table = nn::read_csv(o.csv, csv_options(o));
+  TrainData data{.items = "rows"};
+  if (o.test_csv.empty()) {
+    const nn::Dataset all = table.dataset();
+    const auto held_out = std::llround(o.test * static_cast<double>(all.size()));
+    if (!(o.test > 0 && o.test < 1) || held_out == 0 || held_out == all.size())
+      throw ArgumentError(fmt::format("--test {}: of {} rows that is {}; some must be left for either",
+                                      o.test, all.size(), held_out));
+    const nn::Dataset::Split split = all.split(held_out, seed);
+    data.train = split.training;
+    data.test = split.validation;
+  } else {
+    data.train = table.dataset();
+    data.test = table.format.read(o.test_csv).dataset();
+  }
+  if (o.task == "classification") {
+    data.outputs = data.train.classes();
+  } else {
+    const Tensor t = data.train.batch(0, data.train.size()).t;
+    data.outputs = t.dim(1);
+    data.units = nn::input_statistics(nn::Dataset(t, t));
+    data.objective = objective_in(data.units->stddev);
+    data.metric = "r2";
+  }
+  data.format = std::move(table.format);
+  return data;
+}
+
+}  // namespace
+
+void DataOptions::add_to(CLI::App& c) {
+  CLI::Option* const images = c.add_option("--data", folder, "Folder of the four IDX files");
+  CLI::Option* const table =
+      c.add_option("--csv", csv,
+                   "Table to learn from, in place of images: comma-separated values with a header. "
+                   "Its features are standardised, each by itself")
+          ->excludes(images);
+  CLI::Option* const target =
+      c.add_option("--target", targets,
+                   "Columns to be predicted: names, or numbers (the first is 1, the last -1)")
+          ->delimiter(',')
+          ->needs(table);
+  CLI::Option* const what = c.add_option("--task", task,
+                                         "classification: one target, of categories; regression: targets of "
+                                         "numbers. There the loss is the mean squared error in units of the "
+                                         "targets' variance, and r2 what is left of 1")
+                                ->check(CLI::IsMember({"classification", "regression"}))
+                                ->needs(table);
+  table->needs(target)->needs(what);
+  c.add_option("--one-hot", one_hot, "Columns of categories among the features")
+      ->delimiter(',')
+      ->needs(table);
+  c.add_option("--unused", unused, "Columns that are not read")->delimiter(',')->needs(table);
+  c.add_option("--missing", missing,
+               "Rows that lack a value: error, drop-row, or mean (of the column; the most frequent category)")
+      ->check(CLI::IsMember({"error", "drop-row", "mean"}))
+      ->needs(table);
+  c.add_option("--delimiter", delimiter, "Between the values: one character, or tab")->needs(table);
+  c.add_flag("--no-header", no_header, "The first row of the table is data")->needs(table);
+  CLI::Option* const share =
+      c.add_option("--test", test, "Share of the rows that is not learnt from, but tested on; default 0.2")
+          ->check(above(0))
+          ->needs(table);
+  c.add_option("--test-csv", test_csv, "Table to test on, in place of a share of the rows")
+      ->needs(table)
+      ->excludes(share);
+}
+
+TrainData load_data(const DataOptions& o, bool takes_images, std::uint64_t seed) {
+  if (o.is_table()) return load_table(o, seed);
+  nn::Mnist mnist = nn::load_mnist(o.folder, {.flatten = !takes_images});
+  TrainData data{.train = std::move(mnist.train), .test = std::move(mnist.test)};
+  data.outputs = data.train.classes();
+  return data;
+}
+
+}  // namespace tapegrad::cli

@@ -25,6 +25,7 @@ using test::mentions;
 
 namespace {
 
+#if TAPEGRAD_COUNT_ALLOCATIONS
 /// A line of /proc/self/status, in bytes.
 double status_of_memory(const std::string& name) {
   std::ifstream status("/proc/self/status");
@@ -55,6 +56,7 @@ double peak_of(const std::function<void()>& work) {
   BOOST_REQUIRE(::waitpid(child, &status, 0) == child);
   return grown;
 }
+#endif
 
 std::string repeated(const std::string& part, std::size_t times) {
   std::string text;

@@ -65,7 +65,8 @@ class Entries final : public Visitor {
   }
 
   void value(std::string_view name, const Tensor& t, const Identity& identity) {
-    const std::string layer = tapegrad::detail::class_name(typeid(*open_.back()));
+    const ModuleBase& owner = *open_.back();
+    const std::string layer = tapegrad::detail::class_name(typeid(owner));
     const auto row = std::ranges::find_if(rules_.rows, [&](const ForeignRow& r) {
       return r.layer == layer && !r.own.empty() && r.own == name;
     });

@@ -31,7 +31,7 @@ std::string archive_of(std::string_view pickle) {
     list += "PK\1\2";
     put_number(list, 20 << 16 | 20, 4);
     list += about;
-    put_number(list, 0, 10);
+    list.append(10, '\0');
     put_number(list, file.size(), 4);
     list += name;
     file += "PK\3\4";

@@ -106,8 +106,8 @@ void keep_bound(ThreadState& t, std::size_t bytes) noexcept {
   if (total > 2 * t.most_in_use) give_back_down_to(t, t.most_in_use + t.most_in_use / 2 - bytes);
 }
 
-/// A block of this class that is free, or null. In place of a large one there may be one up to twice as large: tensors of
-/// many sizes that follow each other would otherwise each have memory of its own.
+/// A block of this class that is free, or null. In place of a large one there may be one up to twice as large:
+/// tensors of many sizes that follow each other would otherwise each have memory of its own.
 Storage* reuse_block(ThreadState& t, std::uint32_t c) noexcept {
   constexpr std::size_t kLarge = std::size_t{1} << 17;
   const std::uint32_t last =
@@ -221,8 +221,8 @@ void leave_thread(void*) noexcept {
 
 constinit std::atomic<bool> exits_are_watched{false};
 
-/// Calls leave_thread when a thread ends, behind the destructors of its thread_local objects. Not such an object itself:
-/// where there is no memory to register its destructor, the C library ends the process.
+/// Calls leave_thread when a thread ends, behind the destructors of its thread_local objects. Not such an object
+/// itself: where there is no memory to register its destructor, the C library ends the process.
 class ThreadExits {
  public:
   ThreadExits() {

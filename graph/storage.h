@@ -22,10 +22,10 @@ struct Storage;
 /// What the library keeps for each thread. A thread that ends leaves its record behind; the next new thread
 /// adopts it, with the blocks it still owns, so that records do not accumulate.
 ///
-/// Blocks are kept for reuse by the thread that allocates them, by size; a large one also serves tensors of down to half
-/// its size. What it keeps beside what is in use is bounded by what it has had in use at once: before it asks the system
-/// for more than twice that, it gives back what it keeps, the largest blocks first. A training step that repeats itself
-/// stays far below.
+/// Blocks are kept for reuse by the thread that allocates them, by size; a large one also serves tensors of down to
+/// half its size. What it keeps beside what is in use is bounded by what it has had in use at once: before it asks
+/// the system for more than twice that, it gives back what it keeps, the largest blocks first. A training step that
+/// repeats itself stays far below.
 struct ThreadState {
   Tape* innermost = nullptr;                ///< top of this thread's stack of tapes
   Tape* active = nullptr;                   ///< the innermost tape where it records: neither spent nor paused

@@ -70,14 +70,14 @@ class TAPEGRAD_API ModuleBase {
   void freeze(bool frozen = true);
 
   /// Copies of the parameters, buffers and generators with their paths, in the order of visiting; a shared parameter
-  /// once. A generator is an i64 tensor [3]: seed, stream and position, with the bits of these unsigned numbers. Training
-  /// that loads it draws the numbers that would have come next.
+  /// once. A generator is an i64 tensor [3]: seed, stream and position, with the bits of these unsigned numbers.
+  /// Training that loads it draws the numbers that would have come next.
   State state() const;
   /// Copies those values in. Throws ArgumentError for names that are missing or unexpected, listing them,
   /// ShapeError or DtypeError for a tensor that does not fit; the module is then unchanged. A generator that the state
   /// does not name, such as one from PyTorch or of a former version, goes on as it is. A buffer of f64 takes f32, too.
-  /// Weights of PyTorch's linear layers are the transpose of Affine's, which load_foreign (io/foreign.h) knows: an error says
-  /// so where the shape tells; that of a square one does not.
+  /// Weights of PyTorch's linear layers are the transpose of Affine's, which load_foreign (io/foreign.h) knows: an
+  /// error says so where the shape tells; that of a square one does not.
   void load_state(const State& state);
 
   /// An independent module with the same values, modes, buffers and generators. Parameters that are shared

@@ -1,8 +1,8 @@
 #pragma once
 
-/// All of tapegrad that a program using it needs, but for what takes longer to compile: to define operations of your own,
-/// <tapegrad/ops/define.h>; to make one operation of an elementwise function, map, in <tapegrad/ops/map.h>; for code of
-/// scalars, <tapegrad/ops/scalar/...>; to check gradients, <tapegrad/gradcheck/...>.
+/// All of tapegrad that a program using it needs, but for what takes longer to compile: to define operations of your
+/// own, <tapegrad/ops/define.h>; to make one operation of an elementwise function, map, in <tapegrad/ops/map.h>; for
+/// code of scalars, <tapegrad/ops/scalar/...>; to check gradients, <tapegrad/gradcheck/...>.
 #include <tapegrad/graph/dot.h>
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/graph/format.h>

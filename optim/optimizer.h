@@ -37,9 +37,9 @@ class TAPEGRAD_API Optimizer {
   std::int64_t steps() const noexcept { return steps_; }
   /// The name that make_optimizer knows it by.
   std::string_view name() const noexcept { return name_; }
-  /// What it was made with beside the rate, by name, as text: the rule's settings, and of each group the scale of the rate
-  /// and the decay, with the group's number as in "0.lr_scale" where there are several. A checkpoint holds them, so that
-  /// a training that goes on can tell what is different.
+  /// What it was made with beside the rate, by name, as text: the rule's settings, and of each group the scale of the
+  /// rate and the decay, with the group's number as in "0.lr_scale" where there are several. A checkpoint holds them,
+  /// so that a training that goes on can tell what is different.
   std::vector<std::pair<std::string, std::string>> settings() const;
 
   /// Copies of all that the next update depends on, beside parameters and settings: "step", "lr", and for
@@ -77,8 +77,8 @@ class TAPEGRAD_API Optimizer {
   double require_dampening(double dampening) const;
 
  private:
-  /// Throws ArgumentError where this rate, or a decay, is so large that its multiples in the dtype of the parameters are
-  /// infinite, and times 0 not a number.
+  /// Throws ArgumentError where this rate, or a decay, is so large that its multiples in the dtype of the parameters
+  /// are infinite, and times 0 not a number.
   void require_rates(double lr) const;
   /// How the parameters of a group are updated.
   struct Setting {

@@ -50,12 +50,12 @@ class FileSource : public ByteSource {
 };
 
 /// As many elements as the shape has, widened without loss to a type that tensors have: f16 and bf16 to f32;
-/// booleans (0, 1) and all integers to i64. Throws Unrepresentable for an integer above the largest i64; elements are left
-/// in the source then.
+/// booleans (0, 1) and all integers to i64. Throws Unrepresentable for an integer above the largest i64; elements are
+/// left in the source then.
 Tensor read_elements(ByteSource& source, const Shape& shape, Element element, bool big_endian = false);
 
-/// The bytes of a tensor's elements in this type, which is that of its dtype or f16 or bf16: those in memory, or those that
-/// are put into `converted`. Rounds to the nearest, of two as near to the even one. NaN stays NaN.
+/// The bytes of a tensor's elements in this type, which is that of its dtype or f16 or bf16: those in memory, or
+/// those that are put into `converted`. Rounds to the nearest, of two as near to the even one. NaN stays NaN.
 std::string_view elements_of(const Tensor& tensor, Element element, std::string& converted);
 
 /// Throws ArgumentError, naming the tensor, where a finite element would become infinite in this type.

@@ -36,34 +36,34 @@ struct ForeignRow {
 struct ForeignRules {
   /// What no row is about has the same name and layout in both, such as the parameters of a module of one's own.
   std::vector<ForeignRow> rows;
-  /// Here and there: paths of modules, or of values, that are called otherwise, as {"affine1", "layers.0"}. The longest one
-  /// that fits replaces the start of a path; an empty one fits all, as {"", "backbone"}.
+  /// Here and there: paths of modules, or of values, that are called otherwise, as {"affine1", "layers.0"}. The
+  /// longest one that fits replaces the start of a path; an empty one fits all, as {"", "backbone"}.
   std::vector<std::pair<std::string, std::string>> renamed{};
-  /// Stands before all foreign names, as "model." in checkpoints and "module." of DataParallel. Of a state that is loaded,
-  /// names that do not start so belong to something else and are not looked at.
+  /// Stands before all foreign names, as "model." in checkpoints and "module." of DataParallel. Of a state that is
+  /// loaded, names that do not start so belong to something else and are not looked at.
   std::string prefix{};
 };
 
-/// The rules of PyTorch: Affine is its Linear, whose weight is [out, in]; BatchNorm's gamma and beta are weight and bias,
-/// and there is a num_batches_tracked, which is read and ignored, and written as 0. Prelu's slope is a weight.
-/// Conv1d, Conv2d and ConvTranspose2d are the same in both. Positions in a Sequential are, too, where both have the same layers.
-/// Standardize has no counterpart: a network that starts with one asks for its statistics, unless rows say that they are
-/// of this library alone, as {"tapegrad::nn::Standardize", "mean", ""}.
+/// The rules of PyTorch: Affine is its Linear, whose weight is [out, in]; BatchNorm's gamma and beta are weight and
+/// bias, and there is a num_batches_tracked, which is read and ignored, and written as 0. Prelu's slope is a weight.
+/// Conv1d, Conv2d and ConvTranspose2d are the same in both. Positions in a Sequential are, too, where both have the
+/// same layers. Standardize has no counterpart: a network that starts with one asks for its statistics, unless rows
+/// say that they are of this library alone, as {"tapegrad::nn::Standardize", "mean", ""}.
 ///
 ///     nn::ForeignRules rules = nn::pytorch_rules();
 ///     rules.prefix = "model.";
 ///     rules.rows.push_back({"MyLinear", "w", "weight", nn::kTransposedLayout});
 TAPEGRAD_API ForeignRules pytorch_rules();
 
-/// Copies a state of another library into a module: parameters and buffers. Generators stay as they are. What is of f32 and
-/// is f64 here is converted, which loses nothing. A parameter that several layers share may be given under any or all of its
-/// names, all of them equal.
+/// Copies a state of another library into a module: parameters and buffers. Generators stay as they are. What is of
+/// f32 and is f64 here is converted, which loses nothing. A parameter that several layers share may be given under
+/// any or all of its names, all of them equal.
 ///
 ///     nn::load_foreign(net, nn::load_state_file("net.pt").tensors);
 ///
 /// Throws ArgumentError, with the module unchanged, listing at once all names that are missing and unexpected, all
-/// tensors of other shapes or dtypes than the module's, with both, and shared ones that differ; and for rules that give two
-/// values one name.
+/// tensors of other shapes or dtypes than the module's, with both, and shared ones that differ; and for rules that
+/// give two values one name.
 TAPEGRAD_API void load_foreign(ModuleBase& module, const State& state,
                                const ForeignRules& rules = pytorch_rules());
 

@@ -8,10 +8,10 @@
 #include <string_view>
 #include <vector>
 
-/// Python's pickles (protocols 2 to 5, described in CPython's pickletools), as far as dictionaries of tensors need them. A
-/// pickle is a program for a stack machine. Here it only builds values: nothing is imported and nothing is called. Names
-/// of classes and functions must be on a list, and what they would be called with is handed over for others to
-/// understand. Not part of the library's interface.
+/// Python's pickles (protocols 2 to 5, described in CPython's pickletools), as far as dictionaries of tensors need
+/// them. A pickle is a program for a stack machine. Here it only builds values: nothing is imported and nothing is
+/// called. Names of classes and functions must be on a list, and what they would be called with is handed over for
+/// others to understand. Not part of the library's interface.
 namespace tapegrad::nn::pickle {
 
 enum class Kind : std::uint8_t {
@@ -50,8 +50,8 @@ class Document {
   /// The number by which a class or function is to be known, or -1, which refuses the pickle.
   using Find = int (*)(std::string_view module, std::string_view name);
 
-  /// Throws FileError for anything but one whole pickle of what is described above, naming an unknown class or function.
-  /// Takes less than a hundred times the pickle's size of memory, however it nests.
+  /// Throws FileError for anything but one whole pickle of what is described above, naming an unknown class or
+  /// function. Takes less than a hundred times the pickle's size of memory, however it nests.
   Document(std::string bytes, Find find);
 
   const Value& root() const { return root_; }

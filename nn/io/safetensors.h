@@ -42,9 +42,9 @@ bool is_utf8(const std::string& text);
 /// Throws ArgumentError for a name or a text that is not UTF-8.
 std::string write_header(const Header& header);
 
-/// The entries in the order of the text; each one's number of bytes is that of its shape, but for those of a dtype or with
-/// more axes than tensors have. Throws FileError for anything but such a header: bad JSON, other structure, impossible
-/// shape, a name given twice.
+/// The entries in the order of the text; each one's number of bytes is that of its shape, but for those of a dtype or
+/// with more axes than tensors have. Throws FileError for anything but such a header: bad JSON, other structure,
+/// impossible shape, a name given twice.
 Header read_header(std::string_view text);
 
 }  // namespace tapegrad::nn::safetensors

@@ -32,8 +32,8 @@ const Narrow* narrow_of(Element element) {
   return element == Element::f16 ? &kF16 : element == Element::bf16 ? &kBf16 : nullptr;
 }
 
-/// The nearest number of the type, of two as near the one with an even fraction. It is rounded once, from f64, which holds
-/// every f32.
+/// The nearest number of the type, of two as near the one with an even fraction. It is rounded once, from f64, which
+/// holds every f32.
 std::uint16_t narrowed(const Narrow& type, double value) {
   constexpr int kFraction = 52;
   constexpr int kBias = 1023;

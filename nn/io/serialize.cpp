@@ -61,8 +61,8 @@ SavedState refuse_to_load_npy(const std::string& path) {
   InputFile(path).fail("holds one array without a name: read it with load_npy");
 }
 
-/// The formats: by its ending a path is saved in one, and the last takes all endings; by its first bytes a file is found to
-/// be of one, and an archive by what it holds. A new one is a row, with functions that save and load.
+/// The formats: by its ending a path is saved in one, and the last takes all endings; by its first bytes a file is
+/// found to be of one, and an archive by what it holds. A new one is a row, with functions that save and load.
 constexpr struct {
   std::string_view ending;
   bool (*is_file)(const std::string& path, Start start);

@@ -50,8 +50,8 @@ class Reader {
  private:
   // ---- limits ----
 
-  /// Containers that occur several times, and long names of dictionaries that hold many, would let a small pickle take any
-  /// amount of memory and time.
+  /// Containers that occur several times, and long names of dictionaries that hold many, would let a small pickle
+  /// take any amount of memory and time.
   void charge(std::uint64_t bytes) {
     used_ += bytes;
     if (used_ / 32 > d_.size() + 4096)

@@ -5,12 +5,12 @@
 
 #include <tapegrad/nn/io/serialize.h>
 
-/// PyTorch's files of torch.save: a zip archive with a pickle of the dictionary, "data.pkl", and a member of bytes for each
-/// storage. Not part of the library's interface: save_state and load_state_file come here.
+/// PyTorch's files of torch.save: a zip archive with a pickle of the dictionary, "data.pkl", and a member of bytes
+/// for each storage. Not part of the library's interface: save_state and load_state_file come here.
 namespace tapegrad::nn::torch_file {
 
-/// Whether a file that starts so is one of PyTorch's, of today or of before 2020; its list of members is read only where
-/// that is an archive which does not start as torch.save starts it.
+/// Whether a file that starts so is one of PyTorch's, of today or of before 2020; its list of members is read only
+/// where that is an archive which does not start as torch.save starts it.
 bool is_file(const std::string& path, std::string_view start);
 
 /// The state's names are unique and its tensors defined.

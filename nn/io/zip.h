@@ -10,8 +10,8 @@
 #include <tapegrad/nn/io/elements.h>
 #include <tapegrad/nn/io/file.h>
 
-/// Zip files (PKWARE: .ZIP File Format Specification 6.3), as far as NumPy's and PyTorch's archives need them: stored and
-/// deflated entries, sizes of 64 bits. Not part of the library's interface.
+/// Zip files (PKWARE: .ZIP File Format Specification 6.3), as far as NumPy's and PyTorch's archives need them: stored
+/// and deflated entries, sizes of 64 bits. Not part of the library's interface.
 ///
 /// On zlib alone, which is here for other files anyway. Of Debian's libraries minizip 1.1 takes bytes behind
 /// a file's end for zeros, so that a truncated archive can pass for an empty one, and does not understand
@@ -89,8 +89,8 @@ class Content final : public files::ByteSource {
 class Writer {
  public:
   explicit Writer(AtomicFile& file) : file_(file) {}
-  /// An entry of which `head` and `data` are the content, which begins at a multiple of `alignment` bytes, at most 64; the
-  /// name is UTF-8.
+  /// An entry of which `head` and `data` are the content, which begins at a multiple of `alignment` bytes, at most
+  /// 64; the name is UTF-8.
   void add(const std::string& name, std::string_view head, std::string_view data,
            std::uint64_t alignment = 1);
   void finish(const std::string& comment);

@@ -28,8 +28,8 @@ struct ConvLayerOptions {
 using Conv1dLayerOptions = ConvLayerOptions<1>;
 using Conv2dLayerOptions = ConvLayerOptions<2>;
 
-/// What layers of convolutions hold: parameters "weight" and "bias", as PyTorch's layers of their names have them, and the
-/// options that are given to their function with every input.
+/// What layers of convolutions hold: parameters "weight" and "bias", as PyTorch's layers of their names have them,
+/// and the options that are given to their function with every input.
 template <class Options>
 class TAPEGRAD_API ConvLayer : public Module {
  public:
@@ -61,9 +61,9 @@ class TAPEGRAD_API ConvLayer : public Module {
 /// y = conv2d(x, weight, bias) with x [n, in, h, w], the weight [out, in / groups, kh, kw] and the bias [out].
 class TAPEGRAD_API Conv2d final : public ConvLayer<Conv2dOptions> {
  public:
-  /// Draws the weight from the generator, with a fan_in of in / groups times the kernel and a fan_out of out / groups times
-  /// it. Throws ArgumentError for a size below 1, for groups that do not divide the channels and for options that conv2d
-  /// refuses whatever x is, DtypeError for i64.
+  /// Draws the weight from the generator, with a fan_in of in / groups times the kernel and a fan_out of out / groups
+  /// times it. Throws ArgumentError for a size below 1, for groups that do not divide the channels and for options
+  /// that conv2d refuses whatever x is, DtypeError for i64.
   Conv2d(std::int64_t in, std::int64_t out, const Sizes<2>& kernel, Generator& generator,
          const Conv2dLayerOptions& options = {});
 
@@ -107,7 +107,8 @@ struct ConvTranspose2dLayerOptions {
   Dtype dtype = f32;
 };
 
-/// y = conv_transpose2d(x, weight, bias) with x [n, in, h, w], the weight [in, out / groups, kh, kw] and the bias [out].
+/// y = conv_transpose2d(x, weight, bias) with x [n, in, h, w], the weight [in, out / groups, kh, kw] and the bias
+/// [out].
 class TAPEGRAD_API ConvTranspose2d final : public ConvLayer<ConvTranspose2dOptions> {
  public:
   /// Draws the weight from the generator. Of in / groups times the kernel, a result sums up one in stride_h stride_w

@@ -40,8 +40,9 @@ requires(!std::is_lvalue_reference_v<L>) Named<L> named(std::string name, L&& la
 /// C++ evaluate the layers in this order, so that each gets the same random numbers with any compiler; with
 /// parentheses the order is the compiler's.
 ///
-/// Unless a hook (hook.h) is to see the output of each layer, two pairs are computed another way, with the same bits: a Conv2d
-/// and a Relu behind it in one pass over memory, and a Relu in front of a MaxPool2d behind it, on fewer numbers.
+/// Unless a hook (hook.h) is to see the output of each layer, two pairs are computed another way, with the same bits:
+/// a Conv2d and a Relu behind it in one pass over memory, and a Relu in front of a MaxPool2d behind it, on fewer
+/// numbers.
 class TAPEGRAD_API Sequential final : public Module {
  public:
   Sequential() = default;

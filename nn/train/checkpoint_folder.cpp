@@ -55,8 +55,8 @@ std::vector<std::uint64_t> numbers_in(const std::string& folder) {
   return numbers;
 }
 
-/// Above all others, so that it is the newest whatever was saved before: also where training has gone back to an older one,
-/// or a damaged one was skipped.
+/// Above all others, so that it is the newest whatever was saved before: also where training has gone back to an
+/// older one, or a damaged one was skipped.
 std::uint64_t next_of(const std::vector<std::uint64_t>& numbers) {
   return numbers.empty() ? 1 : numbers.front() + 1;
 }

@@ -6,12 +6,12 @@
 #include <tapegrad/graph/export.h>
 #include <tapegrad/nn/train/checkpoint.h>
 
-/// How a trainer uses the folder of its checkpoints. Not part of the library's interface: TrainerOptions says what can be
-/// asked for.
+/// How a trainer uses the folder of its checkpoints. Not part of the library's interface: TrainerOptions says what
+/// can be asked for.
 namespace tapegrad::nn {
 
-/// Saves it in a folder under the next number, then removes the oldest ones but for `limit`, at least 1. Returns the path.
-/// Throws FileError: where nothing could be saved, nothing was removed.
+/// Saves it in a folder under the next number, then removes the oldest ones but for `limit`, at least 1. Returns the
+/// path. Throws FileError: where nothing could be saved, nothing was removed.
 TAPEGRAD_API std::string save_checkpoint_in(const std::string& folder, const Checkpoint& checkpoint,
                                             std::int64_t limit);
 

@@ -324,8 +324,8 @@ bool Trainer::save_in_folder() {
   return true;
 }
 
-/// Removes the newest checkpoint where no update could be made from it: its weights are finite, and what is computed with
-/// them is not. The one before it is good, as updates were made from it.
+/// Removes the newest checkpoint where no update could be made from it: its weights are finite, and what is computed
+/// with them is not. The one before it is good, as updates were made from it.
 void Trainer::drop_dead_checkpoint() {
   if (!newest_.empty() && newest_at_ == iteration_) remove_checkpoint(newest_);
 }

@@ -82,8 +82,8 @@ struct TrainerOptions {
   /// that was interrupted goes on with what it would have drawn.
   Transform transform{};
   std::uint64_t transform_seed = 0;
-  /// What is made of all that is evaluated, training data too: nothing of `transform`, unless it is given here. For what
-  /// the network needs always, such as Normalize.
+  /// What is made of all that is evaluated, training data too: nothing of `transform`, unless it is given here. For
+  /// what the network needs always, such as Normalize.
   Transform evaluation_transform{};
 
   Objective objective{};
@@ -106,8 +106,8 @@ struct TrainerOptions {
   std::string checkpoint_folder{};
   /// Updates between two of them; 0: one after each epoch. There is also one in the end.
   std::int64_t checkpoint_every = 0;
-  /// So many of the newest stay, at least 2; older ones are removed. On divergence so is one from which no update could be
-  /// made: what is then the newest is the last good one.
+  /// So many of the newest stay, at least 2; older ones are removed. On divergence so is one from which no update
+  /// could be made: what is then the newest is the last good one.
   std::int64_t checkpoint_limit = 3;
   /// Settings of the program's own, saved in checkpoints as text by their names: resume tells where they are different.
   Metadata settings{};
@@ -139,7 +139,8 @@ struct Resumed {
 class TAPEGRAD_API Trainer {
  public:
   /// Throws ArgumentError for options that cannot be: below 0, a batch below 1, a share outside [0, 1), a
-  /// metric to monitor that the objective does not have; FileError where the best state or checkpoints cannot be written.
+  /// metric to monitor that the objective does not have; FileError where the best state or checkpoints cannot be
+  /// written.
   Trainer(Module& net, optim::Optimizer& optimizer, TrainerOptions options = {});
   /// For networks that are not called as net(batch.x): `forward` computes the outputs that the objective
   /// compares with batch.t. The network is what has modes and a state.
@@ -149,15 +150,15 @@ class TAPEGRAD_API Trainer {
   Trainer(const Trainer&) = delete;
   Trainer& operator=(const Trainer&) = delete;
 
-  /// Trains, from where the last call ended: epochs, updates and schedule go on, the history grows. An epoch that was not
-  /// finished (stop, iterations, divergence, an exception) goes on with its next batch, before the epochs that are asked
-  /// for. More updates than can be counted are an endless training. A network that is in evaluation mode is put into
-  /// training mode.
+  /// Trains, from where the last call ended: epochs, updates and schedule go on, the history grows. An epoch that was
+  /// not finished (stop, iterations, divergence, an exception) goes on with its next batch, before the epochs that
+  /// are asked for. More updates than can be counted are an endless training. A network that is in evaluation mode is
+  /// put into training mode.
   ///
-  /// Throws what its parts throw. What an unfinished update has changed is then taken back, also buffers that forward has
-  /// replaced and generators, so that another call computes what this one would have. A checkpoint that cannot be saved
-  /// is such an error; those before it stay. ArgumentError where a training that starts has a checkpoint_folder with
-  /// checkpoints in it, which it would come to remove.
+  /// Throws what its parts throw. What an unfinished update has changed is then taken back, also buffers that forward
+  /// has replaced and generators, so that another call computes what this one would have. A checkpoint that cannot be
+  /// saved is such an error; those before it stay. ArgumentError where a training that starts has a checkpoint_folder
+  /// with checkpoints in it, which it would come to remove.
   const History& fit(const Dataset& training, const Dataset& validation = {});
   /// Asks fit to end after the update at hand and the evaluation of what is reached. From a callback, another
   /// thread or a signal handler.
@@ -170,32 +171,33 @@ class TAPEGRAD_API Trainer {
   void restore_best();
 
   /// Copies of all that the next update depends on, beside data and settings: the network's state as "net.NAME", the
-  /// optimizer's as "optimizer.NAME", the best one as "best.NAME", that of a plateau as "plateau.NAME", and where training
-  /// stands: "epoch" (finished ones), "batch" (of the next one, done), "iteration", "waited", "best_value", and the
-  /// "items", "loss" and "metric" of the batches done, as sums. The history is not part of it.
+  /// optimizer's as "optimizer.NAME", the best one as "best.NAME", that of a plateau as "plateau.NAME", and where
+  /// training stands: "epoch" (finished ones), "batch" (of the next one, done), "iteration", "waited", "best_value",
+  /// and the "items", "loss" and "metric" of the batches done, as sums. The history is not part of it.
   ///
   /// For files there is save().
   State state() const;
-  /// Continues from there, to the bit: another call of fit goes on with the batch that came next. Throws ArgumentError for
-  /// names that are missing or unexpected and for numbers that cannot be, ShapeError or DtypeError for a tensor that does
-  /// not fit; nothing is changed then.
+  /// Continues from there, to the bit: another call of fit goes on with the batch that came next. Throws
+  /// ArgumentError for names that are missing or unexpected and for numbers that cannot be, ShapeError or DtypeError
+  /// for a tensor that does not fit; nothing is changed then.
   void load_state(const State& state);
 
-  /// Writes a checkpoint: state(), the history, where this call of fit stands, and the settings. From a callback that runs
-  /// after an update, or after fit. Throws Error from one that runs within an update, and what save_state throws.
+  /// Writes a checkpoint: state(), the history, where this call of fit stands, and the settings. From a callback that
+  /// runs after an update, or after fit. Throws Error from one that runs within an update, and what save_state
+  /// throws.
   void save(const std::string& path) const;
-  /// Continues from a checkpoint, to the bit: a file, or of a folder the newest one that can be read. The next call of fit
-  /// completes the one that was interrupted: epochs or iterations count from its start, and where it had been completed
-  /// nothing is left to do. It must be given the same data.
+  /// Continues from a checkpoint, to the bit: a file, or of a folder the newest one that can be read. The next call
+  /// of fit completes the one that was interrupted: epochs or iterations count from its start, and where it had been
+  /// completed nothing is left to do. It must be given the same data.
   ///
   ///     nn::Trainer trainer(net, adam, {.epochs = 20, .checkpoint_folder = "run"});
   ///     if (!nn::checkpoints_in("run").empty()) trainer.resume("run");
   ///     trainer.fit(data);
   ///
-  /// The trainer must have the network, the optimizer and the options that it had, but for epochs, iterations, patience,
-  /// the settings of schedule, plateau, clipping and optimizer, the evaluation's transform, files, callbacks and
-  /// `settings`. Throws ArgumentError that lists what else is different, FileError as load_checkpoint, and what load_state
-  /// throws; nothing is changed then.
+  /// The trainer must have the network, the optimizer and the options that it had, but for epochs, iterations,
+  /// patience, the settings of schedule, plateau, clipping and optimizer, the evaluation's transform, files,
+  /// callbacks and `settings`. Throws ArgumentError that lists what else is different, FileError as load_checkpoint,
+  /// and what load_state throws; nothing is changed then.
   Resumed resume(const std::string& path);
   Resumed resume(const Checkpoint& checkpoint);
 

@@ -35,16 +35,16 @@ struct ConvTransposeOptions {
 using ConvTranspose1dOptions = ConvTransposeOptions<1>;
 using ConvTranspose2dOptions = ConvTransposeOptions<2>;
 
-/// y[n, o, p] = bias[o] + sum over c, k of weight[o, c, k] x[n, c, p stride + k dilation - padding], where x is 0 outside
-/// of its images. x is [n, c, h, w], the weight [o, c / groups, kh, kw], the bias [o] or undefined; the result is
-/// [n, o, h', w'] with h' = floor((h + padding - (kh - 1) dilation - 1) / stride) + 1.
+/// y[n, o, p] = bias[o] + sum over c, k of weight[o, c, k] x[n, c, p stride + k dilation - padding], where x is 0
+/// outside of its images. x is [n, c, h, w], the weight [o, c / groups, kh, kw], the bias [o] or undefined; the
+/// result is [n, o, h', w'] with h' = floor((h + padding - (kh - 1) dilation - 1) / stride) + 1.
 ///
 /// Throws ShapeError for shapes that do not fit and for a kernel larger than the padded image, ArgumentError for
 /// strides, dilations and groups below 1 and negative padding, DtypeError for mixed dtypes and integers.
 TAPEGRAD_API Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias = {},
                            const Conv2dOptions& options = {});
-/// relu(conv2d(x, weight, bias, options)), to the bit, in one pass over memory. A Sequential calls it where a Relu follows
-/// a Conv2d.
+/// relu(conv2d(x, weight, bias, options)), to the bit, in one pass over memory. A Sequential calls it where a Relu
+/// follows a Conv2d.
 TAPEGRAD_API Tensor conv2d_relu(const Tensor& x, const Tensor& weight, const Tensor& bias = {},
                                 const Conv2dOptions& options = {});
 /// As conv2d along one axis: x is [n, c, l], the weight [o, c / groups, k].

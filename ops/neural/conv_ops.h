@@ -25,7 +25,8 @@ extern template Window2d conv_window<1>(const char*, const Sizes<1>&, const Size
 extern template Window2d conv_window<2>(const char*, const Sizes<2>&, const Sizes<2>&, const ConvPadding<2>&,
                                         const Sizes<2>&);
 
-/// Throws ArgumentError for an output_padding that is negative, or not less than the stride or the dilation, in entry i.
+/// Throws ArgumentError for an output_padding that is negative, or not less than the stride or the dilation, in entry
+/// i.
 void require_output_padding(const char* op, const Window2d& window, std::int64_t output_padding,
                             std::size_t i);
 

@@ -6,8 +6,8 @@
 
 namespace tapegrad::detail {
 
-// psi(x) = psi(x + 1) - 1 / x up to where the asymptotic series (Abramowitz and Stegun 6.3.18) has all digits of a double;
-// on the left, psi(1 - x) = psi(x) + pi / tan(pi x) (6.3.7).
+// psi(x) = psi(x + 1) - 1 / x up to where the asymptotic series (Abramowitz and Stegun 6.3.18) has all digits of a
+// double; on the left, psi(1 - x) = psi(x) + pi / tan(pi x) (6.3.7).
 double digamma(double x) {
   if (x == 0) return std::copysign(std::numeric_limits<double>::infinity(), -x);
   if (x < 0) {

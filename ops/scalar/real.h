@@ -18,9 +18,9 @@
 ///     }
 ///     auto [value, gradient] = value_and_gradient([](std::span<const Real> p) { return energy(p); }, {1.0, 2.0, 3.0});
 ///
-/// An assignment records one statement, however long its expression is: for each Real in it the derivative of the whole.
-/// Where a function has no derivative, or only one-sided ones, Reals follow the conventions of the tensor functions of
-/// their names. A derivative of exactly 0 contributes nothing, also where it meets an infinite one.
+/// An assignment records one statement, however long its expression is: for each Real in it the derivative of the
+/// whole. Where a function has no derivative, or only one-sided ones, Reals follow the conventions of the tensor
+/// functions of their names. A derivative of exactly 0 contributes nothing, also where it meets an infinite one.
 namespace tapegrad {
 
 namespace detail {
@@ -73,8 +73,8 @@ struct ScalarBinary : ScalarExpression {
 
 }  // namespace detail
 
-/// A number of a function of scalars: an input, the result of a statement, or a constant. It belongs to the evaluation in
-/// which it was computed, and to its thread; what is computed of it behind that throws Error.
+/// A number of a function of scalars: an input, the result of a statement, or a constant. It belongs to the
+/// evaluation in which it was computed, and to its thread; what is computed of it behind that throws Error.
 class Real : public detail::ScalarExpression {
  public:
   static constexpr std::size_t kOperands = 1;

@@ -122,10 +122,10 @@ struct ScalarFunctionOp {
 ///       return energy;
 ///     }, p);
 ///
-/// f takes the elements of each tensor as a std::span of numbers R, which is Real (<tapegrad/ops/scalar/real.h>), and gives
-/// one R, for a result of shape [], or a std::vector or std::array of m, for one of shape [m]. Its statements are recorded,
-/// and the gradient is one pass back over them. It is differentiable once: for derivatives of higher order write the
-/// function with tensors, or with `map`.
+/// f takes the elements of each tensor as a std::span of numbers R, which is Real (<tapegrad/ops/scalar/real.h>), and
+/// gives one R, for a result of shape [], or a std::vector or std::array of m, for one of shape [m]. Its statements
+/// are recorded, and the gradient is one pass back over them. It is differentiable once: for derivatives of higher
+/// order write the function with tensors, or with `map`.
 ///
 /// What f captures must be trivially copyable, as numbers and references are, and is a constant. Elements of f32 are
 /// computed with in double, and the results rounded.

@@ -18,12 +18,12 @@ struct ScalarCell {
   std::uint32_t count;    ///< how many cells the statement has, in the last of them; 0 in others
 };
 
-/// The statements of one evaluation, in chunks of memory that are used again. Inputs have the numbers from 1, statements
-/// those that follow; 0 is a constant.
+/// The statements of one evaluation, in chunks of memory that are used again. Inputs have the numbers from 1,
+/// statements those that follow; 0 is a constant.
 class TAPEGRAD_API ScalarRecord {
  public:
-  /// For a function of so many inputs. Until it is destroyed, statements of this thread are recorded in it, and not in one
-  /// that was there before.
+  /// For a function of so many inputs. Until it is destroyed, statements of this thread are recorded in it, and not
+  /// in one that was there before.
   explicit ScalarRecord(std::size_t inputs);
   ~ScalarRecord();
   ScalarRecord(const ScalarRecord&) = delete;
@@ -82,8 +82,9 @@ class TAPEGRAD_API ScalarRecord {
   ScalarRecord* outer_;
 };
 
-/// Goes back over the statements in [first, last), the last of which has the number `number`: d[i], the gradient for the
-/// statement with the number i, is passed on to its operands. Returns the number of the statement before the first.
+/// Goes back over the statements in [first, last), the last of which has the number `number`: d[i], the gradient for
+/// the statement with the number i, is passed on to its operands. Returns the number of the statement before the
+/// first.
 TAPEGRAD_API std::uint32_t pass_back(const ScalarCell* first, const ScalarCell* last, std::uint32_t number,
                                      double* d) noexcept;
 

@@ -19,8 +19,8 @@ const nn::Metadata& own_settings() {
 
 }  // namespace
 
-/// A checkpoint of a training. What has another checksum is refused before a trainer sees it; so that what trainers check
-/// is tried as well, any named tensors are given to one.
+/// A checkpoint of a training. What has another checksum is refused before a trainer sees it; so that what trainers
+/// check is tried as well, any named tensors are given to one.
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const fuzz::InputBytes file({reinterpret_cast<const char*>(data), size});
   try {

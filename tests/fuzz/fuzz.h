@@ -10,8 +10,9 @@
 #include <tapegrad/nn/io/serialize.h>
 
 /// What the fuzz targets share. A target is a function LLVMFuzzerTestOneInput that gives any bytes to what parses them:
-/// run.sh has libFuzzer call it with bytes that it makes up, replay.cpp with those of the files in corpus/. A target ends
-/// the process where something other than a documented error comes out, or where what it loaded does not come back.
+/// run.sh has libFuzzer call it with bytes that it makes up, replay.cpp with those of the files in corpus/. A target
+/// ends the process where something other than a documented error comes out, or where what it loaded does not come
+/// back.
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size);
 
 namespace tapegrad::fuzz {

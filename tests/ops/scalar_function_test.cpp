@@ -1,4 +1,5 @@
-// Functions of scalars as one operation: values and gradients beside tensors and differences, several inputs and results.
+// Functions of scalars as one operation: values and gradients beside tensors and differences, several inputs and
+// results.
 
 #include <stdexcept>
 

@@ -99,8 +99,9 @@ class OneDnn final : public Convolutions {
     return {{task.batch, task.image_at(at).channels, side, side}, kFloat, tag};
   }
 
-  /// Adds convolution i with its ReLU and its pooling behind x, which becomes their result; dx is where the gradient of x
-  /// goes, and becomes that of the result's. What is to run backwards is added in the order of its forward steps.
+  /// Adds convolution i with its ReLU and its pooling behind x, which becomes their result; dx is where the gradient
+  /// of x goes, and becomes that of the result's. What is to run backwards is added in the order of its forward
+  /// steps.
   void add(const NetTask& task, std::size_t i, memory& x, memory& dx) {
     const ConvLayer& c = task.convolutions[i];
     const memory::dims strides{1, 1}, padding{c.padding, c.padding};

@@ -41,8 +41,8 @@ struct ImageSize {
   std::int64_t elements() const { return channels * side * side; }
 };
 
-/// Training of affine layers with ReLU between them, and perhaps convolutions before them: from the same weights, on the
-/// same batches.
+/// Training of affine layers with ReLU between them, and perhaps convolutions before them: from the same weights, on
+/// the same batches.
 struct NetTask {
   ImageSize image;                      ///< where there are convolutions
   std::vector<ConvLayer> convolutions;  ///< those of the last images are an affine layer's input
@@ -144,9 +144,9 @@ std::shared_ptr<const Items> make_vectors(std::int64_t count, std::int64_t width
 void draw(NetTask& task, std::int64_t batches);
 
 /// The training tasks by name: W1, W2, W3, W4, W4b; "startup", W1 on 100 images; "batch:N", 784-100-10 with batches of
-/// N; "width:N", 784-N-10; "depth:N", N hidden layers of width 256; "conv-side:N", "conv-channels:N" and "conv-batch:N",
-/// two convolutions of 3 x 3 of 32 channels on 8 images of 32 x 32 but for what is named. Throws std::invalid_argument for any
-/// other name.
+/// N; "width:N", 784-N-10; "depth:N", N hidden layers of width 256; "conv-side:N", "conv-channels:N" and
+/// "conv-batch:N", two convolutions of 3 x 3 of 32 channels on 8 images of 32 x 32 but for what is named. Throws
+/// std::invalid_argument for any other name.
 std::shared_ptr<const NetTask> make_net_task(const std::string& name);
 std::shared_ptr<const FormulaTask> make_formula_task(std::int64_t count);
 

@@ -15,12 +15,13 @@ namespace tapegrad::cli {
 /// The option that names a run to go on with.
 inline constexpr std::string_view kResume = "--resume";
 
-/// All that the command was told, and what it took where nothing was said: pairs of an option's name, as "--lr", and its
-/// value.
+/// All that the command was told, and what it took where nothing was said: pairs of an option's name, as "--lr", and
+/// its value.
 std::vector<std::pair<std::string, std::string>> settings_of(const CLI::App& command);
 
 /// Gives the options that were not given the values that a run was started with. Throws ArgumentError that lists those
-/// that were given other values, but for kResume and options that `may_change` names, and for a name that the command does not have.
+/// that were given other values, but for kResume and options that `may_change` names, and for a name that the command
+/// does not have.
 void restore_settings(CLI::App& command, const nn::Metadata& saved,
                       const std::vector<std::string_view>& may_change);
 

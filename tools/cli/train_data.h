@@ -43,8 +43,8 @@ struct TrainData {
 };
 
 /// Images [784], or [1, 28, 28] where the network takes images, or rows [features]. Of a table without --test-csv, rows
-/// that the seed chooses are test data. Throws ArgumentError where options contradict each other, and what load_mnist and
-/// read_csv throw.
+/// that the seed chooses are test data. Throws ArgumentError where options contradict each other, and what load_mnist
+/// and read_csv throw.
 TrainData load_data(const DataOptions& options, bool takes_images, std::uint64_t seed);
 
 }  // namespace tapegrad::cli

@@ -26,8 +26,8 @@ void conv(const ConvShape& s, const T* x, const T* w, const T* bias, Destination
 
 namespace {
 
-/// The weights that the walks meet, [groups, in, out, taps] from [groups, out, in, kernel]: of a few input channels at a
-/// time, so that what is read lies together, and what is written in a few places.
+/// The weights that the walks meet, [groups, in, out, taps] from [groups, out, in, kernel]: of a few input channels
+/// at a time, so that what is read lies together, and what is written in a few places.
 template <class T>
 void collect_weights(const ConvShape& s, const AxisWalk& y, const AxisWalk& x, const T* w, T* to) {
   constexpr std::int64_t kChannels = 16;

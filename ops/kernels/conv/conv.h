@@ -6,7 +6,8 @@
 #include <tapegrad/ops/loops/destination.h>
 #include <tapegrad/ops/neural/window.h>
 
-/// Convolutions of images, and their two derivatives. With x [n, c, ...], weights w [o, c, ...] and results y [n, o, ...],
+/// Convolutions of images, and their two derivatives. With x [n, c, ...], weights w [o, c, ...] and results y [n, o,
+/// ...],
 ///
 ///     y[n, o, p] = sum over c, k of w[o, c, k] x[n, c, p stride + k dilation - padding],
 ///

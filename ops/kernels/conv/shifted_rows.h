@@ -31,10 +31,10 @@ TapCopies cheaper_copies(const F& cost) {
 }
 
 /// Where elements lie in it. Its lines are results, and so are its columns, in a row that goes on from line to line:
-/// result (j, i) is number j * pitch + i, and reads element number + shift(tap) of the plane of its channel and phase or,
-/// with copies of its own, tap. With shared copies lie zeros between the end of a line and the start of the next one, for
-/// the one and for the other. A line has room for as many columns as there are results; numbers beyond the last result
-/// of a line stand for nothing.
+/// result (j, i) is number j * pitch + i, and reads element number + shift(tap) of the plane of its channel and phase
+/// or, with copies of its own, tap. With shared copies lie zeros between the end of a line and the start of the next
+/// one, for the one and for the other. A line has room for as many columns as there are results; numbers beyond the
+/// last result of a line stand for nothing.
 class ShiftedRows {
  public:
   /// For `lines` lines of results at once.

@@ -24,9 +24,9 @@ constexpr std::int64_t kTasks = 8;
 /// Of a vector of results, in terms of kFillCost.
 constexpr double kPackCost = 16;
 
-/// The sums of a few lines of results: w^T [rows, columns, in, out] = x^T y, where the elements of x that a weight meets
-/// lie in a row of the padded copy, and y is packed with zeros where the copy has numbers between its lines. The sums of a
-/// panel of results lie together.
+/// The sums of a few lines of results: w^T [rows, columns, in, out] = x^T y, where the elements of x that a weight
+/// meets lie in a row of the padded copy, and y is packed with zeros where the copy has numbers between its lines.
+/// The sums of a panel of results lie together.
 template <class T>
 class WeightSums {
  public:

@@ -10,12 +10,12 @@
 #include <tapegrad/ops/loops/dispatch.h>
 #include <tapegrad/ops/loops/workspace.h>
 
-/// The gradient of the weights where a result meets few of them: of one input channel or a few, also of each channel of a
-/// depthwise convolution.
+/// The gradient of the weights where a result meets few of them: of one input channel or a few, also of each channel
+/// of a depthwise convolution.
 namespace tapegrad::detail {
 
-/// A weight's gradient is the product of a row of y with one of the copy of x, in which its tap has copies of its own: both
-/// lie in memory as they are multiplied. Each is summed up in the lanes of a vector.
+/// A weight's gradient is the product of a row of y with one of the copy of x, in which its tap has copies of its
+/// own: both lie in memory as they are multiplied. Each is summed up in the lanes of a vector.
 template <class T>
 class WeightDots {
  public:

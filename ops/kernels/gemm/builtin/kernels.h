@@ -81,8 +81,9 @@ struct GemmKernels {
   /// dots[rows of a - 1][0] with one row of b, dots[rows of a - 1][1] with four.
   static constexpr int kDotRows[2] = {9, 3};
   DotTileFunction dots[9][2];
-  /// to[j] = start + sum over p of weights[p] source[j + shifts[p]], and with `add` plus what is there, for the first of
-  /// `columns` in blocks of several vectors, so that many sums are under way at once; returns how many columns these are.
+  /// to[j] = start + sum over p of weights[p] source[j + shifts[p]], and with `add` plus what is there, for the first
+  /// of `columns` in blocks of several vectors, so that many sums are under way at once; returns how many columns
+  /// these are.
   std::int64_t (*single_row)(const T* source, const std::int64_t* shifts, const T* weights,
                              std::int64_t depth, T start, bool add, std::int64_t columns, T* to);
 

@@ -23,6 +23,8 @@ std::uint32_t next_epoch() noexcept {
 
 }  // namespace
 
+constinit thread_local ScalarRecord* ScalarRecord::active_ = nullptr;
+
 struct ScalarRecord::Memory {
   std::vector<Chunk> chunks;
   std::vector<double> derivatives;

@@ -70,7 +70,7 @@ class TAPEGRAD_API ScalarRecord {
   void for_each_chunk(const F& f) const;
   void next_chunk(std::size_t cells);
 
-  static inline constinit thread_local ScalarRecord* active_ = nullptr;
+  static constinit thread_local ScalarRecord* active_;
 
   ScalarCell* at_ = nullptr;
   ScalarCell* end_ = nullptr;

@@ -1,7 +1,7 @@
 #include <optional>
 
+#include <tapegrad/ops/kernels/conv/conv.h>
 #include <tapegrad/ops/map.h>
-#include <tapegrad/ops/neural/conv_ops.h>
 #include <tapegrad/ops/scalar/scalar_gradient.h>
 #include <tapegrad/ops/threads.h>
 #include <tapegrad/tapegrad.h>
@@ -186,23 +186,29 @@ class Tapegrad final : public Contender {
   }
 
   std::unique_ptr<Program> convolution(const ConvolutionTask& t) override {
-    const auto given = [](const Shape& shape, std::uint64_t seed) {
-      return Tensor::from(convolution_values(shape.size(), seed), shape);
-    };
     const detail::Window2d window{.kernel = {t.kernel, t.kernel},
                                   .stride = {t.stride, t.stride},
                                   .padding = detail::both_sides({t.padding(), t.padding()})};
-    return make_program([t, window, x = given({t.batch, t.in, t.side, t.side}, 1),
-                         w = given({t.out, t.in / t.groups, t.kernel, t.kernel}, 2),
-                         y = given({t.batch, t.out, t.side_of_y(), t.side_of_y()}, 3),
+    const detail::WindowAxis axis{window, 0, t.side, t.side_of_y()};
+    const detail::ConvShape shape{t.batch, t.groups, t.in / t.groups, t.out / t.groups, axis, axis};
+    return make_program([pass = t.pass, shape, x = convolution_values(t.x_size(), 1),
+                         w = convolution_values(t.w_size(), 2), y = convolution_values(t.y_size(), 3),
                          total = std::optional<double>()](std::int64_t calls) mutable {
+      const bool forward = pass == ConvolutionPass::forward, input = pass == ConvolutionPass::input;
       Tensor result;
-      for (std::int64_t i = 0; i < calls; ++i)
-        result = t.pass == ConvolutionPass::forward ? apply_op(op::Conv2d{window, t.groups}, x, w, Tensor())
-                 : t.pass == ConvolutionPass::input
-                     ? apply_op(op::ConvTranspose2d{window, t.groups, {t.side, t.side}}, y, w, Tensor())
-                     : apply_op(op::ConvWeight2d{window, t.groups}, x, y);
-      if (!total) total = sum(abs(cast(result, f64)), Axes::all()).item();  // once, as in the limit
+      for (std::int64_t i = 0; i < calls; ++i) {
+        result = Tensor::empty({forward ? shape.output_size()
+                                : input ? shape.input_size()
+                                        : shape.weight_size()});
+        const detail::Destination<float> to{detail::TensorAccess::data_as<float>(result), false};
+        if (forward)
+          detail::conv<float>(shape, x.data(), w.data(), nullptr, to);
+        else if (input)
+          detail::conv_transpose<float>(shape, y.data(), w.data(), nullptr, to);
+        else
+          detail::conv_weight<float>(shape, x.data(), y.data(), to);
+      }
+      if (!total) total = sum(abs(cast(result, f64))).item();  // once, as in the limit
       return Result{*total, 0};
     });
   }

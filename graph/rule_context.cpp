@@ -20,7 +20,8 @@ void RuleContext::make_grad_output() const {
 Tensor RuleContext::take_grad_output() {
   if (recording_) throw_recorded();
   const Tensor& gradient = grad_output();
-  return is_unique(TensorAccess::storage(gradient)) ? std::move(grad_output_) : gradient.copy();
+  const bool own = !probed_ && is_unique(TensorAccess::storage(gradient));
+  return own ? std::move(grad_output_) : gradient.copy();
 }
 
 void RuleContext::throw_no_input(std::size_t i) const {

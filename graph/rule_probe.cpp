@@ -132,7 +132,6 @@ RuleHook::~RuleHook() {
 void RuleHook::run_rule(RuleContext& context, const OpTable& op) {
   RuleProbe probe(context, op);
   probe.next_ = before_;
-  const Tensor shared = context.grad_output();  // a rule that takes it gets a copy, and may run again
   run(probe);
 }
 

@@ -75,6 +75,7 @@ check "the report names the setting" grep -q '<th>standardize</th><td>pixels</td
 expect 0 'ended early' "${train[@]}" --epochs 500 --patience 1 --plateau 1 --validation 0.5 --optimizer adam --lr 0.01 \
   --batch 50 --schedule one-cycle
 
+: >"$work/out"  # what another run has printed would tell that this one has begun
 "$tapegrad" "${train[@]}" --epochs 100000 >"$work/out" 2>&1 &
 pid=$!
 for _ in $(seq 200); do grep -q '^epoch' "$work/out" && break; sleep 0.1; done
@@ -89,6 +90,7 @@ long=(train --data "$mnist" --batch-norm --dropout 0.2 --optimizer adam --lr 0.0
   --hidden 40 --model multi-layer --standardize --plateau 1)
 resumed=$work/resumed
 expect 0 'parameters and history' "${long[@]}" --epochs 5 --out "$work/whole"
+: >"$work/out"
 "$tapegrad" "${long[@]}" --epochs 5 --out "$resumed" --checkpoint-every 10 >"$work/out" 2>&1 &
 pid=$!
 for _ in $(seq 500); do grep -q '^epoch +2' -E "$work/out" && break; sleep 0.02; done
@@ -119,6 +121,7 @@ for file in "$resumed/checkpoints"/*; do : >"$file"; done
 expect 1 'no checkpoint in the folder .* can be read' train --resume "$resumed"
 
 for signal in INT TERM; do
+  : >"$work/out"
   "$tapegrad" "${long[@]}" --epochs 500 --out "$work/$signal" --checkpoint-every 1000 >"$work/out" 2>&1 &
   pid=$!
   for _ in $(seq 500); do grep -q '^epoch' "$work/out" && break; sleep 0.02; done

@@ -147,7 +147,8 @@ Tensor apply_with(const OpTable& op, const void* attributes, const Tensor* const
                   Node** nodes, Tensor* residuals) {
   const ThreadState* thread = current_thread;
   Tape* const tape = thread ? thread->active : nullptr;
-  const bool may_record = tape && op.max_order > 0;
+  const bool everything = tape && tape->records_everything();
+  const bool may_record = tape && (op.max_order > 0 || everything);
   bool recorded = false;
   for (std::size_t i = 0; i < count; ++i) {
     if (!inputs[i]->defined()) [[unlikely]] {
@@ -158,6 +159,8 @@ Tensor apply_with(const OpTable& op, const void* attributes, const Tensor* const
     }
     if (!may_record) continue;
     nodes[i] = tape->resolve(*inputs[i], op.name);
+    if (everything && !nodes[i]) [[unlikely]]
+      nodes[i] = tape->add_constant(*inputs[i]);
     recorded |= nodes[i] != nullptr;
   }
   Tensor* produced = nullptr;
@@ -168,7 +171,7 @@ Tensor apply_with(const OpTable& op, const void* attributes, const Tensor* const
     throw Error(fmt::format("{}: its value is an undefined tensor", op_label(op.name)));
   if (tape && tape->checks_finite()) [[unlikely]]
     check_result(op, out, inputs, count);
-  if (recorded && is_floating(out.dtype()))
+  if (recorded && (is_floating(out.dtype()) || everything))
     tape->record(out, op, attributes, inputs, nodes, count, kUse == ResidualUse::none ? nullptr : residuals);
   else
     TensorAccess::set_tag(out, {});

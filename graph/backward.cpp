@@ -89,6 +89,11 @@ class Backward {
           fmt::format("{}: the tape is spent: an earlier backward released what it saved. Record again after "
                       "reset(), or ask that backward to retain it (RetainGraph::yes)",
                       what));
+    if (tape.everything_)
+      throw Error(fmt::format(
+          "{}: this tape records everything, to be looked at, and holds nothing that gradients need; "
+          "differentiate under a tape of its own",
+          what));
     if (!y.defined()) throw_undefined_tensor(what, "the tensor to differentiate");
     require_floating(y.dtype(), "the tensor to differentiate");
     if (TensorAccess::tag(y).epoch) {

@@ -118,6 +118,7 @@ struct Node {
   Saved* saved() { return reinterpret_cast<Saved*>(edges() + inputs); }
   /// Where the value of a bit of saved_mask stands.
   Saved& saved_at(unsigned bit) { return saved()[count(below(saved_mask, bit))]; }
+  const Saved& saved_at(unsigned bit) const { return const_cast<Node*>(this)->saved_at(bit); }
   /// The shapes of the saved residuals, in order.
   const PackedShape** residual_shapes() {
     return reinterpret_cast<const PackedShape**>(saved() + count(saved_mask));

@@ -67,6 +67,7 @@ const detail::ScopePath* Tape::path_of(NameScope* s) {
 }
 
 static constexpr std::size_t kMostSaved = detail::kOutputBit;  // of the inputs
+static constexpr SaveMask kSavesValue = SaveMask{1} << detail::kOutputBit;
 
 namespace {
 
@@ -115,9 +116,13 @@ void save(Node& n, SaveMask mask, const Tensor& out, const Tensor* const* inputs
 void Tape::record(Tensor& out, const detail::OpTable& op, const void* attributes, const Tensor* const* inputs,
                   Node* const* nodes, std::size_t count, const Tensor* residuals) {
   SaveMask saved_mask = 0;
-  for (std::size_t i = 0; i < count; ++i)
-    if (nodes[i]) saved_mask |= op.saves_for_input(i);
-  require_given(op, saved_mask, count);
+  if (everything_) [[unlikely]] {
+    saved_mask = kSavesValue;
+  } else {
+    for (std::size_t i = 0; i < count; ++i)
+      if (nodes[i]) saved_mask |= op.saves_for_input(i);
+    require_given(op, saved_mask, count);
+  }
   // Twice, since most ops have neither residuals nor an input that is absent, and their nodes should not pay for it.
   const auto write = [&]<bool kSpecial>(std::bool_constant<kSpecial>) {
     std::size_t saved_residuals = 0;
@@ -184,12 +189,13 @@ constexpr detail::OpTable kLeaf{.name = "leaf",
 }  // namespace
 
 Tensor Tape::add_leaf(Tensor value, std::uint64_t parameter) {
-  Node* n = append(kLeaf, 0, 0, 0);
+  Node* n = append(kLeaf, 0, everything_ ? 1 : 0, 0);
   n->shape = pack(value.shape(), value.dtype());
   n->version = value.version();
   n->leaf = true;
   n->attributes = new (arena_.allocate(sizeof(Leaf), alignof(Leaf))) Leaf{last_leaf_, parameter, epoch_};
   if (parameter) index_parameter(n);
+  if (everything_) save<false>(*n, kSavesValue, value, nullptr, nullptr);
   n->prev = last_;
   last_ = last_leaf_ = n;
   ++count_;
@@ -225,6 +231,8 @@ Tensor Tape::track(Tensor value, std::uint64_t parameter) {
   if (leaf->version != value.version()) throw_mutated(leaf, value, "parameter");
   return value;
 }
+
+Node* Tape::add_constant(const Tensor& x) { return TensorAccess::tag(add_leaf(x.detach(), 0)).node; }
 
 // ---- the table of parameters ----
 

@@ -46,6 +46,8 @@ Tape::Tape() : thread_(detail::this_thread()), outer_(nullptr) {
   choose_active(*thread_);
 }
 
+Tape::Tape(Recording recording) : Tape() { everything_ = recording == Recording::everything; }
+
 Tape::~Tape() {
   clear();
   // Innermost, unless somebody has found a way to end tapes out of order.

@@ -34,6 +34,10 @@ struct GradOptions {
   Record record = Record::no;
 };
 
+/// What a tape records: operations on tracked tensors, to differentiate them; or every operation, with all values, to
+/// look at them.
+enum class Recording : bool { tracked, everything };
+
 /// A place on a tape to return to; see Tape::mark.
 class Mark {
   friend class Tape;
@@ -56,6 +60,10 @@ class TAPEGRAD_API Tape {
  public:
   /// Throws Error inside a rule that is being recorded: what it computed could not be differentiated again.
   Tape();
+  /// Recording::everything: a tape for TapeView. It records operations on constants, on integers and without a
+  /// derivative as well, each constant as a leaf, and holds every value. What it recorded cannot be differentiated:
+  /// backward and grad throw Error. Throws as Tape().
+  explicit Tape(Recording recording);
   ~Tape();
   Tape(const Tape&) = delete;
   Tape& operator=(const Tape&) = delete;
@@ -132,6 +140,9 @@ class TAPEGRAD_API Tape {
   Tensor track(Tensor value, std::uint64_t parameter);
   /// True where results are to be examined; those of a rule are, as the gradient they amount to.
   bool checks_finite() const noexcept { return check_finite_ && !rule_; }
+  bool records_everything() const noexcept { return everything_; }
+  /// The leaf of a tape of everything for a constant that an operation takes.
+  detail::Node* add_constant(const Tensor& x);
   /// True where operations are applied by a rule that is being recorded.
   bool records_rule() const noexcept { return rule_ != nullptr; }
 
@@ -185,6 +196,7 @@ class TAPEGRAD_API Tape {
   bool spent_ = false;
   bool busy_ = false;  ///< a backward pass or a composed operation holds pointers to nodes
   bool check_finite_ = false;
+  bool everything_ = false;  ///< see Recording::everything
   detail::Arena arena_;
   PoolVector<Segment> segments_;          ///< at least one, in order of their epochs
   PoolVector<detail::Node*> parameters_;  ///< open addressing by parameter id, a power of two in size

@@ -1,3 +1,4 @@
+#include <tapegrad/graph/errors.h>
 #include <tapegrad/graph/node.h>
 #include <tapegrad/graph/tape_view.h>
 
@@ -41,6 +42,17 @@ std::string_view TapeView::Node::scope() const noexcept {
   return node_->scope ? node_->scope->text() : std::string_view();
 }
 std::size_t TapeView::Node::inputs() const noexcept { return node_->inputs; }
+
+Tensor TapeView::Node::value() const {
+  if (!(node_->saved_mask >> detail::kOutputBit & 1u)) return {};
+  const detail::Saved& saved = node_->saved_at(detail::kOutputBit);
+  if (saved.version != saved.storage->version.load(std::memory_order_relaxed))
+    throw MutatedSaved(
+        fmt::format("{}: its value of shape {} was changed since the tape recorded it; change a copy()",
+                    op_label(op()), to_string(shape())));
+  detail::retain(saved.storage);
+  return node_->shape->tensor(saved.storage, saved.data);
+}
 
 TapeView::Input TapeView::Node::input(std::size_t i) const {
   const detail::Edge& edge = node_->edges()[i];

@@ -60,6 +60,9 @@ class TAPEGRAD_API TapeView {
     std::string_view scope() const noexcept;
     std::size_t inputs() const noexcept;
     Input input(std::size_t i) const;
+    /// Its value, without history; an undefined tensor where the tape does not hold it. One that records everything
+    /// (Recording::everything) holds all. Throws MutatedSaved where it was changed since.
+    Tensor value() const;
     /// Tells the visitor the operation's attributes; none where it has none, or does not name them.
     void describe(AttributeVisitor& visitor) const;
     /// The table the engine knows the operation by: the same for all nodes of one operation.

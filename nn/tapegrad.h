@@ -18,6 +18,7 @@
 #include <tapegrad/nn/init.h>
 #include <tapegrad/nn/io/foreign.h>
 #include <tapegrad/nn/io/npy.h>
+#include <tapegrad/nn/io/onnx.h>
 #include <tapegrad/nn/io/serialize.h>
 #include <tapegrad/nn/layer.h>
 #include <tapegrad/nn/layers/layers.h>

@@ -1,0 +1,116 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include <tapegrad/graph/callback.h>
+#include <tapegrad/graph/export.h>
+#include <tapegrad/graph/function.h>
+#include <tapegrad/graph/tensor.h>
+#include <tapegrad/nn/io/serialize.h>
+#include <tapegrad/nn/layer.h>
+#include <tapegrad/nn/tensors.h>
+
+/// Networks as ONNX models (https://onnx.ai), which other runtimes and tools read.
+namespace tapegrad::nn {
+
+struct OnnxOptions {
+  /// Whether the model takes batches of any size, and not of the example's alone. It names the size "batch".
+  bool free_batch = true;
+  /// Which axis of each input counts the items of a batch; -1: none. Empty: the first axis of every input.
+  std::vector<std::int64_t> batch_axes{};
+  /// Empty: "input", or "input0", "input1", ... of several; of arguments that hold tensors as in "input1.h".
+  std::vector<std::string> input_names{};
+  /// Empty: "output"; of several the names in the result (tensors.h), as in "h", or "output0", "output1", ...
+  std::vector<std::string> output_names{};
+  std::string graph_name = "network";
+  Metadata metadata{};
+  /// Where the weights have more bytes than this, those of a kilobyte or more go to a second file, PATH.data, which has to
+  /// stay beside the model. The format limits one file to 2^31 - 1 bytes.
+  std::uint64_t external_data_above = 2'000'000'000;
+};
+
+/// A tensor with the name it has in a model.
+struct OnnxTensor {
+  std::string name;
+  Tensor tensor;
+};
+/// Runs a network on inputs, and returns its results.
+using OnnxForward = Callback<std::vector<OnnxTensor>(std::span<const Tensor> inputs)>;
+
+}  // namespace tapegrad::nn
+
+namespace tapegrad::detail {
+TAPEGRAD_API void save_onnx(const std::string& path, nn::ModuleBase& module, const nn::OnnxForward& forward,
+                            const std::vector<nn::OnnxTensor>& inputs, const nn::OnnxOptions& options);
+}  // namespace tapegrad::detail
+
+namespace tapegrad::nn {
+
+/// Writes what a network computes in evaluation mode as an ONNX model: opset 17, IR version 8.
+///
+///     nn::save_onnx("net.onnx", net, Tensor::zeros({1, 784}));
+///
+/// The network runs on the example, and each operation that it applies becomes one node or several; its branches and
+/// loops are those of that run. Parameters become initializers under their paths ("fc1.weight"), and nodes are named after
+/// the modules they are computed in. What is computed of buffers and constants alone becomes one initializer.
+///
+/// With a free batch the network runs twice more, on one and two items more, repeated from the example, to find what
+/// grows with the batch; the model then holds for each. A number that the batch decides in another way (a mean as x *
+/// (1 / batch)), a constant that does, and random numbers throw ArgumentError, naming the operation and the module.
+///
+/// Values agree with the network's to rounding: expm1, log1p and erfc have the digits of the formulas e^x - 1, ln(1 + x)
+/// and 1 - erf(x). Throws ArgumentError for an operation that ONNX has not and that is no composite of what it has, naming
+/// it, FileError where the file cannot be written. The file appears complete or not at all.
+TAPEGRAD_API void save_onnx(const std::string& path, Module& network, const Tensor& example,
+                            const OnnxOptions& options = {});
+
+/// The same of a function that calls the module, such as one that ends in a softmax:
+///
+///     nn::save_onnx("net.onnx", net, [&](const Tensor& x) { return softmax(net(x)); }, {example});
+TAPEGRAD_API void save_onnx(const std::string& path, ModuleBase& module, TensorFunction f,
+                            const std::vector<Tensor>& examples, const OnnxOptions& options = {});
+
+/// The same of layer(arguments...), with any arguments and results: all tensors that the arguments hold (tensors.h) are
+/// inputs of the model, all that the result holds are outputs.
+///
+///     nn::save_onnx("cell.onnx", lstm_cell, {x, LstmState{h, c}});
+template <class R, class... A>
+void save_onnx(const std::string& path, Layer<R(A...)>& layer,
+               const std::type_identity_t<std::tuple<std::remove_cvref_t<A>...>>& arguments,
+               const OnnxOptions& options = {}) {
+  const auto for_each_argument = [](auto& all, auto f) {
+    std::size_t i = 0;
+    const auto visit = [&](auto& argument) {
+      const std::string name = sizeof...(A) == 1 ? "input" : "input" + std::to_string(i);
+      ++i;
+      if constexpr (lists_tensors<std::remove_cvref_t<decltype(argument)>>)
+        for_each_tensor(argument, [&](std::string_view member, Tensor& t) {
+          if (t.defined()) f(member.empty() ? name : name + "." + std::string(member), t);
+        });
+    };
+    std::apply([&](auto&... argument) { (visit(argument), ...); }, all);
+  };
+  auto varied = arguments;
+  std::vector<OnnxTensor> inputs;
+  for_each_argument(varied, [&](std::string name, Tensor& t) { inputs.push_back({std::move(name), t}); });
+  const auto run = [&](std::span<const Tensor> in) {
+    std::size_t next = 0;
+    for_each_argument(varied, [&](const std::string&, Tensor& t) { t = in[next++]; });
+    const R result = std::apply([&](auto&... a) { return layer(std::forward<A>(a)...); }, varied);
+    std::vector<OnnxTensor> results;
+    for_each_tensor(result, [&](std::string_view name, const Tensor& t) {
+      if (t.defined()) results.push_back({name.empty() ? "output" : std::string(name), t});
+    });
+    return results;
+  };
+  tapegrad::detail::save_onnx(path, layer, OnnxForward(run), inputs, options);
+}
+
+}  // namespace tapegrad::nn

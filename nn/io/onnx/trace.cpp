@@ -1,0 +1,205 @@
+#include <algorithm>
+#include <cstring>
+#include <map>
+#include <tuple>
+#include <utility>
+
+#include <tapegrad/graph/attributes.h>
+#include <tapegrad/graph/errors.h>
+#include <tapegrad/graph/tape.h>
+#include <tapegrad/graph/tape_view.h>
+#include <tapegrad/nn/io/onnx/batches.h>
+#include <tapegrad/nn/io/onnx/op_rows.h>
+#include <tapegrad/nn/io/onnx/trace.h>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+namespace tapegrad::nn::onnx {
+
+using tapegrad::detail::TensorAccess;
+
+bool any_free(const Dims& dims) {
+  return std::ranges::any_of(dims, [](const Dim& d) { return d.is_free(); });
+}
+
+std::string to_string(const Dims& dims) {
+  std::vector<std::string> texts;
+  for (const Dim& d : dims) {
+    std::string text = d.per_batch == 0   ? ""
+                       : d.per_batch == 1 ? "batch"
+                                          : fmt::format("{} batch", d.per_batch);
+    if (text.empty() || d.constant != 0) text += fmt::format("{}{}", text.empty() ? "" : " + ", d.constant);
+    texts.push_back(std::move(text));
+  }
+  return fmt::format("[{}]", fmt::join(texts, ", "));
+}
+
+std::string label(const Operation& op) {
+  return op.scope.empty() ? std::string(op.table->name) : fmt::format("{} '{}'", op.table->name, op.scope);
+}
+
+namespace {
+
+class AttributeCollector final : public AttributeVisitor {
+ public:
+  explicit AttributeCollector(std::vector<OpAttribute>& to) : to_(to) {}
+
+ protected:
+  void boolean(std::string_view name, bool value) override { add(name, value); }
+  void integer(std::string_view name, std::int64_t value) override { add(name, Dim{value}); }
+  void number(std::string_view name, double value) override { add(name, value); }
+  void dtype(std::string_view name, Dtype value) override { add(name, value); }
+  void integers(std::string_view name, std::span<const std::int64_t> values) override {
+    Dims dims;
+    for (const std::int64_t v : values) dims.push_back({v});
+    add(name, dims);
+  }
+
+ private:
+  template <class T>
+  void add(std::string_view name, const T& value) {
+    to_.push_back({std::string(name), value});
+  }
+  std::vector<OpAttribute>& to_;
+};
+
+Dims dims_of(const Shape& shape) {
+  Dims dims;
+  for (const std::int64_t d : shape.dims()) dims.push_back({d});
+  return dims;
+}
+
+/// One run of the network. Tensors are told apart by where their elements lie, so that a detach, a reshape to the same
+/// shape or a parameter's value leads back to where it came from.
+class Run {
+ public:
+  Run(ModuleBase& module, const OnnxForward& forward, const std::vector<OnnxTensor>& inputs) {
+    std::vector<Tensor> arguments;
+    for (const OnnxTensor& input : inputs) {
+      // A copy, as one tensor may have been given for several inputs.
+      arguments.push_back(input.tensor.copy());
+      graph_.inputs.push_back(add(arguments.back(), Value::Origin::input, input.name));
+    }
+    for (const auto& [name, parameter] : module.parameters())
+      add(parameter.data(), Value::Origin::parameter, name);
+    for (const auto& [name, buffer] : module.buffers()) add(buffer, Value::Origin::buffer, name);
+
+    const EvaluationMode mode(module);
+    Tape tape(Recording::everything);
+    const std::vector<OnnxTensor> results = forward(arguments);
+    read(TapeView(tape));
+    for (const OnnxTensor& result : results) {
+      if (!result.tensor.defined())
+        throw ArgumentError(fmt::format("save_onnx: the result '{}' is an undefined tensor", result.name));
+      graph_.outputs.push_back(value_of(result.tensor));
+      graph_.output_names.push_back(result.name);
+    }
+  }
+  Graph take() && { return std::move(graph_); }
+
+ private:
+  using Place = std::tuple<const std::byte*, Dtype, std::vector<std::int64_t>>;
+
+  static Place place_of(const Tensor& t) {
+    return {TensorAccess::data(t), t.dtype(), {t.shape().dims().begin(), t.shape().dims().end()}};
+  }
+
+  std::size_t add(const Tensor& t, Value::Origin origin, std::string name = {}) {
+    const std::size_t id = graph_.values.size();
+    graph_.values.push_back({origin, std::move(name), t.detach(), dims_of(t.shape())});
+    // Tensors without elements may share their place.
+    if (t.size() > 0) places_.try_emplace(place_of(t), id);
+    return id;
+  }
+
+  std::size_t value_of(const Tensor& t) {
+    const auto known = places_.find(place_of(t));
+    return known != places_.end() ? known->second : add(t, Value::Origin::constant);
+  }
+
+  void read(const TapeView& tape) {
+    std::vector<std::size_t> values;
+    for (const TapeView::Node node : tape) {
+      const Tensor value = node.value();
+      if (node.is_leaf()) {
+        values.push_back(value_of(value));
+        continue;
+      }
+      if (const auto known = places_.find(place_of(value)); known != places_.end()) {
+        values.push_back(known->second);  // it has changed nothing
+        continue;
+      }
+      Operation op{.table = &node.table(), .scope = std::string(node.scope())};
+      for (std::size_t i = 0; i < node.inputs(); ++i) {
+        const TapeView::Input input = node.input(i);
+        // On a tape of everything each input that is given has a node.
+        op.inputs.push_back(input.given() ? std::optional(values[*input.node()]) : std::nullopt);
+      }
+      AttributeCollector collector(op.attributes);
+      node.describe(collector);
+      op.output = add(value, Value::Origin::op);
+      values.push_back(op.output);
+      graph_.operations.push_back(std::move(op));
+    }
+  }
+
+  Graph graph_;
+  std::map<Place, std::size_t> places_;
+};
+
+/// Leaves out operations that no output depends on.
+void remove_unused(Graph& g) {
+  std::vector<bool> used(g.values.size());
+  for (const std::size_t v : g.outputs) used[v] = true;
+  std::vector<Operation> kept;
+  for (auto op = g.operations.rbegin(); op != g.operations.rend(); ++op) {
+    if (!used[op->output]) continue;
+    for (const auto& input : op->inputs)
+      if (input) used[*input] = true;
+    kept.push_back(std::move(*op));
+  }
+  g.operations.assign(std::make_move_iterator(kept.rbegin()), std::make_move_iterator(kept.rend()));
+}
+
+/// Computes what depends on constants and buffers alone.
+void fold_constants(Graph& g) {
+  const auto is_constant = [&](const std::optional<std::size_t>& input) {
+    if (!input) return true;
+    const Value& v = g.values[*input];
+    return (v.origin == Value::Origin::constant || v.origin == Value::Origin::buffer) && !any_free(v.dims);
+  };
+  std::erase_if(g.operations, [&](const Operation& op) {
+    Value& result = g.values[op.output];
+    const bool free_attribute = std::ranges::any_of(op.attributes, [](const OpAttribute& a) {
+      const auto* const dim = std::get_if<Dim>(&a.value);
+      const auto* const dims = std::get_if<Dims>(&a.value);
+      return (dim && dim->is_free()) || (dims && any_free(*dims));
+    });
+    if (free_attribute || any_free(result.dims) || !std::ranges::all_of(op.inputs, is_constant)) return false;
+    result.origin = Value::Origin::constant;
+    result.name = op.scope.empty() ? op.table->name : op.scope + "." + op.table->name;
+    return true;
+  });
+}
+
+}  // namespace
+
+Graph trace(ModuleBase& module, const OnnxForward& forward, const std::vector<OnnxTensor>& inputs,
+            const OnnxOptions& options) {
+  const auto run = [&](const std::vector<OnnxTensor>& on) { return Run(module, forward, on).take(); };
+  const std::vector<std::int64_t> axes = batch_axes(inputs, options);
+  std::vector<Graph> runs;
+  runs.push_back(run(inputs));
+  remove_unused(runs[0]);
+  require_counterparts(runs[0]);
+  // One run more of a fixed batch, to notice what changes from run to run.
+  const std::int64_t more_items = options.free_batch ? 2 : 0;
+  for (std::int64_t more = more_items == 0 ? 0 : 1; more <= more_items; ++more)
+    remove_unused(runs.emplace_back(run(with_more_items(inputs, axes, more))));
+  Graph graph = common_graph(runs, inputs, axes);
+  fold_constants(graph);
+  return graph;
+}
+
+}  // namespace tapegrad::nn::onnx

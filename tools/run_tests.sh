@@ -10,7 +10,7 @@ usage: tools/run_tests.sh [--sanitizers]
        tools/run_tests.sh --help
 
 Without options: installs what is missing, builds everything as users install it, and runs all functional tests: the
-suites, the command, the examples, the interchange with NumPy and PyTorch, and a user's projects against the library.
+suites, the command, the examples, the interchange with NumPy, PyTorch and ONNX, and a user's projects against the library.
 
   --sanitizers       then also builds with the address and undefined-behaviour sanitizers and runs all suites, and with
                      the thread sanitizer and runs the suites about what threads share
@@ -72,6 +72,15 @@ install_pytorch() {
   tools/setup.sh python3-torch || echo "PyTorch cannot be installed: files are not exchanged with it"
 }
 
+# Only a test uses these, to validate and run ONNX models; where they cannot be had the test says so. An npm that is no
+# package of Debian's serves as well, and Debian's could not be installed beside it.
+install_onnx() {
+  local packages=(python3-onnx)
+  command -v node >/dev/null || packages+=(nodejs)
+  command -v npm >/dev/null || packages+=(npm)
+  tools/setup.sh "${packages[@]}" || echo "ONNX's tools cannot be installed: models are not validated or not run"
+}
+
 stage "set-up" tools/setup.sh
 
 if [ $quick = yes ]; then
@@ -82,6 +91,7 @@ if [ $quick = yes ]; then
 fi
 
 stage "set-up of PyTorch" install_pytorch
+stage "set-up of ONNX" install_onnx
 presets=(dev)
 [ $sanitizers = no ] || presets+=(asan tsan)
 for preset in "${presets[@]}"; do

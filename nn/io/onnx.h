@@ -1,6 +1,8 @@
 #pragma once
 
 #include <cstdint>
+#include <initializer_list>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -12,6 +14,7 @@
 #include <tapegrad/graph/callback.h>
 #include <tapegrad/graph/export.h>
 #include <tapegrad/graph/function.h>
+#include <tapegrad/graph/parameter.h>
 #include <tapegrad/graph/tensor.h>
 #include <tapegrad/nn/io/serialize.h>
 #include <tapegrad/nn/layer.h>
@@ -27,12 +30,12 @@ struct OnnxOptions {
   std::vector<std::int64_t> batch_axes{};
   /// Empty: "input", or "input0", "input1", ... of several; of arguments that hold tensors as in "input1.h".
   std::vector<std::string> input_names{};
-  /// Empty: "output"; of several the names in the result (tensors.h), as in "h", or "output0", "output1", ...
+  /// Empty: "output"; of several the names in the result (tensors.h), as in "h", or of a vector "0", "1", ...
   std::vector<std::string> output_names{};
   std::string graph_name = "network";
   Metadata metadata{};
-  /// Where the weights have more bytes than this, those of a kilobyte or more go to a second file, PATH.data, which has to
-  /// stay beside the model. The format limits one file to 2^31 - 1 bytes.
+  /// Where the weights have more bytes than this, those of a kilobyte or more go to a second file, PATH.data, which
+  /// has to stay beside the model. The format limits one file to 2^31 - 1 bytes.
   std::uint64_t external_data_above = 2'000'000'000;
 };
 
@@ -58,16 +61,16 @@ namespace tapegrad::nn {
 ///     nn::save_onnx("net.onnx", net, Tensor::zeros({1, 784}));
 ///
 /// The network runs on the example, and each operation that it applies becomes one node or several; its branches and
-/// loops are those of that run. Parameters become initializers under their paths ("fc1.weight"), and nodes are named after
-/// the modules they are computed in. What is computed of buffers and constants alone becomes one initializer.
+/// loops are those of that run. Parameters become initializers under their paths ("fc1.weight"), and nodes are named
+/// after the modules they are computed in. What is computed of buffers and constants alone becomes one initializer.
 ///
 /// With a free batch the network runs twice more, on one and two items more, repeated from the example, to find what
 /// grows with the batch; the model then holds for each. A number that the batch decides in another way (a mean as x *
 /// (1 / batch)), a constant that does, and random numbers throw ArgumentError, naming the operation and the module.
 ///
-/// Values agree with the network's to rounding: expm1, log1p and erfc have the digits of the formulas e^x - 1, ln(1 + x)
-/// and 1 - erf(x). Throws ArgumentError for an operation that ONNX has not and that is no composite of what it has, naming
-/// it, FileError where the file cannot be written. The file appears complete or not at all.
+/// Values agree with the network's to rounding: expm1, log1p and erfc have the digits of the formulas e^x - 1, ln(1 +
+/// x) and 1 - erf(x). Throws ArgumentError for an operation that ONNX has not and that is no composite of what it
+/// has, naming it, FileError where the file cannot be written. The file appears complete or not at all.
 TAPEGRAD_API void save_onnx(const std::string& path, Module& network, const Tensor& example,
                             const OnnxOptions& options = {});
 
@@ -112,5 +115,57 @@ void save_onnx(const std::string& path, Layer<R(A...)>& layer,
   };
   tapegrad::detail::save_onnx(path, layer, OnnxForward(run), inputs, options);
 }
+
+namespace onnx {
+class Program;
+}
+
+/// A network that was read from an ONNX model. It is computed by the library's operations, node by node, so that it
+/// can be trained further: weights are parameters under the names that they have in the model. Of a model that
+/// save_onnx wrote these are those of the network that was saved; of others the floating initializers that
+/// convolutions, products, normalisations, embeddings and sums take. All else is constant; freeze() parameters that
+/// are to be so as well.
+///
+/// It computes what the model does in inference, in training mode, too: its BatchNormalization goes by the running
+/// statistics, its Dropout does nothing.
+class TAPEGRAD_API OnnxModel final : public Module {
+ public:
+  OnnxModel(OnnxModel&&) noexcept;
+  ~OnnxModel() override;
+
+  std::vector<std::string> input_names() const;
+  std::vector<std::string> output_names() const;
+  const Metadata& metadata() const;
+
+  /// The outputs for these inputs, in the order of their names. Throws ArgumentError, DtypeError and ShapeError for
+  /// inputs that the model does not take, what operations throw, and FileError for a node that cannot take what it is
+  /// given.
+  std::vector<Tensor> run(std::span<const Tensor> inputs);
+  std::vector<Tensor> run(std::initializer_list<Tensor> inputs) {
+    return run(std::span<const Tensor>(inputs.begin(), inputs.size()));
+  }
+  /// The same of a model of one input and one output; of others ArgumentError.
+  Tensor forward(const Tensor& x) override;
+
+  void visit(Visitor& v) override;
+  std::unique_ptr<ModuleBase> new_like() const override;
+
+ private:
+  friend TAPEGRAD_API std::unique_ptr<OnnxModel> load_onnx(const std::string& path);
+  OnnxModel(std::shared_ptr<const onnx::Program> program, const std::vector<Tensor>& parameters);
+
+  std::shared_ptr<const onnx::Program> program_;
+  std::vector<Parameter> parameters_;
+};
+
+/// Reads an ONNX model, of save_onnx or of another tool: opsets 13 to 21, with the operators that save_onnx writes
+/// and some more (nn/io/onnx/*_operators.cpp lists them). 16-bit floats are widened to f32, other integers and
+/// booleans to i64. Elements in files of their own are read, from the model's folder or below. Throws FileError for a
+/// file that is missing, truncated, damaged or no such model, for one with a cycle, and for a node with an operator
+/// or attribute that is not known here, naming it; OutOfMemory where there is no room.
+///
+///     const std::unique_ptr<nn::OnnxModel> net = nn::load_onnx("net.onnx");
+///     optim::Adam adam(net->parameters(), 0.001);
+TAPEGRAD_API std::unique_ptr<OnnxModel> load_onnx(const std::string& path);
 
 }  // namespace tapegrad::nn

@@ -43,7 +43,7 @@ expect 0 '^tapegrad [0-9]+\.[0-9]+\.[0-9]+$' --version
 expect 0 'multi-layer:' train --help
 expect 0 'constant:value, xavier\[:gain\]' train --help
 expect 0 '^matrix products: automatic: .*builtin kernels \([a-z0-9]+\)' --version
-for command in train predict gradcheck graph bench; do expect 0 "Usage: tapegrad $command" "$command" --help; done
+for command in train predict export gradcheck graph bench; do expect 0 "Usage: tapegrad $command" "$command" --help; done
 
 expect 0 'epoch +3  iteration +150 ' "${train[@]}" --iterations 150 --lr 0.2
 check "no control characters where the output is no terminal" bash -c "! grep -q $'[\r\x1b]' '$work/out'"
@@ -242,6 +242,21 @@ done
 expect 0 'predictions of 1000 images' predict --run "$work/run" --images "$mnist/t10k-images-idx3-ubyte.gz" --out "$work/digits.csv"
 check "a line for each image" [ "$(wc -l <"$work/digits.csv")" -eq 1001 ]
 check "with its class" grep -qE '^999,[0-9],[01]\.[0-9]{4}$' "$work/digits.csv"
+
+# ---- models for other runtimes; tests/interchange runs such models ----
+expect 0 "it takes 'images' \[batch, 784\] and gives 'scores'" export "$work/run" --out "$work/net.onnx"
+check "its weights are in it" [ "$(stat -c %s "$work/net.onnx")" -ge "$(stat -c %s "$work/run/parameters.safetensors")" ]
+check "with their names, and the network's" grep -qa 'relu' "$work/net.onnx"
+expect 0 "gives 'probabilities'" export "$work/run" --probabilities --out "$work/net.onnx"
+check "through a softmax" grep -qa 'Softmax' "$work/net.onnx"
+expect 0 "it takes 'features' \[batch, 4\]" export "$work/iris" --best --out "$work/iris.onnx"
+check "which knows its classes" grep -qa 'virginica' "$work/iris.onnx"
+expect 0 "gives 'predictions'" export "$work/mass" --out "$work/mass.onnx"
+expect 2 'predicts numbers, not classes' export "$work/mass" --probabilities --out "$work/mass.onnx"
+expect 1 'none/parameters.safetensors' export "$work/none" --out "$work/p.onnx"
+expect 2 '--out is required' export "$work/run"
+expect 1 "'$work' is a folder" export "$work/run" --out "$work"
+
 expect 1 'digits.csv.*is no IDX file' predict --run "$work/run" --images "$work/digits.csv" --out "$work/p.csv"
 expect 1 'expected images \[n, rows, columns\] of 784 pixels' predict --run "$work/run" --images "$mnist/t10k-labels-idx1-ubyte.gz" --out "$work/p.csv"
 expect 2 'trained on images; give --images' predict --run "$work/run" --csv "$tables/iris.csv" --out "$work/p.csv"

@@ -6,7 +6,10 @@
 
 #include <tapegrad/nn/io/file.h>
 #include <tapegrad/nn/io/npy.h>
+#include <tapegrad/nn/io/onnx.h>
 #include <tapegrad/nn/io/serialize.h>
+#include <tapegrad/nn/layers/layers.h>
+#include <tapegrad/ops/ops.h>
 
 #include <fmt/core.h>
 
@@ -37,6 +40,14 @@ int main(int argc, char** argv) {
   }
   nn::save_state(in("pytorch", "state.pt"), state, metadata);
   nn::save_state(in("pytorch", "none.pt"), {});
+  {
+    Generator rng(1);
+    nn::Sequential net{nn::Conv2d(1, 2, 2, rng), nn::MaxPool2d(2), nn::Flatten(), nn::Affine(2, 2, rng)};
+    nn::save_onnx(in("onnx", "conv"), net, Tensor::zeros({1, 1, 3, 3}));
+    const auto formula = [](const Tensor& x) { return where(x > 0, std(x, 0) * x, slice(softmax(x), 0, 0, 1)); };
+    nn::save_onnx(in("onnx", "formula"), net, formula, {Tensor::zeros({2, 3})});
+    nn::save_onnx(in("onnx", "fixed"), net, formula, {Tensor::zeros({2, 3})}, {.free_batch = false});
+  }
   for (const auto& [name, tensor] : state) nn::save_npy(in("npy", (name + ".npy").c_str()), tensor);
   fuzz::TinyTraining training;
   training.trainer.save(in("checkpoint", "before"));

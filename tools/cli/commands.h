@@ -10,6 +10,7 @@ namespace tapegrad::cli {
 
 void add_train_command(CLI::App& app, int& exit_code);
 void add_predict_command(CLI::App& app, int& exit_code);
+void add_export_command(CLI::App& app, int& exit_code);
 /// `program`: what was typed to start it.
 void add_gradcheck_command(CLI::App& app, int& exit_code, const std::string& program);
 void add_graph_command(CLI::App& app, int& exit_code);

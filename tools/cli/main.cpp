@@ -46,6 +46,7 @@ int main(int argc, char** argv) {
   app.require_subcommand(1);
   tapegrad::cli::add_train_command(app, exit_code);
   tapegrad::cli::add_predict_command(app, exit_code);
+  tapegrad::cli::add_export_command(app, exit_code);
   tapegrad::cli::add_gradcheck_command(app, exit_code, argc > 0 ? argv[0] : "tapegrad");
   tapegrad::cli::add_graph_command(app, exit_code);
   app.add_subcommand(kBench, "Measure speed and memory beside a hand-written program and other libraries");
@@ -53,7 +54,7 @@ int main(int argc, char** argv) {
   const auto is_command = [&](CLI::App* c) { return c->get_name() == argv[1]; };
   if (argc > 1 && argv[1][0] != '-' && app.get_subcommands(is_command).empty())
     return tapegrad::cli::usage_error(
-        app, fmt::format("there is no command '{}'; there are train, predict, gradcheck, graph and bench",
+        app, fmt::format("there is no command '{}'; there are train, predict, export, gradcheck, graph and bench",
                          argv[1]));
   return tapegrad::cli::run_program(app, argc, argv, exit_code);
 }

@@ -9,8 +9,8 @@
 /// What of a graph grows with the batch. Not part of the library's interface.
 namespace tapegrad::nn::onnx {
 
-/// The axis of each input that counts the items of a batch; -1 where there is none. Throws ArgumentError for options that do
-/// not fit the inputs.
+/// The axis of each input that counts the items of a batch; -1 where there is none. Throws ArgumentError for options
+/// that do not fit the inputs.
 std::vector<std::int64_t> batch_axes(const std::vector<OnnxTensor>& inputs, const OnnxOptions& options);
 
 /// Inputs of more items: those of the example, from the second on and round again.

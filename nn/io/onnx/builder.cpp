@@ -4,6 +4,7 @@
 
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/nn/io/onnx/builder.h>
+#include <tapegrad/nn/io/onnx/program.h>
 #include <tapegrad/nn/io/safetensors.h>
 
 #include <fmt/format.h>
@@ -74,6 +75,7 @@ Builder::Builder(const Graph& graph, const OnnxOptions& options)
     : graph_(graph), options_(options), terms_(graph.values.size()) {
   model_.name = options.graph_name;
   model_.metadata = options.metadata;
+  model_.metadata[kParametersKey] = "";
   require_text(model_.name);
   for (const auto& [key, value] : model_.metadata) require_text(key), require_text(value);
   const auto reserve = [&](const std::string& name, const char* what) {
@@ -201,6 +203,7 @@ Term Builder::term(std::size_t v) {
     require_text(value.name);
     const Term one = constant(value.value, value.name.empty() ? prefix_ + "constant" : value.name);
     terms_[v] = expanded(value, one);
+    if (value.origin == Value::Origin::parameter) model_.metadata[kParametersKey] += one.name + '\n';
   }
   return terms_[v];
 }

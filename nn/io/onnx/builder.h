@@ -15,8 +15,8 @@ namespace tapegrad::nn::onnx {
 
 class Builder;
 
-/// A value of the model, with operators that append nodes: formulas of composites read as they are written. A number beside
-/// it takes its type.
+/// A value of the model, with operators that append nodes: formulas of composites read as they are written. A number
+/// beside it takes its type.
 struct Term {
   Builder* builder = nullptr;
   std::string name{};

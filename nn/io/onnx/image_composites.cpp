@@ -93,8 +93,8 @@ Term emit_conv_transpose(OpContext& c) {
 Term emit_max_pool(OpContext& c) {
   WindowAttributes w(c, true);
   const Integers image = image_of(c, c.dims(0)), windows = image_of(c, c.output_dims());
-  // A last window that overhangs is made to fit, as what stands in the padding never is the largest: runtimes count such
-  // windows in different ways.
+  // A last window that overhangs is made to fit, as what stands in the padding never is the largest: runtimes count
+  // such windows in different ways.
   bool fits = true;
   for (std::size_t i = 0; i < 2; ++i) {
     w.after[i] = std::max(w.after[i], w.end(i, windows[i]) - w.before[i] - image[i]);

@@ -9,16 +9,22 @@
 #include <tapegrad/graph/tensor.h>
 #include <tapegrad/nn/io/serialize.h>
 
-/// What an ONNX file says, as plain values (https://onnx.ai/onnx/repo-docs/IR.html). Not part of the library's interface.
+/// What an ONNX file says, as plain values (https://onnx.ai/onnx/repo-docs/IR.html). Not part of the library's
+/// interface.
 namespace tapegrad::nn::onnx {
 
 /// The types of elements, by the format's numbers for them.
 enum class ElementType : std::int32_t { f32 = 1, i64 = 7, boolean = 9, f64 = 11 };
 ElementType element_type_of(Dtype dtype);
 
+/// What an attribute may be that no operator here has: a graph, a list of texts.
+struct OtherAttribute {};
+
 struct Attribute {
   std::string name;
-  std::variant<std::int64_t, float, std::string, std::vector<std::int64_t>, std::vector<float>, Tensor> value;
+  std::variant<std::int64_t, float, std::string, std::vector<std::int64_t>, std::vector<float>, Tensor,
+               OtherAttribute>
+      value;
 };
 
 struct Node {
@@ -49,10 +55,17 @@ struct Model {
   std::vector<ValueInfo> inputs;
   std::vector<ValueInfo> outputs;
   Metadata metadata;
+  std::int64_t opset = kOpset;
 };
 
-/// Where the bytes of the initializers together exceed `external_data_above`, those of at least 1 kB each go to PATH.data
-/// beside the model. Throws FileError where a file cannot be written, ArgumentError for what ONNX cannot hold.
+/// What a file says, with all elements; those of types that tensors do not have are widened. Throws FileError for a
+/// file that is no such model, or one of other operators than those of opsets 13 to 21, OutOfMemory where there is no
+/// room.
+Model read_model(const std::string& path);
+
+/// Where the bytes of the initializers together exceed `external_data_above`, those of at least 1 kB each go to
+/// PATH.data beside the model. Throws FileError where a file cannot be written, ArgumentError for what ONNX cannot
+/// hold.
 void write_model(const std::string& path, const Model& model, std::uint64_t external_data_above);
 
 }  // namespace tapegrad::nn::onnx

@@ -1,7 +1,7 @@
 #pragma once
 
-/// The numbers of the fields of ONNX's messages (https://github.com/onnx/onnx/blob/main/onnx/onnx.proto). Not part of the
-/// library's interface.
+/// The numbers of the fields of ONNX's messages (https://github.com/onnx/onnx/blob/main/onnx/onnx.proto). Not part of
+/// the library's interface.
 namespace tapegrad::nn::onnx::field {
 
 namespace model {
@@ -20,7 +20,7 @@ namespace node {
 enum : unsigned { input = 1, output = 2, name = 3, type = 4, attribute = 5, domain = 7 };
 }
 namespace attribute {
-enum : unsigned { name = 1, f = 2, i = 3, s = 4, t = 5, floats = 7, ints = 8, type = 20 };
+enum : unsigned { name = 1, f = 2, i = 3, s = 4, t = 5, floats = 7, ints = 8, type = 20, reference = 21 };
 /// Values of `type`.
 enum class Type { f = 1, i = 2, s = 3, t = 4, floats = 6, ints = 7 };
 }  // namespace attribute

@@ -57,6 +57,7 @@ Message message_of(const Attribute& a) {
       for (const float f : v) m.number(at::floats, f);
       set_type(at::Type::floats);
     }
+    void operator()(const OtherAttribute&) const {}
     void operator()(const Tensor& v) const {
       Message t = tensor_head({}, v);
       t.text(field::tensor::raw_data,

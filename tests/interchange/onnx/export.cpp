@@ -40,6 +40,7 @@ class Cases {
     for (std::size_t i = 0; i < outputs.size(); ++i)
       c["outputs"].push_back(stored(output_names[i], outputs[i]));
     cases_.push_back(std::move(c));
+    compare_loaded(name, inputs, outputs);
   }
   void refused(const std::string& op) { refused_.push_back(op); }
 
@@ -51,6 +52,24 @@ class Cases {
   }
 
  private:
+  /// Read back, it gives the same.
+  void compare_loaded(const std::string& name, const std::vector<Tensor>& inputs,
+                      const std::vector<Tensor>& expected) const {
+    const std::vector<Tensor> outputs = nn::load_onnx(model_path(name))->run(inputs);
+    for (std::size_t i = 0; i < expected.size(); ++i)
+      if (outputs.at(i).shape() != expected[i].shape() || outputs[i].dtype() != expected[i].dtype() ||
+          !is_near(outputs[i], expected[i]))
+        throw Error(fmt::format("{}: output {} of the model that was read back is {}, not {}", name, i,
+                                outputs[i], expected[i]));
+  }
+  static bool is_near(const Tensor& a, const Tensor& b) {
+    constexpr double kTolerance = 1e-5;
+    const Tensor x = cast(a, f64), y = cast(b, f64);
+    const Tensor bound = kTolerance * maximum(abs(y), 1);
+    const Tensor near = maximum(maximum(abs(x - y) <= bound, x == y), isnan(x) * isnan(y));
+    return near.size() == 0 || min(near).item() == 1;
+  }
+
   Json stored(const std::string& name, const Tensor& t) {
     const std::int64_t offset = elements_.tellp();
     visit_dtype(t.dtype(), [&]<class T> {

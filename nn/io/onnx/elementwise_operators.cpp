@@ -1,0 +1,154 @@
+#include <limits>
+
+#include <tapegrad/nn/io/onnx/node_call.h>
+#include <tapegrad/ops/ops.h>
+
+#include <fmt/format.h>
+
+namespace tapegrad::nn::onnx {
+
+namespace {
+
+using Run = std::function<std::vector<Tensor>(const NodeCall&)>;
+
+Run unary(Tensor (*f)(const Tensor&)) {
+  return [=](const NodeCall& c) { return std::vector{f(c.in(0))}; };
+}
+Run binary(Tensor (*f)(const Tensor&, const Tensor&)) {
+  return [=](const NodeCall& c) { return std::vector{f(c.in(0), c.in(1))}; };
+}
+/// A function of two that is applied to any number of inputs.
+Run variadic(Tensor (*f)(const Tensor&, const Tensor&)) {
+  return [=](const NodeCall& c) {
+    Tensor y = c.in(0);
+    for (std::size_t i = 1; i < c.count(); ++i) y = f(y, c.in(i));
+    return std::vector{y};
+  };
+}
+Tensor as_boolean(const Tensor& mask) { return cast(mask, i64); }
+Run comparison(Tensor (*f)(const Tensor&, const Tensor&)) {
+  return [=](const NodeCall& c) { return std::vector{as_boolean(f(c.in(0), c.in(1)))}; };
+}
+/// A function of x and attributes.
+template <class F>
+Run with(F f) {
+  return [=](const NodeCall& c) { return std::vector<Tensor>{f(c.in(0), c)}; };
+}
+
+Tensor clip(const Tensor& x, const NodeCall& c) {
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  const double low = c.number_in(1, -kInfinity), high = c.number_in(2, kInfinity);
+  Tensor y = x;
+  if (low > -kInfinity) y = maximum(y, low);
+  return high < kInfinity ? minimum(y, high) : y;
+}
+
+Tensor power(const Tensor& x, const NodeCall& c) {
+  const Tensor& exponent = c.in(1);
+  if (exponent.size() == 1 && exponent.rank() == 0 && !exponent.tracked()) return pow(x, exponent.item());
+  return pow(x, cast(exponent, x.dtype()));
+}
+
+Tensor modulo(const Tensor& x, const NodeCall& c) {
+  return c.integer("fmod", 0) ? fmod(x, c.in(1)) : remainder(x, c.in(1));
+}
+
+Tensor hard_sigmoid(const Tensor& x, const NodeCall& c) {
+  return clamp(c.number("alpha", 0.2) * x + c.number("beta", 0.5), 0, 1);
+}
+
+Tensor selu_of(const Tensor& x, const NodeCall& c) {
+  const double gamma = c.number("gamma", 1.0507009873554805);
+  return gamma * elu(x, c.number("alpha", 1.6732632423543772));
+}
+
+/// The format's numbers of types.
+enum : std::int64_t { kF32 = 1, kU8 = 2, kI32 = 6, kI64 = 7, kBoolean = 9, kF64 = 11 };
+
+Tensor cast_to(const Tensor& x, const NodeCall& c) {
+  switch (c.integer("to", 0)) {
+    case kF32:
+      return cast(x, f32);
+    case kF64:
+      return cast(x, f64);
+    case kBoolean:
+      return as_boolean(not_equal(x, 0));
+    default:
+      return cast(x, i64);
+  }
+}
+
+void check_cast(const NodeCall& c) {
+  const std::int64_t to = c.integer("to", 0);
+  for (const std::int64_t known : {kF32, kI32, kI64, kBoolean, kF64})
+    if (to == known) return;
+  c.fail(fmt::format("casts to the type {}, which tensors do not have", to));
+}
+
+}  // namespace
+
+std::vector<OperatorRow> elementwise_operators() {
+  constexpr std::size_t kAny = std::numeric_limits<std::size_t>::max();
+  std::vector<OperatorRow> rows{
+      {"Add", 2, 2, binary(add)},
+      {"Sub", 2, 2, binary(sub)},
+      {"Mul", 2, 2, binary(mul)},
+      {"Div", 2, 2, binary(div)},
+      {"Pow", 2, 2, with(power)},
+      {"Max", 1, kAny, variadic(maximum)},
+      {"Min", 1, kAny, variadic(minimum)},
+      {"Sum", 1, kAny, variadic(add)},
+      {"Mod", 2, 2, with(modulo), {"fmod"}},
+      {"Equal", 2, 2, comparison(equal)},
+      {"Less", 2, 2, comparison(less)},
+      {"LessOrEqual", 2, 2, comparison(less_equal)},
+      {"Greater", 2, 2, comparison(greater)},
+      {"GreaterOrEqual", 2, 2, comparison(greater_equal)},
+      {"And", 2, 2, binary(mul)},
+      {"Or", 2, 2, binary(maximum)},
+      {"Xor", 2, 2, binary(not_equal)},
+      {"Not", 1, 1, with([](const Tensor& x, const NodeCall&) { return equal(x, 0); })},
+      {"Where", 3, 3, [](const NodeCall& c) { return std::vector{where(c.in(0), c.in(1), c.in(2))}; }},
+      {"IsNaN", 1, 1, with([](const Tensor& x, const NodeCall&) { return as_boolean(isnan(x)); })},
+      {"IsInf", 1, 1, with([](const Tensor& x, const NodeCall&) { return as_boolean(isinf(x)); })},
+      {"Cast", 1, 1, with(cast_to), {"to"}, check_cast},
+      {"Identity", 1, 1, with([](const Tensor& x, const NodeCall&) { return x; })},
+      {"Reciprocal", 1, 1, with([](const Tensor& x, const NodeCall&) { return 1 / x; })},
+      {"Clip", 1, 3, with(clip)},
+      {"LeakyRelu",
+       1,
+       1,
+       with([](const Tensor& x, const NodeCall& c) { return leaky_relu(x, c.number("alpha", 0.01)); }),
+       {"alpha"}},
+      {"Elu",
+       1,
+       1,
+       with([](const Tensor& x, const NodeCall& c) { return elu(x, c.number("alpha", 1)); }),
+       {"alpha"}},
+      {"Selu", 1, 1, with(selu_of), {"alpha", "gamma"}},
+      {"HardSigmoid", 1, 1, with(hard_sigmoid), {"alpha", "beta"}},
+      {"HardSwish", 1, 1, unary(hardswish)},
+      {"Softplus", 1, 1, with([](const Tensor& x, const NodeCall&) { return softplus(x); })},
+      {"PRelu", 2, 2, binary(prelu)},
+      {"Gelu",
+       1,
+       1,
+       with([](const Tensor& x, const NodeCall& c) {
+         return c.text("approximate", "none") == "tanh" ? gelu_tanh(x) : gelu(x);
+       }),
+       {"approximate"}},
+  };
+  using Function = Tensor (*)(const Tensor&);
+  const std::pair<std::string_view, Function> functions[] = {
+      {"Neg", neg},     {"Abs", abs},   {"Sign", sign},       {"Sqrt", sqrt}, {"Exp", exp},
+      {"Log", log},     {"Sin", sin},   {"Cos", cos},         {"Tan", tan},   {"Asin", asin},
+      {"Acos", acos},   {"Atan", atan}, {"Sinh", sinh},       {"Cosh", cosh}, {"Erf", erf},
+      {"Round", round}, {"Relu", relu}, {"Sigmoid", sigmoid}, {"Tanh", tanh}, {"Softsign", softsign},
+      {"Mish", mish}};
+  for (const auto& [type, f] : functions) rows.push_back({type, 1, 1, unary(f)});
+  // In training it draws random numbers; a model that was read has none.
+  rows.push_back({"Dropout", 1, 3, with([](const Tensor& x, const NodeCall&) { return x; }), {"seed"}});
+  return rows;
+}
+
+}  // namespace tapegrad::nn::onnx

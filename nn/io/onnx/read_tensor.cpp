@@ -1,0 +1,213 @@
+#include <algorithm>
+#include <charconv>
+#include <cstring>
+#include <filesystem>
+#include <optional>
+#include <vector>
+
+#include <tapegrad/graph/errors.h>
+#include <tapegrad/nn/io/elements.h>
+#include <tapegrad/nn/io/file.h>
+#include <tapegrad/nn/io/onnx/protobuf_reader.h>
+#include <tapegrad/nn/io/onnx/read_tensor.h>
+#include <tapegrad/nn/io/onnx/schema.h>
+
+#include <fmt/format.h>
+
+namespace tapegrad::nn::onnx {
+
+namespace {
+
+using files::Element;
+
+/// The format's numbers of element types.
+struct TypeNumber {
+  std::int64_t number;
+  Element element;
+};
+constexpr TypeNumber kTypes[] = {
+    {1, Element::f32},  {2, Element::u8},   {3, Element::i8},      {4, Element::u16},  {5, Element::i16},
+    {6, Element::i32},  {7, Element::i64},  {9, Element::boolean}, {10, Element::f16}, {11, Element::f64},
+    {12, Element::u32}, {13, Element::u64}, {16, Element::bf16}};
+
+class BytesSource final : public files::ByteSource {
+ public:
+  explicit BytesSource(std::string_view bytes) : bytes_(bytes) {}
+  std::uint64_t size() const override { return bytes_.size(); }
+  void read(void* out, std::size_t bytes) override {
+    if (bytes > bytes_.size()) throw FileError("its elements end too soon");
+    if (bytes > 0) std::memcpy(out, bytes_.data(), bytes);
+    bytes_.remove_prefix(bytes);
+  }
+
+ private:
+  std::string_view bytes_;
+};
+
+/// What a TensorProto says.
+struct Fields {
+  std::string name;
+  std::vector<std::int64_t> dims;
+  std::int64_t type = 0;
+  std::optional<std::string_view> raw;
+  std::vector<float> floats;
+  std::vector<double> doubles;
+  std::vector<std::int64_t> integers;
+  std::string location;
+  std::uint64_t offset = 0;
+  std::optional<std::uint64_t> length;
+  bool external = false;
+};
+
+std::uint64_t whole_number(const std::string& text) {
+  std::uint64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size())
+    throw FileError(fmt::format("its elements lie at '{}', which is no number", text));
+  return value;
+}
+
+void read_external(std::string_view bytes, Fields& f) {
+  std::string key, value;
+  for (MessageReader m(bytes, "a place of elements"); m.next();) {
+    if (m.field() == field::entry::key) key = m.text();
+    if (m.field() == field::entry::value) value = m.text();
+  }
+  if (key == "location") f.location = value;
+  if (key == "offset") f.offset = whole_number(value);
+  if (key == "length") f.length = whole_number(value);
+}
+
+Fields fields_of(std::string_view bytes) {
+  namespace t = field::tensor;
+  Fields f;
+  for (MessageReader m(bytes, "a tensor"); m.next();) switch (m.field()) {
+      case t::name:
+        f.name = m.text();
+        break;
+      case t::dims:
+        m.append(f.dims);
+        break;
+      case t::type:
+        f.type = m.integer();
+        break;
+      case t::raw_data:
+        f.raw = m.bytes();
+        break;
+      case t::floats:
+        m.append(f.floats);
+        break;
+      case t::doubles:
+        m.append(f.doubles);
+        break;
+      case t::int32s:
+      case t::int64s:
+      case t::uint64s:
+        m.append(f.integers);
+        break;
+      case t::segment:
+        throw FileError("it is one of several segments");
+      case t::external_data:
+        read_external(m.bytes(), f);
+        break;
+      case t::data_location:
+        f.external = m.integer() == 1;
+        break;
+      default:
+        break;
+    }
+  return f;
+}
+
+Shape shape_of(const Fields& f) {
+  if (f.dims.size() > Shape::kMaxRank)
+    throw FileError(
+        fmt::format("it has {} axes; a tensor has at most {}", f.dims.size(), std::size_t{Shape::kMaxRank}));
+  try {
+    return Shape(std::span<const std::int64_t>(f.dims));
+  } catch (const ShapeError& e) {
+    throw FileError(fmt::format("it has an impossible shape ({})", e.what()));
+  }
+}
+
+Tensor of_external(const Fields& f, const Shape& shape, Element element, std::uint64_t bytes,
+                   const std::string& model_path) {
+  namespace fs = std::filesystem;
+  const fs::path location(f.location);
+  // A model must not make a program read what it likes.
+  const bool leaves = location.is_absolute() || std::ranges::find(location, fs::path("..")) != location.end();
+  if (f.location.empty() || leaves)
+    throw FileError(
+        fmt::format("its elements are said to lie in '{}'; they must lie in a file below the model's folder",
+                    f.location));
+  if (f.length && *f.length != bytes)
+    throw FileError(
+        fmt::format("its elements have {} bytes in '{}', its shape needs {}", *f.length, f.location, bytes));
+  InputFile file((fs::path(model_path).parent_path() / location).string());
+  if (f.offset > file.size() || bytes > file.size() - f.offset)
+    throw FileError(fmt::format("its elements are said to lie at byte {} of '{}', which has {}", f.offset,
+                                f.location, file.size()));
+  file.seek(f.offset);
+  files::FileSource source(file);
+  return files::read_elements(source, shape, element);
+}
+
+void require_count(std::uint64_t given, const Shape& shape) {
+  if (given != static_cast<std::uint64_t>(shape.size()))
+    throw FileError(
+        fmt::format("it has {} elements, its shape {} needs {}", given, to_string(shape), shape.size()));
+}
+
+Tensor of_integers(const Fields& f, const Shape& shape, Element element) {
+  require_count(f.integers.size(), shape);
+  if (element == Element::f16 || element == Element::bf16) {  // their bits, each in a number
+    std::string bytes;
+    for (const std::int64_t v : f.integers)
+      bytes += static_cast<char>(v & 255), bytes += static_cast<char>(v >> 8 & 255);
+    BytesSource source(bytes);
+    return files::read_elements(source, shape, element);
+  }
+  if (element == Element::u64 && std::ranges::any_of(f.integers, [](std::int64_t v) { return v < 0; }))
+    throw FileError("it has an integer above the largest i64");
+  return Tensor::from(f.integers, shape);
+}
+
+Tensor elements_of(const Fields& f, const std::string& model_path) {
+  const auto type = std::ranges::find(kTypes, f.type, &TypeNumber::number);
+  if (type == std::end(kTypes))
+    throw FileError(fmt::format(
+        "it has elements of the type {}, which is none of floats, integers and booleans", f.type));
+  const Shape shape = shape_of(f);
+  const std::uint64_t bytes = static_cast<std::uint64_t>(shape.size()) * files::size_of(type->element);
+  if (f.external) return of_external(f, shape, type->element, bytes, model_path);
+  if (f.raw) {
+    if (f.raw->size() != bytes)
+      throw FileError(fmt::format("it has {} bytes of elements, its shape {} needs {}", f.raw->size(),
+                                  to_string(shape), bytes));
+    BytesSource source(*f.raw);
+    return files::read_elements(source, shape, type->element);
+  }
+  if (type->element == Element::f32) {
+    require_count(f.floats.size(), shape);
+    return Tensor::from(f.floats, shape);
+  }
+  if (type->element == Element::f64) {
+    require_count(f.doubles.size(), shape);
+    return Tensor::from(f.doubles, shape);
+  }
+  return of_integers(f, shape, type->element);
+}
+
+}  // namespace
+
+std::pair<std::string, Tensor> read_tensor(std::string_view bytes, const std::string& model_path) {
+  Fields f = fields_of(bytes);
+  try {
+    Tensor t = elements_of(f, model_path);
+    return {std::move(f.name), std::move(t)};
+  } catch (const FileError& e) {
+    throw FileError(fmt::format("the tensor '{}' cannot be read: {}", f.name, e.what()));
+  }
+}
+
+}  // namespace tapegrad::nn::onnx

@@ -1,0 +1,202 @@
+#include <algorithm>
+#include <array>
+#include <set>
+#include <string>
+#include <vector>
+
+#include <tapegrad/nn/io/onnx/op_rows.h>
+#include <tapegrad/ops/define.h>
+#include <tapegrad/ops/op_info.h>
+#include <tapegrad/tapegrad.h>
+
+#include <boost/test/unit_test.hpp>
+
+#include "onnx_support.h"
+
+// Networks saved as ONNX models. tests/interchange/onnx runs such models in onnxruntime.
+
+using namespace tapegrad;
+using namespace tapegrad::test;
+
+namespace {
+
+using Strings = std::vector<std::string>;
+
+struct Fixture : OnnxFile {
+  Generator rng{3};
+
+  /// Saves a function of a batch [2, 4].
+  void save(TensorFunction f, const nn::OnnxOptions& options = {}) {
+    nn::Sequential none;
+    nn::save_onnx(path, none, f, {randn({2, 4}, rng)}, options);
+  }
+  void check_refused(TensorFunction f, std::string_view part) {
+    BOOST_CHECK_EXCEPTION(save(f), ArgumentError, mentions(part, "save_onnx"));
+    BOOST_TEST(!std::filesystem::exists(path));
+  }
+};
+
+/// An operation that a user has defined under the name of one of the library's.
+struct OwnRelu {
+  static constexpr auto name = "relu";
+  static constexpr auto saves = saves_for(kNone);
+  Tensor forward(const Tensor& x) const { return x * 2.0; }
+  static void vjp(VjpContext<OwnRelu>& ctx) { ctx.add(0, ctx.grad_output() * 2.0); }
+};
+
+}  // namespace
+
+BOOST_FIXTURE_TEST_SUITE(onnx, Fixture)
+
+BOOST_AUTO_TEST_CASE(each_operation_of_the_library_has_a_counterpart_or_a_reason) {
+  std::set<std::string> rows;
+  for (const nn::onnx::OpRow& row : nn::onnx::op_rows()) {
+    BOOST_TEST(rows.insert(std::string(row.name)).second, row.name << " has two rows");
+    BOOST_TEST((row.emit != nullptr) == row.reason.empty(), row.name << " has neither or both");
+  }
+  for (const OpInfo* op : library_ops())
+    BOOST_TEST(rows.erase(op->name()) == 1u, op->name() << " has no row in nn/io/onnx/op_rows.cpp");
+  BOOST_TEST(rows.empty(), *rows.begin() << " has a row and is no operation");
+}
+
+BOOST_AUTO_TEST_CASE(names_types_and_shapes_are_those_of_the_network) {
+  nn::Sequential net{nn::named("fc1", nn::Affine(4, 3, rng)), nn::Relu(),
+                     nn::named("fc2", nn::Affine(3, 2, rng))};
+  nn::save_onnx(path, net, Tensor::zeros({2, 4}),
+                {.graph_name = "two layers", .metadata = {{"author", "\xc3\xa4"}}});
+  const nn::onnx::Model m = model();
+  BOOST_TEST(m.opset == 17);
+  BOOST_TEST(m.name == "two layers");
+  BOOST_TEST(m.metadata.at("author") == "\xc3\xa4");
+  BOOST_TEST(types_of(m) == (Strings{"Gemm", "Relu", "Gemm"}), boost::test_tools::per_element());
+  BOOST_TEST(m.nodes[0].name == "fc1/Gemm");
+  BOOST_TEST(m.nodes[2].outputs == Strings{"output"}, boost::test_tools::per_element());
+  BOOST_TEST(m.nodes[0].inputs == (Strings{"input", "fc1.weight", "fc1.bias"}),
+             boost::test_tools::per_element());
+  BOOST_TEST(text_of(m.inputs.at(0)) == "input [batch, 4]");
+  BOOST_TEST(text_of(m.outputs.at(0)) == "output [batch, 2]");
+  Strings names;
+  for (const auto& [name, t] : m.initializers) {
+    names.push_back(name);
+    const nn::State state = net.state();
+    const auto saved = std::ranges::find(state, name, &std::pair<std::string, Tensor>::first);
+    BOOST_REQUIRE((saved != state.end()));
+    BOOST_TEST(difference(t, saved->second) == 0);
+  }
+  BOOST_TEST(names == (Strings{"fc1.weight", "fc1.bias", "fc2.weight", "fc2.bias"}),
+             boost::test_tools::per_element());
+}
+
+BOOST_AUTO_TEST_CASE(the_network_is_saved_as_it_is_in_evaluation_and_stays_in_training) {
+  nn::Sequential net{nn::Affine(4, 4, rng), nn::BatchNorm(4), nn::Dropout(0.5, rng), nn::Relu()};
+  const nn::State before = net.state();
+  nn::save_onnx(path, net, randn({2, 4}, rng));
+  BOOST_TEST(net.training());
+  for (std::size_t i = 0; i < before.size(); ++i)
+    BOOST_TEST(difference(net.state()[i].second, before[i].second) == 0, before[i].first << " has changed");
+  // Running statistics become a constant each, of the network's type.
+  const nn::onnx::Model m = model();
+  BOOST_TEST(types_of(m) == (Strings{"Gemm", "Sub", "Mul", "Mul", "Add", "Relu"}),
+             boost::test_tools::per_element());
+  for (const auto& [name, t] : m.initializers) BOOST_TEST((t.dtype() == f32), name);
+}
+
+BOOST_AUTO_TEST_CASE(shapes_follow_the_batch) {
+  save([](const Tensor& x) { return reshape(flip(concat({x, x}, 0), 0), {-1, 2, 2}); });
+  BOOST_TEST(text_of(model().outputs[0]) == "output [2*batch, 2, 2]");
+  save([](const Tensor& x) { return slice(concat({x, Tensor::zeros({3, 4})}, 0), 0, 1, kToEnd); });
+  BOOST_TEST(text_of(model().outputs[0]) == "output [1*batch+2, 4]");
+  save([](const Tensor& x) { return x + Tensor::full(x.shape(), 2); });
+  BOOST_TEST(types_of(model()) == (Strings{"Shape", "Concat", "Expand", "Add"}),
+             boost::test_tools::per_element());
+  save([](const Tensor& x) { return reshape(x, {-1, 2, 2}); });
+  BOOST_TEST(types_of(model()) == Strings{"Reshape"}, boost::test_tools::per_element());
+  save([](const Tensor& x) { return x + Tensor::full(x.shape(), 2); }, {.free_batch = false});
+  BOOST_TEST(text_of(model().outputs[0]) == "output [2, 4]");
+}
+
+BOOST_AUTO_TEST_CASE(what_does_not_follow_the_batch_is_refused) {
+  check_refused([](const Tensor& x) { return sum(x, 0) * (1.0 / static_cast<double>(x.dim(0))); },
+                "the attribute 'c' of mul_scalar depends on the batch");
+  check_refused(
+      [](const Tensor& x) { return x * unsqueeze(Tensor::arange(0, static_cast<double>(x.dim(0))), 1); },
+      "which unsqueeze takes");
+  check_refused([](const Tensor& x) { return reshape(matmul(x, x, {.transpose_b = true}), {-1}); },
+                "does not grow linearly");
+  check_refused([](const Tensor& x) { return x.dim(0) > 2 ? relu(x) : x * 2.0; }, "takes another way");
+  Generator noise(1);
+  check_refused([&](const Tensor& x) { return x + randn({4}, noise); }, "drawn at random");
+  // What is computed of the values, not of the tensor.
+  check_refused([](const Tensor& x) { return x * Tensor::full({4}, x.values<float>()[0]); },
+                "outside of operations");
+  BOOST_CHECK_EXCEPTION(save([&](const Tensor& x) { return x + randn({4}, noise); }, {.free_batch = false}),
+                        ArgumentError, mentions("drawn at random"));
+}
+
+BOOST_AUTO_TEST_CASE(operations_without_a_counterpart_are_named_with_their_module) {
+  nn::Sequential net{nn::named("first", nn::Affine(4, 4, rng)),
+                     nn::named("own", [](const Tensor& x) { return apply_op(OwnRelu{}, x); })};
+  BOOST_CHECK_EXCEPTION(nn::save_onnx(path, net, Tensor::zeros({2, 4})), ArgumentError,
+                        mentions("relu 'own'", "no operation of the library"));
+  Generator noise(1);
+  check_refused([&](const Tensor& x) { return dropout(x, 0.5, noise); }, "dropout");
+}
+
+BOOST_AUTO_TEST_CASE(names_are_the_users_where_they_are_given) {
+  save([](const Tensor& x) { return softmax(x); },
+       {.input_names = {"scores"}, .output_names = {"probabilities"}});
+  BOOST_TEST(text_of(model().inputs[0]) == "scores [batch, 4]");
+  BOOST_TEST(text_of(model().outputs[0]) == "probabilities [batch, 4]");
+  const auto one = [](const Tensor& x) { return x * 2.0; };
+  BOOST_CHECK_EXCEPTION(save(one, {.input_names = {"a", "b"}}), ArgumentError,
+                        mentions("2 input_names", "1 inputs"));
+  BOOST_CHECK_EXCEPTION(save(one, {.output_names = {"input"}}), ArgumentError,
+                        mentions("'input'", "another"));
+  BOOST_CHECK_EXCEPTION(save(one, {.output_names = {""}}), ArgumentError, mentions("names of their own"));
+  BOOST_CHECK_EXCEPTION(save(one, {.graph_name = "\xff"}), ArgumentError, mentions("UTF-8"));
+  BOOST_CHECK_EXCEPTION(save(one, {.batch_axes = {0, 0}}), ArgumentError,
+                        mentions("2 batch_axes", "1 inputs"));
+  BOOST_CHECK_EXCEPTION(save(one, {.batch_axes = {2}}), ArgumentError, mentions("no axis 2"));
+  BOOST_CHECK_EXCEPTION(save(one, {.batch_axes = {-1}}), ArgumentError, mentions("no input has a batch"));
+}
+
+BOOST_AUTO_TEST_CASE(a_result_may_be_an_input_a_constant_or_the_same_one_twice) {
+  struct Several : nn::Layer<std::vector<Tensor>(const Tensor& x)> {
+    std::vector<Tensor> forward(const Tensor& x) override {
+      const Tensor y = relu(x);
+      return {x, y, y, Tensor::ones({3})};
+    }
+  } several;
+  nn::save_onnx(path, several, {Tensor::zeros({2, 4})});
+  const nn::onnx::Model m = model();
+  BOOST_TEST(m.outputs.size() == 4u);
+  BOOST_TEST(text_of(m.outputs[3]) == "3 [3]");
+  BOOST_TEST(types_of(m) == (Strings{"Relu", "Identity", "Identity", "Identity"}),
+             boost::test_tools::per_element());
+}
+
+BOOST_AUTO_TEST_CASE(large_weights_go_to_a_second_file) {
+  nn::Sequential net{nn::Affine(64, 32, rng), nn::Affine(32, 2, rng)};
+  nn::save_onnx(path, net, Tensor::zeros({1, 64}), {.external_data_above = 1000});
+  BOOST_TEST(std::filesystem::file_size(path) < 2000u);
+  BOOST_TEST(std::filesystem::file_size(path + ".data") == 64u * 32 * 4);
+  const nn::onnx::Model m = model();
+  BOOST_TEST(difference(m.initializers.at(0).second, net.get<nn::Affine>(0).weight().data()) == 0);
+  // Moved together they stay readable.
+  std::filesystem::create_directory(folder / "moved");
+  for (const char* name : {"net.onnx", "net.onnx.data"})
+    std::filesystem::rename(folder / name, folder / ("moved/" + std::string(name)));
+  BOOST_TEST(nn::onnx::read_model(folder / "moved/net.onnx").initializers.size() == 4u);
+}
+
+BOOST_AUTO_TEST_CASE(examples_that_cannot_be_are_refused) {
+  nn::Sequential net{nn::Affine(4, 2, rng)};
+  BOOST_CHECK_EXCEPTION(nn::save_onnx(path, net, Tensor()), ArgumentError, mentions("input"));
+  BOOST_CHECK_EXCEPTION(nn::save_onnx(path, net, Tensor::zeros({0, 4})), ArgumentError,
+                        mentions("at least one"));
+  BOOST_CHECK_EXCEPTION(nn::save_onnx(path, net, Tensor::zeros({2, 3})), ShapeError, mentions("affine '0'"));
+  BOOST_CHECK_EXCEPTION(nn::save_onnx(folder / "none/net.onnx", net, Tensor::zeros({2, 4})), FileError,
+                        mentions("none"));
+}
+
+BOOST_AUTO_TEST_SUITE_END()

@@ -44,7 +44,9 @@ int main(int argc, char** argv) {
     Generator rng(1);
     nn::Sequential net{nn::Conv2d(1, 2, 2, rng), nn::MaxPool2d(2), nn::Flatten(), nn::Affine(2, 2, rng)};
     nn::save_onnx(in("onnx", "conv"), net, Tensor::zeros({1, 1, 3, 3}));
-    const auto formula = [](const Tensor& x) { return where(x > 0, std(x, 0) * x, slice(softmax(x), 0, 0, 1)); };
+    const auto formula = [](const Tensor& x) {
+      return where(x > 0, std(x, 0) * x, slice(softmax(x), 0, 0, 1));
+    };
     nn::save_onnx(in("onnx", "formula"), net, formula, {Tensor::zeros({2, 3})});
     nn::save_onnx(in("onnx", "fixed"), net, formula, {Tensor::zeros({2, 3})}, {.free_batch = false});
   }

@@ -54,7 +54,8 @@ int main(int argc, char** argv) {
   const auto is_command = [&](CLI::App* c) { return c->get_name() == argv[1]; };
   if (argc > 1 && argv[1][0] != '-' && app.get_subcommands(is_command).empty())
     return tapegrad::cli::usage_error(
-        app, fmt::format("there is no command '{}'; there are train, predict, export, gradcheck, graph and bench",
-                         argv[1]));
+        app,
+        fmt::format("there is no command '{}'; there are train, predict, export, gradcheck, graph and bench",
+                    argv[1]));
   return tapegrad::cli::run_program(app, argc, argv, exit_code);
 }

@@ -104,6 +104,8 @@ BOOST_AUTO_TEST_CASE(every_layer_is_checked) {
     for (std::sregex_iterator m(text.begin(), text.end(), declared), end; m != end; ++m) {
       if ((*m)[1].matched) continue;
       const std::string name = (*m)[2];
+      if (name == "OnnxModel")
+        continue;  // made of a file and of operations alone; onnx_load_test.cpp trains one
       ++found;
       BOOST_TEST(listed.count("nn." + name) == 1u,
                  "nn." << name << " is not in the catalogue of the checker");

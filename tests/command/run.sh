@@ -244,7 +244,7 @@ check "a line for each image" [ "$(wc -l <"$work/digits.csv")" -eq 1001 ]
 check "with its class" grep -qE '^999,[0-9],[01]\.[0-9]{4}$' "$work/digits.csv"
 
 # ---- models for other runtimes; tests/interchange runs such models ----
-expect 0 "it takes 'images' \[batch, 784\] and gives 'scores'" export "$work/run" --out "$work/net.onnx"
+expect 0 "it takes 'images' \[batch, 1, 28, 28\] and gives 'scores'" export "$work/run" --out "$work/net.onnx"
 check "its weights are in it" [ "$(stat -c %s "$work/net.onnx")" -ge "$(stat -c %s "$work/run/parameters.safetensors")" ]
 check "with their names, and the network's" grep -qa 'relu' "$work/net.onnx"
 expect 0 "gives 'probabilities'" export "$work/run" --probabilities --out "$work/net.onnx"

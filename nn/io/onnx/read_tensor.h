@@ -9,7 +9,7 @@
 /// Not part of the library's interface.
 namespace tapegrad::nn::onnx {
 
-/// The name and the elements of a TensorProto. Those that it keeps in another file are read from the folder of the
+/// The name and the elements of a TensorProto. Those that stand in another file are read from the folder of the
 /// model. Throws FileError.
 std::pair<std::string, Tensor> read_tensor(std::string_view bytes, const std::string& model_path);
 

@@ -32,16 +32,16 @@ Term emit_position(OpContext& c, std::string_view type) {
   if (axes.size() == 1) return of(x, axes[0], c.flag("keepdims"));
   // The position counts along all reduced axes: they become one, behind the others.
   std::vector<std::int64_t> order;
-  Dims kept;
+  Dims others;
   const auto rank = static_cast<std::int64_t>(c.dims(0).size());
   for (std::int64_t i = 0; i < rank; ++i)
-    if (!contains(axes, i)) order.push_back(i), kept.push_back(c.dims(0)[static_cast<std::size_t>(i)]);
+    if (!contains(axes, i)) order.push_back(i), others.push_back(c.dims(0)[static_cast<std::size_t>(i)]);
   order.insert(order.end(), axes.begin(), axes.end());
   if (!std::ranges::is_sorted(order)) x = transposed(x, order);
-  Dims joined = kept;
+  Dims joined = others;
   joined.push_back({-1});
   const Term position =
-      of(reshaped(x, c.builder().sizes(joined)), static_cast<std::int64_t>(kept.size()), false);
+      of(reshaped(x, c.builder().sizes(joined)), static_cast<std::int64_t>(others.size()), false);
   return c.flag("keepdims") ? reshaped(position, c.builder().sizes(c.output_dims())) : position;
 }
 

@@ -152,18 +152,19 @@ class Run {
 void remove_unused(Graph& g) {
   std::vector<bool> used(g.values.size());
   for (const std::size_t v : g.outputs) used[v] = true;
-  std::vector<Operation> kept;
+  std::vector<Operation> used_operations;
   for (auto op = g.operations.rbegin(); op != g.operations.rend(); ++op) {
     if (!used[op->output]) continue;
     for (const auto& input : op->inputs)
       if (input) used[*input] = true;
-    kept.push_back(std::move(*op));
+    used_operations.push_back(std::move(*op));
   }
-  g.operations.assign(std::make_move_iterator(kept.rbegin()), std::make_move_iterator(kept.rend()));
+  g.operations.assign(std::make_move_iterator(used_operations.rbegin()),
+                      std::make_move_iterator(used_operations.rend()));
 }
 
 /// Computes what depends on constants and buffers alone.
-void fold_constants(Graph& g) {
+void compute_constants(Graph& g) {
   const auto is_constant = [&](const std::optional<std::size_t>& input) {
     if (!input) return true;
     const Value& v = g.values[*input];
@@ -198,7 +199,7 @@ Graph trace(ModuleBase& module, const OnnxForward& forward, const std::vector<On
   for (std::int64_t more = more_items == 0 ? 0 : 1; more <= more_items; ++more)
     remove_unused(runs.emplace_back(run(with_more_items(inputs, axes, more))));
   Graph graph = common_graph(runs, inputs, axes);
-  fold_constants(graph);
+  compute_constants(graph);
   return graph;
 }
 

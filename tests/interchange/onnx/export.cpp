@@ -1,6 +1,7 @@
-/// Writes every operation and layer of the library, and some networks, as ONNX models, with inputs and the outputs that a
-/// runtime has to give for them.
-/// usage: export FOLDER       writes there models, cases.json and elements.bin
+/// Writes every operation and layer of the library, and some networks, as ONNX models, with inputs and the outputs that
+/// a runtime has to give for them. Each model is read back and compared.
+/// usage: export FOLDER                          writes there models, cases.json and elements.bin
+///        export load MODEL OUT.npy [IN.npy...]  runs a model of another tool
 #include <algorithm>
 #include <cmath>
 #include <exception>
@@ -312,9 +313,17 @@ void export_networks(Cases& cases) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 2) return 2;
+  const std::vector<std::string> args(argv + 1, argv + argc);
   try {
-    Cases cases(argv[1]);
+    if (args.size() >= 3 && args[0] == "load") {
+      const std::unique_ptr<nn::OnnxModel> model = nn::load_onnx(args[1]);
+      std::vector<Tensor> inputs;
+      for (std::size_t i = 3; i < args.size(); ++i) inputs.push_back(nn::load_npy(args[i]));
+      nn::save_npy(args[2], model->run(inputs).at(0));
+      return 0;
+    }
+    if (args.size() != 1) return 2;
+    Cases cases(args[0]);
     for (const OpInfo* op : library_ops()) export_op(cases, *op);
     for (const auto& module : gradcheck::library_catalog().modules()) export_module(cases, module);
     export_networks(cases);

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Exports operations, layers and networks, validates the models with ONNX's checker (Debian's python3-onnx), and runs them
-# in onnxruntime (npm's onnxruntime-node, fetched into the build folder). Where a tool is missing it says so, does the rest,
-# and ends with 77, which ctest calls skipped. usage: tests/interchange/onnx/run.sh EXPORT_PROGRAM BUILD_FOLDER
+# Exports operations, layers and networks, validates the models with ONNX's checker (Debian's python3-onnx), and runs
+# them in onnxruntime (npm's onnxruntime-node, fetched into the build folder). Where a tool is missing it says so, does
+# the rest, and ends with 77, which ctest calls skipped.
+# usage: tests/interchange/onnx/run.sh EXPORT_PROGRAM BUILD_FOLDER
 set -euo pipefail
 
 export_program=$1
@@ -22,6 +23,8 @@ validate() {
   for python in python3 /usr/bin/python3; do
     if "$python" -c 'import onnx' 2>/dev/null; then
       "$python" "$here/check_models.py" "$folder"
+      mkdir "$folder/foreign"
+      "$python" "$here/foreign.py" "$export_program" "$folder/foreign"
       return
     fi
   done

@@ -69,7 +69,8 @@ async function main() {
     console.error(`FAILED: ${failures.length} of ${all.cases.length} runs`);
     process.exit(1);
   }
-  console.log(`${all.cases.length} runs of ${sessions.size} models in onnxruntime ${ort.env.versions.node} give the same.`);
+  const version = ort.env.versions.node;
+  console.log(`${all.cases.length} runs of ${sessions.size} models in onnxruntime ${version} give the same.`);
 }
 
 main();

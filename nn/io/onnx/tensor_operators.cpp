@@ -180,11 +180,17 @@ Tensor shape_tensor(const Tensor& x, const NodeCall& c) {
   return Tensor::from(Integers(dims.begin() + begin, dims.begin() + std::max(begin, end)));
 }
 
+/// Indices along an axis; negative ones count from the end.
+Tensor indices_of(const NodeCall& c, std::size_t input, std::int64_t size) {
+  const Tensor& indices = c.in(input);
+  if (indices.dtype() != i64) c.fail("takes indices that are no integers");
+  return where(indices < 0, indices + static_cast<double>(size), indices);
+}
+
 /// Indices of any shape, which stands in the place of the axis.
 Tensor gathered(const Tensor& x, const NodeCall& c) {
-  const Tensor& indices = c.in(1);
-  if (indices.dtype() != i64) c.fail("takes indices that are no integers");
   const std::int64_t axis = axis_of(c, c.integer("axis", 0), x.rank());
+  const Tensor indices = indices_of(c, 1, x.dim(axis));
   const Tensor flat = index_select(x, axis, reshape(indices, {-1}));
   Integers sizes(x.shape().dims().begin(), x.shape().dims().begin() + axis);
   sizes.insert(sizes.end(), indices.shape().dims().begin(), indices.shape().dims().end());
@@ -259,13 +265,17 @@ std::vector<OperatorRow> tensor_operators() {
       {"GatherElements",
        2,
        2,
-       with([](const Tensor& x, const NodeCall& c) { return gather(x, c.integer("axis", 0), c.in(1)); }),
+       with([](const Tensor& x, const NodeCall& c) {
+         const std::int64_t axis = axis_of(c, c.integer("axis", 0), x.rank());
+         return gather(x, axis, indices_of(c, 1, x.dim(axis)));
+       }),
        {"axis"}},
       {"ScatterElements",
        3,
        3,
        with([](const Tensor& x, const NodeCall& c) {
-         return scatter_add(x, c.integer("axis", 0), c.in(1), c.in(2));
+         const std::int64_t axis = axis_of(c, c.integer("axis", 0), x.rank());
+         return scatter_add(x, axis, indices_of(c, 1, x.dim(axis)), c.in(2));
        }),
        {"axis", "reduction"},
        check_scatter},

@@ -1,11 +1,11 @@
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 #include <iterator>
 #include <optional>
 
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/nn/init.h>
+#include <tapegrad/nn/io/text.h>
 
 #include <fmt/format.h>
 
@@ -61,13 +61,11 @@ Init Init::parse(std::string_view text) {
     if (form->otherwise) return {form->kind, *form->otherwise};
     throw ArgumentError(fmt::format("init: '{}' needs its {}, as in {}:0.01", text, form->number, name));
   }
-  double number = 0;
-  const char* const end = text.data() + text.size();
-  const auto [rest, error] = std::from_chars(text.data() + colon + 1, end, number);
-  if (error != std::errc{} || rest != end)
+  const auto number = files::number_in<double>(text.substr(colon + 1));
+  if (!number)
     throw ArgumentError(fmt::format("init: the {} in '{}' is not a number; write it as in {}:0.01",
                                     form->number, text, name));
-  return {form->kind, number};
+  return {form->kind, *number};
 }
 
 std::string Init::text() const {

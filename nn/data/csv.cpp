@@ -8,7 +8,7 @@
 #include <tapegrad/nn/data/csv.h>
 #include <tapegrad/nn/data/csv_reader.h>
 #include <tapegrad/nn/data/data_files.h>
-#include <tapegrad/nn/io/safetensors.h>
+#include <tapegrad/nn/io/text.h>
 
 #include <fmt/format.h>
 
@@ -87,7 +87,7 @@ void add_category(Learnt& learnt, const Rows& rows, const Place& place, std::int
     return;
   }
   const auto& [category, times] = *known.emplace(text, 1).first;
-  if (!safetensors::is_utf8(category))
+  if (!files::is_utf8(category))
     rows.fail(place.field, place.column->name, "holds a text that is not UTF-8; save the file as UTF-8");
   if (place.column->kind == ColumnKind::one_hot && known.size() > static_cast<std::size_t>(most_categories))
     rows.fail(

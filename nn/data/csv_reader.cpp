@@ -9,7 +9,7 @@
 
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/nn/data/csv_reader.h>
-#include <tapegrad/nn/io/safetensors.h>
+#include <tapegrad/nn/io/text.h>
 
 #include <fmt/format.h>
 
@@ -71,7 +71,7 @@ std::vector<std::string> names_in(const Rows& rows) {
     if (names.back().empty())
       rows.fail(names.size() - 1, "",
                 "has no name; name it, or say that the file has no header (CsvOptions::header)");
-    if (!safetensors::is_utf8(names.back()))
+    if (!files::is_utf8(names.back()))
       rows.fail(names.size() - 1, "", "has a name that is not UTF-8; save the file as UTF-8");
   }
   std::unordered_set<std::string_view> known;

@@ -9,6 +9,7 @@
 #include <tapegrad/nn/io/npy_format.h>
 #include <tapegrad/nn/io/npz.h>
 #include <tapegrad/nn/io/safetensors.h>
+#include <tapegrad/nn/io/text.h>
 #include <tapegrad/nn/io/zip.h>
 
 #include <fmt/format.h>
@@ -60,7 +61,7 @@ SavedState read_archive(const std::string& path) {
         saved.skipped.push_back({entry.name, std::move(reason)});
         continue;
       }
-      if (!safetensors::is_utf8(name)) throw FileError("its name is not UTF-8");
+      if (!files::is_utf8(name)) throw FileError("its name is not UTF-8");
       if (!names.insert(name).second) throw FileError("its name is given twice");
       saved.tensors.emplace_back(name, read_array(archive, entry));
     } catch (const files::Unrepresentable& e) {
@@ -80,7 +81,7 @@ SavedState read_archive(const std::string& path) {
 void save(const std::string& path, const State& state, const Metadata& metadata, const SaveOptions& options) {
   constexpr std::size_t kLongestName = zip::kLongestText - kSuffix.size();
   for (const auto& [name, tensor] : state) {
-    if (!safetensors::is_utf8(name))
+    if (!files::is_utf8(name))
       throw ArgumentError(fmt::format("save_state: the text '{}' is not UTF-8", name));
     // Python takes the byte 0 for the end of a name.
     if (name.find('\0') != std::string::npos || name.size() > kLongestName)

@@ -240,15 +240,6 @@ class Reader : public nlohmann::json_sax<Json> {
 
 }  // namespace
 
-bool is_utf8(const std::string& text) {
-  try {
-    quoted(text);
-    return true;
-  } catch (const ArgumentError&) {
-    return false;
-  }
-}
-
 std::string write_header(const Header& header) {
   std::string out = "{";
   const auto begin_item = [&](const std::string& name) {

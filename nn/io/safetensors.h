@@ -37,8 +37,6 @@ struct Header {
   Metadata metadata;
 };
 
-bool is_utf8(const std::string& text);
-
 /// Throws ArgumentError for a name or a text that is not UTF-8.
 std::string write_header(const Header& header);
 

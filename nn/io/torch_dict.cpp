@@ -8,7 +8,7 @@
 #include <utility>
 
 #include <tapegrad/graph/errors.h>
-#include <tapegrad/nn/io/safetensors.h>
+#include <tapegrad/nn/io/text.h>
 #include <tapegrad/nn/io/torch_dict.h>
 #include <tapegrad/nn/io/torch_names.h>
 
@@ -103,7 +103,7 @@ class Reader {
   }
 
   void add_metadata(const std::string& name, std::string text) {
-    if (!safetensors::is_utf8(text)) return skip(name, "it is a text that is not UTF-8");
+    if (!files::is_utf8(text)) return skip(name, "it is a text that is not UTF-8");
     charge(name.size() + text.size());
     contents_.metadata.emplace(name, std::move(text));
   }
@@ -115,7 +115,7 @@ class Reader {
 
   void use_name(const std::string& name) {
     charge(name.size() + 64);
-    if (!safetensors::is_utf8(name)) throw FileError(fmt::format("the name '{}' is not UTF-8", name));
+    if (!files::is_utf8(name)) throw FileError(fmt::format("the name '{}' is not UTF-8", name));
     if (!names_.insert(name).second)
       throw FileError(fmt::format("the name '{}' is given twice, once perhaps within a dictionary", name));
   }

@@ -5,6 +5,7 @@
 #include <tapegrad/nn/io/elements.h>
 #include <tapegrad/nn/io/file.h>
 #include <tapegrad/nn/io/safetensors.h>
+#include <tapegrad/nn/io/text.h>
 #include <tapegrad/nn/io/torch_file.h>
 #include <tapegrad/nn/io/torch_names.h>
 #include <tapegrad/nn/io/zip.h>
@@ -54,7 +55,7 @@ void save(const std::string& path, const State& state, const Metadata& metadata,
   std::string pickle = "\x80\x02" + std::string(kOrderedDict) + "(";
   for (std::size_t i = 0; i < state.size(); ++i) {
     const auto& [name, tensor] = state[i];
-    if (!safetensors::is_utf8(name))
+    if (!files::is_utf8(name))
       throw ArgumentError(fmt::format("save_state: the text '{}' is not UTF-8", name));
     pickle += text(name) + tensor_pickle(tensor, files::saved_element(tensor.dtype(), options), i);
   }

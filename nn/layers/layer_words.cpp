@@ -1,10 +1,10 @@
 #include <algorithm>
-#include <charconv>
 #include <map>
 #include <vector>
 
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/graph/tape.h>
+#include <tapegrad/nn/io/text.h>
 #include <tapegrad/nn/layers/activations.h>
 #include <tapegrad/nn/layers/affine.h>
 #include <tapegrad/nn/layers/batch_norm.h>
@@ -93,11 +93,8 @@ class Word {
  private:
   template <class N>
   N number(std::string_view text) const {
-    N n{};
-    const auto [rest, error] = std::from_chars(text.data(), text.data() + text.size(), n);
-    if (error != std::errc{} || rest != text.data() + text.size())
-      throw ArgumentError(fmt::format("'{}' is no number; write {}", text, form()));
-    return n;
+    if (const auto n = files::number_in<N>(text)) return *n;
+    throw ArgumentError(fmt::format("'{}' is no number; write {}", text, form()));
   }
   std::string form() const;
 

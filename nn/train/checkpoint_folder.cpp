@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <charconv>
 #include <filesystem>
 #include <functional>
 #include <optional>
@@ -10,6 +9,7 @@
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/nn/io/file.h>
 #include <tapegrad/nn/io/system_call.h>
+#include <tapegrad/nn/io/text.h>
 #include <tapegrad/nn/train/checkpoint_folder.h>
 
 #include <fcntl.h>
@@ -34,11 +34,8 @@ std::optional<std::uint64_t> number_of(std::string_view name) {
   if (!name.starts_with(kNameStart) || !name.ends_with(kNameEnd)) return {};
   const std::string_view digits =
       name.substr(kNameStart.size(), name.size() - kNameStart.size() - kNameEnd.size());
-  std::uint64_t number = 0;
-  const char* const end = digits.data() + digits.size();
-  const auto [rest, error] = std::from_chars(digits.data(), end, number);
-  if (error != std::errc{} || rest != end || name_of_number(number) != name) return {};
-  return number;
+  const auto number = files::number_in<std::uint64_t>(digits);
+  return number && name_of_number(*number) == name ? number : std::nullopt;
 }
 
 /// The numbers of the checkpoints in a folder, the highest first.

@@ -21,13 +21,13 @@ std::vector<double> scalar_values(const Tensor& x) {
   return all;
 }
 
-Tensor scalar_result(std::span<const double> values, bool single, Dtype dtype) {
-  Tensor y = Tensor::empty(single ? Shape{} : Shape{static_cast<std::int64_t>(values.size())}, dtype);
+Tensor scalar_result(std::span<const tapegrad::Real> results, bool single, Dtype dtype) {
+  Tensor tensor = Tensor::empty(single ? Shape{} : Shape{static_cast<std::int64_t>(results.size())}, dtype);
   visit_floating(dtype, [&]<class T> {
-    T* const to = TensorAccess::data_as<T>(y);
-    for (std::size_t i = 0; i < values.size(); ++i) to[i] = static_cast<T>(values[i]);
+    T* to = TensorAccess::data_as<T>(tensor);
+    for (const tapegrad::Real& y : results) *to++ = static_cast<T>(y.value());
   });
-  return y;
+  return tensor;
 }
 
 static_assert(sizeof(ScalarCell) == 2 * sizeof(std::int64_t));

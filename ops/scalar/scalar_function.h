@@ -19,31 +19,17 @@ namespace tapegrad {
 
 namespace detail {
 
-/// What f makes of numbers R for each input.
-template <class R, class F, std::size_t N, std::size_t... I>
-auto call_scalars(const F& f, const std::array<std::vector<R>, N>& inputs, std::index_sequence<I...>) {
-  return f(std::span<const R>(inputs[I])...);
-}
-template <class R, class F, std::size_t N>
-auto call_scalars(const F& f, const std::array<std::vector<R>, N>& inputs) {
-  return call_scalars<R>(f, inputs, std::make_index_sequence<N>());
-}
-
-/// f(results) with the results of a function as a span, and whether it is a single number.
-template <class R, class Y, class F>
-auto with_results(const Y& y, const F& f) {
-  if constexpr (std::is_convertible_v<const Y&, std::span<const R>>) {
-    return f(std::span<const R>(y), false);
-  } else {
-    const R one = y;
-    return f(std::span<const R>(&one, 1), true);
-  }
+/// What f makes of the numbers of each input.
+template <class F, std::size_t N, std::size_t... I>
+auto call_scalars(const F& f, const std::array<std::vector<tapegrad::Real>, N>& inputs,
+                  std::index_sequence<I...>) {
+  return f(std::span<const tapegrad::Real>(inputs[I])...);
 }
 
 /// The elements of a tensor as doubles.
 TAPEGRAD_API std::vector<double> scalar_values(const Tensor& x);
 /// [count], or 0-d of a single number, of this dtype.
-TAPEGRAD_API Tensor scalar_result(std::span<const double> values, bool single, Dtype dtype);
+TAPEGRAD_API Tensor scalar_result(std::span<const tapegrad::Real> results, bool single, Dtype dtype);
 /// The statements as a tensor, and the numbers of the results with how many statements and inputs there are.
 TAPEGRAD_API Tensor scalar_cells(const ScalarRecord& record);
 TAPEGRAD_API Tensor scalar_numbers(const ScalarRecord& record, std::span<const tapegrad::Real> results);
@@ -77,16 +63,20 @@ struct ScalarFunctionOp {
     for (std::size_t i = 0; i < N; ++i)
       for (const double x : values[i])
         inputs[i].push_back(record ? tapegrad::Real::input(*record, ++number, x) : tapegrad::Real(x));
-    const auto y = call_scalars<tapegrad::Real>(function, inputs);
-    return with_results<tapegrad::Real>(y, [&](std::span<const tapegrad::Real> results, bool single) {
+    const auto tensor_of = [&](std::span<const tapegrad::Real> results, bool single) {
       if (record) {
         r[0] = scalar_cells(*record);
         r[1] = scalar_numbers(*record, results);
       }
-      std::vector<double> numbers;
-      for (const tapegrad::Real& x : results) numbers.push_back(x.value());
-      return scalar_result(numbers, single, dtype);
-    });
+      return scalar_result(results, single, dtype);
+    };
+    const auto y = call_scalars(function, inputs, std::make_index_sequence<N>());
+    if constexpr (std::is_convertible_v<decltype(y), tapegrad::Real>) {
+      const tapegrad::Real one = y;  // it may be an expression
+      return tensor_of({&one, 1}, true);
+    } else {
+      return tensor_of(y, false);
+    }
   }
 
   static void vjp(VjpContext<ScalarFunctionOp>& ctx) {

@@ -36,27 +36,23 @@ struct ScalarRecord::Memory {
   }
 };
 
-namespace {
-/// What the last evaluation of this thread has left: evaluations that follow each other ask the system for nothing.
-template <class Memory>
-std::unique_ptr<Memory>& spare() {
+std::unique_ptr<ScalarRecord::Memory>& ScalarRecord::spare() {
   static thread_local std::unique_ptr<Memory> memory;
   return memory;
 }
-}  // namespace
 
 ScalarRecord::ScalarRecord(std::size_t inputs)
     : last_(static_cast<std::uint32_t>(inputs)), epoch_(next_epoch()), inputs_(inputs), outer_(active_) {
   if (inputs >= std::numeric_limits<std::uint32_t>::max())
     throw ArgumentError("a function of scalars takes fewer than 2^32 inputs");
-  memory_ = std::move(spare<Memory>());
+  memory_ = std::move(spare());
   if (!memory_) memory_ = std::make_unique<Memory>();
   active_ = this;
 }
 
 ScalarRecord::~ScalarRecord() {
   active_ = outer_;
-  if (memory_->cells() <= kMostHeld) spare<Memory>() = std::move(memory_);
+  if (memory_->cells() <= kMostHeld) spare() = std::move(memory_);
 }
 
 void ScalarRecord::next_chunk(std::size_t cells) {

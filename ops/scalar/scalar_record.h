@@ -65,6 +65,8 @@ class TAPEGRAD_API ScalarRecord {
     ScalarCell* used = nullptr;  ///< where its statements end; of all but the last one
   };
   struct Memory;
+  /// What the last evaluation of this thread has left: those that follow each other ask the system for nothing.
+  static std::unique_ptr<Memory>& spare();
   /// f(first cell, behind the last one) for each chunk in use.
   template <class F>
   void for_each_chunk(const F& f) const;

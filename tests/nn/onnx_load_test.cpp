@@ -273,17 +273,14 @@ BOOST_AUTO_TEST_CASE(files_that_are_cut_or_changed_are_refused_or_mean_something
     BOOST_CHECK_THROW(nn::load_onnx(path), FileError);
   }
   int loaded = 0;
-  for (std::size_t at = 0; at < whole.size(); ++at)
-    for (const int bit : {1, 8, 64, 128}) {
-      std::string changed = whole;
-      changed[at] = static_cast<char>(changed[at] ^ bit);
-      write_file(path, changed);
-      try {
-        nn::load_onnx(path);
-        ++loaded;
-      } catch (const FileError&) {
-      }
+  for_each_change(whole, [&](const std::string& changed) {
+    write_file(path, changed);
+    try {
+      nn::load_onnx(path);
+      ++loaded;
+    } catch (const FileError&) {
     }
+  });
   BOOST_TEST(loaded > 0);  // weights and names, for instance
 }
 

@@ -231,19 +231,15 @@ BOOST_AUTO_TEST_CASE(truncated_files_are_refused) {
 BOOST_AUTO_TEST_CASE(changed_bytes_are_refused_or_read_as_data) {
   save_state(path, {{"w", Tensor::from({1, 2, 3})}});
   const std::string whole = read_file(path);
-  for (std::size_t at = 0; at < whole.size(); ++at) {
-    for (const int bit : {1, 8, 64, 128}) {
-      std::string changed = whole;
-      changed[at] = static_cast<char>(changed[at] ^ bit);
-      write_file(path, changed);
-      try {
-        const State state = load_state_file(path).tensors;
-        BOOST_TEST(state.size() <= 1U);
-        if (!state.empty()) BOOST_TEST(state[0].second.size() * 4 <= 12);
-      } catch (const FileError&) {
-      }
+  for_each_change(whole, [&](const std::string& changed) {
+    write_file(path, changed);
+    try {
+      const State state = load_state_file(path).tensors;
+      BOOST_TEST(state.size() <= 1U);
+      if (!state.empty()) BOOST_TEST(state[0].second.size() * 4 <= 12);
+    } catch (const FileError&) {
     }
-  }
+  });
 }
 
 BOOST_AUTO_TEST_CASE(a_header_longer_than_the_file_is_refused) {

@@ -52,19 +52,16 @@ BOOST_AUTO_TEST_CASE(truncated_and_changed_archives_are_refused) {
   const nn::SavedState expected = load(whole);
   for (std::size_t size = 0; size < whole.size(); ++size)
     BOOST_TEST(refusal(std::string_view(whole).substr(0, size)) != "accepted", size << " bytes");
-  for (std::size_t at = 0; at < whole.size(); ++at)
-    for (const int bit : {1, 8, 64, 128}) {
-      std::string changed = whole;
-      changed[at] = static_cast<char>(changed[at] ^ bit);
-      write_file(path, changed);
-      try {
-        // What is not needed may change: dates, attributes, the version.
-        const nn::SavedState saved = nn::load_state_file(path);
-        check_equal(saved.tensors, expected.tensors);
-        BOOST_TEST((saved.metadata == expected.metadata));
-      } catch (const FileError&) {
-      }
+  for_each_change(whole, [&](const std::string& changed) {
+    write_file(path, changed);
+    try {
+      // What is not needed may change: dates, attributes, the version.
+      const nn::SavedState saved = nn::load_state_file(path);
+      check_equal(saved.tensors, expected.tensors);
+      BOOST_TEST((saved.metadata == expected.metadata));
+    } catch (const FileError&) {
     }
+  });
 }
 
 // Behind a checksum that is right.

@@ -7,9 +7,9 @@
 
 #include <tapegrad/nn/data/mnist.h>
 
-#include <zlib.h>
 #include <boost/test/unit_test.hpp>
 
+#include "deflate_support.h"
 #include "support.h"
 
 /// Small files in the format of MNIST.
@@ -22,19 +22,7 @@ inline std::string header_of(const std::vector<std::uint32_t>& dims, int type = 
   return h;
 }
 
-inline std::string gzip(const std::string& plain) {
-  z_stream z{};
-  BOOST_REQUIRE(deflateInit2(&z, 6, Z_DEFLATED, MAX_WBITS + 16, 8, Z_DEFAULT_STRATEGY) == Z_OK);
-  std::string out(deflateBound(&z, plain.size()) + 64, '\0');
-  z.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(plain.data()));
-  z.avail_in = static_cast<uInt>(plain.size());
-  z.next_out = reinterpret_cast<Bytef*>(out.data());
-  z.avail_out = static_cast<uInt>(out.size());
-  BOOST_REQUIRE(deflate(&z, Z_FINISH) == Z_STREAM_END);
-  out.resize(z.total_out);
-  deflateEnd(&z);
-  return out;
-}
+inline std::string gzip(const std::string& plain) { return deflate_all(plain, 6, MAX_WBITS + 16); }
 
 /// Images of 2 x 3 pixels whose values tell item and pixel apart, labels that count up.
 inline std::string images(std::uint32_t count, int first = 0) {

@@ -50,6 +50,17 @@ class TemporaryFolder {
   std::filesystem::path path_;
 };
 
+/// f(changed) for the content of a file with each byte changed, in one bit and another.
+template <class F>
+void for_each_change(const std::string& whole, const F& f) {
+  for (std::size_t at = 0; at < whole.size(); ++at)
+    for (const int bit : {1, 8, 64, 128}) {
+      std::string changed = whole;
+      changed[at] = static_cast<char>(changed[at] ^ bit);
+      f(changed);
+    }
+}
+
 inline void write_file(const std::string& path, std::string_view bytes) {
   // A file system may flush a file that is truncated and written again, which takes milliseconds.
   std::filesystem::remove(path);

@@ -8,6 +8,7 @@
 #include <zlib.h>
 #include <boost/test/unit_test.hpp>
 
+#include "deflate_support.h"
 #include "npy_support.h"
 
 /// Zip files, made byte by byte.
@@ -35,18 +36,11 @@ inline Member stored(std::string name, std::string content) {
 }
 
 inline Member deflated(std::string name, const std::string& content) {
-  z_stream z{};
-  BOOST_REQUIRE(deflateInit2(&z, 9, Z_DEFLATED, -MAX_WBITS, 8, Z_DEFAULT_STRATEGY) == Z_OK);
-  std::string out(deflateBound(&z, content.size()), '\0');
-  z.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(content.data()));
-  z.avail_in = static_cast<uInt>(content.size());
-  z.next_out = reinterpret_cast<Bytef*>(out.data());
-  z.avail_out = static_cast<uInt>(out.size());
-  BOOST_REQUIRE(deflate(&z, Z_FINISH) == Z_STREAM_END);
-  out.resize(z.total_out);
-  deflateEnd(&z);
-  return {
-      .name = std::move(name), .packed = out, .size = content.size(), .crc = crc_of(content), .method = 8};
+  return {.name = std::move(name),
+          .packed = deflate_all(content, 9, -MAX_WBITS),
+          .size = content.size(),
+          .crc = crc_of(content),
+          .method = 8};
 }
 
 /// The zip file. With zip64, the sizes stand in 64-bit fields behind each name, as numpy.savez writes them.

@@ -1,11 +1,11 @@
 #include "saved_model.h"
 
 #include <algorithm>
-#include <charconv>
 #include <utility>
 #include <vector>
 
 #include <tapegrad/graph/errors.h>
+#include <tapegrad/nn/io/text.h>
 #include <tapegrad/nn/layers/sequential.h>
 #include <tapegrad/nn/layers/standardize.h>
 #include <tapegrad/ops/ops.h>
@@ -31,11 +31,9 @@ nn::InputStatistics statistics_of(const Shape& shape) { return {Tensor::zeros(sh
 std::vector<std::int64_t> sizes_in(const std::string& text) {
   std::vector<std::int64_t> sizes;
   for (const std::string& part : CLI::detail::split(text, 'x')) {
-    std::int64_t size = 0;
-    const auto [at, error] = std::from_chars(part.data(), part.data() + part.size(), size);
-    if (error != std::errc() || at != part.data() + part.size() || size < 1)
-      throw ArgumentError(fmt::format("'{}' is no shape", text));
-    sizes.push_back(size);
+    const auto size = nn::files::number_in<std::int64_t>(part);
+    if (!size || *size < 1) throw ArgumentError(fmt::format("'{}' is no shape", text));
+    sizes.push_back(*size);
   }
   return sizes;
 }

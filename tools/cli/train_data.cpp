@@ -1,10 +1,9 @@
 #include "train_data.h"
 
-#include <charconv>
 #include <cmath>
-#include <system_error>
 
 #include <tapegrad/graph/errors.h>
+#include <tapegrad/nn/io/text.h>
 #include <tapegrad/ops/ops.h>
 
 #include <fmt/format.h>
@@ -17,10 +16,8 @@ namespace {
 
 /// A column as it was typed: a whole number counts columns, all else is a name.
 nn::ColumnRef column_of(const std::string& text) {
-  std::int64_t number = 0;
-  const char* const end = text.data() + text.size();
-  const auto [at, error] = std::from_chars(text.data(), end, number);
-  return at == end && error == std::errc() ? nn::ColumnRef(number) : nn::ColumnRef(text);
+  const auto number = nn::files::number_in<std::int64_t>(text);
+  return number ? nn::ColumnRef(*number) : nn::ColumnRef(text);
 }
 
 std::vector<nn::ColumnRef> columns_of(const std::vector<std::string>& texts) {

@@ -86,19 +86,24 @@ class Comparison {
 
   Graph graph() && {
     require_same_structure();
-    for (std::size_t v = 0; v < graph_.values.size(); ++v) {
-      if (!used(v)) continue;
-      merge_value(v);
-    }
+    const std::vector<bool> used = used_values();
+    for (std::size_t v = 0; v < used.size(); ++v)
+      if (used[v]) merge_value(v);
     for (std::size_t o = 0; o < graph_.operations.size(); ++o)
       for (std::size_t a = 0; a < graph_.operations[o].attributes.size(); ++a) merge_attribute(o, a);
     return std::move(graph_);
   }
 
  private:
-  bool used(std::size_t v) const {
-    return std::ranges::find(graph_.outputs, v) != graph_.outputs.end() || reader_of(v) ||
-           std::ranges::find(graph_.operations, v, &Operation::output) != graph_.operations.end();
+  std::vector<bool> used_values() const {
+    std::vector<bool> used(graph_.values.size());
+    for (const std::size_t v : graph_.outputs) used[v] = true;
+    for (const Operation& op : graph_.operations) {
+      used[op.output] = true;
+      for (const auto& input : op.inputs)
+        if (input) used[*input] = true;
+    }
+    return used;
   }
   const Operation* reader_of(std::size_t v) const {
     for (const Operation& op : graph_.operations)

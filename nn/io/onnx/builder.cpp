@@ -5,7 +5,7 @@
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/nn/io/onnx/builder.h>
 #include <tapegrad/nn/io/onnx/program.h>
-#include <tapegrad/nn/io/safetensors.h>
+#include <tapegrad/nn/io/text.h>
 
 #include <fmt/format.h>
 
@@ -65,8 +65,7 @@ Term reduce(std::string_view type, const Term& x, const std::vector<std::int64_t
 namespace {
 
 void require_text(const std::string& text) {
-  if (!safetensors::is_utf8(text))
-    throw ArgumentError(fmt::format("save_onnx: the name '{}' is not UTF-8", text));
+  if (!files::is_utf8(text)) throw ArgumentError(fmt::format("save_onnx: the name '{}' is not UTF-8", text));
 }
 
 }  // namespace

@@ -2,7 +2,7 @@
 
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/nn/io/onnx/protobuf_reader.h>
-#include <tapegrad/nn/io/safetensors.h>
+#include <tapegrad/nn/io/text.h>
 
 #include <fmt/format.h>
 
@@ -83,7 +83,7 @@ std::string_view MessageReader::bytes() const {
 
 std::string MessageReader::text() const {
   std::string text(bytes());
-  if (!safetensors::is_utf8(text)) fail("has a text that is not UTF-8");
+  if (!files::is_utf8(text)) fail("has a text that is not UTF-8");
   return text;
 }
 

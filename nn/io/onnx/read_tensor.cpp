@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <charconv>
 #include <cstring>
 #include <filesystem>
 #include <optional>
@@ -11,6 +10,7 @@
 #include <tapegrad/nn/io/onnx/protobuf_reader.h>
 #include <tapegrad/nn/io/onnx/read_tensor.h>
 #include <tapegrad/nn/io/onnx/schema.h>
+#include <tapegrad/nn/io/text.h>
 
 #include <fmt/format.h>
 
@@ -60,11 +60,8 @@ struct Fields {
 };
 
 std::uint64_t whole_number(const std::string& text) {
-  std::uint64_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size())
-    throw FileError(fmt::format("its elements lie at '{}', which is no number", text));
-  return value;
+  if (const auto value = files::number_in<std::uint64_t>(text)) return *value;
+  throw FileError(fmt::format("its elements lie at '{}', which is no number", text));
 }
 
 void read_external(std::string_view bytes, Fields& f) {

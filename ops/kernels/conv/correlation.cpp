@@ -20,8 +20,8 @@ namespace {
 constexpr std::int64_t kNearResults = 1 << 15;
 
 template <class T>
-T relu_if(bool relu, T x) {
-  return relu ? maximum(Real<T>{x}, Real<T>{0}).v : x;
+T above_zero(T x) {
+  return maximum(Real<T>{x}, Real<T>{0}).v;
 }
 
 /// Whether the sums are the target's elements, in its order.
@@ -125,7 +125,7 @@ class Block {
   void relu(T* results, std::int64_t step, std::int64_t columns) const {
     dispatch_isa([&] {
       for (std::int64_t r = 0; r < c_.rows; ++r, results += step)
-        simd_for(columns, [&](std::int64_t i) { results[i] = relu_if(true, results[i]); });
+        simd_for(columns, [&](std::int64_t i) { results[i] = above_zero(results[i]); });
     });
   }
 
@@ -180,12 +180,15 @@ template <class T>
 void write_bias(const Correlation<T>& c) {
   const std::int64_t plane = c.y.target * c.x.target;
   c.target.choose([&](auto put) {
-    for (std::int64_t r = 0; r < c.batch * c.groups * c.rows; ++r)
+    for (std::int64_t r = 0; r < c.batch * c.groups * c.rows; ++r) {
+      const T bias = c.bias ? c.bias[r % (c.groups * c.rows)] : T{0};
+      const T value = c.relu ? above_zero(bias) : bias;
       for (std::int64_t j = 0; j < c.y.results; ++j)
         for (std::int64_t i = 0; i < c.x.results; ++i)
           put(c.target.data[r * plane + (c.y.to_first + j * c.y.to_step) * c.x.target + c.x.to_first +
                             i * c.x.to_step],
-              relu_if(c.relu, c.bias ? c.bias[r % (c.groups * c.rows)] : T{0}));
+              value);
+    }
   });
 }
 

@@ -1,33 +1,23 @@
 #include <algorithm>
 #include <cctype>
-#include <charconv>
 #include <numeric>
 #include <optional>
 #include <utility>
 
 #include <tapegrad/gradcheck/check/glob.h>
 #include <tapegrad/gradcheck/command/selection.h>
+#include <tapegrad/nn/io/text.h>
 
 #include <fmt/format.h>
 
 namespace tapegrad::gradcheck {
 
-namespace {
-
-template <class T>
-std::optional<T> parsed(std::string_view text) {
-  T value{};
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size()) return {};
-  return value;
-}
-
-}  // namespace
+using nn::files::number_in;
 
 Shard parse_shard(std::string_view text) {
   const std::size_t slash = text.find('/');
-  const auto index = parsed<int>(text.substr(0, slash));
-  const auto count = slash == text.npos ? std::nullopt : parsed<int>(text.substr(slash + 1));
+  const auto index = number_in<int>(text.substr(0, slash));
+  const auto count = slash == text.npos ? std::nullopt : number_in<int>(text.substr(slash + 1));
   if (!index || !count || *index < 1 || *index > *count)
     throw ArgumentError(
         fmt::format("--shard '{}' is no part; give i/n with i from 1 to n, such as 1/3, 2/3 and 3/3", text));
@@ -124,12 +114,12 @@ SampleName parse_sample(std::string_view text, std::uint64_t seed) {
   const std::size_t hash = text.rfind('#');
   const std::size_t colon = hash == text.npos ? text.npos : text.find(':', hash);
   const auto sample =
-      hash == text.npos ? std::nullopt : parsed<std::size_t>(text.substr(hash + 1, colon - hash - 1));
+      hash == text.npos ? std::nullopt : number_in<std::size_t>(text.substr(hash + 1, colon - hash - 1));
   std::optional<std::uint64_t> own = seed;
   if (colon != text.npos) {
     constexpr std::string_view kSeed = "seed=";
     const std::string_view rest = text.substr(colon + 1);
-    own = rest.starts_with(kSeed) ? parsed<std::uint64_t>(rest.substr(kSeed.size())) : std::nullopt;
+    own = rest.starts_with(kSeed) ? number_in<std::uint64_t>(rest.substr(kSeed.size())) : std::nullopt;
   }
   if (!sample || !own || hash == 0)
     throw ArgumentError(fmt::format(

@@ -26,6 +26,7 @@ using test::check_equal;
 using test::check_skipped;
 using test::deflated;
 using test::dictionary;
+using test::for_each_change;
 using test::little;
 using test::Member;
 using test::mentions;

@@ -25,6 +25,7 @@ using nn::save_state;
 using nn::State;
 using test::check_equal;
 using test::check_skipped;
+using test::for_each_change;
 using test::mentions;
 using test::read_file;
 using test::write_file;

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <type_traits>
+#include <utility>
 
 #include <tapegrad/ops/scalar/scalar_record.h>
 
@@ -26,48 +27,100 @@ namespace tapegrad {
 namespace detail {
 
 /// What all expressions of Reals derive from. Each has
-/// - value(): the number
+/// - Value: what its numbers are, double where derivatives are not themselves differentiated
+/// - base(): its number as a Value; value(): as a double
 /// - kOperands: how many Reals are in it, at most
 /// - record(at, epoch, weight): writes a cell for each, with `weight` times the derivative for it
 struct ScalarExpression {};
 template <class E>
 concept IsScalar = std::derived_from<E, ScalarExpression>;
+
 template <class A, class B>
-concept AreScalars = (IsScalar<A> && (IsScalar<B> || std::is_arithmetic_v<B>)) ||
-                     (std::is_arithmetic_v<A> && IsScalar<B>);
+struct ScalarValue {};
+template <IsScalar A, class B>
+requires std::is_arithmetic_v<B>
+struct ScalarValue<A, B> {
+  using Type = typename A::Value;
+};
+template <class A, IsScalar B>
+requires std::is_arithmetic_v<A>
+struct ScalarValue<A, B> {
+  using Type = typename B::Value;
+};
+template <IsScalar A, IsScalar B>
+requires std::same_as<typename A::Value, typename B::Value>
+struct ScalarValue<A, B> {
+  using Type = typename A::Value;
+};
+/// What the numbers of both are, one of which may be a C++ number.
+template <class A, class B>
+using ScalarValueOf = typename ScalarValue<A, B>::Type;
+template <class A, class B>
+concept AreScalars = requires {
+  typename ScalarValueOf<A, B>;
+};
+
+/// Of numbers Value: as a double; whether it is a constant 0, which contributes nothing, whereas one that happens to
+/// be 0 may have a derivative; and two operations, of which constants of 0 and 1 need none.
+inline double number_of(double x) { return x; }
+inline bool is_zero(double x) { return x == 0; }
+inline double product(double a, double b) { return a * b; }
+inline void add_product(double& sum, double a, double b) { sum += a * b; }
+
+template <class V>
+double number_of(const V& x) {
+  return x.value();
+}
+template <class V>
+bool is_zero(const V& x) {
+  return x.is_constant(0);
+}
+template <class V>
+V product(const V& a, const V& b) {
+  return a.is_constant(1) ? b : b.is_constant(1) ? a : V(a * b);
+}
+template <class V>
+void add_product(V& sum, const V& a, const V& b) {
+  sum = is_zero(sum) ? product(a, b) : V(sum + a * b);
+}
 
 /// f(x), with its value and derivative.
 template <class X>
 struct ScalarUnary : ScalarExpression {
+  using Value = typename X::Value;
   static constexpr std::size_t kOperands = X::kOperands;
   X x;
-  double v;
-  double d;
+  Value v;
+  Value d;
 
-  ScalarUnary(const X& operand, double value, double derivative) : x(operand), v(value), d(derivative) {}
-  double value() const { return v; }
-  void record(ScalarCell*& at, std::uint32_t epoch, double weight) const {
-    if (weight != 0) x.record(at, epoch, weight * d);
+  ScalarUnary(const X& operand, const Value& value, const Value& derivative)
+      : x(operand), v(value), d(derivative) {}
+  const Value& base() const { return v; }
+  double value() const { return number_of(v); }
+  void record(ScalarCell<Value>*& at, std::uint32_t epoch, Value weight) const {
+    if (!is_zero(weight)) x.record(at, epoch, product(weight, d));
   }
 };
 
 /// f(x, y), with its value and derivatives.
 template <class X, class Y>
 struct ScalarBinary : ScalarExpression {
+  using Value = typename X::Value;
   static constexpr std::size_t kOperands = X::kOperands + Y::kOperands;
   X x;
   Y y;
-  double v;
-  double dx;
-  double dy;
+  Value v;
+  Value dx;
+  Value dy;
 
-  ScalarBinary(const X& left, const Y& right, double value, double dleft, double dright)
+  ScalarBinary(const X& left, const Y& right, const Value& value, const Value& dleft, const Value& dright)
       : x(left), y(right), v(value), dx(dleft), dy(dright) {}
-  double value() const { return v; }
-  void record(ScalarCell*& at, std::uint32_t epoch, double weight) const {
-    if (weight == 0) return;  // contributes nothing, whatever the derivatives are
-    x.record(at, epoch, weight * dx);
-    y.record(at, epoch, weight * dy);
+  const Value& base() const { return v; }
+  double value() const { return number_of(v); }
+  void record(ScalarCell<Value>*& at, std::uint32_t epoch, Value weight) const {
+    if (is_zero(weight)) return;  // contributes nothing, whatever the derivatives are
+    x.record(at, epoch, product(weight, dx));
+    y.record(at, epoch, product(weight, dy));
   }
 };
 
@@ -75,46 +128,75 @@ struct ScalarBinary : ScalarExpression {
 
 /// A number of a function of scalars: an input, the result of a statement, or a constant. It belongs to the
 /// evaluation in which it was computed, and to its thread; what is computed of it behind that throws Error.
-class Real : public detail::ScalarExpression {
+///
+/// Real is BasicReal<double>. Where derivatives are themselves differentiated, V is a number that is recorded, too:
+/// functions that are to have them are templates, as energy above.
+template <class V>
+class BasicReal : public detail::ScalarExpression {
  public:
+  using Value = V;
   static constexpr std::size_t kOperands = 1;
 
-  Real() noexcept = default;
+  BasicReal() noexcept = default;
   /// A constant.
   template <class T>
-  requires std::is_arithmetic_v<T> Real(T value)
-  noexcept : value_(static_cast<double>(value)) {}
+  requires std::is_arithmetic_v<T> BasicReal(T value)
+  noexcept : base_(static_cast<double>(value)) {}
   template <detail::IsScalar E>
-  requires(!std::same_as<E, Real>) Real(const E& e) : value_(e.value()) { record_statement(e); }
+  requires(!std::same_as<E, BasicReal> && std::same_as<typename E::Value, V>) BasicReal(const E& e)
+      : base_(e.base()) {
+    record_statement(e);
+  }
   template <detail::IsScalar E>
-  requires(!std::same_as<E, Real>) Real& operator=(const E& e) { return *this = Real(e); }
+  requires(!std::same_as<E, BasicReal> && std::same_as<typename E::Value, V>) BasicReal& operator=(
+      const E& e) {
+    return *this = BasicReal(e);
+  }
 
-  double value() const noexcept { return value_; }
+  double value() const noexcept { return detail::number_of(base_); }
 
   template <class T>
-  Real& operator+=(const T& x);
+  BasicReal& operator+=(const T& x);
   template <class T>
-  Real& operator-=(const T& x);
+  BasicReal& operator-=(const T& x);
   template <class T>
-  Real& operator*=(const T& x);
+  BasicReal& operator*=(const T& x);
   template <class T>
-  Real& operator/=(const T& x);
+  BasicReal& operator/=(const T& x);
 
-  void record(detail::ScalarCell*& at, std::uint32_t epoch, double weight) const {
-    if (number_ == 0 || weight == 0) return;
+  // What follows is not part of the library's interface.
+
+  const V& base() const noexcept { return base_; }
+  /// Whether it is this number, and nothing that is differentiated.
+  bool is_constant(double number) const noexcept {
+    if constexpr (std::same_as<V, double>)
+      return number_ == 0 && base_ == number;
+    else
+      return number_ == 0 && base_.is_constant(number);
+  }
+  void record(detail::ScalarCell<V>*& at, std::uint32_t epoch, V weight) const {
+    if (number_ == 0 || detail::is_zero(weight)) return;
     if (epoch_ != epoch) [[unlikely]]
       detail::throw_foreign_real(epoch != 0);
-    *at++ = {weight, number_, 0};
+    *at++ = {std::move(weight), number_, 0};
   }
-  /// Input `number` of a record. Not part of the library's interface.
-  static Real input(const detail::ScalarRecord& record, std::uint32_t number, double value) noexcept {
-    Real r(value);
+  /// Input `number` of a record.
+  static BasicReal input(const detail::ScalarRecord<V>& record, std::uint32_t number,
+                         const V& base) noexcept {
+    BasicReal r;
+    r.base_ = base;
     r.number_ = number;
     r.epoch_ = record.epoch();
     return r;
   }
+  /// A constant of this evaluation, which an outer one may differentiate.
+  static BasicReal constant(const V& base) noexcept {
+    BasicReal r;
+    r.base_ = base;
+    return r;
+  }
   /// Its number in the record; 0 of a constant. Throws Error where it belongs to another.
-  std::uint32_t number_in(const detail::ScalarRecord& record) const {
+  std::uint32_t number_in(const detail::ScalarRecord<V>& record) const {
     if (number_ != 0 && epoch_ != record.epoch()) detail::throw_foreign_real(true);
     return number_;
   }
@@ -122,22 +204,24 @@ class Real : public detail::ScalarExpression {
  private:
   template <class E>
   void record_statement(const E& e) {
-    detail::ScalarRecord* const record = detail::ScalarRecord::active();
+    detail::ScalarRecord<V>* const record = detail::ScalarRecord<V>::active();
     if (!record) [[unlikely]] {  // of constants alone, or an error
-      detail::ScalarCell cells[E::kOperands];
-      detail::ScalarCell* at = cells;
-      return e.record(at, 0, 1);
+      detail::ScalarCell<V> cells[E::kOperands];
+      detail::ScalarCell<V>* at = cells;
+      return e.record(at, 0, V(1));
     }
-    detail::ScalarCell* at = record->room(E::kOperands);
-    e.record(at, record->epoch(), 1);
+    detail::ScalarCell<V>* at = record->room(E::kOperands);
+    e.record(at, record->epoch(), V(1));
     number_ = record->finish(at);
     epoch_ = record->epoch();
   }
 
-  double value_ = 0;
+  V base_{};
   std::uint32_t number_ = 0;
   std::uint32_t epoch_ = 0;
 };
+
+using Real = BasicReal<double>;
 
 /// The number itself, without its derivatives: a constant.
 template <detail::IsScalar E>
@@ -160,172 +244,6 @@ TAPEGRAD_COMPARISON(==)
 TAPEGRAD_COMPARISON(!=)
 #undef TAPEGRAD_COMPARISON
 
-namespace detail {
-
-template <class X>
-ScalarUnary<X> scalar_unary(const X& x, double value, double derivative) {
-  return {x, value, derivative};
-}
-
-/// f(a, b) of two expressions or of one and a number, with both derivatives.
-template <class A, class B>
-auto scalar_binary(const A& a, const B& b, double value, double da, double db) {
-  if constexpr (!IsScalar<A>)
-    return ScalarUnary<B>(b, value, db);
-  else if constexpr (!IsScalar<B>)
-    return ScalarUnary<A>(a, value, da);
-  else
-    return ScalarBinary<A, B>(a, b, value, da, db);
-}
-
-}  // namespace detail
-
-// ---- arithmetic ----
-
-#define TAPEGRAD_BINARY(name, v, da, db)                                    \
-  template <class A, class B>                                               \
-  requires detail::AreScalars<A, B>                                         \
-  auto name(const A& left, const B& right) {                                \
-    using std::abs, std::log, std::pow, std::hypot, std::atan2, std::isnan; \
-    [[maybe_unused]] const double a = value(left), b = value(right);        \
-    const double y = v;                                                     \
-    return detail::scalar_binary(left, right, y, da, db);                   \
-  }
-TAPEGRAD_BINARY(operator+, a + b, 1, 1)
-TAPEGRAD_BINARY(operator-, a - b, 1, -1)
-TAPEGRAD_BINARY(operator*, a* b, b, a)
-TAPEGRAD_BINARY(operator/, a / b, 1 / b, -y / b)
-
-template <detail::IsScalar X>
-auto operator-(const X& x) {
-  return detail::scalar_unary(x, -x.value(), -1);
-}
-template <detail::IsScalar X>
-auto operator+(const X& x) {
-  return detail::scalar_unary(x, x.value(), 1);
-}
-template <class T>
-Real& Real::operator+=(const T& x) {
-  return *this = *this + x;
-}
-template <class T>
-Real& Real::operator-=(const T& x) {
-  return *this = *this - x;
-}
-template <class T>
-Real& Real::operator*=(const T& x) {
-  return *this = *this * x;
-}
-template <class T>
-Real& Real::operator/=(const T& x) {
-  return *this = *this / x;
-}
-
-// ---- functions of two numbers ----
-
-namespace detail {
-/// Of two equal numbers each takes half of the gradient.
-inline double share_of_larger(double a, double b) { return a > b ? 1 : a == b ? 0.5 : 0; }
-/// a / hypot(a, b) / scale, and 0 at the origin.
-inline double cosine(double a, double h) { return h == 0 ? 0 : a / h; }
-}  // namespace detail
-
-/// The derivative for b at a = 0 is 0 where b >= 0; that for a where b = 0 is 0.
-TAPEGRAD_BINARY(pow, pow(a, b), b == 0 ? 0 : b * pow(a, b - 1), a == 0 && b >= 0 ? 0 : y * log(a))
-/// The angle of the point (b, a).
-TAPEGRAD_BINARY(atan2, atan2(a, b), b / hypot(a, b) / hypot(a, b), -a / hypot(a, b) / hypot(a, b))
-TAPEGRAD_BINARY(hypot, hypot(a, b), detail::cosine(a, y), detail::cosine(b, y))
-/// A NaN is passed on.
-TAPEGRAD_BINARY(max, a > b || isnan(a) ? a : b, detail::share_of_larger(a, b), detail::share_of_larger(b, a))
-TAPEGRAD_BINARY(min, a < b || isnan(a) ? a : b, detail::share_of_larger(b, a), detail::share_of_larger(a, b))
-/// C's: the number where the other one is NaN.
-TAPEGRAD_BINARY(fmax, std::fmax(a, b), isnan(b) ? 1 : detail::share_of_larger(a, b),
-                isnan(a) ? 1 : detail::share_of_larger(b, a))
-TAPEGRAD_BINARY(fmin, std::fmin(a, b), isnan(b) ? 1 : detail::share_of_larger(b, a),
-                isnan(a) ? 1 : detail::share_of_larger(a, b))
-/// C's remainder, with the sign of a.
-TAPEGRAD_BINARY(fmod, std::fmod(a, b), 1, -std::trunc(a / b))
-/// |a| with the sign of b.
-TAPEGRAD_BINARY(copysign, std::copysign(a, b), a == 0 ? 0 : std::signbit(a) == std::signbit(b) ? 1 : -1, 0)
-#undef TAPEGRAD_BINARY
-
-// ---- functions of one ----
-
-namespace detail {
-/// The derivative of lgamma.
-TAPEGRAD_API double digamma(double x);
-inline constexpr double kTwoBySqrtPi = 1.1283791670955125739;
-inline constexpr double kLn2 = 0.69314718055994530942;
-inline constexpr double kLn10 = 2.3025850929940456840;
-inline double sign(double x) { return x > 0 ? 1 : x < 0 ? -1 : 0; }
-}  // namespace detail
-
-/// x is the number, y the function's value.
-#define TAPEGRAD_UNARY(name, v, d)              \
-  template <detail::IsScalar X>                 \
-  auto name(const X& operand) {                 \
-    const double x = operand.value();           \
-    const double y = v;                         \
-    static_cast<void>(x), static_cast<void>(y); \
-    return detail::scalar_unary(operand, y, d); \
-  }
-TAPEGRAD_UNARY(square, x* x, 2 * x)
-TAPEGRAD_UNARY(abs, std::abs(x), detail::sign(x))
-TAPEGRAD_UNARY(fabs, std::abs(x), detail::sign(x))
-TAPEGRAD_UNARY(sqrt, std::sqrt(x), 0.5 / y)
-TAPEGRAD_UNARY(cbrt, std::cbrt(x), 1 / (3 * y * y))
-TAPEGRAD_UNARY(exp, std::exp(x), y)
-TAPEGRAD_UNARY(exp2, std::exp2(x), detail::kLn2* y)
-TAPEGRAD_UNARY(expm1, std::expm1(x), y + 1)
-TAPEGRAD_UNARY(log, std::log(x), 1 / x)
-TAPEGRAD_UNARY(log2, std::log2(x), 1 / (x * detail::kLn2))
-TAPEGRAD_UNARY(log10, std::log10(x), 1 / (x * detail::kLn10))
-TAPEGRAD_UNARY(log1p, std::log1p(x), 1 / (1 + x))
-TAPEGRAD_UNARY(sin, std::sin(x), std::cos(x))
-TAPEGRAD_UNARY(cos, std::cos(x), -std::sin(x))
-TAPEGRAD_UNARY(tan, std::tan(x), 1 + y * y)
-TAPEGRAD_UNARY(asin, std::asin(x), 1 / std::sqrt((1 - x) * (1 + x)))
-TAPEGRAD_UNARY(acos, std::acos(x), -1 / std::sqrt((1 - x) * (1 + x)))
-TAPEGRAD_UNARY(atan, std::atan(x), std::abs(x) < 1 ? 1 / (1 + x * x) : 1 / x / (x + 1 / x))
-TAPEGRAD_UNARY(sinh, std::sinh(x), std::cosh(x))
-TAPEGRAD_UNARY(cosh, std::cosh(x), std::sinh(x))
-TAPEGRAD_UNARY(tanh, std::tanh(x), 1 / (std::cosh(x) * std::cosh(x)))
-TAPEGRAD_UNARY(asinh, std::asinh(x), 1 / std::hypot(1.0, x))
-TAPEGRAD_UNARY(acosh, std::acosh(x), 1 / (std::sqrt(x - 1) * std::sqrt(x + 1)))
-TAPEGRAD_UNARY(atanh, std::atanh(x), 1 / ((1 - x) * (1 + x)))
-TAPEGRAD_UNARY(erf, std::erf(x), detail::kTwoBySqrtPi* std::exp(-x* x))
-TAPEGRAD_UNARY(erfc, std::erfc(x), -detail::kTwoBySqrtPi* std::exp(-x* x))
-TAPEGRAD_UNARY(lgamma, std::lgamma(x), detail::digamma(x))
-TAPEGRAD_UNARY(tgamma, std::tgamma(x), y* detail::digamma(x))
-#undef TAPEGRAD_UNARY
-
-inline double square(double x) { return x * x; }
-
-// ---- what has no derivative but 0 ----
-
-#define TAPEGRAD_CONSTANT(name)  \
-  template <detail::IsScalar X>  \
-  auto name(const X& x) {        \
-    return std::name(x.value()); \
-  }
-TAPEGRAD_CONSTANT(floor)
-TAPEGRAD_CONSTANT(ceil)
-TAPEGRAD_CONSTANT(trunc)
-TAPEGRAD_CONSTANT(round)
-TAPEGRAD_CONSTANT(rint)
-TAPEGRAD_CONSTANT(nearbyint)
-TAPEGRAD_CONSTANT(lround)
-TAPEGRAD_CONSTANT(isfinite)
-TAPEGRAD_CONSTANT(isinf)
-TAPEGRAD_CONSTANT(isnan)
-TAPEGRAD_CONSTANT(signbit)
-#undef TAPEGRAD_CONSTANT
-
-/// a b + c.
-template <class A, class B, class C>
-requires(detail::IsScalar<A> || detail::IsScalar<B> || detail::IsScalar<C>) auto fma(const A& a, const B& b,
-                                                                                     const C& c) {
-  return a * b + c;
-}
-
 }  // namespace tapegrad
+
+#include <tapegrad/ops/scalar/real_functions.h>

@@ -25,7 +25,7 @@ struct ScalarJacobian {
 namespace detail {
 
 template <class F>
-auto call_with_inputs(const ScalarRecord& record, F&& f, std::span<const double> x) {
+auto call_with_inputs(const ScalarRecord<double>& record, F&& f, std::span<const double> x) {
   std::vector<tapegrad::Real> inputs(x.size());
   for (std::size_t i = 0; i < x.size(); ++i)
     inputs[i] = tapegrad::Real::input(record, static_cast<std::uint32_t>(i + 1), x[i]);
@@ -44,10 +44,10 @@ auto call_with_inputs(const ScalarRecord& record, F&& f, std::span<const double>
 template <class F>
 requires std::convertible_to<std::invoke_result_t<F, std::span<const Real>>, Real> ScalarGradient
 value_and_gradient(F&& f, std::span<const double> x) {
-  detail::ScalarRecord record(x.size());
+  detail::ScalarRecord<double> record(x.size());
   const Real y = detail::call_with_inputs(record, std::forward<F>(f), x);
   ScalarGradient result{y.value(), std::vector<double>(x.size())};
-  record.add_gradients(y.number_in(record), 1, result.gradient);
+  record.add_gradients(y.number_in(record), result.gradient);
   return result;
 }
 template <class F>
@@ -60,13 +60,13 @@ value_and_gradient(F&& f, const std::vector<double>& x) {
 template <class F>
 requires std::convertible_to<std::invoke_result_t<F, std::span<const Real>>, std::span<const Real>>
     ScalarJacobian values_and_jacobian(F&& f, std::span<const double> x) {
-  detail::ScalarRecord record(x.size());
+  detail::ScalarRecord<double> record(x.size());
   const auto results = detail::call_with_inputs(record, std::forward<F>(f), x);
   const std::span<const Real> y = results;
   ScalarJacobian all{std::vector<double>(y.size()), std::vector<double>(y.size() * x.size())};
   for (std::size_t i = 0; i < y.size(); ++i) {
     all.values[i] = y[i].value();
-    record.add_gradients(y[i].number_in(record), 1, std::span(all.jacobian).subspan(i * x.size(), x.size()));
+    record.add_gradients(y[i].number_in(record), std::span(all.jacobian).subspan(i * x.size(), x.size()));
   }
   return all;
 }

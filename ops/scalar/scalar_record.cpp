@@ -6,6 +6,8 @@
 #include <utility>
 
 #include <tapegrad/graph/errors.h>
+#include <tapegrad/ops/scalar/real.h>
+#include <tapegrad/ops/scalar/tensor_number.h>
 
 namespace tapegrad::detail {
 
@@ -23,11 +25,13 @@ std::uint32_t next_epoch() noexcept {
 
 }  // namespace
 
-constinit thread_local ScalarRecord* ScalarRecord::active_ = nullptr;
+template <class V>
+constinit thread_local ScalarRecord<V>* ScalarRecord<V>::active_ = nullptr;
 
-struct ScalarRecord::Memory {
+template <class V>
+struct ScalarRecord<V>::Memory {
   std::vector<Chunk> chunks;
-  std::vector<double> derivatives;
+  std::vector<V> derivatives;
 
   std::size_t cells() const {
     std::size_t all = 0;
@@ -36,12 +40,14 @@ struct ScalarRecord::Memory {
   }
 };
 
-std::unique_ptr<ScalarRecord::Memory>& ScalarRecord::spare() {
+template <class V>
+std::unique_ptr<typename ScalarRecord<V>::Memory>& ScalarRecord<V>::spare() {
   static thread_local std::unique_ptr<Memory> memory;
   return memory;
 }
 
-ScalarRecord::ScalarRecord(std::size_t inputs)
+template <class V>
+ScalarRecord<V>::ScalarRecord(std::size_t inputs)
     : last_(static_cast<std::uint32_t>(inputs)), epoch_(next_epoch()), inputs_(inputs), outer_(active_) {
   if (inputs >= std::numeric_limits<std::uint32_t>::max())
     throw ArgumentError("a function of scalars takes fewer than 2^32 inputs");
@@ -50,12 +56,16 @@ ScalarRecord::ScalarRecord(std::size_t inputs)
   active_ = this;
 }
 
-ScalarRecord::~ScalarRecord() {
+template <class V>
+ScalarRecord<V>::~ScalarRecord() {
   active_ = outer_;
-  if (memory_->cells() <= kMostHeld) spare() = std::move(memory_);
+  // Tensors would stay where they are held.
+  if constexpr (std::is_trivially_destructible_v<V>)
+    if (memory_->cells() <= kMostHeld) spare() = std::move(memory_);
 }
 
-void ScalarRecord::next_chunk(std::size_t cells) {
+template <class V>
+void ScalarRecord<V>::next_chunk(std::size_t cells) {
   std::vector<Chunk>& chunks = memory_->chunks;
   if (chunk_ > 0) chunks[chunk_ - 1].used = at_;
   while (chunk_ < chunks.size() && chunks[chunk_].size < cells)
@@ -65,61 +75,70 @@ void ScalarRecord::next_chunk(std::size_t cells) {
     if (memory_->cells() + next + cells >= std::numeric_limits<std::uint32_t>::max())
       throw Error("a function of scalars has more than 2^32 operands; make it of several functions");
     const std::size_t size = std::max(next, cells);
-    chunks.push_back({std::make_unique_for_overwrite<ScalarCell[]>(size), size});
+    chunks.push_back({std::make_unique_for_overwrite<Cell[]>(size), size});
   }
   at_ = chunks[chunk_].cells.get();
   end_ = at_ + chunks[chunk_].size;
   ++chunk_;
 }
 
-template <class F>
-void ScalarRecord::for_each_chunk(const F& f) const {
-  for (std::size_t c = 0; c < chunk_; ++c) {
-    const Chunk& chunk = memory_->chunks[c];
-    f(chunk.cells.get(), c + 1 == chunk_ ? at_ : chunk.used);
-  }
+template <class V>
+auto ScalarRecord<V>::end_of(std::size_t chunk) const noexcept -> const Cell* {
+  return chunk + 1 == chunk_ ? at_ : memory_->chunks[chunk].used;
 }
 
-std::size_t ScalarRecord::cells() const noexcept {
+template <class V>
+std::size_t ScalarRecord<V>::cells() const noexcept {
   std::size_t count = 0;
-  for_each_chunk([&](const ScalarCell* first, const ScalarCell* last) {
-    count += static_cast<std::size_t>(last - first);
-  });
+  for (std::size_t c = 0; c < chunk_; ++c)
+    count += static_cast<std::size_t>(end_of(c) - memory_->chunks[c].cells.get());
   return count;
 }
 
-void ScalarRecord::copy_cells(ScalarCell* to) const noexcept {
-  for_each_chunk([&](const ScalarCell* first, const ScalarCell* last) { to = std::copy(first, last, to); });
+template <class V>
+void ScalarRecord<V>::copy_cells(Cell* to) const {
+  for (std::size_t c = 0; c < chunk_; ++c)
+    to = std::copy(static_cast<const Cell*>(memory_->chunks[c].cells.get()), end_of(c), to);
 }
 
-std::uint32_t pass_back(const ScalarCell* first, const ScalarCell* last, std::uint32_t number,
-                        double* d) noexcept {
+template <class V>
+std::uint32_t pass_back(const ScalarCell<V>* first, const ScalarCell<V>* last, std::uint32_t number, V* d) {
   while (last != first) {
-    const ScalarCell* const statement = last - last[-1].count;
-    const double g = d[number--];
-    if (g == 0)
+    const ScalarCell<V>* const statement = last - last[-1].count;
+    const V g = d[number--];
+    if (is_zero(g))
       last = statement;
     else
       while (last != statement) {
         --last;
-        d[last->operand] += g * last->partial;
+        add_product(d[last->operand], g, last->partial);
       }
   }
   return number;
 }
 
-void ScalarRecord::add_gradients(std::uint32_t result, double weight, std::span<double> gradients) {
-  if (result == 0) return;
-  std::vector<double>& d = memory_->derivatives;
-  d.assign(std::size_t{last_} + 1, 0.0);
-  d[result] = weight;
+template <class V>
+void ScalarRecord<V>::pass_back(V* d) const {
   std::uint32_t number = last_;
-  for (std::size_t c = chunk_; c-- > 0;) {
-    const Chunk& chunk = memory_->chunks[c];
-    number = pass_back(chunk.cells.get(), c + 1 == chunk_ ? at_ : chunk.used, number, d.data());
-  }
-  for (std::size_t i = 0; i < inputs_; ++i) gradients[i] += d[i + 1];
+  for (std::size_t c = chunk_; c-- > 0;)
+    number = detail::pass_back<V>(memory_->chunks[c].cells.get(), end_of(c), number, d);
 }
+
+template <class V>
+void ScalarRecord<V>::add_gradients(std::uint32_t result, std::span<V> gradients) {
+  if (result == 0) return;
+  std::vector<V>& d = memory_->derivatives;
+  d.assign(std::size_t{last_} + 1, V(0));
+  d[result] = V(1);
+  pass_back(d.data());
+  for (std::size_t i = 0; i < inputs_; ++i) gradients[i] = V(gradients[i] + d[i + 1]);
+}
+
+#define TAPEGRAD_ROW(V)           \
+  template class ScalarRecord<V>; \
+  template std::uint32_t pass_back(const ScalarCell<V>*, const ScalarCell<V>*, std::uint32_t, V*);
+TAPEGRAD_SCALAR_VALUES(TAPEGRAD_ROW)
+#undef TAPEGRAD_ROW
 
 void throw_foreign_real(bool recording) {
   throw Error(

@@ -4,26 +4,36 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <type_traits>
 #include <vector>
 
 #include <tapegrad/graph/export.h>
 
 /// What statements of scalars are recorded in. Not part of the library's interface: <tapegrad/ops/scalar/real.h> is.
+namespace tapegrad {
+template <class V>
+class BasicReal;
+}
+
 namespace tapegrad::detail {
 
 /// One operand of a statement, as it lies in the record.
+template <class V>
 struct ScalarCell {
-  double partial;         ///< derivative of the statement's result for it
+  V partial;              ///< derivative of the statement's result for it
   std::uint32_t operand;  ///< the number of the statement, or input, that it is the result of
   std::uint32_t count;    ///< how many cells the statement has, in the last of them; 0 in others
 };
 
-/// The statements of one evaluation, in chunks of memory that are used again. Inputs have the numbers from 1,
-/// statements those that follow; 0 is a constant.
-class TAPEGRAD_API ScalarRecord {
+/// The statements of one evaluation with numbers V, in chunks of memory that are used again. Inputs have the numbers
+/// from 1, statements those that follow; 0 is a constant.
+template <class V>
+class ScalarRecord {
  public:
-  /// For a function of so many inputs. Until it is destroyed, statements of this thread are recorded in it, and not
-  /// in one that was there before.
+  using Cell = ScalarCell<V>;
+
+  /// For a function of so many inputs. Until it is destroyed, statements of this thread with these numbers are recorded
+  /// in it, and not in one that was there before.
   explicit ScalarRecord(std::size_t inputs);
   ~ScalarRecord();
   ScalarRecord(const ScalarRecord&) = delete;
@@ -35,13 +45,13 @@ class TAPEGRAD_API ScalarRecord {
   std::uint32_t epoch() const noexcept { return epoch_; }
 
   /// Room for so many cells of one statement.
-  ScalarCell* room(std::size_t cells) {
+  Cell* room(std::size_t cells) {
     if (static_cast<std::size_t>(end_ - at_) < cells) [[unlikely]]
       next_chunk(cells);
     return at_;
   }
   /// Takes the cells up to `end` as those of a statement, and returns its number; 0 where there are none.
-  std::uint32_t finish(ScalarCell* end) noexcept {
+  std::uint32_t finish(Cell* end) noexcept {
     if (end == at_) return 0;
     end[-1].count = static_cast<std::uint32_t>(end - at_);
     at_ = end;
@@ -52,30 +62,30 @@ class TAPEGRAD_API ScalarRecord {
   std::size_t size() const noexcept { return last_; }
   std::size_t cells() const noexcept;
   /// All cells in order, to `to`.
-  void copy_cells(ScalarCell* to) const noexcept;
+  void copy_cells(Cell* to) const;
 
-  /// Adds to the gradients of the inputs `weight` times the derivatives of the result with this number. A derivative of
-  /// exactly 0 contributes nothing, whatever it meets.
-  void add_gradients(std::uint32_t result, double weight, std::span<double> gradients);
+  /// d[i], the gradient for the statement with the number i, is passed on to its operands, from the last statement to
+  /// the first: d[1] ... are then the gradients of the inputs.
+  void pass_back(V* d) const;
+  /// The same for one result with this number and the gradient 1: adds to the gradients of the inputs.
+  void add_gradients(std::uint32_t result, std::span<V> gradients);
 
  private:
   struct Chunk {
-    std::unique_ptr<ScalarCell[]> cells;
+    std::unique_ptr<Cell[]> cells;
     std::size_t size = 0;
-    ScalarCell* used = nullptr;  ///< where its statements end; of all but the last one
+    Cell* used = nullptr;  ///< where its statements end; of all but the last one
   };
   struct Memory;
   /// What the last evaluation of this thread has left: those that follow each other ask the system for nothing.
   static std::unique_ptr<Memory>& spare();
-  /// f(first cell, behind the last one) for each chunk in use.
-  template <class F>
-  void for_each_chunk(const F& f) const;
   void next_chunk(std::size_t cells);
+  const Cell* end_of(std::size_t chunk) const noexcept;
 
   static constinit thread_local ScalarRecord* active_;
 
-  ScalarCell* at_ = nullptr;
-  ScalarCell* end_ = nullptr;
+  Cell* at_ = nullptr;
+  Cell* end_ = nullptr;
   std::uint32_t last_;
   std::uint32_t epoch_;
   std::size_t inputs_;
@@ -84,11 +94,20 @@ class TAPEGRAD_API ScalarRecord {
   ScalarRecord* outer_;
 };
 
-/// Goes back over the statements in [first, last), the last of which has the number `number`: d[i], the gradient for
-/// the statement with the number i, is passed on to its operands. Returns the number of the statement before the
-/// first.
-TAPEGRAD_API std::uint32_t pass_back(const ScalarCell* first, const ScalarCell* last, std::uint32_t number,
-                                     double* d) noexcept;
+/// Goes back over the statements in [first, last), the last of which has the number `number`, as
+/// ScalarRecord::pass_back does. Returns the number of the statement before the first.
+template <class V>
+std::uint32_t pass_back(const ScalarCell<V>* first, const ScalarCell<V>* last, std::uint32_t number, V* d);
+
+class TensorNumber;
+#define TAPEGRAD_SCALAR_VALUES(row) \
+  row(double) row(BasicReal<double>) row(TensorNumber) row(BasicReal<TensorNumber>)
+#define TAPEGRAD_ROW(V)                                                                            \
+  extern template class TAPEGRAD_API ScalarRecord<V>;                                              \
+  extern template TAPEGRAD_API std::uint32_t pass_back(const ScalarCell<V>*, const ScalarCell<V>*, \
+                                                       std::uint32_t, V*);
+TAPEGRAD_SCALAR_VALUES(TAPEGRAD_ROW)
+#undef TAPEGRAD_ROW
 
 [[noreturn]] TAPEGRAD_API void throw_foreign_real(bool recording);
 

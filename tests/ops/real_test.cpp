@@ -245,7 +245,7 @@ BOOST_AUTO_TEST_CASE(an_exception_leaves_nothing_behind) {
     return y;
   };
   BOOST_CHECK_THROW(value_and_gradient(f, {2.0}), std::runtime_error);
-  BOOST_TEST(detail::ScalarRecord::active() == nullptr);
+  BOOST_TEST(detail::ScalarRecord<double>::active() == nullptr);
   BOOST_TEST(value_and_gradient(f, {1.0}).gradient[0] == 10001);
 }
 

@@ -115,9 +115,6 @@ BOOST_AUTO_TEST_CASE(what_is_refused_and_what_is_left_behind) {
                                 Tensor::ones({3}, f32)),
       DtypeError, mentions("scalar_function", "f32"));
   BOOST_CHECK_THROW(tapegrad::scalar_function(rosenbrock, Tensor()), Error);
-  BOOST_CHECK_EXCEPTION(
-      hessian([](const Tensor& at) { return tapegrad::scalar_function(rosenbrock, at); }, p), Error,
-      mentions("scalar_function"));
   Tape tape;
   const Tensor x = tape.watch(p);
   BOOST_CHECK_THROW(tapegrad::scalar_function(
@@ -127,7 +124,7 @@ BOOST_AUTO_TEST_CASE(what_is_refused_and_what_is_left_behind) {
                         },
                         x),
                     std::runtime_error);
-  BOOST_TEST(detail::ScalarRecord::active() == nullptr);
+  BOOST_TEST(detail::ScalarRecord<double>::active() == nullptr);
   const Tensor y = tapegrad::scalar_function(rosenbrock, x);
   check_tensor(tape.grad(y, x), {3}, {0, 0, 0});
 }

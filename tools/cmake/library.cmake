@@ -38,6 +38,18 @@ endif()
 add_library(tapegrad_program_flags INTERFACE)
 target_link_libraries(tapegrad_program_flags INTERFACE tapegrad_flags tapegrad_fewer_checks)
 
+# tapegrad_precompile(TARGET): the standard library's headers are parsed once for all files of a target. A user's project
+# that builds this one decides on that itself.
+function(tapegrad_precompile target)
+  if(PROJECT_IS_TOP_LEVEL)
+    target_precompile_headers(${target} PRIVATE ${PROJECT_SOURCE_DIR}/tools/cmake/precompiled.h)
+    if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+      # ccache asks for it where a header is compiled beforehand.
+      target_compile_options(${target} PRIVATE -fpch-preprocess)
+    endif()
+  endif()
+endfunction()
+
 # tapegrad_add_library(NAME SOURCE...): a library of this project, static or shared as BUILD_SHARED_LIBS says. Its objects
 # are the same for both, so that a compiler cache that has the ones has the others.
 function(tapegrad_add_library name)
@@ -56,6 +68,7 @@ function(tapegrad_add_library name)
                                             $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
   target_compile_definitions(${name} PRIVATE TAPEGRAD_BUILDING)
   target_link_libraries(${name} PRIVATE $<BUILD_INTERFACE:tapegrad_flags>)
+  tapegrad_precompile(${name})
   if(BUILD_SHARED_LIBS)
     # The standard library's templates are visible whatever the preset says; the map keeps ours alone.
     set(map ${PROJECT_SOURCE_DIR}/tools/cmake/exports.map)

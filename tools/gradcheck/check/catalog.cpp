@@ -12,6 +12,7 @@
 #include <tapegrad/gradcheck/check/modules.h>
 #include <tapegrad/gradcheck/check/progress.h>
 #include <tapegrad/gradcheck/check/samples.h>
+#include <tapegrad/gradcheck/check/scalar_functions.h>
 #include <tapegrad/ops/op_list.h>
 
 #include <fmt/format.h>
@@ -44,6 +45,7 @@ const Catalog& library_catalog() {
   static const Catalog catalog = [] {
     Catalog c;
     for (const OpInfo* info : library_ops()) c.add_op(*info, formula_named(info->name(), ElementwiseOps{}));
+    detail::add_scalar_functions(c);
     detail::add_library_modules(c);
     for (EquivalentMutation& e : detail::library_equivalents()) c.add_equivalent(std::move(e));
     return c;

@@ -70,7 +70,10 @@ std::vector<double> saved_gradients(const Tensor& cells, const Tensor& results, 
   const std::int64_t last = number[grad_output.size()];
   std::vector<double> d(static_cast<std::size_t>(last) + 1, 0.0);
   const std::vector<double> g = scalar_values(grad_output);
-  for (std::size_t i = 0; i < g.size(); ++i) d[static_cast<std::size_t>(number[i])] += g[i];
+  for (std::size_t i = 0; i < g.size(); ++i) {
+    if (number[i] > last) throw_damaged_record();
+    d[static_cast<std::size_t>(number[i])] += g[i];
+  }
   d[0] = 0;  // constants
   const auto* const first =
       reinterpret_cast<const ScalarCell<double>*>(TensorAccess::data_as<std::int64_t>(cells));

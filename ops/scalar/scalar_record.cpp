@@ -104,13 +104,18 @@ void ScalarRecord<V>::copy_cells(Cell* to) const {
 template <class V>
 std::uint32_t pass_back(const ScalarCell<V>* first, const ScalarCell<V>* last, std::uint32_t number, V* d) {
   while (last != first) {
-    const ScalarCell<V>* const statement = last - last[-1].count;
+    const std::uint32_t count = last[-1].count;
+    if (count == 0 || count > static_cast<std::size_t>(last - first) || number == 0) [[unlikely]]
+      throw_damaged_record();
+    const ScalarCell<V>* const statement = last - count;
     const V g = d[number--];
     if (is_zero(g))
       last = statement;
     else
       while (last != statement) {
         --last;
+        if (last->operand > number) [[unlikely]]
+          throw_damaged_record();
         add_product(d[last->operand], g, last->partial);
       }
   }
@@ -139,6 +144,8 @@ void ScalarRecord<V>::add_gradients(std::uint32_t result, std::span<V> gradients
   template std::uint32_t pass_back(const ScalarCell<V>*, const ScalarCell<V>*, std::uint32_t, V*);
 TAPEGRAD_SCALAR_VALUES(TAPEGRAD_ROW)
 #undef TAPEGRAD_ROW
+
+void throw_damaged_record() { throw Error("scalar_function: the record of its statements is damaged"); }
 
 void throw_foreign_real(bool recording) {
   throw Error(

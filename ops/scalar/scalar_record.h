@@ -95,7 +95,8 @@ class ScalarRecord {
 };
 
 /// Goes back over the statements in [first, last), the last of which has the number `number`, as
-/// ScalarRecord::pass_back does. Returns the number of the statement before the first.
+/// ScalarRecord::pass_back does. Returns the number of the statement before the first. Throws Error where they are not
+/// whole statements of operands before them: nothing else tells a record that has been altered from a sound one.
 template <class V>
 std::uint32_t pass_back(const ScalarCell<V>* first, const ScalarCell<V>* last, std::uint32_t number, V* d);
 
@@ -109,6 +110,7 @@ class TensorNumber;
 TAPEGRAD_SCALAR_VALUES(TAPEGRAD_ROW)
 #undef TAPEGRAD_ROW
 
+[[noreturn]] TAPEGRAD_API void throw_damaged_record();
 [[noreturn]] TAPEGRAD_API void throw_foreign_real(bool recording);
 
 }  // namespace tapegrad::detail

@@ -68,6 +68,9 @@ std::vector<EquivalentMutation> library_equivalents() {
       {"softmax_with_loss", "from stale residuals, as recorded", kFusedOnly},
       {"softmax_residual", "from stale residuals, by the general rule", kFusedOnly},
       {"softmax_residual", "from stale residuals, as recorded", kFusedOnly},
+      {"scalar_function", "from stale residuals, by the general rule", kFusedOnly},
+      {"scalar_function", "from stale residuals, as recorded", kFusedOnly},
+      {"scalar_function", "from stale saved values", "the fused rule reads residuals alone, the others the inputs"},
       {"batch_norm", "from stale residuals, by the general rule", kFusedOnly},
       {"batch_norm", "from stale residuals, as recorded", kFusedOnly},
   };

@@ -40,6 +40,7 @@ struct ScalarFunctions : tapegrad::detail::ScalarFunctionOp<EveryFunction, 2> {
     const Domain inner{0.05, 0.45}, outer{0.55, 0.95};
     s.add(ScalarFunctions{}, {{{2}, inner}, {{2}, outer}});
     s.add(ScalarFunctions{}, {{{1}, outer}, {{1}, inner}});
+    s.add(ScalarFunctions{}, {{{2, 2}, outer}, {{4}, inner}});
     s.add(ScalarFunctions{}, {{{0}, outer}, {{0}, inner}});
   }
 };

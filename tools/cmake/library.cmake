@@ -38,10 +38,10 @@ endif()
 add_library(tapegrad_program_flags INTERFACE)
 target_link_libraries(tapegrad_program_flags INTERFACE tapegrad_flags tapegrad_fewer_checks)
 
-# tapegrad_precompile(TARGET): the standard library's headers are parsed once for all files of a target. A user's project
-# that builds this one decides on that itself.
+# tapegrad_precompile(TARGET): the standard library's headers are parsed once for all files of a target. Under sanitizers
+# alone: other builds of one tree share their objects in a compiler cache, which keeps none across precompiled headers.
 function(tapegrad_precompile target)
-  if(PROJECT_IS_TOP_LEVEL)
+  if(TAPEGRAD_SANITIZE)
     target_precompile_headers(${target} PRIVATE ${PROJECT_SOURCE_DIR}/tools/cmake/precompiled.h)
     if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
       # ccache asks for it where a header is compiled beforehand.

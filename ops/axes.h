@@ -45,6 +45,26 @@ class TAPEGRAD_API Axes {
 };
 
 namespace detail {
+/// The shape without these axes, or with the size 1 for each.
+inline Shape reduced_shape(const Shape& shape, AxisMask axes, bool keepdims) {
+  std::array<std::int64_t, Shape::kMaxRank> dims{};
+  std::size_t rank = 0;
+  for (std::size_t i = 0; i < shape.rank(); ++i)
+    if (!has_axis(axes, i))
+      dims[rank++] = shape[i];
+    else if (keepdims)
+      dims[rank++] = 1;
+  return Shape(std::span<const std::int64_t>(dims.data(), rank));
+}
+
+/// How many elements one output is made of.
+inline std::int64_t reduced_count(const Shape& shape, AxisMask axes) {
+  std::int64_t count = 1;
+  for (std::size_t i = 0; i < shape.rank(); ++i)
+    if (has_axis(axes, i)) count *= shape[i];
+  return count;
+}
+
 /// Tells a visitor the numbers of the axes.
 TAPEGRAD_API void describe_axes(AttributeVisitor& v, AxisMask axes);
 }  // namespace detail

@@ -177,6 +177,8 @@ class VjpContext {
   Tensor take_grad_output() { return context_.take_grad_output(); }
   /// Adds to the gradient of input i.
   void add(std::size_t i, Tensor gradient) { context_.add(i, std::move(gradient)); }
+  /// First order only: the same for loops over elements.
+  detail::ElementAccess elements() { return detail::ElementAccess(context_); }
   /// First-order only: f(Destination<T> to) writes the gradient of input i in place, or adds it to what is there,
   /// so that a product can accumulate. T must be the type of the input's elements.
   template <class T, class F>

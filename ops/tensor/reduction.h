@@ -58,25 +58,6 @@ void reduction_samples(Samples& s, Op op, SampleInput (*input)(const Shape&)) {
 
 namespace detail {
 
-inline Shape reduced_shape(const Shape& shape, AxisMask axes, bool keepdims) {
-  std::array<std::int64_t, Shape::kMaxRank> dims{};
-  std::size_t rank = 0;
-  for (std::size_t i = 0; i < shape.rank(); ++i)
-    if (!has_axis(axes, i))
-      dims[rank++] = shape[i];
-    else if (keepdims)
-      dims[rank++] = 1;
-  return Shape(std::span<const std::int64_t>(dims.data(), rank));
-}
-
-/// How many elements one output is made of.
-inline std::int64_t reduced_count(const Shape& shape, AxisMask axes) {
-  std::int64_t count = 1;
-  for (std::size_t i = 0; i < shape.rank(); ++i)
-    if (has_axis(axes, i)) count *= shape[i];
-  return count;
-}
-
 /// Orders of axes: that with the reduced ones in front, and from there back.
 struct ReducedInFront {
   std::vector<std::int64_t> to_front;

@@ -48,10 +48,19 @@ class Contender {
   virtual std::unique_ptr<Program> chain(const ChainTask&) { return nullptr; }
   /// The same with numbers in place of tensors where the contender has both.
   virtual std::unique_ptr<Program> scalar_chain(const ChainTask& task) { return chain(task); }
+  virtual std::unique_ptr<Program> scalar_code(std::shared_ptr<const ScalarCodeTask>) { return nullptr; }
   virtual std::unique_ptr<Program> formula(std::shared_ptr<const FormulaTask>) { return nullptr; }
   /// The same as a single operation where the contender has a way to say it.
   virtual std::unique_ptr<Program> fused_formula(std::shared_ptr<const FormulaTask> task) {
     return formula(std::move(task));
+  }
+  /// And together with its sum.
+  virtual std::unique_ptr<Program> summed_formula(std::shared_ptr<const FormulaTask> task) {
+    return fused_formula(std::move(task));
+  }
+  /// The same; of the limit with functions as exact as the library's.
+  virtual std::unique_ptr<Program> exact_formula(std::shared_ptr<const FormulaTask> task) {
+    return summed_formula(std::move(task));
   }
   virtual std::unique_ptr<Program> overhead(Overhead) { return nullptr; }
   virtual std::unique_ptr<Program> product(const ProductTask&) { return nullptr; }
@@ -63,6 +72,7 @@ std::unique_ptr<Contender> make_limit();
 std::unique_ptr<Contender> make_libtorch();
 std::unique_ptr<Contender> make_adolc();
 std::unique_ptr<Contender> make_sacado();
+std::unique_ptr<Contender> make_ceres();
 
 /// Those that this program was built with, tapegrad first.
 std::vector<std::unique_ptr<Contender>> make_contenders();

@@ -17,6 +17,9 @@ Contenders make_contenders() {
 #ifdef TAPEGRAD_BENCH_SACADO
   all.push_back(make_sacado());
 #endif
+#ifdef TAPEGRAD_BENCH_CERES
+  all.push_back(make_ceres());
+#endif
   return all;
 }
 
@@ -33,6 +36,9 @@ std::vector<std::string> missing_contenders() {
 #endif
 #ifndef TAPEGRAD_BENCH_SACADO
   all.push_back("no sacado: not found, or built without -DTAPEGRAD_BENCH_CONTENDERS=ON");
+#endif
+#ifndef TAPEGRAD_BENCH_CERES
+  all.push_back("no ceres: not found, or built without -DTAPEGRAD_BENCH_CONTENDERS=ON");
 #endif
   return all;
 }

@@ -260,8 +260,15 @@ class Chain final : public Program {
   Floats adjoints_;
 };
 
-std::unique_ptr<Program> formula_program(std::shared_ptr<const FormulaTask> task, int threads) {
-  return make_program([task, threads, dx = Floats(task->x.size())](Index calls) mutable {
+/// The formula and its gradient by hand.
+struct FormulaKernels {
+  float (*sum)(const float* x, float a, float b, Index count);
+  void (*gradient)(const float* x, float a, float b, float* dx, Index count);
+};
+
+std::unique_ptr<Program> formula_program(std::shared_ptr<const FormulaTask> task, FormulaKernels kernels,
+                                         int threads) {
+  return make_program([task, kernels, threads, dx = Floats(task->x.size())](Index calls) mutable {
     const auto count = static_cast<Index>(task->x.size());
     const Index share = (count / threads + 15) / 16 * 16 + 16;
     Result result;
@@ -269,11 +276,11 @@ std::unique_ptr<Program> formula_program(std::shared_ptr<const FormulaTask> task
       double sum = 0;
 #pragma omp parallel for num_threads(threads) reduction(+ : sum) schedule(static)
       for (Index from = 0; from < count; from += share)
-        sum += limit::formula(task->x.data() + from, task->a, task->b, std::min(share, count - from));
+        sum += kernels.sum(task->x.data() + from, task->a, task->b, std::min(share, count - from));
 #pragma omp parallel for num_threads(threads) schedule(static)
       for (Index from = 0; from < count; from += share)
-        limit::formula_gradient(task->x.data() + from, task->a, task->b, dx.data() + from,
-                                std::min(share, count - from));
+        kernels.gradient(task->x.data() + from, task->a, task->b, dx.data() + from,
+                         std::min(share, count - from));
       result = {sum, probe(dx.data(), count)};
     }
     return result;
@@ -300,12 +307,19 @@ class Limit final : public Contender {
   }
 
   std::unique_ptr<Program> formula(std::shared_ptr<const FormulaTask> task) override {
-    auto all = formula_program(task, threads_);
-    auto one = formula_program(task, 1);
-    return threads_ > 1 && seconds_of_call(*one) < seconds_of_call(*all) ? std::move(one) : std::move(all);
+    return fastest({limit::formula, limit::formula_gradient}, task);
+  }
+  std::unique_ptr<Program> exact_formula(std::shared_ptr<const FormulaTask> task) override {
+    return fastest({limit::formula_exact, limit::formula_exact_gradient}, task);
   }
 
  private:
+  std::unique_ptr<Program> fastest(FormulaKernels kernels, std::shared_ptr<const FormulaTask> task) const {
+    auto all = formula_program(task, kernels, threads_);
+    auto one = formula_program(task, kernels, 1);
+    return threads_ > 1 && seconds_of_call(*one) < seconds_of_call(*all) ? std::move(one) : std::move(all);
+  }
+
   int threads_ = 1;
 };
 

@@ -1,33 +1,9 @@
 // Compiled with -O3 -ffast-math, so that it instantiates no templates of other headers: those would be shared
 // with files that are compiled without.
 #include "limit_kernels.h"
+#include "limit_target.h"
 
 #include <cstring>
-
-#include <tapegrad/ops/loops/isa.h>
-
-#if TAPEGRAD_X86
-// Defines a function as its body compiled for each instruction set.
-#define KERNEL(Result, name, parameters, arguments)                                              \
-  TAPEGRAD_TARGET_AVX2 static Result name##_avx2 parameters { return body::name arguments; }     \
-  TAPEGRAD_TARGET_AVX512 static Result name##_avx512 parameters { return body::name arguments; } \
-  Result name parameters {                                                                       \
-    switch (detail::isa()) {                                                                     \
-      case detail::Isa::avx512:                                                                  \
-        return name##_avx512 arguments;                                                          \
-      case detail::Isa::avx2:                                                                    \
-        return name##_avx2 arguments;                                                            \
-      case detail::Isa::base:                                                                    \
-        break;                                                                                   \
-    }                                                                                            \
-    return body::name arguments;                                                                 \
-  }
-#else
-#define KERNEL(Result, name, parameters, arguments) \
-  Result name parameters { return body::name arguments; }
-#endif
-#define BODY static inline __attribute__((always_inline))
-#define RESTRICT __restrict__
 
 namespace tapegrad::bench::limit {
 namespace body {

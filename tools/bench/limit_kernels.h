@@ -35,5 +35,8 @@ void batch_norm_backward(float* dh, const float* h, const float* normal, const f
 /// The formula of FormulaTask: its sum, and its gradient.
 float formula(const float* x, float a, float b, std::int64_t count);
 void formula_gradient(const float* x, float a, float b, float* dx, std::int64_t count);
+/// The same with functions as exact as the library's, without -ffast-math.
+float formula_exact(const float* x, float a, float b, std::int64_t count);
+void formula_exact_gradient(const float* x, float a, float b, float* dx, std::int64_t count);
 
 }  // namespace tapegrad::bench::limit

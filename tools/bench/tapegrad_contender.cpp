@@ -1,12 +1,14 @@
+#include <numeric>
 #include <optional>
 
 #include <tapegrad/ops/kernels/conv/conv.h>
-#include <tapegrad/ops/map.h>
+#include <tapegrad/ops/map_sum.h>
 #include <tapegrad/ops/scalar/scalar_gradient.h>
 #include <tapegrad/ops/threads.h>
 #include <tapegrad/tapegrad.h>
 
 #include "contender.h"
+#include "scalar_codes.h"
 
 /// The tasks as a user of the library writes them.
 namespace tapegrad::bench {
@@ -98,6 +100,7 @@ class Net final : public NetProgram {
   std::int64_t step_ = 0;
 };
 
+/// f gives the sum.
 template <class F>
 std::unique_ptr<Program> formula_program(const FormulaTask& task, F f) {
   return make_program([f, values = Tensor::from(task.x)](std::int64_t calls) {
@@ -105,13 +108,18 @@ std::unique_ptr<Program> formula_program(const FormulaTask& task, F f) {
     for (std::int64_t i = 0; i < calls; ++i) {
       Tape tape;
       const Tensor x = tape.watch(values);
-      const Tensor y = sum(f(x));
+      const Tensor y = f(x);
       const Gradients g = tape.backward(y);
       const std::span<const float> dx = g[x].values<float>();
       result = {y.item(), probe(dx.data(), std::ssize(dx))};
     }
     return result;
   });
+}
+
+auto formula_of(const FormulaTask& task) {
+  const double a = task.a, b = task.b;
+  return [=](auto x) { return sigmoid(a * x + b) * tanh(x) + relu(x); };
 }
 
 class Tapegrad final : public Contender {
@@ -158,18 +166,33 @@ class Tapegrad final : public Contender {
     });
   }
 
+  std::unique_ptr<Program> scalar_code(std::shared_ptr<const ScalarCodeTask> task) override {
+    return make_program([task](std::int64_t calls) {
+      Result result;
+      for (std::int64_t i = 0; i < calls; ++i) {
+        const auto [value, gradient] = value_and_gradient(
+            [&](std::span<const Real> p) {
+              return bench::scalar_code(*task, std::vector<Real>(p.begin(), p.end()));
+            },
+            task->at);
+        result = {value, std::accumulate(gradient.begin(), gradient.end(), 0.0)};
+      }
+      return result;
+    });
+  }
+
   std::unique_ptr<Program> formula(std::shared_ptr<const FormulaTask> task) override {
     const double a = task->a;
     const double b = task->b;
-    return formula_program(*task, [=](const Tensor& x) { return sigmoid(a * x + b) * tanh(x) + relu(x); });
+    return formula_program(*task,
+                           [=](const Tensor& x) { return sum(sigmoid(a * x + b) * tanh(x) + relu(x)); });
   }
 
   std::unique_ptr<Program> fused_formula(std::shared_ptr<const FormulaTask> task) override {
-    const double a = task->a;
-    const double b = task->b;
-    return formula_program(*task, [=](const Tensor& in) {
-      return map([=](auto x) { return sigmoid(a * x + b) * tanh(x) + relu(x); }, in);
-    });
+    return formula_program(*task, [f = formula_of(*task)](const Tensor& x) { return sum(map(f, x)); });
+  }
+  std::unique_ptr<Program> summed_formula(std::shared_ptr<const FormulaTask> task) override {
+    return formula_program(*task, [f = formula_of(*task)](const Tensor& x) { return map_sum(f, x); });
   }
 
   std::unique_ptr<Program> product(const ProductTask& task) override {

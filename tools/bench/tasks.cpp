@@ -193,6 +193,26 @@ std::shared_ptr<const FormulaTask> make_formula_task(std::int64_t count) {
   return t;
 }
 
+std::shared_ptr<const ScalarCodeTask> make_scalar_code_task(ScalarCode code) {
+  auto t = std::make_shared<ScalarCodeTask>();
+  t->code = code;
+  std::mt19937_64 engine(6);
+  switch (code) {
+    case ScalarCode::rosenbrock:
+      for (int i = 0; i < 10000; ++i) t->at.push_back(uniform(engine, 1.5F));
+      break;
+    case ScalarCode::ode:
+      t->at = {1.1, 0.4, 0.1, 0.4};
+      for (int i = 0; i < 40; ++i) t->data.insert(t->data.end(), {9 + double{uniform(engine, 3)}, 5});
+      break;
+    case ScalarCode::mixture:
+      t->at = {0.4, -1, 1.5, 0.1, -0.2};
+      for (int i = 0; i < 10000; ++i) t->data.push_back((i % 2 ? 2.0 : -1.5) + double{uniform(engine, 2)});
+      break;
+  }
+  return t;
+}
+
 std::vector<float> convolution_values(std::int64_t count, std::uint64_t seed) {
   std::mt19937 random(static_cast<std::mt19937::result_type>(seed));
   std::vector<float> v(static_cast<std::size_t>(count));

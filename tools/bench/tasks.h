@@ -93,6 +93,14 @@ struct FormulaTask {
   float b = -0.25F;
 };
 
+/// Code of scalars with its gradient, in double; scalar_codes.h has the functions.
+enum class ScalarCode : std::uint8_t { rosenbrock, ode, mixture };
+struct ScalarCodeTask {
+  ScalarCode code = ScalarCode::rosenbrock;
+  std::vector<double> at;    ///< where the gradient is asked for
+  std::vector<double> data;  ///< what the function is given beside
+};
+
 /// c [m, n] = op(a) op(b) of random matrices, where op(a) is a, or the transpose of an a stored [k, m].
 struct ProductTask {
   std::int64_t m = 0;
@@ -149,5 +157,7 @@ void draw(NetTask& task, std::int64_t batches);
 /// std::invalid_argument for any other name.
 std::shared_ptr<const NetTask> make_net_task(const std::string& name);
 std::shared_ptr<const FormulaTask> make_formula_task(std::int64_t count);
+/// Rosenbrock's function of 10,000 numbers; 40 counts of hares and lynxes; 10,000 observations.
+std::shared_ptr<const ScalarCodeTask> make_scalar_code_task(ScalarCode code);
 
 }  // namespace tapegrad::bench

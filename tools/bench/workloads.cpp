@@ -41,6 +41,16 @@ Workload chain(const char* what, std::int64_t nodes, MakeChain make = &Contender
   return w;
 }
 
+Workload scalar_code(const char* name, const char* description, ScalarCode code) {
+  Workload w{.name = fmt::format("W5s-{}", name),
+             .description = fmt::format("{}, and its gradient", description),
+             .metric = {"time", "ms", false, 1e3}};
+  w.make = [task = once([code] { return make_scalar_code_task(code); })](Contender& c) mutable {
+    return c.scalar_code(task());
+  };
+  return w;
+}
+
 using MakeFormula = std::unique_ptr<Program> (Contender::*)(std::shared_ptr<const FormulaTask>);
 Workload formula(const char* name, const char* manner, MakeFormula make) {
   Workload w{.name = name,
@@ -119,9 +129,16 @@ std::vector<Workload> workloads() {
   for (const std::int64_t nodes : {1000, 10000, 100000, 1000000}) all.push_back(chain("W5", nodes));
   for (const std::int64_t nodes : {1000, 10000, 100000, 1000000, 10000000})
     all.push_back(chain("W5s", nodes, &Contender::scalar_chain));
+  all.push_back(scalar_code("rosenbrock", "Rosenbrock's function of 10,000 numbers", ScalarCode::rosenbrock));
+  all.push_back(scalar_code("ode", "10,000 steps of Runge and Kutta, four rates", ScalarCode::ode));
+  all.push_back(scalar_code("likelihood", "mixture of two normal distributions, 10,000 observations",
+                            ScalarCode::mixture));
 
   all.push_back(formula("W6", "", &Contender::formula));
   all.push_back(formula("W6-map", ", as one operation", &Contender::fused_formula));
+  all.push_back(formula("W6-sum", ", as one operation with its sum", &Contender::summed_formula));
+  all.push_back(formula("W6-exact", ", the same, the limit with functions as exact as the library's",
+                        &Contender::exact_formula));
   all.push_back(book_run());
   all.push_back(overhead("add", Overhead::add, "recorded sum of two vectors of 4"));
   all.push_back(overhead("relu", Overhead::relu, "recorded ReLU of a vector of 4"));

@@ -102,6 +102,8 @@ std::vector<V> second_gradient_of_scalars(const F& f, const ScalarSizes<N>& size
   return d;
 }
 
+/// Both operations have rules for ops that derive from them as well: the checker has one of each, for its samples.
+
 /// f's first derivative as an operation, which has derivatives of its own: all inputs [n] and the gradient w of its
 /// results give the gradient [n].
 template <class F, std::size_t N>
@@ -114,14 +116,20 @@ struct ScalarGradientOp {
   Tensor forward(const Tensor& x, const Tensor& w) const {
     return scalar_tensor(gradient_of_scalars(function, sizes, scalar_values(x), scalar_values(w)), x.dtype());
   }
-  static void vjp_fused(VjpContext<ScalarGradientOp>& ctx) { pass_back<double>(ctx, scalar_values); }
-  static void vjp(VjpContext<ScalarGradientOp>& ctx) { pass_back<TensorNumber>(ctx, scalar_numbers); }
+  template <class Op>
+  static void vjp_fused(VjpContext<Op>& ctx) {
+    pass_back<double>(ctx, scalar_values);
+  }
+  template <class Op>
+  static void vjp(VjpContext<Op>& ctx) {
+    pass_back<TensorNumber>(ctx, scalar_numbers);
+  }
   /// As of scalar_function.
   static void samples(Samples&) {}
 
  private:
-  template <class V>
-  static void pass_back(VjpContext<ScalarGradientOp>& ctx, std::vector<V> (*numbers)(const Tensor&)) {
+  template <class V, class Op>
+  static void pass_back(VjpContext<Op>& ctx, std::vector<V> (*numbers)(const Tensor&)) {
     const std::vector<V> x = numbers(ctx.template input<0>()), w = numbers(ctx.template input<1>());
     const std::vector<V> all =
         second_gradient_of_scalars(ctx.op().function, ctx.op().sizes, x, w, numbers(ctx.grad_output()));
@@ -137,7 +145,6 @@ constexpr bool takes_scalars(std::index_sequence<I...>, auto real) {
   return std::is_invocable_v<const F&, decltype((void)I, std::span<const decltype(real)>())...>;
 }
 
-/// Its rules are for ops that derive from it as well: the checker has one, for its samples.
 template <class F, std::size_t N>
 struct ScalarFunctionOp {
   /// Of Reals alone it is differentiable once.

@@ -10,6 +10,8 @@ namespace {
 /// What stands for all functions of scalars where the checker walks the library's operations: each function of Reals,
 /// for each pair of a and b, which lie between 0 and 1.
 struct EveryFunction {
+  static constexpr std::int64_t results = 55;  ///< for each pair
+
   template <class R>
   std::vector<R> operator()(std::span<const R> as, std::span<const R> bs) const {
     std::vector<R> all;
@@ -45,8 +47,18 @@ struct ScalarFunctions : tapegrad::detail::ScalarFunctionOp<EveryFunction, 2> {
   }
 };
 
+struct ScalarFunctionGradients : tapegrad::detail::ScalarGradientOp<EveryFunction, 2> {
+  static void samples(Samples& s) {
+    const SampleInput numbers = SampleInput::of(Tensor::from({0.1, 0.4, 0.6, 0.9}, f64));  // as above
+    s.add(ScalarFunctionGradients{EveryFunction{}, {2, 2}}, {numbers, {{2 * EveryFunction::results}}});
+    s.add(ScalarFunctionGradients{EveryFunction{}, {0, 0}}, {{{0}}, {{0}}});
+  }
+};
+
 }  // namespace
 
-void add_scalar_functions(Catalog& catalog) { catalog.add_ops(TypeList<ScalarFunctions>{}); }
+void add_scalar_functions(Catalog& catalog) {
+  catalog.add_ops(TypeList<ScalarFunctions, ScalarFunctionGradients>{});
+}
 
 }  // namespace tapegrad::gradcheck::detail

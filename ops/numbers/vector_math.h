@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <limits>
 
+#include <tapegrad/graph/export.h>
+
 /// Elementary functions that a compiler can vectorise: without branches, calls or tables, so that a loop over
 /// them becomes one over vectors of whatever width the loop is compiled for. Within 2 ulp in double and 4 in
 /// float of the exact value (tests/ops/vector_math_test.cpp), infinities, NaN, zeros and subnormal numbers
@@ -62,6 +64,25 @@ TAPEGRAD_INLINE T from_bits(Bits<T> b) {
   return std::bit_cast<T>(b);
 }
 
+#if defined(__ASSOCIATIVE_MATH__) || (defined(__clang__) && defined(__FAST_MATH__))
+/// 0, which no compiler knows.
+TAPEGRAD_API extern const std::uint64_t kZero;
+
+/// x as it is rounded, for what is computed of it. Users compile these templates with their own flags; one that may
+/// reassociate takes (x + c) - c for x, unless the bits of the sum are needed. (__builtin_assoc_barrier does not hold in
+/// vectorised loops, and an asm keeps loops from being vectorised: GCC 12.)
+template <class T>
+TAPEGRAD_INLINE T rounded(T x) {
+  return from_bits<T>(bits(x) ^ static_cast<Bits<T>>(kZero));
+}
+#else
+/// x as it is rounded, for what is computed of it: where the order of operations is that of the code, x itself.
+template <class T>
+TAPEGRAD_INLINE T rounded(T x) {
+  return x;
+}
+#endif
+
 /// c ? a : b, with both computed.
 template <class T>
 TAPEGRAD_INLINE T choose(bool c, T a, T b) {
@@ -112,12 +133,12 @@ struct Reduced {
 template <class T>
 TAPEGRAD_INLINE Reduced<T> reduce_by_ln2(T x) {
   constexpr T kInverse = static_cast<T>(1.4426950408889634074L);
-  const T shifted = x * kInverse + Format<T>::kRound;
-  const T n = shifted - Format<T>::kRound;
-  const T high = x - n * Format<T>::kLn2High;  // exact
-  const T low = n * Format<T>::kLn2Low;
-  const T r = high - low;
-  return {r, (high - r) - low, bits(shifted) - bits(Format<T>::kRound)};
+  const T shifted = rounded(x * kInverse + Format<T>::kRound);
+  const T n = rounded(shifted - Format<T>::kRound);
+  const T high = rounded(x - n * Format<T>::kLn2High);  // exact
+  const T low = rounded(n * Format<T>::kLn2Low);
+  const T r = rounded(high - low);
+  return {r, rounded(rounded(high - r) - low), bits(shifted) - bits(Format<T>::kRound)};
 }
 
 /// (e^r - 1 - r) / r^2 on [-ln 2 / 2, ln 2 / 2]
@@ -145,8 +166,8 @@ TAPEGRAD_INLINE double exp_tail(double r) {
 template <class T>
 TAPEGRAD_INLINE T exp(T x) {
   const Reduced<T> a = reduce_by_ln2(limited(x, Format<T>::kExpLowest, Format<T>::kExpHighest));
-  const T sum = 1 + a.r;
-  const T lost = a.r - (sum - 1) + a.lost;
+  const T sum = rounded(1 + a.r);
+  const T lost = a.r - rounded(sum - 1) + a.lost;
   const T y = sum + (lost + a.r * a.r * exp_tail(a.r));
   // In two factors, since 2^n alone may be infinite or subnormal where the result is not. The halving shifts
   // a number made positive, as vectors of 64-bit integers have no arithmetic shift everywhere.
@@ -161,9 +182,9 @@ TAPEGRAD_INLINE T expm1(T x) {
   // (2^n - 1) + 2^n (e^r - 1), by halves, since 2^n may be infinite where the result is not. Where the two
   // nearly cancel, the rounding of the largest terms is what counts: `lost` takes it up.
   const T half = power_of_two<T>(a.integer - 1);
-  const T whole = half - T(0.5);
-  const T sum = whole + half * a.r;
-  const T lost = half * a.r - (sum - whole);
+  const T whole = rounded(half - T(0.5));
+  const T sum = rounded(whole + half * a.r);
+  const T lost = half * a.r - rounded(sum - whole);
   const T y = 2 * (sum + (lost + half * (a.r * a.r * exp_tail(a.r) + a.lost)));
   return choose(x == 0, x, y);
 }
@@ -191,7 +212,8 @@ TAPEGRAD_INLINE T log_near_one(T f, T n, T c) {
   const T z = s * s;
   const T half_square = T(0.5) * f * f;
   const T tail = s * (half_square + z * log_tail(z));
-  return n * Format<T>::kLn2High - ((half_square - (tail + (n * Format<T>::kLn2Low + c))) - f);
+  const T small = rounded(half_square - rounded(tail + (n * Format<T>::kLn2Low + c)));
+  return n * Format<T>::kLn2High - rounded(small - f);
 }
 
 /// x = 2^n (1 + f) for a positive normal x.
@@ -211,7 +233,7 @@ TAPEGRAD_INLINE Split<T> split(T x) {
   // An integer of few bits, put into the mantissa of 2^mantissa, is a number without a conversion.
   const T n = from_bits<T>(biased | bits(static_cast<T>(Bits<T>{1} << Format<T>::kMantissa))) -
               (static_cast<T>(Bits<T>{1} << Format<T>::kMantissa) + Format<T>::kBias);
-  return {m - 1, n};
+  return {rounded(m - 1), n};
 }
 
 template <class T>
@@ -233,10 +255,10 @@ TAPEGRAD_INLINE T log(T x) {
 
 template <class T>
 TAPEGRAD_INLINE T log1p(T x) {
-  const T u = 1 + x;
+  const T u = rounded(1 + x);
   const Split<T> a = split(u);
   // What the sum has lost of x, or of 1, over u.
-  const T lost = choose(x > 1, 1 - (u - x), x - (u - 1));
+  const T lost = choose(x > 1, 1 - rounded(u - x), x - rounded(u - 1));
   const bool whole = a.n == 0;  // then f = x without loss
   const T f = choose(whole, x, a.f);
   const T c = choose(whole, T(0), lost / u);
@@ -261,10 +283,10 @@ TAPEGRAD_INLINE T exp_of_negative(T x) {
 /// is near enough to 1 / (1 + e) for these.
 template <class T>
 TAPEGRAD_INLINE T over_one_plus(T n, T lost, T e) {
-  const T sum = 1 + e;
+  const T sum = rounded(1 + e);
   const T q = n / sum;
   if constexpr (sizeof(T) < sizeof(double)) return q;
-  return q - (q * (e - (sum - 1)) - lost) * (1 - T(0.5) * e);
+  return q - (q * (e - rounded(sum - 1)) - lost) * (1 - T(0.5) * e);
 }
 
 /// 1 / (1 + e^|x|): the smaller one of sigmoid(x) and 1 - sigmoid(x).
@@ -303,10 +325,10 @@ TAPEGRAD_INLINE WithComplement<T> tanh_and_complement(T x) {
   const T p = power_of_two<T>(a.integer);
   const T rest =
       p * (a.r + (a.lost + a.r * a.r * exp_tail(a.r)));  // p + rest is e, 1 - p is exact where it counts
-  const T e = p + rest;
+  const T e = rounded(p + rest);
   const bool small = e > T(0.3);
-  const T difference = (1 - p) - rest;
-  const T lost = ((1 - p) - difference) - rest;
+  const T difference = rounded(rounded(1 - p) - rest);
+  const T lost = rounded(rounded(1 - p) - difference) - rest;
   const T quotient = over_one_plus(choose(small, difference, 2 * e), choose(small, lost, T(0)), e);
   return {choose(small, quotient, 1 - quotient),
           choose(exponent < Format<T>::kExpNormal, T(0), choose(small, 1 - quotient, quotient))};

@@ -87,6 +87,15 @@ seconds=$({ time plain "$work/static_prefix" 1>&2 2>"$work/log"; } 2>&1) || { ca
 echo "the ten-line program: $seconds s to compile and link (limit: $max_seconds)"
 [ "${seconds%.*}" -lt "$max_seconds" ] || fail "too slow"
 
+step "static: compiled with -Ofast"
+package "$work/static_prefix" --cflags --libs
+"$cxx" -std=c++20 -Ofast "${strict[@]}" "$here/fast_math.cpp" -o "$work/fast_math" "${flags[@]}"
+"$work/fast_math" || fail "formulas are wrong in a file that is compiled with -Ofast"
+# The library's own flags win over those of a user's project.
+cmake -S "$source" -B "$work.fast_build" "${options[@]}" -DTAPEGRAD_BUILD_TESTS=OFF -DCMAKE_CXX_FLAGS=-Ofast >/dev/null
+cmake --build "$work.fast_build" --target CMakeFiles/tapegrad.dir/ops/numbers/vector_math.cpp.o >"$work/log" ||
+  { cat "$work/log"; fail "the library is compiled with -ffast-math where a project is"; }
+
 step "every installed header compiles on its own"
 package "$work/static_prefix" --cflags
 find "$work/static_prefix/include" -name '*.h' -printf '%P\n' |

@@ -11,6 +11,14 @@ target_compile_options(
             $<$<CXX_COMPILER_ID:Clang,AppleClang>:-Wno-sign-conversion>
             # What a shared library exports may be inlined within it, too: nobody puts another one in its place.
             -fno-semantic-interposition
+            # Behind the flags of a user's project that builds this one: the library looks at NaN, infinities, signs of
+            # zeros and rounding.
+            -fno-fast-math
+            -fno-unsafe-math-optimizations
+            -fno-finite-math-only
+            -fno-associative-math
+            -fno-reciprocal-math
+            -fsigned-zeros
             # GCC 12 takes std::string's operator+ for an overlapping copy (its bug 105651).
             $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>
             $<$<BOOL:${TAPEGRAD_WERROR}>:-Werror>)

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <tapegrad/graph/export.h>
 #include <tapegrad/graph/tensor.h>
 #include <tapegrad/ops/neural/loss.h>
 
@@ -9,9 +10,12 @@ namespace tapegrad::nn {
 
 /// softmax_with_loss: the cross entropy between softmax(y) and t; without options, the mean over the batch. With them as
 /// in nn::SoftmaxWithLoss{{.label_smoothing = 0.1}}.
+///
+/// Throws ArgumentError for what is no classification, as well: scores of a single class, whose softmax is always 1, and
+/// targets [n, classes] with a row that is no distribution, negative or with a sum further than 1e-3 from 1.
 struct SoftmaxWithLoss {
   ClassLossOptions options{};
-  Tensor operator()(const Tensor& y, const Tensor& t) const { return softmax_with_loss(y, t, options); }
+  TAPEGRAD_API Tensor operator()(const Tensor& y, const Tensor& t) const;
 };
 
 /// mse_loss: without options, the mean of (y - t)^2.

@@ -396,4 +396,18 @@ BOOST_AUTO_TEST_CASE(loss_objects_are_their_functions) {
   BOOST_TEST(nn::MSELoss()(Tensor::from({3, 5}, f64), Tensor::from({1, 1}, f64)).item() == 10);
 }
 
+BOOST_AUTO_TEST_CASE(what_is_no_classification_is_refused) {
+  const nn::SoftmaxWithLoss loss;
+  const Tensor one = normal({4, 1}, 1), three = normal({2, 3}, 2);
+  BOOST_CHECK_EXCEPTION(loss(one, one), ArgumentError, mentions("[4, 1]", "one class", "MSELoss"));
+  BOOST_CHECK_EXCEPTION(loss(one, Tensor::zeros({4}, i64)), ArgumentError, mentions("one class"));
+  BOOST_TEST(loss(three, Tensor::from({{0.25, 0.25, 0.5}, {0, 1, 0}}, f32)).item() > 0);
+  BOOST_CHECK_EXCEPTION(loss(three, Tensor::from({{0.25, 0.25, 0.5}, {0, 1, 1}}, f32)), ArgumentError,
+                        mentions("row 1", "its sum is 2"));
+  BOOST_CHECK_EXCEPTION(loss(three, Tensor::from({{-0.5, 1, 0.5}, {0, 1, 0}}, f32)), ArgumentError,
+                        mentions("row 0", "-0.5"));
+  BOOST_CHECK_EXCEPTION(loss(three, Tensor::from({{kNan, 1, 0.5}, {0, 1, 0}}, f32)), ArgumentError,
+                        mentions("row 0"));
+}
+
 BOOST_AUTO_TEST_SUITE_END()

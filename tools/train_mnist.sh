@@ -44,4 +44,6 @@ for ((i = 0; i < ${#train[@]}; i += 2)); do
     set -- "$@" "$option" "${train[i + 1]}"
   fi
 done
+# The script's own folder may be written again.
+if ! given --out && ! given --force; then set -- "$@" --force; fi
 exec "$root/build/release/bin/tapegrad" train "$@"

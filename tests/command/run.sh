@@ -35,7 +35,7 @@ check() {
   "$@" || { echo "FAILED: $what"; failures=$((failures + 1)); }
 }
 
-train=(train --data "$mnist" --out "$work/run")
+train=(train --data "$mnist" --out "$work/run" --force)
 
 # ---- what works ----
 expect 0 'train.*gradcheck.*graph|gradcheck' --help
@@ -52,6 +52,8 @@ check "a header in the history" grep -q '^epoch,iteration,train_loss,train_accur
 check "parameters" [ -s "$work/run/parameters.safetensors" ]
 check "it learns" awk -F, 'END { exit !($6 > 0.6) }' "$work/run/history.csv"
 cp "$work/run/parameters.safetensors" "$work/one-thread"
+expect 2 "another run has left its history.csv there; give another folder, or --force" train --data "$mnist" --out "$work/run"
+check "what is refused leaves the folder as it is" cmp "$work/one-thread" "$work/run/parameters.safetensors"
 expect 0 'epoch' "${train[@]}" --iterations 150 --lr 0.2 --threads 2
 check "the same weights with two threads" cmp "$work/one-thread" "$work/run/parameters.safetensors"
 expect 0 'epoch +1 ' "${train[@]}" --model multi-layer --hidden 30,20 --activation tanh --init xavier --optimizer adam \
@@ -231,7 +233,7 @@ check "also without names" grep -q '^line,column 2$' "$work/p.csv"
 for network in '--model multi-layer --hidden 30,20 --activation tanh --batch-norm --dropout 0.1 --standardize' \
   '--layers flatten,affine:20,relu,affine:10 --standardize=pixels' '--model simple-conv --hidden 10 --batch 20'; do
   # shellcheck disable=SC2086
-  expect 0 'epoch' train --data "$mnist" --iterations 20 --init he --optimizer adam --lr 0.01 --out "$work/any" $network
+  expect 0 'epoch' train --data "$mnist" --iterations 20 --init he --optimizer adam --lr 0.01 --out "$work/any" --force $network
   expect 0 'predictions of 1000 images' predict --run "$work/any" --images "$mnist/t10k-images-idx3-ubyte.gz" --out "$work/any.csv"
   right=$(paste -d, <(tail -n +2 "$work/any.csv") <(gzip -dc "$mnist/t10k-labels-idx1-ubyte.gz" | tail -c +9 | od -An -v -w1 -tu1 | tr -d ' ') |
     awk -F, '$2 == $4' | wc -l)

@@ -33,7 +33,7 @@ RunFolder::RunFolder(const std::string& path, bool validated, const char* metric
       history_(fmt::format("epoch,iteration,train_loss,train_{0},test_loss,test_{0}{1}\n", metric,
                            validated ? fmt::format(",validation_loss,validation_{}", metric) : "")) {}
 
-RunFolder RunFolder::start(const std::string& path, bool validated, const char* metric) {
+RunFolder RunFolder::start(const std::string& path, bool validated, const char* metric, bool replace) {
   RunFolder folder(path, validated, metric);
   if (const auto others = nn::checkpoints_in(checkpoints(path)); !others.empty())
     throw ArgumentError(fmt::format(
@@ -41,8 +41,17 @@ RunFolder RunFolder::start(const std::string& path, bool validated, const char* 
         "give another folder, or remove {}",
         path, others.front(), path, checkpoints(path)));
   std::error_code error;
+  for (const char* written : {"history.csv", "parameters.safetensors", "best.safetensors"})
+    if (!replace && std::filesystem::exists(folder.file(written), error))
+      throw ArgumentError(
+          fmt::format("--out {}: another run has left its {} there; give another folder, or --force to "
+                      "replace what it has left",
+                      path, written));
   std::filesystem::create_directories(path, error);
   if (error) throw FileError(fmt::format("--out {}: cannot make the folder: {}", path, error.message()));
+  // What this run writes later, or not at all, is none of its own.
+  for (const char* written : {"parameters.safetensors", "best.safetensors"})
+    std::filesystem::remove(folder.file(written), error);
   folder.write_history();
   return folder;
 }

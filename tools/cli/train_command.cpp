@@ -42,6 +42,7 @@ struct TrainOptions {
   int threads = 1;
   std::string standardize;  ///< empty: not
   std::string out;
+  bool force = false;  ///< what another run has left in `out` is replaced
   std::string report;
   std::int64_t checkpoint_every = 0;  ///< 0: none are saved
   std::string resume;                 ///< the folder of the run that is gone on with; empty: a new one
@@ -73,7 +74,7 @@ nn::TrainerOptions trainer_options(const TrainOptions& o, const TrainData& data,
     t.checkpoint_every = o.checkpoint_every;
   }
   for (const auto& [name, value] : settings_of(command))
-    if (name != kResume && name != "--out") t.settings.emplace(name, value);
+    if (name != kResume && name != "--out" && name != "--force") t.settings.emplace(name, value);
   return t;
 }
 
@@ -216,7 +217,7 @@ int train(const TrainOptions& o, const CLI::App& command, const nn::Checkpoint* 
     if (std::isfinite(e.training.loss)) folder->save("parameters.safetensors", metadata, net.state());
     if (validated && e.best) folder->save("best.safetensors", metadata, net.state());
   };
-  if (!checkpoint) folder = RunFolder::start(o.out, validated, data.metric);
+  if (!checkpoint) folder = RunFolder::start(o.out, validated, data.metric, o.force);
   nn::Trainer trainer(net, *optimizer, options);
 
   if (!data.format && o.model.takes_images())
@@ -317,6 +318,7 @@ void add_train_command(CLI::App& app, int& exit_code) {
       ->capture_default_str();
   CLI::Option* out = c.add_option(
       "--out", o.out, "Folder for history.csv and parameters.safetensors; needed but for --resume");
+  c.add_flag("--force", o.force, "Replace what another run has left in that folder");
   c.add_option("--report", o.report,
                "HTML page to write: curves, confusion matrix, misclassified images, graph")
       ->excludes(table);

@@ -1,139 +1,90 @@
 #include <algorithm>
-#include <cstring>
+#include <array>
+#include <numeric>
 #include <utility>
+#include <vector>
 
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/graph/random.h>
+#include <tapegrad/graph/storage.h>
 #include <tapegrad/nn/data/dataset.h>
+#include <tapegrad/nn/data/memory_source.h>
 #include <tapegrad/ops/check.h>
-#include <tapegrad/ops/loops/dispatch.h>
-#include <tapegrad/ops/loops/parallel.h>
-#include <tapegrad/ops/loops/simd_for.h>
 
 #include <fmt/format.h>
 
 namespace tapegrad::nn {
 
-using tapegrad::detail::dispatch_isa;
-using tapegrad::detail::kLongUnroll;
-using tapegrad::detail::parallel_ranges;
-using tapegrad::detail::simd_for;
-using tapegrad::detail::TensorAccess;
-
-/// Either tensors, or bytes still to be converted.
-struct Dataset::Items {
-  Tensor inputs;
-  Tensor targets;
-  std::vector<std::uint8_t> pixels;
-  std::vector<std::uint8_t> labels;
-  Shape input_shape;
-  Shape target_shape;
-  std::int64_t classes = 0;
-  bool normalize = false;
-
-  bool bytes() const { return !inputs.defined(); }
-};
+using tapegrad::detail::require_defined;
 
 namespace {
 
-/// out = in, or the float nearest to in / 255. That is in * (2^-8 + 2^-16), which is exact, and a small rest:
-/// the product with the float nearest to 1 / 255 would differ from the quotient for some bytes, a division
-/// costs more.
-void convert(const std::uint8_t* in, float* out, std::int64_t count, bool normalize) {
-  constexpr float kHead = 0x1.01p-8F;
-  constexpr float kRest = static_cast<float>(1.0 / 255 - 0x1.01p-8);
-  if (normalize)
-    simd_for<kLongUnroll>(count, [&](std::int64_t i) {
-      const auto x = static_cast<float>(in[i]);
-      out[i] = x * kHead + x * kRest;
-    });
-  else
-    simd_for<kLongUnroll>(count, [&](std::int64_t i) { out[i] = static_cast<float>(in[i]); });
-}
+using Indices = std::vector<std::int64_t, tapegrad::detail::PoolAllocator<std::int64_t>>;
 
-/// Items that were shuffled lie anywhere in memory: the next ones are fetched while this one is converted.
-constexpr std::int64_t kAhead = 3;
-void prefetch(const std::byte* item, std::size_t bytes) {
-  constexpr std::size_t kLine = 64;
-  constexpr std::size_t kMost = 4096;  // from there on the processor follows by itself
-  for (std::size_t at = 0; at < std::min(bytes, kMost); at += kLine) __builtin_prefetch(item + at);
-}
+/// What a function makes of the batches of a data set.
+class MappedSource final : public DataSource {
+ public:
+  MappedSource(const Dataset& data, Callback<Batch(const Batch&)> change)
+      : data_(data), change_(std::move(change)) {}
+  std::int64_t size() const override { return data_.size(); }
+  Item item(std::int64_t index) const override { return item_of(gather({&index, 1})); }
+  Batch gather(std::span<const std::int64_t> indices) const override {
+    return change_(data_.gather(indices));
+  }
+  std::int64_t classes() const override { return data_.classes(); }
 
-template <class Label>
-void require_labels_below(std::span<const Label> labels, std::int64_t classes) {
-  const auto bad = std::ranges::find_if(labels, [&](std::int64_t c) { return c < 0 || c >= classes; });
-  if (bad != labels.end())
-    throw ArgumentError(fmt::format(
-        "dataset: label {} of item {} is outside 0 ... {}: there are {} classes; correct it, or give "
-        "more classes",
-        *bad, bad - labels.begin(), classes - 1, classes));
-}
+ private:
+  Dataset data_;
+  Callback<Batch(const Batch&)> change_;
+};
 
-Shape with_items(std::int64_t count, const Shape& item) { return item.inserted(0, count); }
-
-std::size_t bytes_of(const Shape& shape, Dtype dtype) {
-  return static_cast<std::size_t>(shape.size()) * size_of(dtype);
+Batch batch_of(const NamedTensors& tensors) {
+  if (tensors.empty()) throw ArgumentError("dataset: no tensors given; give at least one");
+  Batch batch;
+  for (auto named = tensors.begin(); named != tensors.end(); ++named) {
+    const auto& [name, tensor] = *named;
+    const auto is_it = [&](const auto& other) { return other.first == name; };
+    if (name.empty() || std::any_of(tensors.begin(), named, is_it))
+      throw ArgumentError(fmt::format("dataset: {} named \"{}\"; each tensor needs a name of its own",
+                                      name.empty() ? "a tensor is" : "two tensors are", name));
+    if (!tensor.defined())
+      throw ArgumentError(
+          fmt::format("dataset: the tensor \"{}\" is undefined; give it a value, or leave it out", name));
+    batch.set(name, tensor);
+  }
+  return batch;
 }
 
 }  // namespace
 
 Dataset::Dataset(const Tensor& inputs, const Tensor& targets, std::int64_t classes) {
-  tapegrad::detail::require_defined("dataset", inputs, "the tensor of inputs");
-  tapegrad::detail::require_defined("dataset", targets, "the tensor of targets");
-  if (inputs.rank() == 0 || targets.rank() == 0 || inputs.dim(0) != targets.dim(0))
-    throw ShapeError(
-        fmt::format("dataset: inputs {} and targets {} need a first axis with one entry for each item",
-                    to_string(inputs.shape()), to_string(targets.shape())));
-  if (classes < 0)
-    throw ArgumentError(
-        fmt::format("dataset: {} classes; give their number, or 0 where there are none", classes));
-  if (classes > 0 && targets.dtype() == i64 && targets.rank() == 1)
-    require_labels_below(targets.values<std::int64_t>(), classes);
-  auto items = std::make_shared<Items>();
-  items->inputs = inputs.detach();
-  items->targets = targets.detach();
-  items->input_shape = inputs.shape().removed(0);
-  items->target_shape = targets.shape().removed(0);
-  items->classes = classes;
-  size_ = inputs.dim(0);
-  items_ = std::move(items);
+  require_defined("dataset", inputs, "the tensor of inputs");
+  require_defined("dataset", targets, "the tensor of targets");
+  *this = Dataset(std::make_shared<TensorSource>(Batch{inputs, targets}, classes));
 }
 
-Dataset::Dataset(IdxArray images, const IdxArray& labels, const ImageOptions& options) {
-  const Shape& s = images.shape;
-  if ((s.rank() != 3 && s.rank() != 4) || labels.shape.rank() != 1 || s[0] != labels.shape[0] ||
-      images.bytes.size() != static_cast<std::size_t>(s.size()) ||
-      labels.bytes.size() != static_cast<std::size_t>(labels.shape.size()))
-    throw ShapeError(
-        fmt::format("dataset: images {} ({} bytes) and labels {} ({} bytes) given, expected [n, rows, "
-                    "columns] or [n, channels, rows, columns], and [n]",
-                    to_string(s), images.bytes.size(), to_string(labels.shape), labels.bytes.size()));
-  if (options.classes < 1)
-    throw ArgumentError(fmt::format("dataset: {} classes; there must be at least one", options.classes));
-  require_labels_below<std::uint8_t>(labels.bytes, options.classes);
-  auto items = std::make_shared<Items>();
-  items->pixels = std::move(images.bytes);
-  items->labels = labels.bytes;
-  const Shape image = s.rank() == 4 ? s.removed(0) : s.removed(0).inserted(0, 1);
-  items->input_shape = options.flatten ? Shape{image.size()} : image;
-  items->target_shape = options.one_hot ? Shape{options.classes} : Shape{};
-  items->classes = options.classes;
-  items->normalize = options.normalize;
-  size_ = s[0];
-  items_ = std::move(items);
+Dataset::Dataset(const NamedTensors& tensors, std::int64_t classes)
+    : Dataset(std::make_shared<TensorSource>(batch_of(tensors), classes)) {}
+
+Dataset::Dataset(IdxArray images, const IdxArray& labels, const ImageOptions& options)
+    : Dataset(std::make_shared<ImageSource>(std::move(images), labels, options)) {}
+
+Dataset::Dataset(std::shared_ptr<const DataSource> source) : source_(std::move(source)) {
+  if (!source_) throw ArgumentError("dataset: there is no source of items; give one");
+  size_ = source_->size();
+  if (size_ < 0)
+    throw ArgumentError(fmt::format("dataset: its source has a size of {}; it must be 0 or above", size_));
 }
 
-const Shape& Dataset::input_shape() const {
-  if (!items_) throw ArgumentError("dataset: it is empty and has no shape");
-  return items_->input_shape;
+Shape Dataset::item_shape(std::string_view name) const {
+  if (!source_) throw ArgumentError("dataset: it is empty and has no shape");
+  // One item where there is any, rather than none: a function of map() need not take an empty batch.
+  const std::array<std::int64_t, 1> first{0};
+  if (size_ > 0) return gather(first)[name].shape().removed(0);
+  return rows({first.data(), source_->size() > 0 ? 1U : 0U})[name].shape().removed(0);
 }
 
-const Shape& Dataset::target_shape() const {
-  if (!items_) throw ArgumentError("dataset: it is empty and has no shape");
-  return items_->target_shape;
-}
-
-std::int64_t Dataset::classes() const noexcept { return items_ ? items_->classes : 0; }
+std::int64_t Dataset::classes() const { return source_ ? source_->classes() : 0; }
 
 Dataset Dataset::slice(std::int64_t begin, std::int64_t end) const {
   if (begin < 0 || end < begin || end > size_)
@@ -156,69 +107,44 @@ Dataset::Split Dataset::split(std::int64_t validation, std::uint64_t seed) const
   return {shuffled.slice(validation, size_), shuffled.slice(0, validation)};
 }
 
+Dataset Dataset::map(Callback<Batch(const Batch&)> change) const {
+  if (!change) throw ArgumentError("dataset: map: there is no function to change batches; give one");
+  return Dataset(std::make_shared<MappedSource>(*this, std::move(change)));
+}
+
 Batch Dataset::batch(std::int64_t begin, std::int64_t end) const {
   if (begin < 0 || end < begin || end > size_)
     throw ArgumentError(fmt::format("batch: items {} to {} asked of {} items", begin, end, size_));
-  return collect(end - begin, [&](std::int64_t i) { return begin + i; });
+  const auto count = static_cast<std::size_t>(end - begin);
+  if (order_.defined())
+    return rows(order_.values<std::int64_t>().subspan(static_cast<std::size_t>(begin_ + begin), count));
+  Indices indices(count);
+  std::iota(indices.begin(), indices.end(), begin_ + begin);
+  return rows(indices);
 }
 
 Batch Dataset::gather(std::span<const std::int64_t> indices) const {
   for (const std::int64_t i : indices)
     if (i < 0 || i >= size_) throw ArgumentError(fmt::format("gather: item {} asked of {} items", i, size_));
-  return collect(static_cast<std::int64_t>(indices.size()),
-                 [&](std::int64_t i) { return indices[static_cast<std::size_t>(i)]; });
+  if (!order_.defined() && begin_ == 0) return rows(indices);
+  Indices rows_of_source(indices.begin(), indices.end());
+  for (std::int64_t& i : rows_of_source)
+    i = order_.defined() ? order_.values<std::int64_t>()[static_cast<std::size_t>(begin_ + i)] : begin_ + i;
+  return rows(rows_of_source);
 }
 
-template <class IndexOf>
-Batch Dataset::collect(std::int64_t count, IndexOf index_of) const {
-  if (!items_) throw ArgumentError("dataset: it is empty and has no batches");
-  const Items& items = *items_;
-  const std::int64_t* order = order_.defined() ? TensorAccess::data_as<std::int64_t>(order_) : nullptr;
-  const auto row = [&](std::int64_t i) {
-    const std::int64_t at = begin_ + index_of(i);
-    return static_cast<std::size_t>(order ? order[at] : at);
-  };
-  const bool one_hot = items.bytes() && items.target_shape.rank() == 1;
-  const Dtype input_dtype = items.bytes() ? f32 : items.inputs.dtype();
-  const Dtype target_dtype = items.bytes() ? (one_hot ? f32 : i64) : items.targets.dtype();
-  Batch batch{Tensor::empty(with_items(count, items.input_shape), input_dtype),
-              Tensor::empty(with_items(count, items.target_shape), target_dtype)};
-  std::byte* x = TensorAccess::data(batch.x);
-  std::byte* t = TensorAccess::data(batch.t);
-  const std::size_t x_bytes = bytes_of(items.input_shape, input_dtype);
-  const std::size_t t_bytes = bytes_of(items.target_shape, target_dtype);
-
-  const std::byte* inputs = items.bytes() ? reinterpret_cast<const std::byte*>(items.pixels.data())
-                                          : TensorAccess::data(items.inputs);
-  const std::size_t stride = items.bytes() ? static_cast<std::size_t>(items.input_shape.size()) : x_bytes;
-
-  const std::int64_t grain = tapegrad::detail::grain_for(items.input_shape.size());
-  parallel_ranges(count, grain, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < std::min(begin + kAhead, end); ++i)
-      prefetch(inputs + row(i) * stride, stride);
-    for (std::int64_t i = begin; i < end; ++i) {
-      std::byte* const to = x + static_cast<std::size_t>(i) * x_bytes;
-      std::byte* const target = t + static_cast<std::size_t>(i) * t_bytes;
-      const std::size_t from = row(i);
-      if (i + kAhead < end) prefetch(inputs + row(i + kAhead) * stride, stride);
-      if (!items.bytes()) {
-        std::memcpy(to, inputs + from * stride, stride);
-        std::memcpy(target, TensorAccess::data(items.targets) + from * t_bytes, t_bytes);
-        continue;
-      }
-      dispatch_isa([&]() {
-        convert(items.pixels.data() + from * stride, reinterpret_cast<float*>(to), items.input_shape.size(),
-                items.normalize);
-      });
-      if (one_hot) {
-        auto* hot = reinterpret_cast<float*>(target);
-        std::fill_n(hot, static_cast<std::size_t>(items.classes), 0.0F);
-        hot[items.labels[from]] = 1.0F;
-      } else {
-        *reinterpret_cast<std::int64_t*>(target) = items.labels[from];
-      }
-    }
-  });
+/// The batch of these items of the source.
+Batch Dataset::rows(std::span<const std::int64_t> rows) const {
+  if (!source_) throw ArgumentError("dataset: it is empty and has no batches");
+  Batch batch = source_->gather(rows);
+  batching::require_names("dataset: what its source or map() has made", batch);
+  if (!batching::has_items(batch, std::ssize(rows)) ||
+      (!batch.x.defined() && !batch.t.defined() && batch.more.empty()))
+    throw ShapeError(
+        fmt::format("dataset: {} items were asked of its source or map(), which has made {}; the first axis "
+                    "of each tensor "
+                    "must count the items",
+                    rows.size(), batching::describe(batch)));
   return batch;
 }
 

@@ -1,8 +1,10 @@
-#include <algorithm>
-#include <array>
+#include <new>
 #include <utility>
 
 #include <tapegrad/graph/errors.h>
+#include <tapegrad/graph/storage.h>
+#include <tapegrad/nn/data/batch_maker.h>
+#include <tapegrad/nn/data/batches_ahead.h>
 #include <tapegrad/nn/data/loader.h>
 
 #include <fmt/format.h>
@@ -10,52 +12,58 @@
 namespace tapegrad::nn {
 
 namespace {
+
 std::int64_t batches(std::int64_t items, std::int64_t batch) { return items / batch + (items % batch != 0); }
 
-/// The seed and the stream are random bits themselves: whatever seeds a program uses, no batch has the numbers of another
-/// one, of the order of the items or of the network's generators.
-Generator generator_of(std::uint64_t seed, std::uint64_t epoch, std::int64_t batch) {
-  const auto low = [](std::uint64_t n) { return static_cast<std::uint32_t>(n); };
-  const auto high = [](std::uint64_t n) { return static_cast<std::uint32_t>(n >> 32); };
-  const auto number = static_cast<std::uint64_t>(batch);
-  const std::array<std::uint32_t, 4> r =
-      philox4x32({low(number), high(number), low(epoch), high(epoch)}, {low(seed), high(seed)});
-  return Generator(std::uint64_t{r[1]} << 32 | r[0], std::uint64_t{r[3]} << 32 | r[2]);
+/// From the pool, as an epoch is made again and again.
+template <class T, class... A>
+std::shared_ptr<T> make_pooled(A&&... arguments) {
+  return std::allocate_shared<T>(tapegrad::detail::PoolAllocator<T>(), std::forward<A>(arguments)...);
 }
 
-Batch apply(const Transform& transform, const Batch& batch, Generator& generator) {
-  Batch result = transform(batch, generator);
-  const auto items_of = [](const Tensor& t) { return t.rank() == 0 ? std::int64_t{0} : t.dim(0); };
-  if (items_of(result.x) != batch.size() || items_of(result.t) != batch.size())
-    throw ShapeError(fmt::format(
-        "loader: the transform made inputs {} and targets {} of a batch of {} items; it must leave "
-        "their number",
-        to_string(result.x.shape()), to_string(result.t.shape()), batch.size()));
-  return result;
+void require_workers(const char* what, std::int64_t workers, std::int64_t prefetch = 0) {
+  constexpr std::int64_t kMost = 256;
+  if (workers < 0 || workers > kMost)
+    throw ArgumentError(fmt::format("{}: {} workers given; there can be 0 to {}", what, workers, kMost));
+  if (prefetch < 0)
+    throw ArgumentError(
+        fmt::format("{}: {} batches given to be prepared ahead; give their number, or 0 for two for each "
+                    "worker",
+                    what, prefetch));
 }
+
 }  // namespace
 
+Batches::Batches(Batches&&) noexcept = default;
+Batches& Batches::operator=(Batches&&) noexcept = default;
+Batches::~Batches() = default;
+
+std::int64_t Batches::size() const noexcept { return maker_->count() - first_; }
+
 Batches::Iterator Batches::begin() {
+  ahead_.reset();
   next_ = first_;
+  if (workers_ > 0 && size() > 0) {
+    try {
+      ahead_.reset(
+          new loading::BatchesAhead(maker_, first_, workers_, prefetch_ > 0 ? prefetch_ : 2 * workers_));
+    } catch (const std::bad_alloc&) {
+      throw OutOfMemory("loader: there is no memory for workers");
+    }
+    if (!ahead_->has_workers()) ahead_.reset();
+  }
   advance();
   return Iterator(this);
 }
 
 void Batches::advance() {
   current_ = {};  // first, so that the pool can hand its memory to the next batch
-  if (next_ == count_) return;
-  const std::int64_t begin = next_++ * batch_;
-  const std::int64_t end = std::min(begin + batch_, data_.size());
-  if (order_.defined()) {
-    const std::span<const std::int64_t> order = order_.values<std::int64_t>();
-    current_ =
-        data_.gather(order.subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(end - begin)));
-  } else {
-    current_ = data_.batch(begin, end);
-  }
-  if (!transformed_.transform) return;
-  Generator generator = generator_of(transformed_.seed, transformed_.epoch, next_ - 1);
-  current_ = apply(transformed_.transform, current_, generator);
+  ended_ = true;
+  if (ahead_ && (next_ == maker_->count() || ahead_->is_left_behind())) ahead_.reset();
+  if (next_ == maker_->count()) return;
+  const std::int64_t number = next_++;
+  current_ = ahead_ ? ahead_->take() : maker_->make(number);
+  ended_ = false;
 }
 
 DataLoader::DataLoader(Dataset data, const LoaderOptions& options)
@@ -66,6 +74,7 @@ DataLoader::DataLoader(Dataset data, const LoaderOptions& options)
   if (options.batch > data_.size())
     throw ArgumentError(fmt::format("loader: batch size {} given for {} items; it can be {} at most",
                                     options.batch, data_.size(), data_.size()));
+  require_workers("loader", options.workers, options.prefetch);
 }
 
 std::int64_t DataLoader::size() const noexcept {
@@ -76,24 +85,42 @@ Batches DataLoader::epoch(std::uint64_t number, std::int64_t first) const {
   if (first < 0 || first > size())
     throw ArgumentError(fmt::format("loader: batch {} of {} given as the first; it must be in [0, {}]", first,
                                     size(), size()));
-  Tensor order;
+  loading::Recipe recipe{.data = data_,
+                         .batch = options_.batch,
+                         .count = size(),
+                         .transform = options_.transform,
+                         .seed = options_.transform_seed,
+                         .epoch = number};
   if (options_.shuffle) {
     Generator generator(options_.seed, number);
-    order = permutation(data_.size(), generator);
+    recipe.order = permutation(data_.size(), generator);
   }
-  return {data_, order, options_.batch, size(), first, {options_.transform, options_.transform_seed, number}};
+  return {make_pooled<const loading::BatchMaker>(recipe), first, options_.workers, options_.prefetch};
+}
+
+Batches::Iterator DataLoader::begin() {
+  const auto range = make_pooled<Batches>(epoch(next_epoch_));
+  ++next_epoch_;
+  Batches::Iterator iterator = range->begin();
+  iterator.owned_ = range;
+  return iterator;
 }
 
 Batch DataLoader::sample(Generator& generator) const {
   const Tensor items = integers({options_.batch}, generator, 0, data_.size());
   Batch batch = data_.gather(items.values<std::int64_t>());
-  return options_.transform ? apply(options_.transform, batch, generator) : batch;
+  return options_.transform ? loading::transformed(options_.transform, batch, generator) : batch;
 }
 
-Batches in_order(const Dataset& data, std::int64_t at_most, const Transform& transform) {
+Batches in_order(const Dataset& data, std::int64_t at_most, const Transform& transform,
+                 std::int64_t workers) {
   if (at_most < 1)
     throw ArgumentError(fmt::format("in_order: batches of at most {} items; give at least 1", at_most));
-  return {data, {}, at_most, batches(data.size(), at_most), 0, {transform}};
+  require_workers("in_order", workers);
+  return {
+      make_pooled<const loading::BatchMaker>(loading::Recipe{
+          .data = data, .batch = at_most, .count = batches(data.size(), at_most), .transform = transform}),
+      0, workers, 0};
 }
 
 }  // namespace tapegrad::nn

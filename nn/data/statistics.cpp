@@ -127,7 +127,7 @@ Shape shape_of(const Shape& item, StatisticsOf of) {
 
 InputStatistics input_statistics(const Dataset& data, StatisticsOf of) {
   if (data.size() == 0) throw ArgumentError("input_statistics: the data set has no items");
-  const Shape& item = data.input_shape();
+  const Shape item = data.input_shape();
   const Tensor first = data.batch(0, 1).x;
   tapegrad::detail::require_floating("input_statistics", first, "the inputs");
   const Shape shape = shape_of(item, of);

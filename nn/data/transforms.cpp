@@ -42,6 +42,13 @@ void require_padding(const char* op, const char* what, std::int64_t padding) {
     throw ArgumentError(fmt::format("{}: {} is {}; it must be in [0, 2^30]", op, what, padding));
 }
 
+/// The batch with other inputs.
+Batch with_inputs(const Batch& batch, const Tensor& x) {
+  Batch result = batch;
+  result.x = x;
+  return result;
+}
+
 /// The element of an image that becomes the first one of the result; it may lie outside.
 struct Corner {
   std::int64_t top;
@@ -96,7 +103,9 @@ Batch crop_at_random(const char* op, const Batch& batch, std::int64_t height, st
   const Tensor lefts = integers({s[0]}, generator, -padding, columns + 1);
   const auto* top = TensorAccess::data_as<std::int64_t>(tops);
   const auto* left = TensorAccess::data_as<std::int64_t>(lefts);
-  return {cut(op, batch.x, height, width, [&](std::int64_t i) { return Corner{top[i], left[i]}; }), batch.t};
+  return with_inputs(batch, cut(op, batch.x, height, width, [&](std::int64_t i) {
+                       return Corner{top[i], left[i]};
+                     }));
 }
 
 }  // namespace
@@ -162,7 +171,7 @@ Batch RandomHorizontalFlip::operator()(const Batch& batch, Generator& generator)
       }
     });
   });
-  return {y, batch.t};
+  return with_inputs(batch, y);
 }
 
 CenterCrop::CenterCrop(std::int64_t height, std::int64_t width) : height_(height), width_(width) {
@@ -177,6 +186,10 @@ Tensor CenterCrop::operator()(const Tensor& images) const {
         fmt::format("center_crop: {} x {} elements asked of images {}", height_, width_, to_string(s)));
   const Corner corner{(s[2] - height_) / 2, (s[3] - width_) / 2};
   return cut("center_crop", images, height_, width_, [&](std::int64_t) { return corner; });
+}
+
+Batch CenterCrop::operator()(const Batch& batch, Generator&) const {
+  return with_inputs(batch, (*this)(batch.x));
 }
 
 Normalize::Normalize(const std::vector<double>& mean, const std::vector<double>& stddev) {
@@ -234,6 +247,10 @@ Tensor Normalize::operator()(const Tensor& images) const {
                         name_of(images.dtype()), mean_.values<double>()[c], stddev_.values<double>()[c], c));
   });
   return (images - mean) / stddev;
+}
+
+Batch Normalize::operator()(const Batch& batch, Generator&) const {
+  return with_inputs(batch, (*this)(batch.x));
 }
 
 }  // namespace tapegrad::nn

@@ -19,8 +19,8 @@ namespace tapegrad::nn {
 ///     nn::DataLoader loader(cifar.train, {.transform = nn::Compose{nn::RandomCrop(32, 32, 4), nn::RandomHorizontalFlip()},
 ///                                         .transform_seed = 1});
 ///
-/// Those below take images x [n, c, h, w] of any dtype and leave the targets as they are. They throw ShapeError for
-/// inputs of another rank.
+/// Those below take images x [n, c, h, w] of any dtype and leave the other tensors as they are, as one of your own does
+/// that changes a copy of the batch. They throw ShapeError for inputs of another rank.
 using Transform = Callback<Batch(const Batch& batch, Generator& generator)>;
 
 /// One transform after the other, each with the generator as the one before has left it.
@@ -86,7 +86,7 @@ class TAPEGRAD_API CenterCrop {
   CenterCrop(std::int64_t height, std::int64_t width);
   /// Throws ShapeError for smaller images.
   Tensor operator()(const Tensor& images) const;
-  Batch operator()(const Batch& batch, Generator&) const { return {(*this)(batch.x), batch.t}; }
+  Batch operator()(const Batch& batch, Generator&) const;
 
  private:
   std::int64_t height_;
@@ -105,7 +105,7 @@ class TAPEGRAD_API Normalize {
   /// Throws ShapeError for images of another number of channels, DtypeError for integers, ArgumentError for numbers that
   /// the dtype does not hold.
   Tensor operator()(const Tensor& images) const;
-  Batch operator()(const Batch& batch, Generator&) const { return {(*this)(batch.x), batch.t}; }
+  Batch operator()(const Batch& batch, Generator&) const;
 
  private:
   Tensor mean_;  ///< f64 [c, 1, 1]

@@ -10,25 +10,26 @@ namespace tapegrad::nn {
 Objective::Objective() : loss_(SoftmaxWithLoss()), metric_(accuracy) {}
 
 Forward forward_of(Module& net) {
-  return [&net](const Batch& b) { return net(b.x); };
+  return [&net](const Batch& b) { return net(b["x"]); };
 }
 
 Score evaluate(Module& net, const Dataset& data, const Objective& objective, std::int64_t batch,
-               const Transform& transform) {
-  return evaluate(net, forward_of(net), data, objective, batch, transform);
+               const Transform& transform, std::int64_t workers) {
+  return evaluate(net, forward_of(net), data, objective, batch, transform, workers);
 }
 
 Score evaluate(ModuleBase& net, const Forward& forward, const Dataset& data, const Objective& objective,
-               std::int64_t batch, const Transform& transform) {
+               std::int64_t batch, const Transform& transform, std::int64_t workers) {
   if (data.size() == 0) throw ArgumentError("evaluate: the data set has no items");
   const EvaluationMode mode(net);
   const Pause pause;
   Score sum{0, 0};
-  for (const Batch& b : in_order(data, batch, transform)) {
+  for (const Batch& b : in_order(data, batch, transform, workers)) {
     const Tensor y = forward(b);
+    const Tensor& t = b["t"];
     const auto n = static_cast<double>(b.size());
-    sum.loss += n * objective.loss(y, b.t).item();
-    sum.metric += n * objective.metric(y, b.t);
+    sum.loss += n * objective.loss(y, t).item();
+    sum.metric += n * objective.metric(y, t);
   }
   const auto total = static_cast<double>(data.size());
   return {sum.loss / total, sum.metric / total};

@@ -51,22 +51,23 @@ struct Score {
   double metric = std::numeric_limits<double>::quiet_NaN();
 };
 
-/// Computes a network's outputs for a batch: `[&](const nn::Batch& b) { return net(b.x, lengths_of(b)); }`.
+/// Computes a network's outputs for a batch: `[&](const nn::Batch& b) { return net(b.x, b["lengths"]); }`.
 using Forward = Callback<Tensor(const Batch& batch)>;
-/// net(batch.x). The network must outlive it.
+/// net(batch["x"]). The network must outlive it.
 TAPEGRAD_API Forward forward_of(Module& net);
 
 /// Items in a batch that is evaluated, unless another number is given.
 inline constexpr std::int64_t kEvaluationBatch = 1000;
 
 /// The network's loss and metric on all of the data, in evaluation mode, in batches of at most `batch` items.
-/// Each module has its mode again afterwards; nothing is recorded. A transform is applied to each batch, as
-/// in_order does. Throws ArgumentError for data without items.
+/// Each module has its mode again afterwards; nothing is recorded. A transform is applied to each batch, and `workers`
+/// threads prepare batches ahead, as in_order does. Throws ArgumentError for data without items, inputs or targets.
 TAPEGRAD_API Score evaluate(Module& net, const Dataset& data, const Objective& objective = {},
-                            std::int64_t batch = kEvaluationBatch, const Transform& transform = {});
+                            std::int64_t batch = kEvaluationBatch, const Transform& transform = {},
+                            std::int64_t workers = 0);
 /// The same of what `forward` computes with the network, which is put into evaluation mode.
 TAPEGRAD_API Score evaluate(ModuleBase& net, const Forward& forward, const Dataset& data,
                             const Objective& objective = {}, std::int64_t batch = kEvaluationBatch,
-                            const Transform& transform = {});
+                            const Transform& transform = {}, std::int64_t workers = 0);
 
 }  // namespace tapegrad::nn

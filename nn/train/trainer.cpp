@@ -47,6 +47,7 @@ void Trainer::check_options() const {
   require(o.epochs >= 0, "epochs", o.epochs, "at least 0");
   require(o.iterations >= 0, "iterations", o.iterations, "at least 0");
   require(o.batch >= 1, "batch", o.batch, "at least 1");
+  require(o.workers >= 0, "workers", o.workers, "at least 0");
   require(o.validation >= 0 && o.validation < 1, "validation", o.validation, "a share in [0, 1)");
   require(o.clip_norm >= 0, "clip_norm", o.clip_norm, "at least 0");
   require(o.clip_value >= 0, "clip_value", o.clip_value, "at least 0");
@@ -147,7 +148,7 @@ bool Trainer::update(const Batch& batch, Epoch& epoch) {
   UpdateAtWork at_work(updating_);
   Tape tape;
   const Tensor y = forward_(batch);
-  const Tensor loss = options_.objective.loss(y, batch.t);
+  const Tensor loss = options_.objective.loss(y, batch["t"]);
   const double value = loss.item();
   if (!std::isfinite(value)) return false;
   Gradients gradients = tape.backward(loss);
@@ -182,8 +183,8 @@ void Trainer::finish(Epoch& epoch, std::int64_t batches, const Dataset& training
   EpochReport& r = epoch.report;
   const auto items = static_cast<double>(at_.items);
   const auto measure = [&](const Dataset& data) {
-    return evaluate(net_, forward_, data, options_.objective, kEvaluationBatch,
-                    options_.evaluation_transform);
+    return evaluate(net_, forward_, data, options_.objective, kEvaluationBatch, options_.evaluation_transform,
+                    options_.workers);
   };
   r.training =
       options_.evaluate_training ? measure(training) : Score{at_.sum.loss / items, at_.sum.metric / items};
@@ -227,7 +228,8 @@ const History& Trainer::fit(const Dataset& training, const Dataset& validation) 
                                      .drop_last = options_.drop_last,
                                      .seed = options_.seed,
                                      .transform = options_.transform,
-                                     .transform_seed = options_.transform_seed});
+                                     .transform_seed = options_.transform_seed,
+                                     .workers = options_.workers});
   bool unreported = begin_fit(loader.size(), training, validation);
   const Clock::time_point start =
       Clock::now() - std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(fit_.seconds));

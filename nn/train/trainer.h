@@ -85,6 +85,8 @@ struct TrainerOptions {
   /// What is made of all that is evaluated, training data too: nothing of `transform`, unless it is given here. For
   /// what the network needs always, such as Normalize.
   Transform evaluation_transform{};
+  /// Threads that prepare batches ahead, of training and evaluation: see LoaderOptions::workers. They change no result.
+  std::int64_t workers = 0;
 
   Objective objective{};
   optim::Schedule schedule{};  ///< of the number of updates; none: the optimizer's rate
@@ -143,9 +145,9 @@ class TAPEGRAD_API Trainer {
   /// written.
   Trainer(Module& net, optim::Optimizer& optimizer, TrainerOptions options = {});
   /// For networks that are not called as net(batch.x): `forward` computes the outputs that the objective
-  /// compares with batch.t. The network is what has modes and a state.
+  /// compares with batch["t"]. The network is what has modes and a state.
   ///
-  ///     nn::Trainer trainer(net, [&](const nn::Batch& b) { return net(b.x, lengths_of(b)); }, adam);
+  ///     nn::Trainer trainer(net, [&](const nn::Batch& b) { return net(b.x, b["lengths"]); }, adam);
   Trainer(ModuleBase& net, Forward forward, optim::Optimizer& optimizer, TrainerOptions options = {});
   Trainer(const Trainer&) = delete;
   Trainer& operator=(const Trainer&) = delete;

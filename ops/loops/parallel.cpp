@@ -1,5 +1,4 @@
 #include <pthread.h>
-#include <signal.h>
 
 #include <array>
 #include <atomic>
@@ -13,6 +12,7 @@
 
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/ops/loops/parallel.h>
+#include <tapegrad/ops/loops/signals_blocked.h>
 #include <tapegrad/ops/loops/work_queue.h>
 #include <tapegrad/ops/threads.h>
 
@@ -123,22 +123,6 @@ struct ExitHook {
   ~ExitHook() {
     if (Pool* p = current_pool.load(std::memory_order_acquire)) p->stop();
   }
-};
-
-/// While it lives, threads that are started receive no signal: the program's signals are for the program's threads.
-class SignalsBlocked {
- public:
-  SignalsBlocked() noexcept {
-    sigset_t all;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before_);
-  }
-  ~SignalsBlocked() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
-  SignalsBlocked(const SignalsBlocked&) = delete;
-  SignalsBlocked& operator=(const SignalsBlocked&) = delete;
-
- private:
-  sigset_t before_;
 };
 
 /// Where the system has no more threads to give, or no memory for them, those that run do the work.

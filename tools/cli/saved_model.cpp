@@ -85,7 +85,8 @@ nn::Metadata metadata_of(const CLI::App& command, const Model& model, const Trai
     metadata.emplace(kTable, data.format->text());
   }
   metadata.emplace("model", model.description);
-  metadata.emplace(kItem, fmt::format("{}", fmt::join(data.train.input_shape().dims(), "x")));
+  const Shape item = data.train.input_shape();
+  metadata.emplace(kItem, fmt::format("{}", fmt::join(item.dims(), "x")));
   metadata.emplace(kOutputs, fmt::format("{}", data.outputs));
   metadata.emplace(kStandardize, standardize);
   metadata.emplace(kTask, data.units ? "regression" : "classification");

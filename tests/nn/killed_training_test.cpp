@@ -34,7 +34,10 @@ using Milliseconds = std::chrono::duration<double, std::milli>;
 void train(const OptimizerMaker& make, int thread_count, const std::string& folder,
            const std::string& result) {
   set_threads(thread_count);
-  FullTraining t(make, {.epochs = 6, .checkpoint_folder = folder, .checkpoint_every = 3});
+  FullTraining t(make, {.epochs = 6,
+                        .workers = thread_count - 1,  // none, and one
+                        .checkpoint_folder = folder,
+                        .checkpoint_every = 3});
   if (!nn::checkpoints_in(folder).empty()) t.trainer.resume(folder);
   t.fit();
   t.trainer.save(result);

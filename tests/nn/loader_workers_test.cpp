@@ -1,0 +1,409 @@
+// Threads that prepare batches ahead of the loop.
+#include <pthread.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <cstdlib>
+#include <functional>
+#include <memory>
+#include <new>
+#include <span>
+#include <stdexcept>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include <tapegrad/graph/errors.h>
+#include <tapegrad/ops/loops/parallel.h>
+#include <tapegrad/tapegrad.h>
+
+#include <boost/test/unit_test.hpp>
+
+#include "resume_support.h"
+#include "support.h"
+#include "trainer_support.h"
+
+#if defined(__SANITIZE_THREAD__)
+#define TAPEGRAD_TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define TAPEGRAD_TSAN 1
+#endif
+#endif
+
+using namespace tapegrad;
+using namespace tapegrad::test;
+using nn::Batch;
+using nn::DataLoader;
+using nn::Dataset;
+using nn::Item;
+
+BOOST_AUTO_TEST_SUITE(loader_workers)
+
+namespace {
+
+/// Images whose elements tell the item, made by a function that is called before each.
+class Images : public nn::DataSource {
+ public:
+  explicit Images(std::int64_t size, std::function<void(std::int64_t)> before = {})
+      : size_(size), before_(std::move(before)) {}
+  std::int64_t size() const override { return size_; }
+  Item item(std::int64_t i) const override {
+    if (before_) before_(i);
+    return {.x = Tensor::arange(static_cast<double>(16 * i), static_cast<double>(16 * i + 16), 1, f32),
+            .t = Tensor::from(std::vector<std::int64_t>{i}, Shape{}),
+            .more = {{"half", Tensor::scalar(static_cast<double>(i) / 2)}}};
+  }
+
+ private:
+  std::int64_t size_;
+  std::function<void(std::int64_t)> before_;
+};
+
+/// Images [1, 4, 4] of so many items, some of which take longer than others.
+Dataset images(std::int64_t n) {
+  const auto before = [](std::int64_t i) {
+    if (i % 7 == 0) std::this_thread::sleep_for(std::chrono::microseconds(200));
+  };
+  return Dataset(std::make_shared<Images>(n, before)).map([](Batch b) {
+    b.x = reshape(b.x, Shape{b.size(), 1, 4, 4});
+    return b;
+  });
+}
+
+nn::Transform augmentation() {
+  return nn::Compose{nn::RandomShift(2), nn::RandomHorizontalFlip(), [](Batch b, Generator& g) {
+                       b.set("noise", randn({b.size()}, g));
+                       return b;
+                     }};
+}
+
+/// Each batch: the values of all its tensors.
+std::vector<std::vector<double>> values_of_batches(nn::Batches range) {
+  std::vector<std::vector<double>> all;
+  for (const Batch& b : range) {
+    all.emplace_back();
+    for (const std::string& name : b.names())
+      for (const double v : cast(b[name], f64).to_vector<double>()) all.back().push_back(v);
+  }
+  return all;
+}
+
+template <class F>
+bool comes_true(F f) {
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  while (!f()) {
+    if (std::chrono::steady_clock::now() > end) return false;
+    std::this_thread::sleep_for(std::chrono::microseconds(100));
+  }
+  return true;
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(batches_are_the_same_to_the_bit_for_any_number_of_workers) {
+  const Dataset data = images(53).slice(1, 52).split(3, 1).training;
+  for (const bool drop_last : {false, true})
+    for (const bool shuffle : {true, false})
+      for (const bool transform : {true, false}) {
+        nn::LoaderOptions options{
+            .batch = 5, .shuffle = shuffle, .drop_last = drop_last, .seed = 3, .transform_seed = 4};
+        if (transform) options.transform = augmentation();
+        const DataLoader plain(data, options);
+        const std::vector<std::vector<double>> expected = values_of_batches(plain.epoch(2));
+        BOOST_TEST(expected.size() == (drop_last ? 9U : 10U));
+        for (const std::int64_t workers : {1, 2, 4, 16})
+          for (const std::int64_t prefetch : {0, 1, 3, 1'000'000'000}) {
+            options.workers = workers;
+            options.prefetch = prefetch;
+            const DataLoader loader(data, options);
+            BOOST_TEST(loader.epoch(2).size() == std::ssize(expected));
+            BOOST_TEST((values_of_batches(loader.epoch(2)) == expected));
+            for (const std::int64_t first : {4, 9}) {  // an epoch that was interrupted
+              const std::vector<std::vector<double>> rest(expected.begin() + first, expected.end());
+              BOOST_TEST((values_of_batches(loader.epoch(2, first)) == rest));
+            }
+            BOOST_TEST(values_of_batches(loader.epoch(2, loader.size())).empty());
+          }
+      }
+}
+
+BOOST_AUTO_TEST_CASE(evaluation_is_the_same_with_workers) {
+  const Dataset data = images(53);
+  const std::vector<std::vector<double>> expected =
+      values_of_batches(nn::in_order(data, 6, nn::CenterCrop(2, 2)));
+  for (const std::int64_t workers : {1, 3})
+    BOOST_TEST((values_of_batches(nn::in_order(data, 6, nn::CenterCrop(2, 2), workers)) == expected));
+  Generator rng(1);
+  nn::Sequential net{nn::Flatten(), nn::Affine(16, 60, rng)};
+  const nn::Score score = nn::evaluate(net, data, {}, 10);
+  BOOST_TEST(nn::evaluate(net, data, {}, 10, {}, 2).loss == score.loss);
+}
+
+BOOST_AUTO_TEST_CASE(workers_are_ahead_by_no_more_than_was_said) {
+  for (const std::int64_t workers : {1, 2, 4})
+    for (const std::int64_t prefetch : {1, 2, 5}) {
+      std::atomic<std::int64_t> begun{0};
+      const auto source = std::make_shared<Images>(40, [&](std::int64_t) { ++begun; });
+      const DataLoader loader(Dataset(source),
+                              {.batch = 2, .shuffle = false, .workers = workers, .prefetch = prefetch});
+      nn::Batches epoch = loader.epoch(0);
+      BOOST_TEST(begun == 0);
+      std::int64_t taken = 0;
+      for (const Batch& b : epoch) {
+        taken += b.size();
+        const std::int64_t most = std::min<std::int64_t>(taken + 2 * prefetch, 40);
+        BOOST_TEST_REQUIRE(comes_true([&] { return begun == most; }));  // they do go ahead
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+        BOOST_TEST_REQUIRE(begun == most);
+      }
+      BOOST_TEST(taken == 40);
+      BOOST_TEST(begun == 40);
+    }
+}
+
+BOOST_AUTO_TEST_CASE(several_workers_are_at_work_at_once) {
+  std::atomic<int> inside{0};
+  std::atomic<bool> met{false};
+  const auto source = std::make_shared<Images>(8, [&](std::int64_t) {
+    ++inside;
+    if (comes_true([&] { return inside >= 3 || met; })) met = true;
+    --inside;
+  });
+  std::int64_t batches = 0;
+  for (const Batch& b : DataLoader(Dataset(source), {.batch = 1, .workers = 3}).epoch(0)) batches += b.size();
+  BOOST_TEST(batches == 8);
+  BOOST_TEST(met);
+}
+
+BOOST_AUTO_TEST_CASE(workers_have_one_thread_and_no_signals) {
+  std::atomic<int> wrong{0};
+  std::atomic<int> in_loop{0};
+  const std::thread::id mine = std::this_thread::get_id();
+  const auto source = std::make_shared<Images>(10, [&](std::int64_t) {
+    sigset_t blocked;
+    pthread_sigmask(SIG_SETMASK, nullptr, &blocked);
+    if (detail::threads_here() != 1 || sigismember(&blocked, SIGTERM) != 1) ++wrong;
+    if (std::this_thread::get_id() == mine) ++in_loop;
+  });
+  const detail::ThreadLimit two(2);
+  for (const Batch& b : DataLoader(Dataset(source), {.batch = 2, .workers = 2}).epoch(0))
+    BOOST_TEST(b.size() == 2);
+  BOOST_TEST(wrong == 0);
+  BOOST_TEST(in_loop == 0);
+  BOOST_TEST(detail::threads_here() == 2);
+  sigset_t blocked;
+  pthread_sigmask(SIG_SETMASK, nullptr, &blocked);
+  BOOST_TEST(sigismember(&blocked, SIGTERM) == 0);
+}
+
+BOOST_AUTO_TEST_CASE(an_exception_arrives_at_its_batch) {
+  for (const std::int64_t workers : {0, 1, 2, 4})
+    for (int repeat = 0; repeat < 5; ++repeat) {
+      const auto source = std::make_shared<Images>(40, [&](std::int64_t i) {
+        if (i == 13 || i == 31) throw FileError("item " + std::to_string(i) + " is damaged");
+      });
+      const DataLoader loader(Dataset(source), {.batch = 4, .shuffle = false, .workers = workers});
+      std::vector<std::int64_t> seen;
+      const auto walk = [&](std::int64_t first) {
+        for (const Batch& b : loader.epoch(0, first)) seen.push_back(b.t.values<std::int64_t>()[0]);
+      };
+      BOOST_CHECK_EXCEPTION(walk(0), FileError, mentions("item 13 is damaged"));
+      BOOST_TEST(seen == (std::vector<std::int64_t>{0, 4, 8}));
+      BOOST_CHECK_EXCEPTION(walk(4), FileError, mentions("item 31 is damaged"));
+      BOOST_TEST(seen.back() == 24);
+      BOOST_CHECK_NO_THROW(walk(8));
+      BOOST_TEST(seen.back() == 36);
+      // Whoever goes on behind it gets what comes next.
+      nn::Batches epoch = loader.epoch(0, 2);
+      nn::Batches::Iterator at = epoch.begin();
+      BOOST_CHECK_THROW(++at, FileError);
+      BOOST_TEST((at == epoch.end()));
+      ++at;
+      BOOST_TEST(at->t.values<std::int64_t>()[0] == 16);
+    }
+}
+
+BOOST_AUTO_TEST_CASE(memory_that_runs_out_in_a_worker_is_told) {
+  for (const std::int64_t workers : {0, 2}) {
+    const auto source = std::make_shared<Images>(40, [&](std::int64_t i) {
+      if (i == 13) throw std::bad_alloc();
+      if (i == 29) (void)Tensor::empty({std::int64_t{1} << 58});
+    });
+    const DataLoader loader(Dataset(source), {.batch = 4, .shuffle = false, .workers = workers});
+    const auto walk = [&](std::int64_t first) {
+      for (const Batch& b : loader.epoch(0, first)) (void)b;
+    };
+    BOOST_CHECK_EXCEPTION(walk(0), OutOfMemory, mentions("batch 3"));
+    BOOST_CHECK_THROW(walk(4), OutOfMemory);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(transforms_that_do_not_fit_are_refused_in_the_loop) {
+  const nn::Transform dropping = [](const Batch& b, Generator&) { return Batch{slice(b.x, 0, 0, 1), b.t}; };
+  const auto walk = [&] {
+    for (const Batch& b : DataLoader(images(20), {.batch = 5, .transform = dropping, .workers = 2}).epoch(0))
+      BOOST_ERROR("a batch of " << b.size());
+  };
+  BOOST_CHECK_EXCEPTION(walk(), ShapeError, mentions("batch of 5 items"));
+}
+
+BOOST_AUTO_TEST_CASE(a_loop_may_be_left_at_any_time) {
+  std::atomic<int> alive{0};
+  struct Counter {
+    std::atomic<int>& n;
+    explicit Counter(std::atomic<int>& count) : n(count) { ++n; }
+    ~Counter() { --n; }
+  };
+  const auto source = std::make_shared<Images>(60, [&](std::int64_t i) {
+    const Counter counter(alive);
+    if (i % 5 == 0) std::this_thread::sleep_for(std::chrono::microseconds(300));
+  });
+  const Dataset data(source);
+  for (const std::int64_t workers : {1, 3}) {
+    const DataLoader loader(data, {.batch = 3, .workers = workers});
+    for (std::int64_t last = 0; last < 20; ++last) {
+      std::int64_t n = 0;
+      for (const Batch& b : loader.epoch(0)) {
+        n += b.size() == 3;
+        if (n > last) break;
+      }
+      BOOST_TEST(alive == 0);  // nobody is at work any more
+    }
+    const auto thrown = [&] {
+      for (const Batch& b : loader.epoch(0))
+        throw std::runtime_error("left with " + std::to_string(b.size()));
+    };
+    BOOST_CHECK_EXCEPTION(thrown(), std::runtime_error, mentions("left with 3"));
+    BOOST_TEST(alive == 0);
+    nn::Batches never = loader.epoch(0);  // not begun
+    nn::Batches epoch = loader.epoch(1);
+    const float first = epoch.begin()->x.values<float>()[0];
+    nn::Batches moved = std::move(epoch);  // at its first batch
+    never = std::move(moved);
+    BOOST_TEST(values_of_batches(std::move(never)).size() == 20U);  // from the first one again
+    BOOST_TEST(values_of_batches(loader.epoch(1))[0][0] == first);
+    BOOST_TEST(alive == 0);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_batch_that_is_held_stays_when_its_worker_has_ended) {
+  std::vector<Batch> held;
+  for (const Batch& b : DataLoader(images(40), {.batch = 4, .shuffle = false, .workers = 3}).epoch(0))
+    held.push_back(b);
+  BOOST_TEST(held.size() == 10U);
+  float next = 0;
+  for (const Batch& b : held)
+    for (const float v : b.x.values<float>()) BOOST_TEST_REQUIRE(v == next++);
+  BOOST_TEST(next == 640);
+}
+
+BOOST_AUTO_TEST_CASE(wrong_numbers_are_refused) {
+  const Dataset data = images(10);
+  BOOST_CHECK_EXCEPTION(DataLoader(data, {.batch = 2, .workers = -1}), ArgumentError, mentions("-1 workers"));
+  BOOST_CHECK_EXCEPTION(DataLoader(data, {.batch = 2, .workers = 257}), ArgumentError,
+                        mentions("257", "256"));
+  BOOST_CHECK_EXCEPTION(DataLoader(data, {.batch = 2, .prefetch = -2}), ArgumentError, mentions("-2"));
+  BOOST_CHECK_EXCEPTION(nn::in_order(data, 2, {}, -3), ArgumentError, mentions("in_order", "-3"));
+  nn::MultiLayerNet net = quarter_net();
+  optim::SGD sgd(net, 0.1);
+  BOOST_CHECK_EXCEPTION(nn::Trainer(net, sgd, {.workers = -1}), ArgumentError, mentions("workers is -1"));
+}
+
+// ---- in the trainer ----
+
+BOOST_AUTO_TEST_CASE(training_is_the_same_to_the_bit_however_many_workers_there_are) {
+  const OptimizerMaker adam = all_optimizers()[5].second;
+  FullTraining whole(adam, {.epochs = 3});
+  whole.fit();
+  const nn::State expected = all_of(whole.trainer);
+  for (const std::int64_t workers : {1, 2, 4}) {
+    FullTraining t(adam, {.epochs = 3, .workers = workers});
+    t.fit();
+    check_equal(all_of(t.trainer), expected);
+  }
+  // Stopped within an epoch, and gone on with by another number of workers.
+  for (const auto& [before, after] : {std::pair{2, 0}, std::pair{0, 2}, std::pair{1, 4}})
+    for (const std::int64_t stop : {3, 9}) {
+      const TemporaryFolder folder;
+      FullTraining first(adam,
+                         {.epochs = 3, .workers = before, .on_batch = [&](nn::Trainer& t, const auto& b) {
+                            if (b.iteration == stop) t.stop();
+                          }});
+      first.fit();
+      first.trainer.save(folder / "stopped.safetensors");
+      FullTraining second(adam, {.epochs = 3, .workers = after});
+      const nn::Resumed resumed = second.trainer.resume(folder / "stopped.safetensors");
+      BOOST_TEST(resumed.changes.empty());
+      second.fit();
+      BOOST_TEST(second.optimizer->steps() == whole.optimizer->steps());
+      BOOST_TEST((values_of(second.net) == values_of(whole.net)));
+    }
+}
+
+BOOST_AUTO_TEST_CASE(a_training_whose_data_threw_goes_on) {
+  const auto train = [](std::int64_t workers, bool fails) {
+    std::atomic<bool> failing = fails;
+    const auto source = std::make_shared<Images>(30, [&](std::int64_t i) {
+      if (i == 17 && failing.exchange(false)) throw FileError("the disk is away");
+    });
+    Generator rng(1);
+    nn::Sequential net{nn::Affine(16, 30, rng)};
+    optim::SGD sgd(net, 1e-4);
+    nn::Trainer trainer(net, sgd, {.epochs = 3, .batch = 4, .workers = workers});
+    if (fails) {
+      BOOST_CHECK_EXCEPTION(trainer.fit(Dataset(source)), FileError, mentions("the disk is away"));
+      BOOST_TEST(sgd.steps() < 8);
+      nn::Trainer rest(net, sgd, {.iterations = 24 - sgd.steps(), .batch = 4, .workers = workers});
+      rest.load_state(trainer.state());
+      rest.fit(Dataset(source));
+    } else {
+      trainer.fit(Dataset(source));
+    }
+    return values_of(net);
+  };
+  const std::vector<double> expected = train(0, false);
+  for (const std::int64_t workers : {0, 1, 3}) BOOST_TEST(train(workers, true) == expected);
+}
+
+// ---- a good neighbour ----
+
+#ifndef TAPEGRAD_TSAN  // the thread sanitizer does not follow forks
+BOOST_AUTO_TEST_CASE(the_child_of_a_fork_goes_on_without_workers) {
+  const DataLoader loader(images(60), {.batch = 3, .shuffle = false, .workers = 2});
+  // The loop goes on in both processes, or is left by the child. 0: both have had the right batches.
+  const auto fork_within = [&](bool leaves) {
+    std::int64_t seen = 0;
+    pid_t child = -1;
+    for (const Batch& b : loader.epoch(0)) {
+      if (b.t.values<std::int64_t>()[0] != seen) {
+        if (child == 0) std::_Exit(2);
+        return 2;
+      }
+      seen += b.size();
+      if (seen == 12) {
+        child = ::fork();
+        if (child == 0) ::alarm(20);
+      }
+      if (child == 0 && leaves) break;
+    }
+    if (child == 0) {
+      for (const Batch& b : loader.epoch(1)) seen += b.size();  // with workers of its own
+      std::_Exit(seen == (leaves ? 72 : 120) ? 0 : 1);
+    }
+    int status = -1;
+    return ::waitpid(child, &status, 0) == child && seen == 60 ? status : 3;
+  };
+  for (int i = 0; i < 10; ++i) {
+    BOOST_TEST_REQUIRE(fork_within(false) == 0);
+    BOOST_TEST_REQUIRE(fork_within(true) == 0);
+  }
+}
+#endif
+
+BOOST_AUTO_TEST_SUITE_END()

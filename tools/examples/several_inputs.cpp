@@ -1,5 +1,5 @@
-// A layer of several inputs and results, an LSTM cell, in a network that is trained by a callable of a batch:
-// whether a sequence of numbers has a sum above 0.
+// A layer of several inputs and results, an LSTM cell, in a network of two inputs: whether a sequence of numbers has a
+// sum above 0, where sequences are of different lengths.
 #include <tapegrad/gradcheck/module.h>
 #include <tapegrad/tapegrad.h>
 
@@ -29,30 +29,44 @@ class LstmCell : public nn::Layer<LstmState(const Tensor& x, const LstmState& be
   std::int64_t width_;
 };
 
-struct Net : nn::ModuleBase {
+// Sequences x [n, time], of which the first lengths[i] numbers count.
+class Net : public nn::Layer<Tensor(const Tensor& x, const Tensor& lengths)> {
+ public:
+  explicit Net(Generator& rng) : cell(1, kWidth, rng), head(kWidth, 2, rng) {}
+  void visit(nn::Visitor& v) override { v("cell", cell), v("head", head); }
+  Tensor forward(const Tensor& x, const Tensor& lengths) override {
+    const Tensor zero = Tensor::zeros({x.dim(0), kWidth});
+    LstmState state{zero, zero};
+    for (std::int64_t t = 0; t < x.dim(1); ++t) {
+      const LstmState next = cell(slice(x, 1, t, t + 1), state);
+      const Tensor goes_on = reshape(lengths, {-1, 1}) > static_cast<double>(t);
+      state = {where(goes_on, next.h, state.h), where(goes_on, next.c, state.c)};
+    }
+    return head(state.h);
+  }
+
   LstmCell cell;
   nn::Affine head;
-  explicit Net(Generator& rng) : cell(1, 8, rng), head(8, 2, rng) {}
-  void visit(nn::Visitor& v) override { v("cell", cell), v("head", head); }
+
+ private:
+  static constexpr std::int64_t kWidth = 8;
 };
 
 int main() {
   Generator rng(1);
   Net net(rng);
   const Tensor x = randn({2000, 6}, rng);
-  std::vector<std::int64_t> classes;
-  for (const float s : sum(x, 1).to_vector<float>()) classes.push_back(s > 0 ? 1 : 0);
-  const nn::Dataset data(x, Tensor::from(classes), 2);
+  const Tensor lengths = integers({2000}, rng, 1, 7);
+  const Tensor counts = Tensor::arange(6) < reshape(lengths, {-1, 1});
+  const Tensor classes = cast(sum(where(counts, x, 0), 1) > 0, i64);
+  const nn::Dataset data({{"x", x}, {"lengths", lengths}, {"t", classes}}, 2);
+  const auto [training, test] = data.split(400, 0);
 
-  const auto forward = [&](const nn::Batch& batch) {
-    const Tensor zero = Tensor::zeros({batch.size(), 8});
-    LstmState state{zero, zero};
-    for (std::int64_t t = 0; t < batch.x.dim(1); ++t) state = net.cell(slice(batch.x, 1, t, t + 1), state);
-    return net.head(state.h);
-  };
+  const auto forward = [&](const nn::Batch& batch) { return net(batch.x, batch["lengths"]); };
   optim::Adam adam(net, 0.02);
-  nn::Trainer trainer(net, forward, adam, {.epochs = 5, .validation = 0.2});
-  fmt::print("validation accuracy {:.3f}\n", trainer.fit(data).epochs.back().validation.metric);
+  nn::Trainer trainer(net, forward, adam, {.epochs = 8, .batch = 50});
+  trainer.fit(training);
+  fmt::print("test accuracy {:.3f}\n", nn::evaluate(net, forward, test).metric);
 
   const Tensor state = randn({2, 8}, rng);
   fmt::print("{}\n", gradcheck::check_module(net.cell, {randn({2, 1}, rng), {state, state}}).text());

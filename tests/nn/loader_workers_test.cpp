@@ -9,10 +9,8 @@
 #include <chrono>
 #include <cstdint>
 #include <cstdlib>
-#include <functional>
 #include <memory>
 #include <new>
-#include <span>
 #include <stdexcept>
 #include <thread>
 #include <utility>
@@ -24,7 +22,7 @@
 
 #include <boost/test/unit_test.hpp>
 
-#include "resume_support.h"
+#include "images_source.h"
 #include "support.h"
 #include "trainer_support.h"
 
@@ -41,29 +39,10 @@ using namespace tapegrad::test;
 using nn::Batch;
 using nn::DataLoader;
 using nn::Dataset;
-using nn::Item;
 
 BOOST_AUTO_TEST_SUITE(loader_workers)
 
 namespace {
-
-/// Images whose elements tell the item, made by a function that is called before each.
-class Images : public nn::DataSource {
- public:
-  explicit Images(std::int64_t size, std::function<void(std::int64_t)> before = {})
-      : size_(size), before_(std::move(before)) {}
-  std::int64_t size() const override { return size_; }
-  Item item(std::int64_t i) const override {
-    if (before_) before_(i);
-    return {.x = Tensor::arange(static_cast<double>(16 * i), static_cast<double>(16 * i + 16), 1, f32),
-            .t = Tensor::from(std::vector<std::int64_t>{i}, Shape{}),
-            .more = {{"half", Tensor::scalar(static_cast<double>(i) / 2)}}};
-  }
-
- private:
-  std::int64_t size_;
-  std::function<void(std::int64_t)> before_;
-};
 
 /// Images [1, 4, 4] of so many items, some of which take longer than others.
 Dataset images(std::int64_t n) {
@@ -313,62 +292,6 @@ BOOST_AUTO_TEST_CASE(wrong_numbers_are_refused) {
   nn::MultiLayerNet net = quarter_net();
   optim::SGD sgd(net, 0.1);
   BOOST_CHECK_EXCEPTION(nn::Trainer(net, sgd, {.workers = -1}), ArgumentError, mentions("workers is -1"));
-}
-
-// ---- in the trainer ----
-
-BOOST_AUTO_TEST_CASE(training_is_the_same_to_the_bit_however_many_workers_there_are) {
-  const OptimizerMaker adam = all_optimizers()[5].second;
-  FullTraining whole(adam, {.epochs = 3});
-  whole.fit();
-  const nn::State expected = all_of(whole.trainer);
-  for (const std::int64_t workers : {1, 2, 4}) {
-    FullTraining t(adam, {.epochs = 3, .workers = workers});
-    t.fit();
-    check_equal(all_of(t.trainer), expected);
-  }
-  // Stopped within an epoch, and gone on with by another number of workers.
-  for (const auto& [before, after] : {std::pair{2, 0}, std::pair{0, 2}, std::pair{1, 4}})
-    for (const std::int64_t stop : {3, 9}) {
-      const TemporaryFolder folder;
-      FullTraining first(adam,
-                         {.epochs = 3, .workers = before, .on_batch = [&](nn::Trainer& t, const auto& b) {
-                            if (b.iteration == stop) t.stop();
-                          }});
-      first.fit();
-      first.trainer.save(folder / "stopped.safetensors");
-      FullTraining second(adam, {.epochs = 3, .workers = after});
-      const nn::Resumed resumed = second.trainer.resume(folder / "stopped.safetensors");
-      BOOST_TEST(resumed.changes.empty());
-      second.fit();
-      BOOST_TEST(second.optimizer->steps() == whole.optimizer->steps());
-      BOOST_TEST((values_of(second.net) == values_of(whole.net)));
-    }
-}
-
-BOOST_AUTO_TEST_CASE(a_training_whose_data_threw_goes_on) {
-  const auto train = [](std::int64_t workers, bool fails) {
-    std::atomic<bool> failing = fails;
-    const auto source = std::make_shared<Images>(30, [&](std::int64_t i) {
-      if (i == 17 && failing.exchange(false)) throw FileError("the disk is away");
-    });
-    Generator rng(1);
-    nn::Sequential net{nn::Affine(16, 30, rng)};
-    optim::SGD sgd(net, 1e-4);
-    nn::Trainer trainer(net, sgd, {.epochs = 3, .batch = 4, .workers = workers});
-    if (fails) {
-      BOOST_CHECK_EXCEPTION(trainer.fit(Dataset(source)), FileError, mentions("the disk is away"));
-      BOOST_TEST(sgd.steps() < 8);
-      nn::Trainer rest(net, sgd, {.iterations = 24 - sgd.steps(), .batch = 4, .workers = workers});
-      rest.load_state(trainer.state());
-      rest.fit(Dataset(source));
-    } else {
-      trainer.fit(Dataset(source));
-    }
-    return values_of(net);
-  };
-  const std::vector<double> expected = train(0, false);
-  for (const std::int64_t workers : {0, 1, 3}) BOOST_TEST(train(workers, true) == expected);
 }
 
 // ---- a good neighbour ----

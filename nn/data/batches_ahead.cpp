@@ -29,10 +29,9 @@ BatchesAhead::BatchesAhead(std::shared_ptr<const BatchMaker> maker, std::int64_t
                            std::int64_t prefetch)
     : maker_(std::move(maker)), process_(::getpid()), next_to_make_(first), next_to_take_(first) {
   const std::int64_t left = maker_->count() - first;
-  slots_.resize(
-      static_cast<std::size_t>(std::clamp<std::int64_t>(prefetch, 1, std::max<std::int64_t>(left, 1))));
-  const std::int64_t useful = std::min({workers, left, std::ssize(slots_)});
-  threads_.reserve(static_cast<std::size_t>(std::max<std::int64_t>(useful, 0)));
+  slots_.resize(static_cast<std::size_t>(std::min(prefetch, left)));
+  const std::int64_t useful = std::min(workers, std::ssize(slots_));
+  threads_.reserve(static_cast<std::size_t>(useful));
   start(useful);
 }
 

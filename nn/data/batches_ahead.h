@@ -22,7 +22,7 @@ namespace tapegrad::nn::loading {
 class BatchesAhead {
  public:
   /// Batches from `first` on, by `workers` threads, or fewer where the system gives no more: see has_workers. Batch n is
-  /// not begun before batch n - prefetch has been taken. Both numbers are above 0.
+  /// not begun before batch n - prefetch has been taken. There is a batch to make, and both numbers are above 0.
   BatchesAhead(std::shared_ptr<const BatchMaker> maker, std::int64_t first, std::int64_t workers,
                std::int64_t prefetch);
   /// Ends the threads, each when the batch that it is making is made.

@@ -29,7 +29,7 @@ class TAPEGRAD_API DataSource {
   DataSource& operator=(const DataSource&) = delete;
   virtual ~DataSource();
 
-  /// Number of items; asked once, when a Dataset is made.
+  /// Number of items, which stays what it is when a Dataset is made.
   virtual std::int64_t size() const = 0;
   /// Item `index`, which is in [0, size()): its tensors, of the same names, shapes and dtypes for all that come to be in
   /// one batch. A scalar is one number for each item, as class indices are (i64).

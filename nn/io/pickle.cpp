@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include <tapegrad/graph/errors.h>
@@ -10,8 +11,9 @@ namespace tapegrad::nn::pickle {
 
 namespace {
 
-/// OrderedDict, which behaves as a dict: the one class that this file knows itself.
-constexpr int kOrderedDict = -2;
+constexpr std::uint64_t kMostPayload = (std::uint64_t{1} << 56) - 1;
+/// Of a number that no value was given.
+constexpr auto kAbsent = static_cast<Kind>(255);
 
 enum Opcode : unsigned char {
   kMark = '(',
@@ -64,6 +66,10 @@ enum Opcode : unsigned char {
 class Document::Machine {
  public:
   Machine(Document& document, Find find) : d_(document), bytes_(document.bytes_), find_(find) {}
+  Machine(const Machine&) = delete;
+  Machine& operator=(const Machine&) = delete;
+  /// What remains belongs to the document.
+  ~Machine() { d_.budget_.give(working_); }
 
   Value run() {
     if (byte() != kProto) refuse("it does not start with a protocol of 2 to 5");
@@ -102,11 +108,11 @@ class Document::Machine {
   }
   Value text(std::uint64_t count) {
     const std::size_t begin = advance(count);
-    return {Kind::text, std::uint64_t{begin} << 32 | count};
+    return value(Kind::text, std::uint64_t{begin} << kTextBits | count);
   }
   Value sized(Kind kind, std::uint64_t count) {
     advance(count);
-    return {kind, count};
+    return value(kind, count);
   }
   std::string_view line() {
     const std::size_t end = bytes_.find('\n', at_);
@@ -117,45 +123,75 @@ class Document::Machine {
 
   // ---- values ----
 
-  static Value integer(std::int64_t value) { return {Kind::integer, std::bit_cast<std::uint64_t>(value)}; }
+  static Value value(Kind kind, std::uint64_t payload) { return {kind, payload & kMostPayload}; }
+  static Value integer(std::int32_t number) {
+    return value(Kind::integer, static_cast<std::uint32_t>(number));
+  }
+  Value wide(Kind kind, std::uint64_t bits, std::uint64_t flag = 0) {
+    d_.budget_.take(sizeof bits + 1);
+    d_.wide_.push_back(bits);
+    return value(kind, (d_.wide_.size() - 1) | flag);
+  }
 
   /// Two's complement, the lowest byte first.
   Value long_integer(std::uint64_t count) {
     if (count > sizeof(std::int64_t)) return sized(Kind::long_integer, count);
-    const std::uint64_t value = number(count);
     if (count == 0) return integer(0);
     const auto unused = static_cast<int>(64 - 8 * count);
-    return integer(std::bit_cast<std::int64_t>(value << unused) >> unused);
+    const std::int64_t extended = std::bit_cast<std::int64_t>(number(count) << unused) >> unused;
+    if (extended == static_cast<std::int32_t>(extended)) return integer(static_cast<std::int32_t>(extended));
+    return wide(Kind::integer, std::bit_cast<std::uint64_t>(extended), kIsWide);
   }
 
   Value real() {
     std::uint64_t bits = 0;  // the highest byte first
     for (int i = 0; i < 8; ++i) bits = bits << 8 | byte();
-    return {Kind::real, bits};
+    return wide(Kind::real, bits);
   }
 
-  /// What a container takes is counted, so that one byte cannot make a hundred: a real pickle names what it makes.
-  void charge(std::uint64_t bytes) {
-    used_ += bytes;
-    if (used_ / 24 > bytes_.size() + 4096)
-      throw FileError(
-          "its pickle makes more tuples, lists and dictionaries than a state dict of its size has");
+  // What each piece of memory takes beside what it was asked for.
+  static std::size_t room_of(std::size_t capacity) {
+    constexpr std::size_t kPiece = 16, kSmallest = 32;
+    return capacity == 0 ? 0 : std::max(kSmallest, kPiece + capacity * sizeof(Value));
   }
-  Value node(Kind kind, std::vector<Value> items) {
-    charge(64 + items.size() * sizeof(Value));
-    d_.nodes_.push_back(std::move(items));
-    return {kind, d_.nodes_.size() - 1};
+  /// Of the values of the stack from there on, which leave it.
+  Value node_from(Kind kind, std::size_t from) {
+    d_.budget_.take(sizeof(std::vector<Value>) + 2 + room_of(stack_.size() - from));
+    d_.nodes_.emplace_back(stack_.begin() + static_cast<std::ptrdiff_t>(from), stack_.end());
+    stack_.resize(from);
+    return value(kind, d_.nodes_.size() - 1);
   }
+  Value empty_node(Kind kind) { return node_from(kind, stack_.size()); }
+  /// The values of the stack from there on, which leave it. Grows by half, so that single ones are not copied often.
   void append(const Value& container, std::size_t from) {
     std::vector<Value>& items = d_.nodes_[container.payload];
-    charge((stack_.size() - from) * sizeof(Value));
+    const std::size_t needed = items.size() + (stack_.size() - from);
+    if (needed > items.capacity()) {
+      const std::size_t before = room_of(items.capacity());
+      const std::size_t capacity = std::max(needed, items.size() + items.size() / 2);
+      d_.budget_.take(room_of(capacity));
+      items.reserve(capacity);
+      d_.budget_.give(before);
+    }
     items.insert(items.end(), stack_.begin() + static_cast<std::ptrdiff_t>(from), stack_.end());
     stack_.resize(from);
   }
 
   // ---- the stack ----
 
-  void push(const Value& v) { stack_.push_back(v); }
+  /// Memory that goes when the pickle is at its end.
+  void take_working(std::size_t bytes) {
+    d_.budget_.take(bytes);
+    working_ += bytes;
+  }
+  void push(const Value& v) {
+    if (stack_.size() == most_stacked_) ++most_stacked_, take_working(sizeof v + 1);
+    stack_.push_back(v);
+  }
+  void push_mark() {
+    if (marks_.size() == most_marks_) ++most_marks_, take_working(sizeof(std::uint32_t) + 1);
+    marks_.push_back(static_cast<std::uint32_t>(stack_.size()));
+  }
   /// Where the values above the last mark begin, or those of the stack.
   std::size_t floor() const { return marks_.empty() ? 0 : marks_.back(); }
   Value pop() {
@@ -178,10 +214,9 @@ class Document::Machine {
     return stack_[from - 1];
   }
   Value tuple_from(std::size_t from) {
-    const auto begin = stack_.begin() + static_cast<std::ptrdiff_t>(from);
-    std::vector<Value> items(begin, stack_.end());
-    stack_.resize(from);
-    return node(Kind::tuple, std::move(items));
+    if (from < stack_.size()) return node_from(Kind::tuple, from);
+    if (!empty_tuple_) empty_tuple_ = empty_node(Kind::tuple);  // all of them are one
+    return *empty_tuple_;
   }
   void tuple_of(std::size_t count) {
     if (stack_.size() - floor() < count) refuse("a value is missing");
@@ -199,20 +234,24 @@ class Document::Machine {
   void put(std::uint64_t index) {
     if (stack_.size() <= floor()) refuse("a value is missing");
     if (index >= bytes_.size()) refuse(fmt::format("it numbers a value {}", index));
-    if (index >= memo_.size()) memo_.resize(index + 1, {Value{}, false});
-    if (!memo_[index].given) ++memo_count_;
-    memo_[index] = {stack_.back(), true};
+    if (index >= memo_.size()) {
+      take_working((index + 1 - memo_.size()) * (sizeof(Value) + 1));
+      memo_.resize(index + 1, Value{kAbsent, 0});
+    }
+    if (memo_[index].kind == kAbsent) ++memo_count_;
+    memo_[index] = stack_.back();
   }
   void get(std::uint64_t index) {
-    if (index >= memo_.size() || !memo_[index].given) refuse(fmt::format("value {} is not there", index));
-    push(memo_[index].value);
+    if (index >= memo_.size() || memo_[index].kind == kAbsent)
+      refuse(fmt::format("value {} is not there", index));
+    push(memo_[index]);
   }
 
   // ---- classes and functions ----
 
   void global(std::string_view module, std::string_view name) {
     if (module == "collections" && name == "OrderedDict") {
-      push({Kind::global, static_cast<std::uint64_t>(std::int64_t{kOrderedDict})});
+      push(value(Kind::global, kOrderedDict));
       return;
     }
     const int number = find_(module, name);
@@ -221,7 +260,7 @@ class Document::Machine {
           "its pickle uses '{}.{}', which a state dict does not need, and no code of a file is "
           "ever run. Save tensors, numbers and texts alone: in Python, torch.save(model.state_dict(), path)",
           module.substr(0, 100), name.substr(0, 100)));
-    push({Kind::global, static_cast<std::uint64_t>(number)});
+    push(value(Kind::global, static_cast<std::uint64_t>(number)));
   }
   void stack_global() {
     const Value name = pop();
@@ -231,21 +270,15 @@ class Document::Machine {
   }
 
   void call() {
-    const Value arguments = pop();
-    const Value function = pop();
+    if (stack_.size() < floor() + 2) refuse("a value is missing");
+    const Value arguments = stack_[stack_.size() - 1];
+    const Value function = stack_[stack_.size() - 2];
     if (function.kind != Kind::global || arguments.kind != Kind::tuple)
       refuse("something is called that is no class nor function");
-    const std::vector<Value>& given = d_.nodes_[arguments.payload];
-    if (function.payload == static_cast<std::uint64_t>(std::int64_t{kOrderedDict})) {
-      if (!given.empty()) refuse("an OrderedDict is made of arguments");
-      push(node(Kind::dict, {}));
-      return;
-    }
-    std::vector<Value> items;
-    items.reserve(given.size() + 1);
-    items.push_back(function);
-    items.insert(items.end(), given.begin(), given.end());
-    push(node(Kind::call, std::move(items)));
+    if (function.payload != kOrderedDict) return push(node_from(Kind::call, stack_.size() - 2));
+    if (!d_.items(arguments).empty()) refuse("an OrderedDict is made of arguments");
+    stack_.resize(stack_.size() - 2);
+    push(empty_node(Kind::dict));
   }
 
   /// Attributes of a dictionary, such as the _metadata of a state dict, are of no use here.
@@ -261,18 +294,18 @@ class Document::Machine {
         if (number(8) > bytes_.size() - at_) refuse("a frame reaches beyond its end");
         return;
       case kMark:
-        return marks_.push_back(stack_.size());
+        return push_mark();
       case kNone:
         return push({});
       case kNewTrue:
       case kNewFalse:
-        return push({Kind::boolean, opcode == kNewTrue});
+        return push(value(Kind::boolean, opcode == kNewTrue));
       case kBinInt:
         return push(integer(static_cast<std::int32_t>(number(4))));
       case kBinInt1:
-        return push(integer(static_cast<std::int64_t>(number(1))));
+        return push(integer(static_cast<std::int32_t>(number(1))));
       case kBinInt2:
-        return push(integer(static_cast<std::int64_t>(number(2))));
+        return push(integer(static_cast<std::int32_t>(number(2))));
       case kLong1:
         return push(long_integer(number(1)));
       case kLong4:
@@ -294,7 +327,7 @@ class Document::Machine {
       case kBinBytes8:
         return push(sized(Kind::bytes, number(8)));
       case kEmptyTuple:
-        return push(node(Kind::tuple, {}));
+        return push(tuple_from(stack_.size()));
       case kTuple1:
       case kTuple2:
       case kTuple3:
@@ -302,13 +335,13 @@ class Document::Machine {
       case kTuple:
         return push(tuple_from(pop_mark()));
       case kEmptyList:
-        return push(node(Kind::list, {}));
+        return push(empty_node(Kind::list));
       case kAppend:
         return append_items(stack_.size() - (stack_.empty() ? 0 : 1));
       case kAppends:
         return append_items(pop_mark());
       case kEmptyDict:
-        return push(node(Kind::dict, {}));
+        return push(empty_node(Kind::dict));
       case kSetItem:
         if (stack_.size() - floor() < 2) refuse("a value is missing");
         return set_items(stack_.size() - 2);
@@ -336,30 +369,39 @@ class Document::Machine {
       case kBuild:
         return build();
       case kBinPersId:
-        return push(node(Kind::reference, {pop()}));
+        if (stack_.size() <= floor()) refuse("a value is missing");
+        return push(node_from(Kind::reference, stack_.size() - 1));
       default:
         --at_;
         refuse(fmt::format("its opcode {:#04x} is none that a state dict needs", opcode));
     }
   }
 
-  struct Memo {
-    Value value;
-    bool given;
-  };
-
   Document& d_;
   const std::string& bytes_;
   Find find_;
   std::size_t at_ = 0;
-  std::uint64_t used_ = 0;
+  std::size_t working_ = 0;  ///< bytes of the budget that are for what follows
   std::uint64_t memo_count_ = 0;
-  std::vector<Value> stack_;
-  std::vector<std::size_t> marks_;
-  std::vector<Memo> memo_;
+  std::size_t most_stacked_ = 0;
+  std::size_t most_marks_ = 0;
+  // Without the doubling of a vector, which takes three times what it holds.
+  std::deque<Value> stack_;
+  std::deque<std::uint32_t> marks_;
+  std::deque<Value> memo_;
+  std::optional<Value> empty_tuple_;
 };
 
-Document::Document(std::string bytes, Find find) : bytes_(std::move(bytes)) {
+void Budget::refuse() {
+  throw FileError(
+      "its pickle makes more values, or names them more often, than a state dict in a file of this size "
+      "does. Save "
+      "tensors, "
+      "numbers and texts alone: in Python, torch.save(model.state_dict(), path)");
+}
+
+Document::Document(std::string bytes, std::uint64_t file_size, Find find)
+    : bytes_(std::move(bytes)), budget_(file_size) {
   if (bytes_.size() > kLongest)
     throw FileError(fmt::format("its pickle has {} bytes; at most {} are read", bytes_.size(), kLongest));
   root_ = Machine(*this, find).run();

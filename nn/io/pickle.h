@@ -3,6 +3,7 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <span>
 #include <string>
 #include <string_view>
@@ -26,24 +27,48 @@ enum class Kind : std::uint8_t {
   list,          ///< items: its items
   dict,          ///< items: keys and values in turn; also an OrderedDict
   global,        ///< a class or function: number is what the list calls it
-  call,          ///< items: the class or function, then the arguments
+  call,          ///< items: the class or function, and the tuple of its arguments
   reference      ///< items: the identity of what lies outside of the pickle
 };
 
-/// A value of a Document. Texts and items lie there.
+/// A value of a Document, which holds texts, items, and numbers of more than 32 bits. One byte of a pickle can make a
+/// value, so values are small.
 struct Value {
-  Kind kind = Kind::none;
-  std::uint64_t payload = 0;
+  Kind kind : 8 = Kind::none;
+  std::uint64_t payload : 56 = 0;
 
   bool boolean() const { return payload != 0; }
-  std::int64_t integer() const { return std::bit_cast<std::int64_t>(payload); }
-  double real() const { return std::bit_cast<double>(payload); }
   /// Of a global; of bytes and of long integers, their size.
   std::size_t number() const { return static_cast<std::size_t>(payload); }
 };
+static_assert(sizeof(Value) == 8);
+
+/// The number of the class OrderedDict, which behaves as a dict: the one that is known whatever the list says.
+inline constexpr std::uint64_t kOrderedDict = std::uint64_t{1} << 32;
 
 /// What a pickle may not be larger than; a damaged or hostile size is refused before memory is taken.
 inline constexpr std::uint64_t kLongest = 100'000'000;
+
+/// What reading a pickle takes of memory, its own bytes aside. A real one names what it makes, in a file that holds the
+/// elements as well, and stays far below the limit.
+class Budget {
+ public:
+  explicit Budget(std::uint64_t file_size) : limit_(kTimes * file_size + kAlways) {}
+  /// Throws FileError where all together is more than `kTimes` the file's size and a constant.
+  void take(std::size_t bytes) {
+    used_ += bytes;
+    if (used_ > limit_) refuse();
+  }
+  void give(std::size_t bytes) { used_ -= bytes; }
+
+ private:
+  static constexpr std::uint64_t kTimes = 12;
+  static constexpr std::size_t kAlways = std::size_t{1} << 20;
+  [[noreturn]] static void refuse();
+
+  std::uint64_t limit_;
+  std::size_t used_ = 0;
+};
 
 class Document {
  public:
@@ -51,23 +76,36 @@ class Document {
   using Find = int (*)(std::string_view module, std::string_view name);
 
   /// Throws FileError for anything but one whole pickle of what is described above, naming an unknown class or
-  /// function. Takes less than a hundred times the pickle's size of memory, however it nests.
-  Document(std::string bytes, Find find);
+  /// function, and for one that takes more memory, however it nests, than Budget allows for the file that it is in.
+  Document(std::string bytes, std::uint64_t file_size, Find find);
 
   const Value& root() const { return root_; }
   /// Bytes of the pickle.
   std::size_t size() const { return bytes_.size(); }
+  /// What is left for those who read the document.
+  const Budget& budget() const { return budget_; }
   std::string_view text(const Value& v) const {
-    return std::string_view(bytes_).substr(v.payload >> 32, v.payload & 0xffffffff);
+    return std::string_view(bytes_).substr(v.payload >> kTextBits, v.payload & ((1U << kTextBits) - 1));
   }
+  std::int64_t integer(const Value& v) const {
+    return v.payload & kIsWide ? std::bit_cast<std::int64_t>(wide_[v.payload & ~kIsWide])
+                               : static_cast<std::int32_t>(v.payload);
+  }
+  double real(const Value& v) const { return std::bit_cast<double>(wide_[v.payload]); }
   /// Of a tuple, list, dict, call or reference. A container may hold itself.
   std::span<const Value> items(const Value& v) const { return nodes_[v.payload]; }
 
  private:
   class Machine;
 
+  static constexpr unsigned kTextBits = 28;  // of a place in the pickle, and of a length
+  static_assert(kLongest < std::uint64_t{1} << kTextBits);
+  static constexpr std::uint64_t kIsWide = std::uint64_t{1} << 55;
+
   std::string bytes_;
-  std::vector<std::vector<Value>> nodes_;
+  Budget budget_;
+  std::deque<std::vector<Value>> nodes_;
+  std::deque<std::uint64_t> wide_;  ///< bits of numbers
   Value root_;
 };
 

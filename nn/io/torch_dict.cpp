@@ -3,9 +3,10 @@
 #include <iterator>
 #include <limits>
 #include <optional>
-#include <set>
 #include <span>
+#include <string_view>
 #include <utility>
+#include <vector>
 
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/nn/io/text.h>
@@ -26,9 +27,12 @@ using pickle::Value;
 /// Dictionaries within one another, and lists; more are damage, or one that holds itself.
 constexpr int kDeepest = 64;
 
+/// Of a dictionary, not of a value: the name may be there several times.
+constexpr std::string_view kOddKey = "one of its keys is no text and no number";
+
 class Reader {
  public:
-  explicit Reader(const Document& document) : d_(document) {}
+  explicit Reader(const Document& document) : d_(document), budget_(document.budget()) {}
 
   Contents read() {
     const Value& root = d_.root();
@@ -44,6 +48,7 @@ class Reader {
       default:
         throw FileError("it holds no tensor and no dictionary of tensors");
     }
+    require_different_names();
     return std::move(contents_);
   }
 
@@ -51,11 +56,16 @@ class Reader {
   // ---- limits ----
 
   /// Containers that occur several times, and long names of dictionaries that hold many, would let a small pickle
-  /// take any amount of memory and time.
-  void charge(std::uint64_t bytes) {
-    used_ += bytes;
-    if (used_ / 32 > d_.size() + 4096)
+  /// take any amount of time.
+  void charge(std::uint64_t steps) {
+    steps_ += steps;
+    if (steps_ / 32 > d_.size() + 4096)
       throw FileError("its pickle repeats long names or the same values more often than a state dict does");
+  }
+  /// What a text takes beside the object itself.
+  static std::size_t room_of(const std::string& text) {
+    constexpr std::size_t kInline = 15, kPiece = 17;
+    return text.capacity() > kInline ? text.capacity() + kPiece : 0;
   }
 
   // ---- values that are no tensors ----
@@ -78,9 +88,9 @@ class Reader {
       case Kind::boolean:
         return v.boolean() ? "True" : "False";
       case Kind::integer:
-        return std::to_string(v.integer());
+        return std::to_string(d_.integer(v));
       case Kind::real: {
-        std::string text = fmt::format("{}", v.real());
+        std::string text = fmt::format("{}", d_.real(v));
         if (text.find_first_not_of("-0123456789") == std::string::npos) text += ".0";
         return text;
       }
@@ -105,19 +115,37 @@ class Reader {
   void add_metadata(const std::string& name, std::string text) {
     if (!files::is_utf8(text)) return skip(name, "it is a text that is not UTF-8");
     charge(name.size() + text.size());
-    contents_.metadata.emplace(name, std::move(text));
+    constexpr std::size_t kNode = 48;  // of the map, with its piece of memory
+    budget_.take(kNode + sizeof name + sizeof text + room_of(name) + room_of(text));
+    if (!contents_.metadata.emplace(name, std::move(text)).second) refuse_name(name);
   }
   void skip(const std::string& name, std::string reason) {
+    // A list that grows is there twice, with room for twice as many.
+    budget_.take(3 * sizeof(SkippedMember) + room_of(name) + room_of(reason));
     contents_.skipped.push_back({name, std::move(reason)});
   }
 
   // ---- the tree ----
 
+  [[noreturn]] static void refuse_name(std::string_view name) {
+    throw FileError(fmt::format("the name '{}' is given twice, once perhaps within a dictionary", name));
+  }
   void use_name(const std::string& name) {
     charge(name.size() + 64);
     if (!files::is_utf8(name)) throw FileError(fmt::format("the name '{}' is not UTF-8", name));
-    if (!names_.insert(name).second)
-      throw FileError(fmt::format("the name '{}' is given twice, once perhaps within a dictionary", name));
+  }
+  /// Of tensors and what is beside them. Looked for at the end, where a list of them takes little memory.
+  void require_different_names() {
+    std::vector<std::string_view> names;
+    const std::size_t most = contents_.tensors.size() + contents_.metadata.size() + contents_.skipped.size();
+    budget_.take(most * sizeof(std::string_view));
+    names.reserve(most);
+    for (const TensorView& t : contents_.tensors) names.push_back(t.name);
+    for (const auto& [name, text] : contents_.metadata) names.push_back(name);
+    for (const SkippedMember& s : contents_.skipped)
+      if (s.reason != kOddKey) names.push_back(s.name);
+    std::ranges::sort(names);
+    if (const auto twice = std::ranges::adjacent_find(names); twice != names.end()) refuse_name(*twice);
   }
 
   void read_container(const Value& v, const std::string& prefix, int depth) {
@@ -135,8 +163,7 @@ class Reader {
       } else if (is_scalar(items[i])) {
         name += text_of(items[i]);
       } else {
-        skip(prefix.empty() ? "" : prefix.substr(0, prefix.size() - 1),
-             "one of its keys is no text and no number");
+        skip(prefix.empty() ? "" : prefix.substr(0, prefix.size() - 1), std::string(kOddKey));
         continue;
       }
       read_value(items[i + step - 1], name, depth);
@@ -178,14 +205,23 @@ class Reader {
 
   /// Nothing for OrderedDict, the class.
   static std::optional<Name> known(const Value& v) {
-    if (v.kind != Kind::global || static_cast<std::int64_t>(v.payload) < 0) return std::nullopt;
+    if (v.kind != Kind::global || v.payload == pickle::kOrderedDict) return std::nullopt;
     return name_of_row(v.number());
   }
 
-  void read_call(const Value& v, const std::string& name) {
+  struct Call {
+    const Value& function;
+    std::span<const Value> arguments;
+  };
+  Call call_of(const Value& v) const {
     const std::span<const Value> items = d_.items(v);
+    return {items[0], d_.items(items[1])};
+  }
+
+  void read_call(const Value& v, const std::string& name) {
+    const Call call = call_of(v);
     try {
-      read_call_of(items[0], items.subspan(1), name, 0);
+      read_call_of(call.function, call.arguments, name, 0);
     } catch (const Unrepresentable& e) {
       skip(name, e.what());
     } catch (const FileError& e) {
@@ -203,8 +239,8 @@ class Reader {
         return;
       case Role::rebuild_parameter: {
         if (arguments[0].kind != Kind::call) throw FileError("it is a parameter of no tensor");
-        const std::span<const Value> inner = d_.items(arguments[0]);
-        return read_call_of(inner[0], inner.subspan(1), name, depth + 1);
+        const Call inner = call_of(arguments[0]);
+        return read_call_of(inner.function, inner.arguments, name, depth + 1);
       }
       case Role::rebuild_from_type:
         if (arguments.size() < 3 || arguments[2].kind != Kind::tuple)
@@ -224,18 +260,20 @@ class Reader {
   // ---- tensors ----
 
   std::int64_t count(const Value& v, const char* what) const {
-    if (v.kind != Kind::integer || v.integer() < 0) throw FileError(fmt::format("its {} is no count", what));
-    return v.integer();
+    if (v.kind != Kind::integer || d_.integer(v) < 0)
+      throw FileError(fmt::format("its {} is no count", what));
+    return d_.integer(v);
   }
   std::vector<std::int64_t> counts(const Value& v, const char* what) const {
     std::span<const Value> items;
     if (v.kind == Kind::tuple || v.kind == Kind::list) {
       items = d_.items(v);
     } else if (v.kind == Kind::call) {  // torch.Size((2, 3))
-      const std::span<const Value> call = d_.items(v);
-      const std::optional<Name> row = known(call[0]);
-      if (row && row->role == Role::size && call.size() == 2 && call[1].kind == Kind::tuple)
-        items = d_.items(call[1]);
+      const Call call = call_of(v);
+      const std::optional<Name> row = known(call.function);
+      if (row && row->role == Role::size && call.arguments.size() == 1 &&
+          call.arguments[0].kind == Kind::tuple)
+        items = d_.items(call.arguments[0]);
       else
         throw FileError(fmt::format("its {} are no counts", what));
     } else {
@@ -251,6 +289,9 @@ class Reader {
   TensorView tensor_of(std::span<const Value> arguments, const std::string& name) {
     if (arguments.size() < 4) throw FileError("storage, offset, sizes and strides are not all given");
     charge(512);
+    // The view, its strides, and what is made of it later.
+    constexpr std::size_t kTensor = 1000;
+    budget_.take(kTensor + room_of(name));
     TensorView t;
     t.name = name;
     Name type = read_storage(arguments[0], t);
@@ -320,8 +361,8 @@ class Reader {
 
   const Document& d_;
   Contents contents_;
-  std::set<std::string> names_;
-  std::uint64_t used_ = 0;
+  pickle::Budget budget_;
+  std::uint64_t steps_ = 0;
 };
 
 }  // namespace

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <string>
 #include <vector>
 
@@ -24,7 +25,7 @@ struct TensorView {
 };
 
 struct Contents {
-  std::vector<TensorView> tensors;  ///< in the order of the dictionary, each within its storage
+  std::deque<TensorView> tensors;  ///< in the order of the dictionary, each within its storage
   Metadata metadata;
   std::vector<SkippedMember> skipped;
 };

@@ -145,6 +145,7 @@ class StorageReader {
     zip::Content content(archive_.zip(), *entry);
     const Shape shape{static_cast<std::int64_t>(v.storage_size)};
     elements_ += v.storage_size;
+    bytes_ += bytes;
     try {
       Tensor storage = read_elements(content, shape, v.element, big_endian_);
       content.finish();
@@ -158,8 +159,10 @@ class StorageReader {
   Tensor view(const Tensor& storage, const TensorView& v) {
     if (is_whole(v)) return TensorAccess::view(storage, 0, v.shape);
     // A view may repeat elements, and there may be any number of views.
-    copied_ += static_cast<std::uint64_t>(v.shape.size());
-    if (copied_ / 4 > elements_ + 16'384)
+    const auto count = static_cast<std::uint64_t>(v.shape.size());
+    copied_ += count;
+    copied_bytes_ += count * size_of(storage.dtype());
+    if (copied_ / 4 > elements_ + 16'384 || copied_bytes_ / 8 > bytes_ + 65'536)
       throw FileError(
           "it and others share elements, each repeated many times, which would take much memory; save "
           "copies: "
@@ -171,7 +174,9 @@ class StorageReader {
   Archive& archive_;
   bool big_endian_;
   std::uint64_t elements_ = 0;
+  std::uint64_t bytes_ = 0;  ///< of the file; small elements are widened
   std::uint64_t copied_ = 0;
+  std::uint64_t copied_bytes_ = 0;
 };
 
 SavedState read_archive(const std::string& path) {
@@ -179,7 +184,7 @@ SavedState read_archive(const std::string& path) {
   SavedState saved;
   if (const zip::Entry* entry = archive.find(kMetadataMember))
     saved.metadata = safetensors::read_header(archive.text(*entry, safetensors::kLongestHeader)).metadata;
-  Contents contents = read_dict(pickle::Document(archive.pickle(), find_name));
+  Contents contents = read_dict(pickle::Document(archive.pickle(), archive.zip().size(), find_name));
   saved.metadata.merge(contents.metadata);
   saved.skipped = std::move(contents.skipped);
 

@@ -42,6 +42,8 @@ class Reader {
   /// Throws FileError for anything but a whole zip file. Its entries may be such that their content cannot be read.
   explicit Reader(const std::string& path);
 
+  /// Bytes of the file.
+  std::uint64_t size() const { return file_.size(); }
   const std::vector<Entry>& entries() const { return entries_; }
   const std::string& comment() const { return comment_; }
 

@@ -1,62 +1,23 @@
 // Files that are no tables: each is refused with its line and column, in a small multiple of its size.
 #include <cstdint>
 #include <cstdio>
-#include <fstream>
-#include <functional>
 #include <string>
 #include <vector>
 
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/nn/data/csv.h>
 
-#include <malloc.h>
-#include <sys/wait.h>
-#include <unistd.h>
 #include <boost/test/unit_test.hpp>
 
-#include "allocation_support.h"
 #include "csv_support.h"
 #include "folders.h"
-#include "process_support.h"
+#include "memory_support.h"
 
 using namespace tapegrad;
 using nn::Missing;
 using test::mentions;
 
 namespace {
-
-#if TAPEGRAD_COUNT_ALLOCATIONS
-/// A line of /proc/self/status, in bytes.
-double status_of_memory(const std::string& name) {
-  std::ifstream status("/proc/self/status");
-  for (std::string line; std::getline(status, line);)
-    if (line.starts_with(name)) return 1024 * std::stod(line.substr(name.size() + 1));
-  return 0;
-}
-
-/// By how many bytes a process grows at most while it works. What is thrown does not count.
-double peak_of(const std::function<void()>& work) {
-  int ends[2];
-  BOOST_REQUIRE(::pipe(ends) == 0);
-  const pid_t child = test::start_process([&] {
-    ::malloc_trim(0);  // what is free already would be used without growing
-    const double before = status_of_memory("VmRSS:");
-    try {
-      work();
-    } catch (const FileError&) {
-    }
-    const double grown = status_of_memory("VmHWM:") - before;
-    if (::write(ends[1], &grown, sizeof grown) != sizeof grown) ::_exit(1);
-  });
-  ::close(ends[1]);
-  double grown = -1;
-  BOOST_REQUIRE(::read(ends[0], &grown, sizeof grown) == sizeof grown);
-  ::close(ends[0]);
-  int status = 0;
-  BOOST_REQUIRE(::waitpid(child, &status, 0) == child);
-  return grown;
-}
-#endif
 
 std::string repeated(const std::string& part, std::size_t times) {
   std::string text;
@@ -204,7 +165,8 @@ BOOST_AUTO_TEST_CASE(memory_is_a_small_multiple_of_the_size_of_the_file) {
   const auto check = [&](const char* what, const std::string& text, const nn::CsvOptions& options,
                          double most) {
     test::write_file(path, text);
-    const double times = peak_of([&] { nn::read_csv(path, options); }) / static_cast<double>(text.size());
+    const double times =
+        test::peak_of([&] { nn::read_csv(path, options); }) / static_cast<double>(text.size());
     BOOST_TEST_MESSAGE(what << ": " << times << " times the size");
     BOOST_TEST(times < most, what << " takes " << times << " times the size, expected less than " << most);
   };

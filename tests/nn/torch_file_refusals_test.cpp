@@ -192,11 +192,11 @@ BOOST_AUTO_TEST_CASE(small_files_do_not_take_much_memory_or_time) {
   BOOST_TEST(refusal(torch_archive(p_file(p_dict(views)), {floats})) == "accepted");
   // Empty containers of one byte each.
   check_pickle_refused(p_file("](" + std::string(1'000'000, ']') + "e"),
-                       "more tuples, lists and dictionaries");
+                       "makes more values");
   check_pickle_refused(p_file("](" + std::string(1'000'000, ')') + "e"),
-                       "more tuples, lists and dictionaries");
+                       "makes more values");
   // Lists in lists, dictionaries in dictionaries, and what holds itself.
-  const int deep = 100'000;
+  const int deep = 10'000;
   check_pickle_refused(p_file(repeated("]q\1", deep) + std::string(deep - 1, 'a')), "more than 64 deep");
   check_pickle_refused(p_file(repeated("}" + p_text("k"), deep) + "N" + std::string(deep, 's')),
                        "more than 64 deep");
@@ -211,14 +211,14 @@ BOOST_AUTO_TEST_CASE(small_files_do_not_take_much_memory_or_time) {
   check_pickle_refused(p_file(doubling), "values are left");
   doubling = kTensor + "\x85q\1";
   for (int i = 0; i < 50; ++i) doubling += "h\1\x86q\1";
-  check_pickle_refused(p_file(doubling), "repeats long names or the same values");
+  check_pickle_refused(p_file(doubling), "than a state dict ");
   // Names and texts that are long, many times.
   std::string names = "}(" + p_text(std::string(100'000, 'n')) + "}(";
   for (int i = 0; i < 10'000; ++i) names += p_int(i) + "N";
-  check_pickle_refused(p_file(names + "uu"), "repeats long names or the same values");
+  check_pickle_refused(p_file(names + "uu"), "than a state dict ");
   std::string texts = "](" + p_text(std::string(100'000, 't')) + "q\1";
   for (int i = 0; i < 10'000; ++i) texts += "h\1";
-  check_pickle_refused(p_file(texts + "e"), "repeats long names or the same values");
+  check_pickle_refused(p_file(texts + "e"), "than a state dict ");
 }
 
 BOOST_AUTO_TEST_SUITE_END()

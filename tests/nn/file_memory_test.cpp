@@ -1,0 +1,127 @@
+// What files take of memory that are made to take much.
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <tapegrad/nn/io/serialize.h>
+
+#include <boost/test/unit_test.hpp>
+
+#include "memory_support.h"
+#include "state_support.h"
+#include "torch_support.h"
+
+using namespace tapegrad;
+using namespace tapegrad::test;
+
+BOOST_AUTO_TEST_SUITE(file_memory)
+
+#if TAPEGRAD_COUNT_ALLOCATIONS
+
+namespace {
+
+constexpr std::size_t kSize = 8'000'000;
+
+/// Texts of numbered parts that together have about so many bytes.
+std::string many(const std::function<std::string(int)>& part) {
+  std::string text;
+  for (int i = 0; text.size() < kSize; ++i) text += part(i);
+  return text;
+}
+std::string many(const std::string& part) {
+  return many([&](int) { return part; });
+}
+
+/// Three bytes that are a different number each time, or five.
+std::string p_number(int i) {
+  return i < 65'536 ? std::string{'M', static_cast<char>(i & 255), static_cast<char>(i >> 8)}
+                    : std::string{'J', static_cast<char>(i & 255), static_cast<char>(i >> 8 & 255),
+                                  static_cast<char>(i >> 16 & 255), '\0'};
+}
+
+void check(const StateFile& file, const char* what, const std::string& bytes, double most = 16) {
+  write_file(file.path, bytes);
+  const double times = peak_of([&] { nn::load_state_file(file.path); }) / static_cast<double>(bytes.size());
+  BOOST_TEST_MESSAGE(what << ": " << times << " times the size");
+  BOOST_TEST(times <= most, what << " takes " << times << " times the size of the file");
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(pickles) {
+  const StateFile file("model.pt");
+  const auto check_pickle = [&](const char* what, const std::string& pickle) {
+    check(file, what, torch_archive(p_file(pickle), {bytes_of_numbers<float>({1, 2, 3, 4, 5, 6})}));
+  };
+  const std::string tensor = p_tensor(p_storage("FloatStorage", 6), 0, {6}, {1});
+  check_pickle("a list of None", "](" + many("N") + "e");
+  check_pickle("a tuple of None", "(" + many("N") + "t");
+  check_pickle("a list of None, one by one", "]" + many("Na"));
+  check_pickle("None on the stack", many("N"));
+  check_pickle("marks", many("("));
+  check_pickle("a list of numbers", "](" + many("K\1") + "e");
+  check_pickle("a list of reals", "](" + many(std::string("G\x3f\xf0\0\0\0\0\0\0", 9)) + "e");
+  check_pickle("a list of large integers", "](" + many("\x8a\x06\1\2\3\4\5\6") + "e");
+  check_pickle("lists", "](" + many("]") + "e");
+  check_pickle("lists of one", "](" + many("]Na") + "e");
+  check_pickle("lists in lists", many("]") + many("a"));
+  check_pickle("dictionaries", "](" + many("}") + "e");
+  check_pickle("empty tuples", "](" + many(")") + "e");
+  check_pickle("tuples in tuples", "N" + many("\x85"));
+  check_pickle("ordered dictionaries", p_global("collections", "OrderedDict") + "q\1" + many("h\1)R"));
+  check_pickle("persistent identities", many("NQ"));
+  check_pickle("values that are numbered", "N" + many("\x94"));
+  check_pickle("a value of a high number", "N" + std::string("r\0\x12\x7a\0", 5) + many("N"));
+  check_pickle("a large tuple called again and again",
+               "((" + std::string(1000, 'N') + "tq\1" + p_global("torch", "Size") + "q\2" + many("h\2h\1R"));
+  check_pickle("numbers by number", "}(" + many([](int i) { return p_number(i) + "N"; }) + "u");
+  check_pickle("texts by number",
+               "}(" + many([](int i) { return p_number(i) + p_text("sixteen letters."); }) + "u");
+  check_pickle("bytes by number", "}(" + many([](int i) { return p_number(i) + "C\1x"; }) + "u");
+  check_pickle("one tensor by many numbers",
+               tensor + "q\1}(" + many([](int i) { return p_number(i) + "h\1"; }) + "ue");
+  check_pickle("one tensor by many numbers, and nothing else",
+               "}(" + p_text("w") + tensor + "q\1" + many([](int i) { return p_number(i) + "h\1"; }) + "u");
+  check_pickle("tensors of their own", "}(" + many([&](int i) { return p_number(i) + tensor; }) + "u");
+  check_pickle("dictionaries by number", "}(" + many([](int i) { return p_number(i) + "}K\1Ns"; }) + "u");
+  check_pickle("odd keys", "}(" + many(")N") + "u");
+  check_pickle("a text", "}" + p_text("text") + p_text(std::string(kSize, 't')) + "s");
+}
+
+// As torch.save writes them: what is said of each is as short as it can be.
+BOOST_AUTO_TEST_CASE(many_small_tensors_of_pytorch_are_no_hostile_file) {
+  const StateFile file("model.pt");
+  constexpr int kCount = 20'000;
+  const std::string names = "(" + p_text("storage") + "q\1" + p_global("torch", "FloatStorage") + "q\2" +
+                            p_global("torch._utils", "_rebuild_tensor_v2") + "q\3" + p_text("cpu") + "q\4" +
+                            p_global("collections", "OrderedDict") + "q\5";
+  std::string items;
+  std::vector<std::string> storages;
+  for (int i = 0; i < kCount; ++i) {
+    items += p_text("t" + std::to_string(i)) + "h\3((h\1h\2" + p_text(std::to_string(i)) +
+             std::string("h\4K\1tQK\0))\x89h\5)RtR", 17);
+    storages.push_back(bytes_of_numbers<float>({1}));
+  }
+  const nn::SavedState saved =
+      file.load(torch_archive(p_file("](" + names + "t}(" + items + "ue"), storages));
+  BOOST_TEST(saved.tensors.size() == static_cast<std::size_t>(kCount));
+}
+
+// An integer takes eight bytes, also of a storage of bytes, which is there while a view of it is copied.
+BOOST_AUTO_TEST_CASE(small_elements_of_pytorch) {
+  const StateFile file("model.pt");
+  const auto size = static_cast<std::int64_t>(kSize);
+  const std::string storage = p_storage("ByteStorage", size);
+  const std::vector<std::string> bytes{std::string(kSize, '\1')};
+  check(file, "bytes", torch_archive(p_file(p_dict({{"a", p_tensor(storage, 0, {size}, {1})}})), bytes));
+  std::vector<std::pair<std::string, std::string>> views;
+  for (const char* name : {"a", "b", "c", "d"})
+    views.emplace_back(name, p_tensor(storage, 1, {size - 1}, {1}));
+  check(file, "views of bytes", torch_archive(p_file(p_dict(views)), bytes), 17);
+}
+
+#endif
+
+BOOST_AUTO_TEST_SUITE_END()

@@ -9,6 +9,7 @@
 
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/graph/storage.h>
+#include <tapegrad/graph/storage_limit.h>
 
 #include <fmt/format.h>
 
@@ -120,6 +121,19 @@ Storage* reuse_block(ThreadState& t, std::uint32_t c) noexcept {
   return nullptr;
 }
 
+/// Of what this thread holds, by a StorageLimit.
+struct Limit {
+  std::size_t bytes = std::size_t(-1);
+  bool reached = false;  ///< by what was asked for last
+};
+constinit thread_local Limit limit;
+
+/// Memory of the system, unless the thread then held more than it may.
+void* limited_block(const ThreadState* t, std::uint32_t c) noexcept {
+  limit.reached = t && (t->held > limit.bytes || block_bytes(c) > limit.bytes - t->held);
+  return limit.reached ? nullptr : system_block(c);
+}
+
 /// Null where the system does not give the memory.
 Storage* take_block(ThreadState* t, std::size_t total) {
   const std::uint32_t c = class_of(total);
@@ -130,10 +144,10 @@ Storage* take_block(ThreadState* t, std::size_t total) {
   const std::size_t bytes = block_bytes(c);
   const std::size_t most_before = t ? t->most_in_use : 0;
   if (t && kReuse) keep_bound(*t, bytes);
-  void* p = system_block(c);
+  void* p = limited_block(t, c);
   if (!p && t) {  // what is kept for reuse may be what is missing
     give_back_down_to(*t, 0);
-    p = system_block(c);
+    p = limited_block(t, c);
   }
   if (!p) {
     if (t) t->most_in_use = most_before;  // what is not given is never in use
@@ -275,6 +289,15 @@ ThreadState* attach_thread() {
   settle_returned(*t);
   return t;
 }
+
+StorageLimit::StorageLimit(std::size_t bytes) : limit_before_(limit.bytes), reached_before_(limit.reached) {
+  const ThreadState* const t = this_thread();
+  const std::size_t held = t ? t->held : 0;
+  if (limit.bytes > held && bytes < limit.bytes - held) limit.bytes = held + bytes;
+  limit.reached = false;
+}
+StorageLimit::~StorageLimit() { limit = {limit_before_, reached_before_}; }
+bool StorageLimit::reached() const noexcept { return limit.reached; }
 
 void throw_out_of_memory(std::size_t bytes, std::string_view for_what) {
   constexpr double kGiB = 1 << 30;

@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
 # Builds the fuzz targets with Clang and lets libFuzzer work on each for so long, from the corpus and from what the library
 # and NumPy write. What fails is left in build/fuzz/found and named; what is new in the corpus stays in build/fuzz/corpus.
-# usage: tests/fuzz/run.sh SECONDS [TARGET...]      targets: checkpoint cifar10 csv idx npy npz onnx pytorch safetensors options; all by default
+# usage: tests/fuzz/run.sh SECONDS [TARGET...]      targets: checkpoint cifar10 csv idx npy npz onnx pytorch safetensors saved_model options; all by default
 set -euo pipefail
 
 [[ ${1:-} =~ ^[0-9]+$ ]] || { sed -n 's/^# usage: /usage: /p' "${BASH_SOURCE[0]}" >&2; exit 2; }
 seconds=$1
 shift
 targets=("$@")
-[ ${#targets[@]} -gt 0 ] || targets=(checkpoint cifar10 csv idx npy npz onnx pytorch safetensors options)
+[ ${#targets[@]} -gt 0 ] || targets=(checkpoint cifar10 csv idx npy npz onnx pytorch safetensors saved_model options)
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 source=$(cd "$here/../.." && pwd)
 build=$source/build/fuzz

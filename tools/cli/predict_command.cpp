@@ -59,9 +59,19 @@ Inputs images_of(const PredictOptions& o, const SavedModel& saved) {
   if (saved.format) throw ArgumentError("--images: the network was trained on a table; give --csv");
   nn::IdxArray images = nn::read_idx(o.images);
   const Shape shape = images.shape;
-  if (shape.rank() != 3 || shape[1] * shape[2] != saved.item.size())
-    throw FileError(fmt::format("'{}' holds {}, expected images [n, rows, columns] of {} pixels", o.images,
-                                to_string(shape), saved.item.size()));
+  const Shape& item = saved.item;  // of images in their places, or as vectors
+  if (item.rank() == 1) {
+    std::int64_t pixels = 0;
+    if (shape.rank() != 3 || __builtin_mul_overflow(shape[1], shape[2], &pixels) || pixels != item.size())
+      throw FileError(fmt::format("'{}' holds {}, expected images [n, rows, columns] of {} pixels", o.images,
+                                  to_string(shape), item.size()));
+  } else if (item.rank() != 3 || item[0] != 1) {
+    throw ArgumentError(fmt::format(
+        "--images: the network takes items of {}; IDX files hold images of one channel", to_string(item)));
+  } else if (shape.rank() != 3 || shape[1] != item[1] || shape[2] != item[2]) {
+    throw FileError(fmt::format("'{}' holds {}, expected images [n, {}, {}]", o.images, to_string(shape),
+                                item[1], item[2]));
+  }
   const nn::IdxArray labels{{shape[0]}, std::vector<std::uint8_t>(static_cast<std::size_t>(shape[0]))};
   Inputs inputs{nn::Dataset(std::move(images), labels, {.flatten = saved.item.rank() == 1}), "image", {}};
   for (std::int64_t i = 0; i < shape[0]; ++i) inputs.numbers.push_back(i);

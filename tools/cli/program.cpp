@@ -4,6 +4,8 @@
 #include <cstdio>
 #include <exception>
 #include <new>
+#include <string>
+#include <string_view>
 
 #include <tapegrad/graph/errors.h>
 
@@ -34,7 +36,25 @@ CLI::Validator above(double bound) {
       fmt::format("above {}", bound), [](double value, double limit) { return value > limit; }, bound);
 }
 
+namespace {
+
+/// What a file says may be part of a message: no terminal takes it for commands.
+std::string printable(std::string_view message) {
+  std::string text;
+  for (const char c : message) {
+    const auto code = static_cast<unsigned char>(c);
+    if ((code < 0x20 && c != '\n' && c != '\t') || code == 0x7f)
+      text += fmt::format("\\x{:02x}", code);
+    else
+      text += c;
+  }
+  return text;
+}
+
+}  // namespace
+
 int usage_error(const CLI::App& app, std::string message) {
+  message = printable(message);
   for (char& c : message)
     if (c == '\n') c = ' ';
   std::string command;  // down to the subcommand that was asked for
@@ -57,7 +77,7 @@ int run_program(CLI::App& app, int argc, char** argv, const int& exit_code) {
     fmt::print(stderr, "{}: there is not enough memory\n", app.get_name());
     return 1;
   } catch (const std::exception& e) {
-    fmt::print(stderr, "{}: {}\n", app.get_name(), e.what());
+    fmt::print(stderr, "{}: {}\n", app.get_name(), printable(e.what()));
     return 1;
   }
   return exit_code;

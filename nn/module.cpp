@@ -12,6 +12,7 @@
 
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/nn/layer.h>
+#include <tapegrad/nn/loadable_state.h>
 #include <tapegrad/nn/module.h>
 #include <tapegrad/ops/elementwise/math.h>
 #include <tapegrad/optim/state.h>
@@ -249,31 +250,34 @@ void widen(Tensor& given, const Tensor& buffer) {
 
 }  // namespace
 
-void ModuleBase::load_state(const State& state) {
+LoadableState::LoadableState(ModuleBase& module, const State& state) {
   std::unordered_map<std::string_view, std::size_t> given;
   for (std::size_t i = 0; i < state.size(); ++i) given.emplace(state[i].first, i);
   State own, fitting = state;
-  std::vector<Members::Member> members;
-  for_each_value(Members(*this), [&](const std::string& name, const Members::Member& member) {
+  for_each_value(Members(module), [&](const std::string& name, const Members::Member& member) {
     if (std::holds_alternative<Generator*>(member) && !given.contains(name)) return;
     own.emplace_back(name, tensor_of(member));
-    members.push_back(member);
+    members_.push_back(member);
     if (const auto at = given.find(name); at != given.end() && std::holds_alternative<Buffer*>(member))
       widen(fitting[at->second].second, own.back().second);
   });
-  std::vector<Tensor> values = optim::match_state("load_state", own, fitting);
-  for (std::size_t i = 0; i < values.size(); ++i)
-    if (std::holds_alternative<Buffer*>(members[i]))
-      values[i] = values[i].copy();  // before anything is changed
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    if (const auto* p = std::get_if<Parameter*>(&members[i]))
-      (*p)->assign(values[i]);
-    else if (const auto* b = std::get_if<Buffer*>(&members[i]))
-      **b = values[i];
+  values_ = optim::match_state("load_state", own, fitting);
+  for (std::size_t i = 0; i < values_.size(); ++i)
+    if (std::holds_alternative<Buffer*>(members_[i])) values_[i] = values_[i].copy();
+}
+
+void LoadableState::load() noexcept {
+  for (std::size_t i = 0; i < values_.size(); ++i) {
+    if (const auto* p = std::get_if<Parameter*>(&members_[i]))
+      (*p)->assign(values_[i]);
+    else if (const auto* b = std::get_if<Buffer*>(&members_[i]))
+      **b = values_[i];
     else
-      *std::get<Generator*>(members[i]) = generator_of(values[i]);
+      *std::get<Generator*>(members_[i]) = generator_of(values_[i]);
   }
 }
+
+void ModuleBase::load_state(const State& state) { LoadableState(*this, state).load(); }
 
 // ---- clone ----
 

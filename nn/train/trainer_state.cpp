@@ -9,6 +9,7 @@
 
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/graph/values.h>
+#include <tapegrad/nn/loadable_state.h>
 #include <tapegrad/nn/train/trainer.h>
 
 #include <fmt/format.h>
@@ -81,22 +82,16 @@ void Trainer::load_state(const State& state) {
     throw ArgumentError(fmt::format("{}: '{}.{}' is unexpected{}", kWhat, parts.begin()->first,
                                     parts.begin()->second.front().first,
                                     parts.begin()->first == "plateau" ? "; the trainer has no plateau" : ""));
-  const State before = net_.state();
-  net_.load_state(net);
-  try {
-    if (!best.empty()) {  // as restore_best will load it
-      net_.load_state(best);
-      net_.load_state(net);
-    }
-    optimizer_.load_state(optimizer);
-  } catch (...) {
-    net_.load_state(before);
-    throw;
-  }
+  const double best_value = numbers[7].item();
+  LoadableState loadable(net_, net);
+  if (!best.empty()) LoadableState(net_, best);  // as restore_best will load it
+  optimizer_.load_state(optimizer);
+  // From here on nothing fails.
+  loadable.load();
   at_ = at;
   iteration_ = iteration;
   waited_ = waited;
-  best_value_ = numbers[7].item();
+  best_value_ = best_value;
   best_ = std::move(best);
   options_.plateau = std::move(plateau);
 }

@@ -153,6 +153,45 @@ BOOST_AUTO_TEST_CASE(a_checkpoint_is_saved_or_resumed_wholly_or_not_at_all) {
   BOOST_TEST(fail_each([&] { return std::make_unique<Resuming>(folder / "run.safetensors"); }) > 100U);
 }
 
+// Also where there is no memory to undo what was done.
+BOOST_AUTO_TEST_CASE(a_state_that_cannot_be_loaded_changes_nothing) {
+  const detail::ThreadLimit one(1);
+  struct Run {
+    explicit Run(std::uint64_t seed) : rng(seed) {}
+    nn::Dataset training = data_of(30);
+    Generator rng;
+    nn::MultiLayerNet net{4, 3, rng, {.hidden = {6}, .batch_norm = true, .dropout = 0.3}};
+    optim::Adam adam{net, 0.05};
+    nn::Trainer trainer{net, adam, {.iterations = 6, .batch = 8, .plateau = optim::ReduceOnPlateau()}};
+  };
+  Run trained(1);
+  trained.trainer.fit(trained.training);
+  const nn::State state = trained.trainer.state();
+  std::uint64_t points = 0;
+  for (const Failing failing : {Failing::once, Failing::from_there_on})
+    for (std::uint64_t number = 1;; ++number) {
+      Run run(2);
+      const std::vector<std::byte> before = bytes_of(run.trainer.state());
+      trim();
+      bool failed = false;
+      bool reached = false;
+      {
+        const FailingAllocations memory(number, failing);
+        try {
+          run.trainer.load_state(state);
+        } catch (const std::exception&) {
+          failed = true;
+        }
+        reached = memory.reached();
+      }
+      BOOST_REQUIRE_MESSAGE(bytes_of(run.trainer.state()) == (failed ? before : bytes_of(state)),
+                            "call " << number << (failed ? " failed" : ""));
+      if (!reached) break;
+      ++points;
+    }
+  BOOST_TEST(points > 50U);
+}
+
 BOOST_AUTO_TEST_CASE(evaluation_gives_each_module_its_mode_back) {
   struct Run {
     nn::Dataset data = data_of(12);

@@ -1,6 +1,7 @@
 #include <cmath>
 
 #include <tapegrad/ops/elementwise/activation.h>
+#include <tapegrad/ops/tensor/reduce.h>
 
 #include "tape_support.h"
 
@@ -270,19 +271,19 @@ BOOST_AUTO_TEST_CASE(gradients_that_were_not_recorded_are_constants_and_that_is_
   Tape tape;
   const Tensor x = tape.watch(at);
   const Tensor constant = Tensor::ones({}, f64);
-  check_tensor(tape.grad(constant, x), {2}, {0, 0});
+  check_equal(tape.grad(constant, x), {0, 0});
   // The gradient of a linear function is a constant that was recorded.
   const Tensor linear = tape.grad(sum(3 * x), x, {.record = Record::yes});
-  check_tensor(tape.grad(sum(linear), x), {2}, {0, 0});
+  check_equal(tape.grad(sum(linear), x), {0, 0});
   const Tensor u = sum(x * x * x);
   const Tensor recorded = tape.grad(u, x, {.record = Record::yes});
-  check_tensor(tape.grad(sum(recorded), x), {2}, {12, 18});
+  check_equal(tape.grad(sum(recorded), x), {12, 18});
   const Tensor du = tape.grad(u, x);
   BOOST_CHECK_EXCEPTION(tape.grad(sum(du), x), NotTracked, mentions("grad", "Record::yes"));
   BOOST_CHECK_THROW(tape.grad(constant, x, {.record = Record::yes}), NotTracked);
-  check_tensor(tape.grad(sum(recorded), x), {2}, {12, 18});
+  check_equal(tape.grad(sum(recorded), x), {12, 18});
   tape.reset();
-  check_tensor(tape.grad(constant, tape.watch(at)), {2}, {0, 0});
+  check_equal(tape.grad(constant, tape.watch(at)), {0, 0});
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -406,7 +406,7 @@ BOOST_AUTO_TEST_CASE(what_is_no_classification_is_refused) {
                         mentions("row 1", "its sum is 2"));
   BOOST_CHECK_EXCEPTION(loss(three, Tensor::from({{-0.5, 1, 0.5}, {0, 1, 0}}, f32)), ArgumentError,
                         mentions("row 0", "-0.5"));
-  BOOST_CHECK_EXCEPTION(loss(three, Tensor::from({{kNan, 1, 0.5}, {0, 1, 0}}, f32)), ArgumentError,
+  BOOST_CHECK_EXCEPTION(loss(three, Tensor::from({{std::nan(""), 1, 0.5}, {0, 1, 0}}, f32)), ArgumentError,
                         mentions("row 0"));
 }
 

@@ -138,11 +138,6 @@ class Backward {
       throw Error(fmt::format("{}: Record::yes needs the tape active: innermost and not paused", what_));
     PoolVector<Node*> targets;
     for (const Tensor& x : xs) targets.push_back(target(x));
-    if (!root_ && tape_.gave_constants_)
-      throw NotTracked(
-          fmt::format("{}: y, of shape {}, depends on nothing on the tape. Where it is computed of gradients, ask for "
-                      "these with {{.record = Record::yes}}: others are constants",
-                      what_, to_string(y_.shape())));
     Tensor cotangent = cotangent_or_one(options.cotangent);
     Node* const cotangent_node = record ? tape_.resolve(cotangent, what_) : nullptr;
     std::vector<Tensor> gradients(xs.size());
@@ -165,7 +160,6 @@ class Backward {
       for (Node* n : targets) clear_marks(*n);
       guard.finish();
     }
-    if (root_ && !record) tape_.gave_constants_ = true;
     for (std::size_t i = 0; i < xs.size(); ++i) {
       if (!gradients[i].defined()) gradients[i] = Tensor::zeros(xs[i].shape(), xs[i].dtype());
       if (!record) make_own(gradients[i]);

@@ -87,7 +87,7 @@ void Tape::reset() {
   require_idle("reset");
   clear();
   forget_parameters();
-  spent_ = gave_constants_ = false;
+  spent_ = false;
   open_segment();
   choose_active(*thread_);
 }

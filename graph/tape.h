@@ -85,8 +85,6 @@ class TAPEGRAD_API Tape {
   /// Gradients of y for tensors on this tape, leaves or intermediate ones. Does not spend the tape. Zeros
   /// for an x that y does not depend on. With Record::yes the gradients are tracked: derivatives of any
   /// order. Takes the time of the operations that lead from the xs to y, however many others were recorded.
-  /// Throws as backward; a y that depends on nothing is a constant, with zeros, unless gradients were taken before without
-  /// Record::yes: then it was computed of these, most likely, and that is NotTracked.
   std::vector<Tensor> grad(const Tensor& y, std::span<const Tensor> xs, const GradOptions& options = {});
   std::vector<Tensor> grad(const Tensor& y, std::initializer_list<Tensor> xs,
                            const GradOptions& options = {}) {
@@ -196,7 +194,6 @@ class TAPEGRAD_API Tape {
   const detail::Node* rule_ = nullptr;  ///< whose rule is being recorded now
   std::uint32_t paused_ = 0;
   bool spent_ = false;
-  bool gave_constants_ = false;  ///< gradients that were not recorded
   bool busy_ = false;  ///< a backward pass or a composed operation holds pointers to nodes
   bool check_finite_ = false;
   bool everything_ = false;  ///< see Recording::everything

@@ -78,7 +78,7 @@ std::vector<V> gradient_of_scalars(const F& f, const ScalarSizes<N>& sizes, cons
   call_scalars(f, inputs_of(record, x, 1), sizes, [&](std::span<const BasicReal<V>> results, bool) {
     d.resize(record.size() + 1);
     for (std::size_t i = 0; i < results.size(); ++i)
-      if (const std::uint32_t number = results[i].number_in(record)) d[number] = V(d[number] + w[i]);
+      if (const std::uint32_t number = results[i].number_in(record)) add_product(d[number], w[i], V(1));
   });
   record.pass_back(d.data());
   d.erase(d.begin());
@@ -95,7 +95,7 @@ std::vector<V> second_gradient_of_scalars(const F& f, const ScalarSizes<N>& size
       gradient_of_scalars(f, sizes, inputs_of(record, x, 1), inputs_of(record, w, 1 + x.size()));
   std::vector<V> d(record.size() + 1);
   for (std::size_t i = 0; i < g.size(); ++i)
-    if (const std::uint32_t number = g[i].number_in(record)) d[number] = V(d[number] + v[i]);
+    if (const std::uint32_t number = g[i].number_in(record)) add_product(d[number], v[i], V(1));
   record.pass_back(d.data());
   d.erase(d.begin());
   d.resize(x.size() + w.size());
@@ -104,7 +104,7 @@ std::vector<V> second_gradient_of_scalars(const F& f, const ScalarSizes<N>& size
 
 /// Both operations have rules for ops that derive from them as well: the checker has one of each, for its samples.
 
-/// f's first derivative as an operation, which has derivatives of its own: all inputs [n] and the gradient w of its
+/// f's first derivative as an operation, which has derivatives of its own: the n elements of all inputs and the gradient w of its
 /// results give the gradient [n].
 template <class F, std::size_t N>
 struct ScalarGradientOp {
@@ -134,7 +134,8 @@ struct ScalarGradientOp {
     const std::vector<V> all =
         second_gradient_of_scalars(ctx.op().function, ctx.op().sizes, x, w, numbers(ctx.grad_output()));
     const std::span<const V> parts(all);
-    if (ctx.needs_grad(0)) ctx.add(0, scalar_tensor(parts.first(x.size()), ctx.input_dtype(0)));
+    if (ctx.needs_grad(0))
+      ctx.add(0, reshape(scalar_tensor(parts.first(x.size()), ctx.input_dtype(0)), ctx.input_shape(0)));
     if (ctx.needs_grad(1))
       ctx.add(1, reshape(scalar_tensor(parts.subspan(x.size()), ctx.input_dtype(1)), ctx.input_shape(1)));
   }

@@ -1,7 +1,6 @@
 #include <cmath>
 
 #include <tapegrad/ops/elementwise/activation.h>
-#include <tapegrad/ops/tensor/reduce.h>
 
 #include "tape_support.h"
 
@@ -264,26 +263,6 @@ BOOST_AUTO_TEST_CASE(clause_5_a_seed_that_is_stale_is_refused_where_it_would_be_
   BOOST_CHECK_EXCEPTION(tape.grad(y, x, {cotangent, Record::yes}), StaleTensor, mentions("grad", "detach()"));
   check_equal(tape.grad(y, x, {.cotangent = cotangent}), {12});
   check_equal(tape.grad(y, x), {4});
-}
-
-BOOST_AUTO_TEST_CASE(gradients_that_were_not_recorded_are_constants_and_that_is_said) {
-  const Tensor at = Tensor::from({2, 3}, f64);
-  Tape tape;
-  const Tensor x = tape.watch(at);
-  const Tensor constant = Tensor::ones({}, f64);
-  check_equal(tape.grad(constant, x), {0, 0});
-  // The gradient of a linear function is a constant that was recorded.
-  const Tensor linear = tape.grad(sum(3 * x), x, {.record = Record::yes});
-  check_equal(tape.grad(sum(linear), x), {0, 0});
-  const Tensor u = sum(x * x * x);
-  const Tensor recorded = tape.grad(u, x, {.record = Record::yes});
-  check_equal(tape.grad(sum(recorded), x), {12, 18});
-  const Tensor du = tape.grad(u, x);
-  BOOST_CHECK_EXCEPTION(tape.grad(sum(du), x), NotTracked, mentions("grad", "Record::yes"));
-  BOOST_CHECK_THROW(tape.grad(constant, x, {.record = Record::yes}), NotTracked);
-  check_equal(tape.grad(sum(recorded), x), {12, 18});
-  tape.reset();
-  check_equal(tape.grad(constant, tape.watch(at)), {0, 0});
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -401,12 +401,12 @@ BOOST_AUTO_TEST_CASE(what_is_no_classification_is_refused) {
   const Tensor one = normal({4, 1}, 1), three = normal({2, 3}, 2);
   BOOST_CHECK_EXCEPTION(loss(one, one), ArgumentError, mentions("[4, 1]", "one class", "MSELoss"));
   BOOST_CHECK_EXCEPTION(loss(one, Tensor::zeros({4}, i64)), ArgumentError, mentions("one class"));
-  BOOST_TEST(loss(three, Tensor::from({{0.25, 0.25, 0.5}, {0, 1, 0}}, f32)).item() > 0);
-  BOOST_CHECK_EXCEPTION(loss(three, Tensor::from({{0.25, 0.25, 0.5}, {0, 1, 1}}, f32)), ArgumentError,
+  BOOST_TEST(loss(three, Tensor::from({{0.25, 0.25, 0.5}, {0, 1, 0}}, f64)).item() > 0);
+  BOOST_CHECK_EXCEPTION(loss(three, Tensor::from({{0.25, 0.25, 0.5}, {0, 1, 1}}, f64)), ArgumentError,
                         mentions("row 1", "its sum is 2"));
-  BOOST_CHECK_EXCEPTION(loss(three, Tensor::from({{-0.5, 1, 0.5}, {0, 1, 0}}, f32)), ArgumentError,
+  BOOST_CHECK_EXCEPTION(loss(three, Tensor::from({{-0.5, 1, 0.5}, {0, 1, 0}}, f64)), ArgumentError,
                         mentions("row 0", "-0.5"));
-  BOOST_CHECK_EXCEPTION(loss(three, Tensor::from({{std::nan(""), 1, 0.5}, {0, 1, 0}}, f32)), ArgumentError,
+  BOOST_CHECK_EXCEPTION(loss(three, Tensor::from({{std::nan(""), 1, 0.5}, {0, 1, 0}}, f64)), ArgumentError,
                         mentions("row 0"));
 }
 

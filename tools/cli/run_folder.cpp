@@ -49,9 +49,6 @@ RunFolder RunFolder::start(const std::string& path, bool validated, const char* 
                       path, written));
   std::filesystem::create_directories(path, error);
   if (error) throw FileError(fmt::format("--out {}: cannot make the folder: {}", path, error.message()));
-  // What this run writes later, or not at all, is none of its own.
-  for (const char* written : {"parameters.safetensors", "best.safetensors"})
-    std::filesystem::remove(folder.file(written), error);
   folder.write_history();
   return folder;
 }

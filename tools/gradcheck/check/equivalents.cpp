@@ -7,6 +7,8 @@ std::vector<EquivalentMutation> library_equivalents() {
   constexpr const char* kTwoWays = "it decides between two ways to the same number";
   constexpr const char* kFusedOnly =
       "the fused rule alone reads the residual; the others compute its value again";
+  constexpr const char* kUnread =
+      "the value of a statement, of which the way back reads the derivatives alone";
   constexpr const char* kFinite =
       "the gradient reads which elements are finite, and the stale ones are as finite";
   constexpr const char* kSeed = "its mask is that of its seed, whatever the inputs are";
@@ -68,9 +70,23 @@ std::vector<EquivalentMutation> library_equivalents() {
       {"softmax_with_loss", "from stale residuals, as recorded", kFusedOnly},
       {"softmax_residual", "from stale residuals, by the general rule", kFusedOnly},
       {"softmax_residual", "from stale residuals, as recorded", kFusedOnly},
+      {"scalar_function_gradient",
+       "*, add(reshape(slice(reshape(..))), mul(reshape(slice(..)), reshape(slice(..)))) of the rule, as "
+       "recorded",
+       kUnread},
+      {"scalar_function_gradient",
+       "*, add(reshape(slice(reshape(..))), mul(reshape(slice(..)), reshape(slice(..)))) #2 of the rule, as "
+       "recorded",
+       kUnread},
+      {"scalar_function_gradient",
+       "*, mul(reshape(slice(reshape(..))), reshape(slice(reshape(..)))) of the rule, as recorded", kUnread},
+      {"scalar_function_gradient",
+       "*, mul(reshape(slice(reshape(..))), reshape(slice(reshape(..)))) #[2-6] of the rule, as recorded",
+       kUnread},
       {"scalar_function", "from stale residuals, by the general rule", kFusedOnly},
       {"scalar_function", "from stale residuals, as recorded", kFusedOnly},
-      {"scalar_function", "from stale saved values", "the fused rule reads residuals alone, the others the inputs"},
+      {"scalar_function", "from stale saved values",
+       "the fused rule reads residuals alone, the others the inputs"},
       {"batch_norm", "from stale residuals, by the general rule", kFusedOnly},
       {"batch_norm", "from stale residuals, as recorded", kFusedOnly},
   };

@@ -12,6 +12,10 @@ namespace tapegrad::nn::pickle {
 namespace {
 
 constexpr std::uint64_t kMostPayload = (std::uint64_t{1} << 56) - 1;
+constexpr const char* kRefusal =
+    "its pickle makes more values, or names them more often, than a state dict in a file of this size does. "
+    "Save "
+    "tensors, numbers and texts alone: in Python, torch.save(model.state_dict(), path)";
 /// Of a number that no value was given.
 constexpr auto kAbsent = static_cast<Kind>(255);
 
@@ -392,16 +396,8 @@ class Document::Machine {
   std::optional<Value> empty_tuple_;
 };
 
-void Budget::refuse() {
-  throw FileError(
-      "its pickle makes more values, or names them more often, than a state dict in a file of this size "
-      "does. Save "
-      "tensors, "
-      "numbers and texts alone: in Python, torch.save(model.state_dict(), path)");
-}
-
 Document::Document(std::string bytes, std::uint64_t file_size, Find find)
-    : bytes_(std::move(bytes)), budget_(file_size) {
+    : bytes_(std::move(bytes)), budget_(file_size, kRefusal) {
   if (bytes_.size() > kLongest)
     throw FileError(fmt::format("its pickle has {} bytes; at most {} are read", bytes_.size(), kLongest));
   root_ = Machine(*this, find).run();

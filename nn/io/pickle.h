@@ -9,6 +9,8 @@
 #include <string_view>
 #include <vector>
 
+#include <tapegrad/nn/io/memory_budget.h>
+
 /// Python's pickles (protocols 2 to 5, described in CPython's pickletools), as far as dictionaries of tensors need
 /// them. A pickle is a program for a stack machine. Here it only builds values: nothing is imported and nothing is
 /// called. Names of classes and functions must be on a list, and what they would be called with is handed over for
@@ -49,41 +51,20 @@ inline constexpr std::uint64_t kOrderedDict = std::uint64_t{1} << 32;
 /// What a pickle may not be larger than; a damaged or hostile size is refused before memory is taken.
 inline constexpr std::uint64_t kLongest = 100'000'000;
 
-/// What reading a pickle takes of memory, its own bytes aside. A real one names what it makes, in a file that holds the
-/// elements as well, and stays far below the limit.
-class Budget {
- public:
-  explicit Budget(std::uint64_t file_size) : limit_(kTimes * file_size + kAlways) {}
-  /// Throws FileError where all together is more than `kTimes` the file's size and a constant.
-  void take(std::size_t bytes) {
-    used_ += bytes;
-    if (used_ > limit_) refuse();
-  }
-  void give(std::size_t bytes) { used_ -= bytes; }
-
- private:
-  static constexpr std::uint64_t kTimes = 12;
-  static constexpr std::size_t kAlways = std::size_t{1} << 20;
-  [[noreturn]] static void refuse();
-
-  std::uint64_t limit_;
-  std::size_t used_ = 0;
-};
-
 class Document {
  public:
   /// The number by which a class or function is to be known, or -1, which refuses the pickle.
   using Find = int (*)(std::string_view module, std::string_view name);
 
   /// Throws FileError for anything but one whole pickle of what is described above, naming an unknown class or
-  /// function, and for one that takes more memory, however it nests, than Budget allows for the file that it is in.
+  /// function, and for one that takes more memory, however it nests, than a MemoryBudget has for the file that it is in.
   Document(std::string bytes, std::uint64_t file_size, Find find);
 
   const Value& root() const { return root_; }
   /// Bytes of the pickle.
   std::size_t size() const { return bytes_.size(); }
   /// What is left for those who read the document.
-  const Budget& budget() const { return budget_; }
+  const files::MemoryBudget& budget() const { return budget_; }
   std::string_view text(const Value& v) const {
     return std::string_view(bytes_).substr(v.payload >> kTextBits, v.payload & ((1U << kTextBits) - 1));
   }
@@ -103,7 +84,7 @@ class Document {
   static constexpr std::uint64_t kIsWide = std::uint64_t{1} << 55;
 
   std::string bytes_;
-  Budget budget_;
+  files::MemoryBudget budget_;
   std::deque<std::vector<Value>> nodes_;
   std::deque<std::uint64_t> wide_;  ///< bits of numbers
   Value root_;

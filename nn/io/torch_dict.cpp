@@ -62,11 +62,7 @@ class Reader {
     if (steps_ / 32 > d_.size() + 4096)
       throw FileError("its pickle repeats long names or the same values more often than a state dict does");
   }
-  /// What a text takes beside the object itself.
-  static std::size_t room_of(const std::string& text) {
-    constexpr std::size_t kInline = 15, kPiece = 17;
-    return text.capacity() > kInline ? text.capacity() + kPiece : 0;
-  }
+  static std::size_t room_of(const std::string& text) { return files::MemoryBudget::room_of(text); }
 
   // ---- values that are no tensors ----
 
@@ -361,7 +357,7 @@ class Reader {
 
   const Document& d_;
   Contents contents_;
-  pickle::Budget budget_;
+  files::MemoryBudget budget_;
   std::uint64_t steps_ = 0;
 };
 

@@ -45,7 +45,7 @@ int main(int argc, char** argv) {
     nn::Sequential net{nn::Conv2d(1, 2, 2, rng), nn::MaxPool2d(2), nn::Flatten(), nn::Affine(2, 2, rng)};
     nn::save_onnx(in("onnx", "conv"), net, Tensor::zeros({1, 1, 3, 3}));
     const auto formula = [](const Tensor& x) {
-      return where(x > 0, std(x, 0) * x, slice(softmax(x), 0, 0, 1));
+      return where(x > 0, tapegrad::std(x, 0) * x, slice(softmax(x), 0, 0, 1));
     };
     nn::save_onnx(in("onnx", "formula"), net, formula, {Tensor::zeros({2, 3})});
     nn::save_onnx(in("onnx", "fixed"), net, formula, {Tensor::zeros({2, 3})}, {.free_batch = false});

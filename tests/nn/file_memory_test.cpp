@@ -5,6 +5,7 @@
 #include <string_view>
 #include <vector>
 
+#include <tapegrad/nn/io/onnx.h>
 #include <tapegrad/nn/io/serialize.h>
 
 #include <boost/test/unit_test.hpp>
@@ -120,6 +121,86 @@ BOOST_AUTO_TEST_CASE(small_elements_of_pytorch) {
   for (const char* name : {"a", "b", "c", "d"})
     views.emplace_back(name, p_tensor(storage, 1, {size - 1}, {1}));
   check(file, "views of bytes", torch_archive(p_file(p_dict(views)), bytes), 17);
+}
+
+namespace {
+
+/// A field of a protobuf message.
+std::string p_field(unsigned number, const std::string& content) {
+  std::string out(1, static_cast<char>(number << 3 | 2));
+  for (std::size_t n = content.size();; n >>= 7) {
+    out += static_cast<char>((n & 0x7f) | (n > 0x7f ? 0x80 : 0));
+    if (n <= 0x7f) break;
+  }
+  return out + content;
+}
+std::string onnx_of(const std::string& graph, const std::string& more = "") {
+  return p_field(8, std::string("\x10\x11", 2)) + more + p_field(7, graph);
+}
+std::string name_of_number(int i) {
+  std::string name;
+  for (int k = 0; k < 4; ++k, i /= 64) name += static_cast<char>('0' + i % 64);
+  return name;
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(onnx_models) {
+  const TemporaryFolder folder;
+  const std::string path = folder / "model.onnx";
+  const auto check_model = [&](const char* what, const std::string& bytes) {
+    write_file(path, bytes);
+    const double times = peak_of([&] { nn::load_onnx(path); }) / static_cast<double>(bytes.size());
+    BOOST_TEST_MESSAGE(what << ": " << times << " times the size");
+    BOOST_TEST(times <= 16, what << " takes " << times << " times the size of the file");
+  };
+  const std::string y = p_field(2, "y"), abs = p_field(4, "Abs");
+  check_model("attributes", onnx_of(p_field(1, y + abs + many(p_field(5, "")))));
+  check_model("inputs of a node", onnx_of(p_field(1, y + abs + many(p_field(1, "")))));
+  check_model("outputs of a node", onnx_of(p_field(1, abs + many(p_field(2, "")))));
+  check_model("integers of an attribute", onnx_of(p_field(1, y + abs + p_field(5, p_field(8, many("\1"))))));
+  check_model("integers of an attribute, two by two",
+              onnx_of(p_field(1, y + abs + p_field(5, many(p_field(8, "\1\1"))))));
+  check_model("nodes", onnx_of(many(p_field(1, y))));
+  check_model("inputs", onnx_of(many(p_field(11, ""))));
+  check_model("outputs", onnx_of(many(p_field(12, ""))));
+  check_model(
+      "sizes of an input",
+      onnx_of(p_field(11, p_field(1, "x") + p_field(2, p_field(1, p_field(2, many(p_field(1, ""))))))));
+  check_model("sizes of a tensor", onnx_of(p_field(5, p_field(1, many("\1")))));
+  check_model(
+      "metadata",
+      onnx_of("", many([](int i) { return p_field(14, p_field(1, name_of_number(i)) + p_field(2, "")); })));
+  check_model("scalars", onnx_of(many([](int i) {
+                return p_field(5,
+                               std::string("\x10\1", 2) + p_field(9, "1234") + p_field(8, name_of_number(i)));
+              })));
+  // Complete ones, which are computed.
+  const std::string input = p_field(11, p_field(1, "x"));
+  const auto chain = [&](const std::string& more) {
+    return onnx_of(input + many([&](int i) {
+                     return p_field(1, p_field(1, i == 0 ? "x" : name_of_number(i - 1)) +
+                                           p_field(2, name_of_number(i)) + p_field(4, "Abs") + more);
+                   }) +
+                   p_field(12, p_field(1, "x")));
+  };
+  check_model("a chain of nodes", chain(""));
+  check_model("a chain of nodes with names", chain(p_field(3, std::string(60, 'n'))));
+  BOOST_CHECK_NO_THROW(nn::load_onnx(path));
+  const auto vector_of = [](const std::string& type, const std::string& elements) {
+    std::string size(1, '\x08');
+    for (std::size_t n = kSize;; n >>= 7) {
+      size += static_cast<char>((n & 0x7f) | (n > 0x7f ? 0x80 : 0));
+      if (n <= 0x7f) break;
+    }
+    return p_field(5, size + type + p_field(8, "w") + elements);
+  };
+  const std::string as_is = input + p_field(12, p_field(1, "x"));
+  check_model("integers of a byte each",
+              onnx_of(as_is + vector_of(std::string("\x10\7", 2), p_field(7, std::string(kSize, '\1')))));
+  check_model("bytes",
+              onnx_of(as_is + vector_of(std::string("\x10\2", 2), p_field(9, std::string(kSize, '\1')))));
+  nn::load_onnx(path);
 }
 
 #endif

@@ -55,6 +55,7 @@ Program::Program(Model model) : model_(std::move(model)) {
   }
   add_parameters();
   add_constants();
+  steps_.reserve(model_.nodes.size());
   for (Node& n : std::exchange(model_.nodes, {})) add_step(std::move(n));
   for (const ValueInfo& v : model_.outputs) outputs_.push_back(find(v.name, "the output of the model"));
   find_last_uses();

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <bit>
 
 #include <tapegrad/graph/errors.h>
@@ -87,10 +88,25 @@ std::string MessageReader::text() const {
   return text;
 }
 
+std::size_t MessageReader::count(unsigned field) const {
+  std::size_t found = 0;
+  for (MessageReader m(rest_, what_); m.next();) found += m.field() == field;
+  return found;
+}
+
+// Each ends with a byte below 0x80.
+std::size_t MessageReader::integers() const {
+  if (wire_ == Wire::varint) return 1;
+  const std::string_view packed = bytes();
+  return static_cast<std::size_t>(
+      std::ranges::count_if(packed, [](char c) { return static_cast<unsigned char>(c) < 0x80; }));
+}
+
 void MessageReader::append(std::vector<std::int64_t>& to) const {
-  if (wire_ == Wire::varint) return to.push_back(static_cast<std::int64_t>(value_));
-  for (std::string_view packed = bytes(); !packed.empty();)
-    to.push_back(static_cast<std::int64_t>(take_varint(packed)));
+  // Exactly as many, since a byte each may make eight; but by a half more, where they come one by one.
+  if (const std::size_t needed = to.size() + integers(); needed > to.capacity())
+    to.reserve(std::max(needed, to.size() + to.size() / 2));
+  for_each_integer([&](std::int64_t value) { to.push_back(value); });
 }
 
 template <class T>

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -28,10 +29,21 @@ class MessageReader {
   std::string_view bytes() const;
   /// Text: UTF-8.
   std::string text() const;
+  /// How many fields of this number lie behind the present one.
+  std::size_t count(unsigned field) const;
+  /// How many integers append would add.
+  std::size_t integers() const;
   /// Elements of a repeated number, which may stand in a field each or in one together.
   void append(std::vector<std::int64_t>& to) const;
   void append(std::vector<float>& to) const;
   void append(std::vector<double>& to) const;
+  /// The same, one by one, without memory for them.
+  template <class F>
+  void for_each_integer(F f) const {
+    if (wire_ == Wire::varint) return f(static_cast<std::int64_t>(value_));
+    for (std::string_view packed = bytes(); !packed.empty();)
+      f(static_cast<std::int64_t>(take_varint(packed)));
+  }
 
  private:
   std::uint64_t take_varint(std::string_view& from) const;

@@ -1,10 +1,13 @@
 #include <algorithm>
 #include <memory>
 #include <new>
+#include <optional>
 #include <set>
+#include <utility>
 
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/nn/io/file.h>
+#include <tapegrad/nn/io/memory_budget.h>
 #include <tapegrad/nn/io/onnx/model.h>
 #include <tapegrad/nn/io/onnx/protobuf_reader.h>
 #include <tapegrad/nn/io/onnx/read_tensor.h>
@@ -22,9 +25,14 @@ constexpr std::int64_t kOldestOpset = 13, kNewestOpset = 21;
 /// Of ONNX itself; others are extensions of runtimes.
 bool is_own_domain(std::string_view domain) { return domain.empty() || domain == "ai.onnx"; }
 
+constexpr const char* kRefusal =
+    "its graph has more nodes, values and attributes than a model in a file of this size, with names for "
+    "each";
+
 class ModelReader {
  public:
-  ModelReader(std::string_view bytes, const std::string& path) : bytes_(bytes), path_(path) {}
+  ModelReader(std::string_view bytes, const std::string& path)
+      : bytes_(bytes), path_(path), budget_(bytes.size(), kRefusal) {}
 
   Model read() && {
     std::string_view graph;
@@ -73,11 +81,39 @@ class ModelReader {
       if (m.field() == field::entry::key) key = m.text();
       if (m.field() == field::entry::value) value = m.text();
     }
-    model_.metadata[key] = value;
+    constexpr std::size_t kNode = 48;  // of the map, with its piece of memory
+    budget_.take(kNode + sizeof key + sizeof value + room_of(key) + room_of(value));
+    model_.metadata[std::move(key)] = std::move(value);
   }
 
+  // ---- memory ----
+
+  static std::size_t room_of(const std::string& text) { return files::MemoryBudget::room_of(text); }
+  /// Of the fields of a message that become elements of a list: taken at once, so that the list does not grow.
+  template <class T>
+  void reserve(std::vector<T>& list, const MessageReader& m, unsigned field, std::size_t bytes_later = 0) {
+    const std::size_t count = m.count(field);
+    constexpr std::size_t kPiece = 16;
+    budget_.take(kPiece + count * (sizeof(T) + bytes_later));
+    list.reserve(count);
+  }
+  std::string text(const MessageReader& m) {
+    std::string text = m.text();
+    budget_.take(room_of(text));
+    return text;
+  }
+
+  // ---- the graph ----
+
   void read_graph(std::string_view bytes) {
-    for (MessageReader m(bytes, "the graph"); m.next();) switch (m.field()) {
+    MessageReader m(bytes, "the graph");
+    // What the program makes of a node, and of a name; of an initializer, the tensor.
+    constexpr std::size_t kStep = 300, kPlace = 100, kTensor = 250;
+    reserve(model_.nodes, m, field::graph::node, kStep);
+    reserve(model_.initializers, m, field::graph::initializer, kPlace + kTensor);
+    reserve(model_.inputs, m, field::graph::input, kPlace);
+    reserve(model_.outputs, m, field::graph::output, sizeof(std::size_t));
+    while (m.next()) switch (m.field()) {
         case field::graph::node:
           model_.nodes.push_back(node_of(m.bytes()));
           break;
@@ -104,21 +140,26 @@ class ModelReader {
     std::erase_if(model_.inputs, [&](const ValueInfo& v) { return initialized.contains(v.name); });
   }
 
-  Node node_of(std::string_view bytes) const {
+  Node node_of(std::string_view bytes) {
     Node n;
     std::string domain;
-    for (MessageReader m(bytes, "a node"); m.next();) switch (m.field()) {
+    MessageReader m(bytes, "a node");
+    constexpr std::size_t kPlace = 100;
+    reserve(n.inputs, m, field::node::input, sizeof(std::optional<std::size_t>));
+    reserve(n.outputs, m, field::node::output, kPlace);
+    reserve(n.attributes, m, field::node::attribute);
+    while (m.next()) switch (m.field()) {
         case field::node::input:
-          n.inputs.push_back(m.text());
+          n.inputs.push_back(text(m));
           break;
         case field::node::output:
-          n.outputs.push_back(m.text());
+          n.outputs.push_back(text(m));
           break;
         case field::node::name:
-          n.name = m.text();
+          n.name = text(m);
           break;
         case field::node::type:
-          n.type = m.text();
+          n.type = text(m);
           break;
         case field::node::attribute:
           n.attributes.push_back(attribute_of(m.bytes()));
@@ -137,19 +178,19 @@ class ModelReader {
     return n;
   }
 
-  Attribute attribute_of(std::string_view bytes) const {
+  Attribute attribute_of(std::string_view bytes) {
     namespace at = field::attribute;
     Attribute a{{}, OtherAttribute{}};
     std::int64_t type = 0;
     std::int64_t integer = 0;
     float number = 0;
-    std::string text;
+    std::string letters;
     std::vector<std::int64_t> integers;
     std::vector<float> numbers;
     std::string_view tensor;
     for (MessageReader m(bytes, "an attribute"); m.next();) switch (m.field()) {
         case at::name:
-          a.name = m.text();
+          a.name = text(m);
           break;
         case at::type:
           type = m.integer();
@@ -161,9 +202,10 @@ class ModelReader {
           number = m.number();
           break;
         case at::s:
-          text = std::string(m.bytes());
+          letters = std::string(m.bytes());
           break;
         case at::ints:
+          budget_.take(m.integers() * sizeof(std::int64_t));
           m.append(integers);
           break;
         case at::floats:
@@ -183,7 +225,7 @@ class ModelReader {
         a.value = number;
         break;
       case at::Type::s:
-        a.value = std::move(text);
+        a.value = std::move(letters);
         break;
       case at::Type::ints:
         a.value = std::move(integers);
@@ -198,35 +240,44 @@ class ModelReader {
     return a;
   }
 
-  static ValueInfo info_of(std::string_view bytes) {
+  ValueInfo info_of(std::string_view bytes) {
     ValueInfo v;
     std::string_view type, tensor, shape;
     for (MessageReader m(bytes, "an input or output"); m.next();) {
-      if (m.field() == field::value_info::name) v.name = m.text();
+      if (m.field() == field::value_info::name) v.name = text(m);
       if (m.field() == field::value_info::type) type = m.bytes();
     }
     for (MessageReader m(type, "a type"); m.next();)
       if (m.field() == field::type::tensor) tensor = m.bytes();
     for (MessageReader m(tensor, "a type"); m.next();) {
-      if (m.field() == field::tensor_type::element) v.type = static_cast<ElementType>(m.integer());
+      if (m.field() == field::tensor_type::element) {
+        const std::int64_t number = m.integer();  // of more bits than types have
+        v.type = static_cast<ElementType>(std::in_range<std::int32_t>(number) ? number : -1);
+      }
       if (m.field() == field::tensor_type::shape) shape = m.bytes();
     }
-    for (MessageReader m(shape, "a shape"); m.next();)
+    MessageReader m(shape, "a shape");
+    if (const std::size_t axes = m.count(field::shape::dim); axes > Shape::kMaxRank)
+      throw FileError(fmt::format("'{}', an input or output, has {} axes; a tensor has at most {}", v.name,
+                                  axes, std::size_t{Shape::kMaxRank}));
+    reserve(v.sizes, m, field::shape::dim);
+    while (m.next())
       if (m.field() == field::shape::dim) v.sizes.push_back(size_of_axis(m.bytes()));
     return v;
   }
 
-  static Size size_of_axis(std::string_view bytes) {
+  Size size_of_axis(std::string_view bytes) {
     Size size = std::string();
     for (MessageReader m(bytes, "a size"); m.next();) {
       if (m.field() == field::dim::value) size = m.integer();
-      if (m.field() == field::dim::param) size = m.text();
+      if (m.field() == field::dim::param) size = text(m);
     }
     return size;
   }
 
   std::string_view bytes_;
   const std::string& path_;
+  files::MemoryBudget budget_;
   Model model_;
 };
 

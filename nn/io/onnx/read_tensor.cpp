@@ -47,12 +47,14 @@ class BytesSource final : public files::ByteSource {
 /// What a TensorProto says.
 struct Fields {
   std::string name;
-  std::vector<std::int64_t> dims;
+  std::vector<std::int64_t> dims;  ///< unless there are too many
+  std::uint64_t axes = 0;
   std::int64_t type = 0;
   std::optional<std::string_view> raw;
   std::vector<float> floats;
   std::vector<double> doubles;
-  std::vector<std::int64_t> integers;
+  std::uint64_t integers = 0;  ///< how many; they may take eight times their bytes
+  std::string_view message;    ///< where they are
   std::string location;
   std::uint64_t offset = 0;
   std::optional<std::uint64_t> length;
@@ -78,12 +80,14 @@ void read_external(std::string_view bytes, Fields& f) {
 Fields fields_of(std::string_view bytes) {
   namespace t = field::tensor;
   Fields f;
+  f.message = bytes;
   for (MessageReader m(bytes, "a tensor"); m.next();) switch (m.field()) {
       case t::name:
         f.name = m.text();
         break;
       case t::dims:
-        m.append(f.dims);
+        f.axes += m.integers();
+        if (f.axes <= Shape::kMaxRank) m.append(f.dims);
         break;
       case t::type:
         f.type = m.integer();
@@ -100,7 +104,7 @@ Fields fields_of(std::string_view bytes) {
       case t::int32s:
       case t::int64s:
       case t::uint64s:
-        m.append(f.integers);
+        f.integers += m.integers();
         break;
       case t::segment:
         throw FileError("it is one of several segments");
@@ -117,9 +121,9 @@ Fields fields_of(std::string_view bytes) {
 }
 
 Shape shape_of(const Fields& f) {
-  if (f.dims.size() > Shape::kMaxRank)
+  if (f.axes > Shape::kMaxRank)
     throw FileError(
-        fmt::format("it has {} axes; a tensor has at most {}", f.dims.size(), std::size_t{Shape::kMaxRank}));
+        fmt::format("it has {} axes; a tensor has at most {}", f.axes, std::size_t{Shape::kMaxRank}));
   try {
     return Shape(std::span<const std::int64_t>(f.dims));
   } catch (const ShapeError& e) {
@@ -155,18 +159,32 @@ void require_count(std::uint64_t given, const Shape& shape) {
         fmt::format("it has {} elements, its shape {} needs {}", given, to_string(shape), shape.size()));
 }
 
+/// Calls f with each integer of the fields for these.
+template <class F>
+void for_each_integer(const Fields& fields, F f) {
+  namespace t = field::tensor;
+  for (MessageReader m(fields.message, "a tensor"); m.next();)
+    if (m.field() == t::int32s || m.field() == t::int64s || m.field() == t::uint64s) m.for_each_integer(f);
+}
+
 Tensor of_integers(const Fields& f, const Shape& shape, Element element) {
-  require_count(f.integers.size(), shape);
+  require_count(f.integers, shape);
   if (element == Element::f16 || element == Element::bf16) {  // their bits, each in a number
     std::string bytes;
-    for (const std::int64_t v : f.integers)
+    bytes.reserve(2 * f.integers);
+    for_each_integer(f, [&](std::int64_t v) {
       bytes += static_cast<char>(v & 255), bytes += static_cast<char>(v >> 8 & 255);
+    });
     BytesSource source(bytes);
     return files::read_elements(source, shape, element);
   }
-  if (element == Element::u64 && std::ranges::any_of(f.integers, [](std::int64_t v) { return v < 0; }))
-    throw FileError("it has an integer above the largest i64");
-  return Tensor::from(f.integers, shape);
+  Tensor t = Tensor::empty(shape, i64);
+  std::int64_t* next = t.mutable_values<std::int64_t>().data();
+  for_each_integer(f, [&](std::int64_t v) {
+    if (element == Element::u64 && v < 0) throw FileError("it has an integer above the largest i64");
+    *next++ = v;
+  });
+  return t;
 }
 
 Tensor elements_of(const Fields& f, const std::string& model_path) {

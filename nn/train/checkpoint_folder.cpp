@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <functional>
+#include <limits>
 #include <optional>
 #include <string_view>
 #include <system_error>
@@ -54,8 +55,13 @@ std::vector<std::uint64_t> numbers_in(const std::string& folder) {
 
 /// Above all others, so that it is the newest whatever was saved before: also where training has gone back to an
 /// older one, or a damaged one was skipped.
-std::uint64_t next_of(const std::vector<std::uint64_t>& numbers) {
-  return numbers.empty() ? 1 : numbers.front() + 1;
+std::uint64_t next_of(const std::string& folder, const std::vector<std::uint64_t>& numbers) {
+  if (numbers.empty()) return 1;
+  if (numbers.front() == std::numeric_limits<std::uint64_t>::max())
+    throw FileError(
+        fmt::format("the folder '{}' has the checkpoint {}, behind which there are no numbers; remove it",
+                    folder, name_of_number(numbers.front())));
+  return numbers.front() + 1;
 }
 
 std::string path_in(const std::string& folder, std::uint64_t number) {
@@ -72,7 +78,7 @@ std::vector<std::string> checkpoints_in(const std::string& folder) {
 
 std::string save_checkpoint_in(const std::string& folder, const Checkpoint& checkpoint, std::int64_t limit) {
   const std::vector<std::uint64_t> numbers = numbers_in(folder);
-  const std::string path = path_in(folder, next_of(numbers));
+  const std::string path = path_in(folder, next_of(folder, numbers));
   save_checkpoint(path, checkpoint);
   for (auto i = static_cast<std::size_t>(limit) - 1; i < numbers.size(); ++i)
     remove_checkpoint(path_in(folder, numbers[i]));
@@ -90,7 +96,7 @@ void remove_checkpoint(const std::string& path) {
 void require_checkpoint_folder(const std::string& folder) {
   make_durable_folder(folder);
   const std::vector<std::uint64_t> numbers = numbers_in(folder);
-  const AtomicFile can_be_written(path_in(folder, next_of(numbers)));
+  const AtomicFile can_be_written(path_in(folder, next_of(folder, numbers)));
 }
 
 void make_durable_folder(const std::string& folder) {

@@ -235,4 +235,14 @@ BOOST_FIXTURE_TEST_CASE(what_cannot_be_saved_removes_nothing, Fixture) {
                         mentions("/dev/full", "No space left on device"));
 }
 
+// The next number would be 0, and the checkpoint the oldest.
+BOOST_FIXTURE_TEST_CASE(behind_the_highest_number_there_is_none, Fixture) {
+  const std::string run = folder.path().string();
+  write_file(folder / "checkpoint-18446744073709551615.safetensors", "");
+  BOOST_CHECK_EXCEPTION(nn::save_checkpoint_in(run, small(), 3), FileError,
+                        mentions(run, "18446744073709551615"));
+  BOOST_CHECK_EXCEPTION(nn::require_checkpoint_folder(run), FileError, mentions("remove it"));
+  BOOST_TEST(nn::checkpoints_in(run).size() == 1U);
+}
+
 BOOST_AUTO_TEST_SUITE_END()

@@ -203,6 +203,43 @@ BOOST_AUTO_TEST_CASE(onnx_models) {
   nn::load_onnx(path);
 }
 
+BOOST_AUTO_TEST_CASE(safetensors_headers) {
+  const StateFile file("model.safetensors");
+  const auto check_header = [&](const char* what, const std::string& header) {
+    check(file, what, little(header.size(), 8) + header);
+  };
+  check_header("empty tensors", "{" + many([](int i) {
+                                  return "\"" + std::to_string(i) +
+                                         R"(":{"dtype":"F32","shape":[0],"data_offsets":[0,0]},)";
+                                }) + R"("w":{"dtype":"F32","shape":[0],"data_offsets":[0,0]}})");
+  check_header("tensors of an unknown type", "{" + many([](int i) {
+                                               return "\"" + std::to_string(i) +
+                                                      R"(":{"dtype":"","shape":[],"data_offsets":[0,0]},)";
+                                             }) + R"("w":{"dtype":"F32","shape":[0],"data_offsets":[0,0]}})");
+  check_header("metadata", R"({"__metadata__":{)" + many([](int i) {
+                             return "\"" + std::to_string(i) + R"(":"",)";
+                           }) + R"("w":""}})");
+  check_header("sizes", R"({"w":{"dtype":"F32","data_offsets":[0,0],"shape":[)" + many("0,") + "0]}}");
+  check_header("lists in lists", R"({"w":)" + many("["));
+  check_header("a long name",
+               "{\"" + std::string(kSize, 'w') + R"(":{"dtype":"F32","shape":[0],"data_offsets":[0,0]}})");
+}
+
+// Each array has a head of 128 bytes, and its name twice.
+BOOST_AUTO_TEST_CASE(archives_of_numpy) {
+  const StateFile file("arrays.npz");
+  std::vector<Member> members;
+  for (int i = 0; i < 50'000; ++i)
+    members.push_back(stored(std::to_string(i) + ".npy", array_file(dictionary("|u1", "()"), "x")));
+  check(file, "scalars", zip_of(members));
+  for (Member& m : members) m.name.resize(m.name.size() - 4);
+  for (Member& m : members) m = stored(m.name, "");
+  members.push_back(stored("w.npy", array_file(dictionary("|u1", "()"), "x")));
+  check(file, "empty members", zip_of(members));
+  const std::string bytes(kSize, '\1');
+  check(file, "bytes", zip_of({stored("w.npy", array_file(dictionary("|u1", "(8000000,)"), bytes))}));
+}
+
 #endif
 
 BOOST_AUTO_TEST_SUITE_END()

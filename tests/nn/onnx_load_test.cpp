@@ -1,3 +1,4 @@
+#include <cmath>
 #include <string>
 #include <vector>
 
@@ -242,6 +243,7 @@ BOOST_AUTO_TEST_CASE(impossible_tensors_are_refused) {
   write_file(folder / "w.data", raw + raw);
   check_refused(external("/etc/passwd", "0"), "below the model's folder");
   check_refused(external("../w.data", "0"), "below the model's folder");
+  check_refused(external("a/../../w.data", "0"), "below the model's folder");
   check_refused(external("", "0"), "below the model's folder");
   check_refused(external("w.data", "9"), "lie at byte 9");
   check_refused(external("w.data", "-1"), "no number");
@@ -249,6 +251,31 @@ BOOST_AUTO_TEST_CASE(impossible_tensors_are_refused) {
   check_refused(external("none.data", "0"), "none.data");
   write(external("w.data", "8"));
   BOOST_TEST(difference((*nn::load_onnx(path))(Tensor::ones({2})), Tensor::ones({2})) == 0);
+}
+
+// A small model that takes the elements of a file again and again.
+BOOST_AUTO_TEST_CASE(tensors_that_share_external_elements_many_times_are_refused) {
+  write_file(folder / "w.data", std::string(4000, '\1'));
+  const auto model_with = [&](int tensors) {
+    Message g = graph_of({node_message("Abs", {"x"}, {"y"})});
+    for (int i = 0; i < tensors; ++i) {
+      Message t, place;
+      t.integer(field::tensor::dims, 1000);
+      t.integer(field::tensor::type, 1);
+      t.text(field::tensor::name, "w" + std::to_string(i));
+      place.text(field::entry::key, "location");
+      std::string location = "w.data";
+      for (int k = 0; k < i; ++k) location = "./" + location;
+      place.text(field::entry::value, location);
+      t.message(field::tensor::external_data, place);
+      t.integer(field::tensor::data_location, 1);
+      g.message(field::graph::initializer, t);
+    }
+    return model_of(g);
+  };
+  write(model_with(2));
+  BOOST_CHECK_NO_THROW(nn::load_onnx(path));
+  check_refused(model_with(3), "'w2' cannot be read: it and others take 12000 bytes");
 }
 
 BOOST_AUTO_TEST_CASE(nodes_that_cannot_take_what_they_are_given_are_named) {
@@ -262,6 +289,10 @@ BOOST_AUTO_TEST_CASE(nodes_that_cannot_take_what_they_are_given_are_named) {
   write(model_of(graph_of({node_message("Reshape", {"x", "x"}, {"y"})})));
   BOOST_CHECK_EXCEPTION((*nn::load_onnx(path))(Tensor::ones({2})), FileError,
                         mentions("Reshape_of_y", "integers"));
+  // An axis that is no integer, perhaps no number at all.
+  write(model_of(graph_of({node_message("CumSum", {"x", "x"}, {"y"})})));
+  BOOST_CHECK_EXCEPTION((*nn::load_onnx(path))(Tensor::full({2}, std::nan(""))), FileError,
+                        mentions("CumSum_of_y", "integers"));
 }
 
 BOOST_AUTO_TEST_CASE(files_that_are_cut_or_changed_are_refused_or_mean_something_else) {

@@ -1,7 +1,9 @@
 #include "run_folder.h"
 
-#include <fstream>
+#include <algorithm>
+#include <cstdint>
 #include <iterator>
+#include <sstream>
 #include <string_view>
 #include <system_error>
 
@@ -23,6 +25,19 @@ bool read_test_score(const std::string& row, const nn::EpochReport& e, nn::Score
   return cells.size() >= 6 && cells[0] == fmt::format("{}", e.epoch) &&
          cells[1] == fmt::format("{}", e.iteration) && CLI::detail::lexical_cast(cells[4], score.loss) &&
          CLI::detail::lexical_cast(cells[5], score.metric);
+}
+
+/// What a file holds, up to what a history may; nothing where it cannot be read. A pipe is not waited for.
+std::string text_of(const std::string& path) {
+  try {
+    nn::InputFile file(path);
+    constexpr std::uint64_t kLongest = 100'000'000;
+    std::string text(std::min<std::uint64_t>(file.size(), kLongest), '\0');
+    file.read(text.data(), text.size());
+    return text;
+  } catch (const FileError&) {
+    return {};
+  }
 }
 
 }  // namespace
@@ -57,7 +72,7 @@ RunFolder RunFolder::go_on(const std::string& path, bool validated, const char* 
                            const std::vector<nn::EpochReport>& epochs) {
   RunFolder folder(path, validated, metric);
   const std::string name = folder.file("history.csv");
-  std::ifstream file(name);
+  std::istringstream file(text_of(name));
   std::string row;
   bool good = std::getline(file, row) && row + '\n' == folder.history_;
   for (const nn::EpochReport& e : epochs) {

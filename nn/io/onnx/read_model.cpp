@@ -32,7 +32,7 @@ constexpr const char* kRefusal =
 class ModelReader {
  public:
   ModelReader(std::string_view bytes, const std::string& path)
-      : bytes_(bytes), path_(path), budget_(bytes.size(), kRefusal) {}
+      : bytes_(bytes), external_(path), budget_(bytes.size(), kRefusal) {}
 
   Model read() && {
     std::string_view graph;
@@ -121,7 +121,7 @@ class ModelReader {
           model_.name = m.text();
           break;
         case field::graph::initializer:
-          model_.initializers.push_back(read_tensor(m.bytes(), path_));
+          model_.initializers.push_back(read_tensor(m.bytes(), external_));
           break;
         case field::graph::input:
           model_.inputs.push_back(info_of(m.bytes()));
@@ -234,7 +234,7 @@ class ModelReader {
         a.value = std::move(numbers);
         break;
       case at::Type::t:
-        a.value = read_tensor(tensor, path_).second;
+        a.value = read_tensor(tensor, external_).second;
         break;
     }
     return a;
@@ -276,7 +276,7 @@ class ModelReader {
   }
 
   std::string_view bytes_;
-  const std::string& path_;
+  ExternalFiles external_;
   files::MemoryBudget budget_;
   Model model_;
 };

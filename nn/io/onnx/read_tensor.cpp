@@ -132,25 +132,11 @@ Shape shape_of(const Fields& f) {
 }
 
 Tensor of_external(const Fields& f, const Shape& shape, Element element, std::uint64_t bytes,
-                   const std::string& model_path) {
-  namespace fs = std::filesystem;
-  const fs::path location(f.location);
-  // A model must not make a program read what it likes.
-  const bool leaves = location.is_absolute() || std::ranges::find(location, fs::path("..")) != location.end();
-  if (f.location.empty() || leaves)
-    throw FileError(
-        fmt::format("its elements are said to lie in '{}'; they must lie in a file below the model's folder",
-                    f.location));
+                   ExternalFiles& external) {
   if (f.length && *f.length != bytes)
     throw FileError(
         fmt::format("its elements have {} bytes in '{}', its shape needs {}", *f.length, f.location, bytes));
-  InputFile file((fs::path(model_path).parent_path() / location).string());
-  if (f.offset > file.size() || bytes > file.size() - f.offset)
-    throw FileError(fmt::format("its elements are said to lie at byte {} of '{}', which has {}", f.offset,
-                                f.location, file.size()));
-  file.seek(f.offset);
-  files::FileSource source(file);
-  return files::read_elements(source, shape, element);
+  return external.read(f.location, f.offset, bytes, shape, element);
 }
 
 void require_count(std::uint64_t given, const Shape& shape) {
@@ -187,14 +173,14 @@ Tensor of_integers(const Fields& f, const Shape& shape, Element element) {
   return t;
 }
 
-Tensor elements_of(const Fields& f, const std::string& model_path) {
+Tensor elements_of(const Fields& f, ExternalFiles& external) {
   const auto type = std::ranges::find(kTypes, f.type, &TypeNumber::number);
   if (type == std::end(kTypes))
     throw FileError(fmt::format(
         "it has elements of the type {}, which is none of floats, integers and booleans", f.type));
   const Shape shape = shape_of(f);
   const std::uint64_t bytes = static_cast<std::uint64_t>(shape.size()) * files::size_of(type->element);
-  if (f.external) return of_external(f, shape, type->element, bytes, model_path);
+  if (f.external) return of_external(f, shape, type->element, bytes, external);
   if (f.raw) {
     if (f.raw->size() != bytes)
       throw FileError(fmt::format("it has {} bytes of elements, its shape {} needs {}", f.raw->size(),
@@ -215,10 +201,37 @@ Tensor elements_of(const Fields& f, const std::string& model_path) {
 
 }  // namespace
 
-std::pair<std::string, Tensor> read_tensor(std::string_view bytes, const std::string& model_path) {
+ExternalFiles::ExternalFiles(const std::string& model_path)
+    : folder_(std::filesystem::path(model_path).parent_path()) {}
+
+Tensor ExternalFiles::read(const std::string& location, std::uint64_t offset, std::uint64_t bytes,
+                           const Shape& shape, Element element) {
+  const std::filesystem::path below = std::filesystem::path(location).lexically_normal();
+  // A model must not make a program read what it likes.
+  if (location.empty() || below.is_absolute() || *below.begin() == "..")
+    throw FileError(fmt::format(
+        "its elements are said to lie in '{}'; they must lie in a file below the model's folder", location));
+  InputFile file((folder_ / below).string());
+  if (offset > file.size() || bytes > file.size() - offset)
+    throw FileError(fmt::format("its elements are said to lie at byte {} of '{}', which has {}", offset,
+                                location, file.size()));
+  std::uint64_t& read = read_[below];
+  read += bytes;
+  constexpr std::uint64_t kTimes = 2;  // two tensors may well be one
+  if (read / kTimes > file.size())
+    throw FileError(
+        fmt::format("it and others take {} bytes of '{}', which has {}: they share elements, each many "
+                    "times, which would take much memory",
+                    read, location, file.size()));
+  file.seek(offset);
+  files::FileSource source(file);
+  return files::read_elements(source, shape, element);
+}
+
+std::pair<std::string, Tensor> read_tensor(std::string_view bytes, ExternalFiles& external) {
   Fields f = fields_of(bytes);
   try {
-    Tensor t = elements_of(f, model_path);
+    Tensor t = elements_of(f, external);
     return {std::move(f.name), std::move(t)};
   } catch (const FileError& e) {
     throw FileError(fmt::format("the tensor '{}' cannot be read: {}", f.name, e.what()));

@@ -1,16 +1,35 @@
 #pragma once
 
+#include <cstdint>
+#include <filesystem>
+#include <map>
 #include <string>
 #include <string_view>
 #include <utility>
 
 #include <tapegrad/graph/tensor.h>
+#include <tapegrad/nn/io/elements.h>
 
 /// Not part of the library's interface.
 namespace tapegrad::nn::onnx {
 
-/// The name and the elements of a TensorProto. Those that stand in another file are read from the folder of the
-/// model. Throws FileError.
-std::pair<std::string, Tensor> read_tensor(std::string_view bytes, const std::string& model_path);
+/// The files beside a model that hold elements.
+class ExternalFiles {
+ public:
+  explicit ExternalFiles(const std::string& model_path);
+
+  /// So many bytes of elements from there on. Throws FileError for a location outside of the model's folder, for
+  /// elements beyond the file's end, and where tensors share a file's elements so often that a small model would take
+  /// any amount of memory.
+  Tensor read(const std::string& location, std::uint64_t offset, std::uint64_t bytes, const Shape& shape,
+              files::Element element);
+
+ private:
+  std::filesystem::path folder_;
+  std::map<std::filesystem::path, std::uint64_t> read_;  ///< bytes, of each file
+};
+
+/// The name and the elements of a TensorProto. Throws FileError.
+std::pair<std::string, Tensor> read_tensor(std::string_view bytes, ExternalFiles& external);
 
 }  // namespace tapegrad::nn::onnx

@@ -207,7 +207,9 @@ void check_cumsum(const NodeCall& c) {
 }
 
 Tensor running_sum(const Tensor& x, const NodeCall& c) {
-  const auto axis = static_cast<std::int64_t>(c.number_in(1, 0));
+  const Integers axes = c.integers_in(1);
+  if (axes.size() != 1) c.fail("sums along one axis");
+  const std::int64_t axis = axis_of(c, axes[0], x.rank());
   return c.integer("reverse", 0) ? flip(cumsum(flip(x, axis), axis), axis) : cumsum(x, axis);
 }
 

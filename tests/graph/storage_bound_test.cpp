@@ -9,6 +9,7 @@
 #include <vector>
 
 #include <tapegrad/graph/errors.h>
+#include <tapegrad/graph/storage_limit.h>
 
 #include <boost/test/unit_test.hpp>
 
@@ -138,6 +139,30 @@ BOOST_AUTO_TEST_CASE(a_large_block_serves_a_smaller_tensor) {
     before = system_allocations();
     const Tensor small = Tensor::empty({80}, f32);  // those are kept by size
     BOOST_TEST(system_allocations() == before + 1);
+  });
+}
+
+// What a file describes may be of any size.
+BOOST_AUTO_TEST_CASE(a_limit_refuses_what_lies_above_it) {
+  in_thread([] {
+    const Tensor before = Tensor::zeros({1000}, f64);
+    {
+      const detail::StorageLimit limit(1 << 20);
+      const Tensor small = Tensor::zeros({100'000}, f32);
+      BOOST_TEST(!limit.reached());
+      BOOST_CHECK_THROW(Tensor::zeros({1'000'000}, f32), OutOfMemory);
+      BOOST_TEST(limit.reached());
+      {
+        const detail::StorageLimit wider(std::size_t{1} << 40);  // does not widen the one around it
+        BOOST_CHECK_THROW(Tensor::zeros({1'000'000}, f32), OutOfMemory);
+      }
+      BOOST_CHECK_NO_THROW(Tensor::zeros({100'000}, f32));
+      BOOST_TEST(!limit.reached());
+      std::vector<Tensor> many;
+      BOOST_CHECK_THROW(while (true) many.push_back(Tensor::zeros({10'000}, f32)), OutOfMemory);
+      BOOST_TEST(many.size() < 20U);
+    }
+    BOOST_CHECK_NO_THROW(Tensor::zeros({1'000'000}, f32));
   });
 }
 

@@ -133,9 +133,12 @@ class Survey {
         count(shared.backward[static_cast<std::size_t>(v.rule)], v.name);
   }
 
+  /// By name: of an op that is a template, for a function of the user's, one stands for all.
   bool is_listed(const tapegrad::detail::OpTable* table) const {
     const auto has = [&](const Catalog& c) {
-      return std::ranges::any_of(c.ops(), [&](const Catalog::Op& op) { return op.table == table; });
+      return std::ranges::any_of(c.ops(), [&](const Catalog::Op& op) {
+        return op.table == table || std::string_view(op.table->name) == table->name;
+      });
     };
     return has(catalog_) || has(library_catalog());
   }

@@ -260,7 +260,7 @@ expect 2 '--out is required' export "$work/run"
 expect 1 "'$work' is a folder" export "$work/run" --out "$work"
 
 expect 1 'digits.csv.*is no IDX file' predict --run "$work/run" --images "$work/digits.csv" --out "$work/p.csv"
-expect 1 'expected images \[n, rows, columns\] of 784 pixels' predict --run "$work/run" --images "$mnist/t10k-labels-idx1-ubyte.gz" --out "$work/p.csv"
+expect 1 'expected images \[n, 28, 28\]' predict --run "$work/run" --images "$mnist/t10k-labels-idx1-ubyte.gz" --out "$work/p.csv"
 expect 2 'trained on images; give --images' predict --run "$work/run" --csv "$tables/iris.csv" --out "$work/p.csv"
 expect 2 'trained on a table; give --csv' predict --run "$work/iris" --images "$mnist/t10k-images-idx3-ubyte.gz" --out "$work/p.csv"
 expect 1 'none/parameters.safetensors' predict --run "$work/none" --csv "$tables/iris.csv" --out "$work/p.csv"
@@ -314,6 +314,7 @@ expect 2 'xcludes' "${train[@]}" --epochs 1 --iterations 1
 expect 2 '--threads' "${train[@]}" --threads 0
 expect 2 '--epochs 9223372036854775807' "${train[@]}" --epochs 9223372036854775807
 expect 2 '--frob' "${train[@]}" --frob 1
+expect 2 'relu\\x1b\[31m' "${train[@]}" --layers $'relu\e[31m'  # nothing that a terminal obeys
 cp "$work/run/parameters.safetensors" "$work/before"
 expect 1 'no longer finite' "${train[@]}" --lr 1e30
 check "weights that are no numbers are not saved" cmp "$work/before" "$work/run/parameters.safetensors"

@@ -4,6 +4,7 @@
 
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/nn/io/pickle.h>
+#include <tapegrad/nn/io/pickle_opcodes.h>
 
 #include <fmt/format.h>
 
@@ -18,52 +19,6 @@ constexpr const char* kRefusal =
     "tensors, numbers and texts alone: in Python, torch.save(model.state_dict(), path)";
 /// Of a number that no value was given.
 constexpr auto kAbsent = static_cast<Kind>(255);
-
-enum Opcode : unsigned char {
-  kMark = '(',
-  kStop = '.',
-  kBinInt = 'J',
-  kBinInt1 = 'K',
-  kBinInt2 = 'M',
-  kNone = 'N',
-  kBinPersId = 'Q',
-  kReduce = 'R',
-  kBinString = 'T',
-  kShortBinString = 'U',
-  kBinUnicode = 'X',
-  kAppend = 'a',
-  kBuild = 'b',
-  kGlobal = 'c',
-  kAppends = 'e',
-  kBinGet = 'h',
-  kLongBinGet = 'j',
-  kBinPut = 'q',
-  kLongBinPut = 'r',
-  kSetItem = 's',
-  kTuple = 't',
-  kSetItems = 'u',
-  kBinBytes = 'B',
-  kShortBinBytes = 'C',
-  kBinFloat = 'G',
-  kEmptyList = ']',
-  kEmptyTuple = ')',
-  kEmptyDict = '}',
-  kProto = 0x80,
-  kNewObj = 0x81,
-  kTuple1 = 0x85,
-  kTuple2 = 0x86,
-  kTuple3 = 0x87,
-  kNewTrue = 0x88,
-  kNewFalse = 0x89,
-  kLong1 = 0x8a,
-  kLong4 = 0x8b,
-  kShortBinUnicode = 0x8c,
-  kBinUnicode8 = 0x8d,
-  kBinBytes8 = 0x8e,
-  kStackGlobal = 0x93,
-  kMemoize = 0x94,
-  kFrame = 0x95
-};
 
 }  // namespace
 

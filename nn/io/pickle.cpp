@@ -15,8 +15,7 @@ namespace {
 constexpr std::uint64_t kMostPayload = (std::uint64_t{1} << 56) - 1;
 constexpr const char* kRefusal =
     "its pickle makes more values, or names them more often, than a state dict in a file of this size does. "
-    "Save "
-    "tensors, numbers and texts alone: in Python, torch.save(model.state_dict(), path)";
+    "Save tensors, numbers and texts alone: in Python, torch.save(model.state_dict(), path)";
 /// Of a number that no value was given.
 constexpr auto kAbsent = static_cast<Kind>(255);
 

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <array>
+#include <string_view>
 
 #include <tapegrad/gradcheck/check/coverage.h>
 #include <tapegrad/gradcheck/check/rule_coverage.h>

@@ -11,8 +11,8 @@
 /// Not part of the library's interface.
 namespace tapegrad::nn {
 
-/// A state that fits a module and is ready to be loaded into it, for whoever loads into several objects wholly or not at
-/// all. The module must outlive it and stay where it is.
+/// A state that fits a module and is ready to be loaded into it, for whoever loads into several objects wholly or not
+/// at all. The module must outlive it and stay where it is.
 class LoadableState {
  public:
   /// Throws as ModuleBase::load_state does; nothing is changed.

@@ -8,11 +8,11 @@
 /// <tapegrad/ops/neural/loss.h>.
 namespace tapegrad::nn {
 
-/// softmax_with_loss: the cross entropy between softmax(y) and t; without options, the mean over the batch. With them as
-/// in nn::SoftmaxWithLoss{{.label_smoothing = 0.1}}.
+/// softmax_with_loss: the cross entropy between softmax(y) and t; without options, the mean over the batch. With them
+/// as in nn::SoftmaxWithLoss{{.label_smoothing = 0.1}}.
 ///
-/// Throws ArgumentError for what is no classification, as well: scores of a single class, whose softmax is always 1, and
-/// targets [n, classes] with a row that is no distribution, negative or with a sum further than 1e-3 from 1.
+/// Throws ArgumentError for what is no classification, as well: scores of a single class, whose softmax is always 1,
+/// and targets [n, classes] with a row that is no distribution, negative or with a sum further than 1e-3 from 1.
 struct SoftmaxWithLoss {
   ClassLossOptions options{};
   TAPEGRAD_API Tensor operator()(const Tensor& y, const Tensor& t) const;

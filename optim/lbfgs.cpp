@@ -193,7 +193,8 @@ class Search {
   bool accepts(const Trial& from, const Trial& to) const {
     if (!to.finite()) return false;
     if (falls(from, to)) return std::abs(to.slope) <= -options_.curvature * from.slope;
-    // Where the values differ by rounding alone, their slopes tell (Hager, Zhang, SIAM Journal on Optimization 16, 2005).
+    // Where the values differ by rounding alone, their slopes tell (Hager, Zhang, SIAM Journal on Optimization 16,
+    // 2005).
     return to.value <= from.value + 1e-10 * std::abs(from.value) &&
            to.slope >= options_.curvature * from.slope &&
            to.slope <= (2 * options_.decrease - 1) * from.slope;
@@ -312,7 +313,8 @@ Minimum lbfgs(const ParameterList& parameters, const Callback<Tensor()>& loss, c
     Tape tape;
     const Tensor y = loss();
     if (y.size() != 1)
-      throw ShapeError(fmt::format("lbfgs: the loss has the shape {}; it must be one number", to_string(y.shape())));
+      throw ShapeError(
+          fmt::format("lbfgs: the loss has the shape {}; it must be one number", to_string(y.shape())));
     const Gradients gradients = tape.backward(y);
     std::ranges::fill(gradient, 0.0);
     for_each([&](const Parameter& parameter, std::size_t begin) {

@@ -24,8 +24,8 @@ struct LbfgsOptions {
   /// Converged is a gradient none of whose elements is larger.
   double tolerance = 1e-8;
   std::int64_t memory = 10;  ///< of so many iterations; two vectors of the size of x each
-  /// What a step must bring: the value falls by at least `decrease` times what the slope promised, and the slope shrinks
-  /// to at most `curvature` times what it was (Wolfe's conditions). 0 < decrease < curvature < 1.
+  /// What a step must bring: the value falls by at least `decrease` times what the slope promised, and the slope
+  /// shrinks to at most `curvature` times what it was (Wolfe's conditions). 0 < decrease < curvature < 1.
   double decrease = 1e-4;
   double curvature = 0.9;
 };

@@ -17,8 +17,8 @@ namespace tapegrad::nn {
 using NamedTensors = std::vector<std::pair<std::string, Tensor>,
                                  tapegrad::detail::PoolAllocator<std::pair<std::string, Tensor>>>;
 
-/// Inputs x and targets t of several items, and further tensors by name, of models that take more; the first axis of each
-/// counts the items. Each of them may be absent.
+/// Inputs x and targets t of several items, and further tensors by name, of models that take more; the first axis of
+/// each counts the items. Each of them may be absent.
 ///
 ///     Batch{x, t}      Batch{.x = images, .t = classes, .more = {{"weights", weights}}}
 struct TAPEGRAD_API Batch {
@@ -58,8 +58,8 @@ void for_each(B&& batch, F&& f) {
 std::string describe(const Batch& batch);
 /// Whether each tensor has so many entries along its first axis.
 bool has_items(const Batch& batch, std::int64_t items);
-/// Throws ArgumentError where one of `more` is undefined, or has a name that is empty, "x", "t" or there twice. The message
-/// starts with `what`, from where the batch comes.
+/// Throws ArgumentError where one of `more` is undefined, or has a name that is empty, "x", "t" or there twice. The
+/// message starts with `what`, from where the batch comes.
 void require_names(std::string_view what, const Batch& batch);
 
 }  // namespace batching

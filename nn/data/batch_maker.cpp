@@ -12,8 +12,8 @@ namespace tapegrad::nn::loading {
 
 namespace {
 
-/// The seed and the stream are random bits themselves: whatever seeds a program uses, no batch has the numbers of another
-/// one, of the order of the items or of the network's generators.
+/// The seed and the stream are random bits themselves: whatever seeds a program uses, no batch has the numbers of
+/// another one, of the order of the items or of the network's generators.
 Generator generator_of(std::uint64_t seed, std::uint64_t epoch, std::int64_t batch) {
   const auto low = [](std::uint64_t n) { return static_cast<std::uint32_t>(n); };
   const auto high = [](std::uint64_t n) { return static_cast<std::uint32_t>(n >> 32); };

@@ -17,12 +17,12 @@ namespace tapegrad::nn::loading {
 
 /// Batches of an epoch in their order, made by threads before they are asked for. Not part of the library's interface.
 ///
-/// Whichever thread is free makes the next batch; a batch depends on its number alone. It waits in a slot of its own until
-/// it is taken, with the exception that making it has thrown, if any.
+/// Whichever thread is free makes the next batch; a batch depends on its number alone. It waits in a slot of its own
+/// until it is taken, with the exception that making it has thrown, if any.
 class BatchesAhead {
  public:
-  /// Batches from `first` on, by `workers` threads, or fewer where the system gives no more: see has_workers. Batch n is
-  /// not begun before batch n - prefetch has been taken. There is a batch to make, and both numbers are above 0.
+  /// Batches from `first` on, by `workers` threads, or fewer where the system gives no more: see has_workers. Batch n
+  /// is not begun before batch n - prefetch has been taken. There is a batch to make, and both numbers are above 0.
   BatchesAhead(std::shared_ptr<const BatchMaker> maker, std::int64_t first, std::int64_t workers,
                std::int64_t prefetch);
   /// Ends the threads, each when the batch that it is making is made.

@@ -1,6 +1,7 @@
 #pragma once
 
-/// Data sets, in memory and of one's own, files of MNIST's and CIFAR-10's formats, tables, mini-batches and what changes them.
+/// Data sets, in memory and of one's own, files of MNIST's and CIFAR-10's formats, tables, mini-batches and what
+/// changes them.
 #include <tapegrad/nn/data/batch.h>
 #include <tapegrad/nn/data/cifar10.h>
 #include <tapegrad/nn/data/csv.h>

@@ -19,9 +19,9 @@ namespace tapegrad::nn {
 ///     };
 ///     nn::DataLoader loader(nn::Dataset(std::make_shared<Recordings>(folder)), {.batch = 32, .workers = 2});
 ///
-/// An item depends on its index alone, so that epochs, seeds and interrupted trainings give the same batches; what is to
-/// be random belongs into a Transform. Several threads call const members at the same time where a loader has workers.
-/// What they throw arrives in the loop over the batches, at the batch that it belongs to.
+/// An item depends on its index alone, so that epochs, seeds and interrupted trainings give the same batches; what is
+/// to be random belongs into a Transform. Several threads call const members at the same time where a loader has
+/// workers. What they throw arrives in the loop over the batches, at the batch that it belongs to.
 class TAPEGRAD_API DataSource {
  public:
   DataSource() = default;
@@ -31,8 +31,8 @@ class TAPEGRAD_API DataSource {
 
   /// Number of items, which stays what it is when a Dataset is made.
   virtual std::int64_t size() const = 0;
-  /// Item `index`, which is in [0, size()): its tensors, of the same names, shapes and dtypes for all that come to be in
-  /// one batch. A scalar is one number for each item, as class indices are (i64).
+  /// Item `index`, which is in [0, size()): its tensors, of the same names, shapes and dtypes for all that come to be
+  /// in one batch. A scalar is one number for each item, as class indices are (i64).
   virtual Item item(std::int64_t index) const = 0;
   /// The items with these indices as one batch: each tensor has a first axis that counts them. An index may be there
   /// several times, and there may be none: the batch then tells the shapes. Calls item() for each, one after the other,

@@ -59,10 +59,10 @@ class TAPEGRAD_API Dataset {
   /// `validation` items chosen at random, by the seed alone, and the others, both shuffled. Throws
   /// ArgumentError for a number outside [0, size].
   Split split(std::int64_t validation, std::uint64_t seed) const;
-  /// The items that `change` makes of each batch, when one is asked for, for training and evaluation alike. An item must
-  /// come out the same whatever is beside it in its batch; what is random is a Transform of the loader. Copy the batch
-  /// and change the copy, so that tensors that it does not know stay. Asking for batches throws what it throws, and
-  /// ShapeError where it makes another number of items.
+  /// The items that `change` makes of each batch, when one is asked for, for training and evaluation alike. An item
+  /// must come out the same whatever is beside it in its batch; what is random is a Transform of the loader. Copy the
+  /// batch and change the copy, so that tensors that it does not know stay. Asking for batches throws what it throws,
+  /// and ShapeError where it makes another number of items.
   ///
   ///     data.map([](nn::Batch b) { b.x = log(b.x + 1); return b; })
   Dataset map(Callback<Batch(const Batch&)> change) const;

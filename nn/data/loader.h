@@ -22,9 +22,10 @@ struct EndThreads {
 }  // namespace loading
 
 /// Batches of a dataset, one after the other: `for (const Batch& b : loader.epoch(0))`. A batch is made when
-/// the loop reaches it, or by workers ahead of it, and given up when the loop goes on, so that another one is made in its
-/// memory unless a copy is held. Workers are started by begin() and end with the range or its last batch: a loop may be
-/// left at any time. Where the system gives no thread, and in the child of a fork, the loop goes on without them.
+/// the loop reaches it, or by workers ahead of it, and given up when the loop goes on, so that another one is made in
+/// its memory unless a copy is held. Workers are started by begin() and end with the range or its last batch: a loop
+/// may be left at any time. Where the system gives no thread, and in the child of a fork, the loop goes on without
+/// them.
 class TAPEGRAD_API Batches {
  public:
   class Iterator {
@@ -83,9 +84,10 @@ struct LoaderOptions {
   /// the number of the batch in it alone: not on threads, nor on where an epoch was interrupted.
   Transform transform{};
   std::uint64_t transform_seed = 0;
-  /// Threads that prepare batches ahead: the same batches, to the bit, for any number of them. The data and the transform
-  /// are then used by several threads at once, each with operations of one thread; what they throw arrives at the batch
-  /// that it belongs to. They gain where items are read, decoded or augmented. 0: the loop makes each batch.
+  /// Threads that prepare batches ahead: the same batches, to the bit, for any number of them. The data and the
+  /// transform are then used by several threads at once, each with operations of one thread; what they throw arrives
+  /// at the batch that it belongs to. They gain where items are read, decoded or augmented. 0: the loop makes each
+  /// batch.
   std::int64_t workers = 0;
   /// At most so many batches are ready or being made by workers beyond the one at hand; 0: two for each worker.
   std::int64_t prefetch = 0;
@@ -102,8 +104,8 @@ struct LoaderOptions {
 /// Each loop over the loader itself is another epoch: 0, then 1, ... Those with a number are epoch(number).
 class TAPEGRAD_API DataLoader {
  public:
-  /// Throws ArgumentError for data without items, a batch size below 1 or above their number, and numbers of workers and
-  /// of batches ahead that cannot be.
+  /// Throws ArgumentError for data without items, a batch size below 1 or above their number, and numbers of workers
+  /// and of batches ahead that cannot be.
   explicit DataLoader(Dataset data, const LoaderOptions& options = {});
 
   const Dataset& data() const noexcept { return data_; }
@@ -114,15 +116,15 @@ class TAPEGRAD_API DataLoader {
   /// shuffled. From batch `first` on: the same batches as without it, for an epoch that was interrupted. Throws
   /// ArgumentError for a `first` below 0 or above size().
   Batches epoch(std::uint64_t number, std::int64_t first = 0) const;
-  /// The batches of next_epoch(), which is one higher from then on. A loop that is left does not go on: the next one is the
-  /// next epoch.
+  /// The batches of next_epoch(), which is one higher from then on. A loop that is left does not go on: the next one
+  /// is the next epoch.
   Batches::Iterator begin();
   std::default_sentinel_t end() const { return {}; }
   /// The number of the epoch that the next loop over the loader itself is; it may be set.
   std::uint64_t next_epoch() const noexcept { return next_epoch_; }
   void set_next_epoch(std::uint64_t number) noexcept { next_epoch_ = number; }
-  /// A batch of items drawn with replacement, as np.random.choice does: for training that counts iterations. A transform
-  /// draws from the same generator.
+  /// A batch of items drawn with replacement, as np.random.choice does: for training that counts iterations. A
+  /// transform draws from the same generator.
   Batch sample(Generator& generator) const;
 
  private:

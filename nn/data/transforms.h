@@ -13,8 +13,8 @@
 
 namespace tapegrad::nn {
 
-/// Makes of a batch another one of as many items. All that is random in it is to be drawn from the generator, so that the
-/// result depends on the batch and the generator's state alone.
+/// Makes of a batch another one of as many items. All that is random in it is to be drawn from the generator, so that
+/// the result depends on the batch and the generator's state alone.
 ///
 ///     nn::DataLoader loader(cifar.train, {.transform = nn::Compose{nn::RandomCrop(32, 32, 4), nn::RandomHorizontalFlip()},
 ///                                         .transform_seed = 1});
@@ -53,8 +53,8 @@ class TAPEGRAD_API RandomCrop {
   std::int64_t padding_;
 };
 
-/// Each image moved by -pixels ... pixels down and to the right, zeros moving in: the random crop of an image's own size
-/// with that padding.
+/// Each image moved by -pixels ... pixels down and to the right, zeros moving in: the random crop of an image's own
+/// size with that padding.
 class TAPEGRAD_API RandomShift {
  public:
   /// Throws ArgumentError for a number of pixels outside 0 ... 2^30.
@@ -65,8 +65,8 @@ class TAPEGRAD_API RandomShift {
   std::int64_t pixels_;
 };
 
-/// Each image mirrored left to right with the probability p, by one draw for each: y[i, c, r, s] = x[i, c, r, w - 1 - s].
-/// torchvision's RandomHorizontalFlip.
+/// Each image mirrored left to right with the probability p, by one draw for each: y[i, c, r, s] = x[i, c, r, w - 1 -
+/// s]. torchvision's RandomHorizontalFlip.
 class TAPEGRAD_API RandomHorizontalFlip {
  public:
   /// Throws ArgumentError for a p outside [0, 1].
@@ -78,8 +78,8 @@ class TAPEGRAD_API RandomHorizontalFlip {
 };
 
 /// height x width elements from the middle of each image, from the row (h - height) / 2 and the column (w - width) / 2,
-/// rounded down: what evaluation takes where training takes random crops. As torchvision's CenterCrop of images that are
-/// large enough, but for its rounding of halves.
+/// rounded down: what evaluation takes where training takes random crops. As torchvision's CenterCrop of images that
+/// are large enough, but for its rounding of halves.
 class TAPEGRAD_API CenterCrop {
  public:
   /// Throws ArgumentError for a size outside 1 ... 2^30.
@@ -93,8 +93,9 @@ class TAPEGRAD_API CenterCrop {
   std::int64_t width_;
 };
 
-/// y[i, c, r, s] = (x[i, c, r, s] - mean[c]) / stddev[c], computed in the dtype of x: torchvision's Normalize. Evaluation
-/// needs it as well as training: give it to both. nn::Standardize is the same as a layer, saved with the weights.
+/// y[i, c, r, s] = (x[i, c, r, s] - mean[c]) / stddev[c], computed in the dtype of x: torchvision's Normalize.
+/// Evaluation needs it as well as training: give it to both. nn::Standardize is the same as a layer, saved with the
+/// weights.
 class TAPEGRAD_API Normalize {
  public:
   /// One number of each for every channel. Throws ShapeError where they are not as many, ArgumentError for none, a mean
@@ -102,8 +103,8 @@ class TAPEGRAD_API Normalize {
   Normalize(const std::vector<double>& mean, const std::vector<double>& stddev);
   /// Those of input_statistics for each channel, [c, 1, 1]; ShapeError for others.
   explicit Normalize(const InputStatistics& statistics);
-  /// Throws ShapeError for images of another number of channels, DtypeError for integers, ArgumentError for numbers that
-  /// the dtype does not hold.
+  /// Throws ShapeError for images of another number of channels, DtypeError for integers, ArgumentError for numbers
+  /// that the dtype does not hold.
   Tensor operator()(const Tensor& images) const;
   Batch operator()(const Batch& batch, Generator&) const;
 

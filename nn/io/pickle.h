@@ -57,7 +57,8 @@ class Document {
   using Find = int (*)(std::string_view module, std::string_view name);
 
   /// Throws FileError for anything but one whole pickle of what is described above, naming an unknown class or
-  /// function, and for one that takes more memory, however it nests, than a MemoryBudget has for the file that it is in.
+  /// function, and for one that takes more memory, however it nests, than a MemoryBudget has for the file that it is
+  /// in.
   Document(std::string bytes, std::uint64_t file_size, Find find);
 
   const Value& root() const { return root_; }

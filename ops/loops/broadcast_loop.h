@@ -38,8 +38,9 @@ class BroadcastLoop {
   void sum(const Shape& to, Destination<T> out) const {
     const LoopNest<1> nest = broadcast_nest(shape_, to);
     const std::int64_t size = to.size();
-    // Long sums are built of partial ones, which the threads share and which are added in pairs of equally many terms, so
-    // that they keep their digits. A partial sum takes long enough for the additions of whole results not to matter.
+    // Long sums are built of partial ones, which the threads share and which are added in pairs of equally many
+    // terms, so that they keep their digits. A partial sum takes long enough for the additions of whole results not
+    // to matter.
     const std::int64_t period = std::max(kGrain, blocks_of(16 * size, kOperandBlock) * kOperandBlock);
     if (n_ <= period) {
       out.clear(size);

@@ -10,8 +10,8 @@
 /// Sums of the results of an elementwise op, which are never in memory but for a block at a time.
 namespace tapegrad::detail {
 
-/// The results' sums over the axes where `sums`, of the rank of `shape`, has the size 1, divided by `divisor`; its shape
-/// is `sums`. The operands are floating, of one dtype, and broadcast to `shape`.
+/// The results' sums over the axes where `sums`, of the rank of `shape`, has the size 1, divided by `divisor`; its
+/// shape is `sums`. The operands are floating, of one dtype, and broadcast to `shape`.
 TAPEGRAD_API Tensor elementwise_sum(const ElementwiseOp& e, const void* op, std::span<const Tensor* const> in,
                                     const Shape& shape, const Shape& sums, double divisor);
 /// The gradients of its operands; the rule's output has the elements of `sums`, and nothing of it is read.

@@ -69,8 +69,8 @@ TAPEGRAD_INLINE T from_bits(Bits<T> b) {
 TAPEGRAD_API extern const std::uint64_t kZero;
 
 /// x as it is rounded, for what is computed of it. Users compile these templates with their own flags; one that may
-/// reassociate takes (x + c) - c for x, unless the bits of the sum are needed. (__builtin_assoc_barrier does not hold in
-/// vectorised loops, and an asm keeps loops from being vectorised: GCC 12.)
+/// reassociate takes (x + c) - c for x, unless the bits of the sum are needed. (__builtin_assoc_barrier does not hold
+/// in vectorised loops, and an asm keeps loops from being vectorised: GCC 12.)
 template <class T>
 TAPEGRAD_INLINE T rounded(T x) {
   return from_bits<T>(bits(x) ^ static_cast<Bits<T>>(kZero));
@@ -266,8 +266,8 @@ TAPEGRAD_INLINE T log1p(T x) {
   return choose(x == 0, x, log_of_special(u, y));
 }
 
-// Sigmoid and tanh round to 1. Both, what is left to 1, and their derivatives come of e^-|x| by one division, with all digits
-// on either side.
+// Sigmoid and tanh round to 1. Both, what is left to 1, and their derivatives come of e^-|x| by one division, with
+// all digits on either side.
 
 /// e^x for x <= 0.
 template <class T>
@@ -279,8 +279,8 @@ TAPEGRAD_INLINE T exp_of_negative(T x) {
   return lifted * power_of_two<T>(Bits<T>{0} - kLift);
 }
 
-/// n / (1 + e) for 0 <= e <= 1. Double is within 2 ulp only with what rounding took from the sum and from n, `lost`; 1 - e / 2
-/// is near enough to 1 / (1 + e) for these.
+/// n / (1 + e) for 0 <= e <= 1. Double is within 2 ulp only with what rounding took from the sum and from n, `lost`;
+/// 1 - e / 2 is near enough to 1 / (1 + e) for these.
 template <class T>
 TAPEGRAD_INLINE T over_one_plus(T n, T lost, T e) {
   const T sum = rounded(1 + e);

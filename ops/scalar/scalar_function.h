@@ -104,8 +104,8 @@ std::vector<V> second_gradient_of_scalars(const F& f, const ScalarSizes<N>& size
 
 /// Both operations have rules for ops that derive from them as well: the checker has one of each, for its samples.
 
-/// f's first derivative as an operation, which has derivatives of its own: the n elements of all inputs and the gradient w of its
-/// results give the gradient [n].
+/// f's first derivative as an operation, which has derivatives of its own: the n elements of all inputs and the
+/// gradient w of its results give the gradient [n].
 template <class F, std::size_t N>
 struct ScalarGradientOp {
   static constexpr auto name = "scalar_function_gradient";
@@ -242,9 +242,9 @@ struct ScalarFunctionOp {
 /// are recorded, and the gradient is one pass back over them.
 ///
 /// It has derivatives of any order. Where a derivative is itself differentiated, as for a Hessian, f is evaluated once
-/// more with an R that records the pass back as well; from the third order on its numbers are tensors on the tape, which
-/// takes some hundred times as long. lgamma and tgamma have derivatives of the first two orders. A function of Real alone
-/// (`[](std::span<const Real> p)`) is differentiable once.
+/// more with an R that records the pass back as well; from the third order on its numbers are tensors on the tape,
+/// which takes some hundred times as long. lgamma and tgamma have derivatives of the first two orders. A function of
+/// Real alone (`[](std::span<const Real> p)`) is differentiable once.
 ///
 /// What f captures must be trivially copyable, as numbers and references are, and is a constant. Elements of f32 are
 /// computed with in double, and the results rounded.

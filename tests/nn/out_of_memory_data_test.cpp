@@ -1,4 +1,5 @@
-// Where memory runs out while batches are made, by the loop or by workers, an exception says so, and another loop gets all.
+// Where memory runs out while batches are made, by the loop or by workers, an exception says so, and another loop
+// gets all.
 #include <cstddef>
 #include <cstdint>
 #include <latch>

@@ -191,10 +191,8 @@ BOOST_AUTO_TEST_CASE(small_files_do_not_take_much_memory_or_time) {
   views.resize(4);
   BOOST_TEST(refusal(torch_archive(p_file(p_dict(views)), {floats})) == "accepted");
   // Empty containers of one byte each.
-  check_pickle_refused(p_file("](" + std::string(1'000'000, ']') + "e"),
-                       "makes more values");
-  check_pickle_refused(p_file("](" + std::string(1'000'000, ')') + "e"),
-                       "makes more values");
+  check_pickle_refused(p_file("](" + std::string(1'000'000, ']') + "e"), "makes more values");
+  check_pickle_refused(p_file("](" + std::string(1'000'000, ')') + "e"), "makes more values");
   // Lists in lists, dictionaries in dictionaries, and what holds itself.
   const int deep = 10'000;
   check_pickle_refused(p_file(repeated("]q\1", deep) + std::string(deep - 1, 'a')), "more than 64 deep");

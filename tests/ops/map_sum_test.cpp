@@ -1,5 +1,5 @@
-// Formulas with their sum or mean in one pass: values and derivatives beside those of the sum of map, along every kind of
-// axes, broadcast, of several blocks and for several threads.
+// Formulas with their sum or mean in one pass: values and derivatives beside those of the sum of map, along every
+// kind of axes, broadcast, of several blocks and for several threads.
 
 #include <cmath>
 #include <vector>

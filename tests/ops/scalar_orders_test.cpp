@@ -1,5 +1,5 @@
-// Derivatives of second and higher order of functions of scalars: each function of Reals beside differences of the order
-// before, whole functions beside the same of tensors, and what is refused.
+// Derivatives of second and higher order of functions of scalars: each function of Reals beside differences of the
+// order before, whole functions beside the same of tensors, and what is refused.
 
 #include <algorithm>
 #include <array>

@@ -35,8 +35,9 @@ int main() {
   fmt::print("{}\n", best.message);
 
   // The inverse of the information is the covariance of the estimates.
-  const Tensor information = kObservations * hessian([&](const Tensor& p) { return scalar_function(loss, p); },
-                                                    Tensor::from(best.x, {2}));
+  const Tensor information =
+      kObservations *
+      hessian([&](const Tensor& p) { return scalar_function(loss, p); }, Tensor::from(best.x, {2}));
   const auto h = information.values<double>();
   const double determinant = h[0] * h[3] - h[1] * h[2];
   const double shape = std::exp(best.x[0]), rate = std::exp(best.x[1]);

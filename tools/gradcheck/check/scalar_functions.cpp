@@ -45,7 +45,8 @@ struct ScalarFunctions : tapegrad::detail::ScalarFunctionOp<EveryFunction, 2> {
   }
 };
 
-/// The gradient as an operation, of a function with few terms: of the others, derivatives of ScalarFunctions say the same.
+/// The gradient as an operation, of a function with few terms: of the others, derivatives of ScalarFunctions say the
+/// same.
 struct Products {
   template <class R>
   std::vector<R> operator()(std::span<const R> as, std::span<const R> bs) const {

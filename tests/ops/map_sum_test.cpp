@@ -64,7 +64,7 @@ BOOST_AUTO_TEST_SUITE(map_sum)
 
 BOOST_AUTO_TEST_CASE(is_the_sum_of_the_map) {
   for (const Dtype dtype : {f64, f32})
-    for (const std::int64_t n : {0, 1, 7, 600, 40'000, 100'001}) BOOST_TEST_CONTEXT(n) {
+    for (const std::int64_t n : {0, 1, 7, 600, 40'001}) BOOST_TEST_CONTEXT(n) {
         const std::vector<Tensor> x{random({n}, dtype, -3, 3, 1)};
         const double tolerance = dtype == f64 ? 1e-12 : 3e-6;
         check_same([](const auto& in) { return tapegrad::map_sum(wave, in[0]); },
@@ -76,7 +76,7 @@ BOOST_AUTO_TEST_CASE(is_the_sum_of_the_map) {
 }
 
 BOOST_AUTO_TEST_CASE(along_axes) {
-  const std::vector<Tensor> x{random({3, 40, 5, 90}, f64, -3, 3, 1)};
+  const std::vector<Tensor> x{random({3, 10, 5, 30}, f64, -3, 3, 1)};
   for (const Axes& axes :
        {Axes{0}, Axes{1}, Axes{-1}, Axes{0, 2}, Axes{1, 3}, Axes{2, 3}, Axes{0, 1, 2, 3}, Axes{}}) {
     check_same([&](const auto& in) { return tapegrad::map_sum(wave, axes, in[0]); },
@@ -87,7 +87,7 @@ BOOST_AUTO_TEST_CASE(along_axes) {
 }
 
 BOOST_AUTO_TEST_CASE(of_several_inputs_that_broadcast) {
-  const Tensor a = random({70, 1, 33}, f64, -2, 2, 1), b = random({40, 33}, f64, -2, 2, 2),
+  const Tensor a = random({20, 1, 33}, f64, -2, 2, 1), b = random({60, 33}, f64, -2, 2, 2),
                c = random({}, f64, -1, 1, 3);
   check_same([](const auto& in) { return tapegrad::map_sum(distance, in[0], in[1]); },
              [](const auto& in) { return sum(map(distance, in[0], in[1])); }, {a, b}, 1e-12);
@@ -99,11 +99,11 @@ BOOST_AUTO_TEST_CASE(of_several_inputs_that_broadcast) {
   const Tensor x = tape.watch(b);
   const Tensor y = tapegrad::map_sum(gated, x, b, x);
   const Tensor z = sum(map(gated, x, b, x));
-  check_tensor(tape.grad(y, x) - tape.grad(z, x), {40, 33}, std::vector<double>(40 * 33, 0.0), 1e-13);
+  check_tensor(tape.grad(y, x) - tape.grad(z, x), {60, 33}, std::vector<double>(60 * 33, 0.0), 1e-13);
 }
 
 BOOST_AUTO_TEST_CASE(results_do_not_depend_on_the_number_of_threads) {
-  const Tensor x = random({300, 1000}, f32, -3, 3, 1), t = random({1000}, f32, -3, 3, 2);
+  const Tensor x = random({100, 1000}, f32, -3, 3, 1), t = random({1000}, f32, -3, 3, 2);
   const auto all = [&] {
     std::vector<double> v;
     Tape tape;

@@ -27,6 +27,13 @@ AxisMask Axes::mask(std::size_t rank, std::string_view op) const {
 
 namespace detail {
 
+void require_elements(const Shape& shape, AxisMask axes, std::string_view op) {
+  if (reduced_count(shape, axes) == 0)
+    throw ArgumentError(fmt::format(
+        "{}: an input of shape {} has no elements along the axes to reduce; the result is not defined",
+        op_label(op), to_string(shape)));
+}
+
 void describe_axes(AttributeVisitor& v, AxisMask axes) {
   std::array<std::int64_t, Shape::kMaxRank> list{};
   std::size_t count = 0;

@@ -65,6 +65,9 @@ inline std::int64_t reduced_count(const Shape& shape, AxisMask axes) {
   return count;
 }
 
+/// Throws ArgumentError where a result would be of no elements.
+TAPEGRAD_API void require_elements(const Shape& shape, AxisMask axes, std::string_view op);
+
 /// Tells a visitor the numbers of the axes.
 TAPEGRAD_API void describe_axes(AttributeVisitor& v, AxisMask axes);
 }  // namespace detail

@@ -20,13 +20,10 @@
 ///     Tensor loss = map_mean([](auto y, auto t) { return square(tanh(y) - t); }, y, t);
 ///
 /// The same as mean(map(f, y, t)), but the results of f are never in memory: forward reads the inputs once, backward
-/// reads them once more and writes the gradients. Nothing is saved but the inputs. What f may be, <tapegrad/ops/map.h>
+/// once more for each gradient. Nothing is saved but the inputs. What f may be, <tapegrad/ops/map.h>
 /// says.
 namespace tapegrad {
 namespace detail {
-
-/// How many elements each mean is of; throws ArgumentError where it is none.
-TAPEGRAD_API std::int64_t count_for_mean(const Shape& shape, AxisMask axes);
 
 template <class F, std::size_t Inputs>
 struct MapSum {
@@ -69,7 +66,9 @@ struct MapSum {
       for (std::size_t i = 1; i < Inputs; ++i) shape = broadcast(shape, shapes[i], name);
       sums = reduced_shape(shape, op.axes, true);
       result = reduced_shape(shape, op.axes, false);
-      if (op.mean) divisor = static_cast<double>(count_for_mean(shape, op.axes));
+      if (!op.mean) return;
+      require_elements(shape, op.axes, "map_mean");
+      divisor = static_cast<double>(reduced_count(shape, op.axes));
     }
   };
   static std::array<Shape, Inputs> shapes_of(const VjpContext<MapSum>& ctx) {

@@ -35,7 +35,7 @@ TAPEGRAD_API std::string_view name_of(Outcome outcome) noexcept;
 /// What gradient_descent did.
 struct Descent {
   Outcome outcome;
-  /// The outcome in words and numbers, and what to do where it is not the one wanted.
+  /// The outcome in words and numbers, and what to do where it is another than converged.
   std::string message;
   /// The start and the point after each step, with the values and the gradient's norms there. All of them are
   /// finite: a step to where they are not is left out.

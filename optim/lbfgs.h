@@ -35,7 +35,7 @@ struct Minimum {
   /// converged; ran (iterations used up); did_not_move (no step lowers the value any more: near a minimum that is what
   /// rounding leaves); diverged (the value falls without bound).
   Outcome outcome = Outcome::ran;
-  /// The outcome in words and numbers, and what to do where it is not the one wanted.
+  /// The outcome in words and numbers, and what to do where it is another than converged.
   std::string message;
   double value = 0;
   double gradient_norm = 0;      ///< of the gradient's largest element

@@ -75,14 +75,12 @@ void require_names(std::string_view what, const Batch& batch) {
   for (auto named = batch.more.begin(); named != batch.more.end(); ++named) {
     const auto& [name, tensor] = *named;
     const auto is_it = [&](const auto& other) { return other.first == name; };
-    if (name.empty() || name == kInputs || name == kTargets || std::any_of(batch.more.begin(), named, is_it))
-      throw ArgumentError(
-          fmt::format("{}: there is a tensor named \"{}\" beside x and t; each needs a name of its own, "
-                      "neither empty nor \"x\" nor \"t\"",
-                      what, name));
     if (!tensor.defined())
       throw ArgumentError(
           fmt::format("{}: the tensor \"{}\" is undefined; give it a value, or leave it out", what, name));
+    if (name.empty() || name == kInputs || name == kTargets || std::any_of(batch.more.begin(), named, is_it))
+      throw ArgumentError(fmt::format(
+          "{}: a tensor is named \"{}\", which is no name or another one's; each needs its own", what, name));
   }
 }
 

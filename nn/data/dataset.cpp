@@ -38,19 +38,16 @@ class MappedSource final : public DataSource {
   Callback<Batch(const Batch&)> change_;
 };
 
+/// What is wrong with the names, TensorSource says.
 Batch batch_of(const NamedTensors& tensors) {
   if (tensors.empty()) throw ArgumentError("dataset: no tensors given; give at least one");
   Batch batch;
-  for (auto named = tensors.begin(); named != tensors.end(); ++named) {
-    const auto& [name, tensor] = *named;
-    const auto is_it = [&](const auto& other) { return other.first == name; };
-    if (name.empty() || std::any_of(tensors.begin(), named, is_it))
-      throw ArgumentError(fmt::format("dataset: {} named \"{}\"; each tensor needs a name of its own",
-                                      name.empty() ? "a tensor is" : "two tensors are", name));
-    if (!tensor.defined())
-      throw ArgumentError(
-          fmt::format("dataset: the tensor \"{}\" is undefined; give it a value, or leave it out", name));
-    batch.set(name, tensor);
+  for (const auto& [name, tensor] : tensors) {
+    Tensor* const place = name == "x" ? &batch.x : name == "t" ? &batch.t : nullptr;
+    if (place && tensor.defined() && !place->defined())
+      *place = tensor;
+    else
+      batch.more.emplace_back(name, tensor);
   }
   return batch;
 }

@@ -23,7 +23,7 @@ class BroadcastLoop {
 
   /// The operand at this place of the loop; those that are not bound are null.
   void bind(std::size_t place, const std::byte* data, const Shape& shape) {
-    operands_[place] = {data, shape};
+    operands_[place] = BroadcastOperand(data, dtype_of<T>, shape, shape_);
   }
 
   void write(Destination<T> to) const {
@@ -56,22 +56,17 @@ class BroadcastLoop {
   }
 
  private:
-  struct Operand {
-    const std::byte* data = nullptr;
-    Shape shape{};
-  };
-
   /// f(start, count, compute) for each block of [begin, end); compute(out) writes its results.
   template <class F>
   void for_blocks(std::int64_t begin, std::int64_t end, F&& f) const {
-    std::array<BroadcastOperand, kBackwardOperands> operands;
-    for (std::size_t k = 0; k < operands.size(); ++k)
-      if (operands_[k].data) operands[k].bind(operands_[k].data, dtype_of<T>, operands_[k].shape, shape_);
+    alignas(64) std::byte buffers[kBackwardOperands][BroadcastOperand::kBufferBytes];
+    for (std::size_t k = 0; k < operands_.size(); ++k)
+      operands_[k].prepare(std::min(kOperandBlock, end - begin), buffers[k]);
     const auto loop = dispatch(loop_);
     for (std::int64_t start = begin; start < end; start += kOperandBlock) {
       const std::int64_t count = std::min(kOperandBlock, end - start);
       std::array<const void*, kBackwardOperands> from;
-      for (std::size_t k = 0; k < from.size(); ++k) from[k] = operands[k].block(start, count);
+      for (std::size_t k = 0; k < from.size(); ++k) from[k] = operands_[k].block(start, count, buffers[k]);
       f(start, count, [&](T* out) { loop(op_, count, from.data(), out); });
     }
   }
@@ -102,7 +97,28 @@ class BroadcastLoop {
   const void* op_;
   Shape shape_;
   std::int64_t n_;
-  std::array<Operand, kBackwardOperands> operands_{};
+  std::array<BroadcastOperand, kBackwardOperands> operands_{};
 };
+
+/// The gradient of input i of an op whose operands broadcast to `shape`, from that of its results, which broadcasts to
+/// it too: written or summed to the input's shape.
+template <class T>
+void broadcast_gradient(const ElementwiseOp& e, const void* op, std::size_t i, const Shape& shape,
+                        const std::byte* grad_results, const Shape& grad_shape, ElementAccess context) {
+  BroadcastLoop<T> gradient(e.backward[i][static_cast<std::size_t>(dtype_of<T>)], op, shape);
+  gradient.bind(0, grad_results, grad_shape);
+  for (std::size_t k = 0; k < e.arity; ++k)
+    if (e.saves[i] >> k & 1u)
+      gradient.bind(1 + k, context.saved_data(static_cast<unsigned>(k)), context.input_shape(k));
+  if (e.saves[i] & kOut) gradient.bind(kOutputOperand, context.saved_data(kOutputBit), shape);
+  const Shape to = context.input_shape(i);
+  context.accumulate(i, dtype_of<T>, [&](std::byte* data, bool add) {
+    const Destination<T> destination{reinterpret_cast<T*>(data), add};
+    if (to.size() == shape.size())
+      gradient.write(destination);
+    else
+      gradient.sum(to, destination);
+  });
+}
 
 }  // namespace tapegrad::detail

@@ -127,29 +127,6 @@ void backward_direct(const ElementwiseOp& e, const void* op, unsigned needed, Sa
   }
 }
 
-/// The gradient of input i where some operands are broadcast, or it is reduced to the shape of one that was.
-template <class T>
-void backward_broadcast(const ElementwiseOp& e, const void* op, std::size_t i, ElementAccess context) {
-  const Shape shape = context.output_shape(), to = context.input_shape(i);
-  if (e.identity_grad >> i & 1u) {
-    if (to == shape) return context.add_grad_output(i);
-    return context.add(i, sum_to_shape(context.grad_output(), to));
-  }
-  BroadcastLoop<T> gradient(e.backward[i][static_cast<std::size_t>(dtype_of<T>)], op, shape);
-  gradient.bind(0, context.grad_output_data(), shape);
-  for (std::size_t k = 0; k < e.arity; ++k)
-    if (e.saves[i] >> k & 1u)
-      gradient.bind(1 + k, context.saved_data(static_cast<unsigned>(k)), context.input_shape(k));
-  if (e.saves[i] & kOut) gradient.bind(kOutputOperand, context.saved_data(kOutputBit), shape);
-  context.accumulate(i, dtype_of<T>, [&](std::byte* data, bool add) {
-    const Destination<T> destination{reinterpret_cast<T*>(data), add};
-    if (to == shape)
-      gradient.write(destination);
-    else
-      gradient.sum(to, destination);
-  });
-}
-
 }  // namespace
 
 template <std::size_t Arity>
@@ -166,8 +143,16 @@ void elementwise_backward(const ElementwiseOp& e, const void* op, ElementAccess 
     if ((needed | read) >> i & 1u) direct &= context.has_output_shape(i);
   if (direct) return backward_direct<Arity>(e, op, needed, read, context);
   visit_floating(context.output_dtype(), [&]<class T> {
-    for (std::size_t i = 0; i < Arity; ++i)
-      if (needed >> i & 1u) backward_broadcast<T>(e, op, i, context);
+    const Shape shape = context.output_shape();
+    for (std::size_t i = 0; i < Arity; ++i) {
+      if (!(needed >> i & 1u)) continue;
+      if (!(e.identity_grad >> i & 1u))
+        broadcast_gradient<T>(e, op, i, shape, context.grad_output_data(), shape, context);
+      else if (context.has_output_shape(i))
+        context.add_grad_output(i);
+      else
+        context.add(i, sum_to_shape(context.grad_output(), context.input_shape(i)));
+    }
   });
 }
 

@@ -26,22 +26,9 @@ void elementwise_sum_backward(const ElementwiseOp& e, const void* op, const Shap
     Workspace<T> g(sums.size());
     const T* const from = reinterpret_cast<const T*>(context.grad_output_data());
     for (std::int64_t i = 0; i < sums.size(); ++i) g[i] = from[i] / static_cast<T>(divisor);
-    for (std::size_t i = 0; i < e.arity; ++i) {
-      if (!context.needs_grad(i)) continue;
-      const Shape to = context.input_shape(i);
-      BroadcastLoop<T> gradient(e.backward[i][static_cast<std::size_t>(dtype_of<T>)], op, shape);
-      gradient.bind(0, reinterpret_cast<const std::byte*>(g.data()), sums);
-      for (std::size_t k = 0; k < e.arity; ++k)
-        if (e.saves[i] >> k & 1u)
-          gradient.bind(1 + k, context.saved_data(static_cast<unsigned>(k)), context.input_shape(k));
-      context.accumulate(i, dtype_of<T>, [&](std::byte* data, bool add) {
-        const Destination<T> destination{reinterpret_cast<T*>(data), add};
-        if (to.size() == shape.size())
-          gradient.write(destination);
-        else
-          gradient.sum(to, destination);
-      });
-    }
+    for (std::size_t i = 0; i < e.arity; ++i)
+      if (context.needs_grad(i))
+        broadcast_gradient<T>(e, op, i, shape, reinterpret_cast<const std::byte*>(g.data()), sums, context);
   });
 }
 

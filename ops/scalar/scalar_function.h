@@ -74,16 +74,9 @@ template <class V, class F, std::size_t N>
 std::vector<V> gradient_of_scalars(const F& f, const ScalarSizes<N>& sizes, const std::vector<V>& x,
                                    const std::vector<V>& w) {
   ScalarRecord<V> record(x.size());
-  std::vector<V> d;
-  call_scalars(f, inputs_of(record, x, 1), sizes, [&](std::span<const BasicReal<V>> results, bool) {
-    d.resize(record.size() + 1);
-    for (std::size_t i = 0; i < results.size(); ++i)
-      if (const std::uint32_t number = results[i].number_in(record)) add_product(d[number], w[i], V(1));
+  return call_scalars(f, inputs_of(record, x, 1), sizes, [&](std::span<const BasicReal<V>> results, bool) {
+    return record.gradients(results, w);
   });
-  record.pass_back(d.data());
-  d.erase(d.begin());
-  d.resize(x.size());
-  return d;
 }
 
 /// The gradient of v times that gradient, for x and w, one behind the other.
@@ -93,19 +86,12 @@ std::vector<V> second_gradient_of_scalars(const F& f, const ScalarSizes<N>& size
   ScalarRecord<V> record(x.size() + w.size());
   const std::vector<BasicReal<V>> g =
       gradient_of_scalars(f, sizes, inputs_of(record, x, 1), inputs_of(record, w, 1 + x.size()));
-  std::vector<V> d(record.size() + 1);
-  for (std::size_t i = 0; i < g.size(); ++i)
-    if (const std::uint32_t number = g[i].number_in(record)) add_product(d[number], v[i], V(1));
-  record.pass_back(d.data());
-  d.erase(d.begin());
-  d.resize(x.size() + w.size());
-  return d;
+  return record.gradients(g, v);
 }
 
-/// Both operations have rules for ops that derive from them as well: the checker has one of each, for its samples.
-
 /// f's first derivative as an operation, which has derivatives of its own: the n elements of all inputs and the
-/// gradient w of its results give the gradient [n].
+/// gradient w of its results give the gradient [n]. Its rules, as those of the function, are for ops that derive from it,
+/// too: the checker has one of each, for its samples.
 template <class F, std::size_t N>
 struct ScalarGradientOp {
   static constexpr auto name = "scalar_function_gradient";

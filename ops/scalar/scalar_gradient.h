@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <concepts>
 #include <cstddef>
@@ -24,6 +25,9 @@ struct ScalarJacobian {
 
 namespace detail {
 
+/// The weight of a single result.
+inline constexpr double kOne = 1;
+
 template <class F>
 auto call_with_inputs(const ScalarRecord<double>& record, F&& f, std::span<const double> x) {
   std::vector<tapegrad::Real> inputs(x.size());
@@ -46,9 +50,7 @@ requires std::convertible_to<std::invoke_result_t<F, std::span<const Real>>, Rea
 value_and_gradient(F&& f, std::span<const double> x) {
   detail::ScalarRecord<double> record(x.size());
   const Real y = detail::call_with_inputs(record, std::forward<F>(f), x);
-  ScalarGradient result{y.value(), std::vector<double>(x.size())};
-  record.add_gradients(y.number_in(record), result.gradient);
-  return result;
+  return {y.value(), record.gradients({&y, 1}, {&detail::kOne, 1})};
 }
 template <class F>
 requires std::convertible_to<std::invoke_result_t<F, std::span<const Real>>, Real> ScalarGradient
@@ -66,7 +68,8 @@ requires std::convertible_to<std::invoke_result_t<F, std::span<const Real>>, std
   ScalarJacobian all{std::vector<double>(y.size()), std::vector<double>(y.size() * x.size())};
   for (std::size_t i = 0; i < y.size(); ++i) {
     all.values[i] = y[i].value();
-    record.add_gradients(y[i].number_in(record), std::span(all.jacobian).subspan(i * x.size(), x.size()));
+    const std::vector<double> row = record.gradients({&y[i], 1}, {&detail::kOne, 1});
+    std::copy(row.begin(), row.end(), all.jacobian.begin() + static_cast<std::ptrdiff_t>(i * x.size()));
   }
   return all;
 }

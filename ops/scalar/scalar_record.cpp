@@ -130,13 +130,14 @@ void ScalarRecord<V>::pass_back(V* d) const {
 }
 
 template <class V>
-void ScalarRecord<V>::add_gradients(std::uint32_t result, std::span<V> gradients) {
-  if (result == 0) return;
+std::vector<V> ScalarRecord<V>::gradients(std::span<const BasicReal<V>> results, std::span<const V> weights) {
   std::vector<V>& d = memory_->derivatives;
   d.assign(std::size_t{last_} + 1, V(0));
-  d[result] = V(1);
+  for (std::size_t i = 0; i < results.size(); ++i)
+    if (const std::uint32_t number = results[i].number_in(*this)) add_product(d[number], weights[i], V(1));
+  const auto inputs = d.begin() + 1;
   pass_back(d.data());
-  for (std::size_t i = 0; i < inputs_; ++i) gradients[i] = V(gradients[i] + d[i + 1]);
+  return {inputs, inputs + static_cast<std::ptrdiff_t>(inputs_)};
 }
 
 #define TAPEGRAD_ROW(V)           \

@@ -67,8 +67,9 @@ class ScalarRecord {
   /// d[i], the gradient for the statement with the number i, is passed on to its operands, from the last statement to
   /// the first: d[1] ... are then the gradients of the inputs.
   void pass_back(V* d) const;
-  /// The same for one result with this number and the gradient 1: adds to the gradients of the inputs.
-  void add_gradients(std::uint32_t result, std::span<V> gradients);
+  /// The gradients of the inputs for the sum of the results times their weights: one pass back. Throws Error where a
+  /// result belongs to another record.
+  std::vector<V> gradients(std::span<const BasicReal<V>> results, std::span<const V> weights);
 
  private:
   struct Chunk {

@@ -60,7 +60,7 @@ namespace {
 
 template <template <class> class Reducer>
 Tensor extreme_of(const Tensor& x, const op::Reduction& r, const char* op) {
-  require_elements(x, r.axes, op);
+  require_elements(x.shape(), r.axes, op);
   return reduce_any<Reducer>(x, r);
 }
 

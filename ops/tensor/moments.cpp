@@ -161,7 +161,7 @@ Tensor squared(const Tensor& y) {
 }
 
 void require_freedom(const Tensor& x, AxisMask axes, std::int64_t ddof, const char* op) {
-  require_elements(x, axes, op);
+  require_elements(x.shape(), axes, op);
   const std::int64_t n = reduced_count(x.shape(), axes);
   if (ddof < 0 || ddof >= n)
     throw ArgumentError(

@@ -44,7 +44,7 @@ void op::Sum::vjp_fused(VjpContext<Sum>& ctx) { broadcast_same(ctx, ctx.grad_out
 
 Tensor op::Mean::forward(const Tensor& x) const {
   require_floating(name, x);
-  require_elements(x, axes, name);
+  require_elements(x.shape(), axes, name);
   return mean_of(x, *this);
 }
 void op::Mean::vjp(VjpContext<Mean>& ctx) {

@@ -91,13 +91,6 @@ inline ReductionNest nest_of(const Shape& shape, AxisMask axes) {
   return nest;
 }
 
-inline void require_elements(const Tensor& x, AxisMask axes, const char* op) {
-  if (reduced_count(x.shape(), axes) == 0)
-    throw ArgumentError(fmt::format(
-        "{}: an input of shape {} has no elements along the axes to reduce; the result is not defined",
-        op_label(op), to_string(x.shape())));
-}
-
 template <template <class> class Reducer, class T>
 void reduce_into(Tensor& y, const Tensor& x, AxisMask axes, const Tensor* parameter = nullptr) {
   T* out = TensorAccess::data_as<T>(y);

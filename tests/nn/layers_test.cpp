@@ -8,11 +8,9 @@
 #include <tapegrad/graph/tape.h>
 #include <tapegrad/nn/layers/layers.h>
 #include <tapegrad/nn/layers/sequential.h>
-#include <tapegrad/nn/losses.h>
 #include <tapegrad/ops/elementwise/activation.h>
 #include <tapegrad/ops/elementwise/math.h>
 #include <tapegrad/ops/neural/dropout.h>
-#include <tapegrad/ops/neural/loss.h>
 #include <tapegrad/ops/tensor/reduce.h>
 
 #include <boost/test/unit_test.hpp>
@@ -384,30 +382,6 @@ BOOST_AUTO_TEST_CASE(dropout2d_drops_whole_channels) {
   BOOST_CHECK_EXCEPTION(dropout2d(few, 1, a), ArgumentError, mentions("dropout2d: ratio is 1"));
   BOOST_CHECK_EXCEPTION(dropout2d(Tensor::ones({1, 1, 1}, i64), 0.5, a), DtypeError, mentions("dropout2d"));
   BOOST_CHECK_EXCEPTION(nn::Dropout2d(1.5, 1), ArgumentError, mentions("dropout2d: ratio is 1.5", "[0, 1)"));
-}
-
-// ---- losses ----
-
-BOOST_AUTO_TEST_CASE(loss_objects_are_their_functions) {
-  const Tensor y = normal({4, 3}, 1);
-  const Tensor t = Tensor::from(std::vector<std::int64_t>{0, 2, 1, 1});
-  BOOST_TEST(nn::SoftmaxWithLoss()(y, t).item() == softmax_with_loss(y, t).item());
-  BOOST_TEST(nn::MSELoss()(y, y * 0).item() == mse_loss(y, y * 0).item());
-  BOOST_TEST(nn::MSELoss()(Tensor::from({3, 5}, f64), Tensor::from({1, 1}, f64)).item() == 10);
-}
-
-BOOST_AUTO_TEST_CASE(what_is_no_classification_is_refused) {
-  const nn::SoftmaxWithLoss loss;
-  const Tensor one = normal({4, 1}, 1), three = normal({2, 3}, 2);
-  BOOST_CHECK_EXCEPTION(loss(one, one), ArgumentError, mentions("[4, 1]", "one class", "MSELoss"));
-  BOOST_CHECK_EXCEPTION(loss(one, Tensor::zeros({4}, i64)), ArgumentError, mentions("one class"));
-  BOOST_TEST(loss(three, Tensor::from({{0.25, 0.25, 0.5}, {0, 1, 0}}, f64)).item() > 0);
-  BOOST_CHECK_EXCEPTION(loss(three, Tensor::from({{0.25, 0.25, 0.5}, {0, 1, 1}}, f64)), ArgumentError,
-                        mentions("row 1", "its sum is 2"));
-  BOOST_CHECK_EXCEPTION(loss(three, Tensor::from({{-0.5, 1, 0.5}, {0, 1, 0}}, f64)), ArgumentError,
-                        mentions("row 0", "-0.5"));
-  BOOST_CHECK_EXCEPTION(loss(three, Tensor::from({{std::nan(""), 1, 0.5}, {0, 1, 0}}, f64)), ArgumentError,
-                        mentions("row 0"));
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -23,16 +23,9 @@
 #include <boost/test/unit_test.hpp>
 
 #include "images_source.h"
+#include "sanitizers.h"
 #include "support.h"
 #include "trainer_support.h"
-
-#if defined(__SANITIZE_THREAD__)
-#define TAPEGRAD_TSAN 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define TAPEGRAD_TSAN 1
-#endif
-#endif
 
 using namespace tapegrad;
 using namespace tapegrad::test;
@@ -296,7 +289,7 @@ BOOST_AUTO_TEST_CASE(wrong_numbers_are_refused) {
 
 // ---- a good neighbour ----
 
-#ifndef TAPEGRAD_TSAN  // the thread sanitizer does not follow forks
+#if !TAPEGRAD_TSAN  // the thread sanitizer does not follow forks
 BOOST_AUTO_TEST_CASE(the_child_of_a_fork_goes_on_without_workers) {
   const DataLoader loader(images(60), {.batch = 3, .shuffle = false, .workers = 2});
   // The loop goes on in both processes, or is left by the child. 0: both have had the right batches.
@@ -310,7 +303,7 @@ BOOST_AUTO_TEST_CASE(the_child_of_a_fork_goes_on_without_workers) {
       }
       seen += b.size();
       if (seen == 12) {
-#ifdef __SANITIZE_ADDRESS__
+#if TAPEGRAD_ASAN
         // A lock of its allocator, held by a worker at the fork, would never be free again in the child.
         std::this_thread::sleep_for(std::chrono::milliseconds(20));
 #endif

@@ -94,6 +94,7 @@ BOOST_AUTO_TEST_CASE(of_several_inputs_that_broadcast) {
   for (const Axes& axes : {Axes::all(), Axes{0}, Axes{1}, Axes{2}, Axes{0, 1}})
     check_same([&](const auto& in) { return map_mean(gated, axes, in[0], in[1], in[2]); },
                [&](const auto& in) { return mean(map(gated, in[0], in[1], in[2]), axes); }, {a, b, c}, 1e-12);
+  check_tensor(map_mean(distance, {0, 2}, a, b), {60}, numbers(mean(map(distance, a, b), {0, 2})), 1e-13);
   // An input that is a constant, and one that is there twice.
   Tape tape;
   const Tensor x = tape.watch(b);

@@ -17,14 +17,7 @@
 #include <tapegrad/ops/threads.h>
 
 #include "op_support.h"
-
-#if defined(__SANITIZE_THREAD__)
-#define TAPEGRAD_TSAN 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define TAPEGRAD_TSAN 1
-#endif
-#endif
+#include "sanitizers.h"
 
 using namespace tapegrad;
 using namespace tapegrad::test;
@@ -34,7 +27,7 @@ namespace {
 // In a child of fork, what libc keeps of the parent's other threads belongs to nobody: no leak of ours.
 [[maybe_unused]] bool forked = false;
 }  // namespace
-#ifdef __SANITIZE_ADDRESS__
+#if TAPEGRAD_ASAN
 extern "C" int __lsan_is_turned_off() { return forked; }
 #endif
 
@@ -302,7 +295,7 @@ BOOST_AUTO_TEST_CASE(products_of_several_threads_at_once) {
 
 // ---- a good neighbour ----
 
-#ifndef TAPEGRAD_TSAN  // the thread sanitizer allows no new threads after a fork
+#if !TAPEGRAD_TSAN  // the thread sanitizer allows no new threads after a fork
 BOOST_AUTO_TEST_CASE(a_forked_child_computes) {
   const Threads limit(2);
   const Tensor a = random({200, 210}, f32, -1, 1, 1);

@@ -8,27 +8,12 @@
 #include <tapegrad/tapegrad.h>
 
 #include "op_support.h"
+#include "rosenbrock_support.h"
 
 using namespace tapegrad;
 using namespace tapegrad::test;
 using optim::lbfgs;
 using optim::Outcome;
-
-namespace {
-
-constexpr auto rosenbrock = []<class R>(std::span<const R> p) {
-  R sum = 0;
-  for (std::size_t i = 0; i + 1 < p.size(); ++i)
-    sum += 100 * square(p[i + 1] - p[i] * p[i]) + square(1 - p[i]);
-  return sum;
-};
-Tensor rosenbrock_of_tensors(const Tensor& p) {
-  const std::int64_t n = p.size();
-  const Tensor a = slice(p, 0, 0, n - 1), b = slice(p, 0, 1, n);
-  return sum(100 * square(b - a * a) + square(1 - a));
-}
-
-}  // namespace
 
 BOOST_AUTO_TEST_SUITE(quasi_newton)
 

@@ -3,20 +3,13 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "sanitizers.h"
+
 /// Every call of malloc and its like in a test program, counted, and failed where a test asks for it. operator new and the
 /// library's blocks end there as well.
 ///
 /// The sanitizers bring an allocator of their own, and storage is not reused under them: nothing is counted, nothing fails.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define TAPEGRAD_COUNT_ALLOCATIONS 0
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define TAPEGRAD_COUNT_ALLOCATIONS 0
-#endif
-#endif
-#ifndef TAPEGRAD_COUNT_ALLOCATIONS
-#define TAPEGRAD_COUNT_ALLOCATIONS 1
-#endif
+#define TAPEGRAD_COUNT_ALLOCATIONS (!TAPEGRAD_ASAN && !TAPEGRAD_TSAN)
 
 namespace tapegrad::test {
 

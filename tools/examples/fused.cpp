@@ -1,4 +1,4 @@
-#include <tapegrad/ops/map.h>
+#include <tapegrad/ops/map_sum.h>
 #include <tapegrad/tapegrad.h>
 
 #include <fmt/core.h>
@@ -22,4 +22,9 @@ int main() {
   const std::vector<Tensor> plain = tape.grad(sum(same), {x, limit});
   fmt::print("largest difference of the gradients: {:.1e} and {:.1e}\n", max(abs(fused[0] - plain[0])).item(),
              max(abs(fused[1] - plain[1])).item());
+
+  // With the mean of its results, over all axes or some, which are then never in memory.
+  const Tensor loss = map_mean([](auto a, auto b) { return square(tanh(a) - b); }, x, values);
+  const Tensor rows = map_mean([](auto a, auto b) { return square(tanh(a) - b); }, {1}, x, values);
+  fmt::print("losses {:.6f} and {:.6f}\n", loss.item(), mean(rows).item());
 }

@@ -137,9 +137,8 @@ class Survey {
   /// By name: of an op that is a template, for a function of the user's, one stands for all.
   bool is_listed(const tapegrad::detail::OpTable* table) const {
     const auto has = [&](const Catalog& c) {
-      return std::ranges::any_of(c.ops(), [&](const Catalog::Op& op) {
-        return op.table == table || std::string_view(op.table->name) == table->name;
-      });
+      return std::ranges::any_of(
+          c.ops(), [&](const Catalog::Op& op) { return std::string_view(op.table->name) == table->name; });
     };
     return has(catalog_) || has(library_catalog());
   }

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include <tapegrad/graph/errors.h>
+#include <tapegrad/graph/node.h>
 #include <tapegrad/graph/result_hook.h>
 #include <tapegrad/graph/tape.h>
 #include <tapegrad/graph/values.h>
@@ -137,6 +138,14 @@ inline Tensor run_forward(const OpTable& op, const void* attributes, const Tenso
   }
 }
 
+/// What is computed from a gradient that was not recorded has no history, either.
+inline Tag tag_of_constant(const Tensor* const* inputs, std::size_t count) noexcept {
+  for (std::size_t i = 0; i < count; ++i)
+    if (TensorAccess::tag(*inputs[i]).of_unrecorded_gradient()) [[unlikely]]
+      return kUnrecordedGradient;
+  return {};
+}
+
 /// How a call treats residuals: the op has none; they are made where they are recorded; the caller reads them.
 enum class ResidualUse : std::uint8_t { none, recorded, read };
 
@@ -174,7 +183,7 @@ Tensor apply_with(const OpTable& op, const void* attributes, const Tensor* const
   if (recorded && (is_floating(out.dtype()) || everything))
     tape->record(out, op, attributes, inputs, nodes, count, kUse == ResidualUse::none ? nullptr : residuals);
   else
-    TensorAccess::set_tag(out, {});
+    TensorAccess::set_tag(out, tag_of_constant(inputs, count));
   if (thread && thread->result_hook && tape && tape->records_rule()) [[unlikely]]
     thread->result_hook->replace(op, {inputs, count}, out);
   return out;

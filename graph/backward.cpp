@@ -104,11 +104,13 @@ class Backward {
 
   /// Gradients of all leaves.
   Gradients all_leaves(const Tensor& given_cotangent, bool retain_graph) {
-    if (!root_)
+    if (!root_) {
+      require_recorded();
       throw NotTracked(
           fmt::format("{}: the loss of shape {} depends on no parameter and no watched tensor of this tape; "
                       "compute it while the tape is active, and detach() nothing on the way",
                       what_, to_string(y_.shape())));
+    }
     Tensor cotangent = cotangent_or_one(given_cotangent);
     Guard guard(tape_, !retain_graph);
     {
@@ -138,6 +140,7 @@ class Backward {
       throw Error(fmt::format("{}: Record::yes needs the tape active: innermost and not paused", what_));
     PoolVector<Node*> targets;
     for (const Tensor& x : xs) targets.push_back(target(x));
+    require_recorded();
     Tensor cotangent = cotangent_or_one(options.cotangent);
     Node* const cotangent_node = record ? tape_.resolve(cotangent, what_) : nullptr;
     std::vector<Tensor> gradients(xs.size());
@@ -163,6 +166,7 @@ class Backward {
     for (std::size_t i = 0; i < xs.size(); ++i) {
       if (!gradients[i].defined()) gradients[i] = Tensor::zeros(xs[i].shape(), xs[i].dtype());
       if (!record) make_own(gradients[i]);
+      if (!record) TensorAccess::set_tag(gradients[i], kUnrecordedGradient);
     }
     return gradients;
   }
@@ -210,6 +214,18 @@ class Backward {
     if (!is_unique(TensorAccess::storage(gradient))) gradient = gradient.copy();
   }
 
+  static constexpr const char* kRecordThem =
+      "ask for these with Tape::grad and {.record = Record::yes}, or detach() them where they are meant as "
+      "constants";
+
+  /// What was computed from gradients without a history has a derivative, and none is known.
+  void require_recorded() const {
+    if (TensorAccess::tag(y_).of_unrecorded_gradient())
+      throw NotTracked(
+          fmt::format("{}: y, of shape {}, was computed from gradients that were not recorded; {}", what_,
+                      to_string(y_.shape()), kRecordThem));
+  }
+
   void require_floating(Dtype dtype, const char* tensor) const {
     if (!is_floating(dtype))
       throw DtypeError(fmt::format("{}: {} is of {} and has no gradient; compute in f32 or f64", what_,
@@ -232,7 +248,9 @@ class Backward {
     if (given.dtype() != y_.dtype())
       throw DtypeError(fmt::format("{}: the cotangent is {}, y is {}; cast the cotangent", what_,
                                    name_of(given.dtype()), name_of(y_.dtype())));
-    return given.tracked() ? given : with_nothing_for_zero(given);
+    if (given.tracked()) return given;
+    // A gradient serves as a constant, recorded or not.
+    return with_nothing_for_zero(TensorAccess::tag(given).of_unrecorded_gradient() ? given.detach() : given);
   }
 
   /// Elements of y that a constant cotangent leaves out contribute nothing at any order.
@@ -260,6 +278,7 @@ class Backward {
       const Leaf& leaf = n.as_leaf();
       Tensor value = n.has_gradient() ? n.take_gradient() : Tensor::zeros(n.shape->shape(), n.shape->dtype);
       make_own(value);
+      TensorAccess::set_tag(value, kUnrecordedGradient);
       gradients.insert(
           leaf.parameter ? Gradients::Key{leaf.parameter, {}} : Gradients::Key{0, {leaf.epoch, &n}},
           std::move(value));
@@ -305,6 +324,10 @@ class Backward {
   }
 
   void differentiate(Node& n, bool recording, bool all_need_grad) {
+    if (n.lacks_derivative) [[unlikely]]
+      throw NotTracked(fmt::format(
+          "{}: {}, which y depends on, is a scalar computed from gradients that were not recorded; {}", what_,
+          label_of(n), kRecordThem));
     if (recording) {
       if (n.order < 2)
         throw NotDifferentiable(

@@ -19,15 +19,23 @@ using PoolString = std::basic_string<char, std::char_traits<char>, PoolAllocator
 class TAPEGRAD_API NameScope {
  public:
   explicit NameScope(std::string_view name) : NameScope(name, nullptr, nullptr) {}
-  /// Appends the name of `subject` as seen from `outer`: the subject of the nearest scope around that has the
-  /// same function, or null.
-  using FindName = void (*)(const void* subject, const void* outer, detail::PoolString& name);
-  /// A scope about an object. Where `name` is empty, `find` is asked when the name is needed: for a message,
-  /// and when a tape first records inside.
-  NameScope(std::string_view name, const void* subject, FindName find);
+  /// What there is to ask about the subjects of scopes.
+  struct Kind {
+    /// Appends the name of the scope's subject. Asked when the name is needed: for a message, and when a tape first
+    /// records inside.
+    void (*find_name)(const NameScope& scope, detail::PoolString& name);
+    /// A tape reads a parameter inside, for the first time.
+    void (*reads_parameter)(const NameScope& scope, std::uint64_t parameter);
+  };
+  /// A scope about an object; where `name` is empty, its kind finds the name.
+  NameScope(std::string_view name, const void* subject, const Kind* kind);
   ~NameScope();
   NameScope(const NameScope&) = delete;
   NameScope& operator=(const NameScope&) = delete;
+
+  const void* subject() const noexcept { return subject_; }
+  /// The nearest scope around that is about an object of the same kind, or null.
+  const NameScope* around() const noexcept;
 
   /// The names from the outermost scope of this thread inward, joined by dots; empty outside any scope.
   static std::string path();
@@ -38,7 +46,7 @@ class TAPEGRAD_API NameScope {
 
   std::string_view name_;
   const void* subject_;
-  FindName find_;
+  const Kind* kind_;
   NameScope* outer_;
   // The path as the tape of this epoch has interned it.
   std::uint64_t epoch_ = 0;

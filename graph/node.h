@@ -111,6 +111,8 @@ struct Node {
   bool needs_grad : 1;  ///< leads to a tensor whose gradient is asked
   bool target : 1;      ///< its gradient is itself asked
   bool listed : 1;      ///< among the nodes that a pass visits
+  /// A scalar that was computed from another one, which was computed from gradients that were not recorded.
+  bool lacks_derivative : 1;
   SaveMask saved_mask;  ///< which values it still holds; the saved ones stand in order of their bits
 
   Edge* edges() { return reinterpret_cast<Edge*>(this + 1); }
@@ -163,5 +165,9 @@ struct Node {
   }
 };
 static_assert(sizeof(Node) == 80 && sizeof(Node) % alignof(Edge) == 0 && sizeof(Edge) % alignof(Saved) == 0);
+
+/// The tag of gradients that were not recorded, and of constants computed from them: differentiating these again would give
+/// zeros where there is a derivative.
+extern const Tag kUnrecordedGradient;
 
 }  // namespace tapegrad::detail

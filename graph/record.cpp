@@ -12,6 +12,8 @@
 
 namespace tapegrad {
 
+static detail::Node unrecorded_gradient{};  // never read
+
 using detail::Edge;
 using detail::Leaf;
 using detail::Node;
@@ -111,7 +113,17 @@ void save(Node& n, SaveMask mask, const Tensor& out, const Tensor* const* inputs
   n.saved_mask = mask;
 }
 
+/// Whether a scalar is computed from a constant scalar that gradients went into, as a loss from its penalty on gradients
+/// that were not recorded. Of tensors it is usual: a step along a gradient, or a perturbation of the input.
+bool takes_unrecorded_scalar(const Tensor* const* inputs, std::size_t count) noexcept {
+  return std::any_of(inputs, inputs + count, [](const Tensor* t) {
+    return TensorAccess::tag(*t).of_unrecorded_gradient() && t->rank() == 0;
+  });
+}
+
 }  // namespace
+
+constinit const detail::Tag detail::kUnrecordedGradient{0, &unrecorded_gradient};
 
 void Tape::record(Tensor& out, const detail::OpTable& op, const void* attributes, const Tensor* const* inputs,
                   Node* const* nodes, std::size_t count, const Tensor* residuals) {
@@ -143,6 +155,7 @@ void Tape::record(Tensor& out, const detail::OpTable& op, const void* attributes
                               : n->shape->describes(t) ? n->shape
                                                        : pack(t.shape(), t.dtype())};
     }
+    if (out.rank() == 0) n->lacks_derivative = takes_unrecorded_scalar(inputs, count);
     std::array<const PackedShape*, detail::kMaxResiduals> residual_shapes;
     if constexpr (kSpecial)
       for (std::size_t i = 0, k = 0; k < saved_residuals; ++i)
@@ -226,7 +239,12 @@ Tensor Tape::watch(const Tensor& x) {
 
 Tensor Tape::track(Tensor value, std::uint64_t parameter) {
   Node* leaf = find_parameter(parameter);
-  if (!leaf) return add_leaf(std::move(value), parameter);
+  if (!leaf) {
+    const NameScope* scope = thread_->scope;
+    while (scope && !scope->kind_) scope = scope->outer_;
+    if (scope) scope->kind_->reads_parameter(*scope, parameter);
+    return add_leaf(std::move(value), parameter);
+  }
   TensorAccess::set_tag(value, {leaf->as_leaf().epoch, leaf});
   if (leaf->version != value.version()) throw_mutated(leaf, value, "parameter");
   return value;

@@ -91,7 +91,7 @@ void RuleContext::add(std::size_t i, Tensor g) {
     if (recording_) {
       sum = node_.op->add(sum, g);
       // No part of the rule: where the rule's operation cannot be differentiated again, the other term may.
-      if (Node* n = TensorAccess::tag(sum).node) n->order = n->op->max_order;
+      if (const Tag& tag = TensorAccess::tag(sum); tag.epoch) tag.node->order = tag.node->op->max_order;
     } else if (is_unique(TensorAccess::storage(sum))) {
       node_.op->add_into(sum.dtype(), TensorAccess::data(sum), TensorAccess::data(g), sum.size());
     } else {

@@ -85,6 +85,8 @@ class TAPEGRAD_API Tape {
   /// Gradients of y for tensors on this tape, leaves or intermediate ones. Does not spend the tape. Zeros
   /// for an x that y does not depend on. With Record::yes the gradients are tracked: derivatives of any
   /// order. Takes the time of the operations that lead from the xs to y, however many others were recorded.
+  /// Throws NotTracked for an x that is not on the tape, and where y, or a scalar on the way from the xs to y, was computed
+  /// from gradients that were not recorded, as a loss with a penalty on these: detach() what is meant as a constant.
   std::vector<Tensor> grad(const Tensor& y, std::span<const Tensor> xs, const GradOptions& options = {});
   std::vector<Tensor> grad(const Tensor& y, std::initializer_list<Tensor> xs,
                            const GradOptions& options = {}) {

@@ -18,11 +18,13 @@ namespace tapegrad {
 namespace detail {
 struct Node;
 
-/// Ties a tensor to the tape that recorded it. Epoch 0: not recorded. The node is read only after the epoch
-/// was found live.
+/// Ties a tensor to the tape that recorded it. Epoch 0: not recorded; a node then only says that the tensor is a gradient
+/// that was not recorded, or was computed from one. It is read only after the epoch was found live.
 struct Tag {
   std::uint64_t epoch = 0;
   Node* node = nullptr;
+
+  bool of_unrecorded_gradient() const noexcept { return epoch == 0 && node; }
 };
 struct TensorAccess;
 }  // namespace detail

@@ -60,7 +60,7 @@ class TAPEGRAD_API Layer<R(A...)> : public ModuleBase {
   friend class ModuleBase;
 
   R run(std::string_view name, A... a) {
-    const NameScope inside(name, static_cast<const ModuleBase*>(this), &find_name);
+    const NameScope inside(name, static_cast<const ModuleBase*>(this), &kScope);
     R result = forward(std::forward<A>(a)...);
     if (detail::hooked())
       for_each_tensor(result, [this](std::string_view tensor, const Tensor& output) {

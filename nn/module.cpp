@@ -137,47 +137,6 @@ Tensor tensor_of(const Members::Member& member) {
 
 }  // namespace
 
-// ---- names, found when they are asked for ----
-
-namespace {
-
-/// Looks for a module among the members of another, and below them where `deep`.
-struct NameFinder final : Visitor {
-  NameFinder(const ModuleBase* sought, detail::PoolString& out, bool search_below)
-      : target(sought), name(out), deep(search_below) {}
-
-  void module(std::string_view n, ModuleBase& m) override {
-    if (found) return;
-    if (&m == target) {
-      name += n;
-      found = true;
-    } else if (deep) {
-      const std::size_t before = name.size();
-      name += n;
-      name += '.';
-      m.visit(*this);
-      if (!found) name.resize(before);
-    }
-  }
-
-  const ModuleBase* target;
-  detail::PoolString& name;
-  bool deep;
-  bool found = false;
-};
-
-}  // namespace
-
-void ModuleBase::find_name(const void* module, const void* outer, detail::PoolString& name) {
-  if (!outer) return;
-  // As a rule it is a direct member; a parent may also call one further down.
-  for (const bool deep : {false, true}) {
-    NameFinder finder(static_cast<const ModuleBase*>(module), name, deep);
-    const_cast<ModuleBase*>(static_cast<const ModuleBase*>(outer))->visit(finder);
-    if (finder.found) return;
-  }
-}
-
 // ---- ModuleBase ----
 
 template class Layer<Tensor(const Tensor&)>;
@@ -232,9 +191,29 @@ void ModuleBase::freeze(bool frozen) {
   for (auto& [name, parameter] : parameters()) parameter.freeze(frozen);
 }
 
+namespace {
+
+/// A state, or a copy, without a member that the module is known to use would be incomplete without a word.
+void require_all_listed(std::string_view what, const Members& members) {
+  for (const auto& [path, module] : members.modules)
+    for (const auto* note = module->unlisted().first(); note; note = note->next) {
+      const auto is_its = [&](const auto& value) {
+        const auto* p = std::get_if<Parameter*>(&value.second);
+        return p && (*p)->defined() && (*p)->id() == note->parameter;
+      };
+      if (std::ranges::none_of(members.values, is_its))
+        throw Error(
+            fmt::format("{}: {}{}", what, path.empty() ? "" : fmt::format("in '{}': ", path), note->text));
+    }
+}
+
+}  // namespace
+
 State ModuleBase::state() const {
   State state;
-  for_each_value(Members(*this), [&](const std::string& name, const Members::Member& member) {
+  const Members members(*this);
+  require_all_listed("state", members);
+  for_each_value(members, [&](const std::string& name, const Members::Member& member) {
     state.emplace_back(name, tensor_of(member).copy());
   });
   return state;
@@ -254,7 +233,9 @@ LoadableState::LoadableState(ModuleBase& module, const State& state) {
   std::unordered_map<std::string_view, std::size_t> given;
   for (std::size_t i = 0; i < state.size(); ++i) given.emplace(state[i].first, i);
   State own, fitting = state;
-  for_each_value(Members(module), [&](const std::string& name, const Members::Member& member) {
+  const Members members(module);
+  require_all_listed("load_state", members);
+  for_each_value(members, [&](const std::string& name, const Members::Member& member) {
     if (std::holds_alternative<Generator*>(member) && !given.contains(name)) return;
     own.emplace_back(name, tensor_of(member));
     members_.push_back(member);
@@ -296,6 +277,7 @@ std::unique_ptr<ModuleBase> ModuleBase::clone() const {
   if (!copy) detail::throw_other_class(*this, nullptr);
   const Members from(*this);
   const Members to(*copy);
+  require_all_listed("clone", from);
   const auto same_name = [](const auto& a, const auto& b) { return a.first == b.first; };
   require_same(*this, std::ranges::equal(from.modules, to.modules, same_name));
   for (std::size_t i = 0; i < from.modules.size(); ++i) {

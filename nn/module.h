@@ -14,6 +14,7 @@
 #include <tapegrad/graph/parameter.h>
 #include <tapegrad/graph/tensor.h>
 #include <tapegrad/nn/state.h>
+#include <tapegrad/nn/unlisted_members.h>
 #include <tapegrad/nn/visitor.h>
 
 namespace tapegrad::nn {
@@ -48,12 +49,17 @@ class TAPEGRAD_API ModuleBase {
 
   /// Names each Parameter, Buffer, Generator and module that is a member, always the same ones in the same
   /// order, and does nothing else: it is called often, also by several threads at once.
+  ///
+  /// What it forgets is not trained, saved or checked, and stays in training mode. Where a tape has recorded a module, or
+  /// a parameter, that is used inside this one and that no visit of the modules around names, state, load_state and clone
+  /// throw Error and name it, and so does the step of an optimizer that has a gradient and not the parameter. Frozen
+  /// parameters and modules in evaluation mode, such as a teacher, may be left out.
   virtual void visit(Visitor& v);
 
   /// A scope in which messages speak of this module: `affine 'net.fc2'`. The name is the one under which the
   /// module whose scope is open around this one visits it; a module that is called by itself has none. For
   /// functions other than forward, which open it themselves: `const NameScope inside = scope();`
-  NameScope scope() const { return NameScope({}, this, &find_name); }
+  NameScope scope() const { return NameScope({}, this, &kScope); }
 
   /// Trainable tensors with their path, as in "fc1.weight"; a shared parameter once, under its first name.
   /// Throws ArgumentError where visit gives one name twice; so do all functions below that walk the module.
@@ -83,6 +89,8 @@ class TAPEGRAD_API ModuleBase {
   /// An independent module with the same values, modes, buffers and generators. Parameters that are shared
   /// within this module are shared within the clone. Throws Error where a module does not override new_like().
   std::unique_ptr<ModuleBase> clone() const;
+  /// The library's own: what was found to be missing in visit.
+  const detail::UnlistedMembers& unlisted() const noexcept { return unlisted_; }
   /// A module of the same class and structure, with any values, for clone() to fill in:
   ///
   ///     std::unique_ptr<nn::ModuleBase> new_like() const override {
@@ -98,7 +106,7 @@ class TAPEGRAD_API ModuleBase {
   ModuleBase& operator=(ModuleBase&&) noexcept = default;
   /// scope() of a module that another knows under this name, which need not be searched then.
   static NameScope scope_of(const ModuleBase& module, std::string_view name) {
-    return NameScope(name, &module, &find_name);
+    return NameScope(name, &module, &kScope);
   }
   /// layer(a...), likewise.
   template <class R, class... A>
@@ -110,9 +118,12 @@ class TAPEGRAD_API ModuleBase {
   template <class Signature>
   friend class Layer;
   friend class EvaluationMode;
-  static void find_name(const void* module, const void* outer, detail::PoolString& name);
+  static void find_name(const NameScope& scope, detail::PoolString& name);
+  static void require_listed(const NameScope& scope, std::uint64_t parameter);
+  static const NameScope::Kind kScope;
 
   bool training_ = true;
+  mutable detail::UnlistedMembers unlisted_;
 };
 
 /// While it lives, a module and all within it are in evaluation mode. Parts of it may have modes of their own, which

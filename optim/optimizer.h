@@ -26,8 +26,9 @@ class TAPEGRAD_API Optimizer {
   Optimizer& operator=(const Optimizer&) = delete;
 
   /// One update of all parameters that have a gradient, in place; those that have none, or are frozen, stay.
-  /// Records nothing, under any tape. Throws Error where no parameter has a gradient, ShapeError or
-  /// DtypeError where one does not fit its parameter; nothing is changed then.
+  /// Records nothing, under any tape. Throws Error where no parameter has a gradient, and where a module has used a
+  /// parameter that no visit() lists and that is none of these, ShapeError or DtypeError where a gradient does not fit
+  /// its parameter; nothing is changed then.
   void step(const Gradients& gradients);
 
   /// The learning rate. Throws ArgumentError for one that is negative or not finite.
@@ -80,6 +81,8 @@ class TAPEGRAD_API Optimizer {
   /// Throws ArgumentError where this rate, or a decay, is so large that its multiples in the dtype of the parameters
   /// are infinite, and times 0 not a number.
   void require_rates(double lr) const;
+  /// Throws Error for a gradient of a parameter that a module uses and does not list, and that is none of these.
+  void require_listed(const Gradients& gradients) const;
   /// How the parameters of a group are updated.
   struct Setting {
     double lr_scale;

@@ -1,11 +1,13 @@
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <mutex>
 #include <set>
 
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/graph/random.h>
 #include <tapegrad/nn/train/search.h>
+#include <tapegrad/nn/train/trainer.h>
 #include <tapegrad/ops/loops/work_queue.h>
 
 #include <fmt/format.h>
@@ -73,7 +75,11 @@ std::vector<Trial> random_search(const std::vector<Range>& ranges,
   std::mutex report;
   tapegrad::detail::work_on_threads(options.trials, options.threads, [&](std::int64_t i) {
     Trial& trial = trials[static_cast<std::size_t>(i)];
-    trial.result = run(trial);
+    try {
+      trial.result = run(trial);
+    } catch (const Diverged&) {
+      trial.result = std::numeric_limits<double>::quiet_NaN();
+    }
     if (!options.on_trial) return;
     const std::lock_guard one_at_a_time(report);
     options.on_trial(trial);

@@ -65,6 +65,7 @@ struct SearchOptions {
 /// What it only reads, such as data sets, may be shared. What is drawn for a trial depends on the seed and
 /// the trial's number alone, so that the result is the same, to the bit, for any number of threads.
 ///
+/// A trial whose training diverges (Diverged is thrown) scores NaN: it is ranked last, as all that score NaN.
 /// Throws ArgumentError for no ranges or trials, an empty or repeated name, and a range that is not finite,
 /// empty, or has logarithms of what is not positive. Where trials throw, the others at work are finished, no
 /// more are begun, and the exception of the earliest is thrown.

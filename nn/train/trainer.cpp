@@ -138,6 +138,24 @@ bool is_finite(const State& state) {
 }
 }  // namespace
 
+Diverged::~Diverged() = default;
+
+namespace {
+
+/// ", and so is x of the batch, at [3, 0]": where the data are at fault, no other rate will help.
+std::string culprit_in(const Batch& batch) {
+  std::string text;
+  batching::for_each(batch, [&](std::string_view name, const Tensor& t) {
+    const std::int64_t at = tapegrad::detail::first_non_finite(t);
+    if (at >= 0 && text.empty())
+      text = fmt::format("; '{}' of the batch has {} at {}: look at the data", name,
+                         tapegrad::detail::value_at(t, at), tapegrad::detail::index_text(at, t.shape()));
+  });
+  return text.empty() ? "; a lower rate, or clipped gradients, may help" : text;
+}
+
+}  // namespace
+
 /// Returns false where there is no finite loss or gradient to go by.
 bool Trainer::update(const Batch& batch, Epoch& epoch) {
   if (options_.schedule.defined() || options_.plateau) {
@@ -150,13 +168,17 @@ bool Trainer::update(const Batch& batch, Epoch& epoch) {
   const Tensor y = forward_(batch);
   const Tensor loss = options_.objective.loss(y, batch["t"]);
   const double value = loss.item();
-  if (!std::isfinite(value)) return false;
+  if (!std::isfinite(value)) {
+    divergence_ = fmt::format("the loss of a batch is {}{}", value, culprit_in(batch));
+    return false;
+  }
   Gradients gradients = tape.backward(loss);
   BatchReport report{epoch.report.epoch, iteration_, last_, value, optimizer_.lr()};
   if (options_.on_gradients) options_.on_gradients(*this, report, gradients);
   try {
     report.gradient_norm = clip(gradients);
-  } catch (const NonFinite&) {
+  } catch (const NonFinite& e) {
+    divergence_ = fmt::format("{}{}", e.what(), culprit_in(batch));
     return false;
   }
   const double metric = options_.evaluate_training ? 0 : options_.objective.metric(y, batch.t);
@@ -244,7 +266,12 @@ const History& Trainer::fit(const Dataset& training, const Dataset& validation) 
     epoch.report.lr = optimizer_.lr();
     bool diverged = !train_epoch(epoch, loader);
     if (at_.items > 0) finish(epoch, loader.size(), training, validation);
-    diverged = diverged || !std::isfinite(epoch.report.training.loss);
+    if (!diverged && !std::isfinite(epoch.report.training.loss)) {
+      diverged = true;
+      divergence_ =
+          fmt::format("the loss of the training data is {}; a lower rate, or clipped gradients, may help",
+                      epoch.report.training.loss);
+    }
     const bool stopped = stop_.load(std::memory_order_relaxed);
     const bool early = options_.patience > 0 && waited_ >= options_.patience;
     const bool finished = at_.batch == 0;
@@ -260,6 +287,9 @@ const History& Trainer::fit(const Dataset& training, const Dataset& validation) 
     else if (early)
       history_.stop_reason = StopReason::early;
   }
+  if (history_.stop_reason == StopReason::diverged)
+    throw Diverged(fmt::format("trainer: diverged in epoch {}, after {} updates: {}", at_.epoch + 1,
+                               iteration_, divergence_));
   return history_;
 }
 
@@ -320,7 +350,12 @@ bool Trainer::is_due() const {
 bool Trainer::save_in_folder() {
   if (options_.checkpoint_folder.empty()) return true;
   for (const auto& [name, parameter] : net_.parameters())
-    if (!parameter.frozen() && tapegrad::detail::first_non_finite(parameter.value()) >= 0) return false;
+    if (!parameter.frozen() && tapegrad::detail::first_non_finite(parameter.value()) >= 0) {
+      divergence_ = fmt::format(
+          "parameter '{}' has values that are not finite; a lower rate, or clipped gradients, may help",
+          name);
+      return false;
+    }
   newest_ = save_checkpoint_in(options_.checkpoint_folder, checkpoint(), options_.checkpoint_limit);
   newest_at_ = iteration_;
   return true;

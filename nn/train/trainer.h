@@ -8,6 +8,7 @@
 #include <vector>
 
 #include <tapegrad/graph/callback.h>
+#include <tapegrad/graph/errors.h>
 #include <tapegrad/graph/export.h>
 #include <tapegrad/graph/gradients.h>
 #include <tapegrad/nn/data/dataset.h>
@@ -129,6 +130,14 @@ struct Resumed {
   std::vector<std::string> changes{};
 };
 
+/// Thrown by Trainer::fit for a training that has diverged (StopReason::diverged); says what is not finite, where it was
+/// found, and whether the data were. What was reached before is in the trainer: history, best state, checkpoints.
+class TAPEGRAD_API Diverged final : public Error {
+ public:
+  using Error::Error;
+  ~Diverged() override;
+};
+
 /// Trains a network by mini-batches.
 ///
 ///     optim::Adam adam(net, 0.001);
@@ -157,6 +166,7 @@ class TAPEGRAD_API Trainer {
   /// are asked for. More updates than can be counted are an endless training. A network that is in evaluation mode is
   /// put into training mode.
   ///
+  /// Throws Diverged where there is nothing finite to go on from: see StopReason::diverged for what is left then.
   /// Throws what its parts throw. What an unfinished update has changed is then taken back, also buffers that forward
   /// has replaced and generators, so that another call computes what this one would have. A checkpoint that cannot be
   /// saved is such an error; those before it stay. ArgumentError where a training that starts has a checkpoint_folder
@@ -249,7 +259,8 @@ class TAPEGRAD_API Trainer {
   Fit fit_;
   std::string newest_;  ///< checkpoint of the folder, and after how many updates it was saved
   std::int64_t newest_at_ = 0;
-  bool updating_ = false;  ///< within an update, of which a half may be done
+  std::string divergence_;  ///< what was not finite
+  bool updating_ = false;   ///< within an update, of which a half may be done
   std::int64_t iteration_ = 0;
   std::int64_t last_ = 0;
   std::int64_t waited_ = 0;  ///< epochs without a better one

@@ -1,6 +1,7 @@
 #include <cmath>
 
 #include <tapegrad/ops/elementwise/activation.h>
+#include <tapegrad/ops/tensor/reduce.h>
 
 #include "tape_support.h"
 
@@ -248,6 +249,51 @@ BOOST_AUTO_TEST_CASE(clause_5_grad_refuses_what_has_no_gradient) {
   tape.reset();
   BOOST_CHECK_EXCEPTION(tape.grad(y, p), StaleTensor, mentions("grad", "reset", "compute it again"));
   BOOST_CHECK_EXCEPTION(tape.grad(square(p), x), StaleTensor, mentions("grad"));
+}
+
+BOOST_AUTO_TEST_CASE(clause_5_what_was_computed_from_gradients_that_were_not_recorded_has_no_derivative) {
+  const Parameter p = parameter(2);
+  Tape tape;
+  const Tensor x = p;
+  const Tensor y = pow(x, 3.0);
+  const Tensor g = tape.grad(y, x);
+  const auto refused = mentions("not recorded", "Record::yes", "detach()");
+  BOOST_CHECK_EXCEPTION(tape.grad(g, x), NotTracked, refused);
+  BOOST_CHECK_EXCEPTION(tape.grad(square(g) + 1.0, x), NotTracked, refused);
+  BOOST_CHECK_EXCEPTION(tape.backward(sum(g * g)), NotTracked, refused);
+  // A penalty on gradients, as a term of a loss or a factor.
+  BOOST_CHECK_EXCEPTION(tape.grad(y + square(g), x), NotTracked,
+                        mentions("grad: add", "not recorded", "Record::yes"));
+  BOOST_CHECK_EXCEPTION(tape.grad(exp(y * g), x), NotTracked, mentions("mul"));
+  BOOST_CHECK_EXCEPTION(tape.backward(y + g, RetainGraph::yes), NotTracked, refused);
+  const Tensor of_backward = tape.backward(y, RetainGraph::yes)[p];
+  BOOST_CHECK_EXCEPTION(tape.grad(of_backward * 2.0, x), NotTracked, refused);
+  BOOST_CHECK_EXCEPTION(tape.backward(y + of_backward), NotTracked, refused);
+}
+
+BOOST_AUTO_TEST_CASE(clause_5_gradients_that_were_not_recorded_serve_as_constants) {
+  const Parameter p = parameter({1, 2});
+  const Parameter scale = parameter(3);
+  Tape tape;
+  const Tensor x = p;
+  const Tensor s = scale;
+  const Tensor g = tape.grad(sum(pow(x, 3.0)), x);
+  check_equal(g, {3, 12});
+  // A step along them, and derivatives behind it.
+  const Tensor stepped = x - 0.5 * g;
+  check_equal(tape.grad(sum(square(stepped)), x), {-1, -8});
+  check_equal(tape.grad(sum(square(stepped)), stepped), {-1, -8});
+  // Scalars that lead to no target.
+  const Tensor gs = tape.grad(square(s), s);
+  const Tensor moved = s - gs;
+  check_equal(tape.grad(square(moved), moved), {-6});
+  // As a cotangent, watched anew, and detached.
+  check_equal(tape.grad(tape.grad(sum(pow(x, 3.0)), x, kRecord), x, {g, Record::yes}), {18, 144});
+  const Tensor leaf = tape.watch(gs);
+  check_equal(tape.grad(square(leaf), leaf), {12});
+  check_equal(tape.grad(square(s) + gs.detach(), s), {6});
+  check_equal(tape.grad(square(s) * gs.item(), s), {36});
+  check_equal(tape.grad(sum(g.detach()), x), {0, 0});
 }
 
 BOOST_AUTO_TEST_CASE(clause_5_a_seed_that_is_stale_is_refused_where_it_would_be_recorded) {

@@ -169,7 +169,7 @@ BOOST_AUTO_TEST_CASE(a_training_that_diverges_leaves_the_last_good_checkpoint) {
         }
       };
       FullTraining t(sgd, options);
-      t.fit();
+      BOOST_CHECK_THROW(t.fit(), nn::Diverged);
       BOOST_TEST((t.trainer.history().stop_reason == nn::StopReason::diverged));
       FullTraining other(sgd, {.epochs = 3});
       BOOST_TEST(other.trainer.resume(run).unreadable.empty());

@@ -143,6 +143,18 @@ BOOST_AUTO_TEST_CASE(ranks_are_by_score_then_by_number) {
   BOOST_TEST(order == std::vector<std::int64_t>({2, 4, 6, 0, 3, 1, 5}));
 }
 
+BOOST_AUTO_TEST_CASE(a_training_that_diverges_ends_its_trial_alone) {
+  const auto ranked = nn::random_search({{"x", 1, 2}},
+                                        [](const nn::Trial& t) -> nn::TrialResult {
+                                          if (t.number == 1) throw nn::Diverged("as of Trainer::fit");
+                                          return static_cast<double>(t.number);
+                                        },
+                                        {.trials = 3});
+  BOOST_TEST(ranked[0].number == 2);
+  BOOST_TEST(ranked[2].number == 1);
+  BOOST_TEST(std::isnan(ranked[2].result.score));
+}
+
 BOOST_AUTO_TEST_CASE(each_trial_is_reported_once) {
   std::vector<int> seen(20);
   nn::random_search({{"x", 1, 2}}, [](const nn::Trial& t) { return t["x"]; },

@@ -109,9 +109,10 @@ BOOST_AUTO_TEST_CASE(divergence_is_told_and_leaves_finite_weights) {
     nn::Sequential net{nn::Affine(3, 1, rng)};
     optim::SGD sgd(net, 1000);
     nn::Trainer trainer(net, sgd, {.epochs = 100, .batch = 8, .objective = nn::MSELoss(), .clip_norm = clip});
-    const nn::History& h = trainer.fit(data);
-    BOOST_TEST((h.stop_reason == nn::StopReason::diverged));
-    BOOST_TEST(h.epochs.size() < 100U);
+    BOOST_CHECK_EXCEPTION(trainer.fit(data), nn::Diverged,
+                          mentions("trainer: diverged in epoch ", "updates", "rate"));
+    BOOST_TEST((trainer.history().stop_reason == nn::StopReason::diverged));
+    BOOST_TEST(trainer.history().epochs.size() < 100U);
     for (const double v : values_of(net)) BOOST_TEST(std::isfinite(v));
   }
   {
@@ -121,7 +122,8 @@ BOOST_AUTO_TEST_CASE(divergence_is_told_and_leaves_finite_weights) {
     nn::Sequential net{nn::Affine(3, 1, rng)};
     optim::SGD sgd(net, 1e30);
     nn::Trainer trainer(net, sgd, {.iterations = 1, .batch = 64, .objective = nn::MSELoss()});
-    trainer.fit(nn::Dataset(x, sum(x, 1, KeepDims::yes)));
+    BOOST_CHECK_EXCEPTION(trainer.fit(nn::Dataset(x, sum(x, 1, KeepDims::yes))), nn::Diverged,
+                          mentions("after 1 updates", "the loss of the training data is"));
     BOOST_TEST((trainer.history().stop_reason == nn::StopReason::diverged));
     BOOST_TEST(std::isnan(trainer.history().epochs.back().training.loss));
     for (const double v : values_of(net)) BOOST_TEST(std::isfinite(v));
@@ -134,16 +136,29 @@ BOOST_AUTO_TEST_CASE(divergence_is_told_and_leaves_finite_weights) {
     nn::TrainerOptions options{.epochs = 2};
     options.on_gradients = [](nn::Trainer&, const nn::BatchReport&, Gradients& g) { g *= HUGE_VAL; };
     nn::Trainer trainer(net, adam, options);
-    trainer.fit(quarters(200));
+    BOOST_CHECK_EXCEPTION(trainer.fit(quarters(200)), nn::Diverged, mentions("epoch 1, after 1 updates"));
     BOOST_TEST((trainer.history().stop_reason == nn::StopReason::diverged));
     BOOST_TEST(values_of(net) == before);
+  }
+  {
+    // By data that were never finite.
+    Tensor x = Tensor::ones({10, 3});
+    x.mutable_values<float>()[3 * 7 + 1] = static_cast<float>(kNaN);
+    Generator rng(3);
+    nn::Sequential net{nn::Affine(3, 1, rng)};
+    optim::SGD sgd(net, 0.1);
+    nn::Trainer trainer(net, sgd, {.batch = 10, .objective = nn::MSELoss()});
+    BOOST_CHECK_EXCEPTION(
+        trainer.fit(nn::Dataset(x, Tensor::ones({10, 1}))), nn::Diverged,
+        mentions("the loss of a batch is nan", "'x' of the batch has nan at [", ", 1]", "the data"));
   }
   // Before anything was learned there is nothing to report.
   nn::MultiLayerNet net = quarter_net();
   net.parameters()[0].second.assign(Tensor::full({2, 8}, kNaN));
   optim::SGD sgd(net, 0.1);
   nn::Trainer trainer(net, sgd);
-  BOOST_TEST(trainer.fit(quarters(200)).epochs.empty());
+  BOOST_CHECK_THROW(trainer.fit(quarters(200)), nn::Diverged);
+  BOOST_TEST(trainer.history().epochs.empty());
   BOOST_TEST((trainer.history().best() == nullptr));
 }
 

@@ -240,14 +240,8 @@ int train(const TrainOptions& o, const CLI::App& command, const nn::Checkpoint* 
     trainer.fit(parts.training, parts.validation);
   } catch (const FileError& e) {
     throw FileError(fmt::format("after {} iterations: {}{}", optimizer->steps(), e.what(), folder->advice()));
-  }
-  if (trainer.history().stop_reason == nn::StopReason::diverged) {
-    fmt::print(
-        stderr,
-        "tapegrad: after {} iterations the loss, a gradient or a weight is no longer finite; a smaller "
-        "--lr or --clip may help{}\n",
-        optimizer->steps(), folder->advice());
-    return 1;
+  } catch (const nn::Diverged& e) {
+    throw nn::Diverged(fmt::format("{} (--lr, --clip){}", e.what(), folder->advice()));
   }
   report.write(model, data, o.batch);
   return conclude(o, trainer.history(), optimizer->steps(), validated, data.metric, *folder, progress);

@@ -1,0 +1,136 @@
+#include <memory>
+#include <typeinfo>
+#include <vector>
+
+#include <tapegrad/graph/unlisted.h>
+#include <tapegrad/nn/module.h>
+
+#include <fmt/format.h>
+
+/// Modules by their names, which are found when a scope is asked for them, and what is seen on the way: members that
+/// are used and that no visit() names.
+namespace tapegrad {
+
+namespace nn {
+
+namespace {
+
+/// Looks for a module or a parameter among the members of a module, and below them where `deep`.
+struct Finder final : Visitor {
+  bool find_in(const NameScope& scope) {
+    // As a rule it is a direct member; a module may also use one further down.
+    for (const bool below : {false, true}) {
+      deep = below;
+      static_cast<ModuleBase*>(const_cast<void*>(scope.subject()))->visit(*this);
+      if (found) break;
+    }
+    return found;
+  }
+
+  void parameter(std::string_view, Parameter& p) override {
+    found = found || (sought_parameter != 0 && p.defined() && p.id() == sought_parameter);
+  }
+  void module(std::string_view n, ModuleBase& m) override {
+    if (found) return;
+    if (&m == sought_module) {
+      name += n;
+      found = true;
+    } else if (deep) {
+      const std::size_t before = name.size();
+      name += n;
+      name += '.';
+      m.visit(*this);
+      if (!found) name.resize(before);
+    }
+  }
+
+  const ModuleBase* sought_module = nullptr;
+  std::uint64_t sought_parameter = 0;
+  detail::PoolString name;
+  bool found = false;
+  bool deep = false;
+};
+
+/// Of a module that nobody names: the parameters that would be trained, and whether there is anything else to save.
+struct Unnamed final : Visitor {
+  explicit Unnamed(ModuleBase& m) : training(m.training()) { m.visit(*this); }
+
+  void parameter(std::string_view, Parameter& p) override {
+    if (p.defined() && !p.frozen()) trained.push_back(p.id());
+  }
+  void buffer(std::string_view, Buffer&) override { changes = changes || training; }
+  void generator(std::string_view, Generator&) override { changes = changes || training; }
+  void module(std::string_view, ModuleBase& m) override {
+    const bool outer = std::exchange(training, m.training());
+    m.visit(*this);
+    training = outer;
+  }
+
+  std::vector<std::uint64_t> trained;
+  bool changes = false;  ///< forward changes a member, or takes random numbers from it
+  bool training;
+};
+
+std::string text_of(const ModuleBase& user, std::string_view member) {
+  return fmt::format(
+      "{} uses {} that its visit() does not name, so that nothing trains, saves or checks it; name it there, "
+      "as in "
+      "v(\"name\", member)",
+      detail::class_name(typeid(user)), member);
+}
+
+}  // namespace
+
+const NameScope::Kind ModuleBase::kScope{&ModuleBase::find_name, &ModuleBase::require_listed};
+
+void ModuleBase::find_name(const NameScope& scope, detail::PoolString& name) {
+  const NameScope* const nearest = scope.around();
+  if (!nearest) return;
+  Finder finder;
+  finder.sought_module = static_cast<const ModuleBase*>(scope.subject());
+  // A module that is shared may be called by one and named by another further out.
+  for (const NameScope* around = nearest; around; around = around->around())
+    if (finder.find_in(*around)) {
+      name += finder.name;
+      return;
+    }
+  const auto& user = *static_cast<const ModuleBase*>(nearest->subject());
+  const Unnamed unnamed(*const_cast<ModuleBase*>(finder.sought_module));
+  if (unnamed.trained.empty() && !unnamed.changes)
+    return;  // frozen, and in evaluation mode: to be left alone
+  const std::string text =
+      text_of(user, fmt::format("a module {}", detail::class_name(typeid(*finder.sought_module))));
+  if (unnamed.trained.empty()) user.unlisted_.add(0, text);
+  for (const std::uint64_t parameter : unnamed.trained) user.unlisted_.add(parameter, text);
+}
+
+void ModuleBase::require_listed(const NameScope& scope, std::uint64_t parameter) {
+  Finder finder;
+  finder.sought_parameter = parameter;
+  for (const NameScope* around = &scope; around; around = around->around())
+    if (finder.find_in(*around)) return;
+  const auto& user = *static_cast<const ModuleBase*>(scope.subject());
+  user.unlisted_.add(parameter, text_of(user, "a parameter"));
+}
+
+}  // namespace nn
+
+void detail::UnlistedMembers::add(std::uint64_t parameter, const std::string& text) {
+  for (const Note* note = first_; note; note = note->next)
+    if (note->parameter == parameter && (parameter || note->text == text)) return;
+  std::unique_ptr<Note> note(new Note{parameter, text, first_.load()});
+  if (parameter) note_unlisted(parameter, text);
+  while (!first_.compare_exchange_weak(note->next, note.get())) {
+  }
+  static_cast<void>(note.release());
+}
+
+void detail::UnlistedMembers::clear() noexcept {
+  Note* note = first_.exchange(nullptr);
+  while (note) {
+    if (note->parameter) drop_unlisted(note->parameter);
+    delete std::exchange(note, note->next);
+  }
+}
+
+}  // namespace tapegrad

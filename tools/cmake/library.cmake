@@ -46,17 +46,16 @@ endif()
 add_library(tapegrad_program_flags INTERFACE)
 target_link_libraries(tapegrad_program_flags INTERFACE tapegrad_flags tapegrad_fewer_checks)
 
-# tapegrad_precompile(TARGET): the standard library's headers are parsed once for all files of a target. Under sanitizers
-# alone: other builds of one tree share their objects in a compiler cache, which keeps none across precompiled headers.
-function(tapegrad_precompile target)
-  if(TAPEGRAD_SANITIZE)
-    target_precompile_headers(${target} PRIVATE ${PROJECT_SOURCE_DIR}/tools/cmake/precompiled.h)
-    if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
-      # ccache asks for it where a header is compiled beforehand.
-      target_compile_options(${target} PRIVATE -fpch-preprocess)
-    endif()
+# tapegrad_precompile(TARGET HEADER): a header is parsed once for all files of a target.
+function(tapegrad_precompile target header)
+  target_precompile_headers(${target} PRIVATE ${header})
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    # ccache asks for it where a header is compiled beforehand.
+    target_compile_options(${target} PRIVATE -fpch-preprocess)
   endif()
 endfunction()
+# The standard library's, as most files include them.
+set(tapegrad_standard_headers ${PROJECT_SOURCE_DIR}/tools/cmake/precompiled.h)
 
 # tapegrad_add_library(NAME SOURCE...): a library of this project, static or shared as BUILD_SHARED_LIBS says. Its objects
 # are the same for both, so that a compiler cache that has the ones has the others.
@@ -76,7 +75,11 @@ function(tapegrad_add_library name)
                                             $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
   target_compile_definitions(${name} PRIVATE TAPEGRAD_BUILDING)
   target_link_libraries(${name} PRIVATE $<BUILD_INTERFACE:tapegrad_flags>)
-  tapegrad_precompile(${name})
+  if(TAPEGRAD_SANITIZE)
+    # Other builds of one tree share the libraries' objects in a compiler cache, which keeps none across precompiled
+    # headers.
+    tapegrad_precompile(${name} ${tapegrad_standard_headers})
+  endif()
   if(BUILD_SHARED_LIBS)
     # The standard library's templates are visible whatever the preset says; the map keeps ours alone.
     set(map ${PROJECT_SOURCE_DIR}/tools/cmake/exports.map)

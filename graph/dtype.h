@@ -8,6 +8,8 @@
 #include <string_view>
 #include <utility>
 
+#include <tapegrad/graph/export.h>
+
 namespace tapegrad {
 
 /// Element type of a tensor, chosen at run time. Only floating ones carry gradients.

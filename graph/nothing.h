@@ -1,5 +1,7 @@
 #pragma once
 
+#include <tapegrad/graph/export.h>
+
 namespace tapegrad::detail {
 
 /// The gradient of what a result does not depend on. The results of where, slices and their like do not depend on some

@@ -18,11 +18,14 @@ given() {
 }
 
 "$root/tools/setup.sh"
+echo "train_mnist: building the library and the command; the first time this takes some 9 minutes of processor time"
+start=$SECONDS
 (
   cd "$root"
   cmake --preset release >/dev/null
   cmake --build --preset release --target tapegrad_cli
 )
+echo "train_mnist: built in $((SECONDS - start)) s"
 
 if ! given --data; then
   data=$root/build/data/mnist

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <tapegrad/graph/export.h>
+
 /// Those opcodes of Python's pickles that dictionaries of tensors need. Not part of the library's interface.
 namespace tapegrad::nn::pickle {
 

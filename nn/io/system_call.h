@@ -5,6 +5,8 @@
 
 #include <sys/types.h>
 
+#include <tapegrad/graph/export.h>
+
 /// What both ends of files share. Not part of the library's interface.
 namespace tapegrad::nn::files {
 

@@ -6,6 +6,8 @@
 #include <string_view>
 #include <system_error>
 
+#include <tapegrad/graph/export.h>
+
 /// Texts that files and options hold. Not part of the library's interface.
 namespace tapegrad::nn::files {
 

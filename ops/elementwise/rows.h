@@ -1,5 +1,7 @@
 #pragma once
 
+#include <tapegrad/graph/export.h>
+
 /// The table of elementwise operations: one row makes of an op's struct its entry in the list of ops, its function
 /// on tensors, its overloads inside `map` and, of an activation, the layer nn::Op, its name for make_activation
 /// and its entry in the checker's catalogue. The comment above a row documents the function.

@@ -3,6 +3,8 @@
 #include <pthread.h>
 #include <signal.h>
 
+#include <tapegrad/graph/export.h>
+
 namespace tapegrad::detail {
 
 /// While it lives, threads that are started receive no signal: the program's signals are for the program's threads.

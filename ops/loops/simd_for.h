@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <cstring>
 
+#include <tapegrad/graph/export.h>
+
 /// Loops over elements that become loops over vectors, also in a user's program that is compiled with -O2 and
 /// for any processor.
 ///

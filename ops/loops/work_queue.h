@@ -8,6 +8,8 @@
 #include <utility>
 #include <vector>
 
+#include <tapegrad/graph/export.h>
+
 namespace tapegrad::detail {
 
 /// Hands out items 0, 1, ..., count - 1 to threads, each once and in rising order. After an item has failed

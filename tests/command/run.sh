@@ -170,6 +170,11 @@ expect 0 'nodes of 2x9x9' graph --layers conv:3x3,flatten,affine:10 --inputs 2,9
 
 expect 0 'nodes of 784-50-10' graph --out "$work/net.dot"
 check "a graph with shapes" grep -q 'affine\\n\[100, 50\]' "$work/net.dot"
+expect 0 '^digraph' graph --out -
+check "what is said of the standard output is not in it" bash -c "[ \$(grep -c 'nodes of' '$work/out') -eq 0 ] && grep -q '^-\\|nodes of' '$work/err'"
+expect 2 'picture is made by: tapegrad graph --out - \| dot -Tpng >.*net.png' graph --out "$work/net.png"
+expect 0 '^\{' gradcheck --op relu --mode fast --format json --output -
+expect 0 '^line,class,probability' predict --run "$work/run" --images "$mnist/t10k-images-idx3-ubyte.gz" --out -
 expect 0 'nodes of 784-50-10' graph --out "$work/net.svg"
 check "a picture of the graph" grep -q 'affine1.weight \[784, 50\]' "$work/net.svg"
 expect 0 'tanh' gradcheck --op 'tan?' --op tan --order 2
@@ -327,6 +332,8 @@ expect 1 'missing' "${train[@]}" --report "$work/missing/report.html"
 expect 1 'is a folder' "${train[@]}" --report "$work"
 check "that is told before the training" [ ! -s "$work/out" ]
 expect 1 'missing' graph --out "$work/missing/net.dot"
+# What is unknown is named before what is missing.
+for command in graph predict export; do expect 2 "not expected: --uot=x; see tapegrad $command --help" "$command" --uot=x; done
 expect 2 'no_such_op' gradcheck --op no_such_op
 expect 2 '--dtype' gradcheck --dtype f16
 expect 2 'close to it: matmul' gradcheck --op matmull

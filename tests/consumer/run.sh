@@ -61,11 +61,15 @@ install() {
   fi
 }
 
-# package PREFIX OPTION...: sets flags to what pkg-config says of the library installed there.
+# package PREFIX OPTION...: sets flags to what pkg-config says of the library installed there, or of the package named.
 package() {
-  local prefix=$1
+  local prefix=$1 name=tapegrad
   shift
-  read -ra flags < <(PKG_CONFIG_PATH=$prefix/lib/pkgconfig pkg-config "$@" tapegrad)
+  if [ "${1#-}" = "$1" ]; then
+    name=$1
+    shift
+  fi
+  read -ra flags < <(PKG_CONFIG_PATH=$prefix/lib/pkgconfig pkg-config "$@" "$name")
 }
 
 # plain PREFIX FLAG...: a strict compiler call with those flags.
@@ -74,6 +78,14 @@ plain() {
   shift
   "$cxx" -std=c++20 -O2 "${strict[@]}" "$here/main.cpp" -o "$work/plain" "${flags[@]}" "$@"
   "$work/plain" || fail "pkg-config: the program's result is wrong"
+}
+
+# plain_checks PREFIX FLAG...: the same for the checker.
+plain_checks() {
+  package "$1" tapegrad_gradcheck --cflags --libs
+  shift
+  "$cxx" -std=c++20 "${strict[@]}" "$source/tools/examples/own_gradcheck.cpp" -o "$work/plain_checks" "${flags[@]}" "$@"
+  "$work/plain_checks" --list >"$work/log" || { cat "$work/log"; fail "pkg-config: the checker does not start"; }
 }
 
 step "static: find_package in the moved tree"
@@ -86,6 +98,7 @@ TIMEFORMAT=%U
 seconds=$({ time plain "$work/static_prefix" 1>&2 2>"$work/log"; } 2>&1) || { cat "$work/log"; fail "it does not build"; }
 echo "the ten-line program: $seconds s to compile and link (limit: $max_seconds)"
 [ "${seconds%.*}" -lt "$max_seconds" ] || fail "too slow"
+plain_checks "$work/static_prefix"
 
 step "static: compiled with -Ofast"
 package "$work/static_prefix" --cflags --libs
@@ -102,9 +115,16 @@ find "$work/static_prefix/include" -name '*.h' -printf '%P\n' |
   xargs -P "$(nproc)" -I '{}' bash -c 'echo "#include <$0>" | "$@" -x c++ - || { echo "$0"; exit 255; }' '{}' \
     "$cxx" -std=c++20 -fsyntax-only "${strict[@]}" "${flags[@]}" || fail "a header does not; see above"
 
+step "every installed header tells a compiler of C++17 what is missing, in one line"
+find "$work/static_prefix/include" -name '*.h' -printf '%P\n' |
+  xargs -P "$(nproc)" -I '{}' bash -c 'log=$(echo "#include <$0>" | "$@" -x c++ - 2>&1)
+    [ "$(grep -c "error: " <<<"$log")" -eq 1 ] && grep -q "fatal error: tapegrad needs C++20: compile with -std=c++20" <<<"$log" ||
+      { echo "$0: $log" | head -5; exit 255; }' '{}' \
+    "$cxx" -std=c++17 -fsyntax-only "${flags[@]}" || fail "a header does not; see above"
+
 step "shared: build, find_package in the moved tree, the installed command"
 cmake -S "$source" -B "$work.shared_build" "${options[@]}" -DBUILD_SHARED_LIBS=ON -DTAPEGRAD_BUILD_TESTS=OFF >/dev/null
-cmake --build "$work.shared_build" --target tapegrad_gradcheck tapegrad_cli >"$work/log" ||
+cmake --build "$work.shared_build" --target tapegrad_gradcheck tapegrad_cli tapegrad_bench >"$work/log" ||
   { cat "$work/log"; fail "it does not build"; }
 install "$work.shared_build" shared_prefix
 rm -r "$work.shared_build"
@@ -112,6 +132,7 @@ build shared -DCONSUME=find_package -DCMAKE_PREFIX_PATH="$work/shared_prefix"
 check_gradients shared
 "$work/shared_prefix/bin/tapegrad" --help >/dev/null || fail "the installed command does not start"
 plain "$work/shared_prefix" -Wl,-rpath,"$work/shared_prefix/lib"
+plain_checks "$work/shared_prefix" -Wl,-rpath,"$work/shared_prefix/lib"
 
 step "shared: size and exported symbols"
 for library in tapegrad tapegrad_gradcheck; do

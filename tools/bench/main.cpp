@@ -41,9 +41,9 @@ std::vector<Entry> selected_entries(const BenchOptions& o) {
   return all;
 }
 
-void print(const std::string& text) {
-  fmt::print("{}", text);
-  std::fflush(stdout);
+void print(std::FILE* say, const std::string& text) {
+  fmt::print(say, "{}", text);
+  std::fflush(say);
 }
 
 /// What one entry measured, a group for each workload in it.
@@ -84,26 +84,27 @@ int run(const BenchOptions& o) {
     return 0;
   }
   restart_with_best_environment(o.runner.threads);
+  std::FILE* const say = cli::beside(o.json);
   // Whether the files can be written is found out before the measurements.
   if (!o.json.empty()) require_writable(o.json);
   if (!o.svg.empty()) make_folder(o.svg);
-  for (const std::string& line : environment_lines()) print(line + "\n");
-  for (const std::string& line : missing_contenders()) print(line + "\n");
-  print(fmt::format("{} {}\n", o.runner.threads, o.runner.threads == 1 ? "thread" : "threads"));
+  for (const std::string& line : environment_lines()) print(say, line + "\n");
+  for (const std::string& line : missing_contenders()) print(say, line + "\n");
+  print(say, fmt::format("{} {}\n", o.runner.threads, o.runner.threads == 1 ? "thread" : "threads"));
   const Contenders contenders = make_contenders();
   std::vector<std::vector<Measurement>> measured;
   std::string head;
   for (const Entry& e : selected) {
     std::vector<Measurement> all = e.measure(contenders, o.runner);
     if (all.empty())
-      print(fmt::format("{}: left out, bench_startup_tapegrad is not beside this program\n", e.name));
+      print(say, fmt::format("{}: left out, bench_startup_tapegrad is not beside this program\n", e.name));
     for (std::vector<Measurement>& group : grouped(std::move(all))) {
-      if (const std::string next = table_head(group); next != head) print("\n" + (head = next));
-      print(table_lines(group));
+      if (const std::string next = table_head(group); next != head) print(say, "\n" + (head = next));
+      print(say, table_lines(group));
       measured.push_back(std::move(group));
     }
   }
-  print(engines_summary(measured));
+  print(say, engines_summary(measured));
   if (!o.json.empty()) write_file(o.json, to_json(measured, o.runner.threads));
   if (!o.svg.empty())
     for (const NamedChart& c : growth_charts(measured))
@@ -127,7 +128,8 @@ int main(int argc, char** argv) {
   app.add_option("--threads", o.runner.threads, "Threads that each contender may use")
       ->check(CLI::Range(1, 256))
       ->capture_default_str();
-  app.add_option("--json", o.json, "File for the measurements");
+  app.add_option("--json", o.json, "File for the measurements; - is the standard output")
+      ->transform(tapegrad::cli::file_to_write());
   app.add_option("--runs", o.runner.runs, "Runs of each contender, in turns; default 7, 1 of W8")
       ->check(CLI::Range(1, 1000));
   app.add_option("--seconds", o.runner.seconds, "Length of a run, about")

@@ -8,6 +8,7 @@
 #include <fmt/ranges.h>
 
 #include "commands.h"
+#include "program.h"
 #include "saved_model.h"
 
 namespace tapegrad::cli {
@@ -44,8 +45,9 @@ void export_model(const ExportOptions& o) {
   nn::save_onnx(
       o.out, net, [&](const Tensor& x) { return o.probabilities ? softmax(net(x)) : net(x); }, {example},
       options);
-  fmt::print("{}: the model is {}; it takes '{}' [batch, {}] and gives '{}'\n", saved.model.description,
-             o.out, options.input_names[0], fmt::join(saved.item.dims(), ", "), options.output_names[0]);
+  fmt::print(beside(o.out), "{}: the model is {}; it takes '{}' [batch, {}] and gives '{}'\n",
+             saved.model.description, o.out, options.input_names[0], fmt::join(saved.item.dims(), ", "),
+             options.output_names[0]);
 }
 
 }  // namespace
@@ -55,7 +57,9 @@ void add_export_command(CLI::App& app, int& exit_code) {
   ExportOptions& o = *options;
   CLI::App& c = *app.add_subcommand("export", "Write a network that train has saved as an ONNX model");
   c.add_option("run", o.run, "Folder that train has written, its --out")->required();
-  c.add_option("--out", o.out, "Model to write, as in net.onnx")->required();
+  c.add_option("--out", o.out, "Model to write, as in net.onnx; - is the standard output")
+      ->required()
+      ->transform(file_to_write());
   c.add_flag("--best", o.best, "The parameters of the best epoch");
   c.add_flag("--probabilities", o.probabilities,
              "End in a softmax: the model gives the probability of each class in place of its score");

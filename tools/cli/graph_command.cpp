@@ -1,4 +1,7 @@
+#include <cstdio>
+#include <filesystem>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include <tapegrad/graph/dot.h>
@@ -24,7 +27,19 @@ struct GraphOptions {
   std::string out;
 };
 
+/// Graphviz makes any picture of DOT; text under the name of a picture would be found out later, elsewhere.
+void require_format(const std::string& path) {
+  const std::string extension = std::filesystem::path(path).extension();
+  if (!extension.empty() && extension != ".svg" && extension != ".dot" && extension != ".gv")
+    throw ArgumentError(
+        fmt::format("--out {}: {} is not among what is written, .svg, .dot and .gv; another picture is made "
+                    "by: tapegrad graph "
+                    "--out - | dot -T{} >{}",
+                    path, extension, extension.substr(1), path));
+}
+
 int draw(const GraphOptions& o) {
+  require_format(o.out);
   Generator generator(0);
   const Shape item = !o.inputs.empty()        ? Shape(o.inputs)
                      : o.model.takes_images() ? Shape{1, 28, 28}
@@ -38,16 +53,20 @@ int draw(const GraphOptions& o) {
   Tape tape;
   const Tensor scores = net(uniform(item.inserted(0, o.batch), generator));
   nn::SoftmaxWithLoss()(scores, Tensor::zeros({o.batch}, i64));
+  std::FILE* const say = beside(o.out);
   const std::string what = fmt::format("{}: {} nodes of {}", o.out, tape.size(), model.description);
   if (o.out.ends_with(".svg")) {
     plot::save(o.out, plot::draw_tape(tape, names.parameter_names));
-    fmt::print("{}\n", what);
+    fmt::print(say, "{}\n", what);
     return 0;
   }
   nn::AtomicFile file(o.out);
   file.write(to_dot(tape, names));
   file.commit();
-  fmt::print("{}; draw it with: dot -Tsvg -O {}\n", what, o.out);
+  if (say == stdout)
+    fmt::print("{}; draw it with: dot -Tsvg -O {}\n", what, o.out);
+  else
+    fmt::print(say, "{}; draw it with: | dot -Tsvg\n", what);
   return 0;
 }
 
@@ -65,8 +84,11 @@ void add_graph_command(CLI::App& app, int& exit_code) {
       ->check(at_least(1));
   c.add_option("--classes", o.classes, "Width of the output")->check(at_least(1))->capture_default_str();
   c.add_option("--batch", o.batch, "Rows of the input")->check(at_least(1))->capture_default_str();
-  c.add_option("--out", o.out, "File to write: a picture where it ends in .svg, otherwise Graphviz DOT")
-      ->required();
+  c.add_option("--out", o.out,
+               "File to write: NAME.svg for a picture, NAME.dot or NAME.gv for Graphviz; - is DOT on the "
+               "standard output")
+      ->required()
+      ->transform(file_to_write());
   c.callback([options, &exit_code] { exit_code = draw(*options); });
 }
 

@@ -121,8 +121,8 @@ void predict(const PredictOptions& o) {
   nn::AtomicFile file(o.out);
   file.write(predictions(saved, inputs));
   file.commit();
-  fmt::print("{}: predictions of {} {} are in {}\n", saved.model.description, inputs.items.size(),
-             o.csv.empty() ? "images" : "rows", o.out);
+  fmt::print(beside(o.out), "{}: predictions of {} {} are in {}\n", saved.model.description,
+             inputs.items.size(), o.csv.empty() ? "images" : "rows", o.out);
 }
 
 }  // namespace
@@ -140,8 +140,9 @@ void add_predict_command(CLI::App& app, int& exit_code) {
   c.add_option(
        "--out", o.out,
        "Table to write: a line for each row or image with its line or number (from 0), and the class and its "
-       "probability, or the predicted numbers")
-      ->required();
+       "probability, or the predicted numbers; - is the standard output")
+      ->required()
+      ->transform(file_to_write());
   c.add_option("--threads", o.threads, "Threads that compute; the result does not depend on it")
       ->check(at_least(1))
       ->capture_default_str();

@@ -6,6 +6,7 @@
 #include <new>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include <tapegrad/graph/errors.h>
 
@@ -14,6 +15,8 @@
 namespace tapegrad::cli {
 
 namespace {
+
+constexpr std::string_view kStandardOutput = "/dev/stdout";
 
 CLI::Validator number(std::string range, bool (*holds)(double, double), double bound) {
   const auto check = [=](std::string& text) -> std::string {
@@ -35,6 +38,17 @@ CLI::Validator above(double bound) {
   return number(
       fmt::format("above {}", bound), [](double value, double limit) { return value > limit; }, bound);
 }
+
+CLI::Validator file_to_write() {
+  return CLI::Validator(
+      [](std::string& path) -> std::string {
+        if (path == "-") path = kStandardOutput;
+        return "";
+      },
+      "FILE");
+}
+
+std::FILE* beside(const std::string& path) { return path == kStandardOutput ? stderr : stdout; }
 
 namespace {
 
@@ -69,6 +83,10 @@ int run_program(CLI::App& app, int argc, char** argv, const int& exit_code) {
     app.parse(argc, argv);
   } catch (const CLI::Success& e) {
     return app.exit(e);  // --help or --version
+  } catch (const CLI::RequiredError& e) {
+    // What cannot be understood may be what is missing, misspelt.
+    const std::vector<std::string> unknown = app.remaining(true);
+    return usage_error(app, unknown.empty() ? e.what() : CLI::ExtrasError(app.get_name(), unknown).what());
   } catch (const CLI::ParseError& e) {
     return usage_error(app, e.what());
   } catch (const ArgumentError& e) {

@@ -1,5 +1,8 @@
 #pragma once
 
+#include <cstdio>
+#include <string>
+
 #include <CLI/CLI.hpp>
 
 namespace tapegrad::cli {
@@ -11,6 +14,11 @@ int run_program(CLI::App& app, int argc, char** argv, const int& exit_code);
 /// Checks of an option's number: finite, and at least so much, or more than that.
 CLI::Validator at_least(double least);
 CLI::Validator above(double bound);
+
+/// For an option that names a file to write: "-" is the standard output.
+CLI::Validator file_to_write();
+/// Where to say what has been written there: the standard error where the file is the standard output.
+std::FILE* beside(const std::string& path);
 
 /// One line that says how to do better; returns 2.
 int usage_error(const CLI::App& app, std::string message);

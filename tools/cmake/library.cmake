@@ -54,8 +54,13 @@ function(tapegrad_precompile target header)
     target_compile_options(${target} PRIVATE -fpch-preprocess)
   endif()
 endfunction()
-# The standard library's, as most files include them.
-set(tapegrad_standard_headers ${PROJECT_SOURCE_DIR}/tools/cmake/precompiled.h)
+# tapegrad_precompile_standard(TARGET): the standard library's headers. Under sanitizers alone: other builds of one tree
+# share the objects of libraries and of the command in a compiler cache, which keeps none across precompiled headers.
+function(tapegrad_precompile_standard target)
+  if(TAPEGRAD_SANITIZE)
+    tapegrad_precompile(${target} ${PROJECT_SOURCE_DIR}/tools/cmake/precompiled.h)
+  endif()
+endfunction()
 
 # tapegrad_add_library(NAME SOURCE...): a library of this project, static or shared as BUILD_SHARED_LIBS says. Its objects
 # are the same for both, so that a compiler cache that has the ones has the others.
@@ -75,11 +80,7 @@ function(tapegrad_add_library name)
                                             $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
   target_compile_definitions(${name} PRIVATE TAPEGRAD_BUILDING)
   target_link_libraries(${name} PRIVATE $<BUILD_INTERFACE:tapegrad_flags>)
-  if(TAPEGRAD_SANITIZE)
-    # Other builds of one tree share the libraries' objects in a compiler cache, which keeps none across precompiled
-    # headers.
-    tapegrad_precompile(${name} ${tapegrad_standard_headers})
-  endif()
+  tapegrad_precompile_standard(${name})
   if(BUILD_SHARED_LIBS)
     # The standard library's templates are visible whatever the preset says; the map keeps ours alone.
     set(map ${PROJECT_SOURCE_DIR}/tools/cmake/exports.map)

@@ -1,5 +1,6 @@
 #include <cmath>
 #include <filesystem>
+#include <string>
 
 #include <tapegrad/tapegrad.h>
 
@@ -8,9 +9,10 @@
 using namespace tapegrad;
 
 // The mass of penguins from their species, island, sex and lengths, some of which are missing.
-int main() {
+int main(int argc, char** argv) {
+  const std::string data = argc > 1 ? argv[1] : "tools/data/tables/penguins.csv";
   const nn::Table table = nn::read_csv(
-      "tools/data/tables/penguins.csv",
+      data,
       {.targets = {"body_mass_g"}, .one_hot = {"species", "island", "sex"}, .missing = nn::Missing::mean});
   fmt::print("{} penguins, {} left out; features:", table.lines.size(), table.dropped);
   for (const std::string& name : table.format.feature_names()) fmt::print(" {}", name);
@@ -39,7 +41,7 @@ int main() {
       (std::filesystem::temp_directory_path() / "tapegrad_penguins.safetensors").string();
   nn::save_state(path, net.state(), {{"table", table.format.text()}});
   const nn::CsvFormat format = nn::CsvFormat::parse(nn::load_state_file(path).metadata.at("table"));
-  const nn::Table again = format.read("tools/data/tables/penguins.csv");
+  const nn::Table again = format.read(data);
   net.eval();
   const Tensor first = slice(again.features, 0, 0, 1);
   fmt::print("the first one weighs {:.0f} g, predicted are {:.0f} g\n", again.targets.values<float>()[0],

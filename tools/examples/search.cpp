@@ -4,8 +4,9 @@
 
 using namespace tapegrad;
 
-int main() {
-  const nn::Dataset::Split split = nn::load_mnist("tools/data/mnist").train.head(500).split(100, 0);
+int main(int argc, char** argv) {
+  const nn::Dataset mnist = nn::load_mnist(argc > 1 ? argv[1] : "tools/data/mnist").train;
+  const nn::Dataset::Split split = mnist.head(500).split(100, 0);
   const auto run = [&](const nn::Trial& trial) -> nn::TrialResult {
     Generator rng(trial.seed);
     nn::MultiLayerNet net(784, 10, rng, {.hidden = {50}, .weight_decay = trial["decay"]});

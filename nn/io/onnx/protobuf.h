@@ -4,6 +4,8 @@
 #include <string>
 #include <string_view>
 
+#include <tapegrad/graph/export.h>
+
 /// The wire format of protocol buffers (https://protobuf.dev/programming-guides/encoding), as far as ONNX needs it. Not
 /// part of the library's interface.
 namespace tapegrad::nn::onnx {

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <tapegrad/graph/export.h>
+
 /// The numbers of the fields of ONNX's messages (https://github.com/onnx/onnx/blob/main/onnx/onnx.proto). Not part of
 /// the library's interface.
 namespace tapegrad::nn::onnx::field {

@@ -114,8 +114,10 @@ inline void add_results(CLI::App& app, CommandOptions& o) {
           ->check(CLI::IsMember(kFormats))
           ->default_str("table"),
       "FORMAT");
-  shown(app.add_option("--output", o.output,
-                       "Write the results to this file, and print the table all the same"),
+  shown(app.add_option_function<std::string>(
+            "--output", [&o](const std::string& path) { o.output = path == "-" ? "" : path; },
+            "Write the results to this file, and print the table all the same; - is the standard output, as "
+            "without"),
         "FILE");
   app.add_flag("--strict", o.strict, "Nothing may be inconclusive, not even at samples marked for it");
   app.add_flag("-v,--verbose", o.verbose, "Show every sample");

@@ -174,7 +174,7 @@ expect 0 '^digraph' graph --out -
 check "what is said of the standard output is not in it" bash -c "[ \$(grep -c 'nodes of' '$work/out') -eq 0 ] && grep -q '^-\\|nodes of' '$work/err'"
 expect 2 'picture is made by: tapegrad graph --out - \| dot -Tpng >.*net.png' graph --out "$work/net.png"
 expect 0 '^\{' gradcheck --op relu --mode fast --format json --output -
-expect 0 '^line,class,probability' predict --run "$work/run" --images "$mnist/t10k-images-idx3-ubyte.gz" --out -
+expect 0 '^image,class,probability' predict --run "$work/run" --images "$mnist/t10k-images-idx3-ubyte.gz" --out -
 expect 0 'nodes of 784-50-10' graph --out "$work/net.svg"
 check "a picture of the graph" grep -q 'affine1.weight \[784, 50\]' "$work/net.svg"
 expect 0 'tanh' gradcheck --op 'tan?' --op tan --order 2

@@ -1,5 +1,5 @@
 #include <algorithm>
-#include <array>
+#include <iterator>
 
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/graph/values.h>
@@ -63,16 +63,53 @@ std::vector<std::int64_t> NodeCall::axes(std::size_t i) const {
   return has(i) ? integers_in(i) : integers("axes");
 }
 
+std::function<std::vector<Tensor>(const NodeCall&)> one_output(Tensor (*f)(const NodeCall&)) {
+  return [=](const NodeCall& c) { return std::vector{f(c)}; };
+}
+
+namespace {
+
+/// Operators that would need graphs within graphs, or states that go through a loop: what to do instead.
+struct NotRead {
+  std::string_view type;
+  std::string_view advice;
+};
+constexpr NotRead kNotRead[] = {
+    {"If",
+     "it is a branch, and models have none here; export the branch that is taken, or let onnxruntime or "
+     "onnx-simplifier compute a condition that is constant and save the model again"},
+    {"Loop",
+     "it is a loop, and models have none here; export with a fixed number of steps, each as nodes of its "
+     "own"},
+    {"Scan",
+     "it is a loop, and models have none here; export with a fixed number of steps, each as nodes of its "
+     "own"},
+    {"RNN",
+     "it is a recurrent layer; export it unrolled (in Keras unroll=True), each step as nodes of its own"},
+    {"GRU",
+     "it is a recurrent layer; export it unrolled (in Keras unroll=True), each step as nodes of its own"},
+    {"LSTM",
+     "it is a recurrent layer; export it unrolled (in Keras unroll=True), each step as nodes of its own"},
+};
+
+[[noreturn]] void refuse_unknown(const NodeCall& call) {
+  const auto known = std::ranges::find(kNotRead, std::string_view(call.node().type), &NotRead::type);
+  if (known != std::end(kNotRead)) call.fail(fmt::format("cannot be read: {}", known->advice));
+  call.fail("is of an operator that is not known here");
+}
+
+}  // namespace
+
 const OperatorRow& row_of(const Node& node) {
   static const std::vector<OperatorRow> kRows = [] {
     std::vector<OperatorRow> all;
-    for (auto* family : {elementwise_operators, tensor_operators, layer_operators})
+    for (auto* family : {elementwise_operators, tensor_operators, layer_operators, window_operators})
       for (OperatorRow& row : family()) all.push_back(std::move(row));
     return all;
   }();
   const NodeCall call(node, {});
   const auto row = std::ranges::find(kRows, std::string_view(node.type), &OperatorRow::type);
-  if (row == kRows.end()) call.fail("is of an operator that is not known here");
+  if (row == kRows.end()) refuse_unknown(call);
   if (node.inputs.size() < row->least_inputs || node.inputs.size() > row->most_inputs)
     call.fail(fmt::format("has {} inputs", node.inputs.size()));
   for (std::size_t i = 0; i < row->least_inputs; ++i)

@@ -60,10 +60,14 @@ struct OperatorRow {
   std::function<void(const NodeCall&)> check{};
 };
 
+/// What a row runs for an operator of one output.
+std::function<std::vector<Tensor>(const NodeCall&)> one_output(Tensor (*f)(const NodeCall&));
+
 /// All operators that are read, by families.
 std::vector<OperatorRow> elementwise_operators();
 std::vector<OperatorRow> tensor_operators();
 std::vector<OperatorRow> layer_operators();
+std::vector<OperatorRow> window_operators();
 
 /// The row of a node. Throws FileError for an operator that is not known, for inputs and attributes that it does not
 /// have.

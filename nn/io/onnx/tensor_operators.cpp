@@ -239,9 +239,6 @@ std::vector<OperatorRow> tensor_operators() {
   const std::vector<std::string_view> of_reduction{"axes", "keepdims", "noop_with_empty_axes"};
   const std::vector<std::string_view> of_position{"axis", "keepdims", "select_last_index"};
   constexpr std::size_t kAny = std::numeric_limits<std::size_t>::max();
-  const auto one = [](Tensor (*f)(const NodeCall&)) {
-    return Run([=](const NodeCall& c) { return std::vector{f(c)}; });
-  };
   return {
       {"ReduceSum", 1, 2, reduction(sum), of_reduction},
       {"ReduceMean", 1, 2, reduction(mean), of_reduction},
@@ -259,7 +256,7 @@ std::vector<OperatorRow> tensor_operators() {
       {"Unsqueeze", 1, 2, with(unsqueezed), {"axes"}},
       {"Slice", 3, 5, with(sliced)},
       {"Split", 1, 2, parts_of, {"axis", "num_outputs"}},
-      {"Concat", 1, kAny, one(joined), {"axis"}},
+      {"Concat", 1, kAny, one_output(joined), {"axis"}},
       {"Pad", 2, 4, with(padded), {"mode"}, check_padding},
       {"Expand", 2, 2, with(expanded)},
       {"Shape", 1, 1, with(shape_tensor), {"start", "end"}},
@@ -282,8 +279,13 @@ std::vector<OperatorRow> tensor_operators() {
        {"axis", "reduction"},
        check_scatter},
       {"CumSum", 2, 2, with(running_sum), {"exclusive", "reverse"}, check_cumsum},
-      {"Constant", 0, 0, one(constant), {"value", "value_float", "value_int", "value_ints"}, check_constant},
-      {"ConstantOfShape", 1, 1, one(filled), {"value"}},
+      {"Constant",
+       0,
+       0,
+       one_output(constant),
+       {"value", "value_float", "value_int", "value_ints"},
+       check_constant},
+      {"ConstantOfShape", 1, 1, one_output(filled), {"value"}},
   };
 }
 

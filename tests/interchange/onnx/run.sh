@@ -23,8 +23,8 @@ validate() {
   for python in python3 /usr/bin/python3; do
     if "$python" -c 'import onnx' 2>/dev/null; then
       "$python" "$here/check_models.py" "$folder"
-      mkdir "$folder/foreign"
       "$python" "$here/foreign.py" "$export_program" "$folder/foreign"
+      "$python" "$here/foreign_windows.py" "$export_program" "$folder/windows"
       return
     fi
   done
@@ -53,5 +53,9 @@ fetch_runtime() {
 "$export_program" "$folder"
 validate
 fetch_runtime
-if [ -e "$modules/fetched" ]; then node "$here/run_models.cjs" "$modules/node_modules" "$folder"; fi
+if [ -e "$modules/fetched" ]; then
+  for of in "$folder" "$folder/windows"; do
+    if [ -e "$of/cases.json" ]; then node "$here/run_models.cjs" "$modules/node_modules" "$of"; fi
+  done
+fi
 exit $status

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <initializer_list>
 #include <memory>
@@ -23,11 +24,22 @@
 /// Networks as ONNX models (https://onnx.ai), which other runtimes and tools read.
 namespace tapegrad::nn {
 
+/// An axis of an input whose size a model leaves open, such as the length of sequences.
+struct OnnxFreeAxis {
+  std::string name{};     ///< of the size, as "sequence"; axes of one name are of one size
+  std::size_t input = 0;  ///< counted from 0
+  std::int64_t axis = 1;
+};
+
 struct OnnxOptions {
   /// Whether the model takes batches of any size, and not of the example's alone. It names the size "batch".
   bool free_batch = true;
   /// Which axis of each input counts the items of a batch; -1: none. Empty: the first axis of every input.
   std::vector<std::int64_t> batch_axes{};
+  /// Axes of other sizes that are free beside the batch, at most four sizes with it:
+  ///
+  ///     nn::save_onnx("net.onnx", net, tokens, {.free_axes = {{.name = "sequence", .axis = 1}}});
+  std::vector<OnnxFreeAxis> free_axes{};
   /// Empty: "input", or "input0", "input1", ... of several; of arguments that hold tensors as in "input1.h".
   std::vector<std::string> input_names{};
   /// Empty: "output"; of several the names in the result (tensors.h), as in "h", or of a vector "0", "1", ...
@@ -65,8 +77,10 @@ namespace tapegrad::nn {
 /// after the modules they are computed in. What is computed of buffers and constants alone becomes one initializer.
 ///
 /// With a free batch the network runs twice more, on one and two items more, repeated from the example, to find what
-/// grows with the batch; the model then holds for each. A number that the batch decides in another way (a mean as x *
-/// (1 / batch)), a constant that does, and random numbers throw ArgumentError, naming the operation and the module.
+/// grows with the batch; the model then holds for each. So it does with every free axis, and with several of them
+/// together: sizes may be sums of products of different free sizes, as batch * sequence. A number that a free size
+/// decides in another way (a mean as x * (1 / batch)), a constant that does, a loop over a free axis, a stride along one,
+/// and random numbers throw ArgumentError, naming the operation and the module.
 ///
 /// Values agree with the network's to rounding: expm1, log1p and erfc have the digits of the formulas e^x - 1, ln(1 +
 /// x) and 1 - erf(x). Throws ArgumentError for an operation that ONNX has not and that is no composite of what it

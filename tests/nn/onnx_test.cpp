@@ -137,6 +137,112 @@ BOOST_AUTO_TEST_CASE(what_does_not_follow_the_batch_is_refused) {
                         ArgumentError, mentions("drawn at random"));
 }
 
+// tests/interchange/onnx runs a network of sequences in onnxruntime.
+BOOST_AUTO_TEST_CASE(other_sizes_than_the_batch_may_be_free) {
+  nn::Sequential none;
+  const auto check = [&](TensorFunction f, const std::string& output, const nn::OnnxOptions& options) {
+    nn::save_onnx(path, none, f, {randn({2, 5, 4}, rng)}, options);
+    BOOST_TEST(text_of(model().outputs[0]) == output);
+    const auto loaded = nn::load_onnx(path);
+    for (const std::int64_t n : {options.free_batch ? 1 : 2, 2, options.free_batch ? 6 : 2})
+      for (const std::int64_t t : {1, 3, 5, 17}) {
+        const Tensor x = randn({n, t, 4}, rng);
+        BOOST_TEST(difference((*loaded)(x), f(std::vector<Tensor>{x})) < 1e-5);
+      }
+  };
+  const nn::OnnxOptions sequences{.free_axes = {{.name = "sequence"}}};
+  check([](const Tensor& x) { return relu(x); }, "output [batch, sequence, 4]", sequences);
+  BOOST_TEST(text_of(model().inputs[0]) == "input [batch, sequence, 4]");
+  BOOST_TEST(types_of(model()) == Strings{"Relu"}, boost::test_tools::per_element());
+  check(
+      [](const Tensor& x) {
+        return reshape(x, {x.dim(0) * x.dim(1), 4});
+      },
+      "output [batch*sequence, 4]", sequences);
+  check(
+      [](const Tensor& x) {
+        return reshape(concat({x, x}, 1), {-1});
+      },
+      "output [8*batch*sequence]", sequences);
+  check(
+      [](const Tensor& x) {
+        return reshape(concat({x, Tensor::ones({x.dim(0), 1, 4})}, 1), {-1, 4});
+      },
+      "output [1*batch+1*batch*sequence, 4]", sequences);
+  check(
+      [](const Tensor& x) {
+        return concat({x, Tensor::zeros({x.dim(0), 3, 4})}, 1);
+      },
+      "output [batch, 1*sequence+3, 4]", sequences);
+  check(
+      [](const Tensor& x) {
+        return matmul(x, x, {.transpose_b = true}) + Tensor::full({x.dim(1), x.dim(1)}, 2);
+      },
+      "output [batch, sequence, sequence]", sequences);
+  check([](const Tensor& x) { return var(slice(cumsum(x, 1), 1, x.dim(1) - 1, kToEnd), 0); }, "output [1, 4]",
+        sequences);
+  check([](const Tensor& x) { return mean(x, 1); }, "output [2, 4]",
+        {.free_batch = false, .free_axes = {{.name = "sequence"}}});
+}
+
+BOOST_AUTO_TEST_CASE(what_does_not_follow_a_free_size_is_named_with_the_operation) {
+  nn::Sequential none;
+  const auto refuses = [&](TensorFunction f, std::string_view part) {
+    BOOST_CHECK_EXCEPTION(
+        nn::save_onnx(path, none, f, {randn({2, 5, 4}, rng)}, {.free_axes = {{.name = "sequence"}}}),
+        ArgumentError,
+        mentions(part, "save_onnx", "with a fixed 'sequence' (without it in OnnxOptions::free_axes)"));
+  };
+  refuses([](const Tensor& x) { return sum(x, 1) * (1.0 / static_cast<double>(x.dim(1))); },
+          "the attribute 'c' of mul_scalar depends on 'sequence'");
+  refuses([](const Tensor& x) { return one_hot(argmax(x, 2), x.dim(1)); },
+          "classes of one_hot grows with 'sequence'");
+  refuses(
+      [](const Tensor& x) {
+        Tensor state = Tensor::zeros({x.dim(0), 4});
+        for (std::int64_t i = 0; i < x.dim(1); ++i) state = tapegrad::tanh(state + select(x, 1, i));
+        return state;
+      },
+      "the model has no loops");
+  refuses([](const Tensor& x) { return x.dim(1) > 5 ? relu(x) : x * 2.0; },
+          "a run with a larger size of 'sequence' takes another way");
+  refuses(
+      [](const Tensor& x) {
+        return avg_pool1d(permute(x, {0, 2, 1}), {.kernel = 2, .stride = 2});
+      },
+      "result of avg_pool2d does not grow linearly with 'sequence'");
+  refuses([](const Tensor& x) { return reshape(sum(matmul(x, x, {.transpose_b = true}), 0), {-1}); },
+          "result of reshape does not grow linearly with 'sequence'");
+  refuses([](const Tensor& x) { return x + unsqueeze(Tensor::arange(0, static_cast<double>(x.dim(1))), 1); },
+          "which reshape takes, is computed outside of operations, or drawn at random, and is not the same "
+          "along 'sequence'");
+
+  const auto refuses_axes = [&](const std::vector<nn::OnnxFreeAxis>& axes, std::string_view part) {
+    BOOST_CHECK_EXCEPTION(nn::save_onnx(path, none,
+                                        [](const Tensor& x, const Tensor& y) {
+                                          return concat({x, y}, 1);
+                                        },
+                                        {randn({2, 5, 4}, rng), randn({2, 3, 4}, rng)}, {.free_axes = axes}),
+                          ArgumentError, mentions(part, "save_onnx"));
+  };
+  refuses_axes({{.name = ""}}, "give it one of its own");
+  refuses_axes({{.name = "batch"}}, "give it one of its own");
+  refuses_axes({{.name = "s", .input = 2}}, "'s' is to be free in input 2 of 2");
+  refuses_axes({{.name = "s", .axis = 3}}, "'input0' [2, 5, 4] has no axis 3 for the s");
+  refuses_axes({{.name = "s", .axis = -1}}, "has no axis -1");
+  refuses_axes({{.name = "s", .axis = 0}},
+               "axis 0 of the input 'input0' [2, 5, 4] is free as 'batch' already");
+  refuses_axes({{.name = "s"}, {.name = "s", .axis = 2}},
+               "two axes of the input 'input0' [2, 5, 4] have the name 's'");
+  refuses_axes({{.name = "s"}, {.name = "s", .input = 1}},
+               "has 3 items along axis 1, an input before it has 5");
+  refuses_axes({{.name = "a"},
+                {.name = "b", .axis = 2},
+                {.name = "c", .input = 1},
+                {.name = "d", .input = 1, .axis = 2}},
+               "5 sizes are to be free; at most 4");
+}
+
 BOOST_AUTO_TEST_CASE(operations_without_a_counterpart_are_named_with_their_module) {
   nn::Sequential net{nn::named("first", nn::Affine(4, 4, rng)),
                      nn::named("own", [](const Tensor& x) { return apply_op(OwnRelu{}, x); })};

@@ -71,7 +71,7 @@ void require_text(const std::string& text) {
 }  // namespace
 
 Builder::Builder(const Graph& graph, const OnnxOptions& options)
-    : graph_(graph), options_(options), terms_(graph.values.size()) {
+    : graph_(graph), options_(options), terms_(graph.values.size()), free_sizes_(graph.free_sizes.size()) {
   model_.name = options.graph_name;
   model_.metadata = options.metadata;
   model_.metadata[kParametersKey] = "";
@@ -102,11 +102,8 @@ ValueInfo Builder::info_of(std::size_t value, std::string name) const {
   for (const Dim& d : graph_.values[value].dims)
     if (!d.is_free())
       info.sizes.emplace_back(d.constant);
-    else if (d == Dim{0, 1})
-      info.sizes.emplace_back("batch");
     else
-      info.sizes.emplace_back(d.constant == 0 ? fmt::format("{}*batch", d.per_batch)
-                                              : fmt::format("{}*batch{:+}", d.per_batch, d.constant));
+      info.sizes.emplace_back(to_string(d, graph_.free_sizes));
   return info;
 }
 
@@ -161,6 +158,29 @@ Term Builder::integers(const std::vector<std::int64_t>& values) {
   return place->second;
 }
 
+/// Of the first input that has the size.
+Term Builder::free_size(std::size_t k) {
+  if (!free_sizes_[k].builder) {
+    const std::vector<std::int64_t>& axes = graph_.free_sizes[k].axes;
+    const auto axis = std::ranges::find_if(axes, [](std::int64_t a) { return a >= 0; });
+    const Term& input = terms_[graph_.inputs[static_cast<std::size_t>(axis - axes.begin())]];
+    free_sizes_[k] = node("Shape", {input}, ElementType::i64, {{"start", *axis}, {"end", *axis + 1}});
+  }
+  return free_sizes_[k];
+}
+
+Term Builder::grown(const Dim& dim) {
+  Term sum;
+  for (const auto& [set, factor] : dim.products) {
+    Term product;
+    for (std::size_t k = 0; k < free_sizes_.size(); ++k)
+      if (set >> k & 1) product = product.builder ? product * free_size(k) : free_size(k);
+    if (factor != 1) product = product * static_cast<double>(factor);
+    sum = sum.builder ? sum + product : product;
+  }
+  return dim.constant == 0 ? sum : sum + static_cast<double>(dim.constant);
+}
+
 Term Builder::sizes(const Dims& dims) {
   std::vector<Term> parts;
   std::vector<std::int64_t> constants;
@@ -174,13 +194,7 @@ Term Builder::sizes(const Dims& dims) {
       continue;
     }
     end_constants();
-    if (!batch_.builder)
-      batch_ = node("Shape", {terms_[graph_.inputs[graph_.batch_input]]}, ElementType::i64,
-                    {{"start", graph_.batch_axis}, {"end", graph_.batch_axis + 1}});
-    Term size = batch_;
-    if (d.per_batch != 1) size = size * static_cast<double>(d.per_batch);
-    if (d.constant != 0) size = size + static_cast<double>(d.constant);
-    parts.push_back(size);
+    parts.push_back(grown(d));
   }
   end_constants();
   if (parts.empty()) return integers({});

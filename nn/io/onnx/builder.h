@@ -79,7 +79,7 @@ class Builder {
   Term constant(const Tensor& t, std::string_view hint);
   Term number(ElementType type, double value);
   Term integers(const std::vector<std::int64_t>& values);
-  /// A vector of sizes, some of which may grow with the batch.
+  /// A vector of sizes, some of which may grow with the free ones.
   Term sizes(const Dims& dims);
   /// One of them as a scalar of a type.
   Term size(const Dim& dim, ElementType type);
@@ -98,6 +98,8 @@ class Builder {
   std::string unique(std::string name);
   ElementType type_of(std::size_t value) const;
   ValueInfo info_of(std::size_t value, std::string name) const;
+  Term free_size(std::size_t k);
+  Term grown(const Dim& dim);
   Term expanded(const Value& value, Term one);
 
   const Graph& graph_;
@@ -109,7 +111,7 @@ class Builder {
   std::map<std::pair<ElementType, std::uint64_t>, Term> numbers_;
   std::map<std::vector<std::int64_t>, Term> integers_;
   std::map<std::string, Term> masks_;  ///< by the name of the number
-  Term batch_;                         ///< [1]
+  std::vector<Term> free_sizes_;       ///< [1] each
 };
 
 }  // namespace tapegrad::nn::onnx

@@ -30,11 +30,20 @@ struct WindowAttributes {
   std::int64_t span(std::size_t i) const { return (kernel[i] - 1) * dilation[i] + 1; }
   /// Where the last of so many windows ends, in the padded axis.
   std::int64_t end(std::size_t i, std::int64_t windows) const { return (windows - 1) * stride[i] + span(i); }
+  Dim end(std::size_t i, const Dim& windows) const { return windows * stride[i] + Dim{span(i) - stride[i]}; }
 };
 
-/// Height and width, which are not the batch.
-Integers image_of(OpContext& c, const Dims& dims) {
-  return {c.fixed(dims[2], "the height of images"), c.fixed(dims[3], "the width of images")};
+constexpr const char* kSizes[] = {"the height of images", "the width of images"};
+
+/// Height and width where they must not be free.
+Integers fixed_image(OpContext& c, const Dims& dims) {
+  return {c.fixed(dims[2], kSizes[0]), c.fixed(dims[3], kSizes[1])};
+}
+
+/// How far the last window reaches beyond an image, less the padding before it. Where that is no number, windows are
+/// not as many as a free size tells.
+std::int64_t overhang(OpContext& c, const WindowAttributes& w, std::size_t i) {
+  return c.fixed(w.end(i, c.output_dims()[2 + i]) + c.dims(0)[2 + i] * -1, kSizes[i]) - w.before[i];
 }
 
 Term padded(OpContext& c, const WindowAttributes& w, double value) {
@@ -75,10 +84,11 @@ Term emit_conv(OpContext& c) {
 
 Term emit_conv_transpose(OpContext& c) {
   const WindowAttributes w(c, true);
-  const Integers windows = image_of(c, c.dims(0)), image = c.integers("size");
+  const Dims image = c.sizes("size");
   Integers output_padding;
   for (std::size_t i = 0; i < 2; ++i)
-    output_padding.push_back(image[i] - (w.end(i, windows[i]) - w.before[i] - w.after[i]));
+    output_padding.push_back(c.fixed(image[i] + w.end(i, c.dims(0)[2 + i]) * -1, kSizes[i]) + w.before[i] +
+                             w.after[i]);
   std::vector<Term> inputs{c.input(0), c.input(1)};
   if (c.has_input(2)) inputs.push_back(c.input(2));
   return f("ConvTranspose", inputs,
@@ -92,12 +102,11 @@ Term emit_conv_transpose(OpContext& c) {
 
 Term emit_max_pool(OpContext& c) {
   WindowAttributes w(c, true);
-  const Integers image = image_of(c, c.dims(0)), windows = image_of(c, c.output_dims());
   // A last window that overhangs is made to fit, as what stands in the padding never is the largest: runtimes count
   // such windows in different ways.
   bool fits = true;
   for (std::size_t i = 0; i < 2; ++i) {
-    w.after[i] = std::max(w.after[i], w.end(i, windows[i]) - w.before[i] - image[i]);
+    w.after[i] = std::max(w.after[i], overhang(c, w, i));
     fits = fits && w.before[i] < w.kernel[i] && w.after[i] < w.kernel[i];
   }
   const std::vector<Attribute> attributes{
@@ -111,11 +120,9 @@ Term emit_max_pool(OpContext& c) {
 
 Term emit_avg_pool(OpContext& c) {
   WindowAttributes w(c, false);
-  const Integers image = image_of(c, c.dims(0)), windows = image_of(c, c.output_dims());
   const bool counts_padding = c.flag("count_include_pad");
   bool overhangs = false;
-  for (std::size_t i = 0; i < 2; ++i)
-    overhangs = overhangs || w.end(i, windows[i]) > w.before[i] + image[i] + w.after[i];
+  for (std::size_t i = 0; i < 2; ++i) overhangs = overhangs || overhang(c, w, i) > w.after[i];
   const std::vector<Attribute> attributes{{"kernel_shape", w.kernel}, {"strides", w.stride}};
   if (!overhangs) {
     std::vector<Attribute> plain = attributes;
@@ -124,6 +131,7 @@ Term emit_avg_pool(OpContext& c) {
     return f("AveragePool", {c.input(0)}, plain);
   }
   // The mean of windows that are made to fit with zeros, times how much larger they are than what is counted.
+  const Integers image = fixed_image(c, c.dims(0)), windows = fixed_image(c, c.output_dims());
   std::vector<double> factor[2];
   for (std::size_t i = 0; i < 2; ++i) {
     for (std::int64_t o = 0; o < windows[i]; ++o) {
@@ -133,7 +141,7 @@ Term emit_avg_pool(OpContext& c) {
                                        : std::min(end, image[i]) - std::max<std::int64_t>(start, 0);
       factor[i].push_back(static_cast<double>(w.kernel[i]) / static_cast<double>(counted));
     }
-    w.after[i] = std::max(w.after[i], w.end(i, windows[i]) - w.before[i] - image[i]);
+    w.after[i] = std::max(w.after[i], overhang(c, w, i));
   }
   std::vector<double> factors;
   for (const double of_row : factor[0])
@@ -146,9 +154,10 @@ Term emit_avg_pool(OpContext& c) {
 }
 
 Term emit_adaptive_avg_pool(OpContext& c) {
-  const Integers image = image_of(c, c.dims(0)), parts = c.integers("size");
+  const Integers parts = c.integers("size");
   const Term x = c.input(0);
   if (parts == Integers{1, 1}) return f("GlobalAveragePool", {x});
+  const Integers image = fixed_image(c, c.dims(0));
   if (image[0] % parts[0] == 0 && image[1] % parts[1] == 0) {
     const Integers kernel{image[0] / parts[0], image[1] / parts[1]};
     return f("AveragePool", {x}, {{"kernel_shape", kernel}, {"strides", kernel}});
@@ -170,10 +179,17 @@ Term emit_adaptive_avg_pool(OpContext& c) {
 }
 
 Term emit_upsample(OpContext& c) {
-  const Integers image = image_of(c, c.dims(0)), size = c.integers("size");
+  const Dims sizes = c.sizes("size");
   Term x = c.input(0);
-  const bool whole = size[0] % image[0] == 0 && size[1] % image[1] == 0;
-  if (!c.flag("bilinear") && !whole) {
+  const auto is_multiple = [&](std::size_t i) {
+    const Dim& image = c.dims(0)[2 + i];
+    // By what stands in front of the free size, or of the number where none is free.
+    const auto factor = [](const Dim& d) { return d.is_free() ? d.products[0].factor : d.constant; };
+    const std::int64_t times = factor(image) == 0 ? 0 : factor(sizes[i]) / factor(image);
+    return image * times == sizes[i];
+  };
+  if (!c.flag("bilinear") && !(is_multiple(0) && is_multiple(1))) {
+    const Integers image = fixed_image(c, c.dims(0)), size = c.integers("size");
     // Runtimes divide by a rounded ratio, and could take the neighbour.
     for (std::size_t i = 0; i < 2; ++i) {
       Integers places;

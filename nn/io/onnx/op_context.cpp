@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include <tapegrad/graph/errors.h>
+#include <tapegrad/nn/io/onnx/free_sizes.h>
 #include <tapegrad/nn/io/onnx/op_context.h>
 
 #include <fmt/format.h>
@@ -40,11 +41,11 @@ std::vector<std::int64_t> OpContext::integers(std::string_view name) const {
 }
 
 std::int64_t OpContext::fixed(const Dim& size, std::string_view what) const {
-  if (size.is_free())
-    throw ArgumentError(fmt::format(
-        "save_onnx: {} of {} grows with the batch, which a model cannot express; export with a fixed batch "
-        "(OnnxOptions::free_batch = false), or name the axis of the batch (batch_axes)",
-        what, label(op_)));
+  if (size.is_free()) {
+    const std::vector<FreeSize> sizes = sizes_in(size, builder_.graph().free_sizes);
+    throw ArgumentError(fmt::format("save_onnx: {} of {} grows with {}, which a model cannot express; {}",
+                                    what, label(op_), names_of(sizes), advice(sizes)));
+  }
   return size.constant;
 }
 

@@ -27,7 +27,7 @@ class OpContext {
   const Dims& output_dims() const { return builder_.graph().values[op_.output].dims; }
   ElementType output_type() const;
 
-  // Attributes by their names. Those that are not sizes must not grow with the batch: ArgumentError.
+  // Attributes by their names. Those that are not sizes must not grow with free ones: ArgumentError.
   double number(std::string_view name) const;
   bool flag(std::string_view name) const;
   Dtype dtype(std::string_view name) const;
@@ -36,7 +36,7 @@ class OpContext {
   Dim size(std::string_view name) const;
   Dims sizes(std::string_view name) const;
 
-  /// A size that must not grow with the batch: of a window, or of the axis it slides along.
+  /// A size that must not grow with free ones: of a window, or of the axis it slides along.
   std::int64_t fixed(const Dim& size, std::string_view what) const;
   [[noreturn]] void refuse(std::string_view reason) const;
 

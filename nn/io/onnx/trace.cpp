@@ -8,7 +8,7 @@
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/graph/tape.h>
 #include <tapegrad/graph/tape_view.h>
-#include <tapegrad/nn/io/onnx/batches.h>
+#include <tapegrad/nn/io/onnx/free_sizes.h>
 #include <tapegrad/nn/io/onnx/op_rows.h>
 #include <tapegrad/nn/io/onnx/trace.h>
 
@@ -23,15 +23,9 @@ bool any_free(const Dims& dims) {
   return std::ranges::any_of(dims, [](const Dim& d) { return d.is_free(); });
 }
 
-std::string to_string(const Dims& dims) {
+std::string to_string(const Dims& dims, const std::vector<FreeSize>& sizes) {
   std::vector<std::string> texts;
-  for (const Dim& d : dims) {
-    std::string text = d.per_batch == 0   ? ""
-                       : d.per_batch == 1 ? "batch"
-                                          : fmt::format("{} batch", d.per_batch);
-    if (text.empty() || d.constant != 0) text += fmt::format("{}{}", text.empty() ? "" : " + ", d.constant);
-    texts.push_back(std::move(text));
-  }
+  for (const Dim& d : dims) texts.push_back(to_string(d, sizes));
   return fmt::format("[{}]", fmt::join(texts, ", "));
 }
 
@@ -189,16 +183,13 @@ void compute_constants(Graph& g) {
 Graph trace(ModuleBase& module, const OnnxForward& forward, const std::vector<OnnxTensor>& inputs,
             const OnnxOptions& options) {
   const auto run = [&](const std::vector<OnnxTensor>& on) { return Run(module, forward, on).take(); };
-  const std::vector<std::int64_t> axes = batch_axes(inputs, options);
+  const std::vector<FreeSize> sizes = free_sizes(inputs, options);
   std::vector<Graph> runs;
-  runs.push_back(run(inputs));
-  remove_unused(runs[0]);
-  require_counterparts(runs[0]);
-  // One run more of a fixed batch, to notice what changes from run to run.
-  const std::int64_t more_items = options.free_batch ? 2 : 0;
-  for (std::int64_t more = more_items == 0 ? 0 : 1; more <= more_items; ++more)
-    remove_unused(runs.emplace_back(run(with_more_items(inputs, axes, more))));
-  Graph graph = common_graph(runs, inputs, axes);
+  for (const Growth& growth : growths_of_runs(sizes.size())) {
+    remove_unused(runs.emplace_back(run(grown(inputs, sizes, growth))));
+    if (runs.size() == 1) require_counterparts(runs[0]);
+  }
+  Graph graph = common_graph(runs, sizes);
   compute_constants(graph);
   return graph;
 }

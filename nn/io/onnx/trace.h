@@ -16,21 +16,39 @@
 /// What a network computes, as a graph of the library's operations. Not part of the library's interface.
 namespace tapegrad::nn::onnx {
 
-/// A number that may grow with the batch: constant + per_batch * batch.
+/// A size of the inputs that a model leaves open.
+struct FreeSize {
+  std::string name;
+  std::int64_t example = 0;          ///< what it is in the example
+  std::vector<std::int64_t> axes{};  ///< of each input; -1: it has none of that size
+};
+
+/// factor * the product of some free sizes.
+struct SizeProduct {
+  std::uint32_t sizes = 0;  ///< a bit for each
+  std::int64_t factor = 1;
+  friend bool operator==(const SizeProduct&, const SizeProduct&) = default;
+};
+
+/// A number that may grow with the free sizes: a constant and a sum of products, of which none is 0, by their sets.
 struct Dim {
   std::int64_t constant = 0;
-  std::int64_t per_batch = 0;
+  std::vector<SizeProduct> products{};
 
-  bool is_free() const { return per_batch != 0; }
-  friend bool operator==(Dim, Dim) = default;
-  friend Dim operator+(Dim a, Dim b) { return {a.constant + b.constant, a.per_batch + b.per_batch}; }
-  friend Dim operator*(Dim a, std::int64_t n) { return {a.constant * n, a.per_batch * n}; }
+  bool is_free() const { return !products.empty(); }
+  friend bool operator==(const Dim&, const Dim&) = default;
 };
+Dim operator+(const Dim& a, const Dim& b);
+Dim operator*(const Dim& a, std::int64_t n);
 using Dims = std::vector<Dim>;
 
 bool any_free(const Dims& dims);
-/// "[2 batch, 3]"
-std::string to_string(const Dims& dims);
+/// "2*batch+1"
+std::string to_string(const Dim& dim, const std::vector<FreeSize>& sizes);
+/// "[2*batch, 3]"
+std::string to_string(const Dims& dims, const std::vector<FreeSize>& sizes);
+/// Those that a number grows with.
+std::vector<FreeSize> sizes_in(const Dim& dim, const std::vector<FreeSize>& sizes);
 
 /// An attribute of an operation, as its struct describes it.
 struct OpAttribute {
@@ -43,7 +61,7 @@ struct Value {
   enum class Origin : std::uint8_t { input, parameter, buffer, constant, op };
   Origin origin = Origin::constant;
   std::string name{};  ///< of inputs, parameters and buffers
-  /// At the example. A constant that grows with the batch has size 1 there, and is repeated along these axes.
+  /// At the example. A constant that grows with free sizes has size 1 there, and is repeated along these axes.
   Tensor value{};
   Dims dims{};
 };
@@ -62,17 +80,15 @@ struct Graph {
   std::vector<std::size_t> inputs;
   std::vector<std::size_t> outputs;
   std::vector<std::string> output_names;
-  /// The first input with a batch, and its axis.
-  std::size_t batch_input = 0;
-  std::int64_t batch_axis = 0;
+  std::vector<FreeSize> free_sizes{};
 };
 
 /// "conv2d 'net.conv1'"
 std::string label(const Operation& op);
 
-/// Runs the network in evaluation mode, and, where the batch is free, with two other batches as well, to find out what
-/// grows with it. Operations that the outputs do not depend on are left out, and those on constants alone are computed.
-/// Throws ArgumentError where the network cannot be a graph for every batch, and what the network throws.
+/// Runs the network in evaluation mode, and, where sizes are free, with larger inputs as well, to find out what grows
+/// with them. Operations that the outputs do not depend on are left out, and those on constants alone are computed.
+/// Throws ArgumentError where the network cannot be a graph for all sizes, and what the network throws.
 Graph trace(ModuleBase& module, const OnnxForward& forward, const std::vector<OnnxTensor>& inputs,
             const OnnxOptions& options);
 

@@ -262,6 +262,67 @@ class TwoInputs : public nn::Layer<Tensor(const Tensor& words, const Tensor& x)>
   nn::Affine head_;
 };
 
+/// Attention, a convolution and pooling along sequences of any length, of which each item has a vector at each place.
+class SequenceNet : public nn::Layer<std::vector<Tensor>(const Tensor& x, const Tensor& words)> {
+ public:
+  explicit SequenceNet(Generator& rng)
+      : words_(randn({10, 6}, rng)),
+        positions_(randn({40, 6}, rng)),
+        heads_(6, 24, rng),
+        mixed_(8, 6, rng),
+        conv_(6, 6, 3, rng, {.padding = "same"}),
+        up_(randn({6, 6, 2}, rng)) {}
+  void visit(nn::Visitor& v) override {
+    v("words", words_), v("positions", positions_), v("heads", heads_), v("mixed", mixed_), v("conv", conv_);
+    v("up", up_);
+  }
+  std::vector<Tensor> forward(const Tensor& x, const Tensor& words) override {
+    const std::int64_t n = x.dim(0), t = x.dim(1);
+    const Tensor embedded = reshape(index_select(words_, 0, flatten(words, 0)), {n, t, 6});
+    const Tensor h = x + embedded + slice(positions_, 0, 0, t);
+    const Tensor all = permute(reshape(heads_(h), {n, t, 3, 2, 4}), {2, 0, 3, 1, 4});
+    const auto part = [&](std::int64_t i) { return squeeze(slice(all, 0, i, i + 1), 0); };
+    const Tensor shares = softmax(matmul(part(0), part(1), {.transpose_b = true}) * 0.5);
+    const Tensor attended = reshape(permute(matmul(shares, part(2)), {0, 2, 1, 3}), {n * t, 8});
+    const Tensor mixed = reshape(mixed_(attended), {n, t, 6}) + h;
+    const Tensor along =
+        max_pool1d(conv_(permute(mixed, {0, 2, 1})), {.kernel = 3, .stride = 1, .padding = 1});
+    const Tensor twice =
+        conv_transpose1d(avg_pool1d(along, {.kernel = 2, .stride = 1}), up_, {}, {.stride = 2});
+    return {mixed, concat({mean(along, 2), max(twice, 2), var(along, 2)}, 1),
+            pad(twice, {{0, 0}, {0, 0}, {1, 2}})};
+  }
+
+ private:
+  Parameter words_, positions_;
+  nn::Affine heads_, mixed_;
+  nn::Conv1d conv_;
+  Parameter up_;
+};
+
+void export_sequences(Cases& cases, Generator& rng) {
+  SequenceNet net(rng);
+  const auto example = [&](std::int64_t n, std::int64_t t) {
+    return std::pair{randn({n, t, 6}, rng), integers({n, t}, rng, 0, 10)};
+  };
+  const auto save = [&](const std::string& name, const nn::OnnxOptions& options) {
+    const auto [x, words] = example(2, 5);
+    nn::save_onnx(cases.model_path(name), net, {x, words}, options);
+  };
+  const std::vector<nn::OnnxFreeAxis> sequence{{.name = "sequence", .input = 0, .axis = 1},
+                                               {.name = "sequence", .input = 1, .axis = 1}};
+  save("sequences", {.free_axes = sequence});
+  save("sequences_one_by_one", {.free_batch = false, .free_axes = sequence});
+  for (const std::int64_t t : {2, 3, 5, 11, 32})
+    for (const std::int64_t n : {1, 2, 7}) {
+      const auto [x, words] = example(n, t);
+      const std::vector<Tensor> results = net(x, words);
+      for (const char* name : {"sequences", "sequences_one_by_one"})
+        if (n == 2 || name == std::string_view("sequences"))
+          cases.expect(name, {"input0", "input1"}, {x, words}, {"0", "1", "2"}, results);
+    }
+}
+
 void export_networks(Cases& cases) {
   Generator rng(3);
   nn::Sequential two_layer{nn::Affine(20, 12, rng), nn::Sigmoid(), nn::Affine(12, 10, rng)};
@@ -308,6 +369,7 @@ void export_networks(Cases& cases) {
                 {.batch_axes = {-1, 0}, .input_names = {"words", "x"}, .output_names = {"scores"}});
   const Tensor x = randn({5, 6}, rng);
   cases.expect("two_inputs", {"words", "x"}, {words, x}, {"scores"}, {two_inputs(words, x)});
+  export_sequences(cases, rng);
 }
 
 }  // namespace

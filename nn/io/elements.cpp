@@ -120,6 +120,23 @@ std::size_t size_of(Element element) {
   return visit(element, [](auto value) { return sizeof value; });
 }
 
+std::string_view name_of(Element element) {
+  // In the order of Element.
+  static constexpr std::string_view kNames[] = {"f16", "bf16", "f32", "f64", "i8",  "i16", "i32",
+                                                "i64", "u8",   "u16", "u32", "u64", "bool"};
+  static_assert(std::size(kNames) == static_cast<std::size_t>(Element::boolean) + 1);
+  return kNames[static_cast<std::size_t>(element)];
+}
+
+Dtype widened_dtype(Element element) {
+  return visit(element, [](auto value) { return dtype_of<decltype(widened(value))>; });
+}
+
+void note_conversion(SavedState& saved, const std::string& name, Element from) {
+  if (const Dtype to = widened_dtype(from); element_of(to) != from)
+    saved.converted.push_back({name, std::string(name_of(from)), to});
+}
+
 Element element_of(Dtype dtype) {
   // In the order of Dtype.
   static constexpr Element kElements[] = {Element::f32, Element::f64, Element::i64};

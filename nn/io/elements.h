@@ -26,6 +26,12 @@ enum class Element : std::uint8_t { f16, bf16, f32, f64, i8, i16, i32, i64, u8, 
 std::size_t size_of(Element element);
 /// The type that holds what tensors of this dtype hold.
 Element element_of(Dtype dtype);
+/// As in messages: "bf16".
+std::string_view name_of(Element element);
+/// The type of the tensors that read_elements makes of them.
+Dtype widened_dtype(Element element);
+/// Notes in `saved` that a tensor of it was of these elements, where they are of another type.
+void note_conversion(SavedState& saved, const std::string& name, Element from);
 /// The type in which save_state writes them.
 Element saved_element(Dtype dtype, const SaveOptions& options);
 

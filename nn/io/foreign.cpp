@@ -173,7 +173,7 @@ ForeignRules pytorch_rules() {
           }};
 }
 
-void load_foreign(ModuleBase& module, const State& state, const ForeignRules& rules) {
+std::vector<ConvertedTensor> load_foreign(ModuleBase& module, const State& state, const ForeignRules& rules) {
   std::unordered_map<std::string_view, const Tensor*> given;
   for (const auto& [name, tensor] : state) {
     if (!name.starts_with(rules.prefix)) continue;
@@ -191,6 +191,7 @@ void load_foreign(ModuleBase& module, const State& state, const ForeignRules& ru
   Findings findings;
   std::map<Identity, const Entry*> first_entry;
   std::map<Identity, std::string> given_as;
+  std::vector<ConvertedTensor> converted;
   for (const Entry& e : entries.list) {
     if (!e.own.empty()) first_entry.emplace(e.identity, &e);
     const auto found = given.find(e.foreign);
@@ -201,6 +202,8 @@ void load_foreign(ModuleBase& module, const State& state, const ForeignRules& ru
     const Tensor value = fitting(e, tensor, findings);
     const auto [before, is_first] = given_as.emplace(e.identity, e.foreign);
     if (!value.defined()) continue;
+    if (value.dtype() != tensor.dtype())
+      converted.push_back({e.foreign, std::string(name_of(tensor.dtype())), value.dtype()});
     Tensor& target = fitted[position.at(first_entry.at(e.identity)->own)].second;
     if (is_first)
       target = value;
@@ -215,6 +218,7 @@ void load_foreign(ModuleBase& module, const State& state, const ForeignRules& ru
     if (given.contains(name)) findings.unexpected.push_back(name);
   findings.throw_if_any();
   module.load_state(fitted);
+  return converted;
 }
 
 State export_foreign(const ModuleBase& module, const ForeignRules& rules) {

@@ -6,6 +6,7 @@
 
 #include <tapegrad/graph/export.h>
 #include <tapegrad/graph/tensor.h>
+#include <tapegrad/nn/io/serialize.h>
 #include <tapegrad/nn/module.h>
 #include <tapegrad/nn/state.h>
 
@@ -56,16 +57,19 @@ struct ForeignRules {
 TAPEGRAD_API ForeignRules pytorch_rules();
 
 /// Copies a state of another library into a module: parameters and buffers. Generators stay as they are. What is of
-/// f32 and is f64 here is converted, which loses nothing. A parameter that several layers share may be given under
+/// f32 and is f64 here is converted, which loses nothing; the result lists it, in the order of the module, under the
+/// names there. What a file holds in a type that tensors do not have, SavedState::converted lists. A parameter that several layers share may be given under
 /// any or all of its names, all of them equal.
 ///
-///     nn::load_foreign(net, nn::load_state_file("net.pt").tensors);
+///     const nn::SavedState saved = nn::load_state_file("net.pt");
+///     for (const nn::ConvertedTensor& c : saved.converted) fmt::print("{}\n", to_string(c));  // "'fc.bias' from f16 to f32"
+///     nn::load_foreign(net, saved.tensors);
 ///
 /// Throws ArgumentError, with the module unchanged, listing at once all names that are missing and unexpected, all
 /// tensors of other shapes or dtypes than the module's, with both, and shared ones that differ; and for rules that
 /// give two values one name.
-TAPEGRAD_API void load_foreign(ModuleBase& module, const State& state,
-                               const ForeignRules& rules = pytorch_rules());
+TAPEGRAD_API std::vector<ConvertedTensor> load_foreign(ModuleBase& module, const State& state,
+                                                       const ForeignRules& rules = pytorch_rules());
 
 /// The other way: copies of a module's parameters and buffers under the names and in the layouts of another library, by
 /// default PyTorch, where the model's load_state_dict takes them:

@@ -22,7 +22,7 @@ Tensor load_npy(const std::string& path) {
   InputFile file(path);
   files::FileSource source(file);
   try {
-    return npy::read(source);
+    return npy::read(source).tensor;
   } catch (const FileError& e) {
     throw FileError(fmt::format("'{}' is damaged or no .npy file of numbers: {}", path, e.what()));
   }

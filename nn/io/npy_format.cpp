@@ -213,7 +213,7 @@ std::pair<Header, std::uint64_t> read_header(files::ByteSource& source) {
 
 }  // namespace
 
-Tensor read(files::ByteSource& source) {
+Array read(files::ByteSource& source) {
   const auto [header, taken] = read_header(source);
   const std::uint64_t present = source.size() - taken;
   std::uint64_t expected = 0;
@@ -227,12 +227,12 @@ Tensor read(files::ByteSource& source) {
   const auto read_as = [&, &h = header](const Shape& shape) {
     return read_elements(source, shape, h.element, h.big_endian);
   };
-  if (!header.column_major) return read_as(header.shape);
+  if (!header.column_major) return {read_as(header.shape), header.element};
   // Column major is row major with the axes the other way round.
   std::vector<std::int64_t> dims(header.shape.dims().rbegin(), header.shape.dims().rend());
   std::vector<std::int64_t> order;
   for (std::size_t axis = dims.size(); axis > 0; --axis) order.push_back(static_cast<std::int64_t>(axis) - 1);
-  return permute(read_as(Shape(std::span<const std::int64_t>(dims))), order);
+  return {permute(read_as(Shape(std::span<const std::int64_t>(dims))), order), header.element};
 }
 
 std::string header_of(const Shape& shape, Element element) {

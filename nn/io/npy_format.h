@@ -13,9 +13,14 @@ namespace tapegrad::nn::npy {
 
 inline constexpr std::string_view kMagic = "\x93NUMPY";
 
+/// A tensor, and the elements that it was read from.
+struct Array {
+  Tensor tensor;
+  files::Element element;
+};
 /// All of the source as an array. Throws FileError saying what is wrong with it; after an Unrepresentable, elements are
 /// left in the source.
-Tensor read(files::ByteSource& source);
+Array read(files::ByteSource& source);
 
 /// What precedes the elements of a tensor in a file.
 std::string header_of(const Shape& shape, files::Element element);

@@ -20,12 +20,12 @@ namespace {
 
 constexpr std::string_view kSuffix = ".npy";
 
-Tensor read_array(zip::Reader& archive, const zip::Entry& entry) {
+npy::Array read_array(zip::Reader& archive, const zip::Entry& entry) {
   zip::Content content(archive, entry);
   try {
-    Tensor tensor = npy::read(content);
+    npy::Array array = npy::read(content);
     content.finish();
-    return tensor;
+    return array;
   } catch (const files::Unrepresentable&) {
     content.finish();  // it is skipped, unless it is damaged
     throw;
@@ -63,7 +63,9 @@ SavedState read_archive(const std::string& path) {
       }
       if (!files::is_utf8(name)) throw FileError("its name is not UTF-8");
       if (!names.insert(name).second) throw FileError("its name is given twice");
-      saved.tensors.emplace_back(name, read_array(archive, entry));
+      npy::Array array = read_array(archive, entry);
+      note_conversion(saved, name, array.element);
+      saved.tensors.emplace_back(name, std::move(array.tensor));
     } catch (const files::Unrepresentable& e) {
       saved.skipped.push_back({entry.name, e.what()});
     } catch (const FileError& e) {

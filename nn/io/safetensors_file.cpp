@@ -117,10 +117,12 @@ SavedState load(const std::string& path) {
   SavedState saved;
   for (std::size_t i = 0; i < tensors.size(); ++i) {
     Entry& e = header.entries[i];
-    if (tensors[i].defined())
+    if (tensors[i].defined()) {
+      note_conversion(saved, e.name, e.element);
       saved.tensors.emplace_back(std::move(e.name), std::move(tensors[i]));
-    else
+    } else {
       saved.skipped.push_back({std::move(e.name), std::move(e.unreadable)});
+    }
   }
   if (saved.tensors.empty() && !saved.skipped.empty())
     file.fail(fmt::format("has no tensor that can be read, of {}; '{}': {}", saved.skipped.size(),

@@ -90,6 +90,10 @@ const auto* format_of(const std::string& path) {
 
 }  // namespace
 
+std::string to_string(const ConvertedTensor& c) {
+  return fmt::format("'{}' from {} to {}", c.name, c.from, name_of(c.to));
+}
+
 void save_state(const std::string& path, const State& state, const Metadata& metadata,
                 const SaveOptions& options) {
   require_saveable(state, options);

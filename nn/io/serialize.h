@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include <tapegrad/graph/dtype.h>
 #include <tapegrad/graph/export.h>
 #include <tapegrad/nn/state.h>
 
@@ -20,10 +21,22 @@ struct SkippedMember {
   std::string reason;  ///< as in "it is a folder"
 };
 
+/// A tensor whose elements are of another type than where they come from; what is converted loses nothing.
+struct ConvertedTensor {
+  std::string name;  ///< as there
+  std::string from;  ///< "f16", "bf16", "f32", "i8", "u8", "i16", "u16", "i32", "u32", "u64" or "bool"
+  Dtype to;          ///< what the tensor is of
+
+  friend bool operator==(const ConvertedTensor&, const ConvertedTensor&) = default;
+};
+/// "'weight' from f16 to f32"
+TAPEGRAD_API std::string to_string(const ConvertedTensor& c);
+
 struct SavedState {
   State tensors;  ///< in the order in which they were saved
   Metadata metadata;
-  std::vector<SkippedMember> skipped{};  ///< what the file holds beside these
+  std::vector<SkippedMember> skipped{};      ///< what the file holds beside these
+  std::vector<ConvertedTensor> converted{};  ///< which of the tensors the file holds in another type
 };
 
 /// The type in which elements of f32 and f64 are written.
@@ -61,7 +74,7 @@ TAPEGRAD_API void save_state(const std::string& path, const State& state, const 
                              const SaveOptions& options = {});
 
 /// Reads such a file; its content tells the format. Elements that tensors do not have are widened, all
-/// without loss: 16-bit floats to f32, booleans (0, 1) and other integers to i64. Archives of NumPy may be
+/// without loss: 16-bit floats to f32, booleans (0, 1) and other integers to i64; the result lists which. Archives of NumPy may be
 /// stored or deflated (numpy.savez, numpy.savez_compressed), their arrays as load_npy takes them. As for numpy.load,
 /// a member is an array where its content starts as one, whether or not its name ends in ".npy"; folders, text files
 /// and the like are skipped and listed in the result, and so are, in both formats, arrays that no tensor can hold:

@@ -217,10 +217,12 @@ SavedState read_archive(const std::string& path) {
   }
   for (std::size_t i = 0; i < tensors.size(); ++i) {
     std::string& name = contents.tensors[i].name;
-    if (tensors[i].defined())
+    if (tensors[i].defined()) {
+      note_conversion(saved, name, contents.tensors[i].element);
       saved.tensors.emplace_back(std::move(name), std::move(tensors[i]));
-    else
+    } else {
       saved.skipped.push_back({std::move(name), std::move(reasons[i])});
+    }
   }
   if (saved.tensors.empty() && !saved.skipped.empty())
     throw FileError(fmt::format("it has no tensor that can be read; '{}': {}", saved.skipped[0].name,

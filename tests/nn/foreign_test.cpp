@@ -78,10 +78,11 @@ BOOST_AUTO_TEST_CASE(pytorchs_names_and_layouts_go_both_ways) {
 
 BOOST_AUTO_TEST_CASE(states_of_pytorch_are_of_f32_and_may_lack_or_have_what_does_not_count) {
   nn::Sequential net{nn::BatchNorm(2)};
-  load_foreign(net, {{"0.weight", Tensor::from({1, 2})},
-                     {"0.bias", Tensor::from({3, 4})},
-                     {"0.running_mean", Tensor::from({5, 6})},
-                     {"0.running_var", Tensor::from({7, 8})}});
+  const auto converted = load_foreign(net, {{"0.weight", Tensor::from({1, 2})},
+                                            {"0.bias", Tensor::from({3, 4})},
+                                            {"0.running_mean", Tensor::from({5, 6})},
+                                            {"0.running_var", Tensor::from({7, 8}, f64)}});
+  test::check_converted(converted, {"'0.running_mean' from f32 to f64"});
   check_equal(net.state(), {{"0.gamma", Tensor::from({1, 2})},
                             {"0.beta", Tensor::from({3, 4})},
                             {"0.running_mean", Tensor::from({5, 6}, f64)},

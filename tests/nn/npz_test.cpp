@@ -22,6 +22,7 @@ using nn::load_state_file;
 using nn::save_state;
 using nn::State;
 using test::array_file;
+using test::check_converted;
 using test::check_equal;
 using test::check_skipped;
 using test::deflated;
@@ -260,6 +261,13 @@ BOOST_AUTO_TEST_CASE(members_that_are_no_arrays_are_skipped_and_listed) {
   BOOST_TEST(load(zip_of({stored("a.npy", floats({1}))})).skipped.empty());
   check_refused(zip_of({stored("README.txt", "hello"), stored("layer/", "")}),
                 "none of its 2 members is an array of numbers; 'README.txt': it does not start");
+}
+
+BOOST_AUTO_TEST_CASE(what_is_converted_is_listed) {
+  const nn::SavedState saved = load(zip_of(
+      {stored("w.npy", floats({1, 2})), deflated("half.npy", array_file(dictionary("<f2", "(1,)"), "\x01<")),
+       stored("bytes", array_file(dictionary("|u1", "(2,)"), "ab"))}));
+  check_converted(saved.converted, {"'half' from f16 to f32", "'bytes' from u8 to i64"});
 }
 
 BOOST_AUTO_TEST_CASE(arrays_of_other_types_are_skipped_and_listed) {

@@ -132,17 +132,18 @@ BOOST_AUTO_TEST_CASE(all_elements_are_converted_in_both_orders_of_bytes) {
     const char* storage;
     std::string bytes;  // of two elements, the lowest byte first
     Tensor expected;
+    std::string converted{};  // from this type
   };
   const std::vector<Case> cases{
-      {"HalfStorage", std::string("\x00\x3e\x00\xfc", 4), Tensor::from({1.5, -HUGE_VAL})},
-      {"BFloat16Storage", std::string("\xc0\x3f\x80\xff", 4), Tensor::from({1.5, -HUGE_VAL})},
+      {"HalfStorage", std::string("\x00\x3e\x00\xfc", 4), Tensor::from({1.5, -HUGE_VAL}), "f16"},
+      {"BFloat16Storage", std::string("\xc0\x3f\x80\xff", 4), Tensor::from({1.5, -HUGE_VAL}), "bf16"},
       {"FloatStorage", bytes_of_numbers<float>({1.5F, -2}), Tensor::from({1.5, -2})},
       {"DoubleStorage", bytes_of_numbers<double>({0.1, -2}), Tensor::from({0.1, -2}, f64)},
-      {"CharStorage", "\x80\x7f", Tensor::from({-128, 127}, i64)},
-      {"ByteStorage", "\x80\x7f", Tensor::from({128, 127}, i64)},
-      {"BoolStorage", std::string("\0\1", 2), Tensor::from({0, 1}, i64)},
-      {"ShortStorage", bytes_of_numbers<std::int16_t>({-2, 300}), Tensor::from({-2, 300}, i64)},
-      {"IntStorage", bytes_of_numbers<std::int32_t>({-2, 70'000}), Tensor::from({-2, 70'000}, i64)},
+      {"CharStorage", "\x80\x7f", Tensor::from({-128, 127}, i64), "i8"},
+      {"ByteStorage", "\x80\x7f", Tensor::from({128, 127}, i64), "u8"},
+      {"BoolStorage", std::string("\0\1", 2), Tensor::from({0, 1}, i64), "bool"},
+      {"ShortStorage", bytes_of_numbers<std::int16_t>({-2, 300}), Tensor::from({-2, 300}, i64), "i16"},
+      {"IntStorage", bytes_of_numbers<std::int32_t>({-2, 70'000}), Tensor::from({-2, 70'000}, i64), "i32"},
       {"LongStorage", bytes_of_numbers<std::int64_t>({-2, 1LL << 40}), Tensor::from({-2, 0x1p40}, i64)}};
   for (const Case& c : cases)
     for (const char* order : {"little", "big", ""}) {
@@ -155,7 +156,13 @@ BOOST_AUTO_TEST_CASE(all_elements_are_converted_in_both_orders_of_bytes) {
       std::vector<Member> members =
           torch_members(p_file(p_dict({{"t", p_tensor(p_storage(c.storage, 2), 0, {2}, {1})}})), {bytes});
       if (*order) members.push_back(stored("model/byteorder", order));
-      check_equal(load(zip_of(members)).tensors, {{"t", c.expected}});
+      const nn::SavedState saved = load(zip_of(members));
+      check_equal(saved.tensors, {{"t", c.expected}});
+      if (c.converted.empty())
+        check_converted(saved.converted, {});
+      else
+        check_converted(saved.converted,
+                        {fmt::format("'t' from {} to {}", c.converted, name_of(c.expected.dtype()))});
     }
   std::vector<Member> members =
       torch_members(p_file(p_dict({{"t", p_tensor(p_storage("ByteStorage", 2), 0, {2}, {1})}})), {"ab"});
@@ -178,14 +185,17 @@ BOOST_AUTO_TEST_CASE(untyped_storages_have_the_type_of_the_tensor) {
         p_file(p_dict({{"t", t}, {"w", p_tensor(p_storage("FloatStorage", 1, "1"), 0, {1}, {1})}})),
         {bytes, bytes_of_numbers<float>({7})}));
   };
-  check_equal(load_one(tensor("uint16", 6, 2), bytes_of_numbers<std::uint16_t>({1, 2, 65'535})).tensors,
-              {{"t", Tensor::from({2, 65'535}, i64)}, {"w", Tensor::from({7})}});
+  const nn::SavedState small =
+      load_one(tensor("uint16", 6, 2), bytes_of_numbers<std::uint16_t>({1, 2, 65'535}));
+  check_equal(small.tensors, {{"t", Tensor::from({2, 65'535}, i64)}, {"w", Tensor::from({7})}});
+  check_converted(small.converted, {"'t' from u16 to i64"});
   check_equal(
       load_one(tensor("uint32", 8, 1, "torch"), bytes_of_numbers<std::uint32_t>({1, 4'000'000'000})).tensors,
       {{"t", Tensor::from({4e9}, i64)}, {"w", Tensor::from({7})}});
   const nn::SavedState large =
       load_one(tensor("uint64", 16, 1), bytes_of_numbers<std::uint64_t>({1, std::uint64_t{1} << 63}));
   check_equal(large.tensors, {{"w", Tensor::from({7})}});
+  check_converted(large.converted, {});
   check_skipped(large, {{"t", "9223372036854775808, which is above the largest i64"}});
   check_skipped(load_one(tensor("float8_e4m3fn", 6, 2), "123456"), {{"t", "torch.float8_e4m3fn"}});
   check_refused(torch_archive(p_file(p_dict({{"t", tensor("uint16", 7, 2)}})), {"1234567"}),

@@ -45,6 +45,13 @@ inline void check_skipped(const nn::SavedState& saved,
   }
 }
 
+/// What was converted, in order, as in "'w' from f16 to f32".
+inline void check_converted(const std::vector<nn::ConvertedTensor>& converted,
+                            const std::vector<std::string>& expected) {
+  BOOST_REQUIRE(converted.size() == expected.size());
+  for (std::size_t i = 0; i < expected.size(); ++i) BOOST_TEST(to_string(converted[i]) == expected[i]);
+}
+
 /// A file in a folder of its own.
 struct StateFile {
   explicit StateFile(const char* name) : path(folder / name) {}

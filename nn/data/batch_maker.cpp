@@ -1,9 +1,12 @@
 #include <algorithm>
 #include <array>
 #include <new>
+#include <numeric>
 #include <span>
+#include <vector>
 
 #include <tapegrad/graph/errors.h>
+#include <tapegrad/graph/storage.h>
 #include <tapegrad/nn/data/batch_maker.h>
 
 #include <fmt/format.h>
@@ -12,24 +15,48 @@ namespace tapegrad::nn::loading {
 
 namespace {
 
-/// The seed and the stream are random bits themselves: whatever seeds a program uses, no batch has the numbers of
-/// another one, of the order of the items or of the network's generators.
-Generator generator_of(std::uint64_t seed, std::uint64_t epoch, std::int64_t batch) {
+using Numbers = std::array<std::uint32_t, 4>;
+
+/// The seed and the stream are random bits themselves: whatever seeds a program uses, no batch and no item has the
+/// numbers of another one, of the order of the items or of the network's generators.
+Numbers random_bits(std::uint64_t seed, std::uint64_t epoch, std::int64_t of) {
   const auto low = [](std::uint64_t n) { return static_cast<std::uint32_t>(n); };
   const auto high = [](std::uint64_t n) { return static_cast<std::uint32_t>(n >> 32); };
-  const auto number = static_cast<std::uint64_t>(batch);
-  const std::array<std::uint32_t, 4> r =
-      philox4x32({low(number), high(number), low(epoch), high(epoch)}, {low(seed), high(seed)});
+  const auto number = static_cast<std::uint64_t>(of);
+  return philox4x32({low(number), high(number), low(epoch), high(epoch)}, {low(seed), high(seed)});
+}
+
+Generator generator_of(const Numbers& r) {
   return Generator(std::uint64_t{r[1]} << 32 | r[0], std::uint64_t{r[3]} << 32 | r[2]);
+}
+
+Generator generator_of_batch(const Recipe& recipe, std::int64_t number) {
+  return generator_of(random_bits(recipe.seed, recipe.epoch, number));
+}
+
+/// Item n and batch n have nothing in common.
+Generator generator_of_item(const Recipe& recipe, std::int64_t index) {
+  constexpr std::array<std::uint32_t, 2> kOfItems{0x6974656dU, 0x73U};
+  return generator_of(philox4x32(random_bits(recipe.seed, recipe.epoch, index), kOfItems));
 }
 
 Batch untransformed(const Recipe& recipe, std::int64_t number) {
   const std::int64_t begin = number * recipe.batch;
   const std::int64_t end = std::min(begin + recipe.batch, recipe.data.size());
-  if (!recipe.order.defined()) return recipe.data.batch(begin, end);
-  const std::span<const std::int64_t> order = recipe.order.values<std::int64_t>();
-  return recipe.data.gather(
-      order.subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(end - begin)));
+  if (!recipe.order.defined() && !recipe.item_transform) return recipe.data.batch(begin, end);
+  std::vector<std::int64_t, tapegrad::detail::PoolAllocator<std::int64_t>> in_order;
+  std::span<const std::int64_t> indices;
+  if (recipe.order.defined()) {
+    indices = recipe.order.values<std::int64_t>().subspan(static_cast<std::size_t>(begin),
+                                                          static_cast<std::size_t>(end - begin));
+  } else {
+    in_order.resize(static_cast<std::size_t>(end - begin));
+    std::iota(in_order.begin(), in_order.end(), begin);
+    indices = in_order;
+  }
+  if (!recipe.item_transform) return recipe.data.gather(indices);
+  return transformed_items(recipe.data, indices, recipe.item_transform,
+                           [&](std::int64_t index) { return generator_of_item(recipe, index); });
 }
 
 }  // namespace
@@ -38,11 +65,18 @@ Batch BatchMaker::make(std::int64_t number) const {
   try {
     Batch batch = untransformed(recipe_, number);
     if (!recipe_.transform) return batch;
-    Generator generator = generator_of(recipe_.seed, recipe_.epoch, number);
+    Generator generator = generator_of_batch(recipe_, number);
     return transformed(recipe_.transform, batch, generator);
   } catch (const std::bad_alloc&) {
     throw OutOfMemory(fmt::format("loader: there is no memory to make batch {}", number));
   }
+}
+
+Item transformed(const ItemTransform& transform, const Item& item, Generator& generator) {
+  Item result = transform(item, generator);
+  if (result.x.defined() < item.x.defined() || result.t.defined() < item.t.defined())
+    throw ArgumentError("loader: the item transform has left out x or t; it must leave them, changed or not");
+  return result;
 }
 
 Batch transformed(const Transform& transform, const Batch& batch, Generator& generator) {

@@ -1,10 +1,12 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 
 #include <tapegrad/graph/random.h>
 #include <tapegrad/graph/tensor.h>
 #include <tapegrad/nn/data/dataset.h>
+#include <tapegrad/nn/data/item_stack.h>
 #include <tapegrad/nn/data/transforms.h>
 
 /// What loops over batches are made of. Not part of the library's interface.
@@ -17,7 +19,8 @@ struct Recipe {
   std::int64_t batch = 1;
   std::int64_t count = 0;  ///< of batches
   Transform transform{};
-  std::uint64_t seed = 0;  ///< with the epoch: of the transform's generators
+  ItemTransform item_transform{};
+  std::uint64_t seed = 0;  ///< with the epoch: of the transforms' generators
   std::uint64_t epoch = 0;
 };
 
@@ -37,5 +40,19 @@ class BatchMaker {
 /// What the transform makes of the batch. Throws ShapeError unless that has as many items, and x and t where the batch
 /// had them.
 Batch transformed(const Transform& transform, const Batch& batch, Generator& generator);
+
+/// What the transform makes of one item. Throws ArgumentError where it leaves out x or t.
+Item transformed(const ItemTransform& transform, const Item& item, Generator& generator);
+
+/// The items with these indices as the transform makes them, in a batch; generator_of(index) is what it draws from.
+template <class F>
+Batch transformed_items(const Dataset& data, std::span<const std::int64_t> indices,
+                        const ItemTransform& transform, F generator_of) {
+  constexpr batching::ItemMaker kMaker{"loader: the item transform", "in it"};
+  return batching::stacked(kMaker, indices, 0, [&](std::int64_t index) {
+    auto&& generator = generator_of(index);
+    return transformed(transform, data.item(index), generator);
+  });
+}
 
 }  // namespace tapegrad::nn::loading

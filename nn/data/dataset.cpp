@@ -99,14 +99,25 @@ Dataset::Split Dataset::split(std::int64_t validation, std::uint64_t seed) const
   Dataset shuffled = *this;
   shuffled.order_ = permutation(size_, generator);
   shuffled.begin_ = 0;
-  for (std::int64_t& i : shuffled.order_.mutable_values<std::int64_t>())
-    i = order_.defined() ? order_.values<std::int64_t>()[static_cast<std::size_t>(begin_ + i)] : begin_ + i;
+  for (std::int64_t& i : shuffled.order_.mutable_values<std::int64_t>()) i = row_of(i);
   return {shuffled.slice(validation, size_), shuffled.slice(0, validation)};
 }
 
 Dataset Dataset::map(Callback<Batch(const Batch&)> change) const {
   if (!change) throw ArgumentError("dataset: map: there is no function to change batches; give one");
   return Dataset(std::make_shared<MappedSource>(*this, std::move(change)));
+}
+
+/// The index in the source.
+std::int64_t Dataset::row_of(std::int64_t index) const {
+  return order_.defined() ? order_.values<std::int64_t>()[static_cast<std::size_t>(begin_ + index)]
+                          : begin_ + index;
+}
+
+Item Dataset::item(std::int64_t index) const {
+  if (index < 0 || index >= size_)
+    throw ArgumentError(fmt::format("item: item {} asked of {} items", index, size_));
+  return source_->item(row_of(index));
 }
 
 Batch Dataset::batch(std::int64_t begin, std::int64_t end) const {
@@ -125,8 +136,7 @@ Batch Dataset::gather(std::span<const std::int64_t> indices) const {
     if (i < 0 || i >= size_) throw ArgumentError(fmt::format("gather: item {} asked of {} items", i, size_));
   if (!order_.defined() && begin_ == 0) return rows(indices);
   Indices rows_of_source(indices.begin(), indices.end());
-  for (std::int64_t& i : rows_of_source)
-    i = order_.defined() ? order_.values<std::int64_t>()[static_cast<std::size_t>(begin_ + i)] : begin_ + i;
+  for (std::int64_t& i : rows_of_source) i = row_of(i);
   return rows(rows_of_source);
 }
 

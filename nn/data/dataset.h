@@ -60,13 +60,15 @@ class TAPEGRAD_API Dataset {
   /// ArgumentError for a number outside [0, size].
   Split split(std::int64_t validation, std::uint64_t seed) const;
   /// The items that `change` makes of each batch, when one is asked for, for training and evaluation alike. An item
-  /// must come out the same whatever is beside it in its batch; what is random is a Transform of the loader. Copy the
-  /// batch and change the copy, so that tensors that it does not know stay. Asking for batches throws what it throws,
-  /// and ShapeError where it makes another number of items.
+  /// must come out the same whatever is beside it in its batch; what is random is a Transform or an ItemTransform of
+  /// the loader. Copy the batch and change the copy, so that tensors that it does not know stay. Asking for batches
+  /// throws what it throws, and ShapeError where it makes another number of items.
   ///
   ///     data.map([](nn::Batch b) { b.x = log(b.x + 1); return b; })
   Dataset map(Callback<Batch(const Batch&)> change) const;
 
+  /// One item. Throws ArgumentError for an index outside the items, and what the source of the items throws.
+  Item item(std::int64_t index) const;
   /// Items begin ... end - 1, or those with these indices, which may repeat. The batch's memory comes from
   /// the pool. Throws ArgumentError for an index outside the items, what the source of the items throws, and ShapeError
   /// where that makes another number of items.
@@ -75,6 +77,7 @@ class TAPEGRAD_API Dataset {
 
  private:
   Batch rows(std::span<const std::int64_t> rows) const;
+  std::int64_t row_of(std::int64_t index) const;
 
   std::shared_ptr<const DataSource> source_;
   Tensor order_;  ///< i64 indices into the items, or undefined: they stand in order

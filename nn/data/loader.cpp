@@ -89,6 +89,7 @@ Batches DataLoader::epoch(std::uint64_t number, std::int64_t first) const {
                          .batch = options_.batch,
                          .count = size(),
                          .transform = options_.transform,
+                         .item_transform = options_.item_transform,
                          .seed = options_.transform_seed,
                          .epoch = number};
   if (options_.shuffle) {
@@ -108,7 +109,11 @@ Batches::Iterator DataLoader::begin() {
 
 Batch DataLoader::sample(Generator& generator) const {
   const Tensor items = integers({options_.batch}, generator, 0, data_.size());
-  Batch batch = data_.gather(items.values<std::int64_t>());
+  const std::span<const std::int64_t> indices = items.values<std::int64_t>();
+  Batch batch = options_.item_transform
+                    ? loading::transformed_items(data_, indices, options_.item_transform,
+                                                 [&](std::int64_t) -> Generator& { return generator; })
+                    : data_.gather(indices);
   return options_.transform ? loading::transformed(options_.transform, batch, generator) : batch;
 }
 

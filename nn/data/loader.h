@@ -83,6 +83,10 @@ struct LoaderOptions {
   /// What is made of each batch. It draws from a generator of the batch's own, which depends on its seed, the epoch and
   /// the number of the batch in it alone: not on threads, nor on where an epoch was interrupted.
   Transform transform{};
+  /// What is made of each item before it is in a batch, and before `transform`. It draws from a generator of the item's
+  /// own, which depends on transform_seed, the epoch and the item's index in the data set alone: neither on the size of
+  /// batches nor on their order.
+  ItemTransform item_transform{};
   std::uint64_t transform_seed = 0;
   /// Threads that prepare batches ahead: the same batches, to the bit, for any number of them. The data and the
   /// transform are then used by several threads at once, each with operations of one thread; what they throw arrives

@@ -3,12 +3,15 @@
 #include <cstddef>
 #include <cstring>
 #include <span>
+#include <utility>
 
 #include <tapegrad/graph/errors.h>
+#include <tapegrad/nn/data/memory_source.h>
 #include <tapegrad/nn/data/transforms.h>
 #include <tapegrad/ops/check.h>
 #include <tapegrad/ops/elementwise/math.h>
 #include <tapegrad/ops/loops/parallel.h>
+#include <tapegrad/ops/tensor/shape.h>
 
 #include <fmt/format.h>
 
@@ -109,6 +112,21 @@ Batch crop_at_random(const char* op, const Batch& batch, std::int64_t height, st
 }
 
 }  // namespace
+
+ItemTransform each_item(Transform transform) {
+  if (!transform) throw ArgumentError("each_item: there is no transform; give one");
+  return [transform = std::move(transform)](const Item& item, Generator& generator) {
+    const auto with_axis = [](const Tensor& t) { return t.defined() ? unsqueeze(t.detach(), 0) : Tensor(); };
+    Batch batch{with_axis(item.x), with_axis(item.t)};
+    for (const auto& [name, t] : item.more) batch.more.emplace_back(name, with_axis(t));
+    const Batch result = transform(batch, generator);
+    if (!batching::has_items(result, 1))
+      throw ShapeError(
+          fmt::format("each_item: the transform made {} of a batch of one item; it must leave their number",
+                      batching::describe(result)));
+    return item_of(result);
+  };
+}
 
 Compose::Compose(std::initializer_list<Transform> transforms) : transforms_(transforms) {
   for (std::size_t i = 0; i < transforms_.size(); ++i)

@@ -23,6 +23,22 @@ namespace tapegrad::nn {
 /// that changes a copy of the batch. They throw ShapeError for inputs of another rank.
 using Transform = Callback<Batch(const Batch& batch, Generator& generator)>;
 
+/// Makes of one item another one, as torchvision's transforms do: of images of any sizes, say, crops of one size, which
+/// a batch then holds. All that is random in it is to be drawn from the generator. It leaves x and t where the item has
+/// them, and makes the same tensors of all items.
+///
+///     nn::DataLoader loader(photographs, {.item_transform = [](nn::Item item, Generator& g) {
+///                                           item.x = random_part(item.x, 224, g);
+///                                           return item;
+///                                         }});
+using ItemTransform = Callback<Item(const Item& item, Generator& generator)>;
+
+/// A transform of batches as one of items: what is made of an item depends on the generator of this item alone then,
+/// not on the size of the batch and what else is in it. Throws ArgumentError for a transform that is none.
+///
+///     {.item_transform = nn::each_item(nn::Compose{nn::RandomCrop(32, 32, 4), nn::RandomHorizontalFlip()})}
+TAPEGRAD_API ItemTransform each_item(Transform transform);
+
 /// One transform after the other, each with the generator as the one before has left it.
 class TAPEGRAD_API Compose {
  public:

@@ -250,6 +250,7 @@ const History& Trainer::fit(const Dataset& training, const Dataset& validation) 
                                      .drop_last = options_.drop_last,
                                      .seed = options_.seed,
                                      .transform = options_.transform,
+                                     .item_transform = options_.item_transform,
                                      .transform_seed = options_.transform_seed,
                                      .workers = options_.workers});
   bool unreported = begin_fit(loader.size(), training, validation);

@@ -82,6 +82,9 @@ struct TrainerOptions {
   /// What is made of each batch before the update: images moved and mirrored. See LoaderOptions::transform; an epoch
   /// that was interrupted goes on with what it would have drawn.
   Transform transform{};
+  /// What is made of each item before that; see LoaderOptions::item_transform. Evaluation takes items as the data set
+  /// has them.
+  ItemTransform item_transform{};
   std::uint64_t transform_seed = 0;
   /// What is made of all that is evaluated, training data too: nothing of `transform`, unless it is given here. For
   /// what the network needs always, such as Normalize.

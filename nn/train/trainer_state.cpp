@@ -215,7 +215,8 @@ std::vector<Trainer::Setting> Trainer::list_settings(std::int64_t iteration) con
   fixed("drop_last", yes_or_no(o.drop_last));
   fixed("seed", o.seed);
   fixed("validation", o.validation);
-  fixed("transform", yes_or_no(static_cast<bool>(o.transform)));
+  fixed("transform", o.item_transform ? (o.transform ? "of items and batches" : "of items")
+                                      : yes_or_no(static_cast<bool>(o.transform)));
   fixed("transform_seed", o.transform_seed);
   fixed("monitor", o.monitor == Monitor::loss ? "loss" : "metric");
   fixed("evaluate_training", yes_or_no(o.evaluate_training));

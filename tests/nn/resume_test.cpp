@@ -73,6 +73,13 @@ BOOST_AUTO_TEST_CASE(all_ways_to_train_go_on_to_the_bit) {
       {.epochs = 3, .drop_last = true, .evaluate_training = false},
       {.iterations = 17, .validation = 0.2},
       {.epochs = 6, .monitor = nn::Monitor::metric, .patience = 1},
+      {.epochs = 3,
+       .item_transform =
+           [](nn::Item item, Generator& g) {
+             item.x = item.x + randn(item.x.shape(), g) * 0.1;
+             return item;
+           },
+       .workers = 2},
       {.epochs = 3, .evaluation_transform = nn::Normalize({0.5}, {2}), .clip_value = 0.1},
       {.epochs = 2, .schedule = [](std::int64_t step) { return step % 2 == 0 ? 0.01 : 0.03; }}};
   for (std::size_t way = 0; way < ways.size(); ++way)

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <iterator>
 #include <map>
 #include <vector>
 
@@ -164,16 +165,31 @@ std::unique_ptr<Module> make_upsample(Site s) {
                       .align_corners = s.word.flag("align-corners")});
 }
 
+// Of how many elements one of the result is computed.
+
+double area_of_conv(Site s) {
+  const std::vector<std::int64_t> n = s.word.numbers(2, 3);
+  return static_cast<double>(n[1]) * static_cast<double>(n.back()) * static_cast<double>(s.channels()) /
+         static_cast<double>(s.word.option("groups", 1));
+}
+double area_of_pool(Site s) {
+  const std::vector<std::int64_t> n = s.word.numbers(1, 2);
+  return static_cast<double>(n[0]) * static_cast<double>(n.back());
+}
+double all_features(Site s) { return static_cast<double>(s.channels()); }
+
 /// All words beside those of activations.
 constexpr struct {
   std::string_view name;
   std::string_view form;
   std::unique_ptr<Module> (*make)(Site);
+  double (*elements_of_each)(Site) = nullptr;  ///< none: one
 } kWords[] = {
     {"conv", "conv:CHANNELSxKERNEL[xKERNEL][:pad=N|:same][:stride=N][:dilation=N][:groups=N][:no-bias]",
-     make_conv},
-    {"pool", "pool:KERNEL[xKERNEL][:pad=N][:stride=N]", make_pool<MaxPool2d, MaxPool2dOptions>},
-    {"avg-pool", "avg-pool:KERNEL[xKERNEL][:pad=N][:stride=N]", make_pool<AvgPool2d, AvgPool2dOptions>},
+     make_conv, area_of_conv},
+    {"pool", "pool:KERNEL[xKERNEL][:pad=N][:stride=N]", make_pool<MaxPool2d, MaxPool2dOptions>, area_of_pool},
+    {"avg-pool", "avg-pool:KERNEL[xKERNEL][:pad=N][:stride=N]", make_pool<AvgPool2d, AvgPool2dOptions>,
+     area_of_pool},
     {"global-avg-pool", "global-avg-pool",
      [](Site s) -> std::unique_ptr<Module> {
        s.word.require_alone();
@@ -184,7 +200,7 @@ constexpr struct {
        s.word.require_alone();
        return std::make_unique<Flatten>();
      }},
-    {"affine", "affine:SIZE[:no-bias]", make_affine},
+    {"affine", "affine:SIZE[:no-bias]", make_affine, all_features},
     {"batch-norm", "batch-norm",
      [](Site s) -> std::unique_ptr<Module> {
        s.word.require_alone();
@@ -216,6 +232,32 @@ std::unique_ptr<Module> make_layer(Site s) {
   throw ArgumentError(fmt::format("it is not known; there are {}", layer_word_forms()));
 }
 
+double elements_of(const Shape& shape) {
+  double elements = 1;
+  for (const std::int64_t size : shape.dims()) elements *= static_cast<double>(size);
+  return elements;
+}
+
+/// The shape of what a layer makes of a batch of one item, which it does not compute: a batch of no items shows it.
+Shape result_of(Module& layer, const Shape& input, Dtype dtype) {
+  const EvaluationMode evaluation(layer);
+  try {
+    return layer(Tensor::zeros(input.with(0, 0), dtype)).shape().with(0, 1);
+  } catch (const Error&) {
+    return layer(Tensor::zeros(input, dtype)).shape();  // whose error tells of one item
+  }
+}
+
+/// The multiplications of a layer for one item.
+double work_of(Site s, const Shape& result) {
+  const auto row = std::ranges::find(kWords, s.word.name(), [](const auto& w) { return w.name; });
+  const double each = row == std::end(kWords) || !row->elements_of_each ? 1 : row->elements_of_each(s);
+  return elements_of(s.input) + each * elements_of(result);
+}
+
+constexpr std::size_t kMostWords = 10'000;
+constexpr double kMostWork = 1e11;
+
 }  // namespace
 
 std::string layer_word_forms() {
@@ -229,18 +271,29 @@ Sequential layers_from_words(std::string_view words, const Shape& item, Generato
   const Pause untracked;
   Sequential net;
   std::map<std::string, int> numbers;
-  Tensor x = Tensor::zeros(item.inserted(0, 1), options.dtype);
+  Shape shape = item.inserted(0, 1);
   if (options.standardize) {
     net.append("standardize", Standardize(*options.standardize));
-    x = net(x);
+    shape = result_of(net, shape, options.dtype);
   }
-  for (const std::string_view text : split(words, ',')) {
+  const std::vector<std::string_view> all = split(words, ',');
+  if (all.size() > kMostWords)
+    throw ArgumentError(fmt::format("layers: there are {} words; there may be {}", all.size(), kMostWords));
+  double work = 0;
+  for (const std::string_view text : all) {
     // Errors name the word, and then the layer.
     tapegrad::detail::named(fmt::format("layers: '{}'", text), [&] {
       Word word(text);
-      std::unique_ptr<Module> layer = make_layer({word, x.shape(), generator, options});
-      const EvaluationMode evaluation(*layer);
-      x = (*layer)(x);
+      const Site site{word, shape, generator, options};
+      std::unique_ptr<Module> layer = make_layer(site);
+      const Shape result = result_of(*layer, shape, options.dtype);
+      work += work_of(site, result);
+      if (work > kMostWork)
+        throw ArgumentError(fmt::format(
+            "with it one item takes {:.1e} multiplications; {:.0e} are the most for a network of words: make "
+            "kernels, channels or images smaller",
+            work, kMostWork));
+      shape = result;
       const std::string name(word.name());
       net.append(fmt::format("{}{}", name, ++numbers[name]), std::move(layer));
     });

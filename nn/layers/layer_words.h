@@ -30,9 +30,11 @@ struct LayerWordsOptions {
 /// conv:32x3:pad=2:stride=2 or conv:16x3:same. layer_word_forms() lists all words; activations are those of
 /// activation_names(). The layers are called conv1, relu1, pool1, conv2, ... by their words.
 ///
-/// Each layer is made for what the one before gives, which is found out by one item of zeros. Throws ArgumentError naming
-/// the word and what there is, and for a layer that does not fit what comes in the error that it throws, behind the
-/// word; also for items that are larger than memory.
+/// Each layer is made for what the one before gives, which is found out by a batch of no items. Throws ArgumentError
+/// naming the word and what there is, and for a layer that does not fit what comes in the error that it throws, behind
+/// the word; OutOfMemory for weights that are larger than memory. Words may come from a file, and must not take a
+/// processor for hours: there may be 10,000, and one item may take up to 10^11 multiplications in all, counted as
+/// results times the elements that each is computed of.
 TAPEGRAD_API Sequential layers_from_words(std::string_view words, const Shape& item, Generator& generator,
                                           const LayerWordsOptions& options = {});
 

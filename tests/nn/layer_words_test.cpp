@@ -112,6 +112,28 @@ BOOST_AUTO_TEST_CASE(errors_name_the_word_and_the_cure) {
   refuses("pool:3,pool:3,pool:3,pool:3", image, mentions("'pool:3'", "size 0"));
 }
 
+BOOST_AUTO_TEST_CASE(words_that_ask_for_hours_are_refused_at_once) {
+  Generator g;
+  const auto refuses = [&](const std::string& words, const Shape& item, const auto& check) {
+    BOOST_CHECK_EXCEPTION(layers_from_words(words, item, g), ArgumentError, check);
+  };
+  std::string relus = "relu";
+  for (int i = 0; i < 10'000; ++i) relus += ",relu";
+  refuses(relus, {4}, mentions("there are 10001 words; there may be 10000"));
+  const auto too_much = mentions("multiplications; 1e+11 are the most", "smaller");
+  refuses("conv:2000x3:same,conv:2000x3:same", {1, 60, 60}, mentions("'conv:2000x3:same'", "1.3e+11"));
+  refuses("conv:4x3:pad=1000000", {1, 8, 8}, too_much);
+  refuses("pool:400x400:stride=1:pad=200", {10, 400, 400}, too_much);
+  refuses("avg-pool:3000x3000:stride=1:pad=1500", {1, 500, 500}, too_much);
+  refuses("upsample:1e6", {1, 8, 8}, too_much);
+  // A network of the size that is trained on such images in a week is none of these.
+  const nn::Sequential net = layers_from_words(
+      "conv:64x7:stride=2:pad=3,relu,pool:2,conv:64x3:same,relu,pool:2,conv:128x3:same,relu,pool:2,"
+      "conv:256x3:same:groups=4,relu,global-avg-pool,affine:1000",
+      {3, 64, 64}, g);
+  BOOST_TEST(net.size() == 13U);
+}
+
 BOOST_AUTO_TEST_CASE(a_summary_lists_layers_shapes_and_parameters) {
   Generator g;
   nn::Sequential net =

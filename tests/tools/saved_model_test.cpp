@@ -1,4 +1,5 @@
 // What predict and export read of a run: the network is built again as the file says, or the file is refused.
+#include <ctime>
 #include <functional>
 #include <string>
 #include <string_view>
@@ -102,17 +103,33 @@ BOOST_AUTO_TEST_CASE(numbers_that_are_too_large_take_no_memory) {
   for (int i = 0; i < 200'000; ++i) many += ",1";
   check_refused(table, {{"--model", "multi-layer"}, {"--hidden", many}}, "200001 layers");
   check_refused(table, {{"--model", "multi-layer"}, {"--hidden", many.substr(0, 2001)}}, "...");
-  check_refused(images, {{"item", "1x1000000x1000000"}}, "takes more than 256 MiB");
+  check_refused(images, {{"item", "1x1000000x1000000"}}, "1.9e+13 multiplications");
   check_refused(images, {{"item", "1x9223372036854775807x2"}}, "too many elements");
   check_refused(images, {{"item", "1x99999999999999999999x2"}}, "'item'");
   check_refused(images, {{"item", "1x1x1x1x1x1x1x1x1"}}, "'item'");
   check_refused(images, {{"outputs", "4611686018427387904"}}, "[4611686018427387904]");
-  check_refused(images, {{"--layers", "conv:2x3:pad=100000,flatten,affine:4"}}, "takes more than 256 MiB");
-  check_refused(images, {{"--layers", "upsample:100000,flatten,affine:4"}}, "takes more than 256 MiB");
+  check_refused(images, {{"--layers", "conv:2x3:pad=100000,flatten,affine:4"}}, "7.2e+11 multiplications");
+  check_refused(images, {{"--layers", "upsample:10000,flatten,affine:4"}}, "takes more than 256 MiB");
   check_refused(images, {{"--layers", "conv:99999999999x3,flatten,affine:4"}}, "takes more than 256 MiB");
   std::string words = "relu";
   for (int i = 0; i < 100'000; ++i) words += ",relu";
-  check_refused(images, {{"--layers", words}}, "100000 layers");
+  check_refused(images, {{"--layers", words}}, "there are 100001 words; there may be 10000");
+}
+
+// Each in a moment, without the hours of processor time that they ask for.
+BOOST_AUTO_TEST_CASE(networks_that_would_take_hours_are_refused_at_once) {
+  const auto start = std::clock();
+  for (const char* words :
+       {"upsample:1000,conv:100x99:same,flatten,affine:4",
+        "upsample:200,pool:500x500:stride=1:pad=250,flatten,affine:4", "upsample:1000000,flatten,affine:4",
+        "conv:2000x1,conv:2000x1:pad=200,conv:2000x1,flatten,affine:4",
+        "upsample:500,avg-pool:3000x3000:stride=1:pad=1500,global-avg-pool,affine:4"})
+    check_refused(images, {{"--layers", words}}, "multiplications; 1e+11 are the most");
+  // Many small ones come to as much.
+  std::string words = "upsample:100";
+  for (int i = 0; i < 300; ++i) words += ",conv:8x9:same";
+  check_refused(images, {{"--layers", words + ",flatten,affine:4"}}, "multiplications; 1e+11 are the most");
+  BOOST_TEST(static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC < 60);
 }
 
 BOOST_AUTO_TEST_CASE(what_no_run_has_saved_is_refused) {

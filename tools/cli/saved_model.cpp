@@ -72,12 +72,11 @@ class Description {
         option->add_result(found->second);
         option->run_callback();
       }
-    // Layers without parameters would otherwise take much more memory than their words.
+    // As for words of layers.
     constexpr std::size_t kMostLayers = 10'000;
-    const auto words = static_cast<std::size_t>(std::ranges::count(options.layers, ','));
-    if (const std::size_t layers = std::max(words, options.hidden.size()); layers > kMostLayers)
-      throw ArgumentError(
-          fmt::format("it names {} layers; networks of up to {} are built again", layers, kMostLayers));
+    if (options.hidden.size() > kMostLayers)
+      throw ArgumentError(fmt::format("it names {} layers; networks of up to {} are built again",
+                                      options.hidden.size(), kMostLayers));
     return options;
   }
   std::optional<nn::CsvFormat> table() const {

@@ -116,6 +116,32 @@ expect 2 'has checkpoints of another run.*go on with that by --resume' "${long[@
 check "that is told before anything is written" [ "$(wc -l <"$resumed/history.csv")" -eq 7 ]
 expect 1 'there are no checkpoints in .*--checkpoint-every' train --resume "$work/whole"
 expect 2 '--checkpoint-every' "${long[@]}" --out "$work/run" --checkpoint-every 0
+# A run's folder of somebody else: what it writes stays in it, unless this command names a file.
+stranger=$work/stranger
+expect 0 'the report is' "${train[@]/$work\/run/$stranger}" --iterations 20 --checkpoint-every 10 \
+  --report "$work/theirs.html"
+rm "$work/theirs.html"
+expect 0 '^  --report is not given, was .*theirs.html$' train --resume "$stranger" --iterations 30
+check "a report that the checkpoint alone names is not written" [ ! -e "$work/theirs.html" ]
+expect 0 'the report is' train --resume "$stranger" --iterations 40 --report "$work/mine.html"
+check "one that is asked for is" [ -s "$work/mine.html" ]
+expect 0 'the report is' train --resume "$stranger" --iterations 41 --report "$stranger/page.html" --checkpoint-every 1
+rm "$stranger/page.html"
+expect 0 'the report is' train --resume "$stranger" --iterations 42
+check "one in the run's own folder is" [ -s "$stranger/page.html" ]
+ln -sf "$work/precious" "$stranger/page.html"
+expect 0 '^  --report is not given, was .*page.html$' train --resume "$stranger" --iterations 43
+check "and not where a link leads" [ ! -e "$work/precious" ]
+for file in history.csv parameters.safetensors best.safetensors checkpoints/checkpoint-00000050.safetensors; do
+  mkdir -p "$work/linked" && rm -rf "$work/linked" && cp -r "$stranger" "$work/linked"
+  printf mine >"$work/precious"
+  ln -sf "$work/precious" "$work/linked/$file"
+  expect 1 "$file is a link.*own folder" train --resume "$work/linked" --iterations 60
+  check "nothing is written where $file leads" [ "$(cat "$work/precious")" = mine ]
+done
+rm -rf "$work/linked" && cp -r "$stranger" "$work/linked" && mv "$work/linked/checkpoints" "$work/elsewhere"
+ln -s "$work/elsewhere" "$work/linked/checkpoints"
+expect 1 'checkpoints is a link' train --resume "$work/linked" --iterations 60
 newest=$(ls "$resumed/checkpoints"/* | tail -1)
 printf x >>"$newest"
 expect 0 'warning: .*is damaged.*skipped for the one before' train --resume "$resumed"

@@ -50,9 +50,6 @@ CLI::Validator file_to_write() {
 
 std::FILE* beside(const std::string& path) { return path == kStandardOutput ? stderr : stdout; }
 
-namespace {
-
-/// What a file says may be part of a message: no terminal takes it for commands.
 std::string printable(std::string_view message) {
   std::string text;
   for (const char c : message) {
@@ -64,8 +61,6 @@ std::string printable(std::string_view message) {
   }
   return text;
 }
-
-}  // namespace
 
 int usage_error(const CLI::App& app, std::string message) {
   message = printable(message);

@@ -2,6 +2,7 @@
 
 #include <cstdio>
 #include <string>
+#include <string_view>
 
 #include <CLI/CLI.hpp>
 
@@ -19,6 +20,9 @@ CLI::Validator above(double bound);
 CLI::Validator file_to_write();
 /// Where to say what has been written there: the standard error where the file is the standard output.
 std::FILE* beside(const std::string& path);
+
+/// What a file says may be part of a message: as text that no terminal takes for commands.
+std::string printable(std::string_view message);
 
 /// One line that says how to do better; returns 2.
 int usage_error(const CLI::App& app, std::string message);

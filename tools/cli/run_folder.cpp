@@ -19,6 +19,8 @@ namespace tapegrad::cli {
 
 namespace {
 
+constexpr const char* kWritten[] = {"history.csv", "parameters.safetensors", "best.safetensors"};
+
 /// The score in the columns behind the epoch, the iteration and the training's. Nothing is changed where there is none.
 bool read_test_score(const std::string& row, const nn::EpochReport& e, nn::Score& score) {
   const std::vector<std::string> cells = CLI::detail::split(row, ',');
@@ -56,7 +58,7 @@ RunFolder RunFolder::start(const std::string& path, bool validated, const char* 
         "give another folder, or remove {}",
         path, others.front(), path, checkpoints(path)));
   std::error_code error;
-  for (const char* written : {"history.csv", "parameters.safetensors", "best.safetensors"})
+  for (const char* written : kWritten)
     if (!replace && std::filesystem::exists(folder.file(written), error))
       throw ArgumentError(
           fmt::format("--out {}: another run has left its {} there; give another folder, or --force to "
@@ -106,6 +108,30 @@ void RunFolder::write_history() const {
   nn::AtomicFile out(file("history.csv"));
   out.write(history_);
   out.commit();
+}
+
+void RunFolder::require_own_files(const std::string& path) {
+  const auto require_no_link = [&](const std::filesystem::path& file) {
+    std::error_code error;
+    if (std::filesystem::is_symlink(file, error))
+      throw FileError(
+          fmt::format("--resume {}: {} is a link, and a run that goes on writes in its own folder alone; put "
+                      "there what it leads to",
+                      path, file.string()));
+  };
+  for (const char* written : kWritten) require_no_link(std::filesystem::path(path) / written);
+  require_no_link(checkpoints(path));
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(checkpoints(path), error))
+    require_no_link(entry.path());
+}
+
+bool RunFolder::holds(const std::string& path, const std::string& file) {
+  std::error_code error;
+  const auto folder = std::filesystem::canonical(path, error);
+  if (error || std::filesystem::is_symlink(file, error)) return false;
+  const auto whole = std::filesystem::weakly_canonical(std::filesystem::absolute(file, error), error);
+  return !error && whole.parent_path() == folder;
 }
 
 std::string RunFolder::checkpoints(const std::string& path) {

@@ -29,6 +29,11 @@ class RunFolder {
   /// On the test data, after each epoch of the history.
   const std::vector<nn::Score>& test_scores() const { return test_scores_; }
 
+  /// Throws FileError where one of the files that a run writes is a link, which leads out of its folder perhaps: the
+  /// folder of a run that goes on may be of somebody else.
+  static void require_own_files(const std::string& path);
+  /// Whether a file, which need not be there, lies in the folder of a run itself, and is no link.
+  static bool holds(const std::string& path, const std::string& file);
   /// The folder of the checkpoints in that of a run.
   static std::string checkpoints(const std::string& path);
   /// "; the last checkpoint is FILE, from which --resume FOLDER goes on", where there is one.

@@ -37,7 +37,8 @@ std::vector<std::pair<std::string, std::string>> settings_of(const CLI::App& com
 }
 
 void restore_settings(CLI::App& command, const nn::Metadata& saved,
-                      const std::vector<std::string_view>& may_change) {
+                      const std::vector<std::string_view>& may_change,
+                      const std::vector<std::string_view>& not_restored) {
   std::vector<std::string> refused;
   for (const CLI::Option* option : command.get_options()) {
     const std::string name = name_of(*option);
@@ -58,6 +59,7 @@ void restore_settings(CLI::App& command, const nn::Metadata& saved,
     if (!option)
       throw ArgumentError(
           fmt::format("the run that is resumed was started with {} {}, which is not known", name, value));
+    if (std::find(not_restored.begin(), not_restored.end(), name) != not_restored.end()) continue;
     if (option->count() == 0 && !is_excluded(*option)) taken.emplace_back(option, value);
   }
   for (const auto& [option, value] : taken) {

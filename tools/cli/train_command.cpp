@@ -175,9 +175,9 @@ int conclude(const TrainOptions& o, const nn::History& history, std::int64_t ste
 void resume(nn::Trainer& trainer, const nn::Checkpoint& checkpoint, std::int64_t iterations) {
   const nn::Resumed resumed = trainer.resume(checkpoint);
   const std::int64_t steps = trainer.optimizer().steps();
-  fmt::print("goes on from {}, after {} epochs and {} iterations\n", resumed.path,
+  fmt::print("goes on from {}, after {} epochs and {} iterations\n", printable(resumed.path),
              trainer.history().epochs.size(), steps);
-  for (const std::string& change : resumed.changes) fmt::print("  {}\n", change);
+  for (const std::string& change : resumed.changes) fmt::print("  {}\n", printable(change));
   if (steps >= iterations)
     fmt::print("  all {} iterations are done; --epochs or --iterations asks for more\n", iterations);
   std::fflush(stdout);
@@ -250,14 +250,20 @@ int train(const TrainOptions& o, const CLI::App& command, const nn::Checkpoint* 
 /// The checkpoint that --resume asks for; the options then say what its run was started with.
 nn::Checkpoint take_up(TrainOptions& o, CLI::App& command) {
   const std::string folder = RunFolder::checkpoints(o.resume);
+  RunFolder::require_own_files(o.resume);
   if (nn::checkpoints_in(folder).empty())
     throw FileError(
         fmt::format("--resume {}: there are no checkpoints in {}; train --checkpoint-every saves them",
                     o.resume, folder));
   nn::Checkpoint checkpoint = nn::load_checkpoint(folder);
   for (const std::string& reason : checkpoint.unreadable)
-    fmt::print(stderr, "tapegrad: warning: {}; it is skipped for the one before\n", reason);
-  restore_settings(command, checkpoint.settings, kMayChange);
+    fmt::print(stderr, "tapegrad: warning: {}; it is skipped for the one before\n", printable(reason));
+  // A checkpoint may be of somebody else, and names no file to be written that is not the run's own.
+  std::vector<std::string_view> not_restored{"--out", "--force"};
+  if (const auto report = checkpoint.settings.find("--report");
+      report != checkpoint.settings.end() && !RunFolder::holds(o.resume, report->second))
+    not_restored.emplace_back("--report");
+  restore_settings(command, checkpoint.settings, kMayChange, not_restored);
   o.out = o.resume;
   return checkpoint;
 }
@@ -324,7 +330,8 @@ void add_train_command(CLI::App& app, int& exit_code) {
   c.add_option(
        std::string(kResume), o.resume,
        fmt::format("Folder of a run that was interrupted, or is to be longer: goes on from its newest "
-                   "checkpoint with its settings, to the bit. Others may be given for {}",
+                   "checkpoint with its settings, to the bit. Others may be given for {}. It writes in this "
+                   "folder alone: a --report elsewhere is to be given again",
                    fmt::join(kMayChange, ", ")))
       ->excludes(out);
   c.callback([options, out, &c, &exit_code] {

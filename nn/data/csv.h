@@ -76,7 +76,7 @@ struct TAPEGRAD_API CsvFormat {
   ///
   /// Throws as read_csv, FileError for a column that is missing and for a category that the format does not have, and
   /// ArgumentError for a format that cannot be: columns without names or of one name, categories that are missing or
-  /// given twice, a fill that is none of them.
+  /// given twice, a fill that is none of them, more than a thousand missing_texts, and a long name of many categories.
   Table read(const std::string& path) const;
 
   /// One name for each column of the tensor: that of the file's column, or "NAME=CATEGORY" for each category of

@@ -42,6 +42,11 @@ void require_possible(const CsvFormat& format, const char* function, bool catego
   };
   require_delimiter(format.delimiter, function);
   if (format.dtype == i64) fail("dtype i64; numbers of a table are f32 or f64");
+  // Each field is compared with each of them, and a format may be of a file.
+  constexpr std::size_t kMostMissingTexts = 1000;
+  if (format.missing_texts.size() > kMostMissingTexts)
+    fail(fmt::format("{} texts say that there is no value; at most {} may", format.missing_texts.size(),
+                     kMostMissingTexts));
   std::unordered_set<std::string_view> names;
   std::int64_t features = 0;
   std::int64_t targets = 0;
@@ -58,6 +63,11 @@ void require_possible(const CsvFormat& format, const char* function, bool catego
     if (!categories) continue;
     if (const std::string fault = fault_of(c); !fault.empty())
       fail(fmt::format("column {}: {}", shown(c.name), fault));
+    // "NAME=CATEGORY" takes the name again for each.
+    constexpr std::size_t kMostBytes = std::size_t{1} << 26;
+    if (c.name.size() > kMostBytes / std::max<std::size_t>(c.categories.size(), 1))
+      fail(fmt::format("column {}: its name has {} bytes, which are too many for {} categories",
+                       shown(c.name), c.name.size(), c.categories.size()));
   }
   if (features == 0) fail("no column is left for the features");
   if (classes && targets > 1)

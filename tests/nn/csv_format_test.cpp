@@ -185,6 +185,16 @@ BOOST_AUTO_TEST_CASE(formats_that_cannot_be_are_refused) {
   check_impossible_format([](CsvFormat& f) { f.columns.clear(); }, "no column is left for the features");
   check_impossible_format([](CsvFormat& f) { f.columns[1].role = ColumnRole::target; },
                           "the target 't' is a class index and must be the only target; there are 2");
+  // What would take much time or memory for a small text.
+  check_impossible_format([](CsvFormat& f) { f.missing_texts.assign(1001, "NA"); },
+                          "1001 texts say that there is no value; at most 1000");
+  check_impossible_format(
+      [](CsvFormat& f) {
+        f.columns[2].name.assign(100'000, 'c');
+        f.columns[2].categories.clear();
+        for (int i = 0; i < 1000; ++i) f.columns[2].categories.push_back(std::to_string(i));
+      },
+      "...': its name has 100000 bytes, which are too many for 1000 categories");
   CsvFormat latin = format;
   latin.missing_texts = {"\xe4"};
   BOOST_CHECK_EXCEPTION(latin.text(), ArgumentError, mentions("CsvFormat::text: the text", "is not UTF-8"));

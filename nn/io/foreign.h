@@ -56,13 +56,14 @@ struct ForeignRules {
 ///     rules.rows.push_back({"MyLinear", "w", "weight", nn::kTransposedLayout});
 TAPEGRAD_API ForeignRules pytorch_rules();
 
-/// Copies a state of another library into a module: parameters and buffers. Generators stay as they are. What is of
-/// f32 and is f64 here is converted, which loses nothing; the result lists it, in the order of the module, under the
-/// names there. What a file holds in a type that tensors do not have, SavedState::converted lists. A parameter that several layers share may be given under
-/// any or all of its names, all of them equal.
+/// Copies a state of another library into a module: parameters and buffers. Generators stay as they are. What is of f32
+/// and is f64 here is converted, which loses nothing; the result lists it, in the order of the module, under the names
+/// there. What a file holds in a type that tensors do not have, SavedState::converted lists. A parameter that several
+/// layers share may be given under any or all of its names, all of them equal.
 ///
 ///     const nn::SavedState saved = nn::load_state_file("net.pt");
-///     for (const nn::ConvertedTensor& c : saved.converted) fmt::print("{}\n", to_string(c));  // "'fc.bias' from f16 to f32"
+///     for (const nn::ConvertedTensor& c : saved.converted)
+///       fmt::print("{}\n", to_string(c));  // "'fc.bias' from f16 to f32"
 ///     nn::load_foreign(net, saved.tensors);
 ///
 /// Throws ArgumentError, with the module unchanged, listing at once all names that are missing and unexpected, all

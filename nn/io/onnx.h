@@ -79,8 +79,8 @@ namespace tapegrad::nn {
 /// With a free batch the network runs twice more, on one and two items more, repeated from the example, to find what
 /// grows with the batch; the model then holds for each. So it does with every free axis, and with several of them
 /// together: sizes may be sums of products of different free sizes, as batch * sequence. A number that a free size
-/// decides in another way (a mean as x * (1 / batch)), a constant that does, a loop over a free axis, a stride along one,
-/// and random numbers throw ArgumentError, naming the operation and the module.
+/// decides in another way (a mean as x * (1 / batch)), a constant that does, a loop over a free axis, a stride along
+/// one, and random numbers throw ArgumentError, naming the operation and the module.
 ///
 /// Values agree with the network's to rounding: expm1, log1p and erfc have the digits of the formulas e^x - 1, ln(1 +
 /// x) and 1 - erf(x). Throws ArgumentError for an operation that ONNX has not and that is no composite of what it

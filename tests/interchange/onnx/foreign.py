@@ -98,8 +98,8 @@ refused(save("same", [helper.make_node("Conv", ["x", "w"], ["y"], name="conv", a
 body = helper.make_graph([helper.make_node("Identity", ["x"], ["z"])], "body", [],
                          [helper.make_tensor_value_info("z", TensorProto.FLOAT, [2, 3])])
 yes = numpy_helper.from_array(np.array(True), "yes")
-refused(save("if", [helper.make_node("If", ["yes"], ["y"], name="branch", then_branch=body, else_branch=body)], [info[0]],
-             [info[1]], [yes]), "'branch' (If) cannot be read: it is a branch")
+refused(save("if", [helper.make_node("If", ["yes"], ["y"], name="branch", then_branch=body, else_branch=body)],
+             [info[0]], [info[1]], [yes]), "'branch' (If) cannot be read: it is a branch")
 step = helper.make_graph([helper.make_node("Identity", ["go"], ["on"]), helper.make_node("Relu", ["v"], ["u"])], "step",
                          [helper.make_tensor_value_info("i", TensorProto.INT64, []),
                           helper.make_tensor_value_info("go", TensorProto.BOOL, []),
@@ -112,7 +112,8 @@ refused(save("loop", [helper.make_node("Loop", ["count", "yes", "x"], ["y"], nam
 for op, gates in [("RNN", 1), ("GRU", 3), ("LSTM", 4)]:
     path = save(op.lower(), [helper.make_node(op, ["x", "w", "r"], ["y"], name="cell", hidden_size=4)],
                 [("x", TensorProto.FLOAT, [5, 2, 3])], [("y", TensorProto.FLOAT, [5, 1, 2, 4])],
-                [numpy_helper.from_array(array(1, 4 * gates, 3), "w"), numpy_helper.from_array(array(1, 4 * gates, 4), "r")])
+                [numpy_helper.from_array(array(1, 4 * gates, 3), "w"),
+                 numpy_helper.from_array(array(1, 4 * gates, 4), "r")])
     refused(path, f"'cell' ({op}) cannot be read: it is a recurrent layer", "export it unrolled")
 refused(save("old", [helper.make_node("Relu", ["x"], ["y"])], [info[0]], [info[1]], opset=11), "version 11")
 print("Models of another tool give what NumPy gives, or are refused by name.")

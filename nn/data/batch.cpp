@@ -74,7 +74,7 @@ bool has_items(const Batch& batch, std::int64_t items) {
 void require_names(std::string_view what, const Batch& batch) {
   for (auto named = batch.more.begin(); named != batch.more.end(); ++named) {
     const auto& [name, tensor] = *named;
-    const auto is_it = [&](const auto& other) { return other.first == name; };
+    const auto is_it = [&](const auto& other) { return other.first == named->first; };
     if (!tensor.defined())
       throw ArgumentError(
           fmt::format("{}: the tensor \"{}\" is undefined; give it a value, or leave it out", what, name));

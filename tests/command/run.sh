@@ -317,6 +317,9 @@ expect 2 'zero' "${train[@]}" --init zero
 expect 2 'two-layer' "${train[@]}" --hidden 50,100
 expect 2 'width' "${train[@]}" --hidden 0
 expect 2 '--hidden 3,4: a simple-conv model' "${train[@]}" --model simple-conv --hidden 3,4
+(echo a,b; seq 10001 | sed 's/.*/&,k&/') >"$work/numbered.csv"
+expect 2 '10001 categories in 10001 rows; up to 10000.*--task regression' train --csv "$work/numbered.csv" --target b \
+  --task classification --out "$work/numbered"
 expect 2 "'convolve:3x3': it is not known" "${train[@]}" --layers convolve:3x3
 expect 2 "'conv:3x30'.*kernel 30" "${train[@]}" --layers conv:3x30
 expect 2 'they make \[7\] of an item' "${train[@]}" --layers flatten,affine:7

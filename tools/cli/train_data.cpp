@@ -71,6 +71,14 @@ TrainData load_table(const DataOptions& o, std::uint64_t seed) {
   }
   if (o.task == "classification") {
     data.outputs = data.train.classes();
+    // Numbers of rows, say, which would be a network of as many outputs.
+    constexpr std::int64_t kMostClasses = 10'000;
+    if (data.outputs > kMostClasses)
+      throw ArgumentError(
+          fmt::format("--task classification: the target '{}' has {} categories in {} rows; up to {} are "
+                      "learnt as classes. "
+                      "Numbers are learnt with --task regression",
+                      o.targets.front(), data.outputs, data.train.size() + data.test.size(), kMostClasses));
   } else {
     const Tensor t = data.train.batch(0, data.train.size()).t;
     data.outputs = t.dim(1);

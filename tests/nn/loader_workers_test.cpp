@@ -11,7 +11,6 @@
 #include <cstdlib>
 #include <memory>
 #include <new>
-#include <set>
 #include <stdexcept>
 #include <thread>
 #include <utility>
@@ -38,24 +37,6 @@ BOOST_AUTO_TEST_SUITE(loader_workers)
 
 namespace {
 
-/// Images [1, 4, 4] of so many items, some of which take longer than others.
-Dataset images(std::int64_t n) {
-  const auto before = [](std::int64_t i) {
-    if (i % 7 == 0) std::this_thread::sleep_for(std::chrono::microseconds(200));
-  };
-  return Dataset(std::make_shared<Images>(n, before)).map([](Batch b) {
-    b.x = reshape(b.x, Shape{b.size(), 1, 4, 4});
-    return b;
-  });
-}
-
-nn::Transform augmentation() {
-  return nn::Compose{nn::RandomShift(2), nn::RandomHorizontalFlip(), [](Batch b, Generator& g) {
-                       b.set("noise", randn({b.size()}, g));
-                       return b;
-                     }};
-}
-
 /// Each batch: the values of all its tensors.
 std::vector<std::vector<double>> values_of_batches(nn::Batches range) {
   std::vector<std::vector<double>> all;
@@ -80,7 +61,7 @@ bool comes_true(F f) {
 }  // namespace
 
 BOOST_AUTO_TEST_CASE(batches_are_the_same_to_the_bit_for_any_number_of_workers) {
-  const Dataset data = images(53).slice(1, 52).split(3, 1).training;
+  const Dataset data = slow_images(53).slice(1, 52).split(3, 1).training;
   for (const bool drop_last : {false, true})
     for (const bool shuffle : {true, false})
       for (const bool transform : {true, false}) {
@@ -106,128 +87,8 @@ BOOST_AUTO_TEST_CASE(batches_are_the_same_to_the_bit_for_any_number_of_workers) 
       }
 }
 
-// What is made of an item depends on the seed, the epoch and its index alone.
-BOOST_AUTO_TEST_CASE(items_are_transformed_alike_in_batches_of_any_size_and_order) {
-  const Dataset data = images(53).slice(1, 52).split(3, 1).training;
-  const auto changed = [](nn::Item item, Generator& g) {
-    item.x = item.x + randn(item.x.shape(), g);
-    item.more.emplace_back("noise", uniform({2}, g));
-    return item;
-  };
-  // Of each epoch: by the index of the item, its values.
-  const auto items_of = [&](nn::LoaderOptions options, std::uint64_t epoch, std::int64_t first = 0) {
-    options.item_transform = changed;
-    options.transform_seed = 4;
-    std::vector<std::vector<double>> items(static_cast<std::size_t>(data.size()));
-    const DataLoader loader(data, options);
-    Generator order(options.seed, epoch);
-    const std::vector<std::int64_t> shuffled = permutation(data.size(), order).to_vector<std::int64_t>();
-    auto at = static_cast<std::size_t>(first * options.batch);
-    for (const Batch& b : loader.epoch(epoch, first))
-      for (std::int64_t i = 0; i < b.size(); ++i, ++at) {
-        std::vector<double>& values = items[options.shuffle ? static_cast<std::size_t>(shuffled[at]) : at];
-        for (const std::string& name : b.names())
-          for (const double v : cast(select(b[name], 0, i), f64).to_vector<double>()) values.push_back(v);
-      }
-    return items;
-  };
-  const auto expected = items_of({.batch = 5, .seed = 3}, 2);
-  BOOST_TEST(expected[0].size() == 16U + 1 + 1 + 2);
-  BOOST_TEST((items_of({.batch = 5, .seed = 3}, 1) != expected));
-  for (const std::int64_t batch : {1, 7, 48})
-    for (const std::int64_t workers : {0, 1, 3}) {
-      BOOST_TEST((items_of({.batch = batch, .seed = 9, .workers = workers}, 2) == expected));
-      BOOST_TEST((items_of({.batch = batch, .shuffle = false, .workers = workers}, 2) == expected));
-    }
-  // An epoch that was interrupted goes on with the same items.
-  const auto rest = items_of({.batch = 5, .seed = 3, .workers = 2}, 2, 4);
-  std::size_t seen = 0;
-  for (std::size_t i = 0; i < rest.size(); ++i) {
-    if (rest[i].empty()) continue;
-    ++seen;
-    BOOST_TEST((rest[i] == expected[i]));
-  }
-  BOOST_TEST(seen == rest.size() - 20);
-  // No two items have the same numbers, and none those of a batch.
-  std::set<double> noise;
-  for (const std::vector<double>& values : expected) noise.insert(values.back());
-  const DataLoader of_batches(data, {.batch = 5,
-                                     .transform =
-                                         [](Batch b, Generator& g) {
-                                           b.set("noise", uniform({b.size(), 2}, g));
-                                           return b;
-                                         },
-                                     .transform_seed = 4});
-  for (const Batch& b : of_batches.epoch(2))
-    for (const double v : cast(b["noise"], f64).to_vector<double>()) noise.insert(v);
-  BOOST_TEST(noise.size() == 48U + 96);
-}
-
-BOOST_AUTO_TEST_CASE(items_of_any_shape_become_those_of_one_before_they_are_a_batch) {
-  struct Lines : nn::DataSource {
-    std::int64_t size() const override { return 10; }
-    nn::Item item(std::int64_t i) const override {
-      return {Tensor::arange(0, static_cast<double>(5 + i)), Tensor::scalar(static_cast<double>(i), i64)};
-    }
-  };
-  const Dataset data(std::make_shared<Lines>());
-  const auto part = [](nn::Item item, Generator& g) {
-    const std::int64_t begin = static_cast<std::int64_t>(integers({}, g, 0, item.x.dim(0) - 3).item());
-    item.x = slice(item.x, 0, begin, begin + 4);
-    return item;
-  };
-  BOOST_CHECK_EXCEPTION(DataLoader(data, {.batch = 2}).begin(), ShapeError,
-                        mentions("bring items to one shape"));
-  int batches = 0;
-  for (const Batch& b : DataLoader(data, {.batch = 4, .item_transform = part, .workers = 2}).epoch(0)) {
-    ++batches;
-    BOOST_TEST((b.x.dim(1) == 4 && b.t.dtype() == i64));
-    for (std::int64_t i = 0; i < b.size(); ++i) {
-      const double first = select(select(b.x, 0, i), 0, 0).item();
-      BOOST_TEST((first >= 0 && first + 3 < 5 + select(b.t, 0, i).item()));
-    }
-  }
-  BOOST_TEST(batches == 3);
-  Generator g(1);
-  BOOST_TEST(DataLoader(data, {.batch = 6, .item_transform = part}).sample(g).x.dim(1) == 4);
-
-  const auto fails = [&](const nn::ItemTransform& transform, const auto& check) {
-    for (const std::int64_t workers : {0, 2})
-      BOOST_CHECK_EXCEPTION(
-          DataLoader(data, {.batch = 2, .item_transform = transform, .workers = workers}).begin(), Error,
-          check);
-  };
-  fails([](const nn::Item& item, Generator&) { return item; },
-        mentions("loader: the item transform: \"x\" of item", "bring items to one shape in it"));
-  fails([](const nn::Item& item, Generator&) { return nn::Item{.x = slice(item.x, 0, 0, 2)}; },
-        mentions("has left out x or t"));
-  BOOST_CHECK_EXCEPTION(data.item(10), ArgumentError, mentions("item 10 asked of 10 items"));
-  BOOST_CHECK_EXCEPTION(Dataset().item(0), ArgumentError, mentions("0 items"));
-}
-
-BOOST_AUTO_TEST_CASE(transforms_of_batches_are_transforms_of_items) {
-  const Dataset data = images(20);
-  nn::LoaderOptions options{.batch = 6, .shuffle = false, .item_transform = nn::each_item(augmentation())};
-  const auto values = [&](std::int64_t batch) {
-    options.batch = batch;
-    std::vector<double> all;
-    for (const Batch& b : DataLoader(data, options).epoch(1))
-      for (const double v : cast(b.x, f64).to_vector<double>()) all.push_back(v);
-    return all;
-  };
-  BOOST_TEST((values(6) == values(1)));
-  BOOST_TEST((values(6) == values(20)));
-  options.item_transform = nn::each_item(nn::CenterCrop(2, 2));
-  BOOST_TEST(values(6).size() == 20U * 4);
-  BOOST_CHECK_THROW(nn::each_item({}), ArgumentError);
-  options.item_transform = nn::each_item([](const Batch& b, Generator&) {
-    return Batch{concat({b.x, b.x}, 0), b.t};
-  });
-  BOOST_CHECK_EXCEPTION(values(6), ShapeError, mentions("each_item", "must leave their number"));
-}
-
 BOOST_AUTO_TEST_CASE(evaluation_is_the_same_with_workers) {
-  const Dataset data = images(53);
+  const Dataset data = slow_images(53);
   const std::vector<std::vector<double>> expected =
       values_of_batches(nn::in_order(data, 6, nn::CenterCrop(2, 2)));
   for (const std::int64_t workers : {1, 3})
@@ -340,7 +201,8 @@ BOOST_AUTO_TEST_CASE(memory_that_runs_out_in_a_worker_is_told) {
 BOOST_AUTO_TEST_CASE(transforms_that_do_not_fit_are_refused_in_the_loop) {
   const nn::Transform dropping = [](const Batch& b, Generator&) { return Batch{slice(b.x, 0, 0, 1), b.t}; };
   const auto walk = [&] {
-    for (const Batch& b : DataLoader(images(20), {.batch = 5, .transform = dropping, .workers = 2}).epoch(0))
+    for (const Batch& b :
+         DataLoader(slow_images(20), {.batch = 5, .transform = dropping, .workers = 2}).epoch(0))
       BOOST_ERROR("a batch of " << b.size());
   };
   BOOST_CHECK_EXCEPTION(walk(), ShapeError, mentions("batch of 5 items"));
@@ -387,7 +249,7 @@ BOOST_AUTO_TEST_CASE(a_loop_may_be_left_at_any_time) {
 
 BOOST_AUTO_TEST_CASE(a_batch_that_is_held_stays_when_its_worker_has_ended) {
   std::vector<Batch> held;
-  for (const Batch& b : DataLoader(images(40), {.batch = 4, .shuffle = false, .workers = 3}).epoch(0))
+  for (const Batch& b : DataLoader(slow_images(40), {.batch = 4, .shuffle = false, .workers = 3}).epoch(0))
     held.push_back(b);
   BOOST_TEST(held.size() == 10U);
   float next = 0;
@@ -397,7 +259,7 @@ BOOST_AUTO_TEST_CASE(a_batch_that_is_held_stays_when_its_worker_has_ended) {
 }
 
 BOOST_AUTO_TEST_CASE(wrong_numbers_are_refused) {
-  const Dataset data = images(10);
+  const Dataset data = slow_images(10);
   BOOST_CHECK_EXCEPTION(DataLoader(data, {.batch = 2, .workers = -1}), ArgumentError, mentions("-1 workers"));
   BOOST_CHECK_EXCEPTION(DataLoader(data, {.batch = 2, .workers = 257}), ArgumentError,
                         mentions("257", "256"));
@@ -412,7 +274,7 @@ BOOST_AUTO_TEST_CASE(wrong_numbers_are_refused) {
 
 #if !TAPEGRAD_TSAN  // the thread sanitizer does not follow forks
 BOOST_AUTO_TEST_CASE(the_child_of_a_fork_goes_on_without_workers) {
-  const DataLoader loader(images(60), {.batch = 3, .shuffle = false, .workers = 2});
+  const DataLoader loader(slow_images(60), {.batch = 3, .shuffle = false, .workers = 2});
   // The loop goes on in both processes, or is left by the child. 0: both have had the right batches.
   const auto fork_within = [&](bool leaves) {
     std::int64_t seen = 0;

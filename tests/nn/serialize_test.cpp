@@ -23,7 +23,6 @@ using namespace tapegrad;
 using nn::load_state_file;
 using nn::save_state;
 using nn::State;
-using test::check_converted;
 using test::check_equal;
 using test::check_skipped;
 using test::for_each_change;
@@ -137,7 +136,7 @@ BOOST_AUTO_TEST_CASE(elements_that_tensors_do_not_have_are_widened) {
     BOOST_TEST((t.dtype() == (c.dtype[0] == 'F' || c.dtype[1] == 'F' ? f32 : i64)), c.dtype);
     std::string from = c.dtype;
     std::ranges::transform(from, from.begin(), [](char letter) { return static_cast<char>(letter | 32); });
-    check_converted(saved.converted, {fmt::format("'w' from {} to {}", from, name_of(t.dtype()))});
+    test::check_converted(saved.converted, {fmt::format("'w' from {} to {}", from, name_of(t.dtype()))});
     BOOST_TEST(select(t, 0, 0).item() == c.first, c.dtype);
     BOOST_TEST(select(t, 0, 1).item() == c.second, c.dtype);
   }

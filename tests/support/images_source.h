@@ -1,7 +1,10 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
+#include <memory>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -27,5 +30,23 @@ class Images : public nn::DataSource {
   std::int64_t size_;
   std::function<void(std::int64_t)> before_;
 };
+
+/// Images [1, 4, 4] of so many items, some of which take longer than others.
+inline nn::Dataset slow_images(std::int64_t n) {
+  const auto before = [](std::int64_t i) {
+    if (i % 7 == 0) std::this_thread::sleep_for(std::chrono::microseconds(200));
+  };
+  return nn::Dataset(std::make_shared<Images>(n, before)).map([](nn::Batch b) {
+    b.x = reshape(b.x, Shape{b.size(), 1, 4, 4});
+    return b;
+  });
+}
+
+inline nn::Transform augmentation() {
+  return nn::Compose{nn::RandomShift(2), nn::RandomHorizontalFlip(), [](nn::Batch b, Generator& g) {
+                       b.set("noise", randn({b.size()}, g));
+                       return b;
+                     }};
+}
 
 }  // namespace tapegrad::test

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
+#include <type_traits>
 
 #include <tapegrad/ops/loops/destination.h>
 #include <tapegrad/ops/loops/dispatch.h>
@@ -212,16 +214,42 @@ void sum_rows(const T* in, std::int64_t rows, std::int64_t columns, Destination<
   out.through(columns, [&](T* to) { reduce<SumReducer, T>(nest, in, nullptr, to); });
 }
 
+/// Where in rows `run` apart the first element equal to its column's value is, for `width` <= kColumnBlock columns.
+template <class T>
+void find_in_columns(const T* in, const LoopNest<1>& rows, std::int64_t width, const T* value,
+                     std::int64_t* out) {
+  using Place =
+      std::conditional_t<sizeof(T) == 4, std::int32_t, std::int64_t>;  // as wide, for vectors of both
+  constexpr std::int64_t kMostRows = std::numeric_limits<Place>::max();
+  alignas(64) Place first[kColumnBlock<T>];
+  std::fill_n(out, width, std::int64_t{-1});
+  LoopNest<1>::Cursor at(rows);
+  for (std::int64_t before = 0; before < rows.size(); before += kMostRows) {
+    const std::int64_t count = std::min(kMostRows, rows.size() - before);
+    std::fill_n(first, width, std::numeric_limits<Place>::max());
+    for (Place r = 0; r < count; ++r, at.next()) {
+      const T* const from = in + at[0];
+      simd_for(width, [&](std::int64_t j) {
+        const T x = from[j], v = value[j];
+        const bool found = (x == v) | ((x != x) & (v != v));
+        first[j] = std::min(first[j], found ? r : std::numeric_limits<Place>::max());
+      });
+    }
+    for (std::int64_t j = 0; j < width; ++j)
+      if (out[j] < 0 && first[j] < count) out[j] = before + first[j];
+  }
+}
+
 /// For each output, where the first element equal to `value` is, counted along the reduced axes in row-major
 /// order; a NaN equals a NaN.
 template <class T>
 void find_first(const ReductionNest& nest, const T* in, const T* value, std::int64_t* out) {
   const ReductionAxes axes(nest);
-  const auto found = [](T x, T v) { return x == v || (x != x && v != v); };
-  LoopNest<1>::Cursor output(axes.preserved);
-  for (std::int64_t o = 0; o < axes.preserved.size(); ++o, output.next()) {
-    LoopNest<1>::Cursor at(axes.reduced);
-    if (axes.run_is_reduced) {
+  const std::int64_t outputs = axes.preserved.size();
+  const auto in_runs = [&](std::int64_t begin, std::int64_t end) {
+    LoopNest<1>::Cursor output(axes.preserved, begin);
+    for (std::int64_t o = begin; o < end; ++o, output.next()) {
+      LoopNest<1>::Cursor at(axes.reduced);
       std::int64_t before = 0;
       for (std::int64_t r = 0; r < axes.reduced.size(); ++r, at.next()) {
         const std::int64_t place = first_equal(in + output[0] + at[0], axes.run, value[o]);
@@ -229,17 +257,23 @@ void find_first(const ReductionNest& nest, const T* in, const T* value, std::int
         if (place != axes.run) break;
       }
       out[o] = before;
-      continue;
     }
-    std::fill_n(out, axes.run, std::int64_t{-1});
-    for (std::int64_t r = 0; r < axes.reduced.size(); ++r, at.next()) {
-      const T* from = in + output[0] + at[0];
-      for (std::int64_t j = 0; j < axes.run; ++j)
-        out[j] = out[j] < 0 && found(from[j], value[j]) ? r : out[j];
-    }
-    out += axes.run;
-    value += axes.run;
-  }
+  };
+  const auto in_columns = [&](std::int64_t begin, std::int64_t end) {
+    dispatch_isa_for<T>([&] {
+      LoopNest<1>::Cursor output(axes.preserved, begin);
+      for (std::int64_t o = begin; o < end; ++o, output.next())
+        for (std::int64_t j = 0; j < axes.run; j += kColumnBlock<T>) {
+          const std::int64_t to = o * axes.run + j;
+          find_in_columns(in + output[0] + j, axes.reduced, std::min(kColumnBlock<T>, axes.run - j),
+                          value + to, out + to);
+        }
+    });
+  };
+  parallel_ranges(outputs, grain_for(axes.reduced.size() * axes.run),
+                  [&](std::int64_t begin, std::int64_t end) {
+                    axes.run_is_reduced ? in_runs(begin, end) : in_columns(begin, end);
+                  });
 }
 
 /// Element i of the input's gradient is f(i, o), where o is the output that it is reduced to.

@@ -36,7 +36,8 @@ struct ProductReducer {
   static T combine(T a, T b) { return wrapping_mul(a, b); }
 };
 
-/// A NaN is passed on.
+/// A NaN is passed on. The comparison of two elements is an instruction by itself, not a branch: which of them is the
+/// greater is not for a processor to predict, that neither is a NaN is.
 template <class T>
 struct MaximumReducer {
   using Again = MaximumReducer;
@@ -44,7 +45,10 @@ struct MaximumReducer {
   static constexpr T kIdentity = Limits::has_infinity ? -Limits::infinity() : Limits::lowest();
   static constexpr bool kParameter = false;
   static T map(T x, T) { return x; }
-  static T combine(T a, T b) { return b > a || b != b ? b : a; }
+  static T combine(T a, T b) {
+    const T greater = b > a ? b : a;
+    return b != b ? b : greater;
+  }
 };
 template <class T>
 struct MinimumReducer {
@@ -53,7 +57,10 @@ struct MinimumReducer {
   static constexpr T kIdentity = Limits::has_infinity ? Limits::infinity() : Limits::max();
   static constexpr bool kParameter = false;
   static T map(T x, T) { return x; }
-  static T combine(T a, T b) { return b < a || b != b ? b : a; }
+  static T combine(T a, T b) {
+    const T smaller = b < a ? b : a;
+    return b != b ? b : smaller;
+  }
 };
 
 /// Never more than the maximum; with a NaN among the elements it may be less.

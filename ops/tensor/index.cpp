@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cstring>
 #include <type_traits>
+#include <utility>
 
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/graph/values.h>
@@ -243,19 +244,65 @@ void op::ScatterAdd::vjp(VjpContext<ScatterAdd>& ctx) {
 
 // ---- an index for each entry ----
 
+namespace {
+
+/// Entries of one element: of two outers at a time, so that an index is read once for both.
+template <class T>
+void copy_elements(const Picks& p, const std::int64_t* index, const T* from, T* out) {
+  const auto copy = [=](auto rows, std::int64_t o, std::int64_t first, std::int64_t last) {
+    const T* const x = from + o * p.size;
+    T* const y = out + o * p.count;
+    detail::simd_for(last - first, [=, at = first](std::int64_t j) {
+      const std::int64_t i = index[at + j];
+      for (std::int64_t r = 0; r < rows; ++r) y[r * p.count + at + j] = x[r * p.size + i];
+    });
+  };
+  using One = std::integral_constant<std::int64_t, 1>;
+  using Two = std::integral_constant<std::int64_t, 2>;
+  Picks pairs = p;
+  pairs.outer = p.outer / 2;
+  pairs.inner = 2;
+  for_each_pick(pairs, [&](std::int64_t o, auto... range) { copy(Two{}, 2 * o, range...); });
+  if (p.outer % 2 == 0) return;
+  Picks last = p;
+  last.outer = 1;
+  for_each_pick(last, [&](std::int64_t, auto... range) { copy(One{}, p.outer - 1, range...); });
+}
+
+/// Entries of so many bytes, a constant where they are few, so that no function is called for each.
+template <class Bytes>
+void copy_entries(const Picks& p, const std::int64_t* index, const std::byte* from, std::byte* out,
+                  Bytes bytes) {
+  for_each_pick(p, [=](std::int64_t o, std::int64_t first, std::int64_t last) {
+    for (std::int64_t j = first; j < last; ++j)
+      std::memcpy(out + static_cast<std::size_t>(o * p.count + j) * bytes,
+                  from + static_cast<std::size_t>(o * p.size + index[j]) * bytes, bytes);
+  });
+}
+
+/// f(bytes), a constant where it is that of two to four elements.
+template <std::size_t... Count, class F>
+void with_small_size(std::size_t bytes, std::index_sequence<Count...>, F&& f) {
+  const bool small =
+      ((bytes == 8 + 4 * Count && (f(std::integral_constant<std::size_t, 8 + 4 * Count>{}), true)) || ...);
+  if (!small) f(bytes);
+}
+
+}  // namespace
+
 Tensor op::IndexSelect::forward(const Tensor& x, const Tensor& indices) const {
   const Picks p = entry_picks(x.shape(), axis, indices, name);
   const std::int64_t* at = checked_indices(indices, p.size, name);
   Tensor y = Tensor::empty(x.shape().with(axis, p.count), x.dtype());
-  const std::size_t bytes = static_cast<std::size_t>(p.inner) * size_of(x.dtype());
-  if (bytes == 0) return y;
-  const std::byte* const from = TensorAccess::data(x);
-  std::byte* const out = TensorAccess::data(y);
-  for_each_pick(p, [=](std::int64_t o, std::int64_t first, std::int64_t last) {
-    for (std::int64_t j = first; j < last; ++j)
-      std::memcpy(out + static_cast<std::size_t>(o * p.count + j) * bytes,
-                  from + static_cast<std::size_t>(o * p.size + at[j]) * bytes, bytes);
-  });
+  if (y.size() == 0) return y;
+  if (p.inner == 1)
+    visit_dtype(x.dtype(), [&]<class T> {
+      copy_elements(p, at, static_cast<const T*>(TensorAccess::data_as<T>(x)), TensorAccess::data_as<T>(y));
+    });
+  else
+    with_small_size(
+        static_cast<std::size_t>(p.inner) * size_of(x.dtype()), std::make_index_sequence<7>{},
+        [&](auto bytes) { copy_entries(p, at, TensorAccess::data(x), TensorAccess::data(y), bytes); });
   return y;
 }
 void op::IndexSelect::vjp(VjpContext<IndexSelect>& ctx) {

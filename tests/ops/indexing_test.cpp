@@ -32,6 +32,25 @@ BOOST_AUTO_TEST_CASE(scatter_add_adds_equal_indices_up) {
   check_tensor(derivative(in_src, src, 2), {2, 2}, {4, 4, 2, 2});
 }
 
+BOOST_AUTO_TEST_CASE(entries_of_any_length_are_picked_from_any_number_of_places) {
+  for (const Dtype dtype : {f32, f64, i64})
+    for (const std::int64_t outer : {0, 1, 2, 3, 4, 7})
+      for (const std::int64_t inner : {0, 1, 2, 3, 4, 7, 8, 9, 40})
+        for (const std::int64_t count : {0, 1, 2, 37}) {
+          const Tensor x = random({outer, 5, inner}, dtype, -50, 50);
+          std::vector<std::int64_t> picked;
+          for (std::int64_t j = 0; j < count; ++j) picked.push_back(j * 7 % 5);
+          const Tensor y = index_select(x, 1, Tensor::from(picked));
+          std::vector<double> expected;
+          const std::vector<double> v = numbers(x);
+          for (std::int64_t o = 0; o < outer; ++o)
+            for (const std::int64_t j : picked)
+              for (std::int64_t i = 0; i < inner; ++i)
+                expected.push_back(v[static_cast<std::size_t>((o * 5 + j) * inner + i)]);
+          check_tensor(y, {outer, count, inner}, expected);
+        }
+}
+
 BOOST_AUTO_TEST_CASE(index_select_picks_entries) {
   const Tensor x = random({3, 4, 5}, f64);
   const Tensor picked = Tensor::from({2, 0, 2}, i64);

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <array>
 
+#include "kernel_support.h"
 #include "op_support.h"
 
 using namespace tapegrad;
@@ -113,6 +114,29 @@ BOOST_AUTO_TEST_CASE(flatten_squeeze_unsqueeze) {
   BOOST_CHECK_EXCEPTION(flatten(x, 4), ArgumentError, mentions("flatten", "axis 4"));
   BOOST_CHECK_EXCEPTION(flatten(x, 0, 4), ArgumentError, mentions("flatten", "axis 4"));
   BOOST_CHECK_EXCEPTION(flatten(x, 2, 1), ArgumentError, mentions("flatten", "axis 1", "first 2"));
+}
+
+BOOST_AUTO_TEST_CASE(tiles_of_every_size_are_transposed) {
+  for_each_isa([] {
+    for (const Dtype dtype : {f32, f64, i64})
+      for (const I rows : {1, 7, 8, 15, 16, 17, 33, 64})
+        for (const I columns : {1, 8, 16, 23, 31, 32, 49})
+          for (const I batch : {1, 3}) {
+            const Tensor x = random({batch, rows, columns}, dtype, -99, 99);
+            const Values v = numbers(x);
+            Values inner, outer;
+            for (I b = 0; b < batch; ++b)
+              for (I j = 0; j < columns; ++j)
+                for (I i = 0; i < rows; ++i)
+                  inner.push_back(v[static_cast<std::size_t>((b * rows + i) * columns + j)]);
+            for (I j = 0; j < columns; ++j)
+              for (I b = 0; b < batch; ++b)
+                for (I i = 0; i < rows; ++i)
+                  outer.push_back(v[static_cast<std::size_t>((b * rows + i) * columns + j)]);
+            check_tensor(transpose(x), {batch, columns, rows}, inner);
+            check_tensor(permute(x, {2, 0, 1}), {columns, batch, rows}, outer);
+          }
+  });
 }
 
 BOOST_AUTO_TEST_CASE(permutations) {

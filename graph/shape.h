@@ -1,6 +1,7 @@
 #pragma once
 
 #include <array>
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
@@ -23,6 +24,10 @@ class TAPEGRAD_API Shape {
   static constexpr std::size_t kMaxRank = 8;
 
   constexpr Shape() noexcept : dims_{} {}
+  /// Of a vector of so many elements, as in zeros(3). Throws ShapeError for a negative number.
+  template <std::integral I>
+  requires(!std::same_as<I, bool>) Shape(I size)
+      : Shape(std::initializer_list<std::int64_t>{static_cast<std::int64_t>(size)}) {}
   /// Throws ShapeError for an axis of negative size, a rank above kMaxRank or more elements than can be counted.
   Shape(std::initializer_list<std::int64_t> dims) : Shape(std::span(dims.begin(), dims.size())) {}
   explicit Shape(std::span<const std::int64_t> dims);

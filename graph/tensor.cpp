@@ -79,6 +79,25 @@ Tensor Tensor::arange(double start, double stop, double step, Dtype dtype) {
   return t;
 }
 
+Tensor Tensor::linspace(double start, double stop, std::int64_t count, Dtype dtype) {
+  if (!(std::isfinite(start) && std::isfinite(stop)))
+    throw ArgumentError(fmt::format("linspace: from {} to {}; both must be finite", start, stop));
+  if (count < 0) throw ArgumentError(fmt::format("linspace: {} elements; there must be at least 0", count));
+  Tensor t = detail::named("linspace", [&] { return make({count}, dtype, {}); });
+  const auto gaps = static_cast<double>(std::max<std::int64_t>(count - 1, 1));
+  const double width = stop - start;
+  const double step = std::isfinite(width) ? width / gaps : stop / gaps - start / gaps;
+  visit_dtype(dtype, [&]<class T> {
+    T* out = TensorAccess::data_as<T>(t);
+    const std::int64_t half = (count + 1) / 2;
+    for (std::int64_t i = 0; i < count; ++i)
+      out[i] = element<T>(
+          i < half ? start + static_cast<double>(i) * step : stop - static_cast<double>(count - 1 - i) * step,
+          "linspace");
+  });
+  return t;
+}
+
 Tensor Tensor::eye(std::int64_t n, Dtype dtype) {
   Tensor t = detail::named("eye", [&] { return make({n, n}, dtype, {}); });
   std::memset(t.data_, 0, static_cast<std::size_t>(t.size()) * size_of(dtype));

@@ -81,6 +81,10 @@ class TAPEGRAD_API Tensor {
   /// stop, for what is not finite, for more elements than 9e15, and for values that i64 is to hold and cannot.
   static Tensor arange(double start, double stop, double step = 1, Dtype dtype = f32);
   static Tensor arange(std::int64_t count) { return arange(0, static_cast<double>(count), 1, i64); }
+  /// `count` numbers from start to stop, both included, at equal distances; of one, start. The second half is counted
+  /// back from stop, which is met exactly, as in PyTorch. Throws ArgumentError for a negative count, for what is not
+  /// finite, and for values that i64 is to hold and cannot.
+  static Tensor linspace(double start, double stop, std::int64_t count, Dtype dtype = f32);
   /// The identity matrix [n, n].
   static Tensor eye(std::int64_t n, Dtype dtype = f32);
 
@@ -141,6 +145,13 @@ class TAPEGRAD_API Tensor {
   }
   /// The value of a one-element tensor. Throws ShapeError for any other size.
   double item() const;
+
+  /// Entry `index` of the leading axis, without that axis, as select(*this, 0, index): it shares the elements and is
+  /// recorded; a negative index counts from the end. Throws ArgumentError for an index outside, and for a scalar.
+  /// Constant, since an assignment to t[i] would change a handle that is gone after it, and no element of t.
+  // C++ takes operator[] as a member alone. It is an operation: <tapegrad/ops/tensor/shape.h> documents select, and
+  // the definition stands beside that one's.
+  const Tensor operator[](std::int64_t index) const;
 
   /// The same elements without the history.
   Tensor detach() const noexcept;

@@ -75,6 +75,7 @@ Tensor mul(const Tensor& a, double b) { return with_scalar(op::MulScalar{.c = b}
 Tensor div(const Tensor& a, double b) { return apply_op(op::DivScalar{.c = b}, a); }
 Tensor div(double a, const Tensor& b) { return apply_op(op::ScalarDiv{.c = a}, b); }
 Tensor pow(const Tensor& x, double y) { return apply_op(op::PowScalar{.c = y}, x); }
+Tensor pow(double x, const Tensor& y) { return pow(detail::scalar_beside(y, x, op::Pow::name), y); }
 
 Tensor clamp(const Tensor& x, double lo, double hi) {
   if (!(lo <= hi))

@@ -42,6 +42,7 @@ TAPEGRAD_API Tensor mul(const Tensor& a, double b);
 TAPEGRAD_API Tensor div(const Tensor& a, double b);
 TAPEGRAD_API Tensor div(double a, const Tensor& b);
 TAPEGRAD_API Tensor pow(const Tensor& x, double y);
+TAPEGRAD_API Tensor pow(double x, const Tensor& y);
 /// e^(-c x^2): the derivative of erf but for a factor, where c is 1.
 TAPEGRAD_API Tensor gaussian(const Tensor& x, double c);
 /// x limited to [lo, hi]: also i64. The gradient is 1 within and on the bounds, 0 outside. Throws
@@ -87,6 +88,17 @@ inline Tensor operator/(const Tensor& a, const Tensor& b) { return div(a, b); }
 inline Tensor operator/(const Tensor& a, double b) { return div(a, b); }
 inline Tensor operator/(double a, const Tensor& b) { return div(a, b); }
 inline Tensor operator-(const Tensor& x) { return neg(x); }
+
+/// a = a + b, and so on: `a` becomes a handle on a new tensor, recorded like any other. Other handles on the former one
+/// do not change, and what a backward needs of it stays.
+inline Tensor& operator+=(Tensor& a, const Tensor& b) { return a = add(a, b); }
+inline Tensor& operator+=(Tensor& a, double b) { return a = add(a, b); }
+inline Tensor& operator-=(Tensor& a, const Tensor& b) { return a = sub(a, b); }
+inline Tensor& operator-=(Tensor& a, double b) { return a = add(a, -b); }
+inline Tensor& operator*=(Tensor& a, const Tensor& b) { return a = mul(a, b); }
+inline Tensor& operator*=(Tensor& a, double b) { return a = mul(a, b); }
+inline Tensor& operator/=(Tensor& a, const Tensor& b) { return a = div(a, b); }
+inline Tensor& operator/=(Tensor& a, double b) { return a = div(a, b); }
 
 inline Tensor operator==(const Tensor& a, const Tensor& b) { return equal(a, b); }
 inline Tensor operator!=(const Tensor& a, const Tensor& b) { return not_equal(a, b); }

@@ -165,14 +165,28 @@ Tensor slice(const Tensor& x, std::int64_t axis, std::int64_t begin, std::int64_
   return apply_op(op::Slice{static_cast<std::uint8_t>(a), begin, count, step}, x);
 }
 
-Tensor select(const Tensor& x, std::int64_t axis, std::int64_t index) {
-  const std::size_t a = detail::axis_of(x, axis, "select");
+namespace {
+Tensor select_of(const Tensor& x, std::size_t a, std::int64_t index, const char* op) {
   const std::int64_t n = x.shape()[a];
   if (index < -n || index >= n)
-    throw ArgumentError(fmt::format("{}: index {} is outside axis {} of {}", op_label("select"), index, a,
-                                    to_string(x.shape())));
+    throw ArgumentError(
+        fmt::format("{}: index {} is outside axis {} of {}", op_label(op), index, a, to_string(x.shape())));
   const std::int64_t at = index < 0 ? index + n : index;
   return reshape(apply_op(op::Slice{static_cast<std::uint8_t>(a), at, 1, 1}, x), x.shape().removed(a));
+}
+}  // namespace
+
+Tensor select(const Tensor& x, std::int64_t axis, std::int64_t index) {
+  return select_of(x, detail::axis_of(x, axis, "select"), index, "select");
+}
+
+const Tensor Tensor::operator[](std::int64_t index) const {
+  constexpr const char* kName = "operator[]";
+  detail::require_defined(kName, *this);
+  if (rank() == 0)
+    throw ArgumentError(
+        fmt::format("{}: [{}] of a scalar, which has no axis; item() is its value", op_label(kName), index));
+  return select_of(*this, 0, index, kName);
 }
 
 std::vector<Tensor> split(const Tensor& x, std::span<const std::int64_t> sizes, std::int64_t axis) {

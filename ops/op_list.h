@@ -14,7 +14,7 @@
   row(Cast) row(Sum) row(Mean) row(Prod) row(TimesPowers) row(Max) row(Min) row(ArgMax) row(ArgMin) row(Var) \
       row(Std) row(LogSumExp) row(Norm) row(VectorNorm) row(CumSum) row(Reshape) row(Permute) row(Flip)      \
           row(Slice) row(Unslice) row(Concat) row(Pad) row(BroadcastTo) row(Gather) row(ScatterAdd)          \
-              row(IndexSelect) row(IndexAdd) row(OneHot) row(Matmul) row(Affine) row(Softmax)                \
+              row(IndexSelect) row(IndexAdd) row(OneHot) row(ArgSort) row(Matmul) row(Affine) row(Softmax)   \
                   row(LogSoftmax) row(MseLoss) row(HalfSumSquaredError) row(HuberLoss) row(MseLossElements)  \
                       row(HuberLossElements) row(BinaryCrossEntropyWithLogitsElements)                       \
                           row(BinaryCrossEntropyWithLogits) row(CrossEntropy) row(SoftmaxWithLoss)           \

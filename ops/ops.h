@@ -19,5 +19,6 @@
 #include <tapegrad/ops/tensor/linalg.h>
 #include <tapegrad/ops/tensor/reduce.h>
 #include <tapegrad/ops/tensor/shape.h>
+#include <tapegrad/ops/tensor/sort.h>
 #include <tapegrad/ops/tensor/triangle.h>
 #include <tapegrad/ops/threads.h>

@@ -122,9 +122,11 @@ void Builder::enter(const Operation& op) {
 }
 
 Term Builder::node(std::string_view type, const std::vector<Term>& inputs, ElementType output,
-                   std::vector<Attribute> attributes) {
+                   std::vector<Attribute> attributes, std::size_t number) {
   const std::string name = unique(fmt::format("{}{}", prefix_, type));
-  Node n{std::string(type), name, {}, {name}, std::move(attributes)};
+  Node n{std::string(type), name, {}, {}, std::move(attributes)};
+  for (std::size_t i = 0; i < number; ++i) n.outputs.push_back(unique(fmt::format("{}_unread", name)));
+  n.outputs.push_back(name);
   for (const Term& input : inputs) n.inputs.push_back(input.name);
   Term result{this, n.name, output};
   if (type == "Cast" && inputs[0].type == ElementType::boolean) masks_[n.name] = inputs[0];

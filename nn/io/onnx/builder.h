@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <string>
@@ -72,9 +73,9 @@ class Builder {
   /// Names of what is appended from here on start with the scope's, "net.fc2", and the operation's.
   void enter(const Operation& op);
 
-  /// Appends a node with one output.
+  /// Appends a node, and gives its output `number`; nothing reads those before it.
   Term node(std::string_view type, const std::vector<Term>& inputs, ElementType output,
-            std::vector<Attribute> attributes);
+            std::vector<Attribute> attributes, std::size_t number = 0);
   /// A constant; of scalars and lists of whole numbers equal ones are stored once.
   Term constant(const Tensor& t, std::string_view hint);
   Term number(ElementType type, double value);

@@ -217,6 +217,14 @@ std::vector<OpRow> make_rows() {
       {"index_select", along_axis("Gather")},
       {"index_add", emit_index_add},
       {"one_hot", emit_one_hot},
+      {"argsort",
+       [](OpContext& c) {
+         return c.builder().node("TopK", {c.input(0), c.builder().sizes({c.size("count")})}, ElementType::i64,
+                                 {{"axis", c.integer("axis")},
+                                  {"largest", std::int64_t{c.flag("descending")}},
+                                  {"sorted", std::int64_t{1}}},
+                                 1);
+       }},
       {"matmul", emit_matmul},
       {"affine", emit_affine},
       {"softmax", along_axis("Softmax")},

@@ -127,7 +127,8 @@ void Program::add_step(Node node) {
   for (const std::string& input : step.node.inputs)
     step.inputs.push_back(input.empty() ? std::nullopt : std::optional(find(input, reader)));
   // Of most operators the first output alone is known here.
-  const std::size_t known = step.node.type == "Split" ? step.node.outputs.size() : 1;
+  const bool all_known = step.node.type == "Split" || step.node.type == "TopK";
+  const std::size_t known = all_known ? step.node.outputs.size() : 1;
   for (std::size_t i = 0; i < known; ++i) step.outputs.push_back(define(step.node.outputs[i], "output"));
   steps_.push_back(std::move(step));
 }

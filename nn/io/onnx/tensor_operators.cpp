@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <limits>
 #include <numeric>
+#include <utility>
 
 #include <tapegrad/nn/io/onnx/node_call.h>
 #include <tapegrad/ops/ops.h>
@@ -213,6 +214,20 @@ Tensor running_sum(const Tensor& x, const NodeCall& c) {
   return c.integer("reverse", 0) ? flip(cumsum(flip(x, axis), axis), axis) : cumsum(x, axis);
 }
 
+void check_topk(const NodeCall& c) {
+  if (c.node().outputs.size() > 2) c.fail("has more outputs than values and indices");
+}
+
+/// In order, also where the model takes any.
+std::vector<Tensor> first_in_order(const NodeCall& c) {
+  const Tensor& x = c.in(0);
+  const Integers count = c.integers_in(1);
+  if (count.size() != 1) c.fail("takes one number of elements");
+  auto [values, indices] = topk(x, count[0], axis_of(c, c.integer("axis", -1), x.rank()),
+                                {.largest = c.integer("largest", 1) != 0});
+  return {std::move(values), std::move(indices)};
+}
+
 Tensor constant(const NodeCall& c) {
   if (const Tensor* const value = c.tensor("value")) return *value;
   const Attribute& a = c.node().attributes.at(0);
@@ -279,6 +294,7 @@ std::vector<OperatorRow> tensor_operators() {
        {"axis", "reduction"},
        check_scatter},
       {"CumSum", 2, 2, with(running_sum), {"exclusive", "reverse"}, check_cumsum},
+      {"TopK", 2, 2, first_in_order, {"axis", "largest", "sorted"}, check_topk},
       {"Constant",
        0,
        0,

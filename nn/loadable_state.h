@@ -1,5 +1,6 @@
 #pragma once
 
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -16,13 +17,16 @@ namespace tapegrad::nn {
 class LoadableState {
  public:
   /// Throws as ModuleBase::load_state does; nothing is changed.
-  LoadableState(ModuleBase& module, const State& state);
+  LoadableState(ModuleBase& module, const State& state, LoadOptions options = {});
   /// Takes no memory.
   void load() noexcept;
+  /// What will stay as it is, or is left out.
+  LoadResult take_result() noexcept { return std::move(result_); }
 
  private:
   std::vector<std::variant<Parameter*, Buffer*, Generator*>> members_;
   std::vector<Tensor> values_;
+  LoadResult result_;
 };
 
 }  // namespace tapegrad::nn

@@ -229,7 +229,7 @@ void widen(Tensor& given, const Tensor& buffer) {
 
 }  // namespace
 
-LoadableState::LoadableState(ModuleBase& module, const State& state) {
+LoadableState::LoadableState(ModuleBase& module, const State& state, LoadOptions options) {
   std::unordered_map<std::string_view, std::size_t> given;
   for (std::size_t i = 0; i < state.size(); ++i) given.emplace(state[i].first, i);
   State own, fitting = state;
@@ -242,13 +242,20 @@ LoadableState::LoadableState(ModuleBase& module, const State& state) {
     if (const auto at = given.find(name); at != given.end() && std::holds_alternative<Buffer*>(member))
       widen(fitting[at->second].second, own.back().second);
   });
-  values_ = optim::match_state("load_state", own, fitting);
+  if (options.strict) {
+    values_ = optim::match_state("load_state", own, fitting);
+  } else {
+    optim::StateMatch match = optim::match_partly("load_state", own, fitting);
+    values_ = std::move(match.tensors);
+    result_ = {std::move(match.missing), std::move(match.unexpected), std::move(match.misfits)};
+  }
   for (std::size_t i = 0; i < values_.size(); ++i)
-    if (std::holds_alternative<Buffer*>(members_[i])) values_[i] = values_[i].copy();
+    if (std::holds_alternative<Buffer*>(members_[i]) && values_[i].defined()) values_[i] = values_[i].copy();
 }
 
 void LoadableState::load() noexcept {
   for (std::size_t i = 0; i < values_.size(); ++i) {
+    if (!values_[i].defined()) continue;
     if (const auto* p = std::get_if<Parameter*>(&members_[i]))
       (*p)->assign(values_[i]);
     else if (const auto* b = std::get_if<Buffer*>(&members_[i]))
@@ -258,7 +265,11 @@ void LoadableState::load() noexcept {
   }
 }
 
-void ModuleBase::load_state(const State& state) { LoadableState(*this, state).load(); }
+LoadResult ModuleBase::load_state(const State& state, LoadOptions options) {
+  LoadableState loadable(*this, state, options);
+  loadable.load();
+  return loadable.take_result();
+}
 
 // ---- clone ----
 

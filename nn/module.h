@@ -33,6 +33,18 @@ template <class Signature>
 class Layer;
 class EvaluationMode;
 
+/// How load_state takes a state that is not exactly the module's own.
+struct LoadOptions {
+  bool strict = true;
+};
+
+/// What load_state has left as it was, or left out, each in the order of the module or of the state.
+struct LoadResult {
+  std::vector<std::string> missing{};     ///< names of the module that the state lacks
+  std::vector<std::string> unexpected{};  ///< names of the state that the module lacks
+  std::vector<optim::Misfit> skipped{};   ///< names of both whose shapes differ
+};
+
 /// What all parts of a network have in common: parameters, buffers and further modules. What a part computes
 /// is in Layer (layer.h), from which layers derive; a part that only holds others derives from this.
 ///
@@ -84,7 +96,11 @@ class TAPEGRAD_API ModuleBase {
   /// does not name, such as one from PyTorch or of a former version, goes on as it is. A buffer of f64 takes f32, too.
   /// Weights of PyTorch's linear layers are the transpose of Affine's, which load_foreign (io/foreign.h) knows: an
   /// error says so where the shape tells; that of a square one does not.
-  void load_state(const State& state);
+  ///
+  /// With `.strict = false` what is missing stays as it is, and what is unexpected or of another shape is left out: as
+  /// weights of a network whose last layer was another. All three are returned, and empty where strict. A shape is no
+  /// reason to leave a tensor out where it is the transpose of what is expected: that throws, too, as does another dtype.
+  LoadResult load_state(const State& state, LoadOptions options = {});
 
   /// An independent module with the same values, modes, buffers and generators. Parameters that are shared
   /// within this module are shared within the clone. Throws Error where a module does not override new_like().

@@ -14,6 +14,7 @@
 #include <tapegrad/graph/tape.h>
 #include <tapegrad/graph/tensor.h>
 #include <tapegrad/nn/data/data.h>
+#include <tapegrad/nn/flat_parameters.h>
 #include <tapegrad/nn/hook.h>
 #include <tapegrad/nn/init.h>
 #include <tapegrad/nn/io/foreign.h>

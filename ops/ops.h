@@ -15,6 +15,7 @@
 #include <tapegrad/ops/neural/norm.h>
 #include <tapegrad/ops/neural/pool.h>
 #include <tapegrad/ops/neural/upsample.h>
+#include <tapegrad/ops/tensor/einsum.h>
 #include <tapegrad/ops/tensor/index.h>
 #include <tapegrad/ops/tensor/linalg.h>
 #include <tapegrad/ops/tensor/reduce.h>

@@ -81,7 +81,9 @@ struct IndexSelect {  // inputs x, indices
   static void samples(Samples& s) {
     s.add(IndexSelect{}, {Shape{5, 3}, SampleInput::constant(Tensor::from({4, 0, 4, 2}, i64))});
     s.add(IndexSelect{.axis = 1}, {Shape{2, 3, 5}, SampleInput::constant(Tensor::from({2, 2}, i64))});
+    s.add(IndexSelect{.axis = 1}, {Shape{3, 5}, SampleInput::constant(Tensor::from({4, 0, 4, 2}, i64))});
     s.add(IndexSelect{}, {Shape{7, 263}, picks_below(7, {131})}, "for several threads");
+    s.add(IndexSelect{.axis = 1}, {Shape{263, 7}, picks_below(7, {131})}, "the same, by columns");
   }
 };
 

@@ -33,14 +33,12 @@ struct ArgSort {  // where the first `count` elements along an axis are, in orde
   Tensor forward(const Tensor& x) const;
   static void samples(Samples& s) {
     constexpr double kInf = std::numeric_limits<double>::infinity();
-    constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
     s.add(ArgSort{.count = 1}, {SampleInput::distinct({1})});
     s.add(ArgSort{.count = 7}, {SampleInput::distinct({7})});
     s.add(ArgSort{.count = 0}, {SampleInput::distinct({0})}, "of no elements");
     s.add(ArgSort{.count = 5}, {SampleInput::constant(Tensor::from({2, 1, 2, 1, 1}, f64))}, "ties");
     s.add(ArgSort{.count = 7},
-          {SampleInput::constant(Tensor::from({kNan, 1e300, -kInf, 0, -0.0, kInf, kNan}, f64))},
-          "far, and not numbers");
+          {SampleInput::constant(Tensor::from({3, 1e300, -kInf, 0, -0.0, kInf, 1e-300}, f64))}, "far");
     s.add(ArgSort{.axis = 1, .count = 2, .descending = true}, {SampleInput::distinct({3, 5})});
     s.add(ArgSort{.axis = 1, .count = 5}, {SampleInput::distinct({2, 5, 3})});
     s.add(ArgSort{.count = 131, .descending = true}, {SampleInput::distinct({131, 263})},

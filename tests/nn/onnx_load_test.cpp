@@ -64,6 +64,43 @@ BOOST_AUTO_TEST_CASE(a_network_comes_back_with_its_parameters) {
   BOOST_TEST(loaded->output_names() == Strings{"output"}, boost::test_tools::per_element());
 }
 
+BOOST_AUTO_TEST_CASE(orders_come_back) {
+  struct Largest : nn::Module {
+    Tensor forward(const Tensor& x) override {
+      const auto [values, indices] = topk(x, 2);
+      const auto [sorted, order] = sort(x, 1, {.descending = true});
+      return concat({values, topk(x, 3, 1, {.largest = false}).values, sort(x).values, sorted,
+                     cast(concat({indices, order, argsort(x)}, 1), f32)},
+                    1);
+    }
+  };
+  Largest net;
+  check_same(net, randn({2, 5}, rng), cast(integers({7, 5}, rng, 0, 3), f32));
+  struct AcrossTheBatch : nn::Module {
+    Tensor forward(const Tensor& x) override { return sort(x, 0).values; }
+  };
+  AcrossTheBatch across;
+  check_same(across, randn({2, 5}, rng), randn({7, 5}, rng));
+}
+
+BOOST_AUTO_TEST_CASE(a_topk_gives_values_and_indices_in_order) {
+  const auto with_k = [](const std::vector<Message>& nodes, std::int64_t k) {
+    Message g = graph_of(nodes);
+    g.message(field::graph::initializer,
+              tensor_message("k", {1}, 7, std::string_view(reinterpret_cast<const char*>(&k), sizeof k)));
+    return model_of(g);
+  };
+  const Message top = node_message("TopK", {"x", "k"}, {"values", "places"});
+  write(with_k({top, node_message("Identity", {"values"}, {"y"})}, 2));
+  BOOST_TEST(difference((*nn::load_onnx(path))(Tensor::from({1, 2})), Tensor::from({2, 1})) == 0);
+  write(with_k({top, node_message("GatherElements", {"x", "places"}, {"y"})}, 2));
+  BOOST_TEST(difference((*nn::load_onnx(path))(Tensor::from({1, 2})), Tensor::from({2, 1})) == 0);
+  write(with_k({top, node_message("Identity", {"values"}, {"y"})}, 3));
+  BOOST_CHECK_EXCEPTION((*nn::load_onnx(path))(Tensor::from({1, 2})), ArgumentError,
+                        mentions("topk", "k is 3"));
+  check_refused(with_k({node_message("TopK", {"x", "k"}, {"y", "places", "more"})}, 2), "more outputs");
+}
+
 BOOST_AUTO_TEST_CASE(convolutional_networks_come_back) {
   nn::Sequential net = nn::simple_conv_net({1, 12, 12}, 10, rng, {.batch_norm = true});
   check_same(net, randn({1, 1, 12, 12}, rng), randn({3, 1, 12, 12}, rng));

@@ -72,6 +72,9 @@ BOOST_AUTO_TEST_CASE(the_standard_library_may_have_its_names_beside_them) {
   BOOST_TEST(tapegrad::map([](auto v) { return v * v; }, x).to_vector<float>() == (vector<float>{1, 4, 9}));
   BOOST_TEST(equal(x, y).to_vector<float>() == (vector<float>{0, 1, 0}));
   BOOST_TEST(max(x).item() + min(x).item() + sum(sqrt(abs(exp(x) - exp(x)))).item() == 4);
+  BOOST_TEST(sort(y).values.to_vector<float>() == (vector<float>{1, 2, 3}));
+  BOOST_TEST(sort(x, 0, {.descending = true}).values.to_vector<float>() == (vector<float>{3, 2, 1}));
+  BOOST_TEST(pow(2, x).to_vector<float>() == (vector<float>{2, 4, 8}));
 }
 
 // The names that are also those of classes, and std, have the spellings that math.h lists.

@@ -46,6 +46,7 @@ struct TAPEGRAD_API SampleInput {
   Tensor values{};
 
   SampleInput(const Shape& s, const Domain& d = {});
+  SampleInput(std::initializer_list<std::int64_t> dims, const Domain& d = {}) : SampleInput(Shape(dims), d) {}
   SampleInput(const SampleInput&);
   SampleInput(SampleInput&&) noexcept;
   SampleInput& operator=(const SampleInput&);

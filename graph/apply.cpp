@@ -8,7 +8,6 @@
 #include <vector>
 
 #include <tapegrad/graph/errors.h>
-#include <tapegrad/graph/node.h>
 #include <tapegrad/graph/result_hook.h>
 #include <tapegrad/graph/tape.h>
 #include <tapegrad/graph/values.h>
@@ -138,12 +137,13 @@ inline Tensor run_forward(const OpTable& op, const void* attributes, const Tenso
   }
 }
 
-/// What is computed from a gradient that was not recorded has no history, either.
+/// What is computed from a gradient that was not recorded is no more differentiable than that; of gradients of several
+/// tapes, the newest counts.
 inline Tag tag_of_constant(const Tensor* const* inputs, std::size_t count) noexcept {
+  std::uint64_t epoch = 0;
   for (std::size_t i = 0; i < count; ++i)
-    if (TensorAccess::tag(*inputs[i]).of_unrecorded_gradient()) [[unlikely]]
-      return kUnrecordedGradient;
-  return {};
+    epoch = std::max(epoch, TensorAccess::tag(*inputs[i]).gradient_epoch());
+  return Tag::of_gradient(epoch);
 }
 
 /// How a call treats residuals: the op has none; they are made where they are recorded; the caller reads them.

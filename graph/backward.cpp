@@ -12,8 +12,8 @@ namespace tapegrad {
 namespace detail {
 
 /// Calls visit(node) for the nodes that lead to a node y, newest first: y, its inputs, theirs and so on, down to those
-/// that are no newer than some oldest one, without leaves. What else was recorded in between is not looked at, so that a
-/// pass over a tape that is never reset takes no longer than it would at its beginning.
+/// that are no newer than some oldest one, without leaves. What else was recorded in between is not looked at, so
+/// that a pass over a tape that is never reset takes no longer than it would at its beginning.
 ///
 /// As a rule these nodes lie close together, and walking from each to the one recorded before is the fastest way. Only
 /// inputs that lie further back wait in a heap, until the walk has passed all that lie near. Where all lie near, a few
@@ -165,8 +165,7 @@ class Backward {
     }
     for (std::size_t i = 0; i < xs.size(); ++i) {
       if (!gradients[i].defined()) gradients[i] = Tensor::zeros(xs[i].shape(), xs[i].dtype());
-      if (!record) make_own(gradients[i]);
-      if (!record) TensorAccess::set_tag(gradients[i], kUnrecordedGradient);
+      if (!record) make_unrecorded(gradients[i]);
     }
     return gradients;
   }
@@ -210,8 +209,9 @@ class Backward {
 
   /// Rules hand one tensor on to several inputs, and the cotangent is the user's: gradients that leave the
   /// tape are copied where elements would be shared, so that each may be changed in place.
-  static void make_own(Tensor& gradient) {
+  void make_unrecorded(Tensor& gradient) const {
     if (!is_unique(TensorAccess::storage(gradient))) gradient = gradient.copy();
+    TensorAccess::set_tag(gradient, Tag::of_gradient(tape_.epoch_));
   }
 
   static constexpr const char* kRecordThem =
@@ -220,7 +220,7 @@ class Backward {
 
   /// What was computed from gradients without a history has a derivative, and none is known.
   void require_recorded() const {
-    if (TensorAccess::tag(y_).of_unrecorded_gradient())
+    if (tape_.is_of_unrecorded_gradient(y_))
       throw NotTracked(
           fmt::format("{}: y, of shape {}, was computed from gradients that were not recorded; {}", what_,
                       to_string(y_.shape()), kRecordThem));
@@ -250,7 +250,7 @@ class Backward {
                                    name_of(given.dtype()), name_of(y_.dtype())));
     if (given.tracked()) return given;
     // A gradient serves as a constant, recorded or not.
-    return with_nothing_for_zero(TensorAccess::tag(given).of_unrecorded_gradient() ? given.detach() : given);
+    return with_nothing_for_zero(TensorAccess::tag(given).gradient_epoch() ? given.detach() : given);
   }
 
   /// Elements of y that a constant cotangent leaves out contribute nothing at any order.
@@ -277,8 +277,7 @@ class Backward {
       Node& n = **it;
       const Leaf& leaf = n.as_leaf();
       Tensor value = n.has_gradient() ? n.take_gradient() : Tensor::zeros(n.shape->shape(), n.shape->dtype);
-      make_own(value);
-      TensorAccess::set_tag(value, kUnrecordedGradient);
+      make_unrecorded(value);
       gradients.insert(
           leaf.parameter ? Gradients::Key{leaf.parameter, {}} : Gradients::Key{0, {leaf.epoch, &n}},
           std::move(value));

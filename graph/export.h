@@ -1,7 +1,7 @@
 #pragma once
 
-// Every header of the library includes this one before all that needs C++20. A compiler goes on after #error, with hundreds
-// of errors; after a missing file it does not.
+// Every header of the library includes this one before all that needs C++20. A compiler goes on after #error, with
+// hundreds of errors; after a missing file it does not.
 #if __cplusplus < 202002L
 #include "tapegrad needs C++20: compile with -std=c++20"
 #endif

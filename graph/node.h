@@ -106,14 +106,13 @@ struct Node {
   std::uint32_t index;    ///< position on the tape
   std::uint32_t version;  ///< of its value's storage, when it was recorded
   std::uint32_t inputs;
-  std::uint8_t order;   ///< how many more derivatives this node admits
-  bool leaf : 1;        ///< a parameter or a watched tensor; its attributes are a Leaf
-  bool needs_grad : 1;  ///< leads to a tensor whose gradient is asked
-  bool target : 1;      ///< its gradient is itself asked
-  bool listed : 1;      ///< among the nodes that a pass visits
-  /// A scalar that was computed from another one, which was computed from gradients that were not recorded.
-  bool lacks_derivative : 1;
-  SaveMask saved_mask;  ///< which values it still holds; the saved ones stand in order of their bits
+  std::uint8_t order;         ///< how many more derivatives this node admits
+  bool leaf : 1;              ///< a parameter or a watched tensor; its attributes are a Leaf
+  bool needs_grad : 1;        ///< leads to a tensor whose gradient is asked
+  bool target : 1;            ///< its gradient is itself asked
+  bool listed : 1;            ///< among the nodes that a pass visits
+  bool lacks_derivative : 1;  ///< a scalar computed from one that this tape's unrecorded gradients went into
+  SaveMask saved_mask;        ///< which values it still holds; the saved ones stand in order of their bits
 
   Edge* edges() { return reinterpret_cast<Edge*>(this + 1); }
   const Edge* edges() const { return reinterpret_cast<const Edge*>(this + 1); }
@@ -165,9 +164,5 @@ struct Node {
   }
 };
 static_assert(sizeof(Node) == 80 && sizeof(Node) % alignof(Edge) == 0 && sizeof(Edge) % alignof(Saved) == 0);
-
-/// The tag of gradients that were not recorded, and of constants computed from them: differentiating these again would give
-/// zeros where there is a derivative.
-extern const Tag kUnrecordedGradient;
 
 }  // namespace tapegrad::detail

@@ -12,8 +12,6 @@
 
 namespace tapegrad {
 
-static detail::Node unrecorded_gradient{};  // never read
-
 using detail::Edge;
 using detail::Leaf;
 using detail::Node;
@@ -113,17 +111,12 @@ void save(Node& n, SaveMask mask, const Tensor& out, const Tensor* const* inputs
   n.saved_mask = mask;
 }
 
-/// Whether a scalar is computed from a constant scalar that gradients went into, as a loss from its penalty on gradients
-/// that were not recorded. Of tensors it is usual: a step along a gradient, or a perturbation of the input.
-bool takes_unrecorded_scalar(const Tensor* const* inputs, std::size_t count) noexcept {
-  return std::any_of(inputs, inputs + count, [](const Tensor* t) {
-    return TensorAccess::tag(*t).of_unrecorded_gradient() && t->rank() == 0;
-  });
-}
-
 }  // namespace
 
-constinit const detail::Tag detail::kUnrecordedGradient{0, &unrecorded_gradient};
+bool Tape::is_of_unrecorded_gradient(const Tensor& t) const noexcept {
+  const std::uint64_t epoch = TensorAccess::tag(t).gradient_epoch();
+  return epoch && is_live(epoch);
+}
 
 void Tape::record(Tensor& out, const detail::OpTable& op, const void* attributes, const Tensor* const* inputs,
                   Node* const* nodes, std::size_t count, const Tensor* residuals) {
@@ -155,7 +148,11 @@ void Tape::record(Tensor& out, const detail::OpTable& op, const void* attributes
                               : n->shape->describes(t) ? n->shape
                                                        : pack(t.shape(), t.dtype())};
     }
-    if (out.rank() == 0) n->lacks_derivative = takes_unrecorded_scalar(inputs, count);
+    // As of a loss with a penalty on gradients. Of tensors it is usual: a step along a gradient, a perturbed input.
+    if (out.rank() == 0)
+      n->lacks_derivative = std::any_of(inputs, inputs + count, [this](const Tensor* t) {
+        return t->rank() == 0 && is_of_unrecorded_gradient(*t);
+      });
     std::array<const PackedShape*, detail::kMaxResiduals> residual_shapes;
     if constexpr (kSpecial)
       for (std::size_t i = 0, k = 0; k < saved_residuals; ++i)
@@ -255,8 +252,8 @@ Node* Tape::add_constant(const Tensor& x) { return TensorAccess::tag(add_leaf(x.
 // ---- the table of parameters ----
 
 namespace {
-/// Ids that follow each other, as those of a network do, have slots that do: a network of many parameters is read from memory
-/// in order. Their upper bits tell apart those that are as far from each other as the table is long.
+/// Ids that follow each other, as those of a network do, have slots that do: a network of many parameters is read
+/// from memory in order. Their upper bits tell apart those that are as far from each other as the table is long.
 std::size_t slot_of(std::uint64_t id, std::size_t mask) {
   return static_cast<std::size_t>(id ^ id >> std::popcount(mask)) & mask;
 }

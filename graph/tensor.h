@@ -18,13 +18,19 @@ namespace tapegrad {
 namespace detail {
 struct Node;
 
-/// Ties a tensor to the tape that recorded it. Epoch 0: not recorded; a node then only says that the tensor is a gradient
-/// that was not recorded, or was computed from one. It is read only after the epoch was found live.
+/// Ties a tensor to the tape that recorded it. Epoch 0: not recorded. The node is read only after the epoch
+/// was found live.
 struct Tag {
   std::uint64_t epoch = 0;
   Node* node = nullptr;
 
-  bool of_unrecorded_gradient() const noexcept { return epoch == 0 && node; }
+  /// Of a gradient that a tape computed in this epoch and did not record, and of constants computed from it: where
+  /// there is no node, the epoch stands in its place.
+  static Tag of_gradient(std::uint64_t epoch) noexcept {
+    return {0, reinterpret_cast<Node*>(static_cast<std::uintptr_t>(epoch))};
+  }
+  /// That epoch; 0 for all other tensors.
+  std::uint64_t gradient_epoch() const noexcept { return epoch ? 0 : reinterpret_cast<std::uintptr_t>(node); }
 };
 struct TensorAccess;
 }  // namespace detail
@@ -68,8 +74,8 @@ class TAPEGRAD_API Tensor {
     if (storage_) detail::release(storage_);
   }
 
-  /// Elements that nobody has written yet. Like all that makes a tensor, throws OutOfMemory where the system has no room
-  /// for it.
+  /// Elements that nobody has written yet. Like all that makes a tensor, throws OutOfMemory where the system has no
+  /// room for it.
   static Tensor empty(const Shape& shape, Dtype dtype = f32);
   /// Elements of 0, of 1, or of a value. Throw ArgumentError for a value that i64 is to hold and cannot: one with a
   /// fraction, or beyond its range.
@@ -119,8 +125,8 @@ class TAPEGRAD_API Tensor {
   Dtype dtype() const noexcept { return dtype_; }
 
   /// The elements, valid as long as the tensor or another that shares them. Throws DtypeError where T is not the
-  /// tensor's dtype. A temporary has none to give, as in `for (float v : (a * b).values<float>())`: its elements would be
-  /// gone before the loop starts. Give it a name, or take to_vector().
+  /// tensor's dtype. A temporary has none to give, as in `for (float v : (a * b).values<float>())`: its elements
+  /// would be gone before the loop starts. Give it a name, or take to_vector().
   template <ElementType T>
   std::span<const T> values() const& {
     require_dtype(dtype_of<T>, "values");

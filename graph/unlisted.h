@@ -5,8 +5,8 @@
 
 #include <tapegrad/graph/export.h>
 
-/// Parameters that a module uses and no visit() lists, so that nobody trains them. Modules find out, where a tape records what
-/// they compute; optimizers, which know no modules, tell. Not part of the library's interface.
+/// Parameters that a module uses and no visit() lists, so that nobody trains them. Modules find out, where a tape
+/// records what they compute; optimizers, which know no modules, tell. Not part of the library's interface.
 namespace tapegrad::detail {
 
 /// What a message says of the parameter of this id; of several texts the first counts.

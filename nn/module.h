@@ -62,10 +62,10 @@ class TAPEGRAD_API ModuleBase {
   /// Names each Parameter, Buffer, Generator and module that is a member, always the same ones in the same
   /// order, and does nothing else: it is called often, also by several threads at once.
   ///
-  /// What it forgets is not trained, saved or checked, and stays in training mode. Where a tape has recorded a module, or
-  /// a parameter, that is used inside this one and that no visit of the modules around names, state, load_state and clone
-  /// throw Error and name it, and so does the step of an optimizer that has a gradient and not the parameter. Frozen
-  /// parameters and modules in evaluation mode, such as a teacher, may be left out.
+  /// What it forgets is not trained, saved or checked, and stays in training mode. Where a tape has recorded a
+  /// module, or a parameter, that is used inside this one and that no visit of the modules around names, state,
+  /// load_state and clone throw Error and name it, and so does the step of an optimizer that has a gradient and not
+  /// the parameter. Frozen parameters and modules in evaluation mode, such as a teacher, may be left out.
   virtual void visit(Visitor& v);
 
   /// A scope in which messages speak of this module: `affine 'net.fc2'`. The name is the one under which the
@@ -99,7 +99,8 @@ class TAPEGRAD_API ModuleBase {
   ///
   /// With `.strict = false` what is missing stays as it is, and what is unexpected or of another shape is left out: as
   /// weights of a network whose last layer was another. All three are returned, and empty where strict. A shape is no
-  /// reason to leave a tensor out where it is the transpose of what is expected: that throws, too, as does another dtype.
+  /// reason to leave a tensor out where it is the transpose of what is expected: that throws, too, as does another
+  /// dtype.
   LoadResult load_state(const State& state, LoadOptions options = {});
 
   /// An independent module with the same values, modes, buffers and generators. Parameters that are shared

@@ -106,8 +106,9 @@ class Samples {
   ///     s.straight_through([](const Tensor& x) { return x; });
   ///
   /// (Bengio, Leonard, Courville: Estimating or Propagating Gradients Through Stochastic Neurons, 2013). The function
-  /// takes the op's inputs, without those that are absent, and has its result's shape and dtype. The checker differences
-  /// it in place of the op; without this such an op fails. Throws ArgumentError where there is no sample yet.
+  /// takes the op's inputs, without those that are absent, and has its result's shape and dtype. The checker
+  /// differences it in place of the op; without this such an op fails. Throws ArgumentError where there is no sample
+  /// yet.
   template <class F>
   void straight_through(F intended) {
     set_intended([f = std::move(intended)](std::span<const Tensor> in) { return TensorFunction(f)(in); });

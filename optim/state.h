@@ -28,9 +28,9 @@ struct StateMatch {
   std::vector<Misfit> misfits;
 };
 
-/// Tensors of `given` in the order of `expected`, as far as they are there and have the shape. Throws as match_state for
-/// one that is undefined, for a name that is given twice, for another dtype, and for the transpose of what is expected,
-/// which is no other layer but weights of another convention.
+/// Tensors of `given` in the order of `expected`, as far as they are there and have the shape. Throws as match_state
+/// for one that is undefined, for a name that is given twice, for another dtype, and for the transpose of what is
+/// expected, which is no other layer but weights of another convention.
 TAPEGRAD_API StateMatch match_partly(std::string_view what, const State& expected, const State& given);
 
 /// The tensors of `given` in the order of `expected`. Throws ArgumentError, starting with `what`, where one

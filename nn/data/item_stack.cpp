@@ -31,7 +31,7 @@ ItemStack::ItemStack(const ItemMaker& maker, const Item& first, std::int64_t ind
     if (!one.defined())
       throw ArgumentError(fmt::format("{}: \"{}\" of item {} is undefined; leave it out, or give it a value",
                                       maker.name, name, index));
-    return TensorAccess::make(one.shape().inserted(0, items), one.dtype(), "data source");
+    return TensorAccess::make(one.shape().inserted(0, items), one.dtype(), maker_.name);
   };
   if (first.x.defined()) batch_.x = room_for("x", first.x);
   if (first.t.defined()) batch_.t = room_for("t", first.t);

@@ -133,8 +133,8 @@ struct Resumed {
   std::vector<std::string> changes{};
 };
 
-/// Thrown by Trainer::fit for a training that has diverged (StopReason::diverged); says what is not finite, where it was
-/// found, and whether the data were. What was reached before is in the trainer: history, best state, checkpoints.
+/// Thrown by Trainer::fit for a training that has diverged (StopReason::diverged); says what is not finite, where it
+/// was found, and whether the data were. What was reached before is in the trainer: history, best state, checkpoints.
 class TAPEGRAD_API Diverged final : public Error {
  public:
   using Error::Error;

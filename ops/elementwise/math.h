@@ -56,9 +56,10 @@ TAPEGRAD_API Tensor nan_to_num(const Tensor& x, double nan = 0, std::optional<do
 /// All three broadcast. The one that is not taken contributes exactly nothing to a gradient of any order, even where
 /// it is infinite or NaN, or its derivative is: where(x > 0, sqrt(x), x) has the gradient 1 at -1. So it is with all
 /// elementwise operations and `map`: an incoming gradient of exactly 0 wins over a derivative that is not finite. Where
-/// that 0 is not one of a branch that is not taken, but of a function that happens to have it, as square(sqrt(x * x)) at 0,
-/// derivatives of the next order are right or NaN. A C++ number that is infinite or NaN, as in x * inf or x / 0.0, is no
-/// singular point but a factor of all elements: its NaN shows in gradients, in `map` from the second order on.
+/// that 0 is not one of a branch that is not taken, but of a function that happens to have it, as square(sqrt(x * x))
+/// at 0, derivatives of the next order are right or NaN. A C++ number that is infinite or NaN, as in x * inf or x /
+/// 0.0, is no singular point but a factor of all elements: its NaN shows in gradients, in `map` from the second order
+/// on.
 TAPEGRAD_API Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b);
 TAPEGRAD_API Tensor where(const Tensor& condition, const Tensor& a, double b);
 TAPEGRAD_API Tensor where(const Tensor& condition, double a, const Tensor& b);

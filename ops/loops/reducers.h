@@ -13,7 +13,8 @@
 /// Many elements made one. A reducer tells how: map(element, parameter of its output), then combine, with an
 /// identity to start from; Again is the reducer of what was reduced before, and maps nothing. The order is that of this
 /// file wherever elements are reduced, and depends on their number alone: lanes within a block, and blocks in pairs, so
-/// that the error of a sum grows with the logarithm of its length. All this is for loops inside functions of dispatch.h.
+/// that the error of a sum grows with the logarithm of its length. All this is for loops inside functions of
+/// dispatch.h.
 namespace tapegrad::detail {
 
 // ---- reducers ----

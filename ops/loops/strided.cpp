@@ -31,9 +31,9 @@ void copy_run(const Axis& a, T* to, const T* from, Put put) {
   }
 }
 
-/// A square of as many rows as a vector has elements: from[j * from_stride + i] to to[i * to_stride + j]. Rows, interleaved
-/// with those half the square further on, are its columns when that was done as often as the square can be halved. No
-/// loops, so that all of it stays in registers.
+/// A square of as many rows as a vector has elements: from[j * from_stride + i] to to[i * to_stride + j]. Rows,
+/// interleaved with those half the square further on, are its columns when that was done as often as the square can
+/// be halved. No loops, so that all of it stays in registers.
 template <class T, std::size_t kBytes>
 class VectorSquare {
  public:

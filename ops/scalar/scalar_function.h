@@ -90,8 +90,8 @@ std::vector<V> second_gradient_of_scalars(const F& f, const ScalarSizes<N>& size
 }
 
 /// f's first derivative as an operation, which has derivatives of its own: the n elements of all inputs and the
-/// gradient w of its results give the gradient [n]. Its rules, as those of the function, are for ops that derive from it,
-/// too: the checker has one of each, for its samples.
+/// gradient w of its results give the gradient [n]. Its rules, as those of the function, are for ops that derive from
+/// it, too: the checker has one of each, for its samples.
 template <class F, std::size_t N>
 struct ScalarGradientOp {
   static constexpr auto name = "scalar_function_gradient";

@@ -121,7 +121,8 @@ Tensor variance_of_any_size(const Tensor& x, const op::Reduction& r, std::int64_
   });
 }
 
-/// x - mean, recorded. Far from zero a mean as a number of the dtype is not near enough: what is left is taken off, too.
+/// x - mean, recorded. Far from zero a mean as a number of the dtype is not near enough: what is left is taken off,
+/// too.
 Tensor deviations(const Tensor& x, const op::Reduction& r, const Tensor& variance) {
   Tensor mean = mean_over(x, r.axes);
   if (!any_far({mean, variance}, kForGradients)) return x - mean;

@@ -5,14 +5,15 @@
 #include <tapegrad/graph/export.h>
 #include <tapegrad/graph/tensor.h>
 
-/// Elements in order along an axis, of f32, f64 or i64. A NaN counts as greater than any number, as in PyTorch: it comes
-/// last, or first in descending order. Equal elements, with them NaNs, and 0 and -0, stay in the order in which they stand
-/// in x, in descending order, too. Results do not depend on the number of threads.
+/// Elements in order along an axis, of f32, f64 or i64. A NaN counts as greater than any number, as in PyTorch: it
+/// comes last, or first in descending order. Equal elements, with them NaNs, and 0 and -0, stay in the order in which
+/// they stand in x, in descending order, too. Results do not depend on the number of threads.
 ///
 /// The values are gathered by the indices, so that each gradient goes to the element that a value was taken from; the
 /// indices, i64, are constants. At a tie, where the derivative does not exist, it is that of the order returned.
 ///
-/// All throw ArgumentError for an axis that does not exist and for an undefined tensor. A scalar has no axis: it is refused.
+/// All throw ArgumentError for an axis that does not exist and for an undefined tensor. A scalar has no axis: it is
+/// refused.
 namespace tapegrad {
 
 struct ValuesAndIndices {
@@ -34,7 +35,8 @@ struct TopkOptions {
 };
 
 /// The k largest elements along an axis, the largest first, or the k smallest, the smallest first. Of equal ones those
-/// that stand first in x are taken, which PyTorch leaves open. Throws ArgumentError unless 0 <= k <= the size of the axis.
+/// that stand first in x are taken, which PyTorch leaves open. Throws ArgumentError unless 0 <= k <= the size of the
+/// axis.
 TAPEGRAD_API ValuesAndIndices topk(const Tensor& x, std::int64_t k, std::int64_t axis = -1,
                                    TopkOptions options = {});
 

@@ -165,7 +165,7 @@ check "a stopped run goes on to the same bits" cmp "$work/INT/parameters.safeten
 
 diverged=$work/diverged
 expect 0 'parameters' "${train[@]/$work\/run/$diverged}" --epochs 1 --checkpoint-every 50
-expect 1 'diverged in epoch .*lower rate.*--lr, --clip.*the last checkpoint is .*checkpoint-000002' train --resume "$diverged" --epochs 2 --lr 1e30 \
+expect 1 'diverged in epoch .*lower rate.*the last checkpoint is .*checkpoint-000002' train --resume "$diverged" --epochs 2 --lr 1e30 \
   --checkpoint-every 1
 expect 0 'after 1 epochs and 60 iterations' train --resume "$diverged" --epochs 2 --lr 0.05
 # As on a full disk: files of so many blocks at most.
@@ -197,7 +197,7 @@ expect 0 'nodes of 2x9x9' graph --layers conv:3x3,flatten,affine:10 --inputs 2,9
 expect 0 'nodes of 784-50-10' graph --out "$work/net.dot"
 check "a graph with shapes" grep -q 'affine\\n\[100, 50\]' "$work/net.dot"
 expect 0 '^digraph' graph --out -
-check "what is said of the standard output is not in it" bash -c "[ \$(grep -c 'nodes of' '$work/out') -eq 0 ] && grep -q '^-\\|nodes of' '$work/err'"
+check "what is said of the standard output is not in it" bash -c "[ \$(grep -c 'nodes of' '$work/out') -eq 0 ] && grep -q 'nodes of' '$work/err'"
 expect 2 'picture is made by: tapegrad graph --out - \| dot -Tpng >.*net.png' graph --out "$work/net.png"
 expect 0 '^\{' gradcheck --op relu --mode fast --format json --output -
 expect 0 '^image,class,probability' predict --run "$work/run" --images "$mnist/t10k-images-idx3-ubyte.gz" --out -

@@ -296,6 +296,32 @@ BOOST_AUTO_TEST_CASE(clause_5_gradients_that_were_not_recorded_serve_as_constant
   check_equal(tape.grad(sum(g.detach()), x), {0, 0});
 }
 
+BOOST_AUTO_TEST_CASE(clause_5_gradients_of_another_tape_or_epoch_are_constants) {
+  const Parameter p = parameter(3);
+  const auto gradient_of = [](Tape& tape) {
+    const Tensor w = tape.watch(scalar(2));
+    return tape.grad(square(w), w);  // 4
+  };
+  Tensor older, inner;
+  {
+    Tape other;
+    older = gradient_of(other) * 1.0;
+  }
+  Tape tape;
+  const Tensor x = p;
+  check_equal(tape.grad(square(x) * older, x), {24});
+  {
+    Tape nested;
+    inner = gradient_of(nested);
+  }
+  check_equal(tape.grad(square(x) + inner, x), {6});
+  const Tensor own = gradient_of(tape);
+  BOOST_CHECK_THROW(tape.grad(square(x) + own, x), NotTracked);
+  BOOST_CHECK_THROW(tape.grad(square(x) + (older + own), x), NotTracked);
+  tape.reset();
+  check_equal(tape.backward(square(p) + own)[p], {6});
+}
+
 BOOST_AUTO_TEST_CASE(clause_5_a_seed_that_is_stale_is_refused_where_it_would_be_recorded) {
   const Parameter p = parameter(2);
   Tensor cotangent;

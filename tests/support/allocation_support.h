@@ -5,10 +5,11 @@
 
 #include "sanitizers.h"
 
-/// Every call of malloc and its like in a test program, counted, and failed where a test asks for it. operator new and the
-/// library's blocks end there as well.
+/// Every call of malloc and its like in a test program, counted, and failed where a test asks for it. operator new
+/// and the library's blocks end there as well.
 ///
-/// The sanitizers bring an allocator of their own, and storage is not reused under them: nothing is counted, nothing fails.
+/// The sanitizers bring an allocator of their own, and storage is not reused under them: nothing is counted, nothing
+/// fails.
 #define TAPEGRAD_COUNT_ALLOCATIONS (!TAPEGRAD_ASAN && !TAPEGRAD_TSAN)
 
 namespace tapegrad::test {

@@ -9,8 +9,8 @@
 
 namespace tapegrad::test {
 
-/// The sum of 100 (p[i + 1] - p[i]^2)^2 + (1 - p[i])^2, a curved valley with its minimum at ones: of scalars, and of the
-/// elements of a tensor. Rosenbrock, The Computer Journal 3, 1960.
+/// The sum of 100 (p[i + 1] - p[i]^2)^2 + (1 - p[i])^2, a curved valley with its minimum at ones: of scalars, and of
+/// the elements of a tensor. Rosenbrock, The Computer Journal 3, 1960.
 constexpr auto rosenbrock = []<class R>(std::span<const R> p) {
   R sum = 0;
   for (std::size_t i = 0; i + 1 < p.size(); ++i)

@@ -23,7 +23,9 @@ int become_bench(char** argv) {
   const std::filesystem::path self = std::filesystem::read_symlink("/proc/self/exe");
   const std::string program = self.parent_path() / "tapegrad_bench";
   execv(program.c_str(), argv);
-  fmt::print(stderr, "tapegrad: {}: {}; the benchmark is built with the command and must lie beside it\n",
+  fmt::print(stderr,
+             "tapegrad: {}: {}; the benchmark is a program of its own, tapegrad_bench, and must lie beside "
+             "the command\n",
              program, std::strerror(errno));
   return 1;
 }

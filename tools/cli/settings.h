@@ -20,9 +20,8 @@ inline constexpr std::string_view kResume = "--resume";
 std::vector<std::pair<std::string, std::string>> settings_of(const CLI::App& command);
 
 /// Gives the options that were not given the values that a run was started with, but for those that `not_restored`
-/// names. Throws ArgumentError that lists those
-/// that were given other values, but for kResume and options that `may_change` names, and for a name that the command
-/// does not have.
+/// names. Throws ArgumentError that lists those that were given other values, but for kResume and options that
+/// `may_change` names, and for a name that the command does not have.
 void restore_settings(CLI::App& command, const nn::Metadata& saved,
                       const std::vector<std::string_view>& may_change,
                       const std::vector<std::string_view>& not_restored);

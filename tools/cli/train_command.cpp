@@ -241,7 +241,7 @@ int train(const TrainOptions& o, const CLI::App& command, const nn::Checkpoint* 
   } catch (const FileError& e) {
     throw FileError(fmt::format("after {} iterations: {}{}", optimizer->steps(), e.what(), folder->advice()));
   } catch (const nn::Diverged& e) {
-    throw nn::Diverged(fmt::format("{} (--lr, --clip){}", e.what(), folder->advice()));
+    throw nn::Diverged(fmt::format("{}{}", e.what(), folder->advice()));
   }
   report.write(model, data, o.batch);
   return conclude(o, trainer.history(), optimizer->steps(), validated, data.metric, *folder, progress);

@@ -8,8 +8,9 @@
 
 #include "runner.h"
 
-// Runs an example as a program to try: from any folder, with --help and --data, and with one line where something is missing.
-// What an example shows stays free of it: the linker puts this function in the place of main (its option --wrap=main).
+// Runs an example as a program to try: from any folder, with --help and --data, and with one line where something is
+// missing. What an example shows stays free of it: the linker puts this function in the place of main (its option
+// --wrap=main).
 
 extern "C" int __real_main(int argc, char** argv);
 extern "C" int __wrap_main(int argc, char** argv);

@@ -16,7 +16,7 @@ namespace {
 /// Changes below this part are none to speak of.
 constexpr double kStill = 1e-6;
 
-double norm(const Tensor& x) {
+double length_of(const Tensor& x) {
   return visit_floating(x.dtype(), [&]<class T> {
     double n = 0;
     for (const T v : x.values<T>()) n = std::hypot(n, static_cast<double>(v));
@@ -58,8 +58,8 @@ void judge(Descent& d, const DescentOptions& o, bool left_the_finite) {
                             steps, g, g0);
     return;
   }
-  const double moved = norm(d.path.back() - d.path.front());
-  if (moved <= kStill * std::max(norm(d.path.front()), 1.0) && std::abs(g - g0) <= kStill * g0) {
+  const double moved = length_of(d.path.back() - d.path.front());
+  if (moved <= kStill * std::max(length_of(d.path.front()), 1.0) && std::abs(g - g0) <= kStill * g0) {
     d.outcome = Outcome::did_not_move;
     d.message = fmt::format(
         "did not move: {} steps have moved x by {:.6g} altogether, and the gradient's norm is {:.6g} "
@@ -98,7 +98,7 @@ Descent gradient_descent(const TensorFunction& f, const Tensor& start, const Des
   for (std::int64_t step = 0;; ++step) {
     const ValueAndGradient at = detail::value_and_gradient_of("gradient_descent", f, x);
     const double value = at.value.item();
-    const double length = norm(at.gradient);
+    const double length = length_of(at.gradient);
     if (!std::isfinite(value) || !std::isfinite(length)) {
       if (step == 0)
         throw NonFinite(

@@ -206,6 +206,13 @@ void reduce(const ReductionNest& nest, const T* in, const T* parameter, T* out) 
   });
 }
 
+// What many ops reduce by is compiled once, in reduce.cpp.
+#define TAPEGRAD_COMMON_REDUCTIONS(prefix, T)                                               \
+  prefix template void reduce<SumReducer, T>(const ReductionNest&, const T*, const T*, T*); \
+  prefix template void reduce<MaximumReducer, T>(const ReductionNest&, const T*, const T*, T*);
+TAPEGRAD_COMMON_REDUCTIONS(extern, float)
+TAPEGRAD_COMMON_REDUCTIONS(extern, double)
+
 /// Adds up the rows of a matrix [rows, columns].
 template <class T>
 void sum_rows(const T* in, std::int64_t rows, std::int64_t columns, Destination<T> out) {

@@ -16,8 +16,11 @@ max_bytes=9000000
 # the same in all of them, shared or not, and ccache, where it is installed, has them already.
 work=$(mktemp -d -p "$(dirname "$static_build")" consumer-XXXXXX)
 trap 'rm -rf "$work" "$work".*' EXIT
-options=(--no-warn-unused-cli -G Ninja -DCMAKE_BUILD_TYPE=Release -DTAPEGRAD_WERROR=ON)
-if command -v ccache >/dev/null; then options+=(-DCMAKE_CXX_COMPILER_LAUNCHER=ccache); fi
+options=(--no-warn-unused-cli -G Ninja -DCMAKE_BUILD_TYPE=Release -DCMAKE_UNITY_BUILD=ON -DTAPEGRAD_WERROR=ON)
+if command -v ccache >/dev/null; then
+  export CCACHE_BASEDIR=$source
+  options+=(-DCMAKE_CXX_COMPILER_LAUNCHER=ccache)
+fi
 
 step() { printf '\n-- %s\n' "$*"; }
 fail() {
@@ -33,7 +36,8 @@ build() {
   cmake --build "$work.$name" >"$work/log" || { cat "$work/log"; fail "$name does not build"; }
   "$work.$name/consumer" || fail "$name: the program's result is wrong"
   # Only our own compile commands may carry our warnings and visibility.
-  if grep "$here/main.cpp" "$work.$name/compile_commands.json" | grep -E -- ' -(W|f(no-)?sanitize|fvisibility)'; then
+  grep "$here/main.cpp" "$work.$name/compile_commands.json" >"$work/commands" || fail "$name: no command compiles main.cpp"
+  if grep -E -- ' -(W|f(no-)?sanitize|fvisibility)' "$work/commands"; then
     fail "$name: the user's compile line carries flags of ours"
   fi
   # Of two plug-ins in one program each has its own library: weak are the inline functions that the user's code has, too.

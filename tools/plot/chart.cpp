@@ -13,7 +13,6 @@ namespace tapegrad::plot {
 
 namespace {
 
-constexpr double kFont = 12;
 constexpr double kMargin = 0.04;  // of an axis' length, at each end
 constexpr const char* kGrid = "#e4e4e4";
 constexpr const char* kQuiet = "#8a9aa8";  // contours, arrows: what lies behind the data

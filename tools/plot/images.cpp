@@ -104,7 +104,6 @@ Picture draw(const Image& image, double width) {
 Picture image_grid(const std::vector<Image>& images, std::size_t columns, const std::string& title,
                    double width) {
   constexpr double kGap = 8;
-  constexpr double kFont = 12;
   std::vector<Picture> cells;
   for (const Image& image : images) {
     const Picture drawn = draw(image, width);
@@ -123,7 +122,6 @@ Picture confusion_matrix(const std::vector<std::vector<std::int64_t>>& counts, c
   if (counts.empty()) throw ArgumentError("plot: a confusion matrix of no classes");
   constexpr int kRight[3] = {0x00, 0x72, 0xb2};
   constexpr int kWrong[3] = {0xd5, 0x5e, 0x00};
-  constexpr double kFont = 12;
   const std::size_t classes = counts.size();
   std::int64_t most = 0;
   for (const auto& row : counts) {

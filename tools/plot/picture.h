@@ -32,6 +32,7 @@ const char* colour(std::size_t index);
 
 /// Text with what XML takes for markup spelled out; what no XML may hold becomes U+FFFD.
 std::string escaped(std::string_view text);
+inline constexpr double kFont = 12;  ///< size of labels, in pixels
 /// How wide a text gets, about, whatever sans-serif font there is.
 double text_width(std::string_view text, double font_size);
 

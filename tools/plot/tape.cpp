@@ -16,7 +16,6 @@ namespace {
 using Node = TapeView::Node;
 using Input = TapeView::Input;
 
-constexpr double kFont = 12;
 constexpr double kBoxHeight = 38;   // of an operation: two lines
 constexpr double kLeafHeight = 22;  // of a parameter or constant: one line
 constexpr double kGap = 18;         // between rows, and around all

@@ -66,9 +66,9 @@ Dims dims_of(const Shape& shape) {
 
 /// One run of the network. Tensors are told apart by where their elements lie, so that a detach, a reshape to the same
 /// shape or a parameter's value leads back to where it came from.
-class Run {
+class TracedRun {
  public:
-  Run(ModuleBase& module, const OnnxForward& forward, const std::vector<OnnxTensor>& inputs) {
+  TracedRun(ModuleBase& module, const OnnxForward& forward, const std::vector<OnnxTensor>& inputs) {
     std::vector<Tensor> arguments;
     for (const OnnxTensor& input : inputs) {
       // A copy, as one tensor may have been given for several inputs.
@@ -182,7 +182,7 @@ void compute_constants(Graph& g) {
 
 Graph trace(ModuleBase& module, const OnnxForward& forward, const std::vector<OnnxTensor>& inputs,
             const OnnxOptions& options) {
-  const auto run = [&](const std::vector<OnnxTensor>& on) { return Run(module, forward, on).take(); };
+  const auto run = [&](const std::vector<OnnxTensor>& on) { return TracedRun(module, forward, on).take(); };
   const std::vector<FreeSize> sizes = free_sizes(inputs, options);
   std::vector<Graph> runs;
   for (const Growth& growth : growths_of_runs(sizes.size())) {

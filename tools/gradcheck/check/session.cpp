@@ -18,8 +18,8 @@ std::string_view describe(Rule rule) {
 }
 
 std::span<const Rule> rules_of(const Options& options) {
-  static constexpr Rule kRules[] = {Rule::fused, Rule::general, Rule::recorded};
-  return std::span(kRules).first(options.recorded ? 3 : 2);
+  static constexpr Rule kInOrder[] = {Rule::fused, Rule::general, Rule::recorded};
+  return std::span(kInOrder).first(options.recorded ? 3 : 2);
 }
 
 void Session::threw(int order, std::string_view part, const std::optional<ThrowingRule::Place>& rule) {

@@ -1,0 +1,101 @@
+"""Doxygen's view of a header, in which each declaration has the comment that this project's readers see above it.
+usage: header_filter.py HEADER.h (to the standard output)
+
+A comment is that of all declarations behind it up to the next blank line or comment; Doxygen takes it for the first one
+alone, so it is repeated. What says nothing that needs words is hidden: destructors, copies and moves, deleted functions,
+friends, inherited constructors. Functions that override others are those of the class above."""
+
+import pathlib
+import re
+import sys
+
+HIDDEN = re.compile(
+    r"=\s*delete;|^(virtual )?~|^explicit ~|^friend |^static_assert|^extern template|^using (\w+)::\1;|^using [\w:]+::\w+;$"
+    r"|^(\w+)\((const )?\3&+( \w+)?\)|^(\w+)& operator=\((const )?\6&*( \w+)?\)"
+)
+CLASS = re.compile(r"\b(class|struct|union|namespace)\b[^;=()]*\{$")
+ENUM = re.compile(r"\benum (class )?\w+[^;()]*\{")
+
+
+def code_of(line):
+    """The line without its comments and literals."""
+    line = re.sub(r'"(\\.|[^"\\])*"', '""', line)
+    line = re.sub(r"'(\\.|[^'\\])'", "' '", line)
+    line = re.sub(r"/\*.*?\*/", "", line)
+    return line.split("//")[0].rstrip()
+
+
+def escaped(comment):
+    """A line of a comment, where <names> in brackets are no tags of HTML."""
+    if re.match(r"\s*///< ?\S|\s*/// {0,3}\S", comment):
+        return re.sub(r"(?<![\\/])<(?=[a-zA-Z])", r"\\<", comment)
+    return comment
+
+
+def end_of_statement(lines, start):
+    """The number of the last line of the declaration that starts there."""
+    braces = parentheses = 0
+    for i in range(start, len(lines)):
+        code = code_of(lines[i])
+        braces += code.count("{") - code.count("}")
+        parentheses += code.count("(") - code.count(")")
+        if braces <= 0 and parentheses <= 0 and code.endswith((";", "}")):
+            return i
+        if parentheses == 0 and CLASS.search(" ".join(code_of(s).strip() for s in lines[start : i + 1])):
+            return i
+    return len(lines) - 1
+
+
+def enumerators(line):
+    """The enumerators of an enum on one line are documented by its comment."""
+    head, body, tail = re.fullmatch(r"(.*?\{)(.*)(\}.*)", line).groups()
+    return [head, *(f"{e.strip()},  ///< As said above." for e in body.split(",") if e.strip()), tail]
+
+
+def filtered(lines):
+    out = []
+    comment = None  # what the next declarations are documented by
+    repeated = False
+    i = 0
+    while i < len(lines):
+        line = lines[i]
+        text = line.strip()
+        if text.startswith("///"):
+            if not lines[i - 1].strip().startswith("///") or i == 0:
+                comment, repeated = [], False
+            comment.append(escaped(line))
+            out.append(escaped(line))
+        elif not text or text.startswith(("//", "#", "}", "public:", "private:", "protected:", "TAPEGRAD_ROW")):
+            if text.startswith("#"):  # with all lines that it goes on to
+                while lines[i].endswith("\\"):
+                    out.append(lines[i])
+                    i += 1
+                line = lines[i]
+            out.append(line)
+            comment = None
+        else:
+            end = end_of_statement(lines, i)
+            statement = lines[i : end + 1]
+            joined = " ".join(code_of(s).strip() for s in statement)
+            own = "///<" in "".join(statement)
+            is_class = CLASS.search(joined)
+            hidden = HIDDEN.search(joined) and not (comment and not repeated)
+            if hidden:
+                statement = ["/// @cond", *statement, "/// @endcond"]
+            elif repeated and comment and not own and not is_class:
+                out += comment
+            elif not comment and " override" in joined and not own:
+                out.append("/// See the class that declares it first.")
+            if ENUM.search(joined) and len(statement) == 1 and "{" in joined:
+                statement = enumerators(statement[0])
+            out += [re.sub(r"///<.*", lambda m: escaped(m[0]), s) for s in statement]
+            repeated = True
+            if is_class:
+                comment = None
+            i = end
+        i += 1
+    return out
+
+
+if __name__ == "__main__":
+    print("\n".join(filtered(pathlib.Path(sys.argv[1]).read_text(encoding="utf-8").split("\n"))))

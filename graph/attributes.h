@@ -21,6 +21,7 @@ class TAPEGRAD_API AttributeVisitor {
  public:
   virtual ~AttributeVisitor();
 
+  /// Tells the visitor an attribute and its value.
   void operator()(std::string_view name, bool value) { boolean(name, value); }
   template <std::integral I>
   void operator()(std::string_view name, I value) {
@@ -32,6 +33,7 @@ class TAPEGRAD_API AttributeVisitor {
   void operator()(std::string_view name, std::span<const std::int64_t> values) { integers(name, values); }
 
  protected:
+  /// Takes an attribute, by the kind of its value.
   virtual void boolean(std::string_view name, bool value) = 0;
   virtual void integer(std::string_view name, std::int64_t value) = 0;
   virtual void number(std::string_view name, double value) = 0;
@@ -42,7 +44,7 @@ class TAPEGRAD_API AttributeVisitor {
 /// Collects attributes as text: "axis=1, keepdims=true".
 class TAPEGRAD_API AttributeText final : public AttributeVisitor {
  public:
-  const std::string& text() const noexcept { return text_; }
+  const std::string& text() const noexcept { return text_; }  ///< What was collected.
 
  protected:
   void boolean(std::string_view name, bool value) override;

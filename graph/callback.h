@@ -19,17 +19,21 @@ namespace detail {
 template <class Signature>
 class Callback;
 
+/// A function of these arguments as a value; see the template above.
 template <class R, class... A>
 class Callback<R(A...)> {
  public:
   /// None: it converts to false, and calling it throws ArgumentError.
   Callback() noexcept = default;
+  /// The function f, which is copied or moved.
   template <class F>
   requires(!std::is_same_v<std::remove_cvref_t<F>, Callback> &&
            std::is_invocable_r_v<R, std::decay_t<F>&, A...>) Callback(F&& f)
       : target_(std::make_shared<Holder<std::decay_t<F>>>(std::forward<F>(f))) {}
 
+  /// Whether there is a function.
   explicit operator bool() const noexcept { return target_ != nullptr; }
+  /// Calls it. Throws ArgumentError where there is none.
   R operator()(A... arguments) const {
     if (!target_) detail::throw_no_callback();
     return target_->call(std::forward<A>(arguments)...);

@@ -14,11 +14,12 @@ namespace tapegrad {
 /// A tensor of the tape to be drawn with its value, and with its gradient where there is one: of what is
 /// differentiated, for it, as Tape::grad and Gradients give it.
 struct DotTensor {
-  Tensor tensor;
-  std::string name{};
-  Tensor gradient{};
+  Tensor tensor;       ///< what is drawn with its value
+  std::string name{};  ///< how it is called in the picture
+  Tensor gradient{};   ///< of its shape; undefined: none is drawn
 };
 
+/// What to_dot shows beside the operations.
 struct DotOptions {
   /// Names of parameters by their id; others are drawn as "parameter".
   std::vector<std::pair<std::uint64_t, std::string>> parameter_names{};

@@ -15,6 +15,7 @@ namespace tapegrad {
 /// Element type of a tensor, chosen at run time. Only floating ones carry gradients.
 enum class Dtype : std::uint8_t { f32, f64, i64 };
 
+/// The dtypes by their names: float, double and 64-bit integers.
 inline constexpr Dtype f32 = Dtype::f32;
 inline constexpr Dtype f64 = Dtype::f64;
 inline constexpr Dtype i64 = Dtype::i64;
@@ -55,12 +56,12 @@ inline constexpr std::size_t kDtypeCount = 3;
 
 /// What is known of a dtype at run time.
 struct DtypeInfo {
-  Dtype dtype;
-  std::string_view name;
-  std::size_t size;  ///< bytes of an element
-  bool floating;
-  double largest;  ///< the largest finite number
-  double epsilon;  ///< distance from 1 to the next number; 0 for integers
+  Dtype dtype;            ///< which one it is
+  std::string_view name;  ///< "f32"
+  std::size_t size;       ///< bytes of an element
+  bool floating;          ///< whether it is f32 or f64
+  double largest;         ///< the largest finite number
+  double epsilon;         ///< distance from 1 to the next number; 0 for integers
 };
 
 namespace detail {
@@ -86,6 +87,8 @@ constexpr std::array<DtypeInfo, sizeof...(I)> dtype_table(std::index_sequence<I.
 /// All dtypes; row number i is that of Dtype(i).
 inline constexpr auto kDtypes = detail::dtype_table(std::make_index_sequence<detail::kDtypeCount>{});
 
+/// The row of a dtype, and what stands in it: bytes of an element, whether it is floating, the distance from 1 to the
+/// next number, the name.
 constexpr const DtypeInfo& row_of(Dtype dtype) { return kDtypes[static_cast<std::size_t>(dtype)]; }
 constexpr std::size_t size_of(Dtype dtype) { return row_of(dtype).size; }
 constexpr bool is_floating(Dtype dtype) { return row_of(dtype).floating; }

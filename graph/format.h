@@ -66,7 +66,7 @@ struct fmt::formatter<tapegrad::Tensor> : tapegrad::detail::Formatter {
   }
 };
 
-/// As its value, with the same specifications.
+// As its value, with the same specifications.
 template <>
 struct fmt::formatter<tapegrad::Parameter> : tapegrad::detail::Formatter {
   auto format(const tapegrad::Parameter& parameter, fmt::format_context& context) const {
@@ -74,7 +74,7 @@ struct fmt::formatter<tapegrad::Parameter> : tapegrad::detail::Formatter {
   }
 };
 
-/// As [2, 3]; the specification is that of a string.
+// As [2, 3]; the specification is that of a string.
 template <>
 struct fmt::formatter<tapegrad::Shape> : tapegrad::detail::Formatter {
   auto format(const tapegrad::Shape& shape, fmt::format_context& context) const {
@@ -82,7 +82,7 @@ struct fmt::formatter<tapegrad::Shape> : tapegrad::detail::Formatter {
   }
 };
 
-/// As f32; the specification is that of a string.
+// As f32; the specification is that of a string.
 template <>
 struct fmt::formatter<tapegrad::Dtype> : tapegrad::detail::Formatter {
   auto format(tapegrad::Dtype dtype, fmt::format_context& context) const {

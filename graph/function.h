@@ -24,6 +24,7 @@ using ScalarFunction = Callback<double(double)>;
 /// that must outlive it, which one written into the call does.
 class TensorFunction {
  public:
+  /// Refers to f, which must outlive it.
   template <class F>
   requires(!std::is_same_v<std::remove_cvref_t<F>, TensorFunction>) TensorFunction(F&& f)
       : call_([&f](std::span<const Tensor> inputs) { return call(f, inputs); }) {}

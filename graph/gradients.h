@@ -18,16 +18,17 @@ class TAPEGRAD_API Gradients {
  public:
   /// Whose gradient it is: a parameter's id, or the tag of a watched tensor.
   struct Key {
-    std::uint64_t parameter = 0;
-    detail::Tag watched{};
+    std::uint64_t parameter = 0;  ///< its id; 0 for a watched tensor
+    detail::Tag watched{};        ///< the tag of a watched tensor
     friend bool operator==(const Key& a, const Key& b) noexcept {
       return a.parameter == b.parameter && a.watched.epoch == b.watched.epoch &&
              a.watched.node == b.watched.node;
     }
   };
+  /// A gradient and whose it is.
   struct Entry {
-    Key key;
-    Tensor value;
+    Key key;       ///< whose gradient it is
+    Tensor value;  ///< of the shape and dtype of what it is the gradient of
   };
 
   /// The gradient of a parameter or watched tensor. Throws NotTracked where the tape did not see it.
@@ -40,6 +41,7 @@ class TAPEGRAD_API Gradients {
   Tensor* find(const Parameter& parameter) noexcept;
   const Tensor* find(const Tensor& watched) const noexcept;
 
+  /// How many gradients there are, and whether there is none.
   std::size_t size() const noexcept { return entries_.size(); }
   bool empty() const noexcept { return entries_.empty(); }
   /// Parameters in the order of their ids, that is of their creation; then watched tensors in the order of

@@ -18,6 +18,7 @@ using PoolString = std::basic_string<char, std::char_traits<char>, PoolAllocator
 /// `affine 'net.fc2'`. Modules open one around their forward. The name must outlive the scope.
 class TAPEGRAD_API NameScope {
  public:
+  /// A scope of this name, about no object.
   explicit NameScope(std::string_view name) : NameScope(name, nullptr, nullptr) {}
   /// What there is to ask about the subjects of scopes.
   struct Kind {
@@ -33,6 +34,7 @@ class TAPEGRAD_API NameScope {
   NameScope(const NameScope&) = delete;
   NameScope& operator=(const NameScope&) = delete;
 
+  /// The object it is about, or null.
   const void* subject() const noexcept { return subject_; }
   /// The nearest scope around that is about an object of the same kind, or null.
   const NameScope* around() const noexcept;

@@ -31,6 +31,7 @@ class TAPEGRAD_API Parameter {
     if (cell_ && cell_->references.fetch_sub(1, std::memory_order_acq_rel) == 1) destroy(cell_);
   }
 
+  /// False for a default-constructed parameter, which has no value.
   bool defined() const noexcept { return cell_ != nullptr; }
   /// The value, tracked by the thread's active tape unless frozen.
   Tensor value() const;

@@ -24,14 +24,16 @@ class TAPEGRAD_API Generator {
  public:
   /// All there is to save for a later continuation.
   struct State {
-    std::uint64_t seed = 0;
-    std::uint64_t stream = 0;
+    std::uint64_t seed = 0;      ///< what all streams depend on
+    std::uint64_t stream = 0;    ///< which of the seed's streams it is
     std::uint64_t position = 0;  ///< words used so far
     friend bool operator==(const State&, const State&) = default;
   };
 
+  /// At the start of a stream, or at a saved position.
   explicit Generator(std::uint64_t seed = 0, std::uint64_t stream = 0) noexcept : state_{seed, stream, 0} {}
   explicit Generator(const State& state) noexcept : state_(state) {}
+  /// Where it stands.
   const State& state() const noexcept { return state_; }
 
   /// 64 random bits; with the two bounds this is a standard uniform random bit generator.

@@ -21,7 +21,7 @@ struct PackedShape;
 /// scalar, of one element.
 class TAPEGRAD_API Shape {
  public:
-  static constexpr std::size_t kMaxRank = 8;
+  static constexpr std::size_t kMaxRank = 8;  ///< the most axes that a tensor can have
 
   constexpr Shape() noexcept : dims_{} {}
   /// Of a vector of so many elements, as in zeros(3). Throws ShapeError for a negative number.
@@ -32,6 +32,7 @@ class TAPEGRAD_API Shape {
   Shape(std::initializer_list<std::int64_t> dims) : Shape(std::span(dims.begin(), dims.size())) {}
   explicit Shape(std::span<const std::int64_t> dims);
 
+  /// Number of axes.
   std::size_t rank() const noexcept { return rank_; }
   /// Number of elements: the product of the sizes of the axes.
   std::int64_t size() const noexcept { return size_; }

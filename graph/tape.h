@@ -28,6 +28,7 @@ enum class RetainGraph : bool { no, yes };
 /// Whether a gradient is itself recorded, so that it can be differentiated.
 enum class Record : bool { no, yes };
 
+/// What Tape::grad starts from, and whether it records.
 struct GradOptions {
   /// The gradient of the quantity of interest with respect to y; undefined: ones, for a y of one element.
   Tensor cotangent{};
@@ -106,7 +107,9 @@ class TAPEGRAD_API Tape {
   /// with the operation, the module, the shapes and the index.
   void check_finite(bool on = true) noexcept { check_finite_ = on; }
 
+  /// Whether operations of this thread are recorded here: it is the innermost tape, not spent and not paused.
   bool active() const noexcept;
+  /// Whether a backward has released what was saved.
   bool spent() const noexcept { return spent_; }
   /// Number of recorded nodes, leaves included.
   std::size_t size() const noexcept { return count_; }

@@ -43,6 +43,7 @@ class TAPEGRAD_API TapeView {
     const void* shape_ = nullptr;
   };
 
+  /// A node: an operation that was recorded, or a leaf.
   class TAPEGRAD_API Node {
    public:
     /// Its position on the tape, from 0.
@@ -74,17 +75,22 @@ class TAPEGRAD_API TapeView {
     const detail::Node* node_;
   };
 
+  /// Of the nodes recorded so far.
   explicit TapeView(const Tape& tape);
 
+  /// Number of nodes, whether there is none, and the node at a position from 0, which is not checked.
   std::size_t size() const noexcept { return nodes_.size(); }
   bool empty() const noexcept { return nodes_.empty(); }
   Node operator[](std::size_t index) const { return Node(nodes_[index]); }
   /// The node of a tensor that this tape has recorded or watches; none for any other.
   std::optional<std::size_t> find(const Tensor& tensor) const;
 
+  /// Walks the nodes in the order of recording.
   class Iterator {
    public:
+    /// At this place of the view's list.
     explicit Iterator(const detail::Node* const* at) noexcept : at_(at) {}
+    /// The node there; and on to the next one.
     Node operator*() const { return Node(*at_); }
     Iterator& operator++() noexcept {
       ++at_;
@@ -95,6 +101,7 @@ class TAPEGRAD_API TapeView {
    private:
     const detail::Node* const* at_;
   };
+  /// The first node, and the end behind the last.
   Iterator begin() const noexcept { return Iterator(nodes_.data()); }
   Iterator end() const noexcept { return Iterator(nodes_.data() + nodes_.size()); }
 

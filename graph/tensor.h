@@ -115,7 +115,9 @@ class TAPEGRAD_API Tensor {
     return from(values, Shape{static_cast<std::int64_t>(values.size())});
   }
 
+  /// False for a default-constructed tensor, which has no elements.
   bool defined() const noexcept { return storage_ != nullptr; }
+  /// The sizes of the axes, their number, and the number of elements.
   const Shape& shape() const& noexcept { return shape_; }
   Shape shape() const&& noexcept { return shape_; }
   std::size_t rank() const noexcept { return shape_.rank(); }

@@ -30,8 +30,10 @@ namespace tapegrad::nn {
 ///     net(x);
 class TAPEGRAD_API Hook {
  public:
+  /// What a hook calls.
   using Function = Callback<void(std::string_view path, const ModuleBase& module, const Tensor& output)>;
 
+  /// Calls f from now on. Throws ArgumentError for none.
   explicit Hook(Function f);
   /// Sees the modules of one tensor alone: f takes a const Module&.
   template <class F>
@@ -65,12 +67,14 @@ class TAPEGRAD_API Hook {
 ///     const std::vector<Tensor> gradients = layers.gradients(tape, y);   // one for each, before backward
 class TAPEGRAD_API LayerOutputs {
  public:
+  /// What a module has returned.
   struct Output {
-    std::string path;
-    Tensor output;
+    std::string path;  ///< of the module, as in Hook
+    Tensor output;     ///< with its history
   };
 
   LayerOutputs();
+  /// The outputs in the order in which they were computed, and how many there are.
   auto begin() const noexcept { return outputs_.begin(); }
   auto end() const noexcept { return outputs_.end(); }
   std::size_t size() const noexcept { return outputs_.size(); }

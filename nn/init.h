@@ -12,8 +12,8 @@ namespace tapegrad::nn {
 
 /// How many inputs a result sums up, and how many results an input goes into.
 struct Fans {
-  double in;
-  double out;
+  double in;   ///< inputs that a result sums up
+  double out;  ///< results that an input goes into
 };
 
 /// How the values of a new weight are drawn: a small value that a layer takes, and draws from a generator.
@@ -25,6 +25,7 @@ struct Fans {
 /// 5/3 for tanh, sqrt(2) for relu. He is the same for rectifiers, looking at the forward pass alone.
 class TAPEGRAD_API Init {
  public:
+  /// Every element is this value.
   static Init constant(double value);
   /// Normal with mean 0 and this standard deviation.
   static Init normal(double stddev);

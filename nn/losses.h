@@ -14,13 +14,15 @@ namespace tapegrad::nn {
 /// Throws ArgumentError for what is no classification, as well: scores of a single class, whose softmax is always 1,
 /// and targets [n, classes] with a row that is no distribution, negative or with a sum further than 1e-3 from 1.
 struct SoftmaxWithLoss {
-  ClassLossOptions options{};
+  ClassLossOptions options{};  ///< those of softmax_with_loss
+  /// The loss of scores y for targets t.
   TAPEGRAD_API Tensor operator()(const Tensor& y, const Tensor& t) const;
 };
 
 /// mse_loss: without options, the mean of (y - t)^2.
 struct MSELoss {
-  LossOptions options{};
+  LossOptions options{};  ///< those of mse_loss
+  /// The loss of outputs y for targets t.
   Tensor operator()(const Tensor& y, const Tensor& t) const { return mse_loss(y, t, options); }
 };
 

@@ -35,7 +35,7 @@ class EvaluationMode;
 
 /// How load_state takes a state that is not exactly the module's own.
 struct LoadOptions {
-  bool strict = true;
+  bool strict = true;  ///< whether names and shapes must be the module's own
 };
 
 /// What load_state has left as it was, or left out, each in the order of the module or of the state.
@@ -147,6 +147,7 @@ class TAPEGRAD_API ModuleBase {
 /// they get back.
 class TAPEGRAD_API EvaluationMode {
  public:
+  /// Puts the module into evaluation mode.
   explicit EvaluationMode(ModuleBase& module);
   ~EvaluationMode();
   EvaluationMode(const EvaluationMode&) = delete;

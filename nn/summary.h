@@ -18,6 +18,7 @@ struct LayerSummary {
   std::int64_t parameters = 0;  ///< numbers that it holds itself, frozen or not
 };
 
+/// What summary() found.
 struct Summary {
   std::vector<LayerSummary> layers;  ///< in the order of their calls
   std::int64_t parameters = 0;       ///< of the network; one that is shared counts once

@@ -59,6 +59,7 @@ class TAPEGRAD_API TensorVisitor {
  public:
   virtual ~TensorVisitor();
 
+  /// A member that holds tensors, and its name.
   template <class T>
   requires lists_tensors<T>
   void operator()(std::string_view name, T& member) {

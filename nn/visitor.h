@@ -22,6 +22,7 @@ class ModuleBase;
 class Buffer : public Tensor {
  public:
   Buffer() noexcept = default;
+  /// The value without its history.
   Buffer(const Tensor& value) noexcept : Tensor(value.detach()) {}
 };
 
@@ -31,6 +32,7 @@ class TAPEGRAD_API Visitor {
  public:
   virtual ~Visitor();
 
+  /// A member and its name, by its kind.
   void operator()(std::string_view name, Parameter& member) { parameter(name, member); }
   void operator()(std::string_view name, Buffer& member) { buffer(name, member); }
   void operator()(std::string_view name, Generator& member) { generator(name, member); }
@@ -59,6 +61,7 @@ class TAPEGRAD_API Visitor {
   }
 
  protected:
+  /// Takes a member of each kind; does nothing, for a module too, unless overridden.
   virtual void parameter(std::string_view name, Parameter& member);
   virtual void buffer(std::string_view name, Buffer& member);
   virtual void generator(std::string_view name, Generator& member);

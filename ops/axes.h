@@ -18,12 +18,14 @@ namespace tapegrad {
 using AxisMask = std::uint8_t;
 static_assert(Shape::kMaxRank <= 8);
 
+/// Whether axis i is one of them.
 constexpr bool has_axis(AxisMask axes, std::size_t i) { return axes >> i & 1u; }
 
 /// The axes an operation works along: one number, or several as in {0, -1}; negative ones count from the end.
 /// Their order does not matter. An empty list names no axis.
 class TAPEGRAD_API Axes {
  public:
+  /// One axis, several, or as many as the span holds. Throws ArgumentError for more than tensors have.
   template <std::integral I>
   requires(!std::same_as<I, bool>) Axes(I axis) : axes_{static_cast<std::int64_t>(axis)}, count_(1) {}
   Axes(std::initializer_list<std::int64_t> axes) : Axes(std::span(axes.begin(), axes.size())) {}

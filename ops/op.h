@@ -63,6 +63,7 @@ namespace tapegrad {
 
 using detail::SaveMask;
 
+/// What a rule reads: nothing, an input, the output, a residual. They are combined by |.
 inline constexpr SaveMask kNone = 0;
 inline constexpr SaveMask kIn0 = 1;
 inline constexpr SaveMask kIn1 = 2;
@@ -86,10 +87,11 @@ constexpr std::array<SaveMask, 4> saves_for(M... masks) {
 /// An op's word that its derivatives are as meant although differences say otherwise. The checker lists it,
 /// and fails where nothing needs it.
 struct Waiver {
-  int from_order = 1;
-  const char* reason;
+  int from_order = 1;  ///< the lowest order that is excused
+  const char* reason;  ///< is printed
 };
 
+/// Whether an op's struct is a formula over elements.
 template <class Op>
 inline constexpr bool is_elementwise = requires {
   Op::arity;
@@ -142,6 +144,7 @@ template <class Op>
 class VjpContext {
  public:
   // The gradient is made here, so that a rule may read it from several threads.
+  /// The library's own: a rule is given one.
   explicit VjpContext(detail::RuleContext& context) : context_(context) { (void)context.grad_output(); }
 
   const Op& op() const { return detail::op_of<Op>(context_.attributes()); }

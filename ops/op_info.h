@@ -14,13 +14,14 @@ class Samples;
 
 /// What the checker knows of an operation: the engine's table, and what the op's struct says beside it.
 struct OpInfo {
-  const detail::OpTable* table;
+  const detail::OpTable* table;       ///< what the engine knows of it
   unsigned nondifferentiable_inputs;  ///< bit i: the gradient of input i is zero by definition
-  void (*samples)(Samples&);
+  void (*samples)(Samples&);          ///< collects the points to check it at
   /// Where the op tells which way its decisions go; null elsewhere.
   Tensor (*branches)(const void* attributes, const Tensor* const* inputs, std::size_t count);
   std::optional<Waiver> waiver;
 
+  /// As in messages and for the checker.
   const char* name() const { return table->name; }
 };
 

@@ -32,9 +32,9 @@ template <class... Ops>
 TypeList<Ops...> without_first(TypeList<void, Ops...>);
 }  // namespace detail
 
-/// The structs of all elementwise ops.
 #define TAPEGRAD_ROW_1(Op) , op::Op
 #define TAPEGRAD_ROW_2(function, Op, ...) , op::Op
+/// The structs of all elementwise ops.
 using ElementwiseOps = decltype(detail::without_first(
     TypeList<void TAPEGRAD_BINARY_OPS(TAPEGRAD_ROW_2) TAPEGRAD_BINARY_FUNCTIONS(TAPEGRAD_ROW_2)
                  TAPEGRAD_MIXED_OPS(TAPEGRAD_ROW_1) TAPEGRAD_UNARY_OPS(TAPEGRAD_ROW_2)

@@ -21,8 +21,8 @@ namespace tapegrad {
 
 /// Where the elements of a sampled input are drawn from.
 struct TAPEGRAD_API Domain {
-  double lo = -2;
-  double hi = 2;
+  double lo = -2;  ///< the least value
+  double hi = 2;   ///< the largest value
   /// Points the derivative jumps at, or does not exist: elements keep a distance from them.
   std::vector<double> kinks{};
   /// Where given, elements are these values alone, and the input is not differentiated.
@@ -33,6 +33,7 @@ struct TAPEGRAD_API Domain {
 
 /// One input of a sample: random elements of a domain, or given values.
 struct TAPEGRAD_API SampleInput {
+  /// Where its elements come from, and whether it is differentiated.
   enum class Kind : std::uint8_t {
     random,    ///< drawn from the domain; differentiated
     distinct,  ///< as random, but no two elements close to each other (so that max and sorting have no ties)
@@ -40,11 +41,12 @@ struct TAPEGRAD_API SampleInput {
     constant,  ///< the given tensor, f32/f64 or i64; not differentiated
     absent,    ///< an optional input that is not given
   };
-  Kind kind = Kind::random;
-  Shape shape{};
-  Domain domain{};
-  Tensor values{};
+  Kind kind = Kind::random;  ///< where its elements come from
+  Shape shape{};             ///< of the input
+  Domain domain{};           ///< of random and distinct ones
+  Tensor values{};           ///< of values and constant ones
 
+  /// Random elements.
   SampleInput(const Shape& s, const Domain& d = {});
   SampleInput(std::initializer_list<std::int64_t> dims, const Domain& d = {}) : SampleInput(Shape(dims), d) {}
   SampleInput(const SampleInput&);
@@ -53,6 +55,7 @@ struct TAPEGRAD_API SampleInput {
   SampleInput& operator=(SampleInput&&) noexcept;
   ~SampleInput();
 
+  /// An input of each of the other kinds.
   static SampleInput distinct(const Shape& s, const Domain& d = {});
   static SampleInput of(const Tensor& v);
   static SampleInput absent();
@@ -63,12 +66,14 @@ struct TAPEGRAD_API SampleInput {
 /// not pass.
 class Samples {
  public:
+  /// What runs the op.
   using Function = Tensor (*)(const void* attributes, const Tensor* const* inputs, std::size_t count);
+  /// One point to check at.
   struct Sample {
-    std::string label;
-    std::vector<std::byte> attributes;
-    Function function;
-    std::vector<SampleInput> inputs;
+    std::string label;                  ///< for messages
+    std::vector<std::byte> attributes;  ///< the op's struct
+    Function function;                  ///< runs it
+    std::vector<SampleInput> inputs;    ///< in the op's order
     /// Where given, the gradients of the inputs for a gradient of ones of the result.
     std::vector<Tensor> gradients{};
     /// Inconclusive checks from this order on do not count against the op: no double can show the derivative
@@ -129,6 +134,7 @@ class Samples {
     append_elementwise(std::as_bytes(std::span(&op, 1)), &call<Op>, domains, special);
   }
 
+  /// Those added so far.
   const std::vector<Sample>& all() const { return all_; }
 
  private:

@@ -11,9 +11,10 @@
 
 namespace tapegrad::optim {
 
+/// How gradient_descent goes about it.
 struct DescentOptions {
-  double rate = 0.1;
-  std::int64_t steps = 100;
+  double rate = 0.1;         ///< what a gradient is multiplied by
+  std::int64_t steps = 100;  ///< how many are taken
   /// Uphill, to a maximum.
   bool ascend = false;
   /// Steps of the length `rate`, whatever the gradient's. They do not shorten near an extremum, and so end
@@ -23,6 +24,7 @@ struct DescentOptions {
   double tolerance = 1e-6;
 };
 
+/// How a descent ended.
 enum class Outcome : std::uint8_t {
   converged,  ///< the gradient has all but vanished
   ran,        ///< on the way: all steps taken, the gradient is still there
@@ -34,7 +36,7 @@ TAPEGRAD_API std::string_view name_of(Outcome outcome) noexcept;
 
 /// What gradient_descent did.
 struct Descent {
-  Outcome outcome;
+  Outcome outcome;  ///< how it ended
   /// The outcome in words and numbers, and what to do where it is another than converged.
   std::string message;
   /// The start and the point after each step, with the values and the gradient's norms there. All of them are

@@ -19,6 +19,7 @@
 
 namespace tapegrad::optim {
 
+/// When lbfgs ends, and what a step of it must bring.
 struct LbfgsOptions {
   std::int64_t iterations = 1000;  ///< at most
   /// Converged is a gradient none of whose elements is larger.
@@ -42,11 +43,13 @@ struct Minimum {
   std::int64_t iterations = 0;   ///< steps taken
   std::int64_t evaluations = 0;  ///< of the function with its gradient
 };
+/// Of a function of a tensor.
 struct TensorMinimum : Minimum {
-  Tensor x;
+  Tensor x;  ///< where it is
 };
+/// Of a function of scalars.
 struct ScalarMinimum : Minimum {
-  std::vector<double> x;
+  std::vector<double> x;  ///< where it is
 };
 
 /// A minimum of a smooth function of one tensor, by L-BFGS: each step follows the gradient times an estimate of the

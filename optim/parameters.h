@@ -15,8 +15,9 @@ namespace tapegrad::optim {
 /// Parameters and their names, from whatever holds them.
 class TAPEGRAD_API ParameterList {
  public:
-  using Named = std::vector<std::pair<std::string, Parameter>>;
+  using Named = std::vector<std::pair<std::string, Parameter>>;  ///< names and parameters
 
+  /// Of these names.
   ParameterList(Named named) : named_(std::move(named)) {}
   /// Called "0", "1", ... by their position.
   ParameterList(const std::vector<Parameter>& parameters);
@@ -29,6 +30,7 @@ class TAPEGRAD_API ParameterList {
   }
   ParameterList(const M& module) : ParameterList(Named(module.parameters())) {}
 
+  /// Pairs of a name and a parameter.
   auto begin() const noexcept { return named_.begin(); }
   auto end() const noexcept { return named_.end(); }
 
@@ -38,7 +40,7 @@ class TAPEGRAD_API ParameterList {
 
 /// Parameters that are updated alike.
 struct Group {
-  ParameterList parameters;
+  ParameterList parameters;  ///< of a module, or a list
   /// The learning rate of this group is the optimizer's times this, so that a schedule moves all groups.
   double lr_scale = 1;
   /// Adds weight_decay * W to the gradient: the gradient of weight_decay / 2 * sum(W^2) in the loss. Where it
@@ -56,15 +58,18 @@ struct Group {
 ///     SGD(net, 0.1)      SGD({w, b}, 0.1)      SGD({{.parameters = net, .weight_decay = 1e-4}}, 0.1)
 class TAPEGRAD_API ParameterGroups {
  public:
+  /// Of these groups, or one group of these parameters.
   ParameterGroups(std::vector<Group> groups) : groups_(std::move(groups)) {}
   ParameterGroups(std::initializer_list<Group> groups) : groups_(groups) {}
   ParameterGroups(std::initializer_list<Parameter> parameters) : ParameterGroups(ParameterList(parameters)) {}
   // Moved, and not from an initializer list: there may be a million.
+  /// One group of a module or a list.
   template <class P>
   requires std::convertible_to<const P&, ParameterList> ParameterGroups(const P& parameters) {
     groups_.push_back(Group{.parameters = parameters});
   }
 
+  /// Number of groups, and the groups.
   std::size_t size() const noexcept { return groups_.size(); }
   auto begin() const noexcept { return groups_.begin(); }
   auto end() const noexcept { return groups_.end(); }

@@ -8,6 +8,7 @@
 
 namespace tapegrad::optim {
 
+/// When the rate is reduced, and by how much.
 struct PlateauOptions {
   double factor = 0.1;         ///< what a reduction leaves of the rate
   std::int64_t patience = 10;  ///< values without an improvement that are borne before it

@@ -30,8 +30,9 @@ namespace tapegrad::optim {
 template <class T>
 concept Number = std::is_arithmetic_v<T>;
 
+/// Settings of SGD.
 struct SGDOptions {
-  double momentum = 0;
+  double momentum = 0;    ///< share of the velocity that stays
   double dampening = 0;   ///< what the velocity does not take of a gradient, but for the first; in [0, 1]
   bool nesterov = false;  ///< needs a momentum, and no dampening
 };
@@ -41,7 +42,8 @@ struct SGDOptions {
 /// here, and inside it in Momentum and Nesterov: as long as it does not change, the two are the same without dampening.
 class TAPEGRAD_API SGD : public Optimizer {
  public:
-  static constexpr std::string_view kName = "sgd";
+  static constexpr std::string_view kName = "sgd";  ///< as make_optimizer knows it
+  /// Of these parameters. Throws as said at the head of this file.
   explicit SGD(const ParameterGroups& parameters, double lr = 0.01, const SGDOptions& options = {});
 
  private:
@@ -50,16 +52,18 @@ class TAPEGRAD_API SGD : public Optimizer {
   SGDOptions options_;
 };
 
+/// Settings of Momentum.
 struct MomentumOptions {
-  double momentum = 0.9;
-  double dampening = 0;  ///< what the velocity does not take of a gradient; in [0, 1]
+  double momentum = 0.9;  ///< share of the velocity that stays
+  double dampening = 0;   ///< what the velocity does not take of a gradient; in [0, 1]
 };
 
 /// v = momentum v - (1 - dampening) lr g;  W += v.  Polyak: Some methods of speeding up the convergence of
 /// iteration methods, 1964. (PyTorch's form is that of SGD.)
 class TAPEGRAD_API Momentum : public Optimizer {
  public:
-  static constexpr std::string_view kName = "momentum";
+  static constexpr std::string_view kName = "momentum";  ///< as make_optimizer knows it
+  /// Of these parameters. Throws as said at the head of this file.
   explicit Momentum(const ParameterGroups& parameters, double lr = 0.01, const MomentumOptions& options = {});
   template <Number M>
   Momentum(const ParameterGroups& parameters, double lr, M momentum)
@@ -71,8 +75,9 @@ class TAPEGRAD_API Momentum : public Optimizer {
   MomentumOptions options_;
 };
 
+/// Settings of Nesterov.
 struct NesterovOptions {
-  double momentum = 0.9;
+  double momentum = 0.9;  ///< share of the velocity that stays
 };
 
 /// v = momentum v - lr g;  W += momentum v - lr g.  Nesterov's method, as in Sutskever et al.: On the
@@ -81,7 +86,8 @@ struct NesterovOptions {
 /// ICASSP 2013, W is that point itself. While lr stays, the two are the same.
 class TAPEGRAD_API Nesterov : public Optimizer {
  public:
-  static constexpr std::string_view kName = "nesterov";
+  static constexpr std::string_view kName = "nesterov";  ///< as make_optimizer knows it
+  /// Of these parameters. Throws as said at the head of this file.
   explicit Nesterov(const ParameterGroups& parameters, double lr = 0.01, const NesterovOptions& options = {});
   template <Number M>
   Nesterov(const ParameterGroups& parameters, double lr, M momentum)
@@ -93,6 +99,7 @@ class TAPEGRAD_API Nesterov : public Optimizer {
   double momentum_;
 };
 
+/// Settings of AdaGrad.
 struct AdaGradOptions {
   double eps = 1e-7;  ///< PyTorch: 1e-10
 };
@@ -102,7 +109,8 @@ struct AdaGradOptions {
 /// lr_decay and initial_accumulator_value.
 class TAPEGRAD_API AdaGrad : public Optimizer {
  public:
-  static constexpr std::string_view kName = "adagrad";
+  static constexpr std::string_view kName = "adagrad";  ///< as make_optimizer knows it
+  /// Of these parameters. Throws as said at the head of this file.
   explicit AdaGrad(const ParameterGroups& parameters, double lr = 0.01, const AdaGradOptions& options = {});
 
  private:
@@ -111,6 +119,7 @@ class TAPEGRAD_API AdaGrad : public Optimizer {
   double eps_;
 };
 
+/// Settings of RMSProp.
 struct RMSPropOptions {
   double decay = 0.99;    ///< PyTorch: alpha
   double eps = 1e-7;      ///< PyTorch: 1e-8
@@ -124,7 +133,8 @@ struct RMSPropOptions {
 /// momentum, v = momentum v + g / (sqrt(h) + eps) and W -= lr v.
 class TAPEGRAD_API RMSProp : public Optimizer {
  public:
-  static constexpr std::string_view kName = "rmsprop";
+  static constexpr std::string_view kName = "rmsprop";  ///< as make_optimizer knows it
+  /// Of these parameters. Throws as said at the head of this file.
   explicit RMSProp(const ParameterGroups& parameters, double lr = 0.01, const RMSPropOptions& options = {});
   template <Number D>
   RMSProp(const ParameterGroups& parameters, double lr, D decay)
@@ -145,10 +155,11 @@ enum class AdamForm : std::uint8_t {
   epsilon,
 };
 
+/// Settings of Adam.
 struct AdamOptions {
-  std::array<double, 2> betas = {0.9, 0.999};
-  double eps = 1e-7;
-  AdamForm form = AdamForm::epsilon_hat;
+  std::array<double, 2> betas = {0.9, 0.999};  ///< of the means of gradients and of their squares
+  double eps = 1e-7;                           ///< is added to the root, where form says
+  AdamForm form = AdamForm::epsilon_hat;       ///< where eps is added
 
   /// What torch.optim.Adam does by default.
   static constexpr AdamOptions pytorch() {
@@ -166,13 +177,15 @@ struct AdamOptions {
 /// sqrt(1 - beta2), which matters where gradients are as small as eps. Kingma, Ba: Adam, ICLR 2015.
 class TAPEGRAD_API Adam : public Optimizer {
  public:
-  static constexpr std::string_view kName = "adam";
+  static constexpr std::string_view kName = "adam";  ///< as make_optimizer knows it
+  /// Of these parameters. Throws as said at the head of this file.
   explicit Adam(const ParameterGroups& parameters, double lr = 0.001, const AdamOptions& options = {});
   template <Number B>
   Adam(const ParameterGroups& parameters, double lr, B beta1, double beta2 = 0.999)
       : Adam(parameters, lr, AdamOptions{.betas = {static_cast<double>(beta1), beta2}}) {}
 
  protected:
+  /// For rules that derive from it, under a name of their own.
   Adam(std::string_view name, const ParameterGroups& parameters, double lr, const AdamOptions& options);
 
  private:
@@ -181,11 +194,12 @@ class TAPEGRAD_API Adam : public Optimizer {
   AdamOptions options_;
 };
 
+/// Settings of AdamW.
 struct AdamWOptions {
-  double weight_decay = 0.01;  ///< of the groups that give none
-  std::array<double, 2> betas = {0.9, 0.999};
-  double eps = 1e-7;
-  AdamForm form = AdamForm::epsilon_hat;
+  double weight_decay = 0.01;                  ///< of the groups that give none
+  std::array<double, 2> betas = {0.9, 0.999};  ///< as in AdamOptions
+  double eps = 1e-7;                           ///< as in AdamOptions
+  AdamForm form = AdamForm::epsilon_hat;       ///< as in AdamOptions
 
   /// What torch.optim.AdamW does by default.
   static constexpr AdamWOptions pytorch() {
@@ -197,7 +211,7 @@ struct AdamWOptions {
 /// Hutter: Decoupled Weight Decay Regularization, ICLR 2019.
 class TAPEGRAD_API AdamW : public Adam {
  public:
-  static constexpr std::string_view kName = "adamw";
+  static constexpr std::string_view kName = "adamw";  ///< as make_optimizer knows it
   /// Throws ArgumentError also for a decay that is negative or not finite.
   explicit AdamW(const ParameterGroups& parameters, double lr = 0.001, const AdamWOptions& options = {});
   template <Number D>

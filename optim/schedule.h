@@ -19,6 +19,7 @@
 /// A rate that follows the progress instead: <tapegrad/optim/plateau.h>.
 namespace tapegrad::optim {
 
+/// A rate for each update.
 class TAPEGRAD_API Schedule {
  public:
   /// None: defined() is false.
@@ -33,6 +34,7 @@ class TAPEGRAD_API Schedule {
       Schedule(F&& rate)
       : rate_(std::forward<F>(rate)) {}
 
+  /// Whether there is a schedule.
   bool defined() const noexcept { return static_cast<bool>(rate_); }
   /// The rate of update `step`, from 0. Throws ArgumentError for a step below 0, and where there is no
   /// schedule.
@@ -69,6 +71,7 @@ TAPEGRAD_API Schedule cosine(double rate, std::int64_t steps, double last = 0);
 /// outside [0, 1].
 TAPEGRAD_API Schedule warm_up(std::int64_t steps, const Schedule& then, std::optional<double> start = {});
 
+/// The course of one_cycle.
 struct OneCycleOptions {
   double rise = 0.3;         ///< share of the steps in which the rate rises
   double start = 1.0 / 25;   ///< the first rate, as a share of the highest

@@ -15,17 +15,17 @@ using State = std::vector<std::pair<std::string, Tensor>>;
 
 /// A tensor whose shape is another than the one expected under its name.
 struct Misfit {
-  std::string name;
-  Shape given;
-  Shape expected;
+  std::string name;  ///< of the tensor
+  Shape given;       ///< its shape in the state
+  Shape expected;    ///< the shape that is needed
 };
 
 /// Which tensors of a state fit what is expected, and what does not.
 struct StateMatch {
-  std::vector<Tensor> tensors;  ///< one for each expected; undefined where it is missing or does not fit
-  std::vector<std::string> missing;
-  std::vector<std::string> unexpected;
-  std::vector<Misfit> misfits;
+  std::vector<Tensor> tensors;       ///< one for each expected; undefined where it is missing or does not fit
+  std::vector<std::string> missing;  ///< names that are expected and not there
+  std::vector<std::string> unexpected;  ///< names that are there and not expected
+  std::vector<Misfit> misfits;          ///< tensors of other shapes
 };
 
 /// Tensors of `given` in the order of `expected`, as far as they are there and have the shape. Throws as match_state

@@ -22,8 +22,8 @@ using NamedTensors = std::vector<std::pair<std::string, Tensor>,
 ///
 ///     Batch{x, t}      Batch{.x = images, .t = classes, .more = {{"weights", weights}}}
 struct TAPEGRAD_API Batch {
-  Tensor x{};
-  Tensor t{};
+  Tensor x{};           ///< inputs [n, ...]
+  Tensor t{};           ///< targets [n, ...]
   NamedTensors more{};  ///< under names of their own: not "x", not "t", none twice
 
   /// Number of items: of the first tensor that there is.
@@ -38,12 +38,12 @@ struct TAPEGRAD_API Batch {
 
 /// One item of a data set: its tensors, without the axis that counts items.
 struct Item {
-  Tensor x{};
-  Tensor t{};
-  NamedTensors more{};
+  Tensor x{};           ///< the input
+  Tensor t{};           ///< the target
+  NamedTensors more{};  ///< further tensors, under names of their own
 };
 
-/// What data sets and loaders do with batches. Not part of the library's interface.
+/// What data sets and loaders do with batches: for the library itself.
 namespace batching {
 
 /// f(name, tensor) for each tensor that there is of a batch or an item: x, t, then the others.

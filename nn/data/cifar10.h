@@ -8,11 +8,13 @@
 
 namespace tapegrad::nn {
 
+/// The data set as it is published: 50,000 images to train on, 10,000 to test on.
 struct Cifar10 {
-  Dataset train;
-  Dataset test;
+  Dataset train;  ///< of the files data_batch_*.bin
+  Dataset test;   ///< of test_batch.bin
 };
 
+/// How images and labels become tensors.
 struct Cifar10Options {
   bool normalize = true;  ///< pixels as x / 255 in [0, 1]; otherwise as 0 ... 255
   bool flatten = false;   ///< an image is [3072]; otherwise [3, 32, 32], planes of red, green and blue
@@ -26,8 +28,8 @@ TAPEGRAD_API Cifar10 load_cifar10(const std::string& folder, const Cifar10Option
 
 /// The content of such a file: images [n, 3, 32, 32] and labels [n].
 struct Cifar10Records {
-  IdxArray images;
-  IdxArray labels;
+  IdxArray images;  ///< [n, 3, 32, 32]
+  IdxArray labels;  ///< [n]
 };
 
 /// Reads one of the files: records of 3073 bytes, of which the first is a label in 0 ... 9, the others an image's red, green

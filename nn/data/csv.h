@@ -16,6 +16,7 @@ namespace tapegrad::nn {
 
 /// A column of a table, by its name or by its number: the first is 1, and the last also -1.
 struct ColumnRef {
+  /// By its name, or by its number.
   ColumnRef(std::string_view the_name) : name(the_name) {}
   ColumnRef(const char* the_name) : name(the_name) {}
   ColumnRef(const std::string& the_name) : name(the_name) {}
@@ -42,13 +43,14 @@ enum class ColumnKind : std::uint8_t {
   index,    ///< a category as its number 0, 1, ...: one element
 };
 
+/// What a column is for.
 enum class ColumnRole : std::uint8_t { feature, target, unused };
 
 /// A column as read_csv found it. Members may be changed before the format is applied to another file.
 struct TAPEGRAD_API CsvColumn {
-  std::string name;  ///< "column 3" in a file without a header
-  ColumnRole role = ColumnRole::feature;
-  ColumnKind kind = ColumnKind::number;
+  std::string name;                       ///< "column 3" in a file without a header
+  ColumnRole role = ColumnRole::feature;  ///< what the column is for
+  ColumnKind kind = ColumnKind::number;   ///< how its fields become numbers
   /// Its texts, each once; by value where all of them are numbers, otherwise by their bytes.
   std::vector<std::string> categories{};
   /// What a missing field becomes under Missing::mean: a number, or the number of a category.
@@ -62,12 +64,12 @@ struct Table;
 
 /// How a file's text becomes tensors, as it was learnt from one file, so that others become tensors that mean the same.
 struct TAPEGRAD_API CsvFormat {
-  std::vector<CsvColumn> columns;  ///< all of the file, in its order
-  Missing missing = Missing::error;
-  std::vector<std::string> missing_texts{};
-  bool header = true;
-  char delimiter = ',';
-  Dtype dtype = f32;
+  std::vector<CsvColumn> columns;            ///< all of the file, in its order
+  Missing missing = Missing::error;          ///< what becomes of rows that lack a value
+  std::vector<std::string> missing_texts{};  ///< what says that there is no value
+  bool header = true;                        ///< whether the first row holds names
+  char delimiter = ',';                      ///< between fields
+  Dtype dtype = f32;                         ///< of features, and of targets that are no class indices
 
   /// Reads another file: the same numbers for the same categories, and what was learnt for values that are missing.
   /// With a header, columns are found by their names, in any order, and others are not read. Where a file lacks all
@@ -93,12 +95,13 @@ struct TAPEGRAD_API CsvFormat {
   static CsvFormat parse(std::string_view text);
 };
 
+/// How a table is to be read.
 struct CsvOptions {
   std::vector<ColumnRef> targets{};  ///< what is to be learnt; the other columns are features
   std::vector<ColumnRef> one_hot{};  ///< columns of categories, targets or features, see ColumnKind
-  std::vector<ColumnRef> index{};
-  std::vector<ColumnRef> unused{};  ///< columns that are not read, such as the number of a row
-  Missing missing = Missing::error;
+  std::vector<ColumnRef> index{};    ///< likewise
+  std::vector<ColumnRef> unused{};   ///< columns that are not read, such as the number of a row
+  Missing missing = Missing::error;  ///< what becomes of rows that lack a value
   /// What says that there is no value, beside nothing at all. What is written within quotes is never missing.
   std::vector<std::string> missing_texts{"NA", "NaN", "nan", "null", "NULL"};
   bool header = true;  ///< the first row holds the names of the columns

@@ -14,6 +14,7 @@
 
 namespace tapegrad::nn {
 
+/// How images and labels become tensors.
 struct ImageOptions {
   bool normalize = true;  ///< pixels as x / 255 in [0, 1]; otherwise as 0 ... 255
   bool flatten = true;    ///< an image is [channels * rows * columns]; otherwise [channels, rows, columns]
@@ -43,6 +44,7 @@ class TAPEGRAD_API Dataset {
   /// Items of the program's own: nothing of them is read before it is asked for. Throws ArgumentError for none.
   explicit Dataset(std::shared_ptr<const DataSource> source);
 
+  /// Number of items.
   std::int64_t size() const noexcept { return size_; }
   /// Shape of a tensor of one item: of the input, the target or the one of that name. Where items are made when they
   /// are asked for, this makes one. Throws ArgumentError where there is no such tensor.
@@ -85,9 +87,10 @@ class TAPEGRAD_API Dataset {
   std::int64_t size_ = 0;
 };
 
+/// What Dataset::split gives.
 struct Dataset::Split {
-  Dataset training;
-  Dataset validation;
+  Dataset training;    ///< the items that were not chosen
+  Dataset validation;  ///< those that were
 };
 
 }  // namespace tapegrad::nn

@@ -11,8 +11,8 @@ namespace tapegrad::nn {
 
 /// The content of an IDX file of unsigned bytes, row major.
 struct IdxArray {
-  Shape shape;
-  std::vector<std::uint8_t> bytes;
+  Shape shape;                      ///< one to four axes
+  std::vector<std::uint8_t> bytes;  ///< the elements
 };
 
 /// Reads an IDX file of unsigned bytes with one to four axes, plain or compressed by gzip, which is told by

@@ -28,14 +28,18 @@ struct EndThreads {
 /// them.
 class TAPEGRAD_API Batches {
  public:
+  /// Walks the batches once.
   class Iterator {
    public:
+    /// The batch at hand, valid until the next step.
     const Batch& operator*() const { return range_->current_; }
     const Batch* operator->() const { return &range_->current_; }
+    /// On to the next batch, which is made then or was made ahead.
     Iterator& operator++() {
       range_->advance();
       return *this;
     }
+    /// Whether the last batch is over.
     bool operator==(std::default_sentinel_t) const { return range_->ended_; }
 
    private:
@@ -75,11 +79,12 @@ class TAPEGRAD_API Batches {
   Batch current_;
 };
 
+/// How a loader makes batches.
 struct LoaderOptions {
   std::int64_t batch = 100;  ///< items in a batch
-  bool shuffle = true;
-  bool drop_last = false;  ///< leave out a last batch that is not full
-  std::uint64_t seed = 0;
+  bool shuffle = true;       ///< an order of each epoch's own
+  bool drop_last = false;    ///< leave out a last batch that is not full
+  std::uint64_t seed = 0;    ///< of that order
   /// What is made of each batch. It draws from a generator of the batch's own, which depends on its seed, the epoch and
   /// the number of the batch in it alone: not on threads, nor on where an epoch was interrupted.
   Transform transform{};
@@ -112,6 +117,7 @@ class TAPEGRAD_API DataLoader {
   /// and of batches ahead that cannot be.
   explicit DataLoader(Dataset data, const LoaderOptions& options = {});
 
+  /// The data set, and the number of items in a batch.
   const Dataset& data() const noexcept { return data_; }
   std::int64_t batch_size() const noexcept { return options_.batch; }
   /// Batches in an epoch.

@@ -7,9 +7,10 @@
 
 namespace tapegrad::nn {
 
+/// Images of ten digits, or what is published in the same format.
 struct Mnist {
-  Dataset train;
-  Dataset test;
+  Dataset train;  ///< of the files train-*
+  Dataset test;   ///< of the files t10k-*
 };
 
 /// The four files of a folder in MNIST's format: train-images, train-labels, t10k-images and t10k-labels,

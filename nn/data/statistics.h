@@ -10,8 +10,8 @@ namespace tapegrad::nn {
 
 /// Mean and standard deviation of inputs, one of each or tensors that an item broadcasts against.
 struct InputStatistics {
-  Tensor mean;
-  Tensor stddev;
+  Tensor mean;    ///< in the inputs' dtype
+  Tensor stddev;  ///< likewise, 1 where there is no variation
 };
 
 /// What has a mean and a standard deviation of its own: each feature (tensors of the shape of one input), each channel of

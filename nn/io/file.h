@@ -98,7 +98,7 @@ class TAPEGRAD_API InputFile {
   /// device. None of these is waited for.
   explicit InputFile(const std::string& path);
 
-  std::uint64_t size() const noexcept { return size_; }
+  std::uint64_t size() const noexcept { return size_; }  ///< bytes
   /// Goes on at this byte, counted from the start.
   void seek(std::uint64_t position);
   /// The next bytes. Throws FileError where there are fewer.

@@ -15,8 +15,8 @@ namespace tapegrad::nn {
 
 /// How a value lies in another library: two functions, each of which undoes the other.
 struct ForeignLayout {
-  Tensor (*from_foreign)(const Tensor&);
-  Tensor (*to_foreign)(const Tensor&);
+  Tensor (*from_foreign)(const Tensor&);  ///< to the layout here
+  Tensor (*to_foreign)(const Tensor&);    ///< to the layout there
 };
 /// As here.
 TAPEGRAD_API extern const ForeignLayout kSameLayout;
@@ -28,7 +28,7 @@ struct ForeignRow {
   std::string layer;    ///< the class of the layer, as "tapegrad::nn::Affine"
   std::string own;      ///< its name in the layer; empty: the layer has no such value
   std::string foreign;  ///< its name in the other library's layer; empty: that has no such value
-  ForeignLayout layout = kSameLayout;
+  ForeignLayout layout = kSameLayout;  ///< how it lies there
   /// What is exported of a value that the layer does not have. Undefined: nothing.
   Tensor exported{};
 };

@@ -28,9 +28,10 @@ namespace tapegrad::nn {
 struct OnnxFreeAxis {
   std::string name{};     ///< of the size, as "sequence"; axes of one name are of one size
   std::size_t input = 0;  ///< counted from 0
-  std::int64_t axis = 1;
+  std::int64_t axis = 1;  ///< of that input
 };
 
+/// What save_onnx leaves open, and how it names things.
 struct OnnxOptions {
   /// Whether the model takes batches of any size, and not of the example's alone. It names the size "batch".
   bool free_batch = true;
@@ -53,8 +54,8 @@ struct OnnxOptions {
 
 /// A tensor with the name it has in a model.
 struct OnnxTensor {
-  std::string name;
-  Tensor tensor;
+  std::string name;  ///< as in the model
+  Tensor tensor;     ///< an input or an output
 };
 /// Runs a network on inputs, and returns its results.
 using OnnxForward = Callback<std::vector<OnnxTensor>(std::span<const Tensor> inputs)>;
@@ -147,6 +148,7 @@ class TAPEGRAD_API OnnxModel final : public Module {
   OnnxModel(OnnxModel&&) noexcept;
   ~OnnxModel() override;
 
+  /// The names of inputs and outputs, in the model's order, and what it says about itself.
   std::vector<std::string> input_names() const;
   std::vector<std::string> output_names() const;
   const Metadata& metadata() const;

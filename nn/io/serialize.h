@@ -17,7 +17,7 @@ using Metadata = std::map<std::string, std::string>;
 /// A member of an archive that is no array, or an array of any file that no tensor can hold: of other elements, of
 /// more than eight axes, of integers above the largest i64.
 struct SkippedMember {
-  std::string name;
+  std::string name;    ///< in the file
   std::string reason;  ///< as in "it is a folder"
 };
 
@@ -32,9 +32,10 @@ struct ConvertedTensor {
 /// "'weight' from f16 to f32"
 TAPEGRAD_API std::string to_string(const ConvertedTensor& c);
 
+/// What a file holds.
 struct SavedState {
-  State tensors;  ///< in the order in which they were saved
-  Metadata metadata;
+  State tensors;                             ///< in the order in which they were saved
+  Metadata metadata;                         ///< the texts beside the tensors
   std::vector<SkippedMember> skipped{};      ///< what the file holds beside these
   std::vector<ConvertedTensor> converted{};  ///< which of the tensors the file holds in another type
 };
@@ -46,6 +47,7 @@ enum class SavedFloats : std::uint8_t {
   bf16   ///< bfloat16: 8 significant bits, the range of f32
 };
 
+/// How save_state writes elements.
 struct SaveOptions {
   /// Half or a quarter of the bytes, for weights that are done with training. Elements are rounded to the nearest, of
   /// two as near to the even one; a finite one that would become infinite is refused. Reading gives f32.

@@ -29,13 +29,15 @@ class Activation final : public Module {
 template <Tensor (*f)(const Tensor&, double)>
 class NumberActivation : public Module {
  public:
+  /// With this number. Throws ArgumentError for one that the function does not take.
   explicit NumberActivation(double number) : number_(number) { tapegrad::detail::require_number<f>(number); }
   Tensor forward(const Tensor& x) override { return f(x, number_); }
 
  protected:
-  double number_;
+  double number_;  ///< as given
 };
 
+/// A parameter of `size` times `initial`, for the layer of this name. Throws as LearntActivation.
 TAPEGRAD_API Parameter learnt_parameter(const char* name, std::int64_t size, double initial, Dtype dtype);
 
 /// One with a parameter: of one element for all of the input, or of the size of its last axis.
@@ -48,7 +50,7 @@ class LearntActivation : public Module {
   Tensor forward(const Tensor& x) override { return f(x, parameter_); }
 
  protected:
-  Parameter parameter_;
+  Parameter parameter_;  ///< what is learnt
 };
 
 #define TAPEGRAD_ROW(function, Op, ...) \

@@ -12,10 +12,11 @@
 
 namespace tapegrad::nn {
 
+/// How an Affine is made.
 struct AffineOptions {
   Init init = Init::he();  ///< of the weight; the bias starts at 0
-  bool bias = true;
-  Dtype dtype = f32;
+  bool bias = true;        ///< whether there is one
+  Dtype dtype = f32;       ///< of weight and bias: f32 or f64
 };
 
 /// y = x W + b with x [n, in], W [in, out], b [out]: parameters "weight" and "bias".
@@ -28,8 +29,10 @@ class TAPEGRAD_API Affine final : public Module {
   /// Throws ShapeError or DtypeError where they do not fit.
   explicit Affine(Parameter weight, Parameter bias = {});
 
+  /// The sizes of inputs and results.
   std::int64_t in() const { return weight_.shape()[0]; }
   std::int64_t out() const { return weight_.shape()[1]; }
+  /// The parameter W, [in, out].
   Parameter& weight() noexcept { return weight_; }
   const Parameter& weight() const noexcept { return weight_; }
   /// Undefined where the layer has none.

@@ -10,12 +10,13 @@
 
 namespace tapegrad::nn {
 
+/// How a BatchNorm is made.
 struct BatchNormOptions {
   /// How much of the running statistics an update keeps: running = momentum * running + (1 - momentum) *
   /// batch, as in "Deep Learning from Scratch". (PyTorch's momentum is 1 minus this.)
   double momentum = 0.9;
   double eps = 1e-5;  ///< is added to the variance
-  Dtype dtype = f32;
+  Dtype dtype = f32;  ///< of gamma and beta: f32 or f64
 };
 
 /// Ioffe, Szegedy: Batch Normalization, ICML 2015: y = gamma (x - mean) / sqrt(var + eps) + beta for each
@@ -33,8 +34,10 @@ class TAPEGRAD_API BatchNorm final : public Module {
   /// small that the reciprocal of its root is beyond the dtype; DtypeError for i64.
   explicit BatchNorm(std::int64_t features, const BatchNormOptions& options = {});
 
+  /// What the normalised values are multiplied by, and what is added to them, [features].
   Parameter& gamma() noexcept { return gamma_; }
   Parameter& beta() noexcept { return beta_; }
+  /// What evaluation normalises by, [features].
   const Tensor& running_mean() const noexcept { return running_mean_; }
   const Tensor& running_var() const noexcept { return running_var_; }
 

@@ -17,14 +17,15 @@ namespace tapegrad::nn {
 /// What a layer of convolutions along N axes is made with, beside its channels and its kernel; see conv2d.
 template <std::size_t N>
 struct ConvLayerOptions {
-  Sizes<N> stride = 1;
-  ConvPadding<N> padding{};
-  Sizes<N> dilation = 1;
-  std::int64_t groups = 1;
-  Init init = Init::he();  ///< of the weight; the bias starts at 0
-  bool bias = true;
-  Dtype dtype = f32;
+  Sizes<N> stride = 1;       ///< distance of neighbouring windows
+  ConvPadding<N> padding{};  ///< what stands around images
+  Sizes<N> dilation = 1;     ///< distance of neighbouring weights
+  std::int64_t groups = 1;   ///< of channels, each with kernels of its own
+  Init init = Init::he();    ///< of the weight; the bias starts at 0
+  bool bias = true;          ///< whether there is one
+  Dtype dtype = f32;         ///< of weight and bias: f32 or f64
 };
+/// Those of Conv1d and Conv2d.
 using Conv1dLayerOptions = ConvLayerOptions<1>;
 using Conv2dLayerOptions = ConvLayerOptions<2>;
 
@@ -33,7 +34,9 @@ using Conv2dLayerOptions = ConvLayerOptions<2>;
 template <class Options>
 class TAPEGRAD_API ConvLayer : public Module {
  public:
+  /// What the layer was made with.
   const Options& options() const noexcept { return options_; }
+  /// The kernels.
   Parameter& weight() noexcept { return weight_; }
   const Parameter& weight() const noexcept { return weight_; }
   /// Undefined where the layer has none.
@@ -46,6 +49,7 @@ class TAPEGRAD_API ConvLayer : public Module {
   }
 
  protected:
+  /// Of these options and parameters, undefined ones being none.
   explicit ConvLayer(const Options& options, const Parameter& weight = {}, const Parameter& bias = {})
       : options_(options), weight_(weight), bias_(bias) {}
 
@@ -67,6 +71,7 @@ class TAPEGRAD_API Conv2d final : public ConvLayer<Conv2dOptions> {
   Conv2d(std::int64_t in, std::int64_t out, const Sizes<2>& kernel, Generator& generator,
          const Conv2dLayerOptions& options = {});
 
+  /// Channels of inputs and results.
   std::int64_t in() const { return weight().shape()[1] * options().groups; }
   std::int64_t out() const { return weight().shape()[0]; }
 
@@ -86,6 +91,7 @@ class TAPEGRAD_API Conv1d final : public ConvLayer<Conv1dOptions> {
   Conv1d(std::int64_t in, std::int64_t out, std::int64_t kernel, Generator& generator,
          const Conv1dLayerOptions& options = {});
 
+  /// Channels of inputs and results.
   std::int64_t in() const { return weight().shape()[1] * options().groups; }
   std::int64_t out() const { return weight().shape()[0]; }
 
@@ -96,15 +102,16 @@ class TAPEGRAD_API Conv1d final : public ConvLayer<Conv1dOptions> {
   using ConvLayer::ConvLayer;
 };
 
+/// What a ConvTranspose2d is made with, beside its channels and its kernel; see conv_transpose2d.
 struct ConvTranspose2dLayerOptions {
-  Sizes<2> stride = 1;
-  ConvPadding<2> padding{};
-  Sizes<2> output_padding = 0;
-  Sizes<2> dilation = 1;
-  std::int64_t groups = 1;
-  Init init = Init::he();  ///< of the weight; the bias starts at 0
-  bool bias = true;
-  Dtype dtype = f32;
+  Sizes<2> stride = 1;          ///< distance of neighbouring windows in the result
+  ConvPadding<2> padding{};     ///< what is cut off around the result
+  Sizes<2> output_padding = 0;  ///< what the result is larger by, at the end
+  Sizes<2> dilation = 1;        ///< distance of neighbouring weights
+  std::int64_t groups = 1;      ///< of channels, each with kernels of its own
+  Init init = Init::he();       ///< of the weight; the bias starts at 0
+  bool bias = true;             ///< whether there is one
+  Dtype dtype = f32;            ///< of weight and bias: f32 or f64
 };
 
 /// y = conv_transpose2d(x, weight, bias) with x [n, in, h, w], the weight [in, out / groups, kh, kw] and the bias
@@ -116,6 +123,7 @@ class TAPEGRAD_API ConvTranspose2d final : public ConvLayer<ConvTranspose2dOptio
   ConvTranspose2d(std::int64_t in, std::int64_t out, const Sizes<2>& kernel, Generator& generator,
                   const ConvTranspose2dLayerOptions& options = {});
 
+  /// Channels of inputs and results.
   std::int64_t in() const { return weight().shape()[0]; }
   std::int64_t out() const { return weight().shape()[1] * options().groups; }
 

@@ -15,6 +15,7 @@
 /// of chapter 7 and the deep one of chapter 8, as the words of layers_from_words.
 namespace tapegrad::nn {
 
+/// What the two networks are made with.
 struct ConvNetOptions {
   std::int64_t hidden = 0;          ///< width of the hidden affine layer; 0: 100, of the deep network 50
   std::string activation = "relu";  ///< see make_activation

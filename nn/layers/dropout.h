@@ -15,6 +15,7 @@ namespace tapegrad::nn {
 template <Tensor (*f)(const Tensor&, double, Generator&)>
 class DropoutLayer : public Module {
  public:
+  /// The probability with which an element, or a channel, is dropped.
   double ratio() const noexcept { return ratio_; }
 
   void visit(Visitor& v) override { v("generator", generator_); }

@@ -14,6 +14,7 @@ namespace tapegrad::nn {
 template <class F>
 class Lambda final : public Module {
  public:
+  /// The function f as a module.
   explicit Lambda(F f = F()) : f_(std::move(f)) {}
   Tensor forward(const Tensor& x) override { return f_(x); }
   std::unique_ptr<ModuleBase> new_like() const override { return std::make_unique<Lambda>(f_); }

@@ -13,6 +13,7 @@
 
 namespace tapegrad::nn {
 
+/// What words leave open.
 struct LayerWordsOptions {
   Init init = Init::he();  ///< of the weights
   /// Given: a Standardize layer in front, "standardize".

@@ -17,6 +17,7 @@
 
 namespace tapegrad::nn {
 
+/// What a MultiLayerNet is made of.
 struct MultiLayerOptions {
   std::vector<std::int64_t> hidden{100};  ///< widths of the hidden layers; none: one affine layer
   std::string activation = "relu";        ///< behind each hidden layer, see make_activation

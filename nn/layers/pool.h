@@ -18,8 +18,10 @@ namespace tapegrad::nn {
 template <class Options, Tensor (*f)(const Tensor&, const Options&)>
 class PoolLayer : public Module {
  public:
+  /// With these options, or with a kernel of one size for all axes.
   explicit PoolLayer(const Options& options) : options_(options) {}
   explicit PoolLayer(std::int64_t kernel) : options_{.kernel = kernel} {}
+  /// What the layer was made with.
   const Options& options() const noexcept { return options_; }
   Tensor forward(const Tensor& x) override { return f(x, options_); }
 
@@ -27,24 +29,28 @@ class PoolLayer : public Module {
   Options options_;
 };
 
+/// max_pool1d as a layer.
 class TAPEGRAD_API MaxPool1d final : public PoolLayer<MaxPool1dOptions, max_pool1d> {
  public:
   using PoolLayer::PoolLayer;
   std::unique_ptr<ModuleBase> new_like() const override;
 };
 
+/// max_pool2d as a layer.
 class TAPEGRAD_API MaxPool2d final : public PoolLayer<MaxPool2dOptions, max_pool2d> {
  public:
   using PoolLayer::PoolLayer;
   std::unique_ptr<ModuleBase> new_like() const override;
 };
 
+/// avg_pool1d as a layer.
 class TAPEGRAD_API AvgPool1d final : public PoolLayer<AvgPool1dOptions, avg_pool1d> {
  public:
   using PoolLayer::PoolLayer;
   std::unique_ptr<ModuleBase> new_like() const override;
 };
 
+/// avg_pool2d as a layer.
 class TAPEGRAD_API AvgPool2d final : public PoolLayer<AvgPool2dOptions, avg_pool2d> {
  public:
   using PoolLayer::PoolLayer;

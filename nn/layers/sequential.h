@@ -22,9 +22,10 @@ class Conv2d;
 /// A layer with the name it is to have in a Sequential: named("fc1", Affine(784, 50, rng)).
 template <class L>
 struct Named {
-  std::string name;
-  L layer;
+  std::string name;  ///< not empty, without dots
+  L layer;           ///< what append takes
 };
+/// A layer, which is moved, with this name.
 template <class L>
 requires(!std::is_lvalue_reference_v<L>) Named<L> named(std::string name, L&& layer) {
   return {std::move(name), std::move(layer)};
@@ -46,6 +47,7 @@ requires(!std::is_lvalue_reference_v<L>) Named<L> named(std::string name, L&& la
 class TAPEGRAD_API Sequential final : public Module {
  public:
   Sequential() = default;
+  /// The layers in this order, as by append.
   template <class... L>
   requires(sizeof...(L) > 0 && !(sizeof...(L) == 1 && (std::is_same_v<std::remove_cvref_t<L>, Sequential> &&
                                                        ...))) explicit Sequential(L&&... layers) {
@@ -80,6 +82,7 @@ class TAPEGRAD_API Sequential final : public Module {
     return *this;
   }
 
+  /// Number of layers.
   std::size_t size() const noexcept { return layers_.size(); }
   /// A layer by position or name. Throws ArgumentError where there is none.
   Module& operator[](std::size_t index) const;

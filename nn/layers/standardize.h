@@ -24,6 +24,7 @@ class TAPEGRAD_API Standardize final : public Module {
   /// not positive and finite, ShapeError or DtypeError where the two do not fit each other or are integers.
   explicit Standardize(const InputStatistics& statistics);
 
+  /// What is subtracted, and what the differences are divided by.
   const Tensor& mean() const noexcept { return mean_; }
   const Tensor& stddev() const noexcept { return stddev_; }
 

@@ -15,8 +15,10 @@ namespace tapegrad::nn {
 ///     nn::Upsample({.scale = 2, .mode = UpsampleMode::bilinear})
 class TAPEGRAD_API Upsample final : public Module {
  public:
+  /// With these options, or with a scale alone.
   explicit Upsample(const UpsampleOptions& options) : options_(options) {}
   explicit Upsample(double scale) : options_{.scale = scale} {}
+  /// What the layer was made with.
   const UpsampleOptions& options() const noexcept { return options_; }
   Tensor forward(const Tensor& x) override;
   std::unique_ptr<ModuleBase> new_like() const override;

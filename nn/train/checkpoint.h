@@ -17,8 +17,8 @@ namespace tapegrad::nn {
 /// the settings as "trainer.NAME" and "program.NAME". The checksum is the CRC-32 of all names, shapes, elements and
 /// other metadata; every version has it, so that a file of a newer one can be told from one that is damaged.
 struct Checkpoint {
-  std::string path{};  ///< of the file that was read
-  State tensors{};
+  std::string path{};           ///< of the file that was read
+  State tensors{};              ///< of the trainer, the history and the call of fit
   Metadata settings{};          ///< the program's own: TrainerOptions::settings
   Metadata trainer_settings{};  ///< the trainer's and the optimizer's, as text
   /// Of a folder: a line for each checkpoint that is newer and cannot be read, which says why.

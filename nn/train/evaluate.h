@@ -27,13 +27,17 @@ using Metric = Callback<double(const Tensor& y, const Tensor& t)>;
 ///     Objective()      Objective(nn::MSELoss())      Objective(my_loss, my_metric)
 class TAPEGRAD_API Objective {
  public:
+  /// softmax_with_loss and accuracy.
   Objective();
+  /// Of one's own; without a metric only losses are measured.
   template <class L>
   requires(!std::same_as<std::remove_cvref_t<L>, Objective> && std::convertible_to<L&&, Loss>)
       Objective(L&& loss, Metric metric = {})
       : loss_(std::forward<L>(loss)), metric_(std::move(metric)) {}
 
+  /// Whether there is a metric.
   bool has_metric() const noexcept { return static_cast<bool>(metric_); }
+  /// The loss of outputs y for targets t.
   Tensor loss(const Tensor& y, const Tensor& t) const { return loss_(y, t); }
   /// NaN where there is no metric.
   double metric(const Tensor& y, const Tensor& t) const {
@@ -47,8 +51,8 @@ class TAPEGRAD_API Objective {
 
 /// Means over the items of a data set. NaN: not measured.
 struct Score {
-  double loss = std::numeric_limits<double>::quiet_NaN();
-  double metric = std::numeric_limits<double>::quiet_NaN();
+  double loss = std::numeric_limits<double>::quiet_NaN();    ///< the objective's loss
+  double metric = std::numeric_limits<double>::quiet_NaN();  ///< the objective's metric
 };
 
 /// Computes a network's outputs for a batch: `[&](const nn::Batch& b) { return net(b.x, b["lengths"]); }`.

@@ -17,8 +17,10 @@ namespace tapegrad::nn {
 ///     nn::Trainer trainer(net, adam, {.epochs = 20, .on_batch = progress, .on_epoch = progress});
 class TAPEGRAD_API Progress {
  public:
+  /// Writes to this stream.
   explicit Progress(std::FILE* out = stdout);
 
+  /// Shows a report; to be given as on_batch and on_epoch.
   void operator()(const Trainer& trainer, const BatchReport& report) const;
   void operator()(const Trainer& trainer, const EpochReport& report) const;
   /// Prints a line that stays, of one's own.

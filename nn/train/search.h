@@ -16,34 +16,37 @@ namespace tapegrad::nn {
 /// Where a hyper-parameter is looked for. Its sampling is uniform in the logarithm, so that each power of ten
 /// gets as many trials, or in the value itself.
 struct Range {
-  std::string name;
-  double lo = 0;
-  double hi = 0;
-  bool logarithmic = true;
+  std::string name;         ///< of the hyper-parameter
+  double lo = 0;            ///< the least value
+  double hi = 0;            ///< the largest value
+  bool logarithmic = true;  ///< each power of ten gets as many trials
 };
 
 /// What a trial came to, the higher the better; NaN ranks last.
 struct TrialResult {
+  /// A score, and what was reached on the way.
   TrialResult(double reached, std::vector<double> progress = {})
       : score(reached), curve(std::move(progress)) {}
-  double score;
+  double score;               ///< the higher the better
   std::vector<double> curve;  ///< how it got there, for one the validation accuracy of each epoch
 };
 
+/// One setting of the hyper-parameters, and what it came to.
 struct TAPEGRAD_API Trial {
   std::int64_t number = 0;  ///< from 0
   std::uint64_t seed = 0;   ///< of its own, for the weights and the order of the items
   std::vector<std::pair<std::string, double>> values{};  ///< in the order of the ranges
-  TrialResult result = 0;
+  TrialResult result = 0;                                ///< when it has ended
 
   /// The value of a hyper-parameter. Throws ArgumentError where there is none of this name.
   double operator[](std::string_view name) const;
 };
 
+/// How a search goes about it.
 struct SearchOptions {
-  std::int64_t trials = 20;
-  int threads = 1;         ///< how many trials run at a time
-  std::uint64_t seed = 0;  ///< of what is drawn
+  std::int64_t trials = 20;  ///< how many settings are tried
+  int threads = 1;           ///< how many trials run at a time
+  std::uint64_t seed = 0;    ///< of what is drawn
   /// Called as trials end, one call at a time, from any of the threads.
   Callback<void(const Trial&)> on_trial{};
 };

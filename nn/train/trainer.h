@@ -43,13 +43,14 @@ struct BatchReport {
 struct EpochReport {
   std::int64_t epoch = 0;      ///< from 1
   std::int64_t iteration = 0;  ///< updates so far
-  Score training;
-  Score validation;    ///< NaN where there is no validation data
-  double lr = 0;       ///< of the last update
-  double seconds = 0;  ///< since fit began
-  bool best = false;   ///< better than all epochs before
+  Score training;              ///< on the training data
+  Score validation;            ///< NaN where there is no validation data
+  double lr = 0;               ///< of the last update
+  double seconds = 0;          ///< since fit began
+  bool best = false;           ///< better than all epochs before
 };
 
+/// Why a training ended.
 enum class StopReason : std::uint8_t {
   completed,  ///< all epochs or iterations
   early,      ///< the patience was exhausted
@@ -59,9 +60,10 @@ enum class StopReason : std::uint8_t {
   ///< before the epoch, or at the resumption within it
 };
 
+/// How a training went.
 struct History {
-  std::vector<EpochReport> epochs{};
-  StopReason stop_reason = StopReason::completed;
+  std::vector<EpochReport> epochs{};               ///< all so far
+  StopReason stop_reason = StopReason::completed;  ///< of the last call of fit
 
   /// The best epoch; null before the first one with a finite value.
   TAPEGRAD_API const EpochReport* best() const noexcept;
@@ -71,8 +73,9 @@ struct History {
 /// there is any, otherwise on the training data.
 enum class Monitor : std::uint8_t { loss, metric };
 
+/// What a Trainer does beside updates.
 struct TrainerOptions {
-  std::int64_t epochs = 10;
+  std::int64_t epochs = 10;     ///< passes over the training data
   std::int64_t iterations = 0;  ///< if above 0: so many updates, whatever the epochs
   std::int64_t batch = 100;     ///< items in a batch
   bool drop_last = false;       ///< leave out a last batch that is not full
@@ -92,16 +95,16 @@ struct TrainerOptions {
   /// Threads that prepare batches ahead, of training and evaluation: see LoaderOptions::workers. They change no result.
   std::int64_t workers = 0;
 
-  Objective objective{};
+  Objective objective{};       ///< what is minimised, and measured
   optim::Schedule schedule{};  ///< of the number of updates; none: the optimizer's rate
   /// Scales that rate after each finished epoch, by what is monitored.
   std::optional<optim::ReduceOnPlateau> plateau{};
   double clip_norm = 0;   ///< if above 0: clip_global_norm of each gradient
   double clip_value = 0;  ///< if above 0: clip_value of each gradient, before that
 
-  Monitor monitor = Monitor::loss;
-  std::int64_t patience = 0;  ///< if above 0: ends after so many finished epochs without a better one
-  std::string best_file{};    ///< if not empty: the file in which the network's best state so far is saved
+  Monitor monitor = Monitor::loss;  ///< what tells the best epoch
+  std::int64_t patience = 0;        ///< if above 0: ends after so many finished epochs without a better one
+  std::string best_file{};  ///< if not empty: the file in which the network's best state so far is saved
   /// Training scores are measured on all of the training data after each epoch, in evaluation mode. Otherwise
   /// they are means over the epoch's batches, each measured before its update: as good as free, but of
   /// weights that are on the move, and with the dropout.
@@ -179,6 +182,7 @@ class TAPEGRAD_API Trainer {
   /// thread or a signal handler.
   void stop() noexcept { stop_.store(true, std::memory_order_relaxed); }
 
+  /// What there was so far.
   const History& history() const noexcept { return history_; }
   /// The network's state after the best epoch. Empty before the first.
   const State& best_state() const noexcept { return best_; }
@@ -216,6 +220,7 @@ class TAPEGRAD_API Trainer {
   Resumed resume(const std::string& path);
   Resumed resume(const Checkpoint& checkpoint);
 
+  /// What is trained, and by what.
   ModuleBase& net() noexcept { return net_; }
   optim::Optimizer& optimizer() noexcept { return optimizer_; }
 

@@ -36,6 +36,7 @@ TAPEGRAD_BINARY_FUNCTIONS(TAPEGRAD_ROW)
 TAPEGRAD_COMPARISON_OPS(TAPEGRAD_ROW)
 #undef TAPEGRAD_ROW
 
+/// Sum, difference, product, quotient and power of which one operand is a number; of the tensor's dtype.
 TAPEGRAD_API Tensor add(const Tensor& a, double b);
 TAPEGRAD_API Tensor sub(double a, const Tensor& b);
 TAPEGRAD_API Tensor mul(const Tensor& a, double b);
@@ -76,6 +77,7 @@ namespace detail {
 TAPEGRAD_API Tensor scalar_beside(const Tensor& x, double value, const char* op);
 }  // namespace detail
 
+/// The functions add, sub, mul, div and neg as operators.
 inline Tensor operator+(const Tensor& a, const Tensor& b) { return add(a, b); }
 inline Tensor operator+(const Tensor& a, double b) { return add(a, b); }
 inline Tensor operator+(double a, const Tensor& b) { return add(b, a); }
@@ -101,6 +103,8 @@ inline Tensor& operator*=(Tensor& a, double b) { return a = mul(a, b); }
 inline Tensor& operator/=(Tensor& a, const Tensor& b) { return a = div(a, b); }
 inline Tensor& operator/=(Tensor& a, double b) { return a = div(a, b); }
 
+/// The comparisons equal, not_equal, less, less_equal, greater and greater_equal as operators: 1 where they hold, else
+/// 0.
 inline Tensor operator==(const Tensor& a, const Tensor& b) { return equal(a, b); }
 inline Tensor operator!=(const Tensor& a, const Tensor& b) { return not_equal(a, b); }
 inline Tensor operator<(const Tensor& a, const Tensor& b) { return less(a, b); }

@@ -28,14 +28,17 @@
 /// elements by those of an input.
 namespace tapegrad {
 
+/// Of a function of one tensor.
 struct ValueAndGradient {
   Tensor value;     ///< f(x)
   Tensor gradient;  ///< of the shape and dtype of x
 };
+/// Of a function of several tensors.
 struct ValueAndGradients {
   Tensor value;                   ///< f(inputs)
   std::vector<Tensor> gradients;  ///< one of the shape and dtype of each input
 };
+/// A result, and how fast it changes along a direction.
 struct ValueAndTangent {
   Tensor value;    ///< f(inputs)
   Tensor tangent;  ///< of its shape and dtype

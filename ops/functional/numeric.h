@@ -21,6 +21,7 @@
 /// curvature, and a smaller one more of the rounding of the values.
 namespace tapegrad {
 
+/// The default step h.
 inline constexpr double kDifferenceStep = 1e-4;
 
 /// (f(x + h) - f(x)) / h. The error is about h f''(x) / 2.
@@ -28,8 +29,9 @@ TAPEGRAD_API double forward_difference(const ScalarFunction& f, double x, double
 /// (f(x + h) - f(x - h)) / 2h. The error is about h^2 f'''(x) / 6.
 TAPEGRAD_API double central_difference(const ScalarFunction& f, double x, double h = kDifferenceStep);
 
+/// What numerical_derivative found.
 struct NumericalDerivative {
-  double value;
+  double value;  ///< the derivative
   double error;  ///< an estimate of |value - f'(x)|
 };
 
@@ -49,10 +51,12 @@ TAPEGRAD_API NumericalDerivative numerical_derivative(const ScalarFunction& f, d
 
 /// The straight line that touches f at x, by the central difference.
 struct TangentLine {
-  double slope;
-  double intercept;
+  double slope;      ///< the derivative
+  double intercept;  ///< its value at 0
+  /// The line's value at x.
   double operator()(double x) const { return slope * x + intercept; }
 };
+/// The line at x. Throws as central_difference.
 TAPEGRAD_API TangentLine tangent_line(const ScalarFunction& f, double x, double h = kDifferenceStep);
 
 /// The central difference for one element of x, by its position in row-major order. f has one element

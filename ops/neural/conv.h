@@ -14,11 +14,12 @@ namespace tapegrad {
 /// meets its own kernels alone; with as many groups as channels it is a depthwise convolution.
 template <std::size_t N>
 struct ConvOptions {
-  Sizes<N> stride = 1;
-  ConvPadding<N> padding{};
-  Sizes<N> dilation = 1;  ///< the distance of neighbouring weights
-  std::int64_t groups = 1;
+  Sizes<N> stride = 1;       ///< distance of neighbouring windows
+  ConvPadding<N> padding{};  ///< what stands around images
+  Sizes<N> dilation = 1;     ///< the distance of neighbouring weights
+  std::int64_t groups = 1;   ///< of channels
 };
+/// Those of conv1d and conv2d.
 using Conv1dOptions = ConvOptions<1>;
 using Conv2dOptions = ConvOptions<2>;
 
@@ -26,12 +27,13 @@ using Conv2dOptions = ConvOptions<2>;
 /// of each axis, says which is meant; it is less than the stride or the dilation.
 template <std::size_t N>
 struct ConvTransposeOptions {
-  Sizes<N> stride = 1;
-  ConvPadding<N> padding{};
-  Sizes<N> output_padding = 0;
-  Sizes<N> dilation = 1;
-  std::int64_t groups = 1;
+  Sizes<N> stride = 1;          ///< distance of neighbouring windows in the result
+  ConvPadding<N> padding{};     ///< what is cut off around the result
+  Sizes<N> output_padding = 0;  ///< what the result is larger by, at the end
+  Sizes<N> dilation = 1;        ///< distance of neighbouring weights
+  std::int64_t groups = 1;      ///< of channels
 };
+/// Those of conv_transpose1d and conv_transpose2d.
 using ConvTranspose1dOptions = ConvTransposeOptions<1>;
 using ConvTranspose2dOptions = ConvTransposeOptions<2>;
 

@@ -9,10 +9,10 @@ namespace tapegrad {
 
 /// Of height and width. The kernel has to be given.
 struct Im2colOptions {
-  Sizes<2> kernel{};
-  Sizes<2> stride = 1;
-  Sizes<2> padding{};  ///< on both sides, by zeros
-  Sizes<2> dilation = 1;
+  Sizes<2> kernel{};      ///< of the windows
+  Sizes<2> stride = 1;    ///< distance of neighbouring windows
+  Sizes<2> padding{};     ///< on both sides, by zeros
+  Sizes<2> dilation = 1;  ///< distance of neighbouring elements of a window
 };
 
 /// The windows of x [n, c, h, w] as the columns of [n, c kh kw, oh ow], windows row by row and each of them channel by

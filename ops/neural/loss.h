@@ -20,8 +20,9 @@ TAPEGRAD_API Tensor log_softmax(const Tensor& x, std::int64_t axis = -1);
 /// What becomes of the losses of the elements, or of the samples: their mean, their sum, or each by itself.
 enum class Reduction : std::uint8_t { mean, sum, none };
 
+/// Of losses of a pair of equal shapes.
 struct LossOptions {
-  Reduction reduction = Reduction::mean;
+  Reduction reduction = Reduction::mean;  ///< what becomes of the losses of the elements
 };
 
 // ---- losses of a pair of equal shapes: nothing is broadcast (ShapeError) ----
@@ -50,8 +51,9 @@ TAPEGRAD_API Tensor l1_loss(const Tensor& y, const Tensor& t, const LossOptions&
 /// need them. Throws ArgumentError for what is no probability.
 TAPEGRAD_API Tensor binary_cross_entropy(const Tensor& y, const Tensor& t, const LossOptions& options = {});
 
+/// Of binary_cross_entropy_with_logits.
 struct BinaryLossOptions {
-  Reduction reduction = Reduction::mean;
+  Reduction reduction = Reduction::mean;  ///< what becomes of the losses of the elements
   /// Of the shape of x or one that broadcasts to it, as [classes], and its dtype: the term of t counts that much, -p t ln
   /// s(x) - (1 - t) ln(1 - s(x)). Above 1 it makes up for positive targets that are rare. It has no gradient.
   Tensor pos_weight{};
@@ -78,7 +80,7 @@ TAPEGRAD_API Tensor softmax_with_loss(const Tensor& x, const Tensor& t);
 
 /// In the convention of PyTorch's cross_entropy.
 struct ClassLossOptions {
-  Reduction reduction = Reduction::mean;
+  Reduction reduction = Reduction::mean;  ///< what becomes of the losses of the samples
   /// Each target becomes (1 - label_smoothing) t + label_smoothing / C. In [0, 1].
   double label_smoothing = 0;
   /// [C], of the dtype of the first argument: the terms of class c count that much. The mean of a loss of class

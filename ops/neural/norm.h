@@ -9,7 +9,7 @@ namespace tapegrad {
 
 /// What batch_norm gives: the values, and the statistics that they were normalised by.
 struct BatchNormalized {
-  Tensor y;
+  Tensor y;         ///< the normalised values, of the shape of x
   Tensor mean;      ///< of each channel over the batch, f64 [channels]; not tracked
   Tensor variance;  ///< likewise, sum (x - mean)^2 / m of m elements
 };

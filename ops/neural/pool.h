@@ -25,12 +25,13 @@ inline constexpr std::int64_t kKernelStride = std::numeric_limits<std::int64_t>:
 /// By axis. The kernel has to be given.
 template <std::size_t N>
 struct MaxPoolOptions {
-  Sizes<N> kernel{};
-  Sizes<N> stride = kKernelStride;
-  Sizes<N> padding{};  ///< on both sides, by -infinity
-  Sizes<N> dilation = 1;
-  bool ceil_mode = false;
+  Sizes<N> kernel{};                ///< of the windows
+  Sizes<N> stride = kKernelStride;  ///< distance of neighbouring windows
+  Sizes<N> padding{};               ///< on both sides, by -infinity
+  Sizes<N> dilation = 1;            ///< distance of neighbouring elements of a window
+  bool ceil_mode = false;           ///< whether the size of results is rounded up
 };
+/// Those of max_pool1d and max_pool2d.
 using MaxPool1dOptions = MaxPoolOptions<1>;
 using MaxPool2dOptions = MaxPoolOptions<2>;
 
@@ -48,14 +49,15 @@ TAPEGRAD_API Tensor max_pool1d(const Tensor& x, std::int64_t kernel);
 /// By axis. The kernel has to be given.
 template <std::size_t N>
 struct AvgPoolOptions {
-  Sizes<N> kernel{};
-  Sizes<N> stride = kKernelStride;
-  Sizes<N> padding{};  ///< on both sides, by zeros
-  bool ceil_mode = false;
+  Sizes<N> kernel{};                ///< of the windows
+  Sizes<N> stride = kKernelStride;  ///< distance of neighbouring windows
+  Sizes<N> padding{};               ///< on both sides, by zeros
+  bool ceil_mode = false;           ///< whether the size of results is rounded up
   /// Whether sums are divided by all elements of a window, those of the padding included; what overhangs the padding in
   /// ceil_mode never counts.
   bool count_include_pad = true;
 };
+/// Those of avg_pool1d and avg_pool2d.
 using AvgPool1dOptions = AvgPoolOptions<1>;
 using AvgPool2dOptions = AvgPoolOptions<2>;
 

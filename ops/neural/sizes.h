@@ -16,6 +16,7 @@ template <std::size_t N>
 class Sizes {
  public:
   constexpr Sizes() = default;
+  /// A number for each axis, or one for all.
   constexpr Sizes(const std::array<std::int64_t, N>& each) : values_(each) {}
   template <std::integral I>
   constexpr Sizes(I all) {
@@ -25,6 +26,7 @@ class Sizes {
   requires(N > 1 && sizeof...(I) == N) constexpr Sizes(I... each)
       : values_{static_cast<std::int64_t>(each)...} {}
 
+  /// The number of an axis, and those of all.
   constexpr std::int64_t operator[](std::size_t i) const { return values_[i]; }
   constexpr std::int64_t& operator[](std::size_t i) { return values_[i]; }
   constexpr std::span<const std::int64_t> values() const { return values_; }
@@ -49,6 +51,7 @@ template <std::size_t N>
 class ConvPadding {
  public:
   ConvPadding() = default;
+  /// As the class says: a number for all sides, one for each axis, {before, after} for each axis, or a name.
   template <std::integral I>
   ConvPadding(I all) : ConvPadding(Sizes<N>(all)) {}
   ConvPadding(const Sizes<N>& each) : sides_(detail::both_sides(each)) {}

@@ -8,13 +8,14 @@
 
 namespace tapegrad {
 
+/// The nearest element, or a mean of the four around, weighted by how near they are.
 enum class UpsampleMode : std::uint8_t { nearest, bilinear };
 
 /// Either the size of the result or the scale has to be given.
 struct UpsampleOptions {
-  Sizes<2> size{};   ///< height and width of the result
-  double scale = 0;  ///< sizes of the result are floor(size * scale)
-  UpsampleMode mode = UpsampleMode::nearest;
+  Sizes<2> size{};                            ///< height and width of the result
+  double scale = 0;                           ///< sizes of the result are floor(size * scale)
+  UpsampleMode mode = UpsampleMode::nearest;  ///< how elements between those of x are found
   /// Of bilinear: the centres of corner elements stand on each other, else the corners of the images.
   bool align_corners = false;
 };

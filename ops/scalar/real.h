@@ -134,14 +134,15 @@ struct ScalarBinary : ScalarExpression {
 template <class V>
 class BasicReal : public detail::ScalarExpression {
  public:
-  using Value = V;
-  static constexpr std::size_t kOperands = 1;
+  using Value = V;                             ///< what its number is
+  static constexpr std::size_t kOperands = 1;  ///< the Reals in it: for expressions
 
   BasicReal() noexcept = default;
   /// A constant.
   template <class T>
   requires std::is_arithmetic_v<T> BasicReal(T value)
   noexcept : base_(static_cast<double>(value)) {}
+  /// The value of an expression, as one statement of the record.
   template <detail::IsScalar E>
   requires(!std::same_as<E, BasicReal> && std::same_as<typename E::Value, V>) BasicReal(const E& e)
       : base_(e.base()) {
@@ -153,8 +154,10 @@ class BasicReal : public detail::ScalarExpression {
     return *this = BasicReal(e);
   }
 
+  /// The number itself, without its derivatives.
   double value() const noexcept { return detail::number_of(base_); }
 
+  /// x = x + y, and so on.
   template <class T>
   BasicReal& operator+=(const T& x);
   template <class T>
@@ -221,6 +224,7 @@ class BasicReal : public detail::ScalarExpression {
   std::uint32_t epoch_ = 0;
 };
 
+/// A number of doubles: the one to take unless derivatives are to be differentiated.
 using Real = BasicReal<double>;
 
 /// The number itself, without its derivatives: a constant.

@@ -70,6 +70,7 @@ TAPEGRAD_BINARY(operator-, a - b, 1, -1)
 TAPEGRAD_BINARY(operator*, a* b, b, a)
 TAPEGRAD_BINARY(operator/, a / b, 1 / b, -y / b)
 
+/// The number with another sign, and as it is.
 template <detail::IsScalar X>
 auto operator-(const X& x) {
   using V = typename X::Value;
@@ -195,6 +196,7 @@ TAPEGRAD_UNARY(lgamma, lgamma(x), digamma(x))
 TAPEGRAD_UNARY(tgamma, tgamma(x), y* digamma(x))
 #undef TAPEGRAD_UNARY
 
+/// x^2, so that formulas of Reals are formulas of numbers, too.
 inline double square(double x) { return x * x; }
 
 // ---- what has no derivative but 0 ----

@@ -14,12 +14,14 @@
 /// Derivatives of functions of scalars, without a tensor in sight.
 namespace tapegrad {
 
+/// What value_and_gradient gives.
 struct ScalarGradient {
-  double value = 0;
+  double value = 0;              ///< f(x)
   std::vector<double> gradient;  ///< for each input
 };
+/// What values_and_jacobian gives.
 struct ScalarJacobian {
-  std::vector<double> values;
+  std::vector<double> values;    ///< f(x)
   std::vector<double> jacobian;  ///< [values, inputs]: the derivatives of the first value, of the second, ...
 };
 

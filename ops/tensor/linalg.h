@@ -9,8 +9,8 @@ namespace tapegrad {
 
 /// Which operands of matmul are meant transposed, in their last two axes: no copy is made for it.
 struct MatmulOptions {
-  bool transpose_a = false;
-  bool transpose_b = false;
+  bool transpose_a = false;  ///< of the first operand
+  bool transpose_b = false;  ///< of the second
 };
 
 /// The matrix product, as in NumPy and PyTorch: [m, k] x [k, n] -> [m, n]. Axes in front of the last two are

@@ -74,8 +74,8 @@ TAPEGRAD_API Tensor stack(std::initializer_list<Tensor> parts, std::int64_t axis
 
 /// How many elements to add before and after those of an axis.
 struct Padding {
-  std::int64_t before = 0;
-  std::int64_t after = 0;
+  std::int64_t before = 0;  ///< before the first
+  std::int64_t after = 0;   ///< behind the last
 };
 /// x with `value` around it; one Padding for each axis. Throws ArgumentError for another number of them
 /// and a negative one, DtypeError for a value that is not whole beside i64.

@@ -16,13 +16,15 @@
 /// refused.
 namespace tapegrad {
 
+/// Elements, and where they were found.
 struct ValuesAndIndices {
-  Tensor values;
+  Tensor values;   ///< in order
   Tensor indices;  ///< where along the axis each value stands in x
 };
 
+/// Of sort and argsort.
 struct SortOptions {
-  bool descending = false;
+  bool descending = false;  ///< the largest first
 };
 
 /// The entries of an axis in order: auto [values, indices] = sort(x).
@@ -30,6 +32,7 @@ TAPEGRAD_API ValuesAndIndices sort(const Tensor& x, std::int64_t axis = -1, Sort
 /// The indices alone: gather(x, axis, argsort(x, axis)) is sorted.
 TAPEGRAD_API Tensor argsort(const Tensor& x, std::int64_t axis = -1, SortOptions options = {});
 
+/// Of topk.
 struct TopkOptions {
   bool largest = true;  ///< else the smallest
 };

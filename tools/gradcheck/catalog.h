@@ -21,11 +21,12 @@ namespace tapegrad::gradcheck {
 
 /// A module in the state it is to be checked in, its inputs, and a function that runs it on them.
 struct ModuleSample {
+  /// What runs the module.
   using Function = std::vector<Tensor> (*)(nn::ModuleBase& module, std::span<const Tensor> inputs);
 
-  std::string label;
-  std::unique_ptr<nn::ModuleBase> module;
-  std::vector<SampleInput> inputs;
+  std::string label;                       ///< for messages
+  std::unique_ptr<nn::ModuleBase> module;  ///< in the state it is to be checked in
+  std::vector<SampleInput> inputs;         ///< in the function's order
   /// Its results; of a module of one tensor, unless another is given.
   Function function = [](nn::ModuleBase& m, std::span<const Tensor> in) {
     return std::vector{dynamic_cast<nn::Module&>(m)(in[0])};
@@ -40,13 +41,14 @@ using ModuleSamples = std::vector<ModuleSample> (*)(Generator& generator);
 /// For --self-test: a mutation of an op's rules that makes no difference, and why. Names are shell globs,
 /// that of the mutation as the self-test prints it.
 struct EquivalentMutation {
-  std::string op;
-  std::string mutation;
-  std::string reason;
+  std::string op;        ///< its name
+  std::string mutation;  ///< as printed
+  std::string reason;    ///< why no gradient differs
 };
 
 /// What became of one mutation.
 struct MutationResult {
+  /// What became of it.
   enum class Status : std::uint8_t {
     killed,      ///< the check of some sample failed
     equivalent,  ///< no gradient of any sample differs, as listed, for the reason given
@@ -64,27 +66,31 @@ struct MutationResult {
   double processor_seconds = 0;  ///< of the thread that tested it
 };
 
+/// As in reports: "killed", "survived", ...
 TAPEGRAD_API std::string_view name_of(MutationResult::Status status) noexcept;
 
 /// What the checking command walks: ops with their samples, and modules.
 class TAPEGRAD_API Catalog {
  public:
+  /// An operation with its samples.
   struct Op {
-    std::string name;
-    std::uint8_t max_order;
-    unsigned nondifferentiable_inputs;  ///< bit i: the gradient of input i is zero by definition
-    void (*samples)(Samples&);
+    std::string name;                          ///< as in reports
+    std::uint8_t max_order;                    ///< highest order of derivative; 0: none
+    unsigned nondifferentiable_inputs;         ///< bit i: the gradient of input i is zero by definition
+    void (*samples)(Samples&);                 ///< the points to check it at
     const tapegrad::detail::OpTable* table;    ///< what the engine knows of it
     const detail::Formula* formula = nullptr;  ///< of an elementwise op
     /// Which way the decisions of the op go; null where it does not tell.
     Tensor (*branches)(const void* attributes, const Tensor* const* inputs, std::size_t count) = nullptr;
     std::optional<Waiver> waiver{};
   };
+  /// A module with its samples.
   struct Module {
-    std::string name;
-    ModuleSamples samples;
+    std::string name;       ///< as in reports
+    ModuleSamples samples;  ///< the states and inputs to check it at
   };
 
+  /// Adds each of these structs of operations.
   template <class... T>
   void add_ops(TypeList<T...>) {
     (add_op(tapegrad::detail::info_of<T>(), detail::formula_of<T>()), ...);
@@ -97,8 +103,10 @@ class TAPEGRAD_API Catalog {
   /// By custom a module's name is that of its class after "nn.".
   void add_module(std::string name, ModuleSamples samples) { modules_.push_back({std::move(name), samples}); }
 
+  /// Adds a mutation that makes no difference.
   void add_equivalent(EquivalentMutation e) { equivalents_.push_back(std::move(e)); }
 
+  /// What was added, in that order.
   const std::vector<Op>& ops() const { return ops_; }
   const std::vector<Module>& modules() const { return modules_; }
   const std::vector<EquivalentMutation>& equivalents() const { return equivalents_; }
@@ -111,8 +119,8 @@ class TAPEGRAD_API Catalog {
 
 /// One of several equal parts of the work: every count-th op or module, from the index-th on.
 struct Shard {
-  int index = 1;
-  int count = 1;
+  int index = 1;  ///< which part, from 1
+  int count = 1;  ///< how many parts there are
 
   /// `place`: among ops and modules, counted from 0, ops first.
   bool has(std::size_t place) const {
@@ -125,6 +133,7 @@ TAPEGRAD_API const Catalog& library_catalog();
 
 /// What the checks of one op or module have shown.
 struct Subject {
+  /// What the samples together have shown.
   enum class Standing : std::uint8_t {
     pass,
     not_differentiable,  ///< declared so, and indeed never recorded
@@ -133,11 +142,12 @@ struct Subject {
     inconclusive,        ///< at a sample that is not marked for it
     fail,
   };
+  /// What one sample has shown.
   struct Sample {
     std::size_t number = 0;  ///< among all samples of the op or module
     std::uint64_t seed = 0;  ///< of this draw
-    std::string label{};
-    Report report{};
+    std::string label{};     ///< of the op or module
+    Report report{};         ///< of the checks
     /// Checks from this order on are expected to be inconclusive.
     int uncertain_from = 255;
     double seconds = 0;
@@ -148,18 +158,20 @@ struct Subject {
     /// Whether a check is inconclusive that is not expected to be.
     TAPEGRAD_API bool unexpectedly_inconclusive() const;
   };
+  /// Whether it is an operation or a module.
   enum class Kind : std::uint8_t { op, module };
-  std::string name;
-  Kind kind = Kind::op;
-  Standing standing = Standing::pass;
-  int order = 1;  ///< the highest order that was checked
-  std::vector<Sample> samples;
+  std::string name;                    ///< of the op or module
+  Kind kind = Kind::op;                ///< what it is
+  Standing standing = Standing::pass;  ///< of all samples
+  int order = 1;                       ///< the highest order that was checked
+  std::vector<Sample> samples;         ///< in their order
   /// Where it is waived: from which order, and why.
   std::string waived{};
   /// Where it is unproven: which inputs, at which order.
   std::vector<std::string> unproven;
 };
 
+/// As in reports: "pass", "fail", ...
 TAPEGRAD_API std::string_view name_of(Subject::Standing s) noexcept;
 
 /// Which samples of an op or a module are checked.

@@ -45,6 +45,7 @@ enum class Mode : std::uint8_t {
   fast,
 };
 
+/// How strict a check is, and what it covers.
 struct Options {
   /// Largest |analytic - numeric| / max(|analytic|, |numeric|).
   double rtol = 1e-8;

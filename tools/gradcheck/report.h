@@ -29,8 +29,9 @@ TAPEGRAD_API std::string_view name_of(Verdict v) noexcept;
 
 /// What a Finding calls the gradient by each of an operation's rules: the one that a user gets, which may be
 /// fused; the general one; the one that Record::yes records.
-inline constexpr std::string_view kGradient = "gradient", kGeneralGradient = "gradient by the general rule",
-                                  kRecordedGradient = "gradient as recorded";
+inline constexpr std::string_view kGradient = "gradient";
+inline constexpr std::string_view kGeneralGradient = "gradient by the general rule";
+inline constexpr std::string_view kRecordedGradient = "gradient as recorded";
 /// The same for all of them together.
 inline constexpr std::string_view kGradientByEveryRule = "gradient by every rule";
 /// How the texts about single precision begin.
@@ -39,16 +40,16 @@ inline constexpr std::string_view kSinglePrecision = "f32 against f64";
 /// Where a derivative stands in a Jacobian.
 struct JacobianEntry {
   std::int64_t element = 0;  ///< of the input, counted in row-major order
-  Shape input{};
+  Shape input{};             ///< the input's shape
   std::size_t row = 0;       ///< the number of the result that was differentiated
   std::int64_t result = -1;  ///< its position among the elements; -1: a weighted sum of all
-  Shape output{};
+  Shape output{};            ///< the result's shape
 };
 
 /// One comparison: of a derivative with its numerical value, or of two ways to the same gradient.
 struct Finding {
-  Verdict verdict = Verdict::zero;
-  int order = 1;
+  Verdict verdict = Verdict::zero;  ///< what it has shown
+  int order = 1;                    ///< of the derivative
   /// What was compared: kGradient and its like, "result used twice", ...
   std::string what{};
   /// Which input, by name, and where in it: "[1, 2]", or "random direction".
@@ -62,6 +63,7 @@ struct Finding {
   /// Says what no pair of numbers can, such as an exception or an input that was changed.
   std::string message{};
 
+  /// The difference of analytic and numeric, divided by the larger one.
   double relative_error() const noexcept;
   /// Whether it compares the gradient by one of the rules with its numerical value.
   bool is_derivative() const noexcept;
@@ -69,9 +71,14 @@ struct Finding {
 
 /// How the elements of one input fared at one order.
 struct InputTally {
-  std::string name;
-  int order = 1;
-  std::size_t zero = 0, kink = 0, pass = 0, inconclusive = 0, fail = 0;
+  std::string name;  ///< of the input
+  int order = 1;     ///< of the derivatives
+  /// How many comparisons had each verdict.
+  std::size_t zero = 0;
+  std::size_t kink = 0;
+  std::size_t pass = 0;
+  std::size_t inconclusive = 0;
+  std::size_t fail = 0;
   /// An input, for which at order 1 a derivative other than zero must have been seen.
   bool needs_proof = false;
 };

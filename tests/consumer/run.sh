@@ -97,6 +97,15 @@ install "$static_build" static_prefix
 build static -DCONSUME=find_package -DCMAKE_PREFIX_PATH="$work/static_prefix"
 check_gradients static
 
+step "licence, documentation and examples are installed, with the pages that they link to"
+doc=$work/static_prefix/share/doc/tapegrad
+for file in copyright README.md CHANGELOG.md tools/docs/guide/index.md tools/examples/network.cpp; do
+  [ -s "$doc/$file" ] || fail "$file is not installed"
+done
+while read -r link; do
+  [ -e "$doc/$link" ] || fail "the installed README.md links to $link, which is not there"
+done < <(grep -oE '\]\([a-z][a-zA-Z_./]*\)' "$doc/README.md" | sed -E 's/^..(.*)\)$/\1/')
+
 step "static: pkg-config and a plain compiler call"
 TIMEFORMAT=%U
 seconds=$({ time plain "$work/static_prefix" 1>&2 2>"$work/log"; } 2>&1) || { cat "$work/log"; fail "it does not build"; }

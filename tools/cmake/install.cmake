@@ -57,3 +57,15 @@ if(TAPEGRAD_BUILD_TOOLS)
   set_target_properties(${programs} PROPERTIES INSTALL_RPATH $ORIGIN/${libdir_of_bin})
   install(TARGETS ${programs})
 endif()
+
+# Laid out as in the source, so that links between the pages hold.
+install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR} RENAME copyright)
+install(FILES README.md CHANGELOG.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
+install(DIRECTORY tools/docs/guide DESTINATION ${CMAKE_INSTALL_DOCDIR}/tools/docs)
+install(DIRECTORY tools/bench/charts DESTINATION ${CMAKE_INSTALL_DOCDIR}/tools/bench)
+install(
+  DIRECTORY tools/examples
+  DESTINATION ${CMAKE_INSTALL_DOCDIR}/tools
+  FILES_MATCHING
+  PATTERN *.cpp
+  PATTERN runner EXCLUDE)

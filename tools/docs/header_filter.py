@@ -10,11 +10,19 @@ import re
 import sys
 
 HIDDEN = re.compile(
-    r"=\s*delete;|^(virtual )?~|^explicit ~|^friend |^static_assert|^extern template|^using (\w+)::\1;|^using [\w:]+::\w+;$"
-    r"|^(\w+)\((const )?\3&+( \w+)?\)|^(\w+)& operator=\((const )?\6&*( \w+)?\)"
+    r"=\s*delete;|^(virtual )?~|^explicit ~|^friend |^static_assert|^extern template|^using (\w+)::\2;|^using [\w:]+::\w+;$"
+    r"|^template <> struct fmt::formatter|^(\w+)\((const )?\3&+( \w+)?\)|^(\w+)& operator=\((const )?\6&*( \w+)?\)"
 )
-CLASS = re.compile(r"\b(class|struct|union|namespace)\b[^;=()]*\{$")
+CLASS = re.compile(r"(?<!enum )\b(class|struct|union|namespace)\b(<[^{};]*>|[^;=()])*\{$")
 ENUM = re.compile(r"\benum (class )?\w+[^;()]*\{")
+
+MACRO = re.compile(r"(TAPEGRAD_[A-Z_]+)\((operator\S|\w*)")
+# What the macros of <tapegrad/ops/scalar/real_functions.h> define; others are expanded or define nothing of interest.
+FUNCTIONS = {
+    "TAPEGRAD_BINARY": "template <class A, class B> auto {}(const A& a, const B& b);",
+    "TAPEGRAD_UNARY": "template <class X> auto {}(const X& x);",
+    "TAPEGRAD_CONSTANT": "template <class X> auto {}(const X& x);",
+}
 
 
 def code_of(line):
@@ -32,8 +40,9 @@ def escaped(comment):
     return comment
 
 
-def end_of_statement(lines, start):
-    """The number of the last line of the declaration that starts there."""
+def end_of_statement(lines, start, with_body=False):
+    """The number of the last line of the declaration that starts there; of a class that of its brace, unless all of it is
+    asked for."""
     braces = parentheses = 0
     for i in range(start, len(lines)):
         code = code_of(lines[i])
@@ -41,7 +50,7 @@ def end_of_statement(lines, start):
         parentheses += code.count("(") - code.count(")")
         if braces <= 0 and parentheses <= 0 and code.endswith((";", "}")):
             return i
-        if parentheses == 0 and CLASS.search(" ".join(code_of(s).strip() for s in lines[start : i + 1])):
+        if not with_body and parentheses == 0 and CLASS.search(" ".join(code_of(s).strip() for s in lines[start : i + 1])):
             return i
     return len(lines) - 1
 
@@ -60,11 +69,19 @@ def filtered(lines):
     while i < len(lines):
         line = lines[i]
         text = line.strip()
+        end = i
         if text.startswith("///"):
             if not lines[i - 1].strip().startswith("///") or i == 0:
                 comment, repeated = [], False
             comment.append(escaped(line))
             out.append(escaped(line))
+        elif text == "// What follows is not part of the library's interface.":
+            out.append("/// @cond")
+            while lines[i + 1].strip() not in ("private:", "};"):
+                out.append(lines[i])
+                i += 1
+            out += [lines[i], "/// @endcond"]
+            comment = None
         elif not text or text.startswith(("//", "#", "}", "public:", "private:", "protected:", "TAPEGRAD_ROW")):
             if text.startswith("#"):  # with all lines that it goes on to
                 while lines[i].endswith("\\"):
@@ -73,6 +90,15 @@ def filtered(lines):
                 line = lines[i]
             out.append(line)
             comment = None
+        elif (call := MACRO.match(text)) and not code_of(line).endswith(";"):
+            while code_of(" ".join(lines[i : end + 1])).count("(") != code_of(" ".join(lines[i : end + 1])).count(")"):
+                end += 1
+            if call[1] in FUNCTIONS:
+                if repeated or not comment:
+                    out.append("/// The function of this name of \\<cmath>, or the operator, of Reals.")
+                out.append(FUNCTIONS[call[1]].format(call[2]))
+            comment = None
+            i = end
         else:
             end = end_of_statement(lines, i)
             statement = lines[i : end + 1]
@@ -81,6 +107,9 @@ def filtered(lines):
             is_class = CLASS.search(joined)
             hidden = HIDDEN.search(joined) and not (comment and not repeated)
             if hidden:
+                end = end_of_statement(lines, i, with_body=True)
+                statement = lines[i : end + 1]
+                is_class = None
                 statement = ["/// @cond", *statement, "/// @endcond"]
             elif repeated and comment and not own and not is_class:
                 out += comment

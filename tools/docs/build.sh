@@ -25,7 +25,7 @@ for header in ops/elementwise/*.h ops/*/*.h ops/*.h; do
     ops/elementwise/rows.h) python3 tools/docs/rows_filter.py "$header" ;;
     *) cat "$header" ;;
   esac
-done | sed -nE 's/^(TAPEGRAD_API )?[A-Za-z]+ ([a-z]\w*)\(.*/\2/p' | sort -u >"$pages/functions"
+done | sed '/^namespace detail {/,/^}  \/\/ namespace detail/d' | sed -nE 's/^(TAPEGRAD_API )?[A-Za-z]+ ([a-z]\w*)\(.*/\2/p' | sort -u >"$pages/functions"
 cmake --preset dev --log-level=WARNING >/dev/null
 cmake --build --preset dev --target every_op >"$pages/log" || { cat "$pages/log"; exit 1; }
 build/dev/bin/every_op "$pages/functions" >"$pages/every_op.md"
@@ -35,5 +35,8 @@ version=$(sed -nE 's/^  VERSION ([0-9.]+)$/\1/p' CMakeLists.txt)
 sed -e "s#@OUT@#$out#; s#@VERSION@#$version#; s#@PAGES@#$pages/every_op.md#" \
   -e "s#@EXCLUDED@#${excluded[*]}#; s#@DOCS@#$PWD/tools/docs#g" tools/docs/Doxyfile.in >"$pages/Doxyfile"
 doxygen "$pages/Doxyfile"
+# Doxygen finds pictures by their names alone.
+cp tools/bench/charts/*.svg "$out"
+sed -i 's#"\.\./\.\./bench/charts/#"#g' "$out"/*performance.html
 python3 tools/docs/check_links.py "$out" README.md tools/docs/guide/*.md
 echo "docs: $out/index.html"

@@ -25,7 +25,7 @@ for header in ops/elementwise/*.h ops/*/*.h ops/*.h; do
     ops/elementwise/rows.h) python3 tools/docs/rows_filter.py "$header" ;;
     *) cat "$header" ;;
   esac
-done | sed '/^namespace detail {/,/^}  \/\/ namespace detail/d' | sed -nE 's/^(TAPEGRAD_API )?[A-Za-z]+ ([a-z]\w*)\(.*/\2/p' | sort -u >"$pages/functions"
+done | sed -E "/^namespace (tapegrad::)?detail \{/,/^\}  \/\/ namespace (tapegrad::)?detail/d" | sed -nE 's/^(TAPEGRAD_API )?[A-Za-z]+ ([a-z]\w*)\(.*/\2/p' | sort -u >"$pages/functions"
 cmake --preset dev --log-level=WARNING >/dev/null
 cmake --build --preset dev --target every_op >"$pages/log" || { cat "$pages/log"; exit 1; }
 build/dev/bin/every_op "$pages/functions" >"$pages/every_op.md"

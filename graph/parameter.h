@@ -55,7 +55,9 @@ class TAPEGRAD_API Parameter {
   /// A frozen parameter is a constant: no gradient is computed for it.
   void freeze(bool frozen = true) { cell().frozen = frozen; }
   bool frozen() const { return cell().frozen; }
+  /// What gradients know it by: no two parameters of a process have the same.
   std::uint64_t id() const { return cell().id; }
+  /// Those of the value, and its number of elements.
   Shape shape() const;
   Dtype dtype() const;
   std::int64_t size() const;

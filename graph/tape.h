@@ -32,7 +32,7 @@ enum class Record : bool { no, yes };
 struct GradOptions {
   /// The gradient of the quantity of interest with respect to y; undefined: ones, for a y of one element.
   Tensor cotangent{};
-  Record record = Record::no;
+  Record record = Record::no;  ///< whether the gradient is itself recorded
 };
 
 /// What a tape records: operations on tracked tensors, to differentiate them; or every operation, with all values, to
@@ -145,6 +145,7 @@ class TAPEGRAD_API Tape {
   Tensor track(Tensor value, std::uint64_t parameter);
   /// True where results are to be examined; those of a rule are, as the gradient they amount to.
   bool checks_finite() const noexcept { return check_finite_ && !rule_; }
+  /// See Recording::everything.
   bool records_everything() const noexcept { return everything_; }
   /// The leaf of a tape of everything for a constant that an operation takes.
   detail::Node* add_constant(const Tensor& x);

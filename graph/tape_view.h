@@ -32,6 +32,7 @@ class TAPEGRAD_API TapeView {
     bool given() const noexcept { return shape_ != nullptr; }
     /// The position of the node that computed it; none for a constant.
     std::optional<std::size_t> node() const noexcept { return node_; }
+    /// Its shape and dtype.
     Shape shape() const;
     Dtype dtype() const;
     /// As Node::type_text.
@@ -50,15 +51,18 @@ class TAPEGRAD_API TapeView {
     std::size_t index() const noexcept;
     /// The operation; "leaf" for a parameter or a watched tensor.
     std::string_view op() const noexcept;
+    /// Whether it is a parameter or a watched tensor.
     bool is_leaf() const noexcept;
     /// The id of a leaf's parameter; 0 for a watched tensor, and for what is no leaf.
     std::uint64_t parameter() const noexcept;
+    /// Shape and dtype of its result.
     Shape shape() const;
     Dtype dtype() const;
     /// "[2, 3] f64", for labels; of f32, which most tensors are, the shape alone.
     std::string type_text() const;
     /// The module it was computed in, as "net.fc2"; empty outside any.
     std::string_view scope() const noexcept;
+    /// How many inputs it has, and input i.
     std::size_t inputs() const noexcept;
     Input input(std::size_t i) const;
     /// Its value, without history; an undefined tensor where the tape does not hold it. One that records everything

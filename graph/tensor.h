@@ -124,6 +124,7 @@ class TAPEGRAD_API Tensor {
   std::int64_t size() const noexcept { return shape_.size(); }
   /// The size of an axis; a negative one counts from the end.
   std::int64_t dim(std::int64_t axis) const { return shape_.dim(axis); }
+  /// The type of the elements.
   Dtype dtype() const noexcept { return dtype_; }
 
   /// The elements, valid as long as the tensor or another that shares them. Throws DtypeError where T is not the
@@ -146,6 +147,7 @@ class TAPEGRAD_API Tensor {
   }
   template <ElementType T>
   std::span<T> mutable_values() && = delete;
+  /// A copy of the elements. Throws as values.
   template <ElementType T>
   std::vector<T> to_vector() const {
     const std::span<const T> v = values<T>();

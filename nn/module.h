@@ -76,6 +76,7 @@ class TAPEGRAD_API ModuleBase {
   /// Trainable tensors with their path, as in "fc1.weight"; a shared parameter once, under its first name.
   /// Throws ArgumentError where visit gives one name twice; so do all functions below that walk the module.
   std::vector<std::pair<std::string, Parameter>> parameters() const;
+  /// Tensors that are not trained, with their path.
   std::vector<std::pair<std::string, Tensor>> buffers() const;
   /// How many numbers the parameters hold, frozen or not.
   std::int64_t parameter_count() const;

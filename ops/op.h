@@ -132,6 +132,7 @@ class Residuals {
 
   /// False where nothing will read them; what costs time to make need not be made then.
   bool needed() const noexcept { return place_ != nullptr; }
+  /// Residual i, to be assigned.
   Tensor& operator[](std::size_t i) noexcept { return place_ ? place_[i] : unused_[i]; }
 
  private:
@@ -152,6 +153,7 @@ class VjpContext {
   const Tensor& grad_output() const { return context_.grad_output(); }
   /// True where the gradient of input i is asked.
   bool needs_grad(std::size_t i) const { return context_.needs_grad(i); }
+  /// True where the gradient is itself recorded.
   bool recording() const { return context_.recording(); }
   /// A saved input. Valid where a gradient that saves it is needed.
   template <std::size_t I>
@@ -159,6 +161,7 @@ class VjpContext {
     static_assert(saved() >> I & 1u, "this op does not save that input: add it to saves");
     return context_.input(I);
   }
+  /// The saved output, likewise.
   Tensor output() const {
     static_assert(saved() >> detail::kOutputBit & 1u, "this op does not save its output: add it to saves");
     return context_.output();
@@ -170,9 +173,11 @@ class VjpContext {
                   "this op does not save that residual: add it to saves");
     return context_.residual(I);
   }
+  /// How many inputs the node has.
   std::size_t inputs() const { return context_.inputs(); }
   /// False for an optional input that was not given.
   bool has_input(std::size_t i) const { return context_.has_input(i); }
+  /// Shapes and dtype of inputs and output, saved or not.
   Shape input_shape(std::size_t i) const { return context_.input_shape(i); }
   Dtype input_dtype(std::size_t i) const { return context_.input_dtype(i); }
   Shape output_shape() const { return context_.output_shape(); }

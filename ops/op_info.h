@@ -19,7 +19,7 @@ struct OpInfo {
   void (*samples)(Samples&);          ///< collects the points to check it at
   /// Where the op tells which way its decisions go; null elsewhere.
   Tensor (*branches)(const void* attributes, const Tensor* const* inputs, std::size_t count);
-  std::optional<Waiver> waiver;
+  std::optional<Waiver> waiver;  ///< what is excused, if anything
 
   /// As in messages and for the checker.
   const char* name() const { return table->name; }

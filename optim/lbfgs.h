@@ -38,7 +38,7 @@ struct Minimum {
   Outcome outcome = Outcome::ran;
   /// The outcome in words and numbers, and what to do where it is another than converged.
   std::string message;
-  double value = 0;
+  double value = 0;              ///< of the function there
   double gradient_norm = 0;      ///< of the gradient's largest element
   std::int64_t iterations = 0;   ///< steps taken
   std::int64_t evaluations = 0;  ///< of the function with its gradient

@@ -58,13 +58,13 @@ class TAPEGRAD_API Optimizer {
   /// name, and for a rate, scale or decay that is negative or not finite.
   Optimizer(std::string_view name, const ParameterGroups& groups, double lr,
             std::vector<std::string_view> moments = {});
-  static constexpr std::size_t kMaxMoments = 3;
+  static constexpr std::size_t kMaxMoments = 3;  ///< tensors stored for each parameter
   /// What an update of a parameter goes by.
   struct Rates {
     /// How many updates this parameter has had, with this one: those without a gradient of it, or while it was
     /// frozen, do not count.
     std::int64_t step = 1;
-    double lr = 0;
+    double lr = 0;            ///< learning rate of its group
     double weight_decay = 0;  ///< the gradient is g + weight_decay * W
     double shrink = 0;        ///< W loses shrink * W before the update: decay that is decoupled
   };

@@ -104,9 +104,9 @@ struct CsvOptions {
   Missing missing = Missing::error;  ///< what becomes of rows that lack a value
   /// What says that there is no value, beside nothing at all. What is written within quotes is never missing.
   std::vector<std::string> missing_texts{"NA", "NaN", "nan", "null", "NULL"};
-  bool header = true;  ///< the first row holds the names of the columns
-  char delimiter = ',';
-  Dtype dtype = f32;  ///< of the features, and of targets that are no class indices: f32 or f64
+  bool header = true;    ///< the first row holds the names of the columns
+  char delimiter = ',';  ///< between fields
+  Dtype dtype = f32;     ///< of the features, and of targets that are no class indices: f32 or f64
   /// A column of more categories is not read as one_hot: that many columns of a tensor are seldom meant.
   std::int64_t most_categories = 100;
 };
@@ -117,7 +117,7 @@ struct TAPEGRAD_API Table {
   /// i64 [rows] where the only target is of the kind `index`; otherwise [rows, elements of all target columns].
   /// Undefined where there are no targets.
   Tensor targets;
-  CsvFormat format;
+  CsvFormat format;                 ///< how the file was read
   std::vector<std::int64_t> lines;  ///< where each row starts in the file; the first line is 1
   std::int64_t dropped = 0;         ///< rows that were left out, since they lack a value
 

@@ -56,6 +56,7 @@ class TAPEGRAD_API Batches {
 
   /// Starts from the first batch.
   Iterator begin();
+  /// Behind the last batch.
   std::default_sentinel_t end() const { return {}; }
   /// Number of batches.
   std::int64_t size() const noexcept;
@@ -92,7 +93,7 @@ struct LoaderOptions {
   /// own, which depends on transform_seed, the epoch and the item's index in the data set alone: neither on the size of
   /// batches nor on their order.
   ItemTransform item_transform{};
-  std::uint64_t transform_seed = 0;
+  std::uint64_t transform_seed = 0;  ///< of what the two draw
   /// Threads that prepare batches ahead: the same batches, to the bit, for any number of them. The data and the
   /// transform are then used by several threads at once, each with operations of one thread; what they throw arrives
   /// at the batch that it belongs to. They gain where items are read, decoded or augmented. 0: the loop makes each
@@ -129,6 +130,7 @@ class TAPEGRAD_API DataLoader {
   /// The batches of next_epoch(), which is one higher from then on. A loop that is left does not go on: the next one
   /// is the next epoch.
   Batches::Iterator begin();
+  /// Behind the last batch.
   std::default_sentinel_t end() const { return {}; }
   /// The number of the epoch that the next loop over the loader itself is; it may be set.
   std::uint64_t next_epoch() const noexcept { return next_epoch_; }

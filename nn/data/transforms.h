@@ -44,7 +44,7 @@ class TAPEGRAD_API Compose {
  public:
   /// Throws ArgumentError for a transform that is none.
   Compose(std::initializer_list<Transform> transforms);
-  Batch operator()(const Batch& batch, Generator& generator) const;
+  Batch operator()(const Batch& batch, Generator& generator) const;  ///< what the last one makes
 
  private:
   std::vector<Transform> transforms_;
@@ -75,7 +75,7 @@ class TAPEGRAD_API RandomShift {
  public:
   /// Throws ArgumentError for a number of pixels outside 0 ... 2^30.
   explicit RandomShift(std::int64_t pixels);
-  Batch operator()(const Batch& batch, Generator& generator) const;
+  Batch operator()(const Batch& batch, Generator& generator) const;  ///< the batch with images moved
 
  private:
   std::int64_t pixels_;
@@ -87,7 +87,7 @@ class TAPEGRAD_API RandomHorizontalFlip {
  public:
   /// Throws ArgumentError for a p outside [0, 1].
   explicit RandomHorizontalFlip(double p = 0.5);
-  Batch operator()(const Batch& batch, Generator& generator) const;
+  Batch operator()(const Batch& batch, Generator& generator) const;  ///< with images mirrored
 
  private:
   double p_;

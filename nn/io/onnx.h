@@ -45,8 +45,8 @@ struct OnnxOptions {
   std::vector<std::string> input_names{};
   /// Empty: "output"; of several the names in the result (tensors.h), as in "h", or of a vector "0", "1", ...
   std::vector<std::string> output_names{};
-  std::string graph_name = "network";
-  Metadata metadata{};
+  std::string graph_name = "network";  ///< what the model calls its graph
+  Metadata metadata{};                 ///< texts that go along
   /// Where the weights have more bytes than this, those of a kilobyte or more go to a second file, PATH.data, which
   /// has to stay beside the model. The format limits one file to 2^31 - 1 bytes.
   std::uint64_t external_data_above = 2'000'000'000;

@@ -26,7 +26,7 @@ struct ConvNetOptions {
   std::optional<double> dropout{};
   /// Given: a Standardize layer in front, "standardize".
   std::optional<InputStatistics> standardize{};
-  Dtype dtype = f32;
+  Dtype dtype = f32;  ///< of all parameters: f32 or f64
 };
 
 /// "conv:30x5,relu,pool:2,flatten,affine:100,relu,affine:10": for [1, 28, 28] 433,890 parameters.

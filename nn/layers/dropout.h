@@ -27,7 +27,7 @@ class DropoutLayer : public Module {
  protected:
   /// With random numbers of its own, from this seed. Throws ArgumentError naming the layer for a ratio outside [0, 1).
   DropoutLayer(const char* layer, double ratio, std::uint64_t seed);
-  std::uint64_t seed() const { return generator_.state().seed; }
+  std::uint64_t seed() const { return generator_.state().seed; }  ///< of the generator
 
  private:
   double ratio_;

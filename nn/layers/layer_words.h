@@ -18,7 +18,7 @@ struct LayerWordsOptions {
   Init init = Init::he();  ///< of the weights
   /// Given: a Standardize layer in front, "standardize".
   std::optional<InputStatistics> standardize{};
-  Dtype dtype = f32;
+  Dtype dtype = f32;  ///< of all parameters: f32 or f64
 };
 
 /// A network from words, for items of this shape: [1, 28, 28], images with one channel, or [784].

@@ -27,7 +27,7 @@ struct MultiLayerOptions {
   std::optional<double> weight_decay{};   ///< see MultiLayerNet::groups
   /// Given: a Standardize layer in front, "standardize".
   std::optional<InputStatistics> standardize{};
-  Dtype dtype = f32;
+  Dtype dtype = f32;  ///< of all parameters: f32 or f64
 };
 
 /// A fully connected network of any depth, as the MultiLayerNet and MultiLayerNetExtend of "Deep Learning
@@ -47,6 +47,7 @@ class TAPEGRAD_API MultiLayerNet final : public Module {
 
   /// The layers, by position or name: net.layers()["relu1"].
   const Sequential& layers() const noexcept { return layers_; }
+  /// What the network was made with.
   const MultiLayerOptions& options() const noexcept { return options_; }
   /// The parameters for an optimizer, as weight_decay_groups gives them for the option weight_decay.
   optim::ParameterGroups groups() const;

@@ -88,7 +88,7 @@ struct TrainerOptions {
   /// What is made of each item before that; see LoaderOptions::item_transform. Evaluation takes items as the data set
   /// has them.
   ItemTransform item_transform{};
-  std::uint64_t transform_seed = 0;
+  std::uint64_t transform_seed = 0;  ///< of what the two draw
   /// What is made of all that is evaluated, training data too: nothing of `transform`, unless it is given here. For
   /// what the network needs always, such as Normalize.
   Transform evaluation_transform{};
@@ -124,8 +124,8 @@ struct TrainerOptions {
   /// Between backward and the update, before the gradients are clipped: it may look at them and change them,
   /// as training on several machines does. The report has what is known by then: no gradient norm.
   Callback<void(Trainer&, const BatchReport&, Gradients&)> on_gradients{};
-  Callback<void(Trainer&, const BatchReport&)> on_batch{};
-  Callback<void(Trainer&, const EpochReport&)> on_epoch{};
+  Callback<void(Trainer&, const BatchReport&)> on_batch{};  ///< after each update
+  Callback<void(Trainer&, const EpochReport&)> on_epoch{};  ///< after each epoch
 };
 
 /// What Trainer::resume has found.

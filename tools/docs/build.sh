@@ -12,10 +12,11 @@ rm -rf "$out" "$pages"
 mkdir -p "$out" "$pages"
 
 # What the reference leaves out: headers that are not installed, and those that say so.
-excluded=(tools/gradcheck/*/)
+headers=tools/cmake/include/tapegrad
+excluded=("$headers"/gradcheck/*/)
 while read -r header; do
   # This one has a part of the kind, which its filter leaves out.
-  [ "$header" = ops/scalar/real.h ] || excluded+=("$header")
+  [ "$header" = ops/scalar/real.h ] || excluded+=("$headers/$header")
 done < <(grep -Pzl "Not\s+(///\s+)?part of the library's\s+(///\s+)?interface" -r --include='*.h' graph ops nn optim |
   sort)
 

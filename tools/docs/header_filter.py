@@ -10,8 +10,9 @@ import re
 import sys
 
 HIDDEN = re.compile(
-    r"=\s*delete;|^(virtual )?~|^explicit ~|^friend |^static_assert|^extern template|^using (\w+)::\2;|^using [\w:]+::\w+;$"
-    r"|^template <> struct fmt::formatter|^(\w+)\((const )?\3&+( \w+)?\)|^(\w+)& operator=\((const )?\6&*( \w+)?\)"
+    r"=\s*delete;|^(?:virtual |explicit )?~|^friend |^static_assert|^extern template|^(?:struct|class) \w+;"
+    r"|^using (?:\w+::)*\w+::\w+;$|^template <> struct fmt::formatter"
+    r"|^(?P<made>\w+)\((?:const )?(?P=made)&+(?: \w+)?\)|^(?P<set>\w+)& operator=\((?:const )?(?P=set)&*(?: \w+)?\)"
 )
 CLASS = re.compile(r"(?<!enum )\b(class|struct|union|namespace)\b(<[^{};]*>|[^;=()])*\{$")
 ENUM = re.compile(r"\benum (class )?\w+[^;()]*\{")
@@ -111,10 +112,10 @@ def filtered(lines):
                 statement = lines[i : end + 1]
                 is_class = None
                 statement = ["/// @cond", *statement, "/// @endcond"]
+            elif (repeated or not comment) and " override" in joined and not own:
+                out.append("/// See the class that declares it first.")
             elif repeated and comment and not own and not is_class:
                 out += comment
-            elif not comment and " override" in joined and not own:
-                out.append("/// See the class that declares it first.")
             if ENUM.search(joined) and len(statement) == 1 and "{" in joined:
                 statement = enumerators(statement[0])
             out += [re.sub(r"///<.*", lambda m: escaped(m[0]), s) for s in statement]

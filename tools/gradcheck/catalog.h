@@ -57,10 +57,10 @@ struct MutationResult {
     not_equivalent,  ///< listed as equivalent, and killed all the same
     error,           ///< not tested to the end: something was thrown outside of a check, or its time was over
   };
-  std::string op;
+  std::string op;  ///< whose rule was changed
   /// "sin omitted, sin 1"; of an error also "samples" or "mutations", which could not be made.
   std::string mutation;
-  Status status = Status::survived;
+  Status status = Status::survived;  ///< what became of it
   /// The sample and the check that found it; or the reason why it makes no difference; or what went wrong.
   std::string explanation{};
   double processor_seconds = 0;  ///< of the thread that tested it
@@ -82,7 +82,7 @@ class TAPEGRAD_API Catalog {
     const detail::Formula* formula = nullptr;  ///< of an elementwise op
     /// Which way the decisions of the op go; null where it does not tell.
     Tensor (*branches)(const void* attributes, const Tensor* const* inputs, std::size_t count) = nullptr;
-    std::optional<Waiver> waiver{};
+    std::optional<Waiver> waiver{};  ///< what is excused, if anything
   };
   /// A module with its samples.
   struct Module {
@@ -150,7 +150,7 @@ struct Subject {
     Report report{};         ///< of the checks
     /// Checks from this order on are expected to be inconclusive.
     int uncertain_from = 255;
-    double seconds = 0;
+    double seconds = 0;            ///< by the clock
     double processor_seconds = 0;  ///< of the thread that checked it
     /// In fast mode only what its size decides was checked.
     bool size_alone = false;

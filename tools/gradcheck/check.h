@@ -52,7 +52,7 @@ struct Options {
   /// 1: gradients. 2: also the derivatives of the recorded gradients, and the symmetry of second derivatives.
   /// 3: and the derivatives of those.
   int order = 1;
-  Mode mode = Mode::automatic;
+  Mode mode = Mode::automatic;  ///< how much of a Jacobian is compared
   /// A difference of no more than this is inconclusive in place of a failure. Nothing passes by it.
   double excuse_atol = 0;
   /// How far the elements of two gradients computed in the same way may lie apart, as where a rule sums in

@@ -55,8 +55,8 @@ struct Finding {
   /// Which input, by name, and where in it: "[1, 2]", or "random direction".
   std::string input{};
   std::string index{};
-  double analytic = 0;
-  double numeric = 0;
+  double analytic = 0;                   ///< by the rule
+  double numeric = 0;                    ///< by differences, or in another way
   double uncertainty = 0;                ///< of `numeric`
   double step = 0;                       ///< half the distance of the two points differenced
   std::optional<JacobianEntry> entry{};  ///< for a derivative for one element
@@ -102,7 +102,9 @@ class TAPEGRAD_API Report {
   /// The first failures, in which hints() looks for a pattern.
   static constexpr std::size_t kMaxFailures = 256;
   const std::vector<Finding>& failures() const noexcept { return failures_; }
+  /// One for each input and order.
   const std::vector<InputTally>& tallies() const noexcept { return tallies_; }
+  /// How many comparisons had this verdict.
   std::size_t count(Verdict v) const noexcept;
   /// The inputs for which no derivative other than zero agreed.
   std::vector<std::string> unproven() const;
@@ -117,7 +119,9 @@ class TAPEGRAD_API Report {
   void add(Finding finding);
   /// False where add() would do no more than count: the details need not be worked out.
   bool would_store(Verdict verdict, double relative_error) const noexcept;
+  /// Counts a comparison in a tally.
   static void count_in(InputTally& tally, Verdict verdict) noexcept;
+  /// Adds what another report has found.
   void merge(const Report& other);
 
  private:

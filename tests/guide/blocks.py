@@ -126,7 +126,7 @@ def cells(path, number, lines, marks):
     for i, row in enumerate(lines[2:], number + 2):
         last = re.split(r"(?<!\\)\|", row.rstrip().removesuffix("|"))[-1].replace("\\|", "|")
         for code in re.findall(r"`([^`]+)`", last):
-            statement = f"static_cast<void>(sizeof({code}))" if re.fullmatch(r"[\w:]+", code) else code
+            statement = f"using tapegrad::{code}" if re.fullmatch(r"[\w:]+", code) else code
             block = Block("cpp", i, [f"{{ {statement}; }}"], continued="continued" in marks or bool(blocks))
             block.given = [] if block.continued else marks.get("given", [])
             blocks.append(block)

@@ -20,11 +20,19 @@ Score evaluate(Module& net, const Dataset& data, const Objective& objective, std
 
 Score evaluate(ModuleBase& net, const Forward& forward, const Dataset& data, const Objective& objective,
                std::int64_t batch, const Transform& transform, std::int64_t workers) {
+  const std::atomic<bool> never{false};
+  return *evaluate_unless(never, net, forward, data, objective, batch, transform, workers);
+}
+
+std::optional<Score> evaluate_unless(const std::atomic<bool>& stop, ModuleBase& net, const Forward& forward,
+                                     const Dataset& data, const Objective& objective, std::int64_t batch,
+                                     const Transform& transform, std::int64_t workers) {
   if (data.size() == 0) throw ArgumentError("evaluate: the data set has no items");
   const EvaluationMode mode(net);
   const Pause pause;
   Score sum{0, 0};
   for (const Batch& b : in_order(data, batch, transform, workers)) {
+    if (stop.load(std::memory_order_relaxed)) return std::nullopt;
     const Tensor y = forward(b);
     const Tensor& t = b["t"];
     const auto n = static_cast<double>(b.size());
@@ -32,7 +40,7 @@ Score evaluate(ModuleBase& net, const Forward& forward, const Dataset& data, con
     sum.metric += n * objective.metric(y, t);
   }
   const auto total = static_cast<double>(data.size());
-  return {sum.loss / total, sum.metric / total};
+  return Score{sum.loss / total, sum.metric / total};
 }
 
 }  // namespace tapegrad::nn

@@ -1,8 +1,10 @@
 #pragma once
 
+#include <atomic>
 #include <concepts>
 #include <cstdint>
 #include <limits>
+#include <optional>
 #include <type_traits>
 #include <utility>
 
@@ -73,5 +75,12 @@ TAPEGRAD_API Score evaluate(Module& net, const Dataset& data, const Objective& o
 TAPEGRAD_API Score evaluate(ModuleBase& net, const Forward& forward, const Dataset& data,
                             const Objective& objective = {}, std::int64_t batch = kEvaluationBatch,
                             const Transform& transform = {}, std::int64_t workers = 0);
+/// The same, but ends before a batch where `stop` has become true, set by another thread or a signal handler: nothing is
+/// known then.
+TAPEGRAD_API std::optional<Score> evaluate_unless(const std::atomic<bool>& stop, ModuleBase& net,
+                                                  const Forward& forward, const Dataset& data,
+                                                  const Objective& objective = {},
+                                                  std::int64_t batch = kEvaluationBatch,
+                                                  const Transform& transform = {}, std::int64_t workers = 0);
 
 }  // namespace tapegrad::nn

@@ -12,6 +12,7 @@
 #include <tapegrad/nn/io/serialize.h>
 #include <tapegrad/nn/train/checkpoint_folder.h>
 #include <tapegrad/nn/train/trainer.h>
+#include <tapegrad/nn/train/update_guards.h>
 #include <tapegrad/ops/gradients.h>
 
 #include <fmt/format.h>
@@ -64,45 +65,6 @@ void Trainer::check_options() const {
 
 namespace {
 
-/// Takes back what a forward pass has changed in a network, unless it is kept.
-class Rollback final : Visitor {
- public:
-  explicit Rollback(ModuleBase& net) { net.visit(*this); }
-  ~Rollback() override {
-    if (kept_) return;
-    for (const auto& [buffer, value] : buffers_) *buffer = value;
-    for (const auto& [generator, value] : generators_) *generator = value;
-  }
-  Rollback(const Rollback&) = delete;
-  Rollback& operator=(const Rollback&) = delete;
-  void keep() noexcept { kept_ = true; }
-
- private:
-  template <class T>
-  using List = std::vector<std::pair<T*, T>, tapegrad::detail::PoolAllocator<std::pair<T*, T>>>;
-
-  void buffer(std::string_view, Buffer& b) override { buffers_.emplace_back(&b, b); }
-  void generator(std::string_view, Generator& g) override { generators_.emplace_back(&g, g); }
-  void module(std::string_view, ModuleBase& m) override { m.visit(*this); }
-
-  List<Buffer> buffers_;
-  List<Generator> generators_;
-  bool kept_ = false;
-};
-
-/// Says while it lives that an update is at work.
-class UpdateAtWork {
- public:
-  explicit UpdateAtWork(bool& flag) : flag_(flag) { flag_ = true; }
-  ~UpdateAtWork() { end(); }
-  UpdateAtWork(const UpdateAtWork&) = delete;
-  UpdateAtWork& operator=(const UpdateAtWork&) = delete;
-  void end() noexcept { flag_ = false; }
-
- private:
-  bool& flag_;
-};
-
 using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point start) {
@@ -122,13 +84,16 @@ std::int64_t count_up(std::int64_t a, std::int64_t b, std::int64_t c) {
 /// An epoch at work.
 struct Trainer::Epoch {
   Clock::time_point start;  ///< of fit, as if it had never been interrupted
+  double training_start =
+      0;  ///< seconds from there to the epoch's first update, as if nothing had come between
   EpochReport report{};
 };
 
+/// Returns the norm before it is limited; NaN where nobody asks for it.
 double Trainer::clip(Gradients& gradients) const {
   if (options_.clip_value > 0) tapegrad::clip_value(gradients, options_.clip_value);
-  return options_.clip_norm > 0 ? clip_global_norm(gradients, options_.clip_norm)
-                                : std::numeric_limits<double>::quiet_NaN();
+  if (options_.clip_norm > 0) return clip_global_norm(gradients, options_.clip_norm);
+  return options_.gradient_norm ? global_norm(gradients) : std::numeric_limits<double>::quiet_NaN();
 }
 
 namespace {
@@ -193,24 +158,36 @@ bool Trainer::update(const Batch& batch, Epoch& epoch) {
   at_.items += batch.size();
   at_.sum.loss += n * value;
   at_.sum.metric += n * metric;
+  if (options_.gradient_norm || options_.clip_norm > 0) {
+    at_.gradient_norm += report.gradient_norm;
+    ++at_.gradient_norms;
+  }
   report.lr = epoch.report.lr = optimizer_.lr();
   epoch.report.iteration = iteration_;
   fit_.seconds = seconds_since(epoch.start);
+  at_.seconds = fit_.seconds - epoch.training_start;
   if (options_.on_batch) options_.on_batch(*this, report);
   return true;
 }
 
-/// Measures what the epoch has reached, keeps it where it is the best, and reports it.
-void Trainer::finish(Epoch& epoch, std::int64_t batches, const Dataset& training, const Dataset& validation) {
+/// Measures what the epoch has reached, saves it where it is the best, and reports it. False, and nothing has happened,
+/// where stop_now came before all was measured.
+bool Trainer::finish(Epoch& epoch, std::int64_t batches, const Dataset& training, const Dataset& validation) {
   EpochReport& r = epoch.report;
   const auto items = static_cast<double>(at_.items);
-  const auto measure = [&](const Dataset& data) {
-    return evaluate(net_, forward_, data, options_.objective, kEvaluationBatch, options_.evaluation_transform,
-                    options_.workers);
+  const auto measure = [&](const Dataset& data, Score& score) {
+    const auto measured = evaluate_unless(stop_now_, net_, forward_, data, options_.objective,
+                                          kEvaluationBatch, options_.evaluation_transform, options_.workers);
+    score = measured.value_or(Score{});
+    return measured.has_value();
   };
-  r.training =
-      options_.evaluate_training ? measure(training) : Score{at_.sum.loss / items, at_.sum.metric / items};
-  if (validation.size() > 0) r.validation = measure(validation);
+  if (!options_.evaluate_training)
+    r.training = {at_.sum.loss / items, at_.sum.metric / items};
+  else if (!measure(training, r.training))
+    return false;
+  if (validation.size() > 0 && !measure(validation, r.validation)) return false;
+  r.gradient_norm = at_.gradient_norm / static_cast<double>(at_.gradient_norms);  // NaN for none
+  r.items_per_second = at_.seconds > 0 ? items / at_.seconds : std::numeric_limits<double>::quiet_NaN();
   r.seconds = fit_.seconds = seconds_since(epoch.start);
 
   const Score& judged = validation.size() > 0 ? r.validation : r.training;
@@ -235,6 +212,7 @@ void Trainer::finish(Epoch& epoch, std::int64_t batches, const Dataset& training
     at_ = {.epoch = at_.epoch + 1};
   }
   if (options_.on_epoch) options_.on_epoch(*this, r);
+  return true;
 }
 
 const History& Trainer::fit(const Dataset& training, const Dataset& validation) {
@@ -265,9 +243,10 @@ const History& Trainer::fit(const Dataset& training, const Dataset& validation) 
     epoch.report.epoch = at_.epoch + 1;
     epoch.report.iteration = iteration_;
     epoch.report.lr = optimizer_.lr();
+    epoch.training_start = seconds_since(start) - at_.seconds;
     bool diverged = !train_epoch(epoch, loader);
-    if (at_.items > 0) finish(epoch, loader.size(), training, validation);
-    if (!diverged && !std::isfinite(epoch.report.training.loss)) {
+    const bool measured = at_.items == 0 || finish(epoch, loader.size(), training, validation);
+    if (!diverged && measured && !std::isfinite(epoch.report.training.loss)) {
       diverged = true;
       divergence_ =
           fmt::format("the loss of the training data is {}; a lower rate, or clipped gradients, may help",
@@ -275,13 +254,14 @@ const History& Trainer::fit(const Dataset& training, const Dataset& validation) 
     }
     const bool stopped = stop_.load(std::memory_order_relaxed);
     const bool early = options_.patience > 0 && waited_ >= options_.patience;
-    const bool finished = at_.batch == 0;
+    // One that is finished but for its evaluation is saved as well: what is resumed begins with that.
+    const bool finished = at_.batch == 0 || (!measured && at_.batch >= loader.size());
     const bool due = options_.checkpoint_every == 0 || is_due() || iteration_ >= last_ || stopped || early;
     if (!diverged && finished && due) diverged = !save_in_folder();
     if (diverged && !is_finite(net_.state())) net_.load_state(before);
     if (diverged)
       history_.stop_reason = StopReason::diverged;
-    else if (iteration_ >= last_)
+    else if (iteration_ >= last_ && measured)
       break;
     else if (stopped)
       history_.stop_reason = StopReason::stopped;
@@ -322,7 +302,7 @@ bool Trainer::begin_fit(std::int64_t batches, const Dataset& training, const Dat
   const bool was_early =
       resumed && iteration_ < last_ && options_.patience > 0 && waited_ >= options_.patience;
   history_.stop_reason = was_early ? StopReason::early : StopReason::completed;
-  stop_ = false;
+  stop_ = stop_now_ = false;
   return resumed && at_.items > 0;
 }
 

@@ -35,7 +35,8 @@ struct BatchReport {
   std::int64_t last = 0;       ///< the iteration that training is to end with
   double loss = 0;             ///< of the batch, before the update
   double lr = 0;               ///< of the update
-  /// The global norm of the gradient before it was clipped; NaN unless it is clipped by norm.
+  /// The global norm of the gradient before it was clipped by norm; NaN unless it is, or TrainerOptions::gradient_norm
+  /// asks for it.
   double gradient_norm = std::numeric_limits<double>::quiet_NaN();
 };
 
@@ -48,13 +49,18 @@ struct EpochReport {
   double lr = 0;               ///< of the last update
   double seconds = 0;          ///< since fit began
   bool best = false;           ///< better than all epochs before
+  /// The mean of BatchReport::gradient_norm over the updates of this epoch in which it was measured; NaN for none.
+  double gradient_norm = std::numeric_limits<double>::quiet_NaN();
+  /// Items that the epoch was trained on, by the seconds from its first update to its last: preparing batches, callbacks
+  /// and checkpoints in between count, evaluation does not. NaN where it is not known.
+  double items_per_second = std::numeric_limits<double>::quiet_NaN();
 };
 
 /// Why a training ended.
 enum class StopReason : std::uint8_t {
   completed,  ///< all epochs or iterations
   early,      ///< the patience was exhausted
-  stopped,    ///< by Trainer::stop
+  stopped,    ///< by Trainer::stop or stop_now
   diverged,  ///< a loss, or a gradient to be clipped by norm, was not finite; no update was made from it. Or weights were
   ///< not finite when a checkpoint was to be saved; none was. Weights that are not finite are again those
   ///< before the epoch, or at the resumption within it
@@ -101,6 +107,9 @@ struct TrainerOptions {
   std::optional<optim::ReduceOnPlateau> plateau{};
   double clip_norm = 0;   ///< if above 0: clip_global_norm of each gradient
   double clip_value = 0;  ///< if above 0: clip_value of each gradient, before that
+  /// Reports have the gradient's norm also where it is not clipped by norm. It takes a pass over all gradients in each
+  /// update, and changes none.
+  bool gradient_norm = false;
 
   Monitor monitor = Monitor::loss;  ///< what tells the best epoch
   std::int64_t patience = 0;        ///< if above 0: ends after so many finished epochs without a better one
@@ -181,6 +190,13 @@ class TAPEGRAD_API Trainer {
   /// Asks fit to end after the update at hand and the evaluation of what is reached. From a callback, another
   /// thread or a signal handler.
   void stop() noexcept { stop_.store(true, std::memory_order_relaxed); }
+  /// The same, but what is reached is not evaluated: an evaluation at hand ends before its next batch. No epoch is
+  /// reported then, and none is the best; a checkpoint that is due in the end is saved. The next call of fit, or one that
+  /// resumes, measures an epoch whose updates are all made before it goes on: to the bit, as if nothing had been.
+  void stop_now() noexcept {
+    stop_now_.store(true, std::memory_order_relaxed);
+    stop();
+  }
 
   /// What there was so far.
   const History& history() const noexcept { return history_; }
@@ -231,6 +247,9 @@ class TAPEGRAD_API Trainer {
     std::int64_t batch = 0;  ///< how many of the next one are done
     Score sum{0, 0};         ///< over the items of these
     std::int64_t items = 0;
+    double seconds = 0;               ///< of training these
+    double gradient_norm = 0;         ///< sum over the updates of these in which it was measured
+    std::int64_t gradient_norms = 0;  ///< how many those are
   };
   /// A call of fit: of the last one, or the one that is resumed.
   struct Fit {
@@ -253,7 +272,7 @@ class TAPEGRAD_API Trainer {
   std::vector<std::string> compare_settings(const Checkpoint& checkpoint, std::int64_t iteration) const;
   bool update(const Batch& batch, Epoch& epoch);
   double clip(Gradients& gradients) const;
-  void finish(Epoch& epoch, std::int64_t batches, const Dataset& training, const Dataset& validation);
+  bool finish(Epoch& epoch, std::int64_t batches, const Dataset& training, const Dataset& validation);
   State counters() const;
   State fit_state() const;
   Checkpoint checkpoint() const;
@@ -276,6 +295,7 @@ class TAPEGRAD_API Trainer {
   State best_;
   History history_;
   std::atomic<bool> stop_{false};
+  std::atomic<bool> stop_now_{false};
 };
 
 }  // namespace tapegrad::nn

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <array>
 #include <functional>
+#include <limits>
 #include <map>
 #include <span>
 #include <string_view>
@@ -69,7 +70,8 @@ void Trainer::load_state(const State& state) {
           fmt::format("{}: '{}' is {}; it must be in [0, {}]", kWhat, counters()[i].first, n, kMostCounted));
     return n;
   };
-  const Position at{count(0), count(1), {numbers[5].item(), numbers[6].item()}, count(4)};
+  Position at{count(0), count(1), {numbers[5].item(), numbers[6].item()}, count(4)};
+  if (at.items > 0) at.seconds = std::numeric_limits<double>::quiet_NaN();  // not part of the state
   const std::int64_t iteration = count(2);
   const std::int64_t waited = count(3);
   State best;
@@ -124,6 +126,9 @@ constexpr PartOfScore kScores[] = {{"training_loss", &EpochReport::training, &Sc
                                    {"validation_loss", &EpochReport::validation, &Score::loss},
                                    {"validation_metric", &EpochReport::validation, &Score::metric}};
 constexpr Number kNumbers[] = {{"lr", &EpochReport::lr}, {"seconds", &EpochReport::seconds}};
+/// Those that older checkpoints lack: they are not known then.
+constexpr Number kLaterNumbers[] = {{"gradient_norm", &EpochReport::gradient_norm},
+                                    {"items_per_second", &EpochReport::items_per_second}};
 
 /// One tensor [n] for each column of n reports.
 State to_columns(const std::vector<EpochReport>& epochs) {
@@ -140,10 +145,21 @@ State to_columns(const std::vector<EpochReport>& epochs) {
   for (const PartOfScore& s : kScores)
     add(s.name, double{}, [&](const EpochReport& e) { return e.*s.score.*s.of; });
   for (const Number& n : kNumbers) add(n.name, double{}, [&](const EpochReport& e) { return e.*n.of; });
+  for (const Number& n : kLaterNumbers) add(n.name, double{}, [&](const EpochReport& e) { return e.*n.of; });
   return columns;
 }
 
-std::vector<EpochReport> from_columns(const char* what, const State& given) {
+bool has(const State& state, std::string_view name) {
+  return std::ranges::any_of(state, [&](const auto& named) { return named.first == name; });
+}
+
+/// Adds the tensors that an older checkpoint does not have.
+void complete(State& given, const State& later) {
+  for (const auto& [name, tensor] : later)
+    if (!has(given, name)) given.emplace_back(name, tensor);
+}
+
+std::vector<EpochReport> from_columns(const char* what, State given) {
   // Only where all columns are of one length is there memory for as many reports.
   std::size_t n = 0;
   for (const auto& [name, column] : given) {
@@ -153,6 +169,12 @@ std::vector<EpochReport> from_columns(const char* what, const State& given) {
                                    to_string(column.shape())));
     n = static_cast<std::size_t>(column.size());
   }
+  State later;
+  if (!given.empty())
+    for (const Number& x : kLaterNumbers)
+      later.emplace_back(
+          x.name, Tensor::full(given.front().second.shape(), std::numeric_limits<double>::quiet_NaN(), f64));
+  complete(given, later);
   if (given.size() != to_columns({}).size()) n = 0;  // the names do not match
   std::vector<EpochReport> epochs(n);
   const std::vector<Tensor> columns = optim::match_state(what, to_columns(epochs), given);
@@ -167,6 +189,8 @@ std::vector<EpochReport> from_columns(const char* what, const State& given) {
   for (const PartOfScore& s : kScores)
     take(double{}, [&](EpochReport& e, double value) { e.*s.score.*s.of = value; });
   for (const Number& x : kNumbers) take(double{}, [&](EpochReport& e, double value) { e.*x.of = value; });
+  for (const Number& x : kLaterNumbers)
+    take(double{}, [&](EpochReport& e, double value) { e.*x.of = value; });
   return epochs;
 }
 
@@ -288,7 +312,10 @@ State Trainer::fit_state() const {
           {"left", number(fit_.left)},
           {"training", number(fit_.training)},
           {"validation", number(fit_.validation)},
-          {"seconds", Tensor::scalar(fit_.seconds, f64)}};
+          {"seconds", Tensor::scalar(fit_.seconds, f64)},
+          {"epoch_seconds", Tensor::scalar(at_.seconds, f64)},
+          {"gradient_norm", Tensor::scalar(at_.gradient_norm, f64)},
+          {"gradient_norms", number(at_.gradient_norms)}};
 }
 
 void Trainer::save(const std::string& path) const { save_checkpoint(path, checkpoint()); }
@@ -300,7 +327,11 @@ Resumed Trainer::resume(const Checkpoint& checkpoint) {
   if (updating_) throw Error("trainer: resume: an update is at work; resume before fit");
   State state = checkpoint.tensors;
   std::vector<EpochReport> epochs = from_columns(kWhat, extract(state, kOfHistory));
-  const std::vector<Tensor> numbers = optim::match_state(kWhat, fit_state(), extract(state, kOfFit));
+  State fit = extract(state, kOfFit);
+  complete(fit, {{"epoch_seconds", Tensor::scalar(std::numeric_limits<double>::quiet_NaN(), f64)},
+                 {"gradient_norm", Tensor::scalar(0, f64)},
+                 {"gradient_norms", number(0)}});
+  const std::vector<Tensor> numbers = optim::match_state(kWhat, fit_state(), fit);
   const std::int64_t iteration = iteration_in(state);
   std::array<std::int64_t, 4> counts{};
   for (std::size_t i = 0; i < counts.size(); ++i) {
@@ -315,6 +346,14 @@ Resumed Trainer::resume(const Checkpoint& checkpoint) {
   if (!(seconds >= 0 && seconds < kLongest))
     throw ArgumentError(
         fmt::format("{}: 'fit.seconds' is {}; it must be in [0, {})", kWhat, seconds, kLongest));
+  const double epoch_seconds = numbers[5].item();
+  if (epoch_seconds < 0 || epoch_seconds > kLongest)  // NaN: not known
+    throw ArgumentError(
+        fmt::format("{}: 'fit.epoch_seconds' is {}; it must be in [0, {}]", kWhat, epoch_seconds, kLongest));
+  const std::int64_t gradient_norms = numbers[7].values<std::int64_t>()[0];
+  if (gradient_norms < 0 || gradient_norms > kMostCounted)
+    throw ArgumentError(fmt::format("{}: 'fit.gradient_norms' is {}; it must be in [0, {}]", kWhat,
+                                    gradient_norms, kMostCounted));
   Resumed resumed{.path = checkpoint.path, .unreadable = checkpoint.unreadable};
   resumed.changes = compare_settings(checkpoint, iteration);
   const auto lr = checkpoint.trainer_settings.find("lr");
@@ -325,6 +364,9 @@ Resumed Trainer::resume(const Checkpoint& checkpoint) {
   if (!same_lr) optimizer_.set_lr(lr_);
   history_ = {.epochs = std::move(epochs)};
   fit_ = {counts[0], counts[1], counts[2], counts[3], seconds, true};
+  at_.seconds = epoch_seconds;
+  at_.gradient_norm = numbers[6].item();
+  at_.gradient_norms = gradient_norms;
   return resumed;
 }
 

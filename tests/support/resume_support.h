@@ -91,14 +91,18 @@ struct FullTraining {
   nn::Trainer trainer;
 };
 
-/// What a checkpoint of it holds, but for how long it took.
+/// What a checkpoint holds, but for how long it took.
+inline nn::State without_times(const std::string& path) {
+  nn::State state = nn::load_checkpoint(path).tensors;
+  std::erase_if(state, [](const auto& named) {
+    return named.first.ends_with("seconds") || named.first.ends_with("per_second");
+  });
+  return state;
+}
 inline nn::State all_of(const nn::Trainer& trainer) {
   const TemporaryFolder folder;
-  const std::string path = folder / "all.safetensors";
-  trainer.save(path);
-  nn::State state = nn::load_checkpoint(path).tensors;
-  std::erase_if(state, [](const auto& named) { return named.first.ends_with("seconds"); });
-  return state;
+  trainer.save(folder / "all.safetensors");
+  return without_times(folder / "all.safetensors");
 }
 
 }  // namespace tapegrad::test

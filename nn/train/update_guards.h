@@ -1,0 +1,53 @@
+// Not part of the library's interface: what a trainer undoes, and says, of an update that is not finished.
+#pragma once
+
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <tapegrad/graph/storage.h>
+#include <tapegrad/nn/module.h>
+#include <tapegrad/nn/visitor.h>
+
+namespace tapegrad::nn {
+
+/// Takes back what a forward pass has changed in a network, unless it is kept.
+class Rollback final : Visitor {
+ public:
+  explicit Rollback(ModuleBase& net) { net.visit(*this); }
+  ~Rollback() override {
+    if (kept_) return;
+    for (const auto& [buffer, value] : buffers_) *buffer = value;
+    for (const auto& [generator, value] : generators_) *generator = value;
+  }
+  Rollback(const Rollback&) = delete;
+  Rollback& operator=(const Rollback&) = delete;
+  void keep() noexcept { kept_ = true; }
+
+ private:
+  template <class T>
+  using List = std::vector<std::pair<T*, T>, tapegrad::detail::PoolAllocator<std::pair<T*, T>>>;
+
+  void buffer(std::string_view, Buffer& b) override { buffers_.emplace_back(&b, b); }
+  void generator(std::string_view, Generator& g) override { generators_.emplace_back(&g, g); }
+  void module(std::string_view, ModuleBase& m) override { m.visit(*this); }
+
+  List<Buffer> buffers_;
+  List<Generator> generators_;
+  bool kept_ = false;
+};
+
+/// Says while it lives that an update is at work.
+class UpdateAtWork {
+ public:
+  explicit UpdateAtWork(bool& flag) : flag_(flag) { flag_ = true; }
+  ~UpdateAtWork() { end(); }
+  UpdateAtWork(const UpdateAtWork&) = delete;
+  UpdateAtWork& operator=(const UpdateAtWork&) = delete;
+  void end() noexcept { flag_ = false; }
+
+ private:
+  bool& flag_;
+};
+
+}  // namespace tapegrad::nn

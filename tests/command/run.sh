@@ -48,7 +48,7 @@ for command in train predict export gradcheck graph bench; do expect 0 "Usage: t
 expect 0 'epoch +3  iteration +150 ' "${train[@]}" --iterations 150 --lr 0.2
 check "no control characters where the output is no terminal" bash -c "! grep -q $'[\r\x1b]' '$work/out'"
 check "a line for each epoch" [ "$(wc -l <"$work/run/history.csv")" -eq 4 ]
-check "a header in the history" grep -q '^epoch,iteration,train_loss,train_accuracy,test_loss,test_accuracy$' "$work/run/history.csv"
+check "a header in the history" grep -q '^epoch,iteration,train_loss,train_accuracy,test_loss,test_accuracy,learning_rate,gradient_norm,seconds,items_per_second$' "$work/run/history.csv"
 check "parameters" [ -s "$work/run/parameters.safetensors" ]
 check "it learns" awk -F, 'END { exit !($6 > 0.6) }' "$work/run/history.csv"
 cp "$work/run/parameters.safetensors" "$work/one-thread"
@@ -66,7 +66,7 @@ for optimizer in nesterov rmsprop adamw; do
 done
 expect 0 '^epoch +2 .*validation loss .*test loss' "${train[@]}" --epochs 2 --validation 0.2 --schedule cosine --warm-up 10 \
   --weight-decay 1e-4 --clip 1 --batch-norm --dropout 0.1 --lr 0.5
-check "validation in the history" grep -q ',validation_loss,validation_accuracy$' "$work/run/history.csv"
+check "validation in the history" grep -q ',validation_loss,validation_accuracy,learning_rate,' "$work/run/history.csv"
 check "the best parameters" [ -s "$work/run/best.safetensors" ]
 expect 0 'batch norm, dropout 0.1, weight decay 0.0001' "${train[@]}" --iterations 5 --weight-decay 1e-4 --batch-norm --dropout 0.1
 expect 0 'relu std:0.01, standardised inputs,' "${train[@]}" --iterations 5 --standardize
@@ -99,18 +99,27 @@ for _ in $(seq 500); do grep -q '^epoch +2' -E "$work/out" && break; sleep 0.02;
 kill -KILL "$pid"
 wait "$pid" 2>/dev/null
 expect 0 'goes on from .*checkpoints/checkpoint-[0-9]*.safetensors, after [1-4] epochs' train --resume "$resumed" --threads 2
-for file in parameters.safetensors best.safetensors history.csv; do
+for file in parameters.safetensors best.safetensors; do
   check "after a kill $file is as without" cmp "$work/whole/$file" "$resumed/$file"
 done
+# Its last two columns are times.
+check "after a kill history.csv is as without" cmp <(sed 's/,[^,]*,[^,]*$//' "$work/whole/history.csv") \
+  <(sed 's/,[^,]*,[^,]*$//' "$resumed/history.csv")
 check "the last three checkpoints stay" [ "$(ls "$resumed/checkpoints" | wc -l)" -eq 3 ]
 expect 0 'all 270 iterations are done' train --resume "$resumed"
 check "and nothing is changed then" cmp "$work/whole/parameters.safetensors" "$resumed/parameters.safetensors"
 expect 0 '^  --epochs is 6, was 5$' train --resume "$resumed" --epochs 6 --lr 0.02 --report "$work/report.html"
 check "what is different is listed" grep -q '^  --lr is 0.02, was 0.01$' "$work/out"
 check "an epoch more" [ "$(wc -l <"$resumed/history.csv")" -eq 7 ]
+check "its gradients were measured, for the report" awk -F, 'NR > 1 && ($10 > 0) != (NR > 6) { bad = 1 } END { exit bad }' "$resumed/history.csv"
 check "the report has the epochs before" bash -c "grep -q '<th>resume</th>' '$work/report.html'"
 expect 2 '--batch is 50, was 100, --seed is 3, was 0; these may change: --data, --csv, --test-csv, --epochs' train --resume "$resumed" --seed 3 --batch 50
 expect 2 '--layers is affine:10, was not given' train --resume "$resumed" --layers affine:10
+# As a version has written it that did not measure these.
+cp -r "$resumed" "$work/older"
+cut -d, -f1-8 "$resumed/history.csv" >"$work/older/history.csv"
+expect 0 'all 324 iterations are done' train --resume "$work/older"
+check "a history without the later columns gets them" cmp "$resumed/history.csv" "$work/older/history.csv"
 expect 2 '--out excludes --resume' train --resume "$resumed" --out "$work/run"
 expect 2 'has checkpoints of another run.*go on with that by --resume' "${long[@]}" --out "$resumed"
 check "that is told before anything is written" [ "$(wc -l <"$resumed/history.csv")" -eq 7 ]
@@ -158,6 +167,21 @@ for signal in INT TERM; do
   check "SIG$signal exits with 128 and its number" [ $? -eq $((128 + $(kill -l $signal))) ]
   check "SIG$signal says how to go on" grep -q 'the last checkpoint is .*, from which --resume' "$work/out"
 done
+# In the middle of an evaluation, of 6,000 images in batches of 1,000: behind the checkpoint of the only update.
+evaluated=(train --data "$mnist" --model deep-conv --batch 10 --iterations 1 --optimizer adam --lr 0.001 --checkpoint-every 1)
+"$tapegrad" "${evaluated[@]}" --out "$work/evaluated" --report "$work/evaluated.html" >"$work/out" 2>&1 &
+pid=$!
+for _ in $(seq 500); do [ -e "$work/evaluated/checkpoints/checkpoint-00000001.safetensors" ] && break; sleep 0.02; done
+kill -TERM "$pid"
+wait "$pid"
+check "SIGTERM in an evaluation exits with 143" [ $? -eq 143 ]
+check "it does not wait for its end" bash -c "! grep -q '^epoch' '$work/out' && [ \$(wc -l <'$work/evaluated/history.csv') -eq 1 ]"
+check "the parameters are saved" [ -s "$work/evaluated/parameters.safetensors" ]
+check "and the report, as far as it goes" bash -c "grep -q '</html>' '$work/evaluated.html' && ! grep -q 'Confusion matrix' '$work/evaluated.html'"
+expect 0 '^epoch +1  iteration +1 .*test loss' train --resume "$work/evaluated"
+expect 0 '^epoch +1  iteration +1 .*test loss' "${evaluated[@]}" --out "$work/evaluated.2"
+check "what is resumed evaluates the same" cmp <(cut -d, -f1-7 "$work/evaluated/history.csv") \
+  <(cut -d, -f1-7 "$work/evaluated.2/history.csv")
 cp -r "$work/INT" "$work/INT.2"
 expect 0 'goes on from' train --resume "$work/INT" --epochs 9
 "$tapegrad" train --resume "$work/INT.2" --epochs 9 >"$work/out2" 2>&1
@@ -174,16 +198,23 @@ check "a full disk exits with 1" [ $? -eq 1 ]
 check "and says so" grep -q "^tapegrad: after 20 iterations: .*checkpoint-000001.safetensors' cannot be written: File too large$" "$work/err"
 
 expect 0 'the report is' "${train[@]}" --iterations 60 --validation 0.1 --report "$work/report.html"
-for part in '</html>' 'Loss' 'Accuracy' 'validation' 'Misclassified test images' 'affine1.weight' 'softmax_with_loss' '<th>optimizer</th><td>sgd</td>' \
+for part in '</html>' 'Loss' 'Accuracy' 'validation' 'Misclassified test items' 'affine1.weight' 'Learning rate' 'Gradient norm' \
+  '<p>Best epoch 2 of 2, by the validation loss: test accuracy [0-9.]* %, test loss [0-9.]*, validation accuracy' \
+  '<th>parameters</th><td>39760</td>' '<th>versions</th><td>tapegrad [0-9.]*, ' '<th>matrix products</th>' '<th>date</th><td>20' \
+  "<th>command</th><td>.*tapegrad train --data $mnist --out $work/run --force --iterations 60 --validation 0.1 --report" \
+  'Precision and recall' 'Confusion matrix' '>initial<' '>epoch 2<' '>input .100, 784.<' '>targets .100. i64<' 'softmax_with_loss' '<th>optimizer</th><td>sgd</td>' \
   '<th>iterations</th><td>60</td>'; do
   check "'$part' in the report" grep -q "$part" "$work/report.html"
 done
 check "no filters of a network without convolutions in the report" bash -c "! grep -q 'Filters of' '$work/report.html'"
 check "only what was asked for in the report" bash -c "! grep -q '<th>epochs</th>' '$work/report.html'"
+expect 0 '^<!DOCTYPE html>' "${train[@]}" --iterations 5 --report -
+check "the page alone is on the standard output" bash -c "tail -1 '$work/out' | grep -qx '</html>' && ! grep -q '^epoch' '$work/out'"
+check "the progress on the standard error" grep -q '^the report is on the standard output' "$work/err"
 
 expect 0 'conv1 +Conv2d +\[30, 24, 24\] +780' "${train[@]}" --model simple-conv --iterations 2 --optimizer adam --lr 0.001 \
   --report "$work/report.html"
-for part in 'Most confused' '[0-9] taken for [0-9]: [0-9]* of [0-9]*' 'Filters of conv1' 'Before training' 'After training' \
+for part in 'Most confused' 'true [0-9], predicted [0-9]: [0-9]* of [0-9]*' 'Filters of conv1' 'Before training' 'After training' \
   'Feature maps of conv1'; do
   check "'$part' in the report of a convolutional network" grep -q "$part" "$work/report.html"
 done
@@ -231,6 +262,8 @@ iris=(train --csv "$tables/iris.csv" --target species --task classification --ba
 mass=(train --csv "$tables/penguins.csv" --target body_mass_g --task regression --one-hot species,island,sex
   --missing mean --batch 20 --init he --lr 0.02)
 expect 0 '4-50-3 relu he, standardised inputs, .* 108 training and 30 test rows' "${iris[@]}" --epochs 20 --out "$work/iris" --validation 0.1
+expect 0 'the report is' train --csv "$tables/iris.csv" --target species --task classification --batch 10 --epochs 2 --out "$work/p" --report "$work/p.html"
+check "classes have their names in the report" grep -q '<tr><td>versicolor</td><td>' "$work/p.html"
 check "flowers are told apart" awk -F, 'END { exit !($6 > 0.85) }' "$work/iris/history.csv"
 expect 0 'predictions of 150 rows' predict --run "$work/iris" --csv "$tables/iris.csv" --out "$work/flowers.csv"
 check "a line for each row, with its class" grep -qE '^2,setosa,(0\.9[0-9]+|1\.0000)$' "$work/flowers.csv"
@@ -246,7 +279,11 @@ expect 1 "few.csv' line 1 lacks the column 'petal_width'" predict --run "$work/i
 
 expect 0 'epoch +20 .* r2 0\.[0-9]+ .*test loss 0\.[0-9]+ r2' "${mass[@]}" --epochs 20 --out "$work/mass" --checkpoint-every 5
 check "masses are explained" awk -F, 'END { exit !($4 > 0.75 && $6 > 0.6) }' "$work/mass/history.csv"
-check "by this name" grep -q '^epoch,iteration,train_loss,train_r2,test_loss,test_r2$' "$work/mass/history.csv"
+check "by this name" grep -q '^epoch,iteration,train_loss,train_r2,test_loss,test_r2,learning_rate,' "$work/mass/history.csv"
+expect 0 'the report is' train --resume "$work/mass" --report "$work/mass.html"
+for part in '20 of 20\|of 20, by the training loss: test r2 0' '<td>body_mass_g</td>' 'Errors of body_mass_g' '>targets .20, 1.<'; do
+  check "'$part' in the report of a regression" grep -q "$part" "$work/mass.html"
+done
 expect 0 'predictions of 344 rows' predict --run "$work/mass" --csv "$tables/penguins.csv" --out "$work/masses.csv"
 check "in grams" awk -F, 'NR == 1 { bad = $0 != "line,body_mass_g" }
   NR > 1 && !($2 > 2000 && $2 < 8000) { bad = 1 } END { exit bad }' "$work/masses.csv"
@@ -303,7 +340,6 @@ expect 1 "line 2, column 1 .* holds 'Adelie', which is no number" train --csv "$
 expect 2 'it takes images; tables take' "${iris[@]}" --model simple-conv --out "$work/p"
 expect 2 'task classification has one' train --csv "$tables/iris.csv" --target 1,species --task classification --out "$work/p"
 expect 2 '--test 0.001: of 150 rows that is 0' "${iris[@]}" --test 0.001 --out "$work/p"
-expect 2 'excludes' "${iris[@]}" --report "$work/p.html" --out "$work/p"
 
 # ---- what does not ----
 expect 2 'command' 

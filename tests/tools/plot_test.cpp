@@ -1,5 +1,6 @@
 #include <cmath>
 #include <limits>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -8,6 +9,7 @@
 #include <boost/test/unit_test.hpp>
 
 #include "plot/chart.h"
+#include "plot/confusion.h"
 #include "plot/images.h"
 #include "support.h"
 #include "xml_support.h"
@@ -46,7 +48,13 @@ BOOST_AUTO_TEST_CASE(ticks_stand_at_round_numbers) {
   check_labels(labels(Scale::linear, 0, 3e8), {"0", "5·10⁷", "10⁸", "1.5·10⁸", "2·10⁸", "2.5·10⁸", "3·10⁸"});
   check_labels(labels(Scale::log, 0.9, 1100, 300), {"1", "10", "100", "1000"});
   check_labels(labels(Scale::log, 0.9, 60), {"1", "2", "5", "10", "20", "50"});
-  check_labels(labels(Scale::log, 1e-12, 1e6, 300), {"10⁻¹²", "10⁻⁸", "10⁻⁴", "1", "10000"});
+  check_labels(labels(Scale::log, 1e-12, 1e6, 300), {"10⁻¹²", "10⁻⁹", "10⁻⁶", "0.001", "1", "1000", "10⁶"});
+  // Between powers of ten there are others where these alone are few, and even steps where there is less than a decade.
+  check_labels(labels(Scale::log, 0.02, 0.9), {"0.02", "0.05", "0.1", "0.2", "0.5"});
+  check_labels(labels(Scale::log, 0.02, 0.9, 200, 20), {"0.02", "0.05", "0.1", "0.2", "0.5"});
+  check_labels(labels(Scale::log, 3, 15, 500), {"3", "5", "7", "10", "15"});
+  check_labels(labels(Scale::log, 3e-8, 2e-3, 160, 34), {"10⁻⁷", "10⁻⁶", "10⁻⁵", "10⁻⁴", "0.001"});
+  check_labels(labels(Scale::log, 1e-30, 1e30, 100, 90), {"1"});
   check_labels(labels(Scale::log, 2.1, 2.9), {"2.1", "2.2", "2.3", "2.4", "2.5", "2.6", "2.7", "2.8", "2.9"});
 }
 
@@ -85,8 +93,11 @@ BOOST_AUTO_TEST_CASE(a_chart_is_well_formed_and_holds_its_series) {
   const std::string svg = chart.draw().document();
   BOOST_TEST(well_formed(svg), svg);
   BOOST_TEST(count(svg, "a &lt; b &amp; &quot;c&quot;") == 1U);
-  BOOST_TEST(count(svg, "one &amp; two") == 1U);
-  BOOST_TEST(count(svg, "<circle") == 3U);  // two points and the legend's
+  BOOST_TEST(count(svg, ">one &amp; two<") == 1U);
+  BOOST_TEST(count(svg, "r=\"3\"") == 3U);  // two points and the legend's
+  BOOST_TEST(count(svg, "<title>one &amp; two: &lt;x&gt; 3, 4</title>") == 1U);
+  BOOST_TEST(count(svg, "<title>dots: &lt;x&gt; 1, 2</title>") == 1U);
+  BOOST_TEST(count(svg, "<title>") == 4U + 2U + 2U);
   BOOST_TEST(count(svg, "stroke-dasharray") == 1U);
   // The line is interrupted where it cannot be drawn: three pieces.
   const std::size_t line = svg.find("<path d=\"M", svg.find("<svg x="));
@@ -123,6 +134,54 @@ BOOST_AUTO_TEST_CASE(a_histogram_counts_each_value_once) {
   BOOST_TEST(heights[0] / heights[1] == 3, boost::test_tools::tolerance(0.01));
   BOOST_TEST(heights[2] == heights[1]);
   BOOST_TEST(heights[3] / heights[1] == 2, boost::test_tools::tolerance(0.01));
+}
+
+BOOST_AUTO_TEST_CASE(a_bar_that_is_cut_off_shows_it) {
+  std::vector<double> values(500, 0.1);
+  values.push_back(0.9);
+  const auto svg = [&](std::optional<double> to) {
+    return Chart("h").y({.to = to}).size(400, 300).histogram(values, 4, 0, 1).draw().document();
+  };
+  BOOST_TEST(well_formed(svg(100)));
+  BOOST_TEST(count(svg(100), "-5\" stroke=\"white\" stroke-width=\"2\"") == 2U);
+  BOOST_TEST(count(svg(100), ">500<") == 1U);  // the height that it would have
+  BOOST_TEST(count(svg(100), "<title>0 to 0.25: 500</title>") == 1U);
+  BOOST_TEST(count(svg({}), "-5\" stroke=\"white\" stroke-width=\"2\"") == 0U);
+}
+
+BOOST_AUTO_TEST_CASE(axes_say_that_they_are_logarithmic) {
+  const Points points{{1, 10}, {100, 1000}};
+  const auto svg = [&](const char* label) {
+    return Chart("c").x({.label = "x"}).y({.label = label, .scale = Scale::log}).line("", points).draw().body;
+  };
+  BOOST_TEST(count(svg("loss"), ">loss (logarithmic)<") == 1U);
+  BOOST_TEST(count(svg(""), ">logarithmic<") == 1U);
+  BOOST_TEST(count(svg("loss"), "logarithmic") == 1U);
+}
+
+BOOST_AUTO_TEST_CASE(whole_numbers_alone_are_ticks_where_they_are_asked_for) {
+  const auto ticks = [](double to, bool whole) {
+    Range range(Scale::linear);
+    range.include(1);
+    range.include(to);
+    std::vector<std::string> out;
+    for (const Axis::Tick& t : Axis(range, 0, 500, whole).ticks(60)) out.push_back(t.label);
+    return out;
+  };
+  check_labels(ticks(3, true), {"1", "2", "3"});
+  BOOST_TEST(ticks(3, false).size() > 3U);
+  check_labels(ticks(40, true), ticks(40, false));
+}
+
+BOOST_AUTO_TEST_CASE(a_mark_and_a_row_of_names_stand_above_the_axes) {
+  Chart chart("c");
+  chart.legend(Legend::above).line("first", {{0, 0}, {10, 1}}).line("second", {{0, 1}, {10, 0}});
+  chart.mark(4, "here & there").mark(40, "outside");
+  const std::string svg = chart.draw().document();
+  BOOST_TEST(well_formed(svg));
+  BOOST_TEST(count(svg, ">here &amp; there<") == 1U);
+  BOOST_TEST(count(svg, "outside") == 0U);
+  BOOST_TEST(count(svg, ">second<") == 1U);
 }
 
 BOOST_AUTO_TEST_CASE(a_contour_follows_its_level) {
@@ -202,6 +261,13 @@ BOOST_AUTO_TEST_CASE(a_confusion_matrix_shows_its_counts) {
   BOOST_TEST(well_formed(svg));
   for (const char* number : {">50<", ">3<", ">47<"}) BOOST_TEST(count(svg, number) == 1U);
   BOOST_TEST(count(svg, ">0<") == 2U);  // the class, not the count
+  BOOST_TEST(count(svg, "<title>true 0, predicted 1: 3 of 53 (5.7 %)</title>") == 1U);
+  const std::string named = confusion_matrix({{1, 2}, {3, 4}}, {}, {"<a>", std::string(60, 'm')}).document();
+  BOOST_TEST(well_formed(named));
+  BOOST_TEST(count(named, ">&lt;a&gt;<") == 2U);
+  BOOST_TEST(count(named, "mmm…<") == 2U);
+  BOOST_TEST(count(named, "true &lt;a&gt;, predicted " + std::string(60, 'm') + ": 2 of 3 (66.7 %)") == 1U);
+  BOOST_CHECK_THROW(confusion_matrix({{1, 2}, {3, 4}}, {}, {"one"}), ArgumentError);
   BOOST_CHECK_THROW(confusion_matrix({}), ArgumentError);
   BOOST_CHECK_THROW(confusion_matrix({{1, 2}}), ArgumentError);
   BOOST_TEST(well_formed(confusion_matrix({{0, 0}, {0, 0}}).document()));

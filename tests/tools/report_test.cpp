@@ -11,6 +11,7 @@
 
 #include "plot/report.h"
 #include "plot/tape.h"
+#include "plot/weights.h"
 #include "support.h"
 #include "xml_support.h"
 
@@ -34,29 +35,53 @@ nn::Sequential reader_of_scores() {
       nn::Affine(Parameter(Tensor::from({{1, 0, 0}, {0, 1, 0}, {0, 0, 1}, {0, 0, 0}})), Parameter())};
 }
 
+plot::ReportRow row(std::int64_t epoch, nn::Score training, nn::Score test, nn::Score validation, bool best) {
+  return {{.epoch = epoch,
+           .iteration = 10 * epoch,
+           .training = training,
+           .validation = validation,
+           .lr = 0.1,
+           .seconds = 2.0 * static_cast<double>(epoch),
+           .best = best},
+          test};
+}
+
+/// What HTML leaves open is closed for the check.
+std::string as_xml(const std::string& html) {
+  std::string xml = html.substr(html.find("<html"));
+  for (std::size_t at = xml.find("<meta"); at != std::string::npos; at = xml.find("<meta", at))
+    xml.erase(at, xml.find('>', at) + 1 - at);
+  return xml;
+}
+
 }  // namespace
 
 BOOST_AUTO_TEST_SUITE(report)
 
 BOOST_AUTO_TEST_CASE(the_test_items_are_counted_and_the_surest_mistakes_shown) {
-  TrainingReport r;
   const nn::Sequential net = reader_of_scores();
-  plot::examine(r, net, images());
+  plot::Classification r = plot::examine(net, images());
   const std::vector<std::vector<std::int64_t>> expected{{1, 1, 1}, {0, 1, 0}, {0, 0, 1}};
   BOOST_TEST((r.confusion == expected));
   BOOST_TEST(r.misclassified_in_all == 2);
   BOOST_REQUIRE(r.misclassified.size() == 2U);
   // softmax of (0, 8, 0) gives e^8 / (e^8 + 2) = 0.9993, of (0, 0, 2) gives 0.7870.
-  BOOST_TEST(r.misclassified[0].label == "1, not 0: 100 %");
-  BOOST_TEST(r.misclassified[1].label == "2, not 0: 79 %");
+  BOOST_TEST(r.misclassified[0].label == "true 0, predicted 1 (100 %)");
+  BOOST_TEST(r.misclassified[1].label == "true 0, predicted 2 (79 %)");
   BOOST_TEST(r.misclassified[1].pixels == (std::vector<std::uint8_t>{0, 0, 255, 255}),
              boost::test_tools::per_element());
   BOOST_TEST(r.misclassified[0].columns == 2U);
-  plot::examine(r, net, images(), 1);
+  r = plot::examine(net, images(), plot::Items::images, 1);
   BOOST_TEST(r.misclassified.size() == 1U);
   BOOST_TEST(r.misclassified_in_all == 2);
+  r = plot::examine(net, images(), plot::Items::not_shown, 40, {"a", "b", "c"});
+  BOOST_TEST(r.misclassified.size() == 0U);
+  BOOST_TEST(r.misclassified_in_all == 2);
+  BOOST_REQUIRE(r.most_confused.size() == 2U);
+  BOOST_TEST(r.most_confused[0].images.size() == 0U);
+  BOOST_TEST(r.pair(0, 1) == "true a, predicted b");
   Generator rng(0);
-  BOOST_CHECK_EXCEPTION(plot::examine(r, nn::Sequential{nn::Affine(4, 2, rng)}, images()), ShapeError,
+  BOOST_CHECK_EXCEPTION(plot::examine(nn::Sequential{nn::Affine(4, 2, rng)}, images()), ShapeError,
                         mentions("[5, 2]", "3 classes"));
 }
 
@@ -73,23 +98,23 @@ BOOST_AUTO_TEST_CASE(the_classes_that_are_confused_most_often_come_first) {
   add(3, 0, 1), add(1, 0, 2), add(10, 2, 1), add(20, 1, 1), add(1, 0, 0);
   const auto n = static_cast<std::int64_t>(t.size());
   const nn::Dataset data(Tensor::from(x, Shape{n, 4}), Tensor::from(t, Shape{n}), 3);
-  TrainingReport r;
-  plot::examine(r, reader_of_scores(), data, 2);
+  const plot::Classification r = plot::examine(reader_of_scores(), data, plot::Items::images, 2);
   BOOST_REQUIRE(r.most_confused.size() == 3U);
   const std::vector<std::array<std::int64_t, 4>> expected{{2, 1, 10, 10}, {0, 1, 3, 5}, {0, 2, 1, 5}};
   for (std::size_t i = 0; i < 3; ++i) {
     const plot::Confusion& c = r.most_confused[i];
-    BOOST_TEST((std::array{c.truth, c.found, c.count, c.total} == expected[i]));
+    BOOST_TEST((std::array{c.truth, c.predicted, c.count, c.total} == expected[i]));
   }
   BOOST_TEST(r.most_confused[0].images.size() == 8U);  // of ten
   BOOST_TEST(r.most_confused[1].images.size() == 3U);
   // The surest first: e^3 / (e^3 + 2), e^2 / (e^2 + 2), e / (e + 2).
-  BOOST_TEST(r.most_confused[1].images[0].label == "1, not 0: 91 %");
-  BOOST_TEST(r.most_confused[1].images[2].label == "1, not 0: 58 %");
-  const std::string html = plot::to_html(r);
-  for (const char* part : {"Most confused", "2 taken for 1: 10 of 10", "0 taken for 2: 1 of 5"})
+  BOOST_TEST(r.most_confused[1].images[0].label == "true 0, predicted 1 (91 %)");
+  BOOST_TEST(r.most_confused[1].images[2].label == "true 0, predicted 1 (58 %)");
+  const std::string html = plot::to_html({.classification = r});
+  for (const char* part :
+       {"Most confused", "true 2, predicted 1: 10 of 10</h3>", "true 0, predicted 2: 1 of 5</h3>"})
     BOOST_TEST(count(html, part) == 1U, part);
-  BOOST_TEST(html.find("2 taken for 1") < html.find("0 taken for 1"));
+  BOOST_TEST(html.find("true 2, predicted 1: 10 of 10</h3>") < html.find("true 0, predicted 1: 3 of 5</h3>"));
 }
 
 BOOST_AUTO_TEST_CASE(filters_and_feature_maps_of_the_first_convolution_are_shown) {
@@ -149,25 +174,145 @@ BOOST_AUTO_TEST_CASE(filters_of_several_channels_are_told_apart) {
 }
 
 BOOST_AUTO_TEST_CASE(a_page_stands_alone_and_holds_everything) {
-  TrainingReport r{.title = "a < b", .settings = {{"data", "x & y"}, {"lr", "0.1"}}};
-  r.history = {{1, 60, {2.3, 0.1}, {2.25, 0.125}},
-               {2, 120, {std::nan(""), 0.5}, {1.5, 0.4375}, {1.75, 0.375}}};
+  TrainingReport r{.title = "a < b", .facts = {{"command", "tapegrad <x>"}}, .settings = {{"data", "x & y"}}};
+  r.history = {
+      row(1, {2.3, 0.1}, {2.25, 0.125}, {}, true),
+      row(2, {std::nan(""), 0.5}, {1.5, 0.4375}, {1.75, 0.375}, false),
+  };
+  r.history[1].reached.gradient_norm = 0.75;
+  r.history[1].reached.items_per_second = 1234;
   const nn::Sequential net = reader_of_scores();
-  plot::examine(r, net, images());
+  r.classification = plot::examine(net, images(), plot::Items::images, 40, {"zero", "<one>", "two"});
+  r.weights = plot::draw_weights({{"initial", plot::weights_of(net)}, {"epoch 2", plot::weights_of(net)}});
   r.graph = plot::draw_step(net, images(), 5);
   const std::string html = plot::to_html(r);
-  // What HTML leaves open is closed for the check.
-  std::string xml = html.substr(html.find("<html"));
-  const std::string meta = "<meta charset=\"utf-8\">";
-  xml.replace(xml.find(meta), meta.size(), "");
-  BOOST_TEST(well_formed(xml));
-  for (const char* part :
-       {"<h1>a &lt; b</h1>", "43.75 %", "Loss", "Accuracy", "2 of 2", "1, not 0: 100 %", "0.weight [4, 3]",
-        "softmax_with_loss", "x &amp; y", "2.2500", ">validation<", "1.7500"})
+  BOOST_TEST(well_formed(as_xml(html)));
+  for (const char* part : {"<h1>a &lt; b</h1>",
+                           "43.75 %",
+                           "Loss",
+                           "Accuracy",
+                           "Learning rate",
+                           "Gradient norm",
+                           "Throughput",
+                           "2 of 2",
+                           "true zero, predicted &lt;one&gt; (100 %)",
+                           "0.weight [4, 3]",
+                           "softmax_with_loss",
+                           "x &amp; y",
+                           "tapegrad &lt;x&gt;",
+                           "2.2500",
+                           ">validation<",
+                           "1.7500",
+                           "1 (best)",
+                           "0.75",
+                           "1234",
+                           ">input [5, 4]<",
+                           ">targets [5] i64<",
+                           "Confusion matrix",
+                           "Precision and recall",
+                           ">epoch 2<",
+                           ">best<",
+                           "<title>test: epoch 2, 1.5</title>",
+                           "<title>true zero, predicted two: 1 of 3 (33.3 %)</title>"})
     BOOST_TEST(html.find(part) != std::string::npos, part);
+  BOOST_TEST(count(html, "<one>") == 0U);
   // Nothing is fetched from elsewhere, and nothing runs.
   BOOST_TEST(count(html, "http") == count(html, "xmlns=\"http://www.w3.org/2000/svg\""));
   BOOST_TEST(count(html, "<script") + count(html, "<link") + count(html, "url(") == 0U);
+}
+
+BOOST_AUTO_TEST_CASE(the_headline_names_the_best_epoch_and_its_figures) {
+  TrainingReport r;
+  BOOST_TEST(plot::headline(r).empty());
+  r.history = {row(1, {0.5, 0.8}, {0.6, 0.75}, {0.55, 0.77}, true),
+               row(2, {0.3, 0.9}, {0.4, 0.875}, {0.45, 0.86}, true),
+               row(3, {0.1, 1}, {0.7, 0.85}, {0.5, 0.84}, false)};
+  BOOST_TEST(plot::best_of(r.history) == &r.history[1]);
+  BOOST_TEST(
+      plot::headline(r) ==
+      "Best epoch 2 of 3, by the validation loss: test accuracy 87.50 %, test loss 0.4000, validation "
+      "accuracy "
+      "86.00 %, validation loss 0.4500, training accuracy 90.00 %, training loss 0.3000. Last epoch: test "
+      "accuracy 85.00 %, test loss 0.7000, validation accuracy 84.00 %, validation loss 0.5000, training "
+      "accuracy 100.00 %, training loss 0.1000. 30 iterations.");
+  r.names = {"squared error", "r2"};
+  r.history = {row(1, {0.5, 0.5}, {}, {}, true)};
+  BOOST_TEST(
+      plot::headline(r) ==
+      "Best epoch 1 of 1, by the training loss: test scores not measured, training r2 0.5000, training loss "
+      "0.5000. 10 iterations.");
+}
+
+BOOST_AUTO_TEST_CASE(precision_and_recall_are_as_by_hand) {
+  // Three classes: 5 right of 8, 6 right of 6, none of the third, which is predicted once.
+  const plot::ConfusionCounts counts{{5, 2, 1}, {0, 6, 0}, {0, 0, 0}};
+  const std::vector<plot::ClassScores> s = plot::scores_of(counts);
+  BOOST_REQUIRE(s.size() == 3U);
+  const auto tolerance = boost::test_tools::tolerance(1e-12);
+  BOOST_TEST(s[0].precision == 1.0, tolerance);
+  BOOST_TEST(s[0].recall == 5.0 / 8, tolerance);
+  BOOST_TEST(s[0].f1 == 10.0 / 13, tolerance);
+  BOOST_TEST(s[0].support == 8);
+  BOOST_TEST(s[1].precision == 6.0 / 8, tolerance);
+  BOOST_TEST(s[1].recall == 1.0, tolerance);
+  BOOST_TEST(s[1].f1 == 12.0 / 14, tolerance);
+  BOOST_TEST(s[2].precision == 0.0);
+  BOOST_TEST(std::isnan(s[2].recall));
+  BOOST_TEST(s[2].support == 0);
+  BOOST_CHECK_THROW(plot::scores_of({{1, 2}}), ArgumentError);
+  const std::string html = plot::to_html({.classification = {.confusion = counts}});
+  BOOST_TEST(count(html, "<tr><td>0</td><td>1.0000</td><td>0.6250</td><td>0.7692</td><td>8</td></tr>") == 1U);
+  BOOST_TEST(count(html, "<tr><td>2</td><td>0.0000</td><td>–</td><td>0.0000</td><td>0</td></tr>") == 1U);
+  BOOST_TEST(count(html, "<tr><td>mean</td><td>0.8750</td><td>0.8125</td><td>0.8132</td><td>14</td></tr>") ==
+             1U);
+}
+
+BOOST_AUTO_TEST_CASE(errors_of_predictions_are_as_by_hand) {
+  // y = x for targets 1, 2, 3 and 6, in two columns of which the second is 1 off.
+  const Tensor x = Tensor::from({{1, 2}, {2, 3}, {3, 4}, {5, 6}});
+  const Tensor t = Tensor::from({{1, 1}, {2, 2}, {3, 3}, {6, 5}});
+  const nn::Sequential net{nn::Affine(Parameter(Tensor::from({{1, 0}, {0, 1}})), Parameter())};
+  const std::vector<plot::Prediction> p = plot::predict(net, nn::Dataset(x, t), {"first", "<second>"});
+  BOOST_REQUIRE(p.size() == 2U);
+  const auto tolerance = boost::test_tools::tolerance(1e-6);
+  BOOST_TEST(p[0].rmse == 0.5, tolerance);  // one error of 1 in four
+  BOOST_TEST(p[0].mae == 0.25, tolerance);
+  BOOST_TEST(p[0].r2 == 1 - 1 / 14.0, tolerance);  // deviations from 3: 4 + 1 + 0 + 9
+  BOOST_TEST(p[1].rmse == 1.0, tolerance);
+  BOOST_TEST(p[1].mae == 1.0, tolerance);
+  BOOST_TEST(p[1].r2 == 1 - 4 / 8.75, tolerance);
+  BOOST_CHECK_EXCEPTION(plot::predict(net, nn::Dataset(x, t), {"one"}), ShapeError,
+                        mentions("[4, 2]", "[n, 1]"));
+  TrainingReport r{.title = "regression", .predictions = p};
+  const std::string html = plot::to_html(r);
+  BOOST_TEST(well_formed(as_xml(html)));
+  for (const char* part : {"Predictions", "<td>first</td><td>0.5</td><td>0.25</td><td>0.9286</td><td>4</td>",
+                           "&lt;second&gt;", ">target<", "<title>target 6, 5</title>"})
+    BOOST_TEST(html.find(part) != std::string::npos, part);
+  BOOST_TEST(count(html, "Confusion") == 0U);
+}
+
+BOOST_AUTO_TEST_CASE(weights_are_drawn_by_layer_and_time) {
+  Generator rng(0);
+  nn::Sequential net{nn::Affine(4, 3, rng), nn::BatchNorm(3), nn::Affine(3, 2, rng)};
+  const nn::State before = plot::weights_of(net);
+  BOOST_REQUIRE(before.size() == 2U);  // no bias, no scale
+  BOOST_TEST(before[0].first == "0.weight");
+  const double first = before[0].second.values<float>()[0];
+  for (const auto& [name, parameter] : net.parameters())
+    if (name == "0.weight") Parameter(parameter).assign(Tensor::full({4, 3}, std::nan("")));
+  BOOST_TEST(before[0].second.values<float>()[0] == first);  // copies
+  const std::vector<plot::Picture> all =
+      plot::draw_weights({{"initial", before}, {"epoch 9", plot::weights_of(net)}});
+  BOOST_REQUIRE(all.size() == 2U);
+  for (const plot::Picture& p : all) {
+    BOOST_TEST(well_formed(p.document()));
+    BOOST_TEST(count(p.body, ">initial<") == 1U);
+    BOOST_TEST(count(p.body, ">epoch 9<") == 1U);
+  }
+  BOOST_TEST(count(all[1].body, ">2.weight<") == 1U);
+  BOOST_TEST(plot::draw_weights({{"", before}}, 1).size() == 1U);
+  BOOST_TEST(plot::draw_weights({}).empty());
 }
 
 BOOST_AUTO_TEST_CASE(what_is_not_known_is_left_out) {
@@ -175,9 +320,19 @@ BOOST_AUTO_TEST_CASE(what_is_not_known_is_left_out) {
   for (const char* part : {"<h2>", "<svg", "<table"}) BOOST_TEST(count(html, part) == 0U, part);
   // One epoch, and losses that cannot be drawn at all.
   const double nan = std::nan("");
-  const std::string one = plot::to_html({.title = "one", .history = {{1, 10, {nan, 0.1}, {nan, 0.1}}}});
-  BOOST_TEST(count(one, "<svg xmlns") == 1U);
-  BOOST_TEST(count(one, "validation") == 0U);
+  TrainingReport one{.title = "one", .history = {row(1, {nan, 0.1}, {nan, 0.1}, {}, false)}};
+  one.history[0].reached.lr = nan;
+  one.history[0].reached.seconds = nan;
+  BOOST_TEST(count(plot::to_html(one), "<svg xmlns") == 1U);
+  BOOST_TEST(count(plot::to_html(one), "validation") == 0U);
+}
+
+BOOST_AUTO_TEST_CASE(curves_whose_values_lie_far_apart_are_logarithmic_and_say_so) {
+  std::vector<plot::ReportRow> history{row(1, {1, 0.5}, {1, 0.5}, {}, true),
+                                       row(2, {0.001, 0.9}, {0.5, 0.6}, {}, true)};
+  const std::vector<plot::Picture> curves = plot::draw_curves(history, {});
+  BOOST_TEST(count(curves.at(0).body, "cross entropy (logarithmic)") == 1U);
+  BOOST_TEST(count(curves.at(1).body, "logarithmic") == 0U);
 }
 
 BOOST_AUTO_TEST_CASE(a_tape_is_drawn_with_parameters_constants_and_skips) {
@@ -187,7 +342,8 @@ BOOST_AUTO_TEST_CASE(a_tape_is_drawn_with_parameters_constants_and_skips) {
   const Tensor h = matmul(x, w);
   const Tensor y = tanh(matmul(relu(h), w)) + h;
   sum(y);
-  const plot::Picture picture = draw_tape(tape, {{w.id(), "w & v"}});
+  const plot::Picture picture =
+      draw_tape(tape, {{{w.id(), "w & v"}}, {{Tensor::zeros({3, 2}, i64), "targets"}}});
   BOOST_TEST(well_formed(picture.document()));
   BOOST_TEST(count(picture.body, "w &amp; v [2, 2]") == 1U);  // once, though two products read it
   BOOST_TEST(count(picture.body, "constant [3, 2]") == 1U);
@@ -196,6 +352,7 @@ BOOST_AUTO_TEST_CASE(a_tape_is_drawn_with_parameters_constants_and_skips) {
   // Nine edges: two into each product, one into relu and tanh, two into the sum of both, one into the last.
   // An arrow each, of a line and a head.
   BOOST_TEST(count(picture.body, "<path") == 2U * 9U);
+  BOOST_TEST(count(draw_tape(tape, {{}, {{x, "in < put"}}}).body, ">in &lt; put [3, 2]<") == 1U);
   Tape empty;
   BOOST_CHECK_EXCEPTION(draw_tape(empty), ArgumentError, mentions("no operation"));
 }

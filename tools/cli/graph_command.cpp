@@ -51,12 +51,14 @@ int draw(const GraphOptions& o) {
     names.parameter_names.emplace_back(parameter.id(), name);
 
   Tape tape;
-  const Tensor scores = net(uniform(item.inserted(0, o.batch), generator));
-  nn::SoftmaxWithLoss()(scores, Tensor::zeros({o.batch}, i64));
+  const Tensor input = uniform(item.inserted(0, o.batch), generator);
+  const Tensor targets = Tensor::zeros({o.batch}, i64);
+  nn::SoftmaxWithLoss()(net(input), targets);
   std::FILE* const say = beside(o.out);
   const std::string what = fmt::format("{}: {} nodes of {}", o.out, tape.size(), model.description);
   if (o.out.ends_with(".svg")) {
-    plot::save(o.out, plot::draw_tape(tape, names.parameter_names));
+    plot::save(o.out,
+               plot::draw_tape(tape, {names.parameter_names, {{input, "input"}, {targets, "targets"}}}));
     fmt::print(say, "{}\n", what);
     return 0;
   }

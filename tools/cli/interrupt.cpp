@@ -5,12 +5,25 @@
 namespace tapegrad::cli {
 
 namespace {
-volatile std::sig_atomic_t received = 0;
+
+// All that a signal handler may touch: atomics without locks.
+std::atomic<int> number_received{0};
+std::atomic<bool> any_received{false};
+std::atomic<nn::Trainer*> trainer_to_stop{nullptr};
+static_assert(std::atomic<int>::is_always_lock_free && std::atomic<bool>::is_always_lock_free &&
+              std::atomic<nn::Trainer*>::is_always_lock_free);
+
+void receive(int number) {
+  number_received = number;
+  any_received = true;
+  if (nn::Trainer* const trainer = trainer_to_stop) trainer->stop_now();
 }
+
+}  // namespace
 
 InterruptHandler::InterruptHandler() {
   struct sigaction action = {};
-  action.sa_handler = [](int number) { received = number; };
+  action.sa_handler = receive;
   action.sa_flags = static_cast<int>(SA_RESETHAND);
   sigaction(SIGINT, &action, &before_int_);
   sigaction(SIGTERM, &action, &before_term_);
@@ -19,8 +32,13 @@ InterruptHandler::InterruptHandler() {
 InterruptHandler::~InterruptHandler() {
   sigaction(SIGINT, &before_int_, nullptr);
   sigaction(SIGTERM, &before_term_, nullptr);
+  trainer_to_stop = nullptr;
 }
 
-int InterruptHandler::signal() noexcept { return received; }
+int InterruptHandler::signal() noexcept { return number_received; }
+
+const std::atomic<bool>& InterruptHandler::received() noexcept { return any_received; }
+
+void InterruptHandler::stops(nn::Trainer& trainer) noexcept { trainer_to_stop = &trainer; }
 
 }  // namespace tapegrad::cli

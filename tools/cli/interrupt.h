@@ -1,5 +1,9 @@
 #pragma once
 
+#include <atomic>
+
+#include <tapegrad/nn/train/trainer.h>
+
 #include <signal.h>
 
 namespace tapegrad::cli {
@@ -14,6 +18,11 @@ class InterruptHandler {
 
   /// The signal that has come; 0 for none.
   static int signal() noexcept;
+  /// Whether one has come.
+  static const std::atomic<bool>& received() noexcept;
+  /// A signal stops this training at once, also in the middle of an evaluation: until the handler is gone, which the
+  /// trainer must outlive.
+  void stops(nn::Trainer& trainer) noexcept;
 
  private:
   struct sigaction before_int_ = {};

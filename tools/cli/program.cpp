@@ -27,7 +27,21 @@ CLI::Validator number(std::string range, bool (*holds)(double, double), double b
   return CLI::Validator(check, range);
 }
 
+/// As one word of a shell's command.
+std::string quoted(std::string_view word) {
+  constexpr std::string_view kPlain =
+      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=./:,@%";
+  if (!word.empty() && word.find_first_not_of(kPlain) == std::string_view::npos) return std::string(word);
+  std::string text = "'";
+  for (const char c : word) text += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return text + "'";
+}
+
+std::string typed;
+
 }  // namespace
+
+const std::string& command_line() { return typed; }
 
 CLI::Validator at_least(double least) {
   return number(
@@ -74,6 +88,7 @@ int usage_error(const CLI::App& app, std::string message) {
 }
 
 int run_program(CLI::App& app, int argc, char** argv, const int& exit_code) {
+  for (int i = 0; i < argc; ++i) typed += (i > 0 ? " " : "") + quoted(argv[i]);
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& e) {

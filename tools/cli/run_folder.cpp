@@ -1,6 +1,7 @@
 #include "run_folder.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <iterator>
 #include <sstream>
@@ -21,12 +22,35 @@ namespace {
 
 constexpr const char* kWritten[] = {"history.csv", "parameters.safetensors", "best.safetensors"};
 
-/// The score in the columns behind the epoch, the iteration and the training's. Nothing is changed where there is none.
-bool read_test_score(const std::string& row, const nn::EpochReport& e, nn::Score& score) {
+constexpr const char* kMeasures = ",learning_rate,gradient_norm,seconds,items_per_second";
+
+/// The score in the columns behind the epoch, the iteration and the training's; none where these are empty. Nothing is
+/// changed, and false returned, where the row is another epoch's.
+bool read_test_score(const std::string& row, const nn::EpochReport& e, std::optional<nn::Score>& score) {
   const std::vector<std::string> cells = CLI::detail::split(row, ',');
-  return cells.size() >= 6 && cells[0] == fmt::format("{}", e.epoch) &&
-         cells[1] == fmt::format("{}", e.iteration) && CLI::detail::lexical_cast(cells[4], score.loss) &&
-         CLI::detail::lexical_cast(cells[5], score.metric);
+  if (cells.size() < 6 || cells[0] != fmt::format("{}", e.epoch) ||
+      cells[1] != fmt::format("{}", e.iteration))
+    return false;
+  if (cells[4].empty() && cells[5].empty()) return true;
+  nn::Score found;
+  if (!CLI::detail::lexical_cast(cells[4], found.loss) || !CLI::detail::lexical_cast(cells[5], found.metric))
+    return false;
+  score = found;
+  return true;
+}
+
+/// An empty cell where a number is not known.
+std::string cell(double value, const char* format) {
+  return std::isnan(value) ? "" : fmt::format(fmt::runtime(format), value);
+}
+
+std::string row_of(const nn::EpochReport& e, const std::optional<nn::Score>& test, bool validated) {
+  std::string row =
+      fmt::format("{},{},{:.6f},{:.6f},", e.epoch, e.iteration, e.training.loss, e.training.metric);
+  row += test ? fmt::format("{:.6f},{:.6f}", test->loss, test->metric) : ",";
+  if (validated) row += fmt::format(",{:.6f},{:.6f}", e.validation.loss, e.validation.metric);
+  return row + fmt::format(",{},{},{},{}", cell(e.lr, "{:.8g}"), cell(e.gradient_norm, "{:.6g}"),
+                           cell(e.seconds, "{:.3f}"), cell(e.items_per_second, "{:.1f}"));
 }
 
 /// What a file holds, up to what a history may; nothing where it cannot be read. A pipe is not waited for.
@@ -47,8 +71,8 @@ std::string text_of(const std::string& path) {
 RunFolder::RunFolder(const std::string& path, bool validated, const char* metric)
     : path_(path),
       validated_(validated),
-      history_(fmt::format("epoch,iteration,train_loss,train_{0},test_loss,test_{0}{1}\n", metric,
-                           validated ? fmt::format(",validation_loss,validation_{}", metric) : "")) {}
+      scores_(fmt::format("epoch,iteration,train_loss,train_{0},test_loss,test_{0}{1}", metric,
+                          validated ? fmt::format(",validation_loss,validation_{}", metric) : "")) {}
 
 RunFolder RunFolder::start(const std::string& path, bool validated, const char* metric, bool replace) {
   RunFolder folder(path, validated, metric);
@@ -76,12 +100,12 @@ RunFolder RunFolder::go_on(const std::string& path, bool validated, const char* 
   const std::string name = folder.file("history.csv");
   std::istringstream file(text_of(name));
   std::string row;
-  bool good = std::getline(file, row) && row + '\n' == folder.history_;
+  bool good = std::getline(file, row) && (row == folder.scores_ + kMeasures || row == folder.scores_);
   for (const nn::EpochReport& e : epochs) {
-    nn::Score test;
+    std::optional<nn::Score> test;
     good = good && std::getline(file, row) && read_test_score(row, e, test);
     if (!good) break;
-    folder.history_ += row + '\n';
+    folder.rows_.push_back(row_of(e, test, validated));
     folder.test_scores_.push_back(test);
   }
   if (!good)
@@ -93,11 +117,16 @@ RunFolder RunFolder::go_on(const std::string& path, bool validated, const char* 
   return folder;
 }
 
-void RunFolder::add(const nn::EpochReport& e, const nn::Score& test) {
-  history_ += fmt::format("{},{},{:.6f},{:.6f},{:.6f},{:.6f}", e.epoch, e.iteration, e.training.loss,
-                          e.training.metric, test.loss, test.metric);
-  history_ += validated_ ? fmt::format(",{:.6f},{:.6f}\n", e.validation.loss, e.validation.metric) : "\n";
+void RunFolder::add(const nn::EpochReport& e, const std::optional<nn::Score>& test) {
+  rows_.push_back(row_of(e, test, validated_));
+  test_scores_.push_back(test);
   write_history();
+}
+
+void RunFolder::complete(const nn::EpochReport& last, const nn::Score& test) {
+  rows_.pop_back();
+  test_scores_.pop_back();
+  add(last, test);
 }
 
 void RunFolder::save(const char* name, const nn::Metadata& metadata, const nn::State& state) const {
@@ -106,7 +135,8 @@ void RunFolder::save(const char* name, const nn::Metadata& metadata, const nn::S
 
 void RunFolder::write_history() const {
   nn::AtomicFile out(file("history.csv"));
-  out.write(history_);
+  out.write(scores_ + kMeasures + '\n');
+  for (const std::string& row : rows_) out.write(row + '\n');
   out.commit();
 }
 

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,16 +19,19 @@ class RunFolder {
   /// where the folder cannot be made, ArgumentError where it has checkpoints of another run, or, unless `replace`, its
   /// history or parameters.
   static RunFolder start(const std::string& path, bool validated, const char* metric, bool replace);
-  /// Of a run that goes on after these epochs: what the history says of later ones is dropped. Throws FileError where
-  /// it does not have these.
+  /// Of a run that goes on after these epochs: what the history says of later ones is dropped. One that an older version
+  /// has written gets the columns that it lacks. Throws FileError where it does not have these epochs.
   static RunFolder go_on(const std::string& path, bool validated, const char* metric,
                          const std::vector<nn::EpochReport>& epochs);
 
-  void add(const nn::EpochReport& e, const nn::Score& test);
+  /// Without a score, the test data are still to be evaluated: its columns are empty.
+  void add(const nn::EpochReport& e, const std::optional<nn::Score>& test);
+  /// Adds the test score that the last epoch lacks.
+  void complete(const nn::EpochReport& last, const nn::Score& test);
   void save(const char* file, const nn::Metadata& metadata, const nn::State& state) const;
   const std::string& name() const { return path_; }
   /// On the test data, after each epoch of the history.
-  const std::vector<nn::Score>& test_scores() const { return test_scores_; }
+  const std::vector<std::optional<nn::Score>>& test_scores() const { return test_scores_; }
 
   /// Throws FileError where one of the files that a run writes is a link, which leads out of its folder perhaps: the
   /// folder of a run that goes on may be of somebody else.
@@ -46,8 +50,9 @@ class RunFolder {
 
   std::string path_;
   bool validated_;
-  std::string history_;
-  std::vector<nn::Score> test_scores_;
+  std::string scores_;  ///< the columns that every version has
+  std::vector<std::string> rows_;
+  std::vector<std::optional<nn::Score>> test_scores_;
 };
 
 }  // namespace tapegrad::cli

@@ -2,8 +2,9 @@
 #include <cmath>
 #include <cstdio>
 #include <optional>
+#include <utility>
 
-#include <tapegrad/nn/io/file.h>
+#include <tapegrad/graph/values.h>
 #include <tapegrad/ops/threads.h>
 #include <tapegrad/tapegrad.h>
 
@@ -13,8 +14,8 @@
 #include "commands.h"
 #include "interrupt.h"
 #include "models.h"
-#include "plot/report.h"
 #include "program.h"
+#include "report_file.h"
 #include "run_folder.h"
 #include "saved_model.h"
 #include "settings.h"
@@ -66,6 +67,7 @@ nn::TrainerOptions trainer_options(const TrainOptions& o, const TrainData& data,
                        .objective = data.objective,
                        .schedule = optim::make_schedule(o.schedule, o.lr, iterations - o.warm_up),
                        .clip_norm = o.clip,
+                       .gradient_norm = !o.report.empty(),
                        .patience = o.patience};
   if (o.warm_up > 0) t.schedule = optim::warm_up(o.warm_up, t.schedule);
   if (o.plateau > 0) t.plateau = optim::ReduceOnPlateau({.patience = o.plateau});
@@ -77,38 +79,6 @@ nn::TrainerOptions trainer_options(const TrainOptions& o, const TrainData& data,
     if (name != kResume && name != "--out" && name != "--force") t.settings.emplace(name, value);
   return t;
 }
-
-/// Writes the page that --report asks for. Whether it can be written is found out before training.
-class ReportFile {
- public:
-  ReportFile(const std::string& path, const CLI::App& command) : path_(path) {
-    if (path_.empty()) return;
-    for (const auto& [name, value] : settings_of(command))
-      report_.settings.emplace_back(name.substr(name.find_first_not_of('-')), value);
-    const nn::AtomicFile tried(path_);
-  }
-  /// What training will change.
-  void begin(const Model& model, const TrainData& data) {
-    if (!path_.empty()) report_.filters_before = plot::first_convolution(*model.net, data.test).filters;
-  }
-  void add(const nn::EpochReport& e, const nn::Score& test) {
-    report_.history.push_back({e.epoch, e.iteration, e.training, test, e.validation});
-  }
-  void write(const Model& model, const TrainData& data, std::int64_t batch) {
-    if (path_.empty()) return;
-    report_.title = model.description;
-    plot::examine(report_, *model.net, data.test);
-    report_.convolution = plot::first_convolution(*model.net, data.test);
-    report_.graph = plot::draw_step(*model.net, data.train, batch);
-    nn::AtomicFile file(path_);
-    file.write(plot::to_html(report_));
-    file.commit();
-  }
-
- private:
-  std::string path_;
-  plot::TrainingReport report_;
-};
 
 /// The training data, and those held out of them.
 nn::Dataset::Split split_of(const TrainOptions& o, const TrainData& data) {
@@ -155,7 +125,9 @@ std::int64_t iterations_of(const TrainOptions& o, const nn::Dataset& training) {
 /// Tells how the training ended; the exit code of the command.
 int conclude(const TrainOptions& o, const nn::History& history, std::int64_t steps, bool validated,
              const char* metric, const RunFolder& folder, const nn::Progress& progress) {
-  if (!o.report.empty()) progress.line(fmt::format("the report is {}", o.report));
+  if (!o.report.empty())
+    progress.line(
+        fmt::format("the report is {}", beside(o.report) == stdout ? o.report : "on the standard output"));
   if (const int signal = InterruptHandler::signal()) {
     progress.line(fmt::format("interrupted after {} iterations; parameters and history so far are in {}{}",
                               steps, folder.name(), folder.advice()));
@@ -172,15 +144,21 @@ int conclude(const TrainOptions& o, const nn::History& history, std::int64_t ste
 }
 
 /// Goes on from the checkpoint, and says from where, and what is different.
-void resume(nn::Trainer& trainer, const nn::Checkpoint& checkpoint, std::int64_t iterations) {
+void resume(nn::Trainer& trainer, const nn::Checkpoint& checkpoint, std::int64_t iterations,
+            const nn::Progress& progress) {
   const nn::Resumed resumed = trainer.resume(checkpoint);
   const std::int64_t steps = trainer.optimizer().steps();
-  fmt::print("goes on from {}, after {} epochs and {} iterations\n", printable(resumed.path),
-             trainer.history().epochs.size(), steps);
-  for (const std::string& change : resumed.changes) fmt::print("  {}\n", printable(change));
+  progress.line(fmt::format("goes on from {}, after {} epochs and {} iterations", printable(resumed.path),
+                            trainer.history().epochs.size(), steps));
+  for (const std::string& change : resumed.changes) progress.line("  " + printable(change));
   if (steps >= iterations)
-    fmt::print("  all {} iterations are done; --epochs or --iterations asks for more\n", iterations);
-  std::fflush(stdout);
+    progress.line(
+        fmt::format("  all {} iterations are done; --epochs or --iterations asks for more", iterations));
+}
+
+bool is_finite(const nn::State& state) {
+  return std::ranges::all_of(
+      state, [](const auto& named) { return tapegrad::detail::first_non_finite(named.second) < 0; });
 }
 
 /// With a checkpoint: goes on from it.
@@ -198,38 +176,48 @@ int train(const TrainOptions& o, const CLI::App& command, const nn::Checkpoint* 
   ReportFile report(o.report, command);
   report.begin(model, data);
 
-  const nn::Progress progress;
-  const InterruptHandler handler;
+  const nn::Progress progress(beside(o.report));
   options.on_batch = [&](nn::Trainer& trainer, const nn::BatchReport& b) {
     progress(trainer, b);
-    if (InterruptHandler::signal()) trainer.stop();
+    if (InterruptHandler::received()) trainer.stop_now();  // one that came before fit began
   };
   std::optional<RunFolder> folder;
+  // Nothing where a signal has come: it is not waited for.
+  const auto test_score = [&] {
+    return nn::evaluate_unless(InterruptHandler::received(), net, nn::forward_of(net), data.test,
+                               data.objective);
+  };
   options.on_epoch = [&](nn::Trainer&, const nn::EpochReport& e) {
-    const nn::Score test = nn::evaluate(net, data.test, data.objective);
+    const std::optional<nn::Score> test = test_score();
     progress.line(fmt::format("epoch {:3}  iteration {:6}{}{}{}  {:.1f} s", e.epoch, e.iteration,
                               score_text("train", e.training, data.metric),
                               validated ? score_text("validation", e.validation, data.metric) : "",
-                              score_text("test", test, data.metric), e.seconds));
+                              test ? score_text("test", *test, data.metric) : "", e.seconds));
     folder->add(e, test);
     report.add(e, test);
+    report.remember_weights(model, e.epoch);
     // What was saved before is worth more than weights that are no numbers.
     if (std::isfinite(e.training.loss)) folder->save("parameters.safetensors", metadata, net.state());
     if (validated && e.best) folder->save("best.safetensors", metadata, net.state());
   };
   if (!checkpoint) folder = RunFolder::start(o.out, validated, data.metric, o.force);
   nn::Trainer trainer(net, *optimizer, options);
+  std::optional<InterruptHandler> handler(std::in_place);
+  handler->stops(trainer);
 
   if (!data.format && o.model.takes_images())
-    fmt::print("{}", nn::to_string(nn::summary(net, parts.training.input_shape())));
+    fmt::print(beside(o.report), "{}", nn::to_string(nn::summary(net, parts.training.input_shape())));
   progress.line(
       fmt::format("{}, {} parameters, {} lr {}, batch {}, {} iterations, {} training and {} test {}",
                   model.description, net.parameter_count(), o.optimizer, o.lr, o.batch, iterations,
                   parts.training.size(), data.test.size(), data.items));
   if (checkpoint) {
-    resume(trainer, *checkpoint, iterations);
+    resume(trainer, *checkpoint, iterations, progress);
     const std::vector<nn::EpochReport>& epochs = trainer.history().epochs;
     folder = RunFolder::go_on(o.out, validated, data.metric, epochs);
+    // An evaluation that a signal has ended: the weights are still those of its epoch.
+    if (!epochs.empty() && !folder->test_scores().back() && epochs.back().iteration == optimizer->steps())
+      if (const std::optional<nn::Score> test = test_score()) folder->complete(epochs.back(), *test);
     for (std::size_t i = 0; i < epochs.size(); ++i) report.add(epochs[i], folder->test_scores()[i]);
     // What was saved behind the checkpoint is of a training that may now be another one.
     folder->save("parameters.safetensors", metadata, net.state());
@@ -243,7 +231,11 @@ int train(const TrainOptions& o, const CLI::App& command, const nn::Checkpoint* 
   } catch (const nn::Diverged& e) {
     throw nn::Diverged(fmt::format("{}{}", e.what(), folder->advice()));
   }
-  report.write(model, data, o.batch);
+  const bool interrupted = InterruptHandler::received();
+  if (interrupted && is_finite(net.state())) folder->save("parameters.safetensors", metadata, net.state());
+  // What is saved is whole: from here on, a signal ends the process.
+  handler.reset();
+  report.write(model, data, parts.training, o.batch, interrupted);
   return conclude(o, trainer.history(), optimizer->steps(), validated, data.metric, *folder, progress);
 }
 
@@ -319,9 +311,12 @@ void add_train_command(CLI::App& app, int& exit_code) {
   CLI::Option* out = c.add_option(
       "--out", o.out, "Folder for history.csv and parameters.safetensors; needed but for --resume");
   c.add_flag("--force", o.force, "Replace what another run has left in that folder");
-  c.add_option("--report", o.report,
-               "HTML page to write: curves, confusion matrix, misclassified images, graph")
-      ->excludes(table);
+  c.add_option(
+       "--report", o.report,
+       "HTML page to write: curves, confusion matrix or predictions, precision and recall, misclassified "
+       "images, weights, graph; - is the standard output, and what is said in training goes to the standard "
+       "error")
+      ->transform(file_to_write());
   c.add_option(
        "--checkpoint-every", o.checkpoint_every,
        "Save the whole training after so many iterations, and in the end, for --resume to go on from; the "

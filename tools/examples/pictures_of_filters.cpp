@@ -8,8 +8,8 @@
 
 #include <fmt/core.h>
 
+#include "plot/classification.h"
 #include "plot/convolutions.h"
-#include "plot/report.h"
 
 using namespace tapegrad;
 
@@ -34,11 +34,10 @@ int main(int argc, char** argv) {
   save("filters_after.svg", plot::image_grid(first.filters, 10, "Filters after training"));
   save("feature_maps.svg", plot::image_grid(first.maps, 10, "What they make of the first test image"));
 
-  plot::TrainingReport found;
-  plot::examine(found, net, mnist.test);
+  const plot::Classification found = plot::examine(net, mnist.test);
   std::vector<plot::Picture> rows;
   for (const plot::Confusion& c : found.most_confused)
     rows.push_back(plot::image_grid(
-        c.images, 8, fmt::format("{} taken for {}: {} of {}", c.truth, c.found, c.count, c.total), 70));
+        c.images, 8, fmt::format("{}: {} of {}", found.pair(c.truth, c.predicted), c.count, c.total), 70));
   save("confused_digits.svg", plot::grid(rows, 1, "The digits that are confused most often"));
 }

@@ -10,8 +10,8 @@
 #include <fmt/core.h>
 
 #include "plot/chart.h"
+#include "plot/classification.h"
 #include "plot/images.h"
-#include "plot/report.h"
 
 using namespace tapegrad;
 
@@ -67,9 +67,8 @@ int main(int argc, char** argv) {
                            .line("test", test_accuracy)
                            .draw());
 
-  plot::TrainingReport found;
-  plot::examine(found, net, mnist.test, 50);
-  save("confusion.svg", plot::confusion_matrix(found.confusion, "Digits, and what was found"));
+  const plot::Classification found = plot::examine(net, mnist.test, plot::Items::images, 50);
+  save("confusion.svg", plot::confusion_matrix(found.confusion, "Confusion matrix of the test digits"));
   save("misclassified_digits.svg",
-       plot::image_grid(found.misclassified, 10, "Misclassified digits: what was found, and what it is", 70));
+       plot::image_grid(found.misclassified, 10, "Misclassified digits, the surest first", 70));
 }

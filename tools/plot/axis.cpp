@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstddef>
+#include <span>
+#include <utility>
 
 #include <tapegrad/graph/errors.h>
 
@@ -79,7 +82,8 @@ Range Range::fitted(const AxisOptions& options, double margin) const {
   return r;
 }
 
-Axis::Axis(const Range& range, double from, double to) : range_(range), from_(from), to_(to) {}
+Axis::Axis(const Range& range, double from, double to, bool whole)
+    : range_(range), from_(from), to_(to), whole_(whole) {}
 
 double Axis::scaled(double value) const { return range_.scale() == Scale::log ? std::log10(value) : value; }
 
@@ -88,20 +92,33 @@ double Axis::at(double value) const {
   return from_ + (to_ - from_) * (scaled(value) - low) / (scaled(range_.high()) - low);
 }
 
-/// Powers of ten, with 2 and 5 in between where there is room.
+/// Powers of ten, and so many numbers between them as there is room for and that a reader can use.
 std::vector<double> Axis::decades(double spacing) const {
+  constexpr std::size_t kEnough = 4;
+  constexpr double kRoom = 0.8;  // of the spacing, between the two labels that stand closest
   const double low = std::log10(range_.low());
   const double high = std::log10(range_.high());
   const double decade = std::abs(to_ - from_) / (high - low);
-  const int every = std::max(1, static_cast<int>(std::ceil(spacing / decade)));
-  std::vector<double> values;
-  for (int power = static_cast<int>(std::floor(low)); power <= static_cast<int>(std::ceil(high)); ++power) {
-    if (power % every != 0) continue;
-    for (const double digit : {1.0, 2.0, 5.0}) {
-      const double value = digit * std::pow(10.0, power);
-      const bool room = digit == 1 || decade * std::log10(2.0) >= 0.6 * spacing;
-      if (room && value >= range_.low() && value <= range_.high()) values.push_back(value);
+  const auto values_of = [&](std::span<const double> digits, int every) {
+    std::vector<double> values;
+    for (int power = static_cast<int>(std::floor(low)); power <= static_cast<int>(std::ceil(high)); ++power) {
+      if (power % every != 0) continue;
+      for (const double digit : digits) {
+        const double value = digit * std::pow(10.0, power);
+        if (value >= range_.low() && value <= range_.high()) values.push_back(value);
+      }
     }
+    return values;
+  };
+  constexpr double kTens[] = {1}, kThrees[] = {1, 3}, kFives[] = {1, 2, 5}, kMany[] = {1, 1.5, 2, 3, 5, 7};
+  std::vector<double> values =
+      values_of(kTens, std::max(1, static_cast<int>(std::ceil(kRoom * spacing / decade))));
+  const std::pair<std::span<const double>, double> finer[] = {
+      {kFives, 2}, {kThrees, 10.0 / 3}, {kMany, 10.0 / 7}};  // the least factor from one to the next
+  for (const auto& [digits, factor] : finer) {
+    if (values.size() >= kEnough || decade * std::log10(factor) < kRoom * spacing) continue;
+    if (std::vector<double> more = values_of(digits, 1); more.size() > values.size())
+      values = std::move(more);
   }
   return values;
 }
@@ -110,11 +127,13 @@ std::vector<Axis::Tick> Axis::ticks(double spacing) const {
   std::vector<Tick> ticks;
   if (range_.scale() == Scale::log)
     for (const double value : decades(spacing)) ticks.push_back({value, number_label(value)});
-  if (ticks.size() >= 2) return ticks;
-  // Less than a decade is shown best by even steps.
+  const bool long_enough = range_.scale() == Scale::log && range_.high() > 30 * range_.low();
+  if (ticks.size() >= 3 || (long_enough && !ticks.empty())) return ticks;
+  // Little of a decade is shown best by even steps.
   ticks.clear();
   const double length = range_.high() - range_.low();
-  const double step = round_step(length * spacing / std::abs(to_ - from_));
+  const double least = length * spacing / std::abs(to_ - from_);
+  const double step = round_step(whole_ ? std::max(least, 1.0) : least);
   const double first = std::ceil(range_.low() / step - 1e-9);
   const double count = std::floor(range_.high() / step + 1e-9) - first;
   const int decimals = std::max(0, static_cast<int>(-std::floor(std::log10(step) + 1e-9)));

@@ -13,6 +13,7 @@ struct AxisOptions {
   Scale scale = Scale::linear;
   std::optional<double> from{};  ///< by default what the data needs, and a little more
   std::optional<double> to{};
+  bool whole = false;  ///< of a linear axis: ticks stand at whole numbers alone
 };
 
 /// The numbers an axis shows, before it has a place.
@@ -40,13 +41,13 @@ class Range {
 /// A range laid from one place of a drawing to another.
 class Axis {
  public:
-  Axis(const Range& range, double from, double to);
+  Axis(const Range& range, double from, double to, bool whole = false);
   double at(double value) const;
   struct Tick {
     double value;
     std::string label;
   };
-  /// Round numbers, `spacing` or more units of the drawing apart.
+  /// Round numbers, `spacing` or more units of the drawing apart, about.
   std::vector<Tick> ticks(double spacing) const;
 
  private:
@@ -56,6 +57,7 @@ class Axis {
   Range range_;
   double from_;
   double to_;
+  bool whole_;
 };
 
 /// A number as a reader would write it: 0.05, 2000, 3·10⁻⁷.

@@ -29,12 +29,15 @@ struct Style {
   bool dots = false;
   bool dashed = false;
   double width = 2;
+  double opacity = 1;  ///< of dots: many that lie on one another show where they are dense
+  bool values = true;  ///< the values of a line's points show where the mouse is; dots always do
 };
+enum class Legend { right, above };
 inline constexpr Style kDots{.line = false, .dots = true};
 inline constexpr Style kLineAndDots{.line = true, .dots = true};
 inline constexpr Style kDashed{.dashed = true};
 
-/// A diagram with two axes. What is added first lies lowest; each named series gets the next colour and an
+/// A diagram with two axes; the label of a logarithmic one says so. What is added first lies lowest; each named series gets the next colour and an
 /// entry of the legend.
 ///
 ///     Chart chart("Training");
@@ -47,6 +50,8 @@ class Chart {
   Chart& x(AxisOptions options);
   Chart& y(AxisOptions options);
   Chart& size(double width, double height);
+  /// Where the names of series stand: right of the axes, or in a row above them, for small diagrams.
+  Chart& legend(Legend place);
 
   /// Points in their order. Those that cannot be drawn (not finite; on a logarithmic axis not above 0)
   /// interrupt the line.
@@ -56,10 +61,12 @@ class Chart {
   Chart& function(std::string name, const std::function<double(double)>& f, double from, double to,
                   const Style& style = {});
   /// How many of the values fall into each of `bins` equal parts of [from, to]; the last includes its end.
-  /// Values outside are not shown. Throws ArgumentError for no bins or an empty range.
+  /// Values outside are not shown. A bar that is higher than the axis shows that it is cut off. Throws ArgumentError for no bins or an empty range.
   Chart& histogram(std::span<const double> values, int bins, double from, double to);
   /// The longest takes about the room that each has.
   Chart& arrows(std::vector<Arrow> arrows);
+  /// A line from bottom to top at x, with a label.
+  Chart& mark(double x, std::string label);
   /// Lines of equal f over the whole diagram.
   Chart& contour(std::function<double(double, double)> f, std::vector<double> levels);
 
@@ -72,9 +79,14 @@ class Chart {
     Points points;
     Style style;
     std::size_t colour;
+    std::string pen() const;
   };
   struct Bar {
     double from, to, height;
+  };
+  struct Mark {
+    double x;
+    std::string label;
   };
   struct Contour {
     std::function<double(double, double)> f;
@@ -92,7 +104,9 @@ class Chart {
   std::vector<Bar> bars_;
   std::vector<Arrow> arrows_;
   std::vector<Series> series_;
+  std::vector<Mark> marks_;
   std::size_t colours_ = 0;
+  Legend legend_ = Legend::right;
 };
 
 }  // namespace tapegrad::plot

@@ -59,10 +59,19 @@ std::string base64(std::string_view bytes) {
   return out;
 }
 
-/// Between white and a colour of three numbers.
-std::string shade(double share, const int (&full)[3]) {
-  const auto mixed = [&](int i) { return static_cast<int>(std::lround(255 + (full[i] - 255) * share)); };
-  return fmt::format("#{:02x}{:02x}{:02x}", mixed(0), mixed(1), mixed(2));
+/// Words in lines that are not wider than this, but for long words.
+std::vector<std::string> lines_of(const std::string& words, double width, double font) {
+  std::vector<std::string> lines;
+  for (std::size_t at = 0; at < words.size();) {
+    const std::size_t end = std::min(words.find(' ', at), words.size());
+    const std::string word = words.substr(at, end - at);
+    if (!lines.empty() && text_width(lines.back() + ' ' + word, font) <= width)
+      lines.back() += ' ' + word;
+    else
+      lines.push_back(word);
+    at = end + 1;
+  }
+  return lines;
 }
 
 }  // namespace
@@ -104,63 +113,22 @@ Picture draw(const Image& image, double width) {
 Picture image_grid(const std::vector<Image>& images, std::size_t columns, const std::string& title,
                    double width) {
   constexpr double kGap = 8;
+  constexpr double kLine = 15;
   std::vector<Picture> cells;
   for (const Image& image : images) {
     const Picture drawn = draw(image, width);
-    const double label = image.label.empty() ? 0 : 16;
-    const double cell = std::max(drawn.width, text_width(image.label, kFont)) + 2 * kGap;
-    Picture p{cell, drawn.height + label + 2 * kGap, {}};
+    const std::vector<std::string> label = lines_of(image.label, width + kGap, kFont);
+    double widest = drawn.width;
+    for (const std::string& line : label) widest = std::max(widest, text_width(line, kFont));
+    const double cell = widest + 2 * kGap;
+    Picture p{cell, drawn.height + kLine * static_cast<double>(label.size()) + 2 * kGap, {}};
     p.body = fmt::format("<g transform=\"translate({:.1f} {})\">\n{}</g>\n", (cell - drawn.width) / 2, kGap,
                          drawn.body);
-    if (label > 0) p.body += text(cell / 2, kGap + drawn.height + 13, image.label, kFont, "middle");
+    double y = kGap + drawn.height - 2;
+    for (const std::string& line : label) p.body += text(cell / 2, y += kLine, line, kFont, "middle");
     cells.push_back(std::move(p));
   }
   return grid(cells, columns, title);
-}
-
-Picture confusion_matrix(const std::vector<std::vector<std::int64_t>>& counts, const std::string& title) {
-  if (counts.empty()) throw ArgumentError("plot: a confusion matrix of no classes");
-  constexpr int kRight[3] = {0x00, 0x72, 0xb2};
-  constexpr int kWrong[3] = {0xd5, 0x5e, 0x00};
-  const std::size_t classes = counts.size();
-  std::int64_t most = 0;
-  for (const auto& row : counts) {
-    if (row.size() != classes)
-      throw ArgumentError(
-          fmt::format("plot: a confusion matrix of {} classes has a row of {}", classes, row.size()));
-    most = std::max(most, *std::max_element(row.begin(), row.end()));
-  }
-  const double cell = std::max(40.0, text_width(std::to_string(most), kFont) + 12);
-  const double left = 62;
-  const double top = title.empty() ? 44 : 78;
-  const double side = cell * static_cast<double>(classes);
-  Picture p{left + side + 22, top + side + 22, {}};
-  if (!title.empty()) p.body = text(16, 26, title, 15, "start", "font-weight=\"bold\"");
-  p.body += text(left + side / 2, top - 26, "found", kFont, "middle");
-  p.body += fmt::format("<g transform=\"translate(22 {:.1f}) rotate(-90)\">{}</g>\n", top + side / 2,
-                        text(0, 0, "truth", kFont, "middle"));
-  for (std::size_t t = 0; t < classes; ++t) {
-    const double at = cell * (static_cast<double>(t) + 0.5);
-    p.body += text(left + at, top - 8, std::to_string(t), kFont, "middle");
-    p.body += text(left - 10, top + at + 4, std::to_string(t), kFont, "end");
-    double total = 0;
-    for (const std::int64_t n : counts[t]) total += static_cast<double>(n);
-    for (std::size_t f = 0; f < classes; ++f) {
-      const double share = total > 0 ? static_cast<double>(counts[t][f]) / total : 0;
-      // Errors are rare: their shades grow faster.
-      const double depth = t == f ? share : std::min(1.0, 2 * std::sqrt(share));
-      const double x = left + cell * static_cast<double>(f);
-      const double y = top + cell * static_cast<double>(t);
-      p.body += fmt::format(
-          "<rect x=\"{:.1f}\" y=\"{:.1f}\" width=\"{:.1f}\" height=\"{:.1f}\" fill=\"{}\" "
-          "stroke=\"#ddd\"/>\n",
-          x, y, cell, cell, shade(depth, t == f ? kRight : kWrong));
-      if (counts[t][f] == 0) continue;
-      p.body += text(x + cell / 2, y + cell / 2 + 4, std::to_string(counts[t][f]), kFont, "middle",
-                     depth > 0.6 ? "fill=\"white\"" : "");
-    }
-  }
-  return p;
 }
 
 }  // namespace tapegrad::plot

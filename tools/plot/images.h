@@ -28,13 +28,8 @@ Image image_of_range(std::span<const float> values, std::size_t columns, std::st
 
 /// The image in `width` units of the drawing. Throws ArgumentError where the pixels do not fill it.
 Picture draw(const Image& image, double width);
-/// Images in rows of `columns`, with their labels.
+/// Images in rows of `columns`, with their labels, in several lines where they are wider than the images.
 Picture image_grid(const std::vector<Image>& images, std::size_t columns, const std::string& title = {},
                    double width = 56);
-
-/// How often items of a class were taken for which: counts[truth][found]. Rows are shaded by their shares,
-/// what is right in another colour than what is not. Throws ArgumentError for no classes, or counts that are
-/// not square.
-Picture confusion_matrix(const std::vector<std::vector<std::int64_t>>& counts, const std::string& title = {});
 
 }  // namespace tapegrad::plot

@@ -31,8 +31,7 @@ struct Box {
 
 class Drawing {
  public:
-  Drawing(const Tape& tape, const std::vector<std::pair<std::uint64_t, std::string>>& names)
-      : tape_(tape), names_(names) {
+  Drawing(const Tape& tape, const TapeNames& names) : tape_(tape), names_(names) {
     for (const Node n : tape_)
       if (!n.is_leaf()) place_in_row(n);
     if (rows_.empty()) throw ArgumentError("plot: the tape has recorded no operation to draw");
@@ -60,13 +59,19 @@ class Drawing {
 
   std::string leaf_text(const Node& n) const {
     const std::uint64_t id = n.parameter();
-    const auto named =
-        std::find_if(names_.begin(), names_.end(), [&](const auto& p) { return p.first == id; });
-    const std::string name = id == 0 ? "watched" : named == names_.end() ? "parameter" : named->second;
+    const auto named = std::ranges::find_if(names_.parameters, [&](const auto& p) { return p.first == id; });
+    const std::string name = id == 0                            ? "watched"
+                             : named == names_.parameters.end() ? "parameter"
+                                                                : named->second;
     return fmt::format("{} {}", name, n.type_text());
   }
   std::string input_text(const Input& input) const {
-    return input.node() ? leaf_text(tape_[*input.node()]) : "constant " + input.type_text();
+    if (input.node()) return leaf_text(tape_[*input.node()]);
+    const auto named = std::ranges::find_if(names_.constants, [&](const auto& c) {
+      return c.first.shape() == input.shape() && c.first.dtype() == input.dtype();
+    });
+    return fmt::format("{} {}", named == names_.constants.end() ? "constant" : named->second,
+                       input.type_text());
   }
   static std::string title(const Node& n) {
     return n.scope().empty() ? std::string(n.op()) : fmt::format("{}: {}", n.scope(), n.op());
@@ -193,7 +198,7 @@ class Drawing {
   }
 
   TapeView tape_;
-  const std::vector<std::pair<std::uint64_t, std::string>>& names_;
+  const TapeNames& names_;
   // Nodes by their positions on the tape.
   std::map<std::size_t, std::size_t> row_of_;
   std::vector<std::vector<std::size_t>> rows_;
@@ -209,9 +214,6 @@ class Drawing {
 
 }  // namespace
 
-Picture draw_tape(const Tape& tape,
-                  const std::vector<std::pair<std::uint64_t, std::string>>& parameter_names) {
-  return Drawing(tape, parameter_names).draw();
-}
+Picture draw_tape(const Tape& tape, const TapeNames& names) { return Drawing(tape, names).draw(); }
 
 }  // namespace tapegrad::plot

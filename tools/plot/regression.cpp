@@ -1,0 +1,92 @@
+#include "regression.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <limits>
+#include <memory>
+#include <span>
+
+#include <tapegrad/graph/errors.h>
+#include <tapegrad/tapegrad.h>
+
+#include <fmt/format.h>
+
+namespace tapegrad::plot {
+
+namespace {
+
+constexpr double kWidth = 350;
+constexpr double kHeight = 300;
+
+void summarise(Prediction& p) {
+  double squares = 0, absolutes = 0, mean = 0, deviations = 0;
+  const auto n = static_cast<double>(p.points.size());
+  for (const Point& at : p.points) mean += at.x / n;
+  for (const Point& at : p.points) {
+    squares += (at.y - at.x) * (at.y - at.x);
+    absolutes += std::abs(at.y - at.x);
+    deviations += (at.x - mean) * (at.x - mean);
+  }
+  p.rmse = std::sqrt(squares / n);
+  p.mae = absolutes / n;
+  p.r2 = deviations > 0 ? 1 - squares / deviations : std::numeric_limits<double>::quiet_NaN();
+}
+
+bool any_finite(const Points& points) {
+  return std::ranges::any_of(points, [](const Point& p) { return std::isfinite(p.x) && std::isfinite(p.y); });
+}
+
+}  // namespace
+
+std::vector<Prediction> predict(const nn::Module& net, const nn::Dataset& data,
+                                const std::vector<std::string>& names) {
+  const std::unique_ptr<nn::Module> copy = net.clone();
+  copy->eval();
+  std::vector<Prediction> all;
+  for (const std::string& name : names) all.push_back({.name = name});
+  for (const nn::Batch& b : nn::in_order(data, 1000)) {
+    const Tensor y = (*copy)(b.x);
+    if (y.shape() != b.t.shape() || y.rank() != 2 || y.dim(1) != static_cast<std::int64_t>(names.size()))
+      throw ShapeError(fmt::format("report: outputs {} and targets {}, expected both as [n, {}]",
+                                   to_string(y.shape()), to_string(b.t.shape()), names.size()));
+    const Tensor predicted = cast(y.detach(), f64), targets = cast(b.t, f64);
+    const std::span<const double> p = predicted.values<double>(), t = targets.values<double>();
+    for (std::size_t i = 0; i < p.size(); ++i) all[i % names.size()].points.push_back({t[i], p[i]});
+  }
+  for (Prediction& p : all) summarise(p);
+  return all;
+}
+
+Picture draw_predictions(const Prediction& p) {
+  constexpr std::size_t kShown = 1000;
+  Points shown;
+  const std::size_t step = p.points.size() / kShown + 1;
+  double low = std::numeric_limits<double>::infinity(), high = -low;
+  for (std::size_t i = 0; i < p.points.size(); i += step) shown.push_back(p.points[i]);
+  for (const Point& at : shown)
+    if (std::isfinite(at.x) && std::isfinite(at.y)) low = std::min(low, at.x), high = std::max(high, at.x);
+  Chart chart(p.name);
+  chart.size(kWidth, kHeight).x({.label = "target"}).y({.label = "predicted"});
+  if (any_finite(shown)) chart.line("", {{low, low}, {high, high}}, {.width = 1, .values = false});
+  chart.line("", shown, {.line = false, .dots = true, .opacity = 0.6});
+  return chart.draw();
+}
+
+Picture draw_errors(const Prediction& p) {
+  std::vector<double> errors;
+  double most = 0;
+  for (const Point& at : p.points) {
+    errors.push_back(at.y - at.x);
+    if (std::isfinite(errors.back())) most = std::max(most, std::abs(errors.back()));
+  }
+  if (!(most > 0)) most = 1;
+  return Chart("Errors of " + p.name)
+      .size(kWidth, kHeight)
+      .x({.label = "predicted - target"})
+      .y({.label = "test items", .whole = true})
+      .histogram(errors, 21, -most, most)
+      .draw();
+}
+
+}  // namespace tapegrad::plot

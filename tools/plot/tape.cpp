@@ -77,7 +77,8 @@ class Drawing {
     return n.scope().empty() ? std::string(n.op()) : fmt::format("{}: {}", n.scope(), n.op());
   }
   static double width_of(const Node& n) {
-    return std::max(text_width(title(n), kFont), text_width(n.type_text(), kFont)) + 20;
+    constexpr double kBold = 1.1;  // the title is
+    return std::max(kBold * text_width(title(n), kFont), text_width(n.type_text(), kFont)) + 20;
   }
   /// Whether an input gets a box beside this operation: constants always, leaves with their first reader.
   bool beside(const Input& input, std::set<std::size_t>& drawn) const {

@@ -28,8 +28,7 @@ void Chart::Canvas::grid(const std::vector<Axis::Tick>& across, const std::vecto
     add("<path d=\"M{0:.1f} {1}V{2}\" stroke=\"{3}\"/>\n", x_.at(t.value), top_, bottom_, kGrid);
   for (const Axis::Tick& t : up)
     add("<path d=\"M{0} {1:.1f}H{2}\" stroke=\"{3}\"/>\n", left_, y_.at(t.value), right_, kGrid);
-  for (const Axis::Tick& t : across)
-    svg_ += text(x_.at(t.value), bottom_ + 18, t.label, kFont, "middle");
+  for (const Axis::Tick& t : across) svg_ += text(x_.at(t.value), bottom_ + 18, t.label, kFont, "middle");
   for (const Axis::Tick& t : up) svg_ += text(left_ - 7, y_.at(t.value) + 4, t.label, kFont, "end");
 }
 

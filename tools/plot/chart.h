@@ -33,6 +33,8 @@ struct Style {
   bool values = true;  ///< the values of a line's points show where the mouse is; dots always do
 };
 enum class Legend { right, above };
+/// Of a small diagram, to stand beside others or on a narrow screen.
+inline constexpr double kSmallWidth = 350;
 inline constexpr Style kDots{.line = false, .dots = true};
 inline constexpr Style kLineAndDots{.line = true, .dots = true};
 inline constexpr Style kDashed{.dashed = true};

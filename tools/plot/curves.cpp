@@ -67,7 +67,7 @@ std::optional<Picture> draw(const std::vector<ReportRow>& history, const Diagram
   }
   if (!any) return std::nullopt;
   const Scale scale = least > 0 && most / least > kFarApart && !d.from_zero ? Scale::log : Scale::linear;
-  chart.size(350, drawn > 1 ? 278 : 254).legend(Legend::above).x({.label = "epoch", .whole = true});
+  chart.size(kSmallWidth, drawn > 1 ? 278 : 254).legend(Legend::above).x({.label = "epoch", .whole = true});
   chart.y({.label = d.label, .scale = scale, .from = d.from_zero ? std::optional(0.0) : std::nullopt});
   if (const ReportRow* best = best_of(history); best && history.size() > 1)
     chart.mark(static_cast<double>(best->reached.epoch), "best");

@@ -16,9 +16,6 @@ namespace tapegrad::plot {
 
 namespace {
 
-constexpr double kWidth = 350;
-constexpr double kHeight = 300;
-
 void summarise(Prediction& p) {
   double squares = 0, absolutes = 0, mean = 0, deviations = 0;
   const auto n = static_cast<double>(p.points.size());
@@ -67,7 +64,7 @@ Picture draw_predictions(const Prediction& p) {
   for (const Point& at : shown)
     if (std::isfinite(at.x) && std::isfinite(at.y)) low = std::min(low, at.x), high = std::max(high, at.x);
   Chart chart(p.name);
-  chart.size(kWidth, kHeight).x({.label = "target"}).y({.label = "predicted"});
+  chart.size(kSmallWidth, 300).x({.label = "target"}).y({.label = "predicted"});
   if (any_finite(shown)) chart.line("", {{low, low}, {high, high}}, {.width = 1, .values = false});
   chart.line("", shown, {.line = false, .dots = true, .opacity = 0.6});
   return chart.draw();
@@ -82,7 +79,7 @@ Picture draw_errors(const Prediction& p) {
   }
   if (!(most > 0)) most = 1;
   return Chart("Errors of " + p.name)
-      .size(kWidth, kHeight)
+      .size(kSmallWidth, 300)
       .x({.label = "predicted - target"})
       .y({.label = "test items", .whole = true})
       .histogram(errors, 21, -most, most)

@@ -67,12 +67,12 @@ void add_classes(Page& page, const Classification& c) {
 }
 
 void add_mistakes(Page& page, const Classification& c) {
-  constexpr double kWidth = 70;
+  constexpr double kTileWidth = 70;
   if (!c.misclassified.empty()) {
     page.heading(
         fmt::format("Misclassified test items: {} of {}", c.misclassified.size(), c.misclassified_in_all));
     page.paragraph("The probability is what the network gives to its prediction; the surest first.");
-    page.tiles(c.misclassified, kWidth);
+    page.tiles(c.misclassified, kTileWidth);
   }
   if (c.most_confused.empty()) return;
   page.heading("Most confused");
@@ -82,7 +82,7 @@ void add_mistakes(Page& page, const Classification& c) {
     if (pair.images.empty())
       page.paragraph(text);
     else
-      page.tiles(pair.images, kWidth, text);
+      page.tiles(pair.images, kTileWidth, text);
   }
 }
 
@@ -110,16 +110,16 @@ void add_predictions(Page& page, const std::vector<Prediction>& predictions) {
 }
 
 void add_convolution(Page& page, const TrainingReport& report) {
-  constexpr double kWidth = 56;
+  constexpr double kTileWidth = 56;
   const FirstConvolution& c = report.convolution;
   page.heading(fmt::format("Filters of {}", c.layer));
   page.paragraph("Each by its own range: its least weight is white, its largest black.");
-  if (!report.filters_before.empty()) page.tiles(report.filters_before, kWidth, "Before training");
-  page.tiles(c.filters, kWidth, "After training");
+  if (!report.filters_before.empty()) page.tiles(report.filters_before, kTileWidth, "Before training");
+  page.tiles(c.filters, kTileWidth, "After training");
   page.heading(fmt::format("Feature maps of {}", c.layer));
   page.paragraph("What each filter makes of a test image, before any activation; each by its own range.");
-  if (!c.input.empty()) page.tiles(c.input, kWidth, "Input");
-  page.tiles(c.maps, kWidth, "Feature maps");
+  if (!c.input.empty()) page.tiles(c.input, kTileWidth, "Input");
+  page.tiles(c.maps, kTileWidth, "Feature maps");
 }
 
 }  // namespace

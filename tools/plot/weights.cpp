@@ -46,7 +46,7 @@ Picture draw_layer(const std::string& name, const std::vector<Layer>& times) {
   if (!(from <= to)) from = 0, to = 0;  // none is finite
   if (from == to) from -= 0.5, to += 0.5;
   Chart chart(name);
-  chart.size(350, 258)
+  chart.size(kSmallWidth, 258)
       .legend(Legend::above)
       .x({.label = "weight"})
       .y({.label = "% of the weights", .from = 0});

@@ -1,7 +1,7 @@
 #include <tapegrad/graph/name_scope.h>
 
 #include "both_rules.h"
-#include "product_support.h"
+#include "op_support.h"
 
 using namespace tapegrad;
 using namespace tapegrad::test;

@@ -8,7 +8,7 @@
 
 #include "both_rules.h"
 #include "kernel_support.h"
-#include "product_support.h"
+#include "op_support.h"
 
 using namespace tapegrad;
 using namespace tapegrad::test;

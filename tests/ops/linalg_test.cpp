@@ -1,5 +1,5 @@
 #include "both_rules.h"
-#include "product_support.h"
+#include "op_support.h"
 
 using namespace tapegrad;
 using namespace tapegrad::test;

@@ -12,9 +12,6 @@
 namespace tapegrad::test {
 
 using Numbers = std::vector<double>;
-using Wide = std::vector<long double>;
-
-inline Numbers rounded(const Wide& w) { return {w.begin(), w.end()}; }
 
 inline Wide softmax_of(const Numbers& x) {
   const long double largest = *std::max_element(x.begin(), x.end());

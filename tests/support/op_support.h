@@ -28,6 +28,10 @@ inline std::vector<double> numbers(const Tensor& t) {
   });
 }
 
+/// Numbers of an independent computation, and what they are as elements.
+using Wide = std::vector<long double>;
+inline std::vector<double> rounded(const Wide& w) { return {w.begin(), w.end()}; }
+
 /// Uniform values; the same ones for f32 (rounded) as for f64, and whole ones for i64.
 inline Tensor random(const Shape& shape, Dtype dtype = f64, double lo = -2, double hi = 2,
                      std::uint64_t seed = 1) {
@@ -49,6 +53,8 @@ inline double tolerance_of(Dtype dtype, double of_f32, double of_f64) {
 }
 /// Of the result of a few operations.
 inline double tolerance_of(Dtype dtype) { return tolerance_of(dtype, 2e-6, 1e-13); }
+/// Of products of a few dozen terms.
+inline double product_tolerance(Dtype dtype) { return tolerance_of(dtype, 2e-5, 1e-13); }
 
 /// Shape and elements; a NaN equals a NaN.
 inline void check_tensor(const Tensor& t, const Shape& shape, const std::vector<double>& expected,

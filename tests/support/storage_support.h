@@ -1,8 +1,8 @@
 #pragma once
 
 #include <cstdint>
+#include <exception>
 #include <thread>
-#include <utility>
 
 #include <tapegrad/graph/storage.h>
 #include <tapegrad/graph/tensor.h>
@@ -18,6 +18,7 @@ inline bool pooled() {
   return address(Tensor::empty({1000}, i64)) == before;
 }
 
+/// True where no other tensor, node or gradient holds a reference on the elements.
 inline bool unique(const Tensor& t) { return detail::is_unique(detail::TensorAccess::storage(t)); }
 
 /// A tensor that tells whether its elements are its own.
@@ -33,9 +34,18 @@ inline bool intact(const Tensor& t) {
   return true;
 }
 
+/// Runs f in a thread of its own and passes on what it throws.
 template <class F>
 void in_thread(F&& f) {
-  std::thread(std::forward<F>(f)).join();
+  std::exception_ptr error;
+  std::thread([&] {
+    try {
+      f();
+    } catch (...) {
+      error = std::current_exception();
+    }
+  }).join();
+  if (error) std::rethrow_exception(error);
 }
 
 }  // namespace tapegrad::test

@@ -1,7 +1,5 @@
 #pragma once
 
-#include <exception>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -11,6 +9,7 @@
 
 #include <boost/test/unit_test.hpp>
 
+#include "storage_support.h"
 #include "support.h"
 
 namespace tapegrad::test {
@@ -18,9 +17,6 @@ namespace tapegrad::test {
 inline Tensor scalar(double v) { return Tensor::scalar(v, f64); }
 inline Parameter parameter(double v) { return Parameter(scalar(v)); }
 inline Parameter parameter(std::initializer_list<double> v) { return Parameter(Tensor::from(v, f64)); }
-
-/// True where no other tensor, node or gradient holds a reference on the elements.
-inline bool unique(const Tensor& t) { return detail::is_unique(detail::TensorAccess::storage(t)); }
 
 /// True where none but the parameter itself does.
 inline bool unique(const Parameter& p) {
@@ -40,20 +36,6 @@ inline void check_equal(const Tensor& t, const std::vector<double>& expected) {
 inline void check_close(const Tensor& t, const std::vector<double>& expected, double tolerance = 1e-12) {
   BOOST_TEST(t.to_vector<double>() == expected, boost::test_tools::tolerance(tolerance)
                                                     << boost::test_tools::per_element());
-}
-
-/// Runs f in a thread of its own and passes on what it throws.
-template <class F>
-void in_thread(F&& f) {
-  std::exception_ptr error;
-  std::thread([&] {
-    try {
-      f();
-    } catch (...) {
-      error = std::current_exception();
-    }
-  }).join();
-  if (error) std::rethrow_exception(error);
 }
 
 }  // namespace tapegrad::test

@@ -86,8 +86,8 @@ Shape broadcast(const Shape& a, const Shape& b, std::string_view op) {
       dims[i] = other;
     } else if (other != 1 && other != dims[i]) {
       throw ShapeError(
-          fmt::format("{}: shapes {} and {} do not broadcast: axis {} counted from the end has "
-                      "{} and {}; they must be equal or 1",
+          fmt::format("{}: shapes {} and {} do not broadcast: axis -{} has {} and {}; they must be "
+                      "equal or 1",
                       op_label(op), to_string(a), to_string(b), longer.rank() - i,
                       a.rank() >= b.rank() ? dims[i] : other, a.rank() >= b.rank() ? other : dims[i]));
     }

@@ -192,9 +192,10 @@ void Optimizer::step(const Gradients& gradients) {
 
 void Optimizer::require_listed(const Gradients& gradients) const {
   for (const auto& [key, gradient] : gradients) {
-    if (!key.parameter) continue;
-    const std::string text = tapegrad::detail::unlisted_text(key.parameter);
-    const auto is_its = [&](const Slot& s) { return s.parameter.id() == key.parameter; };
+    const auto parameter = key.parameter;
+    if (!parameter) continue;
+    const std::string text = tapegrad::detail::unlisted_text(parameter);
+    const auto is_its = [&](const Slot& s) { return s.parameter.id() == parameter; };
     if (!text.empty() && std::ranges::none_of(slots_, is_its))
       throw Error(fmt::format("{}: {}", name_, text));
   }

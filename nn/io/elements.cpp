@@ -50,8 +50,8 @@ std::int64_t widened(std::uint64_t value) {
 }
 template <class T>
 requires std::is_integral_v<T> std::int64_t widened(T value) { return value; }
-float widened(float value) { return value; }
-double widened(double value) { return value; }
+template <class T>
+requires std::is_floating_point_v<T> T widened(T value) { return value; }
 
 template <class T>
 T swapped(T value) {

@@ -271,8 +271,8 @@ void op::Matmul::vjp(VjpContext<Matmul>& ctx) {
 }
 
 void op::Matmul::vjp_fused(VjpContext<Matmul>& ctx) {
-  const op::Matmul& op = ctx.op();
-  const Plan plan(ctx.input_shape(0), ctx.input_shape(1), op);
+  const op::Matmul& o = ctx.op();
+  const Plan plan(ctx.input_shape(0), ctx.input_shape(1), o);
   visit_floating(ctx.grad_output().dtype(), [&]<class T> {
     const T* g = TensorAccess::data_as<T>(ctx.grad_output());
     // `first`: the other operand stands left of dY; `both`: it is a gradient, too.
@@ -289,10 +289,10 @@ void op::Matmul::vjp_fused(VjpContext<Matmul>& ctx) {
       });
     };
     if (ctx.needs_grad(0))
-      gradient(0, plan.for_a(), plan.product.transpose_a, ctx.input<1>(), detail::is_right(op.gradient),
+      gradient(0, plan.for_a(), plan.product.transpose_a, ctx.input<1>(), detail::is_right(o.gradient),
                plan.b_batch, plan.a_batch);
     if (ctx.needs_grad(1))
-      gradient(1, plan.for_b(), !plan.product.transpose_b, ctx.input<0>(), detail::is_left(op.gradient),
+      gradient(1, plan.for_b(), !plan.product.transpose_b, ctx.input<0>(), detail::is_left(o.gradient),
                plan.a_batch, plan.b_batch);
   });
 }

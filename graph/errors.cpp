@@ -1,6 +1,3 @@
-#include <string_view>
-#include <utility>
-
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/graph/name_scope.h>
 
@@ -24,23 +21,9 @@ OutOfMemory::~OutOfMemory() = default;
 FileError::~FileError() = default;
 detail::ImpossibleShape::~ImpossibleShape() = default;
 
-namespace {
-
-/// What a user writes for an operation that takes a number beside a tensor, and is told apart by its name.
-std::string_view as_written(std::string_view op) {
-  static constexpr std::pair<std::string_view, std::string_view> kOfNumbers[] = {
-      {"add_scalar", "add"}, {"mul_scalar", "mul"}, {"div_scalar", "div"},
-      {"pow_scalar", "pow"}, {"scalar_sub", "sub"}, {"scalar_div", "div"},
-  };
-  for (const auto& [name, written] : kOfNumbers)
-    if (op == name) return written;
-  return op;
-}
-
-}  // namespace
-
 std::string op_label(std::string_view op) {
-  op = as_written(op);
+  const std::size_t end = op.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_");
+  if (end != std::string_view::npos && op[end] == '.') op = op.substr(0, end);
   const std::string path = NameScope::path();
   return path.empty() ? std::string(op) : fmt::format("{} '{}'", op, path);
 }

@@ -50,7 +50,8 @@ TAPEGRAD_DECLARE_ERROR(FileError);
 
 #undef TAPEGRAD_DECLARE_ERROR
 
-/// "affine 'fc2'" inside the scope of a module named fc2, else "affine": the start of an operation's message.
+/// "affine 'fc2'" inside the scope of a module named fc2, else "affine": the start of an operation's message. Of
+/// "mul.scalar" it is "mul": what stands behind a point tells apart operations that users write alike.
 TAPEGRAD_API std::string op_label(std::string_view op);
 
 namespace detail {

@@ -38,7 +38,8 @@ class TAPEGRAD_API Parameter {
   operator Tensor() const { return value(); }
   /// The value as a constant. Shares elements with the parameter.
   Tensor data() const;
-  /// The elements, as Tensor::values and Tensor::mutable_values, valid as long as the parameter or another handle of it.
+  /// The elements, as Tensor::values and Tensor::mutable_values, valid as long as the parameter or another handle of
+  /// it.
   template <class T>
   std::span<const T> values() const {
     const Tensor value = data();

@@ -19,10 +19,11 @@ struct Fans {
 /// How the values of a new weight are drawn: a small value that a layer takes, and draws from a generator.
 /// The same generator state gives the same weight.
 ///
-/// fan_in and fan_out are how many inputs a result sums up, and how many results an input goes into: the sizes of a weight
-/// [in, out]; of kernels [out, in, ...] both channels, times the elements of a kernel. Xavier keeps the variance of what passes a linear layer forward and backward
-/// about constant; its gain makes up for what the activation behind it takes away: 1 for sigmoid and none,
-/// 5/3 for tanh, sqrt(2) for relu. He is the same for rectifiers, looking at the forward pass alone.
+/// fan_in and fan_out are how many inputs a result sums up, and how many results an input goes into: the sizes of a
+/// weight [in, out]; of kernels [out, in, ...] both channels, times the elements of a kernel. Xavier keeps the
+/// variance of what passes a linear layer forward and backward about constant; its gain makes up for what the
+/// activation behind it takes away: 1 for sigmoid and none, 5/3 for tanh, sqrt(2) for relu. He is the same for
+/// rectifiers, looking at the forward pass alone.
 class TAPEGRAD_API Init {
  public:
   /// Every element is this value.

@@ -40,7 +40,8 @@
 ///     };
 ///
 /// `forward` takes each input as a const Tensor&, or all as a std::span<const Tensor* const>, and behind them the
-/// residuals, where it has any. Data members are the op's attributes; they must be trivially copyable.
+/// residuals, where it has any. Data members are the op's attributes; they must be trivially copyable. Ops that users
+/// write alike, such as x * y and x * 2, have names that differ behind a point: mul and mul.scalar; messages say mul.
 ///
 /// Optional members:
 ///
@@ -51,7 +52,8 @@
 /// - nondifferentiable_inputs: bit i set where the gradient of input i is zero by definition; the checker asks for
 ///   no other
 /// - identity_grad: elementwise, bit i set where the gradient of input i is g itself
-/// - selects: elementwise, where the rule gives g, or a positive part of it, or detail::kNothing for what the result does
+/// - selects: elementwise, where the rule gives g, or a positive part of it, or detail::kNothing for what the result
+/// does
 ///   not depend on, so that its zeros are right as they are; see <tapegrad/ops/contribution.h>
 /// - optional_inputs: others, bit i set where input i may be an undefined tensor; see VjpContext::has_input
 /// - vjp_fused: others, a faster first-order rule; the checker compares it with vjp

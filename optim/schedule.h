@@ -80,9 +80,9 @@ struct OneCycleOptions {
 };
 /// From `start` up to the highest rate, which step rise * steps - 1 has, and down to `last`, which step steps - 1
 /// has, both ways along half a cosine; `last` from then on. In three phases `start` is met again between them, at step
-/// 2 rise steps - 2. Smith, Topin: Super-Convergence, 2019; the rates are those of PyTorch's OneCycleLR with pct_start =
-/// rise, div_factor = 1 / start, final_div_factor = start / last and the same three_phase. Throws ArgumentError for a
-/// rise outside (0, 1), for one of 1/2 or more in three phases, and for shares outside [0, 1].
+/// 2 rise steps - 2. Smith, Topin: Super-Convergence, 2019; the rates are those of PyTorch's OneCycleLR with
+/// pct_start = rise, div_factor = 1 / start, final_div_factor = start / last and the same three_phase. Throws
+/// ArgumentError for a rise outside (0, 1), for one of 1/2 or more in three phases, and for shares outside [0, 1].
 TAPEGRAD_API Schedule one_cycle(double highest, std::int64_t steps, const OneCycleOptions& options = {});
 
 /// A schedule from text, for a run of so many steps: "constant"; "step", in three stages; "exponential",

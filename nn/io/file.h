@@ -46,8 +46,9 @@ class TAPEGRAD_API Descriptor {
 /// An older file's mode, owner, ACL and hard links stay. Where a new file cannot take them over (several links, an ACL,
 /// an owner that this process may not give), commit() copies the finished temporary file over the old content; only if
 /// the machine or the process fails during that copy can a part of the content be missing. A file that this process may
-/// not write is refused, even where its folder would allow to replace it. So is one that it may write in a folder where it
-/// may make no file: there is no room for the new content beside the older, which must stay until all is written.
+/// not write is refused, even where its folder would allow to replace it. So is one that it may write in a folder
+/// where it may make no file: there is no room for the new content beside the older, which must stay until all is
+/// written.
 ///
 /// A process that is killed leaves its temporary file, PATH.*.tapegrad.tmp; the next AtomicFile of that path removes
 /// it. What a living process is writing is locked (flock) and stays.

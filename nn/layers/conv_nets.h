@@ -11,8 +11,8 @@
 #include <tapegrad/nn/layers/sequential.h>
 #include <tapegrad/nn/layers/standardize.h>
 
-/// The convolutional networks of "Deep Learning from Scratch", for images of any size that their layers fit: the network
-/// of chapter 7 and the deep one of chapter 8, as the words of layers_from_words.
+/// The convolutional networks of "Deep Learning from Scratch", for images of any size that their layers fit: the
+/// network of chapter 7 and the deep one of chapter 8, as the words of layers_from_words.
 namespace tapegrad::nn {
 
 /// What the two networks are made with.

@@ -20,19 +20,18 @@ Score evaluate(Module& net, const Dataset& data, const Objective& objective, std
 
 Score evaluate(ModuleBase& net, const Forward& forward, const Dataset& data, const Objective& objective,
                std::int64_t batch, const Transform& transform, std::int64_t workers) {
-  const std::atomic<bool> never{false};
-  return *evaluate_unless(never, net, forward, data, objective, batch, transform, workers);
+  return *evaluate_unless(nullptr, net, forward, data, objective, batch, transform, workers);
 }
 
-std::optional<Score> evaluate_unless(const std::atomic<bool>& stop, ModuleBase& net, const Forward& forward,
-                                     const Dataset& data, const Objective& objective, std::int64_t batch,
-                                     const Transform& transform, std::int64_t workers) {
+std::optional<Score> evaluate_unless(const std::atomic<bool>* interrupted, ModuleBase& net,
+                                     const Forward& forward, const Dataset& data, const Objective& objective,
+                                     std::int64_t batch, const Transform& transform, std::int64_t workers) {
   if (data.size() == 0) throw ArgumentError("evaluate: the data set has no items");
   const EvaluationMode mode(net);
   const Pause pause;
   Score sum{0, 0};
   for (const Batch& b : in_order(data, batch, transform, workers)) {
-    if (stop.load(std::memory_order_relaxed)) return std::nullopt;
+    if (interrupted && interrupted->load(std::memory_order_relaxed)) return std::nullopt;
     const Tensor y = forward(b);
     const Tensor& t = b["t"];
     const auto n = static_cast<double>(b.size());

@@ -75,9 +75,9 @@ TAPEGRAD_API Score evaluate(Module& net, const Dataset& data, const Objective& o
 TAPEGRAD_API Score evaluate(ModuleBase& net, const Forward& forward, const Dataset& data,
                             const Objective& objective = {}, std::int64_t batch = kEvaluationBatch,
                             const Transform& transform = {}, std::int64_t workers = 0);
-/// The same, but ends before a batch where `stop` has become true, set by another thread or a signal handler: nothing is
-/// known then.
-TAPEGRAD_API std::optional<Score> evaluate_unless(const std::atomic<bool>& stop, ModuleBase& net,
+/// The same, but returns nothing where `interrupted`, which another thread or a signal handler may set, is true
+/// before a batch; null for never. Throws as evaluate.
+TAPEGRAD_API std::optional<Score> evaluate_unless(const std::atomic<bool>* interrupted, ModuleBase& net,
                                                   const Forward& forward, const Dataset& data,
                                                   const Objective& objective = {},
                                                   std::int64_t batch = kEvaluationBatch,

@@ -83,9 +83,8 @@ std::int64_t count_up(std::int64_t a, std::int64_t b, std::int64_t c) {
 
 /// An epoch at work.
 struct Trainer::Epoch {
-  Clock::time_point start;  ///< of fit, as if it had never been interrupted
-  double training_start =
-      0;  ///< seconds from there to the epoch's first update, as if nothing had come between
+  Clock::time_point start;    ///< of fit, as if it had never been interrupted
+  double training_start = 0;  ///< of the first update, in seconds from there, as if nothing had come between
   EpochReport report{};
 };
 
@@ -95,13 +94,6 @@ double Trainer::clip(Gradients& gradients) const {
   if (options_.clip_norm > 0) return clip_global_norm(gradients, options_.clip_norm);
   return options_.gradient_norm ? global_norm(gradients) : std::numeric_limits<double>::quiet_NaN();
 }
-
-namespace {
-bool is_finite(const State& state) {
-  return std::ranges::all_of(
-      state, [](const auto& named) { return tapegrad::detail::first_non_finite(named.second) < 0; });
-}
-}  // namespace
 
 Diverged::~Diverged() = default;
 
@@ -150,7 +142,7 @@ bool Trainer::update(const Batch& batch, Epoch& epoch) {
   optimizer_.step(gradients);
 
   // From here to the callback nothing throws: the update has been made, and counts.
-  rollback.keep();
+  rollback.commit();
   at_work.end();
   report.iteration = ++iteration_;
   const auto n = static_cast<double>(batch.size());
@@ -158,10 +150,7 @@ bool Trainer::update(const Batch& batch, Epoch& epoch) {
   at_.items += batch.size();
   at_.sum.loss += n * value;
   at_.sum.metric += n * metric;
-  if (options_.gradient_norm || options_.clip_norm > 0) {
-    at_.gradient_norm += report.gradient_norm;
-    ++at_.gradient_norms;
-  }
+  at_.gradient_norm += report.gradient_norm;
   report.lr = epoch.report.lr = optimizer_.lr();
   epoch.report.iteration = iteration_;
   fit_.seconds = seconds_since(epoch.start);
@@ -170,28 +159,28 @@ bool Trainer::update(const Batch& batch, Epoch& epoch) {
   return true;
 }
 
-/// Measures what the epoch has reached, saves it where it is the best, and reports it. False, and nothing has happened,
-/// where stop_now came before all was measured.
+/// Measures what the epoch has reached, saves it where it is the best, and reports it. False, and none of that has
+/// happened, where the training is interrupted before all is measured.
 bool Trainer::finish(Epoch& epoch, std::int64_t batches, const Dataset& training, const Dataset& validation) {
   EpochReport& r = epoch.report;
   const auto items = static_cast<double>(at_.items);
-  const auto measure = [&](const Dataset& data, Score& score) {
-    const auto measured = evaluate_unless(stop_now_, net_, forward_, data, options_.objective,
-                                          kEvaluationBatch, options_.evaluation_transform, options_.workers);
-    score = measured.value_or(Score{});
-    return measured.has_value();
+  const auto measure = [&](const Dataset& data) {
+    return evaluate_unless(options_.interrupted, net_, forward_, data, options_.objective, kEvaluationBatch,
+                           options_.evaluation_transform, options_.workers);
   };
-  if (!options_.evaluate_training)
-    r.training = {at_.sum.loss / items, at_.sum.metric / items};
-  else if (!measure(training, r.training))
-    return false;
-  if (validation.size() > 0 && !measure(validation, r.validation)) return false;
-  r.gradient_norm = at_.gradient_norm / static_cast<double>(at_.gradient_norms);  // NaN for none
+  const std::optional<Score> on_training =
+      options_.evaluate_training ? measure(training) : Score{at_.sum.loss / items, at_.sum.metric / items};
+  if (!on_training) return false;
+  const std::optional<Score> on_validation = validation.size() > 0 ? measure(validation) : Score{};
+  if (!on_validation) return false;
+  r.training = *on_training;
+  r.validation = *on_validation;
+  r.gradient_norm = at_.gradient_norm / static_cast<double>(at_.batch);
   r.items_per_second = at_.seconds > 0 ? items / at_.seconds : std::numeric_limits<double>::quiet_NaN();
   r.seconds = fit_.seconds = seconds_since(epoch.start);
 
-  const Score& judged = validation.size() > 0 ? r.validation : r.training;
-  const double value = options_.monitor == Monitor::loss ? judged.loss : -judged.metric;
+  const Score& monitored = validation.size() > 0 ? r.validation : r.training;
+  const double value = options_.monitor == Monitor::loss ? monitored.loss : -monitored.metric;
   r.best = value < best_value_;
   State state;
   if (r.best) {
@@ -206,7 +195,7 @@ bool Trainer::finish(Epoch& epoch, std::int64_t batches, const Dataset& training
     best_ = std::move(state);
   }
   if (r.best) waited_ = 0;
-  if (at_.batch >= batches) {  // an unfinished epoch is judged when it has gone on to its end
+  if (at_.batch >= batches) {  // an unfinished epoch counts when it has gone on to its end
     if (options_.plateau) (*options_.plateau)(value);
     if (!r.best) ++waited_;
     at_ = {.epoch = at_.epoch + 1};
@@ -252,10 +241,10 @@ const History& Trainer::fit(const Dataset& training, const Dataset& validation) 
           fmt::format("the loss of the training data is {}; a lower rate, or clipped gradients, may help",
                       epoch.report.training.loss);
     }
-    const bool stopped = stop_.load(std::memory_order_relaxed);
+    const bool stopped = is_stopped();
     const bool early = options_.patience > 0 && waited_ >= options_.patience;
     // One that is finished but for its evaluation is saved as well: what is resumed begins with that.
-    const bool finished = at_.batch == 0 || (!measured && at_.batch >= loader.size());
+    const bool finished = at_.batch == 0 || at_.batch >= loader.size();
     const bool due = options_.checkpoint_every == 0 || is_due() || iteration_ >= last_ || stopped || early;
     if (!diverged && finished && due) diverged = !save_in_folder();
     if (diverged && !is_finite(net_.state())) net_.load_state(before);
@@ -302,7 +291,7 @@ bool Trainer::begin_fit(std::int64_t batches, const Dataset& training, const Dat
   const bool was_early =
       resumed && iteration_ < last_ && options_.patience > 0 && waited_ >= options_.patience;
   history_.stop_reason = was_early ? StopReason::early : StopReason::completed;
-  stop_ = stop_now_ = false;
+  stop_ = false;
   return resumed && at_.items > 0;
 }
 
@@ -314,13 +303,18 @@ bool Trainer::train_epoch(Epoch& epoch, const DataLoader& loader) {
       drop_dead_checkpoint();
       return false;
     }
-    const bool ends = iteration_ == last_ || stop_.load(std::memory_order_relaxed);
+    const bool ends = iteration_ == last_ || is_stopped();
     // Here, before the unfinished epoch is measured: a training that is not interrupted there does not do that, and the
     // best state could be another.
     if (at_.batch < loader.size() && (ends || is_due()) && !save_in_folder()) return false;
     if (ends) break;
   }
   return true;
+}
+
+bool Trainer::is_stopped() const noexcept {
+  return stop_.load(std::memory_order_relaxed) ||
+         (options_.interrupted && options_.interrupted->load(std::memory_order_relaxed));
 }
 
 bool Trainer::is_due() const {

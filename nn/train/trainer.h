@@ -49,10 +49,10 @@ struct EpochReport {
   double lr = 0;               ///< of the last update
   double seconds = 0;          ///< since fit began
   bool best = false;           ///< better than all epochs before
-  /// The mean of BatchReport::gradient_norm over the updates of this epoch in which it was measured; NaN for none.
+  /// The mean of BatchReport::gradient_norm over the updates of this epoch; NaN unless all have it.
   double gradient_norm = std::numeric_limits<double>::quiet_NaN();
-  /// Items that the epoch was trained on, by the seconds from its first update to its last: preparing batches, callbacks
-  /// and checkpoints in between count, evaluation does not. NaN where it is not known.
+  /// Items that the epoch was trained on, by the seconds from its first update to its last: preparing batches,
+  /// callbacks and checkpoints in between count, evaluation does not. NaN where it is not known.
   double items_per_second = std::numeric_limits<double>::quiet_NaN();
 };
 
@@ -60,10 +60,11 @@ struct EpochReport {
 enum class StopReason : std::uint8_t {
   completed,  ///< all epochs or iterations
   early,      ///< the patience was exhausted
-  stopped,    ///< by Trainer::stop or stop_now
-  diverged,  ///< a loss, or a gradient to be clipped by norm, was not finite; no update was made from it. Or weights were
-  ///< not finite when a checkpoint was to be saved; none was. Weights that are not finite are again those
-  ///< before the epoch, or at the resumption within it
+  stopped,    ///< by Trainer::stop or TrainerOptions::interrupted
+  /// A loss, or a gradient to be clipped by norm, was not finite; no update was made from it. Or weights were not finite
+  /// when a checkpoint was to be saved; none was. Weights that are not finite are again those before the epoch, or at the
+  /// resumption within it.
+  diverged,
 };
 
 /// How a training went.
@@ -135,6 +136,12 @@ struct TrainerOptions {
   Callback<void(Trainer&, const BatchReport&, Gradients&)> on_gradients{};
   Callback<void(Trainer&, const BatchReport&)> on_batch{};  ///< after each update
   Callback<void(Trainer&, const EpochReport&)> on_epoch{};  ///< after each epoch
+  /// If not null: once it is true, set by another thread or a signal handler, fit ends as after Trainer::stop, but
+  /// what is reached is not evaluated: an evaluation at hand ends before its next batch. No epoch is reported then,
+  /// and none is the best; a checkpoint that is due in the end is saved. Another call of fit, or one that resumes,
+  /// measures an epoch whose updates are all made before it goes on: to the bit, as if nothing had been. It must
+  /// outlive the trainer.
+  const std::atomic<bool>* interrupted = nullptr;
 };
 
 /// What Trainer::resume has found.
@@ -190,13 +197,6 @@ class TAPEGRAD_API Trainer {
   /// Asks fit to end after the update at hand and the evaluation of what is reached. From a callback, another
   /// thread or a signal handler.
   void stop() noexcept { stop_.store(true, std::memory_order_relaxed); }
-  /// The same, but what is reached is not evaluated: an evaluation at hand ends before its next batch. No epoch is
-  /// reported then, and none is the best; a checkpoint that is due in the end is saved. The next call of fit, or one that
-  /// resumes, measures an epoch whose updates are all made before it goes on: to the bit, as if nothing had been.
-  void stop_now() noexcept {
-    stop_now_.store(true, std::memory_order_relaxed);
-    stop();
-  }
 
   /// What there was so far.
   const History& history() const noexcept { return history_; }
@@ -230,9 +230,9 @@ class TAPEGRAD_API Trainer {
   ///     trainer.fit(data);
   ///
   /// The trainer must have the network, the optimizer and the options that it had, but for epochs, iterations,
-  /// patience, the settings of schedule, plateau, clipping and optimizer, the evaluation's transform, files,
-  /// callbacks and `settings`. Throws ArgumentError that lists what else is different, FileError as load_checkpoint,
-  /// and what load_state throws; nothing is changed then.
+  /// patience, the settings of schedule, plateau, clipping and optimizer, gradient_norm, workers, the evaluation's
+  /// transform, files, callbacks, `interrupted` and `settings`. Throws ArgumentError that lists what else is
+  /// different, FileError as load_checkpoint, and what load_state throws; nothing is changed then.
   Resumed resume(const std::string& path);
   Resumed resume(const Checkpoint& checkpoint);
 
@@ -247,9 +247,8 @@ class TAPEGRAD_API Trainer {
     std::int64_t batch = 0;  ///< how many of the next one are done
     Score sum{0, 0};         ///< over the items of these
     std::int64_t items = 0;
-    double seconds = 0;               ///< of training these
-    double gradient_norm = 0;         ///< sum over the updates of these in which it was measured
-    std::int64_t gradient_norms = 0;  ///< how many those are
+    double seconds = 0;        ///< of training these; NaN where it is not known
+    double gradient_norm = 0;  ///< sum over the updates of these; NaN where it is not known
   };
   /// A call of fit: of the last one, or the one that is resumed.
   struct Fit {
@@ -265,6 +264,7 @@ class TAPEGRAD_API Trainer {
   void check_options() const;
   bool begin_fit(std::int64_t batches, const Dataset& training, const Dataset& validation);
   bool train_epoch(Epoch& epoch, const DataLoader& loader);
+  bool is_stopped() const noexcept;
   bool save_in_folder();
   void drop_dead_checkpoint();
   bool is_due() const;
@@ -295,7 +295,6 @@ class TAPEGRAD_API Trainer {
   State best_;
   History history_;
   std::atomic<bool> stop_{false};
-  std::atomic<bool> stop_now_{false};
 };
 
 }  // namespace tapegrad::nn

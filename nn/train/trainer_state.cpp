@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <array>
 #include <functional>
+#include <initializer_list>
 #include <limits>
 #include <map>
 #include <span>
@@ -71,7 +72,8 @@ void Trainer::load_state(const State& state) {
     return n;
   };
   Position at{count(0), count(1), {numbers[5].item(), numbers[6].item()}, count(4)};
-  if (at.items > 0) at.seconds = std::numeric_limits<double>::quiet_NaN();  // not part of the state
+  if (at.items > 0)  // they are not part of the state
+    at.seconds = at.gradient_norm = std::numeric_limits<double>::quiet_NaN();
   const std::int64_t iteration = count(2);
   const std::int64_t waited = count(3);
   State best;
@@ -125,10 +127,10 @@ constexpr PartOfScore kScores[] = {{"training_loss", &EpochReport::training, &Sc
                                    {"training_metric", &EpochReport::training, &Score::metric},
                                    {"validation_loss", &EpochReport::validation, &Score::loss},
                                    {"validation_metric", &EpochReport::validation, &Score::metric}};
-constexpr Number kNumbers[] = {{"lr", &EpochReport::lr}, {"seconds", &EpochReport::seconds}};
-/// Those that older checkpoints lack: they are not known then.
-constexpr Number kLaterNumbers[] = {{"gradient_norm", &EpochReport::gradient_norm},
-                                    {"items_per_second", &EpochReport::items_per_second}};
+constexpr Number kNumbers[] = {{"lr", &EpochReport::lr},
+                               {"seconds", &EpochReport::seconds},
+                               {"gradient_norm", &EpochReport::gradient_norm},
+                               {"items_per_second", &EpochReport::items_per_second}};
 
 /// One tensor [n] for each column of n reports.
 State to_columns(const std::vector<EpochReport>& epochs) {
@@ -145,18 +147,14 @@ State to_columns(const std::vector<EpochReport>& epochs) {
   for (const PartOfScore& s : kScores)
     add(s.name, double{}, [&](const EpochReport& e) { return e.*s.score.*s.of; });
   for (const Number& n : kNumbers) add(n.name, double{}, [&](const EpochReport& e) { return e.*n.of; });
-  for (const Number& n : kLaterNumbers) add(n.name, double{}, [&](const EpochReport& e) { return e.*n.of; });
   return columns;
 }
 
-bool has(const State& state, std::string_view name) {
-  return std::ranges::any_of(state, [&](const auto& named) { return named.first == name; });
-}
-
-/// Adds the tensors that an older checkpoint does not have.
-void complete(State& given, const State& later) {
-  for (const auto& [name, tensor] : later)
-    if (!has(given, name)) given.emplace_back(name, tensor);
+/// Adds numbers that an older checkpoint does not have: they are not known.
+void add_unknown(State& given, std::initializer_list<std::string_view> names, const Shape& shape) {
+  for (const std::string_view name : names)
+    if (std::ranges::find(given, name, &State::value_type::first) == given.end())
+      given.emplace_back(name, Tensor::full(shape, std::numeric_limits<double>::quiet_NaN(), f64));
 }
 
 std::vector<EpochReport> from_columns(const char* what, State given) {
@@ -169,12 +167,10 @@ std::vector<EpochReport> from_columns(const char* what, State given) {
                                    to_string(column.shape())));
     n = static_cast<std::size_t>(column.size());
   }
-  State later;
-  if (!given.empty())
-    for (const Number& x : kLaterNumbers)
-      later.emplace_back(
-          x.name, Tensor::full(given.front().second.shape(), std::numeric_limits<double>::quiet_NaN(), f64));
-  complete(given, later);
+  if (!given.empty()) {
+    const Shape shape = given.front().second.shape();
+    add_unknown(given, {"gradient_norm", "items_per_second"}, shape);
+  }
   if (given.size() != to_columns({}).size()) n = 0;  // the names do not match
   std::vector<EpochReport> epochs(n);
   const std::vector<Tensor> columns = optim::match_state(what, to_columns(epochs), given);
@@ -189,8 +185,6 @@ std::vector<EpochReport> from_columns(const char* what, State given) {
   for (const PartOfScore& s : kScores)
     take(double{}, [&](EpochReport& e, double value) { e.*s.score.*s.of = value; });
   for (const Number& x : kNumbers) take(double{}, [&](EpochReport& e, double value) { e.*x.of = value; });
-  for (const Number& x : kLaterNumbers)
-    take(double{}, [&](EpochReport& e, double value) { e.*x.of = value; });
   return epochs;
 }
 
@@ -314,8 +308,7 @@ State Trainer::fit_state() const {
           {"validation", number(fit_.validation)},
           {"seconds", Tensor::scalar(fit_.seconds, f64)},
           {"epoch_seconds", Tensor::scalar(at_.seconds, f64)},
-          {"gradient_norm", Tensor::scalar(at_.gradient_norm, f64)},
-          {"gradient_norms", number(at_.gradient_norms)}};
+          {"gradient_norm", Tensor::scalar(at_.gradient_norm, f64)}};
 }
 
 void Trainer::save(const std::string& path) const { save_checkpoint(path, checkpoint()); }
@@ -328,9 +321,7 @@ Resumed Trainer::resume(const Checkpoint& checkpoint) {
   State state = checkpoint.tensors;
   std::vector<EpochReport> epochs = from_columns(kWhat, extract(state, kOfHistory));
   State fit = extract(state, kOfFit);
-  complete(fit, {{"epoch_seconds", Tensor::scalar(std::numeric_limits<double>::quiet_NaN(), f64)},
-                 {"gradient_norm", Tensor::scalar(0, f64)},
-                 {"gradient_norms", number(0)}});
+  add_unknown(fit, {"epoch_seconds", "gradient_norm"}, Shape{});
   const std::vector<Tensor> numbers = optim::match_state(kWhat, fit_state(), fit);
   const std::int64_t iteration = iteration_in(state);
   std::array<std::int64_t, 4> counts{};
@@ -347,13 +338,9 @@ Resumed Trainer::resume(const Checkpoint& checkpoint) {
     throw ArgumentError(
         fmt::format("{}: 'fit.seconds' is {}; it must be in [0, {})", kWhat, seconds, kLongest));
   const double epoch_seconds = numbers[5].item();
-  if (epoch_seconds < 0 || epoch_seconds > kLongest)  // NaN: not known
+  if (epoch_seconds < 0 || epoch_seconds >= kLongest)  // NaN: not known
     throw ArgumentError(
-        fmt::format("{}: 'fit.epoch_seconds' is {}; it must be in [0, {}]", kWhat, epoch_seconds, kLongest));
-  const std::int64_t gradient_norms = numbers[7].values<std::int64_t>()[0];
-  if (gradient_norms < 0 || gradient_norms > kMostCounted)
-    throw ArgumentError(fmt::format("{}: 'fit.gradient_norms' is {}; it must be in [0, {}]", kWhat,
-                                    gradient_norms, kMostCounted));
+        fmt::format("{}: 'fit.epoch_seconds' is {}; it must be in [0, {})", kWhat, epoch_seconds, kLongest));
   Resumed resumed{.path = checkpoint.path, .unreadable = checkpoint.unreadable};
   resumed.changes = compare_settings(checkpoint, iteration);
   const auto lr = checkpoint.trainer_settings.find("lr");
@@ -366,7 +353,6 @@ Resumed Trainer::resume(const Checkpoint& checkpoint) {
   fit_ = {counts[0], counts[1], counts[2], counts[3], seconds, true};
   at_.seconds = epoch_seconds;
   at_.gradient_norm = numbers[6].item();
-  at_.gradient_norms = gradient_norms;
   return resumed;
 }
 

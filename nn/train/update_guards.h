@@ -11,18 +11,18 @@
 
 namespace tapegrad::nn {
 
-/// Takes back what a forward pass has changed in a network, unless it is kept.
+/// Undoes what a forward pass has changed in a network, unless commit() is called.
 class Rollback final : Visitor {
  public:
   explicit Rollback(ModuleBase& net) { net.visit(*this); }
   ~Rollback() override {
-    if (kept_) return;
+    if (committed_) return;
     for (const auto& [buffer, value] : buffers_) *buffer = value;
     for (const auto& [generator, value] : generators_) *generator = value;
   }
   Rollback(const Rollback&) = delete;
   Rollback& operator=(const Rollback&) = delete;
-  void keep() noexcept { kept_ = true; }
+  void commit() noexcept { committed_ = true; }
 
  private:
   template <class T>
@@ -34,7 +34,7 @@ class Rollback final : Visitor {
 
   List<Buffer> buffers_;
   List<Generator> generators_;
-  bool kept_ = false;
+  bool committed_ = false;
 };
 
 /// Says while it lives that an update is at work.

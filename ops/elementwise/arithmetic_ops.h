@@ -93,7 +93,7 @@ struct Neg {
 // The same with a C++ number, which is an attribute: no tensor is made for it.
 
 struct AddScalar {
-  static constexpr auto name = "add_scalar";
+  static constexpr auto name = "add.scalar";
   static constexpr std::size_t arity = 1;
   static constexpr auto saves = saves_for(kNone);
   static constexpr bool integers = true;
@@ -109,7 +109,7 @@ struct AddScalar {
 };
 
 struct ScalarSub {
-  static constexpr auto name = "scalar_sub";
+  static constexpr auto name = "sub.scalar_left";
   static constexpr std::size_t arity = 1;
   static constexpr auto saves = saves_for(kNone);
   static constexpr bool integers = true;
@@ -124,7 +124,7 @@ struct ScalarSub {
 };
 
 struct MulScalar {
-  static constexpr auto name = "mul_scalar";
+  static constexpr auto name = "mul.scalar";
   static constexpr std::size_t arity = 1;
   static constexpr auto saves = saves_for(kNone);
   static constexpr bool integers = true;
@@ -137,7 +137,7 @@ struct MulScalar {
 };
 
 struct DivScalar {
-  static constexpr auto name = "div_scalar";
+  static constexpr auto name = "div.scalar";
   static constexpr std::size_t arity = 1;
   static constexpr auto saves = saves_for(kNone);
   double c = 0;
@@ -152,7 +152,7 @@ struct DivScalar {
 };
 
 struct ScalarDiv {
-  static constexpr auto name = "scalar_div";
+  static constexpr auto name = "div.scalar_left";
   static constexpr std::size_t arity = 1;
   static constexpr auto saves = saves_for(kIn0 | kOut);
   double c = 0;

@@ -63,7 +63,7 @@ struct PowerLog {
 };
 
 struct PowScalar {
-  static constexpr auto name = "pow_scalar";
+  static constexpr auto name = "pow.scalar";
   static constexpr std::size_t arity = 1;
   static constexpr auto saves = saves_for(kIn0);
   double c = 0;

@@ -20,12 +20,13 @@ struct Im2colOptions {
 ///
 ///     oh = floor((h + 2 padding - dilation (kh - 1) - 1) / stride) + 1
 ///
-/// along h, and along w in the same way. f32 or f64, else throws DtypeError. Throws ShapeError for another rank, for planes
-/// without elements and where no window fits, ArgumentError for kernel, stride or dilation below 1 and a negative padding.
+/// along h, and along w in the same way. f32 or f64, else throws DtypeError. Throws ShapeError for another rank, for
+/// planes without elements and where no window fits, ArgumentError for kernel, stride or dilation below 1 and a
+/// negative padding.
 TAPEGRAD_API Tensor im2col(const Tensor& x, const Im2colOptions& options);
 
-/// Images [n, c, height, width] in which each element is the sum of what stands for it in the columns [n, c kh kw, oh ow]:
-/// the adjoint of im2col. Throws as im2col, and ShapeError where the columns are not those of such images.
+/// Images [n, c, height, width] in which each element is the sum of what stands for it in the columns [n, c kh kw, oh
+/// ow]: the adjoint of im2col. Throws as im2col, and ShapeError where the columns are not those of such images.
 TAPEGRAD_API Tensor col2im(const Tensor& columns, const Sizes<2>& size, const Im2colOptions& options);
 
 }  // namespace tapegrad

@@ -46,16 +46,16 @@ TAPEGRAD_API Tensor huber_loss(const Tensor& y, const Tensor& t, double delta, c
 /// The mean of |y - t| over all elements, or another reduction. The gradient is 0 where they are equal.
 TAPEGRAD_API Tensor l1_loss(const Tensor& y, const Tensor& t, const LossOptions& options = {});
 /// The mean of -t ln y - (1 - t) ln(1 - y) over all elements, or another reduction, of probabilities y. No logarithm is
-/// below -100, as in PyTorch, and none is steeper than 1e12: a wrong certainty is a finite loss with a gradient, that of a
-/// straight line, whose further derivatives for y are 0. binary_cross_entropy_with_logits has no such bounds, nor does it
-/// need them. Throws ArgumentError for what is no probability.
+/// below -100, as in PyTorch, and none is steeper than 1e12: a wrong certainty is a finite loss with a gradient, that
+/// of a straight line, whose further derivatives for y are 0. binary_cross_entropy_with_logits has no such bounds,
+/// nor does it need them. Throws ArgumentError for what is no probability.
 TAPEGRAD_API Tensor binary_cross_entropy(const Tensor& y, const Tensor& t, const LossOptions& options = {});
 
 /// Of binary_cross_entropy_with_logits.
 struct BinaryLossOptions {
   Reduction reduction = Reduction::mean;  ///< what becomes of the losses of the elements
-  /// Of the shape of x or one that broadcasts to it, as [classes], and its dtype: the term of t counts that much, -p t ln
-  /// s(x) - (1 - t) ln(1 - s(x)). Above 1 it makes up for positive targets that are rare. It has no gradient.
+  /// Of the shape of x or one that broadcasts to it, as [classes], and its dtype: the term of t counts that much, -p
+  /// t ln s(x) - (1 - t) ln(1 - s(x)). Above 1 it makes up for positive targets that are rare. It has no gradient.
   Tensor pos_weight{};
 };
 /// Throws ShapeError, DtypeError and ArgumentError for a pos_weight that does not fit, is negative or not finite.
@@ -96,8 +96,8 @@ struct ClassLossOptions {
 TAPEGRAD_API Tensor sum_squared_error(const Tensor& y, const Tensor& t, const LossOptions& options);
 TAPEGRAD_API Tensor cross_entropy(const Tensor& y, const Tensor& t, const ClassLossOptions& options);
 TAPEGRAD_API Tensor softmax_with_loss(const Tensor& x, const Tensor& t, const ClassLossOptions& options);
-/// -sum_c t_c y_c of logarithms of probabilities y: softmax_with_loss(x, t, options) is nll_loss(log_softmax(x), t, options).
-/// A target of zero adds nothing, also beside -infinity.
+/// -sum_c t_c y_c of logarithms of probabilities y: softmax_with_loss(x, t, options) is nll_loss(log_softmax(x), t,
+/// options). A target of zero adds nothing, also beside -infinity.
 TAPEGRAD_API Tensor nll_loss(const Tensor& y, const Tensor& t, const ClassLossOptions& options = {});
 
 }  // namespace tapegrad

@@ -15,10 +15,10 @@ struct BatchNormalized {
 };
 
 /// y = gamma (x - mean) / sqrt(variance + eps) + beta for each channel of x [n, channels, ...], by the mean and the
-/// variance of that channel over all other axes: of features [n, features], and of images [n, channels, h, w], sequences
-/// and volumes. gamma and beta are [channels]. Ioffe, Szegedy: Batch Normalization, ICML 2015. Differentiable in x, gamma
-/// and beta, to any order. Channels of any size are normalised alike, also where their variance is beyond f64 and given as
-/// infinity.
+/// variance of that channel over all other axes: of features [n, features], and of images [n, channels, h, w],
+/// sequences and volumes. gamma and beta are [channels]. Ioffe, Szegedy: Batch Normalization, ICML 2015.
+/// Differentiable in x, gamma and beta, to any order. Channels of any size are normalised alike, also where their
+/// variance is beyond f64 and given as infinity.
 ///
 /// Takes f32 or f64, all of one dtype (DtypeError). Throws ShapeError for other shapes, ArgumentError for channels
 /// without elements and for an eps that is not positive and finite.

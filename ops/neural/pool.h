@@ -8,15 +8,15 @@
 #include <tapegrad/graph/tensor.h>
 #include <tapegrad/ops/neural/sizes.h>
 
-/// Pooling of images [n, c, h, w] and of sequences [n, c, l]: each plane of each channel by itself, over windows. Sizes of
-/// results, with `padded` the size of an axis and the padding on both its sides, are
+/// Pooling of images [n, c, h, w] and of sequences [n, c, l]: each plane of each channel by itself, over windows.
+/// Sizes of results, with `padded` the size of an axis and the padding on both its sides, are
 ///
 ///     floor((padded - dilation (kernel - 1) - 1) / stride) + 1,
 ///
-/// and one more with ceil_mode where windows do not come out even, unless that last one would start in the padding at the
-/// end; all as in PyTorch. Inputs are f32 or f64, else DtypeError is thrown. All throw ShapeError for another rank, for
-/// planes without elements and where no window fits, ArgumentError for kernel, stride or dilation below 1, and for a
-/// padding that is negative or more than half of the kernel. A batch may be empty.
+/// and one more with ceil_mode where windows do not come out even, unless that last one would start in the padding at
+/// the end; all as in PyTorch. Inputs are f32 or f64, else DtypeError is thrown. All throw ShapeError for another
+/// rank, for planes without elements and where no window fits, ArgumentError for kernel, stride or dilation below 1,
+/// and for a padding that is negative or more than half of the kernel. A batch may be empty.
 namespace tapegrad {
 
 /// As the stride of a pooling: that of windows side by side, which is the kernel.
@@ -36,8 +36,8 @@ using MaxPool1dOptions = MaxPoolOptions<1>;
 using MaxPool2dOptions = MaxPoolOptions<2>;
 
 /// The largest element of each window. Its gradient goes to that element: of equal ones to the first, row by row. A NaN
-/// is the largest; of several, the last. A window that lies in the padding as a whole gives -infinity, and its gradient goes
-/// nowhere.
+/// is the largest; of several, the last. A window that lies in the padding as a whole gives -infinity, and its
+/// gradient goes nowhere.
 ///
 ///     max_pool2d(x, 2)                                                        // [n, c, h / 2, w / 2]
 ///     max_pool2d(x, {.kernel = 3, .stride = 2, .padding = {1, 0}})

@@ -126,7 +126,7 @@ BOOST_AUTO_TEST_CASE(clause_8_the_nodes_of_a_tape_are_listed_in_order_of_recordi
   BOOST_TEST(nodes.size() == 3u);
   BOOST_TEST(nodes[0].is_leaf());
   BOOST_TEST(nodes[1].op() == "exp");
-  BOOST_TEST(nodes[2].op() == "mul_scalar");
+  BOOST_TEST(nodes[2].op() == "mul.scalar");
   for (std::size_t i = 0; i < 3; ++i) BOOST_TEST(nodes[i].index() == i);
   BOOST_TEST((nodes.find(y) == std::size_t{2}));
 }

@@ -92,8 +92,7 @@ BOOST_AUTO_TEST_CASE(clause_7_mutation_between_two_uses_is_caught_in_forward) {
   const Tensor first = y + 1;
   Tensor same = y.detach();
   set(same, 0);
-  BOOST_CHECK_EXCEPTION(y + 1, MutatedSaved,
-                        mentions("add", "recorded", "version 0 then, 1 now", "reset()"));
+  BOOST_CHECK_EXCEPTION(y + 1, MutatedSaved, mentions("add", "recorded", "version 0 then, 1 now", "reset()"));
   BOOST_TEST(tape.backward(first)[w].item() == 3);  // nothing there reads a value
 }
 

@@ -121,7 +121,7 @@ BOOST_AUTO_TEST_CASE(shapes_follow_the_batch) {
 
 BOOST_AUTO_TEST_CASE(what_does_not_follow_the_batch_is_refused) {
   check_refused([](const Tensor& x) { return sum(x, 0) * (1.0 / static_cast<double>(x.dim(0))); },
-                "the attribute 'c' of mul_scalar depends on the batch");
+                "the attribute 'c' of mul.scalar depends on the batch");
   check_refused(
       [](const Tensor& x) { return x * unsqueeze(Tensor::arange(0, static_cast<double>(x.dim(0))), 1); },
       "which reshape takes");
@@ -194,7 +194,7 @@ BOOST_AUTO_TEST_CASE(what_does_not_follow_a_free_size_is_named_with_the_operatio
         mentions(part, "save_onnx", "with a fixed 'sequence' (without it in OnnxOptions::free_axes)"));
   };
   refuses([](const Tensor& x) { return sum(x, 1) * (1.0 / static_cast<double>(x.dim(1))); },
-          "the attribute 'c' of mul_scalar depends on 'sequence'");
+          "the attribute 'c' of mul.scalar depends on 'sequence'");
   refuses([](const Tensor& x) { return one_hot(argmax(x, 2), x.dim(1)); },
           "classes of one_hot grows with 'sequence'");
   refuses(

@@ -79,7 +79,7 @@ BOOST_AUTO_TEST_CASE(two_threads_run_every_kernel) {
   // They hand on what they are given: a cast does so in f64, in which threads are compared here. For casts to another
   // dtype parallel_test.cpp compares them. Code of scalars is the user's own.
   const std::set<std::string> serial_ops{"reshape", "cast", "scalar_function", "scalar_function_gradient"};
-  const std::set<std::string> serial_rules{"add", "add_scalar"};
+  const std::set<std::string> serial_rules{"add", "add.scalar"};
   const auto is_known = [&](const std::string& pass) {
     const std::string op = pass.substr(0, pass.find(':'));
     return serial_ops.contains(op) || pass == "prod: first-order rule" ||

@@ -291,18 +291,18 @@ BOOST_AUTO_TEST_CASE(what_only_some_checks_can_find) {
 BOOST_AUTO_TEST_CASE(terms_of_rules_on_tensors) {
   const auto all = gradcheck::self_test(catalog_of<Saddle<false>>().ops()[0], {}, {});
   for (const char* fault :
-       {"left of add omitted, add(mul_scalar(mul(g, x0)), matmul(g, permute(c)))",
-        "right of add omitted, add(mul_scalar(mul(g, x0)), matmul(g, permute(c)))",
-        "right of add negated, add(mul_scalar(mul(g, x0)), matmul(g, permute(c)))",
+       {"left of add omitted, add(mul.scalar(mul(g, x0)), matmul(g, permute(c)))",
+        "right of add omitted, add(mul.scalar(mul(g, x0)), matmul(g, permute(c)))",
+        "right of add negated, add(mul.scalar(mul(g, x0)), matmul(g, permute(c)))",
         "left of mul omitted, mul(g, x0)", "right of mul omitted, mul(g, x0)", "mul negated, mul(g, x0)",
-        "right of mul_scalar omitted, mul_scalar(mul(g, x0))", "matmul negated, matmul(g, permute(c))",
+        "right of mul.scalar omitted, mul.scalar(mul(g, x0))", "matmul negated, matmul(g, permute(c))",
         "matmul transposed, matmul(g, permute(c))"})
     BOOST_TEST(status_in(all, std::string(fault) + " of the rule, as recorded") == "killed", fault);
   BOOST_TEST(std::ranges::all_of(
       all, [](const auto& m) { return m.status == gradcheck::MutationResult::Status::killed; }));
   // A term that is nothing makes no difference, which has to be said.
   const std::string term =
-      "right of add omitted, add(add(mul_scalar(mul(..)), matmul(g, permute(..))), mul_scalar(x0)) of the "
+      "right of add omitted, add(add(mul.scalar(mul(..)), matmul(g, permute(..))), mul.scalar(x0)) of the "
       "rule, as "
       "recorded";
   BOOST_TEST(status_in(all, term) == "");
@@ -316,8 +316,8 @@ BOOST_AUTO_TEST_CASE(terms_keep_their_names) {
     if (contains(m.mutation, " of the rule")) before.insert(m.mutation);
   for (const auto& m : gradcheck::self_test(catalog_of<TermBefore<true>>().ops()[0], {}, {}))
     if (contains(m.mutation, " of the rule")) after.insert(m.mutation);
-  BOOST_TEST(before.contains("mul negated, mul(mul_scalar(g), x0) of the rule, as recorded"));
-  BOOST_TEST(before.contains("mul negated, mul(mul_scalar(g), x0) #2 of the rule, as recorded"));
+  BOOST_TEST(before.contains("mul negated, mul(mul.scalar(g), x0) of the rule, as recorded"));
+  BOOST_TEST(before.contains("mul negated, mul(mul.scalar(g), x0) #2 of the rule, as recorded"));
   BOOST_TEST(std::ranges::includes(after, before));
   BOOST_TEST(after.size() > before.size());
 }

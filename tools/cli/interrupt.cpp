@@ -9,14 +9,11 @@ namespace {
 // All that a signal handler may touch: atomics without locks.
 std::atomic<int> number_received{0};
 std::atomic<bool> any_received{false};
-std::atomic<nn::Trainer*> trainer_to_stop{nullptr};
-static_assert(std::atomic<int>::is_always_lock_free && std::atomic<bool>::is_always_lock_free &&
-              std::atomic<nn::Trainer*>::is_always_lock_free);
+static_assert(std::atomic<int>::is_always_lock_free && std::atomic<bool>::is_always_lock_free);
 
 void receive(int number) {
   number_received = number;
   any_received = true;
-  if (nn::Trainer* const trainer = trainer_to_stop) trainer->stop_now();
 }
 
 }  // namespace
@@ -32,13 +29,10 @@ InterruptHandler::InterruptHandler() {
 InterruptHandler::~InterruptHandler() {
   sigaction(SIGINT, &before_int_, nullptr);
   sigaction(SIGTERM, &before_term_, nullptr);
-  trainer_to_stop = nullptr;
 }
 
 int InterruptHandler::signal() noexcept { return number_received; }
 
 const std::atomic<bool>& InterruptHandler::received() noexcept { return any_received; }
-
-void InterruptHandler::stops(nn::Trainer& trainer) noexcept { trainer_to_stop = &trainer; }
 
 }  // namespace tapegrad::cli

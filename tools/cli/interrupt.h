@@ -2,8 +2,6 @@
 
 #include <atomic>
 
-#include <tapegrad/nn/train/trainer.h>
-
 #include <signal.h>
 
 namespace tapegrad::cli {
@@ -20,9 +18,6 @@ class InterruptHandler {
   static int signal() noexcept;
   /// Whether one has come.
   static const std::atomic<bool>& received() noexcept;
-  /// A signal stops this training at once, also in the middle of an evaluation: until the handler is gone, which the
-  /// trainer must outlive.
-  void stops(nn::Trainer& trainer) noexcept;
 
  private:
   struct sigaction before_int_ = {};

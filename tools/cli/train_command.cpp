@@ -1,10 +1,8 @@
-#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <optional>
 #include <utility>
 
-#include <tapegrad/graph/values.h>
 #include <tapegrad/ops/threads.h>
 #include <tapegrad/tapegrad.h>
 
@@ -156,11 +154,6 @@ void resume(nn::Trainer& trainer, const nn::Checkpoint& checkpoint, std::int64_t
         fmt::format("  all {} iterations are done; --epochs or --iterations asks for more", iterations));
 }
 
-bool is_finite(const nn::State& state) {
-  return std::ranges::all_of(
-      state, [](const auto& named) { return tapegrad::detail::first_non_finite(named.second) < 0; });
-}
-
 /// With a checkpoint: goes on from it.
 int train(const TrainOptions& o, const CLI::App& command, const nn::Checkpoint* checkpoint) {
   set_threads(o.threads);
@@ -177,14 +170,12 @@ int train(const TrainOptions& o, const CLI::App& command, const nn::Checkpoint* 
   report.begin(model, data);
 
   const nn::Progress progress(beside(o.report));
-  options.on_batch = [&](nn::Trainer& trainer, const nn::BatchReport& b) {
-    progress(trainer, b);
-    if (InterruptHandler::received()) trainer.stop_now();  // one that came before fit began
-  };
+  options.on_batch = progress;
+  options.interrupted = &InterruptHandler::received();
   std::optional<RunFolder> folder;
   // Nothing where a signal has come: it is not waited for.
   const auto test_score = [&] {
-    return nn::evaluate_unless(InterruptHandler::received(), net, nn::forward_of(net), data.test,
+    return nn::evaluate_unless(&InterruptHandler::received(), net, nn::forward_of(net), data.test,
                                data.objective);
   };
   options.on_epoch = [&](nn::Trainer&, const nn::EpochReport& e) {
@@ -203,7 +194,6 @@ int train(const TrainOptions& o, const CLI::App& command, const nn::Checkpoint* 
   if (!checkpoint) folder = RunFolder::start(o.out, validated, data.metric, o.force);
   nn::Trainer trainer(net, *optimizer, options);
   std::optional<InterruptHandler> handler(std::in_place);
-  handler->stops(trainer);
 
   if (!data.format && o.model.takes_images())
     fmt::print(beside(o.report), "{}", nn::to_string(nn::summary(net, parts.training.input_shape())));
@@ -232,7 +222,8 @@ int train(const TrainOptions& o, const CLI::App& command, const nn::Checkpoint* 
     throw nn::Diverged(fmt::format("{}{}", e.what(), folder->advice()));
   }
   const bool interrupted = InterruptHandler::received();
-  if (interrupted && is_finite(net.state())) folder->save("parameters.safetensors", metadata, net.state());
+  if (interrupted && nn::is_finite(net.state()))
+    folder->save("parameters.safetensors", metadata, net.state());
   // What is saved is whole: from here on, a signal ends the process.
   handler.reset();
   report.write(model, data, parts.training, o.batch, interrupted);

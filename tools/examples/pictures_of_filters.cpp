@@ -1,5 +1,5 @@
-/// Draws what a convolutional network has learnt as SVG files: its first filters before and after training, what they make
-/// of one digit, and the digits that it confuses most often. usage: pictures_of_filters [MNIST_FOLDER [FOLDER]]
+/// Draws what a convolutional network has learnt as SVG files: its first filters before and after training, what they
+/// make of one digit, and the digits that it confuses most often. usage: pictures_of_filters [MNIST_FOLDER [FOLDER]]
 #include <filesystem>
 #include <string>
 #include <vector>

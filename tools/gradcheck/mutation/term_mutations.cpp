@@ -21,7 +21,7 @@ using tapegrad::detail::RuleProbe;
 constexpr std::array<std::string_view, 2> kSums{"add", "sub"};
 constexpr std::array<std::string_view, 2> kElementProducts{"mul", "div"};
 constexpr std::array<std::string_view, 2> kMatrixProducts{"matmul", "affine"};
-constexpr std::array<std::string_view, 3> kByNumber{"add_scalar", "mul_scalar", "div_scalar"};
+constexpr std::array<std::string_view, 3> kByNumber{"add.scalar", "mul.scalar", "div.scalar"};
 constexpr std::string_view kNegation = "neg";
 
 template <std::size_t N>

@@ -1,6 +1,8 @@
 // A training that is to end at once does not wait for an evaluation, and goes on as if it had not been interrupted.
 #include <atomic>
 #include <cstdint>
+#include <thread>
+#include <utility>
 #include <vector>
 
 #include <boost/test/unit_test.hpp>
@@ -11,7 +13,7 @@
 using namespace tapegrad;
 using namespace tapegrad::test;
 
-BOOST_AUTO_TEST_SUITE(trainer_stop_now)
+BOOST_AUTO_TEST_SUITE(trainer_interrupted_evaluation)
 
 namespace {
 
@@ -26,14 +28,15 @@ const nn::Dataset& validation_items() {
 }
 
 struct Training {
-  /// Stops at the `stop_at`-th time that the network is evaluated on a batch; 0 for never.
-  explicit Training(nn::TrainerOptions options, int stop_at = 0)
-      : forward([this, stop_at](const nn::Batch& b) {
-          if (!net.training() && ++evaluated == stop_at) trainer.stop_now();
+  /// Is interrupted at the `at`-th time that the network is evaluated on a batch; 0 for never.
+  explicit Training(nn::TrainerOptions options, int at = 0)
+      : forward([this, at](const nn::Batch& b) {
+          if (!net.training() && ++evaluated == at) interrupted = true;
           return net(b.x);
         }),
         trainer(net, forward, adam, with_defaults(std::move(options))) {}
-  static nn::TrainerOptions with_defaults(nn::TrainerOptions o) {
+  nn::TrainerOptions with_defaults(nn::TrainerOptions o) {
+    o.interrupted = &interrupted;
     o.batch = 500;
     o.seed = 3;
     o.plateau = optim::ReduceOnPlateau({.patience = 0});
@@ -43,6 +46,7 @@ struct Training {
 
   nn::MultiLayerNet net = quarter_net(1, {.hidden = {8}, .batch_norm = true, .dropout = 0.3});
   optim::Adam adam{net, 0.05};
+  std::atomic<bool> interrupted{false};
   int evaluated = 0;
   nn::Forward forward;
   nn::Trainer trainer;
@@ -72,11 +76,11 @@ BOOST_AUTO_TEST_CASE(an_evaluation_ends_before_its_next_batch) {
     if (++batches == 2) stop = true;
     return net(b.x);
   };
-  BOOST_TEST(!nn::evaluate_unless(stop, net, forward, training_items(), {}, 100).has_value());
+  BOOST_TEST(!nn::evaluate_unless(&stop, net, forward, training_items(), {}, 100).has_value());
   BOOST_TEST(batches == 2);  // of 25
   BOOST_TEST(net.training());
   stop = false;
-  const auto score = nn::evaluate_unless(stop, net, forward, training_items());
+  const auto score = nn::evaluate_unless(&stop, net, forward, training_items());
   BOOST_REQUIRE(score.has_value());
   BOOST_TEST(score->loss == nn::evaluate(net, training_items()).loss);
 }
@@ -109,11 +113,14 @@ BOOST_AUTO_TEST_CASE(one_that_was_ended_is_made_first_when_training_goes_on) {
 }
 
 BOOST_AUTO_TEST_CASE(another_call_of_fit_makes_it_as_well) {
-  Training whole({.epochs = 3});
-  whole.fit();
   Training t({.epochs = 2}, 7);
   t.fit();
   BOOST_TEST(t.trainer.history().epochs.size() == 1U);
+  t.fit();  // nothing more, as long as it is interrupted
+  BOOST_TEST((t.trainer.history().stop_reason == nn::StopReason::stopped));
+  BOOST_TEST(t.trainer.history().epochs.size() == 1U);
+  BOOST_TEST(t.adam.steps() == 10);
+  t.interrupted = false;
   Training expected({.epochs = 4});
   expected.fit();
   t.fit();  // the second epoch is measured, then two follow
@@ -145,10 +152,12 @@ BOOST_AUTO_TEST_CASE(in_the_middle_of_an_epoch_nothing_is_evaluated) {
   const TemporaryFolder folder;
   const std::string run = folder / "run";
   nn::TrainerOptions options{.epochs = 3, .checkpoint_folder = run};
-  options.on_batch = [](nn::Trainer& t, const nn::BatchReport& b) {
-    if (b.iteration == 8) t.stop_now();
+  Training* running = nullptr;
+  options.on_batch = [&](nn::Trainer&, const nn::BatchReport& b) {
+    if (b.iteration == 8) running->interrupted = true;
   };
   Training first(options);
+  running = &first;
   first.fit();
   BOOST_TEST(first.evaluated == 5);
   BOOST_TEST(first.trainer.history().epochs.size() == 1U);
@@ -157,8 +166,23 @@ BOOST_AUTO_TEST_CASE(in_the_middle_of_an_epoch_nothing_is_evaluated) {
   BOOST_TEST(second.adam.steps() == 8);
   second.fit();
   check_as_whole(second, whole);
+  first.interrupted = false;
   first.fit();  // three more, after the one at hand
   BOOST_TEST(first.trainer.history().epochs.size() == 5U);
+}
+
+BOOST_AUTO_TEST_CASE(another_thread_may_interrupt) {
+  std::thread other;
+  Training* running = nullptr;
+  nn::TrainerOptions options{.epochs = 1'000'000'000};
+  options.on_batch = [&](nn::Trainer&, const nn::BatchReport&) {
+    if (!other.joinable()) other = std::thread([&] { running->interrupted = true; });
+  };
+  Training t(options);
+  running = &t;
+  t.fit();
+  other.join();
+  BOOST_TEST((t.trainer.history().stop_reason == nn::StopReason::stopped));
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -1,13 +1,16 @@
 #include "program.h"
 
 #include <cmath>
+#include <cstddef>
 #include <cstdio>
 #include <exception>
 #include <new>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include <tapegrad/gradcheck/report/shell_word.h>
 #include <tapegrad/graph/errors.h>
 
 #include <fmt/format.h>
@@ -27,21 +30,16 @@ CLI::Validator number(std::string range, bool (*holds)(double, double), double b
   return CLI::Validator(check, range);
 }
 
-/// As one word of a shell's command.
-std::string quoted(std::string_view word) {
-  constexpr std::string_view kPlain =
-      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=./:,@%";
-  if (!word.empty() && word.find_first_not_of(kPlain) == std::string_view::npos) return std::string(word);
-  std::string text = "'";
-  for (const char c : word) text += c == '\'' ? std::string("'\\''") : std::string(1, c);
-  return text + "'";
-}
-
-std::string typed;
+/// Those that run_program was called with.
+std::span<char* const> arguments;
 
 }  // namespace
 
-const std::string& command_line() { return typed; }
+std::string command_line() {
+  std::string line;
+  for (const char* word : arguments) line += (line.empty() ? "" : " ") + gradcheck::detail::shell_word(word);
+  return line;
+}
 
 CLI::Validator at_least(double least) {
   return number(
@@ -88,7 +86,7 @@ int usage_error(const CLI::App& app, std::string message) {
 }
 
 int run_program(CLI::App& app, int argc, char** argv, const int& exit_code) {
-  for (int i = 0; i < argc; ++i) typed += (i > 0 ? " " : "") + quoted(argv[i]);
+  arguments = {argv, static_cast<std::size_t>(argc)};
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& e) {

@@ -12,8 +12,8 @@ namespace tapegrad::cli {
 /// in one line, and else what the callbacks have put into `exit_code`.
 int run_program(CLI::App& app, int argc, char** argv, const int& exit_code);
 
-/// What run_program was called with, as a shell takes it: quoted where that needs it.
-const std::string& command_line();
+/// What run_program was called with, which must still exist, as a shell takes it: quoted where that needs it.
+std::string command_line();
 
 /// Checks of an option's number: finite, and at least so much, or more than that.
 CLI::Validator at_least(double least);

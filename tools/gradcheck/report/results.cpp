@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include <tapegrad/gradcheck/report/results.h>
+#include <tapegrad/gradcheck/report/shell_word.h>
 
 #include <fmt/format.h>
 
@@ -9,13 +10,6 @@ namespace tapegrad::gradcheck::detail {
 namespace {
 
 bool undecided(const Subject::Sample& sample) { return sample.report.count(Verdict::inconclusive) > 0; }
-
-std::string quoted(const std::string& text) {
-  if (text.find_first_of("\"\\$`!") == text.npos) return '"' + text + '"';
-  std::string out = "'";
-  for (const char c : text) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
-  return out + "'";
-}
 
 }  // namespace
 
@@ -78,7 +72,7 @@ ExitCode exit_code_of(const Results& r) {
 std::string repro_command(const CommandOptions& o, const Subject& subject, const Subject::Sample& sample) {
   std::string line =
       fmt::format("{} --repro {}", o.program,
-                  quoted(fmt::format("{}#{}:seed={}", subject.name, sample.number, sample.seed)));
+                  shell_word(fmt::format("{}#{}:seed={}", subject.name, sample.number, sample.seed)));
   const Options &check = o.check, usual;
   if (check.order != usual.order) line += fmt::format(" --order {}", check.order);
   if (check.mode != usual.mode) line += fmt::format(" --mode {}", name_of(check.mode));

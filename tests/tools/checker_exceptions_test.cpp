@@ -114,16 +114,13 @@ BOOST_AUTO_TEST_CASE(which_rule_has_thrown) {
        "FAIL: order 1, gradient, threw: in the rule of throws: an exception of type int: 42\n"},
       {with([](Throws& t) { t.general = Thrown::text; }),
        "FAIL: order 1, gradient by the general rule, threw: in the rule of throws: an exception of type char "
-       "const*: "
-       "some text\n"},
+       "const*: some text\n"},
       {with([](Throws& t) { t.recorded = Thrown::string; }),
        "FAIL: order 1, gradient as recorded, threw: in the rule of throws: an exception of type std::string: "
-       "a "
-       "string\n"},
+       "a string\n"},
       {with([](Throws& t) { t.general = t.recorded = Thrown::standard; }),
        "FAIL: order 1, gradient by the general rule and gradient as recorded, threw: in the rule of throws: "
-       "too "
-       "far\n"},
+       "too far\n"},
       {with([](Throws& t) { t.fused = t.general = t.recorded = Thrown::own; }),
        "FAIL: order 1, gradient by every rule, threw: in the rule of throws: an exception of type "},
       {with([](Throws& t) { t.fused = Thrown::nameless; }), "without a message\n"},

@@ -303,8 +303,7 @@ BOOST_AUTO_TEST_CASE(terms_of_rules_on_tensors) {
   // A term that is nothing makes no difference, which has to be said.
   const std::string term =
       "right of add omitted, add(add(mul.scalar(mul(..)), matmul(g, permute(..))), mul.scalar(x0)) of the "
-      "rule, as "
-      "recorded";
+      "rule, as recorded";
   BOOST_TEST(status_in(all, term) == "");
   BOOST_TEST(status_of<Saddle<true>>(term) == "NO EFFECT");
 }

@@ -33,8 +33,7 @@ void require_format(const std::string& path) {
   if (!extension.empty() && extension != ".svg" && extension != ".dot" && extension != ".gv")
     throw ArgumentError(
         fmt::format("--out {}: {} is not among what is written, .svg, .dot and .gv; another picture is made "
-                    "by: tapegrad graph "
-                    "--out - | dot -T{} >{}",
+                    "by: tapegrad graph --out - | dot -T{} >{}",
                     path, extension, extension.substr(1), path));
 }
 

@@ -42,8 +42,8 @@ struct Model {
   optim::ParameterGroups groups;  ///< for an optimizer
 };
 
-/// For items of this shape: [784], or [1, 28, 28] where the network takes images. Throws ArgumentError where the options
-/// contradict each other, and what the network's layers throw.
+/// For items of this shape: [784], or [1, 28, 28] where the network takes images. Throws ArgumentError where the
+/// options contradict each other, and what the network's layers throw.
 Model build_model(const ModelOptions& options, const Shape& item, std::int64_t classes, Generator& generator);
 
 }  // namespace tapegrad::cli

@@ -16,11 +16,11 @@ namespace tapegrad::cli {
 class RunFolder {
  public:
   /// Of a run that starts: makes the folder. The history has columns of the loss and of this metric. Throws FileError
-  /// where the folder cannot be made, ArgumentError where it has checkpoints of another run, or, unless `replace`, its
-  /// history or parameters.
+  /// where the folder cannot be made, ArgumentError where it has checkpoints of another run, or, unless `replace`,
+  /// its history or parameters.
   static RunFolder start(const std::string& path, bool validated, const char* metric, bool replace);
-  /// Of a run that goes on after these epochs: what the history says of later ones is dropped. One that an older version
-  /// has written gets the columns that it lacks. Throws FileError where it does not have these epochs.
+  /// Of a run that goes on after these epochs: what the history says of later ones is dropped. One that an older
+  /// version has written gets the columns that it lacks. Throws FileError where it does not have these epochs.
   static RunFolder go_on(const std::string& path, bool validated, const char* metric,
                          const std::vector<nn::EpochReport>& epochs);
 

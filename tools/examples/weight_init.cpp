@@ -77,8 +77,7 @@ int main(int argc, char** argv) {
   const Tensor x = randn({1000, 100}, rng, f64);
   fmt::print(
       "standard deviation of the outputs of layers 1 ... 5; share of them where the activation is flat "
-      "(relu: "
-      "zeros);\n"
+      "(relu: zeros);\n"
       "standard deviation of the gradient at layer 1 as a multiple of that at layer 5\n\n");
   const Activation activations[] = {{"sigmoid", 0}, {"tanh", -1}, {"relu", 0, 7000}};
   std::vector<std::string> files;

@@ -13,9 +13,9 @@
 
 namespace tapegrad::plot {
 
-/// The kernels of a convolution with the weight [out, in, kh, kw], one image for each channel out and each channel in, up
-/// to `most` of them: each by its own range, as image_of_range has it. Throws ShapeError for another rank, DtypeError for
-/// integers.
+/// The kernels of a convolution with the weight [out, in, kh, kw], one image for each channel out and each channel in,
+/// up to `most` of them: each by its own range, as image_of_range has it. Throws ShapeError for another rank,
+/// DtypeError for integers.
 std::vector<Image> filters_of(const Tensor& weight, std::size_t most = 100);
 
 /// The channels of the first of images [n, c, h, w], up to `most` of them, each by its own range. Throws as filters_of.

@@ -94,8 +94,7 @@ Report check(TensorFunction f, const std::vector<Tensor>& inputs, const Options&
   if (problem.grad_inputs().empty())
     throw DtypeError(
         "gradcheck: no input to differentiate: integers have no gradient, and the others are held constant; "
-        "give "
-        "a tensor of f32 or f64");
+        "give a tensor of f32 or f64");
   Report report;
   detail::check_problem(problem, options, report);
   return report;

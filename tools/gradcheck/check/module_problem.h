@@ -49,8 +49,7 @@ class ModuleProblem final : public Problem {
   Tensor constant(std::size_t i, const Tensor& value) const override;
   const char* hidden_state() const override {
     return "it keeps state, or draws from a generator, that visit() does not list; give it to the visitor as "
-           "a "
-           "buffer, or as a generator with a seed";
+           "a buffer, or as a generator with a seed";
   }
 
   /// False where the forward pass uses a parameter that visit() does not list; the report then says in which

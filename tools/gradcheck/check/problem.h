@@ -58,8 +58,7 @@ class Problem {
   /// Where the function gives other values for the same inputs: what it does wrong, and the cure.
   virtual const char* hidden_state() const {
     return "it draws random numbers without a seed, or keeps state from call to call; make the generator, or "
-           "the "
-           "state, inside the function";
+           "the state, inside the function";
   }
 
   /// How many of the inputs, the first ones, are the function's: the others are incoming gradients.

@@ -111,8 +111,7 @@ std::string left_out_text(const Totals& t) {
   if (t.size_alone == 0) return {};
   return fmt::format(
       "fast mode: of {} large samples only what their size decides was checked: one direction, f32 against "
-      "f64, "
-      "the number of threads; all else at smaller samples of the same ops\n",
+      "f64, the number of threads; all else at smaller samples of the same ops\n",
       t.size_alone);
 }
 }  // namespace

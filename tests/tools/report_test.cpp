@@ -10,13 +10,11 @@
 #include <boost/test/unit_test.hpp>
 
 #include "plot/report.h"
-#include "plot/tape.h"
 #include "plot/weights.h"
 #include "support.h"
 #include "xml_support.h"
 
 using namespace tapegrad;
-using plot::draw_tape;
 using plot::TrainingReport;
 using test::count;
 using test::mentions;
@@ -35,15 +33,18 @@ nn::Sequential reader_of_scores() {
       nn::Affine(Parameter(Tensor::from({{1, 0, 0}, {0, 1, 0}, {0, 0, 1}, {0, 0, 0}})), Parameter())};
 }
 
-plot::ReportRow row(std::int64_t epoch, nn::Score training, nn::Score test, nn::Score validation, bool best) {
-  return {{.epoch = epoch,
-           .iteration = 10 * epoch,
-           .training = training,
-           .validation = validation,
-           .lr = 0.1,
-           .seconds = 2.0 * static_cast<double>(epoch),
-           .best = best},
-          test};
+/// The next epoch of a training.
+nn::EpochReport& add_epoch(TrainingReport& r, nn::Score training, nn::Score test, nn::Score validation,
+                           bool best) {
+  const auto epoch = static_cast<std::int64_t>(r.test.size()) + 1;
+  r.test.push_back(test);
+  return r.history.epochs.emplace_back(nn::EpochReport{.epoch = epoch,
+                                                       .iteration = 10 * epoch,
+                                                       .training = training,
+                                                       .validation = validation,
+                                                       .lr = 0.1,
+                                                       .seconds = 2.0 * static_cast<double>(epoch),
+                                                       .best = best});
 }
 
 /// What HTML leaves open is closed for the check.
@@ -71,10 +72,10 @@ BOOST_AUTO_TEST_CASE(the_test_items_are_counted_and_the_surest_mistakes_shown) {
   BOOST_TEST(r.misclassified[1].pixels == (std::vector<std::uint8_t>{0, 0, 255, 255}),
              boost::test_tools::per_element());
   BOOST_TEST(r.misclassified[0].columns == 2U);
-  r = plot::examine(net, images(), plot::Items::images, 1);
+  r = plot::examine(net, images(), 1);
   BOOST_TEST(r.misclassified.size() == 1U);
   BOOST_TEST(r.misclassified_in_all == 2);
-  r = plot::examine(net, images(), plot::Items::not_shown, 40, {"a", "b", "c"});
+  r = plot::examine(net, images(), 0, {"a", "b", "c"});
   BOOST_TEST(r.misclassified.size() == 0U);
   BOOST_TEST(r.misclassified_in_all == 2);
   BOOST_REQUIRE(r.most_confused.size() == 2U);
@@ -98,7 +99,7 @@ BOOST_AUTO_TEST_CASE(the_classes_that_are_confused_most_often_come_first) {
   add(3, 0, 1), add(1, 0, 2), add(10, 2, 1), add(20, 1, 1), add(1, 0, 0);
   const auto n = static_cast<std::int64_t>(t.size());
   const nn::Dataset data(Tensor::from(x, Shape{n, 4}), Tensor::from(t, Shape{n}), 3);
-  const plot::Classification r = plot::examine(reader_of_scores(), data, plot::Items::images, 2);
+  const plot::Classification r = plot::examine(reader_of_scores(), data, 2);
   BOOST_REQUIRE(r.most_confused.size() == 3U);
   const std::vector<std::array<std::int64_t, 4>> expected{{2, 1, 10, 10}, {0, 1, 3, 5}, {0, 2, 1, 5}};
   for (std::size_t i = 0; i < 3; ++i) {
@@ -175,37 +176,35 @@ BOOST_AUTO_TEST_CASE(filters_of_several_channels_are_told_apart) {
 
 BOOST_AUTO_TEST_CASE(a_page_stands_alone_and_holds_everything) {
   TrainingReport r{.title = "a < b", .facts = {{"command", "tapegrad <x>"}}, .settings = {{"data", "x & y"}}};
-  r.history = {
-      row(1, {2.3, 0.1}, {2.25, 0.125}, {}, true),
-      row(2, {std::nan(""), 0.5}, {1.5, 0.4375}, {1.75, 0.375}, false),
-  };
-  r.history[1].reached.gradient_norm = 0.75;
-  r.history[1].reached.items_per_second = 1234;
+  add_epoch(r, {2.3, 0.1}, {2.25, 0.125}, {}, true);
+  nn::EpochReport& second = add_epoch(r, {std::nan(""), 0.5}, {1.5, 0.4375}, {1.75, 0.375}, false);
+  second.gradient_norm = 0.75;
+  second.items_per_second = 1234;
   const nn::Sequential net = reader_of_scores();
-  r.classification = plot::examine(net, images(), plot::Items::images, 40, {"zero", "<one>", "two"});
+  r.classification = plot::examine(net, images(), 40, {"zero", "<one>", "two"});
   r.weights = plot::draw_weights({{"initial", plot::weights_of(net)}, {"epoch 2", plot::weights_of(net)}});
   r.graph = plot::draw_step(net, images(), 5);
   const std::string html = plot::to_html(r);
   BOOST_TEST(well_formed(as_xml(html)));
   for (const char* part : {"<h1>a &lt; b</h1>",
-                           "43.75 %",
-                           "Loss",
-                           "Accuracy",
-                           "Learning rate",
-                           "Gradient norm",
-                           "Throughput",
-                           "2 of 2",
+                           "Last epoch: test accuracy 43.75 %",
+                           ">Loss<",
+                           ">Accuracy<",
+                           ">Learning rate<",
+                           ">Gradient norm<",
+                           ">Throughput<",
+                           "Misclassified test items: 2 of 2<",
                            "true zero, predicted &lt;one&gt; (100 %)",
                            "0.weight [4, 3]",
                            "softmax_with_loss",
                            "x &amp; y",
                            "tapegrad &lt;x&gt;",
-                           "2.2500",
+                           "<td>2.2500</td>",
                            ">validation<",
-                           "1.7500",
+                           "<td>1.7500</td>",
                            "1 (best)",
-                           "0.75",
-                           "1234",
+                           "<td>0.75</td>",
+                           "<td>1234</td>",
                            ">input [5, 4]<",
                            ">targets [5] i64<",
                            "Confusion matrix",
@@ -224,19 +223,19 @@ BOOST_AUTO_TEST_CASE(a_page_stands_alone_and_holds_everything) {
 BOOST_AUTO_TEST_CASE(the_headline_names_the_best_epoch_and_its_figures) {
   TrainingReport r;
   BOOST_TEST(plot::headline(r).empty());
-  r.history = {row(1, {0.5, 0.8}, {0.6, 0.75}, {0.55, 0.77}, true),
-               row(2, {0.3, 0.9}, {0.4, 0.875}, {0.45, 0.86}, true),
-               row(3, {0.1, 1}, {0.7, 0.85}, {0.5, 0.84}, false)};
-  BOOST_TEST(plot::best_of(r.history) == &r.history[1]);
+  add_epoch(r, {0.5, 0.8}, {0.6, 0.75}, {0.55, 0.77}, true);
+  add_epoch(r, {0.3, 0.9}, {0.4, 0.875}, {0.45, 0.86}, true);
+  add_epoch(r, {0.1, 1}, {0.7, 0.85}, {0.5, 0.84}, false);
   BOOST_TEST(
       plot::headline(r) ==
       "Best epoch 2 of 3, by the validation loss: test accuracy 87.50 %, test loss 0.4000, validation "
-      "accuracy "
-      "86.00 %, validation loss 0.4500, training accuracy 90.00 %, training loss 0.3000. Last epoch: test "
-      "accuracy 85.00 %, test loss 0.7000, validation accuracy 84.00 %, validation loss 0.5000, training "
-      "accuracy 100.00 %, training loss 0.1000. 30 iterations.");
-  r.names = {"squared error", "r2"};
-  r.history = {row(1, {0.5, 0.5}, {}, {}, true)};
+      "accuracy 86.00 %, validation loss 0.4500, training accuracy 90.00 %, training loss 0.3000. Last "
+      "epoch: test accuracy 85.00 %, test loss 0.7000, validation accuracy 84.00 %, validation loss 0.5000, "
+      "training accuracy 100.00 %, training loss 0.1000. 30 iterations.");
+  r.test.pop_back();
+  BOOST_CHECK_EXCEPTION(plot::headline(r), ArgumentError, mentions("3 epochs and 2 test scores"));
+  r = {.names = {"squared error", "r2", false}};
+  add_epoch(r, {0.5, 0.5}, {}, {}, true);
   BOOST_TEST(
       plot::headline(r) ==
       "Best epoch 1 of 1, by the training loss: test scores not measured, training r2 0.5000, training loss "
@@ -292,6 +291,30 @@ BOOST_AUTO_TEST_CASE(errors_of_predictions_are_as_by_hand) {
   BOOST_TEST(count(html, "Confusion") == 0U);
 }
 
+BOOST_AUTO_TEST_CASE(predictions_are_drawn_where_any_is_finite) {
+  const double nan = std::nan("");
+  plot::Prediction p{.name = "y", .rmse = nan, .mae = nan, .r2 = nan};
+  BOOST_TEST(!plot::draw_predictions(p));
+  p.points = {{1, nan}, {nan, 2}};
+  BOOST_TEST(!plot::draw_predictions(p));
+  BOOST_TEST(count(plot::draw_errors(p).body, "to") > 0U);
+  // Of 3,000 pairs every third would be shown: those alone are no numbers, or all but one of the others.
+  p.points.assign(3000, {1, nan});
+  p.points[1000] = {7, 8};
+  const auto one = plot::draw_predictions(p);
+  BOOST_REQUIRE(one.has_value());
+  BOOST_TEST(count(one->body, "<title>target 7, 8</title>") == 1U);
+  p.points.assign(3000, {1, 2});
+  for (std::size_t i = 0; i < p.points.size(); i += 3) p.points[i].y = nan;
+  BOOST_TEST(count(plot::draw_predictions(p)->body, "<title>target 1, 2</title>") > 600U);
+  const std::string html =
+      plot::to_html({.title = "diverged", .predictions = {p, {.name = "none", .points = {{1, nan}}}}});
+  BOOST_TEST(well_formed(as_xml(html)));
+  BOOST_TEST(count(html, "<td>y</td><td>–</td><td>–</td><td>–</td><td>3000</td>") == 1U);
+  BOOST_TEST(count(html, ">Errors of y<") == 1U);
+  BOOST_TEST(count(html, ">Errors of none<") == 0U);
+}
+
 BOOST_AUTO_TEST_CASE(weights_are_drawn_by_layer_and_time) {
   Generator rng(0);
   nn::Sequential net{nn::Affine(4, 3, rng), nn::BatchNorm(3), nn::Affine(3, 2, rng)};
@@ -320,41 +343,21 @@ BOOST_AUTO_TEST_CASE(what_is_not_known_is_left_out) {
   for (const char* part : {"<h2>", "<svg", "<table"}) BOOST_TEST(count(html, part) == 0U, part);
   // One epoch, and losses that cannot be drawn at all.
   const double nan = std::nan("");
-  TrainingReport one{.title = "one", .history = {row(1, {nan, 0.1}, {nan, 0.1}, {}, false)}};
-  one.history[0].reached.lr = nan;
-  one.history[0].reached.seconds = nan;
+  TrainingReport one{.title = "one"};
+  nn::EpochReport& epoch = add_epoch(one, {nan, 0.1}, {nan, 0.1}, {}, false);
+  epoch.lr = nan;
+  epoch.seconds = nan;
   BOOST_TEST(count(plot::to_html(one), "<svg xmlns") == 1U);
   BOOST_TEST(count(plot::to_html(one), "validation") == 0U);
 }
 
 BOOST_AUTO_TEST_CASE(curves_whose_values_lie_far_apart_are_logarithmic_and_say_so) {
-  std::vector<plot::ReportRow> history{row(1, {1, 0.5}, {1, 0.5}, {}, true),
-                                       row(2, {0.001, 0.9}, {0.5, 0.6}, {}, true)};
-  const std::vector<plot::Picture> curves = plot::draw_curves(history, {});
+  TrainingReport r;
+  add_epoch(r, {1, 0.5}, {1, 0.5}, {}, true);
+  add_epoch(r, {0.001, 0.9}, {0.5, 0.6}, {}, true);
+  const std::vector<plot::Picture> curves = plot::draw_curves(r.history, r.test, r.names);
   BOOST_TEST(count(curves.at(0).body, "cross entropy (logarithmic)") == 1U);
   BOOST_TEST(count(curves.at(1).body, "logarithmic") == 0U);
-}
-
-BOOST_AUTO_TEST_CASE(a_tape_is_drawn_with_parameters_constants_and_skips) {
-  const Parameter w(Tensor::ones({2, 2}));
-  Tape tape;
-  const Tensor x = Tensor::ones({3, 2});
-  const Tensor h = matmul(x, w);
-  const Tensor y = tanh(matmul(relu(h), w)) + h;
-  sum(y);
-  const plot::Picture picture =
-      draw_tape(tape, {{{w.id(), "w & v"}}, {{Tensor::zeros({3, 2}, i64), "targets"}}});
-  BOOST_TEST(well_formed(picture.document()));
-  BOOST_TEST(count(picture.body, "w &amp; v [2, 2]") == 1U);  // once, though two products read it
-  BOOST_TEST(count(picture.body, "constant [3, 2]") == 1U);
-  for (const char* op : {">relu<", ">tanh<", ">add<", ">sum<"}) BOOST_TEST(count(picture.body, op) == 1U, op);
-  BOOST_TEST(count(picture.body, ">matmul<") == 2U);
-  // Nine edges: two into each product, one into relu and tanh, two into the sum of both, one into the last.
-  // An arrow each, of a line and a head.
-  BOOST_TEST(count(picture.body, "<path") == 2U * 9U);
-  BOOST_TEST(count(draw_tape(tape, {{}, {{x, "in < put"}}}).body, ">in &lt; put [3, 2]<") == 1U);
-  Tape empty;
-  BOOST_CHECK_EXCEPTION(draw_tape(empty), ArgumentError, mentions("no operation"));
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -52,12 +52,13 @@ void ReportFile::begin(const Model& model, const TrainData& data) {
 }
 
 void ReportFile::add(const nn::EpochReport& e, const std::optional<nn::Score>& test) {
-  if (asked_for()) report_.history.push_back({e, test.value_or(nn::Score{})});
+  if (!asked_for()) return;
+  report_.history.epochs.push_back(e);
+  report_.test.push_back(test.value_or(nn::Score{}));
 }
 
 void ReportFile::remember_weights(const Model& model, std::int64_t epoch) {
-  if (asked_for() && epoch == 1 && weights_.size() == 1)
-    weights_.emplace_back(epoch_name(epoch), plot::weights_of(*model.net));
+  if (asked_for() && epoch == 1) weights_.emplace_back(epoch_name(epoch), plot::weights_of(*model.net));
 }
 
 void ReportFile::add_facts(const Model& model, const TrainData& data, const nn::Dataset& training) {
@@ -78,18 +79,19 @@ void ReportFile::examine(const Model& model, const TrainData& data) {
     report_.predictions = plot::predict(*model.net, data.test, data.format->target_names());
     return;
   }
-  const auto items = data.format ? plot::Items::not_shown : plot::Items::images;
-  report_.classification = plot::examine(*model.net, data.test, items, 40,
-                                         data.format ? data.format->classes() : std::vector<std::string>{});
-  if (!data.format) report_.convolution = plot::first_convolution(*model.net, data.test);
+  if (data.format) {
+    report_.classification = plot::examine(*model.net, data.test, 0, data.format->classes());
+    return;
+  }
+  report_.classification = plot::examine(*model.net, data.test);
+  report_.convolution = plot::first_convolution(*model.net, data.test);
 }
 
 void ReportFile::write(const Model& model, const TrainData& data, const nn::Dataset& training,
                        std::int64_t batch, bool interrupted) {
   if (!asked_for()) return;
   report_.title = model.description;
-  report_.names.metric = data.metric;
-  if (data.units) report_.names.loss = "squared error / variance";
+  report_.names = {data.loss, data.metric, !data.units};
   add_facts(model, data, training);
   if (interrupted)
     report_.note =
@@ -97,9 +99,8 @@ void ReportFile::write(const Model& model, const TrainData& data, const nn::Data
         "does that.";
   else
     examine(model, data);
-  if (const std::int64_t last = report_.history.empty() ? 0 : report_.history.back().reached.epoch;
-      last > 0) {
-    const std::string name = interrupted ? "interrupted" : epoch_name(last);
+  if (!report_.history.epochs.empty()) {
+    const std::string name = interrupted ? "interrupted" : epoch_name(report_.history.epochs.back().epoch);
     if (weights_.back().first == name) weights_.pop_back();
     weights_.emplace_back(name, plot::weights_of(*model.net));
     report_.weights = plot::draw_weights(weights_);

@@ -17,12 +17,11 @@
 
 namespace tapegrad::cli {
 
-/// The page that --report asks for; without a path all of it does nothing. Whether it can be written is found out before
-/// training.
+/// The page that --report asks for; without a path all of it does nothing. Whether it can be written is found out
+/// before training.
 class ReportFile {
  public:
   ReportFile(const std::string& path, const CLI::App& command);
-  bool asked_for() const { return !path_.empty(); }
   /// What training will change. The network has its initial weights.
   void begin(const Model& model, const TrainData& data);
   /// After each epoch; without a score, the test data were not evaluated.
@@ -34,6 +33,7 @@ class ReportFile {
              bool interrupted);
 
  private:
+  bool asked_for() const { return !path_.empty(); }
   void examine(const Model& model, const TrainData& data);
   void add_facts(const Model& model, const TrainData& data, const nn::Dataset& training);
 

@@ -76,14 +76,14 @@ TrainData load_table(const DataOptions& o, std::uint64_t seed) {
     if (data.outputs > kMostClasses)
       throw ArgumentError(
           fmt::format("--task classification: the target '{}' has {} categories in {} rows; up to {} are "
-                      "learnt as classes. "
-                      "Numbers are learnt with --task regression",
+                      "learnt as classes. Numbers are learnt with --task regression",
                       o.targets.front(), data.outputs, data.train.size() + data.test.size(), kMostClasses));
   } else {
     const Tensor t = data.train.batch(0, data.train.size()).t;
     data.outputs = t.dim(1);
     data.units = nn::input_statistics(nn::Dataset(t, t));
     data.objective = objective_in(data.units->stddev);
+    data.loss = "squared error / variance";
     data.metric = "r2";
   }
   data.format = std::move(table.format);

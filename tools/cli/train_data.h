@@ -35,6 +35,7 @@ struct TrainData {
   nn::Dataset train{};
   nn::Dataset test{};
   const char* items = "images";
+  const char* loss = "cross entropy";
   const char* metric = "accuracy";
   std::int64_t outputs = 0;                    ///< numbers that a network gives for an item
   nn::Objective objective{};                   ///< softmax_with_loss and accuracy, unless `units` are given

@@ -67,7 +67,7 @@ int main(int argc, char** argv) {
                            .line("test", test_accuracy)
                            .draw());
 
-  const plot::Classification found = plot::examine(net, mnist.test, plot::Items::images, 50);
+  const plot::Classification found = plot::examine(net, mnist.test, 50);
   save("confusion.svg", plot::confusion_matrix(found.confusion, "Confusion matrix of the test digits"));
   save("misclassified_digits.svg",
        plot::image_grid(found.misclassified, 10, "Misclassified digits, the surest first", 70));

@@ -9,7 +9,6 @@ namespace tapegrad::plot {
 
 namespace {
 
-constexpr const char* kGrid = "#e4e4e4";
 constexpr const char* kQuiet = "#8a9aa8";  // contours, arrows: what lies behind the data
 
 /// Far outside is as good as farther outside, and no renderer has to bear it.
@@ -39,22 +38,22 @@ void Chart::Canvas::begin_inside() {
 
 void Chart::Canvas::end_inside() {
   svg_ += "</svg>\n";
-  add("<path d=\"M{0} {1}V{2}H{3}\" fill=\"none\" stroke=\"#222\"/>\n", left_, top_, bottom_, right_);
+  add("<path d=\"M{0} {1}V{2}H{3}\" fill=\"none\" stroke=\"{4}\"/>\n", left_, top_, bottom_, right_, kInk);
 }
 
 void Chart::Canvas::bars(const std::vector<Bar>& bars, double highest) {
   for (const Bar& b : bars) {
     const double x = x_.at(b.from), width = x_.at(b.to) - x;
     const double y = y_.at(std::min(b.height, highest));
-    add("<rect x=\"{:.1f}\" y=\"{:.1f}\" width=\"{:.1f}\" height=\"{:.1f}\" fill=\"{}\" stroke=\"white\" "
+    add("<rect x=\"{:.1f}\" y=\"{:.1f}\" width=\"{:.1f}\" height=\"{:.1f}\" fill=\"{}\" stroke=\"{}\" "
         "stroke-width=\"0.5\"><title>{} to {}: {}</title></rect>\n",
-        x, y, width, y_.at(0) - y, colour(0), number_label(b.from), number_label(b.to),
+        x, y, width, y_.at(0) - y, colour(0), kPaper, number_label(b.from), number_label(b.to),
         number_label(b.height));
     if (!(b.height > highest)) continue;
     // Two slanted strokes break the bar; how high it would be stands in it, where there is room.
     for (const double at : {8.0, 12.0})
-      add("<path d=\"M{:.1f} {:.1f}l{:.1f} -5\" stroke=\"white\" stroke-width=\"2\"/>\n", x - 1, y + at + 2,
-          width + 2);
+      add("<path d=\"M{:.1f} {:.1f}l{:.1f} -5\" stroke=\"{}\" stroke-width=\"2\"/>\n", x - 1, y + at + 2,
+          width + 2, kPaper);
     const std::string height = number_label(b.height);
     if (width >= 10 && y_.at(0) - y > text_width(height, kFont) + 26)
       add("<g transform=\"translate({:.1f} {:.1f}) rotate(-90)\">{}</g>\n", x + width / 2 + 4, y + 20,
@@ -151,11 +150,12 @@ void Chart::Canvas::series(const Series& s, const Range& xs, const Range& ys, co
 void Chart::Canvas::mark(const Mark& m) {
   const double x = x_.at(m.x);
   if (!(x >= left_ && x <= right_)) return;
-  add("<path d=\"M{:.1f} {:.1f}V{:.1f}\" stroke=\"#666\" stroke-dasharray=\"3 3\"/>\n", x, top_, bottom_);
+  add("<path d=\"M{:.1f} {:.1f}V{:.1f}\" stroke=\"{}\" stroke-dasharray=\"3 3\"/>\n", x, top_, bottom_,
+      kQuietInk);
   constexpr double kSmall = kFont - 1;
   const bool at_end = x + text_width(m.label, kSmall) / 2 > right_ + 16;
-  svg_ +=
-      text(at_end ? right_ + 16 : x, top_ - 4, m.label, kSmall, at_end ? "end" : "middle", "fill=\"#666\"");
+  svg_ += text(at_end ? right_ + 16 : x, top_ - 4, m.label, kSmall, at_end ? "end" : "middle",
+               fmt::format("fill=\"{}\"", kQuietInk));
 }
 
 void Chart::Canvas::legend_entry(const Series& s, double x, double y) {

@@ -36,6 +36,17 @@ std::vector<Axis::Tick> ticks_of(const Axis& axis, double spacing, double least)
 
 }  // namespace
 
+std::vector<double> bin_counts(std::span<const double> values, int bins, double from, double to) {
+  if (bins < 1 || !(from < to))
+    throw ArgumentError(fmt::format("plot: a histogram of {} bins over [{}, {}]", bins, from, to));
+  const double width = (to - from) / bins;
+  std::vector<double> counts(static_cast<std::size_t>(bins));
+  for (const double v : values)
+    if (v >= from && v <= to)
+      ++counts[static_cast<std::size_t>(std::min(bins - 1.0, (v - from) / width))];
+  return counts;
+}
+
 Chart& Chart::x(AxisOptions options) {
   x_ = std::move(options);
   return *this;
@@ -81,15 +92,12 @@ Chart& Chart::function(std::string name, const std::function<double(double)>& f,
 }
 
 Chart& Chart::histogram(std::span<const double> values, int bins, double from, double to) {
-  if (bins < 1 || !(from < to))
-    throw ArgumentError(fmt::format("plot: a histogram of {} bins over [{}, {}]", bins, from, to));
   const double width = (to - from) / bins;
-  std::vector<Bar> bars;
-  for (int i = 0; i < bins; ++i) bars.push_back({from + i * width, from + (i + 1) * width, 0});
-  for (const double v : values)
-    if (v >= from && v <= to)
-      ++bars[static_cast<std::size_t>(std::min(bins - 1, static_cast<int>((v - from) / width)))].height;
-  bars_.insert(bars_.end(), bars.begin(), bars.end());
+  int i = 0;
+  for (const double count : bin_counts(values, bins, from, to)) {
+    bars_.push_back({from + i * width, from + (i + 1) * width, count});
+    ++i;
+  }
   return *this;
 }
 

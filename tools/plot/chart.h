@@ -32,6 +32,7 @@ struct Style {
   double opacity = 1;  ///< of dots: many that lie on one another show where they are dense
   bool values = true;  ///< the values of a line's points show where the mouse is; dots always do
 };
+/// Where the names of series stand: right of the axes, or in a row above them, for small diagrams.
 enum class Legend { right, above };
 /// Of a small diagram, to stand beside others or on a narrow screen.
 inline constexpr double kSmallWidth = 350;
@@ -39,8 +40,12 @@ inline constexpr Style kDots{.line = false, .dots = true};
 inline constexpr Style kLineAndDots{.line = true, .dots = true};
 inline constexpr Style kDashed{.dashed = true};
 
-/// A diagram with two axes; the label of a logarithmic one says so. What is added first lies lowest; each named series gets the next colour and an
-/// entry of the legend.
+/// How many of the values fall into each of `bins` equal parts of [from, to]; the last includes its end. Values
+/// outside, and those that are not finite, are in none. Throws ArgumentError for no bins or an empty range.
+std::vector<double> bin_counts(std::span<const double> values, int bins, double from, double to);
+
+/// A diagram with two axes; the label of a logarithmic one says so. What is added first lies lowest; each named series
+/// gets the next colour and an entry of the legend.
 ///
 ///     Chart chart("Training");
 ///     chart.x({.label = "epoch"}).y({.label = "loss", .scale = Scale::log}).line("train", losses);
@@ -52,7 +57,6 @@ class Chart {
   Chart& x(AxisOptions options);
   Chart& y(AxisOptions options);
   Chart& size(double width, double height);
-  /// Where the names of series stand: right of the axes, or in a row above them, for small diagrams.
   Chart& legend(Legend place);
 
   /// Points in their order. Those that cannot be drawn (not finite; on a logarithmic axis not above 0)
@@ -62,8 +66,8 @@ class Chart {
   /// y = f(x) over [from, to].
   Chart& function(std::string name, const std::function<double(double)>& f, double from, double to,
                   const Style& style = {});
-  /// How many of the values fall into each of `bins` equal parts of [from, to]; the last includes its end.
-  /// Values outside are not shown. A bar that is higher than the axis shows that it is cut off. Throws ArgumentError for no bins or an empty range.
+  /// A bar for each of bin_counts, which says what counts, and throws. One that is higher than the axis shows that it
+  /// is cut off.
   Chart& histogram(std::span<const double> values, int bins, double from, double to);
   /// The longest takes about the room that each has.
   Chart& arrows(std::vector<Arrow> arrows);

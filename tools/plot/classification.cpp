@@ -4,7 +4,6 @@
 #include <cmath>
 #include <functional>
 #include <memory>
-#include <numeric>
 #include <span>
 #include <utility>
 
@@ -52,12 +51,13 @@ constexpr std::size_t kShownOfConfusion = 8;
 
 /// The pairs of classes that are confused most often, without images. Of equally frequent ones the lower classes first.
 std::vector<Confusion> most_confused(const ConfusionCounts& counts) {
+  const std::vector<ClassScores> scores = scores_of(counts);
   std::vector<Confusion> pairs;
   for (std::size_t t = 0; t < counts.size(); ++t)
     for (std::size_t f = 0; f < counts.size(); ++f)
       if (t != f && counts[t][f] > 0)
-        pairs.push_back({static_cast<std::int64_t>(t), static_cast<std::int64_t>(f), counts[t][f],
-                         std::accumulate(counts[t].begin(), counts[t].end(), std::int64_t{0})});
+        pairs.push_back(
+            {static_cast<std::int64_t>(t), static_cast<std::int64_t>(f), counts[t][f], scores[t].support});
   std::ranges::stable_sort(pairs, std::ranges::greater(), &Confusion::count);
   pairs.resize(std::min(kConfusions, pairs.size()));
   return pairs;
@@ -73,7 +73,7 @@ std::string Classification::pair(std::int64_t truth, std::int64_t predicted) con
   return fmt::format("true {}, predicted {}", name(truth), name(predicted));
 }
 
-Classification examine(const nn::Module& net, const nn::Dataset& data, Items items, std::size_t most,
+Classification examine(const nn::Module& net, const nn::Dataset& data, std::size_t most,
                        std::vector<std::string> names) {
   Classification found{.names = std::move(names)};
   const auto classes = static_cast<std::size_t>(data.classes());
@@ -82,12 +82,11 @@ Classification examine(const nn::Module& net, const nn::Dataset& data, Items ite
   const std::unique_ptr<nn::Module> copy = net.clone();
   copy->eval();
   std::int64_t item = 0;
-  for (const nn::Batch& b : nn::in_order(data, 1000)) {
+  for (const nn::Batch& b : nn::in_order(data, nn::kEvaluationBatch)) {
     const Tensor probabilities = cast(softmax((*copy)(b.x)), f64);
     if (probabilities.rank() != 2 || probabilities.dim(1) != data.classes() || b.t.dtype() != i64)
       throw ShapeError(fmt::format(
-          "report: scores {} and labels {} {}, expected one score for each of {} classes and "
-          "class indices",
+          "report: scores {} and labels {} {}, expected one score for each of {} classes and class indices",
           to_string(probabilities.shape()), to_string(b.t.shape()), name_of(b.t.dtype()), classes));
     const Tensor predicted = argmax(probabilities, 1);
     const std::span<const double> p = probabilities.values<double>();
@@ -104,7 +103,7 @@ Classification examine(const nn::Module& net, const nn::Dataset& data, Items ite
   std::stable_sort(mistakes.begin(), mistakes.end(),
                    [](const Mistake& a, const Mistake& b) { return a.certainty > b.certainty; });
   found.most_confused = most_confused(found.confusion);
-  if (items != Items::images) return found;
+  if (most == 0) return found;
   for (Confusion& c : found.most_confused)
     c.images = images_of(mistakes, data, found, kShownOfConfusion,
                          [&](const Mistake& m) { return m.truth == c.truth && m.predicted == c.predicted; });

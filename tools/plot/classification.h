@@ -35,14 +35,11 @@ struct Classification {
   std::string pair(std::int64_t truth, std::int64_t predicted) const;
 };
 
-/// How items are shown that a classifier mistakes.
-enum class Items { images, not_shown };
-
 /// Evaluates a classifier on all items. Of images, as load_mnist gives them, flat or with their rows, up to `most` of
 /// those that are misclassified are shown, first those of whose wrong class the network is surest, and up to eight for
-/// each of the five pairs of classes that are most often confused. The network must be one that clone() copies, and
-/// stays as it is. Throws ShapeError where it does not give a score for each of the data's classes.
-Classification examine(const nn::Module& net, const nn::Dataset& data, Items items = Items::images,
-                       std::size_t most = 40, std::vector<std::string> names = {});
+/// each of the five pairs of classes that are most often confused; 0: no images at all. The network must be one that
+/// clone() copies, and stays as it is. Throws ShapeError where it does not give a score for each of the data's classes.
+Classification examine(const nn::Module& net, const nn::Dataset& data, std::size_t most = 40,
+                       std::vector<std::string> names = {});
 
 }  // namespace tapegrad::plot

@@ -13,9 +13,6 @@ namespace tapegrad::plot {
 
 namespace {
 
-constexpr const char* kRight = "#0072b2";
-constexpr const char* kWrong = "#d55e00";
-
 void require_square(const ConfusionCounts& counts) {
   for (const auto& row : counts)
     if (row.size() != counts.size())
@@ -97,9 +94,9 @@ Picture confusion_matrix(const ConfusionCounts& counts, const std::string& title
       const double y = top + cell * static_cast<double>(t);
       p.body += fmt::format(
           "<g><title>true {}, predicted {}: {} of {} ({:.1f} %)</title><rect x=\"{:.1f}\" y=\"{:.1f}\" "
-          "width=\"{:.1f}\" height=\"{:.1f}\" fill=\"{}\" fill-opacity=\"{:.3f}\" stroke=\"#ddd\"/>\n",
+          "width=\"{:.1f}\" height=\"{:.1f}\" fill=\"{}\" fill-opacity=\"{:.3f}\" stroke=\"{}\"/>\n",
           escaped(name(t)), escaped(name(f)), counts[t][f], total, 100 * share, x, y, cell, cell,
-          t == f ? kRight : kWrong, depth);
+          colour(t == f ? 0 : 1), depth, kRule);
       if (counts[t][f] != 0)
         p.body += text(x + cell / 2, y + cell / 2 + 4, std::to_string(counts[t][f]), kFont, "middle",
                        depth > 0.6 ? "fill=\"white\"" : "");

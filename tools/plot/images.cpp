@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <new>
 #include <string_view>
 #include <utility>
@@ -11,6 +10,8 @@
 
 #include <fmt/format.h>
 #include <zlib.h>
+
+#include "axis.h"
 
 namespace tapegrad::plot {
 
@@ -86,13 +87,12 @@ Image image_of(std::span<const float> values, std::size_t columns, std::string l
 }
 
 Image image_of_range(std::span<const float> values, std::size_t columns, std::string label) {
-  double least = std::numeric_limits<double>::infinity(), largest = -least;
-  for (const double v : values)
-    if (std::isfinite(v)) least = std::min(least, v), largest = std::max(largest, v);
+  Range range(Scale::linear);
+  for (const double v : values) range.include(v);
+  const double length = range.high() - range.low();  // below 0 where none is finite
   std::vector<float> shares;
   for (const double v : values)
-    shares.push_back(std::isfinite(v) && largest > least ? static_cast<float>((v - least) / (largest - least))
-                                                         : 0);
+    shares.push_back(std::isfinite(v) && length > 0 ? static_cast<float>((v - range.low()) / length) : 0);
   return image_of(shares, columns, std::move(label));
 }
 
@@ -106,8 +106,8 @@ Picture draw(const Image& image, double width) {
       fmt::format(
           "<image width=\"{0:.1f}\" height=\"{1:.1f}\" style=\"image-rendering:pixelated\" "
           "href=\"data:image/png;base64,{2}\"/>\n<rect width=\"{0:.1f}\" height=\"{1:.1f}\" fill=\"none\" "
-          "stroke=\"#ccc\"/>\n",
-          width, height, base64(png_of(image)))};
+          "stroke=\"{3}\"/>\n",
+          width, height, base64(png_of(image)), kRule)};
 }
 
 Picture image_grid(const std::vector<Image>& images, std::size_t columns, const std::string& title,

@@ -22,8 +22,8 @@ struct Image {
 /// Throws ArgumentError where their number is no multiple of `columns`.
 Image image_of(std::span<const float> values, std::size_t columns, std::string label = {});
 
-/// The image of values by their own range: the least of them is paper, the largest ink. What is not finite is paper, and
-/// so are all where they have one value. Throws as image_of.
+/// The image of values by their own range: the least of them is paper, the largest ink. What is not finite is paper,
+/// and so are all where they have one value. Throws as image_of.
 Image image_of_range(std::span<const float> values, std::size_t columns, std::string label = {});
 
 /// The image in `width` units of the drawing. Throws ArgumentError where the pixels do not fill it.

@@ -8,9 +8,8 @@ namespace tapegrad::plot {
 
 namespace {
 
-// Pictures have their colours as attributes, to be whole outside of a page. On a dark screen rules take precedence.
 constexpr std::string_view kStyle = R"(
-:root { color-scheme: light dark; --ink: #222; --paper: white; --rule: #ddd; --quiet: #666; }
+:root { color-scheme: light dark; }
 body { margin: 2rem auto; max-width: 1080px; padding: 0 1rem; color: var(--ink); background: var(--paper);
        font: 15px/1.5 Helvetica, Arial, sans-serif; overflow-wrap: break-word; }
 h1 { font-size: 1.6rem; line-height: 1.25; margin-bottom: 0.3rem; }
@@ -38,21 +37,35 @@ summary { cursor: pointer; }
   body { margin: 1rem auto; padding: 0 0.6rem; }
   th, td { padding-right: 0.6rem; }
 }
-@media (prefers-color-scheme: dark) {
-  :root { --ink: #e4e6e8; --paper: #181a1d; --rule: #3b4046; --quiet: #a2a9b0; }
-  svg { fill: var(--ink); }
-  svg rect[fill="white"] { fill: var(--paper); }
-  svg [stroke="white"] { stroke: var(--paper); }
-  svg [stroke="#222"] { stroke: var(--ink); }
-  svg [stroke="#e4e4e4"], svg [stroke="#ddd"], svg [stroke="#ccc"] { stroke: var(--rule); }
-  svg [stroke="#666"] { stroke: var(--quiet); }
-  svg [fill="#666"] { fill: var(--quiet); }
-  svg path[stroke="#0072b2"] { stroke: #58aee8; }
-  svg circle[fill="#0072b2"] { fill: #58aee8; }
-  svg rect[fill="#f4f1e8"] { fill: #3a362b; }
-  svg rect[fill="#dbe9f6"] { fill: #21374c; }
-}
 )";
+
+std::string variables(const char* ink, const char* paper, const char* rule, const char* quiet) {
+  return fmt::format(":root {{ --ink: {}; --paper: {}; --rule: {}; --quiet: {}; }}\n", ink, paper, rule,
+                     quiet);
+}
+
+/// Pictures have their colours as attributes, to be whole outside of a page. On a dark screen rules take precedence.
+std::string colours() {
+  struct Darkened {
+    const char* element;
+    const char* attribute;
+    const char* colour;
+    const char* dark;
+  };
+  const Darkened all[] = {
+      {"rect", "fill", kPaper, "var(--paper)"}, {"", "stroke", kPaper, "var(--paper)"},
+      {"", "stroke", kInk, "var(--ink)"},       {"", "stroke", kGrid, "var(--rule)"},
+      {"", "stroke", kRule, "var(--rule)"},     {"", "stroke", kQuietInk, "var(--quiet)"},
+      {"", "fill", kQuietInk, "var(--quiet)"},  {"path", "stroke", colour(0), "#58aee8"},
+      {"circle", "fill", colour(0), "#58aee8"}, {"rect", "fill", kOperationFill, "#3a362b"},
+      {"rect", "fill", kLeafFill, "#21374c"},
+  };
+  std::string style = variables(kInk, kPaper, kRule, kQuietInk) + "@media (prefers-color-scheme: dark) {\n";
+  style += variables("#e4e6e8", "#181a1d", "#3b4046", "#a2a9b0") + "svg { fill: var(--ink); }\n";
+  for (const Darkened& d : all)
+    style += fmt::format("svg {0}[{1}=\"{2}\"] {{ {1}: {3}; }}\n", d.element, d.attribute, d.colour, d.dark);
+  return style + "}\n";
+}
 
 /// A list without spaces may break behind its commas.
 std::string breakable(const std::string& html) {
@@ -63,16 +76,16 @@ std::string breakable(const std::string& html) {
 
 }  // namespace
 
-std::string number_cell(double value, int decimals) {
-  return std::isfinite(value) ? fmt::format("{:.{}f}", value, decimals) : std::string("–");
+std::string number_cell(double value, fmt::format_string<double> format) {
+  return std::isfinite(value) ? fmt::vformat(format, fmt::make_format_args(value)) : std::string("–");
 }
 
 Page::Page(std::string_view title)
     : html_(fmt::format(
           "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" "
-          "content=\"width=device-width\">\n<title>{0}</title>\n<style>{1}</style>\n</head>\n<body>\n"
-          "<h1>{2}</h1>\n",
-          escaped(title), kStyle, breakable(escaped(title)))) {}
+          "content=\"width=device-width\">\n<title>{0}</title>\n<style>{1}{2}</style>\n</head>\n<body>\n"
+          "<h1>{3}</h1>\n",
+          escaped(title), kStyle, colours(), breakable(escaped(title)))) {}
 
 void Page::heading(std::string_view text) { add(fmt::format("<h2>{}</h2>\n", escaped(text))); }
 

@@ -5,16 +5,18 @@
 #include <utility>
 #include <vector>
 
+#include <fmt/format.h>
+
 #include "images.h"
 #include "picture.h"
 
 namespace tapegrad::plot {
 
-/// A cell of a table that is empty where a number is not known.
-std::string number_cell(double value, int decimals);
+/// A number in a cell of a table: "–" where it is not finite, as where it is not known.
+std::string number_cell(double value, fmt::format_string<double> format = "{:.4f}");
 
-/// Writes an HTML page, element by element: one file without scripts that fetches nothing, readable on a phone and on a
-/// dark screen. Text is escaped here; what add() takes is HTML already.
+/// Writes an HTML page, element by element: one file without scripts that fetches nothing, readable on a phone and
+/// on a dark screen. Text is escaped here; what add() takes is HTML already.
 class Page {
  public:
   explicit Page(std::string_view title);

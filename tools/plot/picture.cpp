@@ -19,11 +19,10 @@ constexpr double kTitleHeight = 34;
 
 std::string Picture::document() const {
   return fmt::format(
-      "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{0:.0f}\" height=\"{1:.0f}\" viewBox=\"0 0 {0:.0f} "
-      "{1:.0f}\" "
-      "font-family=\"Helvetica,Arial,sans-serif\" fill=\"#222\">\n<rect width=\"100%\" height=\"100%\" "
-      "fill=\"white\"/>\n{2}</svg>\n",
-      width, height, body);
+      "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{0:.0f}\" height=\"{1:.0f}\" "
+      "viewBox=\"0 0 {0:.0f} {1:.0f}\" font-family=\"Helvetica,Arial,sans-serif\" fill=\"{3}\">\n"
+      "<rect width=\"100%\" height=\"100%\" fill=\"{4}\"/>\n{2}</svg>\n",
+      width, height, body, kInk, kPaper);
 }
 
 void save(const std::string& path, const Picture& picture) {

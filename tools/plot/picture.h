@@ -30,6 +30,15 @@ Picture grid(const std::vector<Picture>& parts, std::size_t columns, const std::
 inline constexpr std::size_t kColours = 6;
 const char* colour(std::size_t index);
 
+/// What else has a colour; a page shows these darker on a dark screen.
+inline constexpr const char* kPaper = "white";
+inline constexpr const char* kInk = "#222";
+inline constexpr const char* kQuietInk = "#666";  ///< what is said of the data, such as marks
+inline constexpr const char* kGrid = "#e4e4e4";
+inline constexpr const char* kRule = "#ddd";  ///< around cells and images
+inline constexpr const char* kOperationFill = "#f4f1e8";
+inline constexpr const char* kLeafFill = "#dbe9f6";
+
 /// Text with what XML takes for markup spelled out; what no XML may hold becomes U+FFFD.
 std::string escaped(std::string_view text);
 inline constexpr double kFont = 12;  ///< size of labels, in pixels

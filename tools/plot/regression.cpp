@@ -30,10 +30,6 @@ void summarise(Prediction& p) {
   p.r2 = deviations > 0 ? 1 - squares / deviations : std::numeric_limits<double>::quiet_NaN();
 }
 
-bool any_finite(const Points& points) {
-  return std::ranges::any_of(points, [](const Point& p) { return std::isfinite(p.x) && std::isfinite(p.y); });
-}
-
 }  // namespace
 
 std::vector<Prediction> predict(const nn::Module& net, const nn::Dataset& data,
@@ -42,7 +38,7 @@ std::vector<Prediction> predict(const nn::Module& net, const nn::Dataset& data,
   copy->eval();
   std::vector<Prediction> all;
   for (const std::string& name : names) all.push_back({.name = name});
-  for (const nn::Batch& b : nn::in_order(data, 1000)) {
+  for (const nn::Batch& b : nn::in_order(data, nn::kEvaluationBatch)) {
     const Tensor y = (*copy)(b.x);
     if (y.shape() != b.t.shape() || y.rank() != 2 || y.dim(1) != static_cast<std::int64_t>(names.size()))
       throw ShapeError(fmt::format("report: outputs {} and targets {}, expected both as [n, {}]",
@@ -55,17 +51,23 @@ std::vector<Prediction> predict(const nn::Module& net, const nn::Dataset& data,
   return all;
 }
 
-Picture draw_predictions(const Prediction& p) {
+std::optional<Picture> draw_predictions(const Prediction& p) {
   constexpr std::size_t kShown = 1000;
+  Points finite;
+  Range targets(Scale::linear);
+  for (const Point& at : p.points) {
+    if (!std::isfinite(at.x) || !std::isfinite(at.y)) continue;
+    finite.push_back(at);
+    targets.include(at.x);
+  }
+  if (finite.empty()) return std::nullopt;
   Points shown;
-  const std::size_t step = p.points.size() / kShown + 1;
-  double low = std::numeric_limits<double>::infinity(), high = -low;
-  for (std::size_t i = 0; i < p.points.size(); i += step) shown.push_back(p.points[i]);
-  for (const Point& at : shown)
-    if (std::isfinite(at.x) && std::isfinite(at.y)) low = std::min(low, at.x), high = std::max(high, at.x);
+  const std::size_t step = finite.size() / kShown + 1;
+  for (std::size_t i = 0; i < finite.size(); i += step) shown.push_back(finite[i]);
+  const double low = targets.low(), high = targets.high();
   Chart chart(p.name);
   chart.size(kSmallWidth, 300).x({.label = "target"}).y({.label = "predicted"});
-  if (any_finite(shown)) chart.line("", {{low, low}, {high, high}}, {.width = 1, .values = false});
+  chart.line("", {{low, low}, {high, high}}, {.width = 1, .values = false});
   chart.line("", shown, {.line = false, .dots = true, .opacity = 0.6});
   return chart.draw();
 }

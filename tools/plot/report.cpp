@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include <tapegrad/tapegrad.h>
@@ -21,8 +22,8 @@ namespace {
 std::string scores_text(const char* of, const nn::Score& s, const ScoreNames& names) {
   std::string text;
   if (std::isfinite(s.metric))
-    text = names.metric == "accuracy" ? fmt::format("{} accuracy {:.2f} %", of, 100 * s.metric)
-                                      : fmt::format("{} {} {:.4f}", of, names.metric, s.metric);
+    text = names.percent ? fmt::format("{} {} {:.2f} %", of, names.metric, 100 * s.metric)
+                         : fmt::format("{} {} {:.4f}", of, names.metric, s.metric);
   if (std::isfinite(s.loss)) text += fmt::format("{}{} loss {:.4f}", text.empty() ? "" : ", ", of, s.loss);
   return text.empty() ? fmt::format("{} scores not measured", of) : text;
 }
@@ -44,7 +45,7 @@ void add_classes(Page& page, const Classification& c) {
   std::int64_t k = 0;
   for (const ClassScores& s : scores_of(c.confusion)) {
     if (rows.size() < kMostListed)
-      rows.push_back({c.name(k), number_cell(s.precision, 4), number_cell(s.recall, 4), number_cell(s.f1, 4),
+      rows.push_back({c.name(k), number_cell(s.precision), number_cell(s.recall), number_cell(s.f1),
                       fmt::format("{}", s.support)});
     ++k;
     support += s.support;
@@ -54,16 +55,14 @@ void add_classes(Page& page, const Classification& c) {
     recall += s.recall;
     f1 += s.f1;
   }
-  const auto mean = [&](double sum) { return number_cell(sum / static_cast<double>(counted), 4); };
+  const auto mean = [&](double sum) { return number_cell(sum / static_cast<double>(counted)); };
   rows.push_back({"mean", mean(precision), mean(recall), mean(f1), fmt::format("{}", support)});
   page.table({"class", "precision", "recall", "F1", "support"}, rows);
   if (classes > kMostListed) page.paragraph(fmt::format("The first {} of {} classes.", kMostListed, classes));
   page.paragraph(
       "Precision: of the items predicted as a class, the share that is of it. Recall: of the items of a "
-      "class, "
-      "the share that is predicted as such. F1: their harmonic mean. Support: items of the class. The mean "
-      "is "
-      "over the classes that have items; a precision of no predictions counts as 0.");
+      "class, the share that is predicted as such. F1: their harmonic mean. Support: items of the class. "
+      "The mean is over the classes that have items; a precision of no predictions counts as 0.");
 }
 
 void add_mistakes(Page& page, const Classification& c) {
@@ -93,13 +92,12 @@ void add_predictions(Page& page, const std::vector<Prediction>& predictions) {
   std::vector<std::vector<std::string>> rows;
   std::vector<Picture> pictures;
   for (const Prediction& p : predictions) {
-    rows.push_back({p.name, fmt::format("{:.4g}", p.rmse), fmt::format("{:.4g}", p.mae), number_cell(p.r2, 4),
+    rows.push_back({p.name, number_cell(p.rmse, "{:.4g}"), number_cell(p.mae, "{:.4g}"), number_cell(p.r2),
                     fmt::format("{}", p.points.size())});
     if (pictures.size() >= 2 * kMost) continue;
-    const bool finite = std::ranges::any_of(
-        p.points, [](const Point& at) { return std::isfinite(at.y) && std::isfinite(at.x); });
-    if (!finite) continue;
-    pictures.push_back(draw_predictions(p));
+    std::optional<Picture> picture = draw_predictions(p);
+    if (!picture) continue;
+    pictures.push_back(std::move(*picture));
     pictures.push_back(draw_errors(p));
   }
   page.table({"target", "root mean squared error", "mean absolute error", "r2", "test items"}, rows);
@@ -129,41 +127,46 @@ Picture draw_step(const nn::Module& net, const nn::Dataset& data, std::int64_t b
   const std::unique_ptr<nn::Module> copy = net.clone();
   copy->train();
   const nn::Batch b = data.batch(0, std::min(batch, data.size()));
-  TapeNames names{.constants = {{b.x, "input"}, {b.t, "targets"}}};
+  TapeNames names{.constants = {{b.x, "input"}}};
   for (const auto& [name, parameter] : copy->parameters())
     names.parameters.emplace_back(parameter.id(), name);
   Tape tape;
-  objective.loss((*copy)(b.x), b.t);
+  const Tensor y = (*copy)(b.x);
+  // Only the loss reads the targets, which may have the input's shape and dtype.
+  names.constants.push_back({b.t, "targets", tape.size()});
+  objective.loss(y, b.t);
   return draw_tape(tape, names);
 }
 
 std::string headline(const TrainingReport& report) {
-  if (report.history.empty()) return {};
-  const ReportRow& last = report.history.back();
-  const ReportRow* best = best_of(report.history);
-  const auto scores = [&](const ReportRow& r) {
-    const bool validated = std::isfinite(r.reached.validation.loss);
-    return fmt::format("{}{}, {}", scores_text("test", r.test, report.names),
-                       validated ? ", " + scores_text("validation", r.reached.validation, report.names) : "",
-                       scores_text("training", r.reached.training, report.names));
+  const std::vector<nn::EpochReport>& epochs = report.history.epochs;
+  require_test_scores(report.history, report.test);
+  if (epochs.empty()) return {};
+  const nn::EpochReport& last = epochs.back();
+  const nn::EpochReport* best = report.history.best();
+  const auto scores = [&](const nn::EpochReport& e) {
+    const bool validated = std::isfinite(e.validation.loss);
+    const nn::Score& test = report.test[static_cast<std::size_t>(&e - epochs.data())];
+    return fmt::format("{}{}, {}", scores_text("test", test, report.names),
+                       validated ? ", " + scores_text("validation", e.validation, report.names) : "",
+                       scores_text("training", e.training, report.names));
   };
   std::string text;
   if (best)
-    text =
-        fmt::format("Best epoch {} of {}, by the {} loss: {}. ", best->reached.epoch, last.reached.epoch,
-                    std::isfinite(best->reached.validation.loss) ? "validation" : "training", scores(*best));
+    text = fmt::format("Best epoch {} of {}, by the {} loss: {}. ", best->epoch, last.epoch,
+                       std::isfinite(best->validation.loss) ? "validation" : "training", scores(*best));
   if (best != &last) text += fmt::format("Last epoch: {}. ", scores(last));
-  return text + fmt::format("{} iterations.", last.reached.iteration);
+  return text + fmt::format("{} iterations.", last.iteration);
 }
 
 std::string to_html(const TrainingReport& report) {
   Page page(report.title);
-  if (!report.history.empty()) {
-    page.paragraph(headline(report));
+  if (const std::string scores = headline(report); !scores.empty()) {
+    page.paragraph(scores);
     if (!report.note.empty()) page.paragraph(report.note);
     page.heading("Training");
-    page.figures(draw_curves(report.history, report.names));
-    add_epochs(page, report.history, report.names);
+    page.figures(draw_curves(report.history, report.test, report.names));
+    add_epochs(page, report.history, report.test, report.names);
   }
   if (!report.classification.confusion.empty()) add_classes(page, report.classification);
   add_mistakes(page, report.classification);
@@ -177,8 +180,7 @@ std::string to_html(const TrainingReport& report) {
     page.heading("Graph of a training step");
     page.paragraph(
         "As the tape recorded it: operations from top to bottom with the shapes of their results; "
-        "parameters, "
-        "input and targets at the left.");
+        "parameters, input and targets at the left.");
     page.wide_figure(report.graph);
   }
   if (!report.facts.empty()) {

@@ -20,7 +20,6 @@ constexpr double kBoxHeight = 38;   // of an operation: two lines
 constexpr double kLeafHeight = 22;  // of a parameter or constant: one line
 constexpr double kGap = 18;         // between rows, and around all
 constexpr double kAcross = 36;      // between columns
-constexpr const char* kLine = "#666";
 
 struct Box {
   double x = 0, y = 0, width = 0, height = 0;  ///< x and y of its upper left corner
@@ -65,13 +64,14 @@ class Drawing {
                                                                 : named->second;
     return fmt::format("{} {}", name, n.type_text());
   }
-  std::string input_text(const Input& input) const {
+  std::string input_text(const Input& input, std::size_t reader) const {
     if (input.node()) return leaf_text(tape_[*input.node()]);
-    const auto named = std::ranges::find_if(names_.constants, [&](const auto& c) {
-      return c.first.shape() == input.shape() && c.first.dtype() == input.dtype();
-    });
-    return fmt::format("{} {}", named == names_.constants.end() ? "constant" : named->second,
-                       input.type_text());
+    const TapeNames::Constant* named = nullptr;
+    for (const TapeNames::Constant& c : names_.constants)
+      if (c.like.shape() == input.shape() && c.like.dtype() == input.dtype() && c.from <= reader &&
+          (!named || named->from < c.from))
+        named = &c;
+    return fmt::format("{} {}", named ? named->name : "constant", input.type_text());
   }
   static std::string title(const Node& n) {
     return n.scope().empty() ? std::string(n.op()) : fmt::format("{}: {}", n.scope(), n.op());
@@ -96,7 +96,7 @@ class Drawing {
         width += width_of(n) + kAcross;
         for (std::size_t i = 0; i < n.inputs(); ++i)
           if (beside(n.input(i), drawn))
-            leaf_width_ = std::max(leaf_width_, text_width(input_text(n.input(i)), kFont) + 16);
+            leaf_width_ = std::max(leaf_width_, text_width(input_text(n.input(i), index), kFont) + 16);
       }
       widest_ = std::max(widest_, width - kAcross);
     }
@@ -121,7 +121,7 @@ class Drawing {
       const Box box{x, y + (height - kBoxHeight) / 2, width_of(n), kBoxHeight};
       boxes_.emplace(index, box);
       x += box.width + kAcross;
-      rectangle(box, "#f4f1e8", kBoxHeight / 3, "");
+      rectangle(box, kOperationFill, kBoxHeight / 3, "");
       shapes_ += text(box.middle(), box.y + 16, title(n), kFont, "middle", "font-weight=\"bold\"");
       shapes_ += text(box.middle(), box.y + 31, n.type_text(), kFont, "middle");
     }
@@ -130,8 +130,8 @@ class Drawing {
       const auto leaf = input.node();
       const Box box{kGap, at, leaf_width_, kLeafHeight};
       at += step;
-      rectangle(box, leaf ? "#dbe9f6" : "white", 2, leaf ? "" : "stroke-dasharray=\"4 3\"");
-      shapes_ += text(box.middle(), box.y + 15, input_text(input), kFont, "middle");
+      rectangle(box, leaf ? kLeafFill : kPaper, 2, leaf ? "" : "stroke-dasharray=\"4 3\"");
+      shapes_ += text(box.middle(), box.y + 15, input_text(input, reader), kFont, "middle");
       if (leaf)
         leaf_boxes_.emplace(*leaf, box);
       else
@@ -189,13 +189,13 @@ class Drawing {
   }
   void arrow(const std::string& line, const std::string& head) {
     lines_ += fmt::format("<path d=\"{}\" fill=\"none\" stroke=\"{}\"/>\n<path d=\"{}\" fill=\"{}\"/>\n",
-                          line, kLine, head, kLine);
+                          line, kQuietInk, head, kQuietInk);
   }
   void rectangle(const Box& b, const char* fill, double radius, const char* more) {
     shapes_ += fmt::format(
         "<rect x=\"{:.1f}\" y=\"{:.1f}\" width=\"{:.1f}\" height=\"{:.1f}\" rx=\"{:.1f}\" fill=\"{}\" "
         "stroke=\"{}\" {}/>\n",
-        b.x, b.y, b.width, b.height, radius, fill, kLine, more);
+        b.x, b.y, b.width, b.height, radius, fill, kQuietInk, more);
   }
 
   TapeView tape_;

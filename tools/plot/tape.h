@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <utility>
@@ -14,10 +15,16 @@ namespace tapegrad::plot {
 
 /// What the tensors of a tape are called.
 struct TapeNames {
+  /// Inputs of operations that depend on no parameter, such as {images, "input"}. A tape has no mark of them but their
+  /// shape and dtype, and where they are read. Of names for one shape and dtype, a node has the one with the largest
+  /// `from` that is not behind the node's position.
+  struct Constant {
+    Tensor like{};
+    std::string name{};
+    std::size_t from = 0;
+  };
   std::vector<std::pair<std::uint64_t, std::string>> parameters{};  ///< by their id
-  /// Of inputs of operations that depend on no parameter, by shape and dtype, such as {images, "input"}: a tape has no
-  /// other mark of them. The others are "constant".
-  std::vector<std::pair<Tensor, std::string>> constants{};
+  std::vector<Constant> constants{};                                ///< the others are "constant"
 };
 
 /// What a live tape has recorded, for tapes that a reader can follow: operations from top to bottom, each

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
-#include <limits>
 #include <span>
 
 #include <tapegrad/tapegrad.h>
@@ -14,7 +13,8 @@ namespace tapegrad::plot {
 
 namespace {
 
-struct Layer {
+/// The weights of a layer at one time.
+struct Snapshot {
   std::string time;
   Tensor values;  ///< f64
 };
@@ -23,11 +23,7 @@ struct Layer {
 Points outline(const Tensor& values, double from, double to) {
   // Few weights in many bins would be noise.
   const int bins = std::clamp(static_cast<int>(std::sqrt(static_cast<double>(values.size()))), 8, 40);
-  std::vector<double> counts(static_cast<std::size_t>(bins));
-  for (const double v : values.values<double>())
-    if (std::isfinite(v))
-      ++counts[static_cast<std::size_t>(
-          std::clamp(static_cast<int>((v - from) / (to - from) * bins), 0, bins - 1))];
+  const std::vector<double> counts = bin_counts(values.values<double>(), bins, from, to);
   Points points{{from, 0}};
   for (int i = 0; i < bins; ++i) {
     const double share = 100 * counts[static_cast<std::size_t>(i)] / static_cast<double>(values.size());
@@ -38,21 +34,20 @@ Points outline(const Tensor& values, double from, double to) {
   return points;
 }
 
-Picture draw_layer(const std::string& name, const std::vector<Layer>& times) {
-  double from = std::numeric_limits<double>::infinity(), to = -from;
-  for (const Layer& layer : times)
-    for (const double v : layer.values.values<double>())
-      if (std::isfinite(v)) from = std::min(from, v), to = std::max(to, v);
-  if (!(from <= to)) from = 0, to = 0;  // none is finite
-  if (from == to) from -= 0.5, to += 0.5;
+Picture draw_layer(const std::string& name, const std::vector<Snapshot>& times) {
+  Range range(Scale::linear);
+  for (const Snapshot& s : times)
+    for (const double v : s.values.values<double>()) range.include(v);
+  if (range.empty()) range.include(0);  // none is finite
+  range = range.fitted({}, 0);
   Chart chart(name);
   chart.size(kSmallWidth, 258)
       .legend(Legend::above)
       .x({.label = "weight"})
       .y({.label = "% of the weights", .from = 0});
-  for (const Layer& layer : times)
-    chart.line(layer.time, outline(layer.values, from, to),
-               {.dashed = &layer == &times.front() && times.size() > 1, .width = 1.5});
+  for (const Snapshot& s : times)
+    chart.line(s.time, outline(s.values, range.low(), range.high()),
+               {.dashed = &s == &times.front() && times.size() > 1, .width = 1.5});
   return chart.draw();
 }
 
@@ -72,11 +67,11 @@ std::vector<Picture> draw_weights(const std::vector<std::pair<std::string, nn::S
   for (const auto& [name, last] : times.back().second) {
     if (pictures.size() == most) break;
     if (last.size() == 0) continue;
-    std::vector<Layer> layers;
+    std::vector<Snapshot> snapshots;
     for (const auto& [time, weights] : times)
       for (const auto& [known, tensor] : weights)
-        if (known == name) layers.push_back({time, cast(tensor, f64)});
-    pictures.push_back(draw_layer(name, layers));
+        if (known == name) snapshots.push_back({time, cast(tensor, f64)});
+    pictures.push_back(draw_layer(name, snapshots));
   }
   return pictures;
 }

@@ -42,8 +42,7 @@ std::vector<double> bin_counts(std::span<const double> values, int bins, double 
   const double width = (to - from) / bins;
   std::vector<double> counts(static_cast<std::size_t>(bins));
   for (const double v : values)
-    if (v >= from && v <= to)
-      ++counts[static_cast<std::size_t>(std::min(bins - 1.0, (v - from) / width))];
+    if (v >= from && v <= to) ++counts[static_cast<std::size_t>(std::min(bins - 1.0, (v - from) / width))];
   return counts;
 }
 

@@ -23,10 +23,10 @@ using Facts = std::vector<std::pair<std::string, std::string>>;
 
 /// What is known of a finished training.
 struct TrainingReport {
-  std::string title{};  ///< the model, in short
-  Facts facts{};        ///< of the run: command, versions, sizes
-  Facts settings{};     ///< the options that were given
-  ScoreNames names{};   ///< what the scores of the history are called
+  std::string title{};                    ///< the model, in short
+  Facts facts{};                          ///< of the run: command, versions, sizes
+  Facts settings{};                       ///< the options that were given
+  ScoreNames names{};                     ///< what the scores of the history are called
   std::string note{};                     ///< a sentence below the headline, where there is something to know
   nn::History history{};                  ///< the trainer's
   std::vector<nn::Score> test{};          ///< on the test items, after each of its epochs; NaN: not measured

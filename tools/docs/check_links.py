@@ -1,5 +1,5 @@
-"""Checks links: check_links.py SITE PAGE.md... Of the site's pages those to files beside them and places in them, of the
-Markdown pages those to files of the source, as readers of the repository follow them."""
+"""Checks links: check_links.py SITE PAGE.md... Of the site's pages those to files beside them and places in them, of
+the Markdown pages those to files, as readers of the repository follow them. Where there is no site, SITE is empty."""
 
 import html.parser
 import pathlib
@@ -41,7 +41,9 @@ def broken_in_site(site):
 
 
 def broken_in_source(page):
-    text = re.sub(r"<!--.*?-->|```.*?```|`[^`]*`", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    # A piece of code may go on in the next line, and not in the next paragraph.
+    not_text = r"<!--.*?-->|```.*?```|`(?:[^`\n]|\n(?!\s*\n))*`"
+    text = re.sub(not_text, "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
     for link in re.findall(r"\]\(([^)]+)\)", text):
         url = urllib.parse.urlsplit(link)
         if not url.scheme and not (page.parent / url.path).exists():
@@ -49,7 +51,7 @@ def broken_in_source(page):
 
 
 def main(site, *pages):
-    broken = sorted(broken_in_site(pathlib.Path(site)))
+    broken = sorted(broken_in_site(pathlib.Path(site))) if site else []
     for page in pages:
         broken += broken_in_source(pathlib.Path(page))
     if broken:

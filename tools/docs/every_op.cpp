@@ -1,5 +1,5 @@
 /// Writes the guide's page of every operation, from the list of operations and their samples.
-/// usage: every_op FUNCTIONS      a file of the names that the reference has, a line each; to the standard output
+/// usage: every_op FUNCTIONS      a file of the names that functions.py lists; to the standard output
 #include <cmath>
 #include <fstream>
 #include <optional>
@@ -67,14 +67,16 @@ std::string dtypes_of(const Sample& sample) {
 }
 
 /// "[2, 3], [3, 4] to [2, 4]": a sample that shows how shapes go together, the first one of several elements.
-std::string shapes_of(const Sample& sample) {
+std::string shapes_of(const Op& op, const Sample& sample) {
   const std::vector<Tensor> inputs = inputs_of(sample, f64);
   std::vector<std::string> shapes;
   for (const Tensor& input : inputs)
     shapes.push_back(input.defined() ? to_string(input.shape()) + (input.dtype() == i64 ? " i64" : "")
                                      : "none");
   const std::optional<Tensor> result = run(sample, inputs);
-  return joined(shapes) + " to " + (result ? to_string(result->shape()) : "?");
+  if (!result)
+    throw Error(fmt::format("every_op: {} takes no f64, so that its page cannot show shapes", op.name));
+  return joined(shapes) + " to " + to_string(result->shape());
 }
 
 std::string attributes_of(const Op& op, const Sample& sample) {
@@ -144,7 +146,7 @@ void write_row(const Entry& entry, const std::set<std::string>& functions) {
   const std::string attributes = attributes_of(op, sample);
   fmt::print("| {} | {}{}{} | {} | {} | {} | {} |\n", name,
              op.formula ? (inputs == 1 ? "elementwise" : fmt::format("elementwise, {} operands", inputs))
-                        : shapes_of(sample),
+                        : shapes_of(op, sample),
              attributes.empty() ? "" : "; ", attributes, dtypes_of(sample), derivatives_of(op, inputs),
              saved_by(op, inputs), onnx && onnx->emit ? "yes" : "no");
 }
@@ -178,7 +180,7 @@ int main(int argc, char** argv) {
   std::vector<const Entry*> elementwise, others, of_gradients;
   for (const Entry& entry : entries) {
     const nn::onnx::OpRow* row = nn::onnx::row_of(*entry.op->table);
-    const bool internal = !functions.contains(entry.op->name) && row && !row->emit;
+    const bool internal = !functions.contains(entry.op->name) && (!row || !row->emit);
     (internal ? of_gradients : entry.op->formula ? elementwise : others).push_back(&entry);
   }
 
@@ -192,7 +194,10 @@ int main(int argc, char** argv) {
       "backward. ONNX says "
       "whether networks with it can be exported.\n",
       entries.size());
-  write_table("Elementwise", "One formula for each element.", elementwise, functions);
+  write_table("Elementwise",
+              "One formula for each element. Those whose name is no function are what functions and "
+              "gradients are made of.",
+              elementwise, functions);
   write_table("On whole tensors", "Those whose name is no function are what functions are made of.", others,
               functions);
   write_table("In gradients alone", "Operations that rules of derivatives apply.", of_gradients, functions);

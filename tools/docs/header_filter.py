@@ -1,9 +1,9 @@
 """Doxygen's view of a header, in which each declaration has the comment that this project's readers see above it.
-usage: header_filter.py HEADER.h (to the standard output)
+usage: header_filter.py HEADER.h... (to the standard output)
 
-A comment is that of all declarations behind it up to the next blank line or comment; Doxygen takes it for the first one
-alone, so it is repeated. What says nothing that needs words is hidden: destructors, copies and moves, deleted functions,
-friends, inherited constructors. Functions that override others are those of the class above."""
+A comment is that of all declarations behind it up to the next blank line or comment; Doxygen takes it for the first
+one alone, so it is repeated. What says nothing that needs words is hidden: destructors, copies and moves, deleted
+functions, friends, inherited constructors. Functions that override others are those of the class above."""
 
 import pathlib
 import re
@@ -18,12 +18,19 @@ CLASS = re.compile(r"(?<!enum )\b(class|struct|union|namespace)\b(<[^{};]*>|[^;=
 ENUM = re.compile(r"\benum (class )?\w+[^;()]*\{")
 
 MACRO = re.compile(r"(TAPEGRAD_[A-Z_]+)\((operator\S|\w*)")
-# What the macros of <tapegrad/ops/scalar/real_functions.h> define; others are expanded or define nothing of interest.
+# What the macros of <tapegrad/ops/scalar/real_functions.h> define.
 FUNCTIONS = {
     "TAPEGRAD_BINARY": "template <class A, class B> auto {}(const A& a, const B& b);",
     "TAPEGRAD_UNARY": "template <class X> auto {}(const X& x);",
     "TAPEGRAD_CONSTANT": "template <class X> auto {}(const X& x);",
 }
+# Those that declare nothing of their own for the reference: rows_filter.py has the functions of rows.h, and the others
+# are overloads for numbers, operators, or no part of the interface.
+WITHOUT_FUNCTIONS = re.compile(
+    r"TAPEGRAD_(?:UNARY|SLOPE|BINARY|COMPARISON)_OPS|TAPEGRAD_BINARY_FUNCTIONS?|TAPEGRAD_(?:NUMBER_|LEARNT_|)ACTIVATIONS"
+    r"|TAPEGRAD_FUNCTIONS_OF_(?:TWO_)?NUMBERS|TAPEGRAD_COMPARISON(?:_OPERATORS)?|TAPEGRAD_DUAL|TAPEGRAD_SCALAR_VALUES"
+    r"|TAPEGRAD_COMMON_REDUCTIONS"
+)
 
 
 def code_of(line):
@@ -42,8 +49,8 @@ def escaped(comment):
 
 
 def end_of_statement(lines, start, with_body=False):
-    """The number of the last line of the declaration that starts there; of a class that of its brace, unless all of it is
-    asked for."""
+    """The number of the last line of the declaration that starts there; of a class that of its brace, unless all of it
+    is asked for."""
     braces = parentheses = 0
     for i in range(start, len(lines)):
         code = code_of(lines[i])
@@ -51,7 +58,8 @@ def end_of_statement(lines, start, with_body=False):
         parentheses += code.count("(") - code.count(")")
         if braces <= 0 and parentheses <= 0 and code.endswith((";", "}")):
             return i
-        if not with_body and parentheses == 0 and CLASS.search(" ".join(code_of(s).strip() for s in lines[start : i + 1])):
+        declaration = " ".join(code_of(s).strip() for s in lines[start : i + 1])
+        if not with_body and parentheses == 0 and CLASS.search(declaration):
             return i
     return len(lines) - 1
 
@@ -98,6 +106,8 @@ def filtered(lines):
                 if repeated or not comment:
                     out.append("/// The function of this name of \\<cmath>, or the operator, of Reals.")
                 out.append(FUNCTIONS[call[1]].format(call[2]))
+            elif not WITHOUT_FUNCTIONS.fullmatch(call[1]):
+                sys.exit(f"header_filter.py does not know what {call[1]} declares: {text}")
             comment = None
             i = end
         else:
@@ -116,7 +126,7 @@ def filtered(lines):
                 out.append("/// See the class that declares it first.")
             elif repeated and comment and not own and not is_class:
                 out += comment
-            if ENUM.search(joined) and len(statement) == 1 and "{" in joined:
+            if comment and ENUM.search(joined) and len(statement) == 1 and "{" in joined:
                 statement = enumerators(statement[0])
             out += [re.sub(r"///<.*", lambda m: escaped(m[0]), s) for s in statement]
             repeated = True
@@ -128,4 +138,5 @@ def filtered(lines):
 
 
 if __name__ == "__main__":
-    print("\n".join(filtered(pathlib.Path(sys.argv[1]).read_text(encoding="utf-8").split("\n"))))
+    for header in sys.argv[1:]:
+        print("\n".join(filtered(pathlib.Path(header).read_text(encoding="utf-8").split("\n"))))

@@ -1,5 +1,5 @@
-"""Doxygen's view of a Markdown page: in it a single quote would end a piece of code, unless that stands between two pairs of
-backticks. usage: markdown_filter.py PAGE.md (to the standard output)"""
+"""Doxygen's view of a Markdown page: in it a single quote would end a piece of code, unless that stands between two
+pairs of backticks. usage: markdown_filter.py PAGE.md (to the standard output)"""
 
 import pathlib
 import re

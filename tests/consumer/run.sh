@@ -102,9 +102,8 @@ doc=$work/static_prefix/share/doc/tapegrad
 for file in copyright README.md CHANGELOG.md tools/docs/guide/index.md tools/examples/network.cpp; do
   [ -s "$doc/$file" ] || fail "$file is not installed"
 done
-while read -r link; do
-  [ -e "$doc/$link" ] || fail "the installed README.md links to $link, which is not there"
-done < <(grep -oE '\]\([a-z][a-zA-Z_./]*\)' "$doc/README.md" | sed -E 's/^..(.*)\)$/\1/')
+python3 "$source/tools/docs/check_links.py" "" "$doc/README.md" "$doc"/tools/docs/guide/*.md ||
+  fail "the installed pages link to files that are not installed"
 
 step "static: pkg-config and a plain compiler call"
 TIMEFORMAT=%U

@@ -1,13 +1,20 @@
 """Runs the blocks of a page and compares what they print: check.py PAGE.md GUIDE_PROGRAM BIN_FOLDER
 
-GUIDE_PROGRAM has the page's blocks of C++ (extract.py), BIN_FOLDER the command and the examples."""
+GUIDE_PROGRAM has the page's blocks of C++ (extract.py), BIN_FOLDER the command and the examples. The programs that a
+page shows must be their files, its links must lead somewhere, and its lists must be complete (lists.py)."""
 
+import difflib
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
 
 import blocks
+import lists
+
+sys.path.insert(0, str(blocks.SOURCE / "tools/docs"))
+import check_links  # noqa: E402
 
 
 def scratch_folder(folder, bin_folder):
@@ -19,21 +26,38 @@ def scratch_folder(folder, bin_folder):
 
 
 def matches(expected, printed):
-    """Whether the lines are the expected ones, where a line of ... stands for any lines."""
+    """Whether the lines are the expected ones, where ... stands for any text and a line of ... for any lines."""
     if not expected:
         return not printed
     if expected[0].strip() == "...":
         return any(matches(expected[1:], printed[i:]) for i in range(len(printed) + 1))
-    return bool(printed) and expected[0].rstrip() == printed[0].rstrip() and matches(expected[1:], printed[1:])
+    line = ".*".join(re.escape(part) for part in expected[0].rstrip().split("..."))
+    return bool(printed) and bool(re.fullmatch(line, printed[0].rstrip())) and matches(expected[1:], printed[1:])
 
 
 def compare(page, block, printed):
-    """Whether the block prints what the page says."""
-    lines = printed.rstrip("\n").split("\n")
-    if block.output is None or matches(block.output, lines):
+    """Whether the block prints what the page says: nothing, where no output stands under it. A cell of a table may."""
+    if block.cell:
         return True
-    expected = "\n".join(block.output)
+    lines = printed.rstrip("\n").split("\n") if printed.strip() else []
+    if matches(block.output or [], lines):
+        return True
+    expected = "\n".join(block.output or ["nothing"])
     print(f"FAILED: {page}:{block.line}: it prints\n{printed}\nand not\n{expected}", file=sys.stderr)
+    return False
+
+
+def is_the_file(page, block):
+    """Whether the block is the program that its mark names, to the letter."""
+    file = blocks.SOURCE / block.example
+    if not file.is_file():
+        print(f"FAILED: {page}:{block.line}: there is no {block.example}", file=sys.stderr)
+        return False
+    shown, written = block.code, file.read_text(encoding="utf-8").split("\n")[:-1]
+    if shown == written:
+        return True
+    print(f"FAILED: {page}:{block.line}: this is not what {block.example} holds:", file=sys.stderr)
+    print("\n".join(difflib.unified_diff(shown, written, str(page), block.example, lineterm="")), file=sys.stderr)
     return False
 
 
@@ -64,9 +88,7 @@ def check(page, program, bin_folder):
                 print(f"not run: {page}:{block.line}: {block.not_run}")
             elif block.example:
                 counts["programs"] += 1
-                if block.output is not None:  # a test of its own runs the others
-                    stem = pathlib.Path(block.example).stem
-                    ok &= compare(page, block, run(page, block.line, [f"{bin_folder}/{stem}"], folder))
+                ok &= is_the_file(page, block)
             elif block.language == "cpp":
                 counts["C++"] += 1
                 if not block.file_scope:
@@ -75,6 +97,11 @@ def check(page, program, bin_folder):
                 counts["sh"] += 1
                 command = ["bash", "-euo", "pipefail", "-c", "\n".join(block.code)]
                 ok &= compare(page, block, run(page, block.line, command, folder))
+    wrong = [f"a link leads nowhere: {link}" for link in check_links.broken_in_source(pathlib.Path(page))]
+    wrong += [f"{page}: missing is {what}" for what in lists.missing(page, all_blocks)]
+    for text in wrong:
+        print(f"FAILED: {text}", file=sys.stderr)
+    ok &= not wrong
     print(f"{page}: " + ", ".join(f"{n} {kind}" for kind, n in counts.items()))
     return ok
 

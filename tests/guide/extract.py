@@ -15,9 +15,13 @@ def functions(path):
         # Messages of the compiler name the page.
         to.append(f'#line {line_number} "{path}"')
         for line in lines:
-            (includes if line.startswith("#include") else to).append(line)
+            if line.startswith("#include"):
+                includes.append(line)
+                line = ""  # so that the lines below it have their numbers
+            to.append(line)
 
     open_function = False
+    runs = True
     for block in blocks.blocks_of(path):
         if block.language != "cpp" or block.example:
             continue
@@ -28,8 +32,8 @@ def functions(path):
             add(block.given + block.code, block.line - len(block.given), body)
             continue
         if block.continued:
-            if not open_function:
-                raise blocks.PageError(f"{path}:{block.line}: there is no block to continue")
+            if not open_function or not runs:
+                raise blocks.PageError(f"{path}:{block.line}: there is no block to continue, or it is not run")
         else:
             if open_function:
                 body.append("}")
@@ -37,6 +41,7 @@ def functions(path):
             if not block.not_run:
                 calls.append(f"block_{block.line}_{len(calls)}();")
             open_function = True
+            runs = not block.not_run
             add(block.given, block.line - len(block.given), body)
         body.append(f"guide::begin_block({block.line});")
         if block.throws:

@@ -10,7 +10,7 @@ int main() {
   const Tensor p = Tensor::from({1, 1, 1}, f64);
   const Tensor v = Tensor::from({1, 2, 2}, f64) / 3;
   fmt::print("gradient {:.4f}\n", gradient(f, p));
-  fmt::print("directional derivative {}\n", jvp(f, p, v).tangent);  // J v: forward mode
+  fmt::print("directional derivative {}\n", jvp(f, p, v).tangent);  // J v, by two backward passes
   fmt::print("Hessian\n{:.4f}\n", hessian(f, p));
   fmt::print("its product with v {:.4f}\n", hvp(f, p, v));  // without the Hessian
   fmt::print("Jacobian of the gradient\n{:.4f}\n",

@@ -7,13 +7,16 @@ import pathlib
 import sys
 import tempfile
 import unittest
+import unittest.mock
 
 import blocks
 import check
 import extract
+import lists
 
 sys.path.insert(0, str(blocks.SOURCE / "tools/docs"))
 import check_links  # noqa: E402
+import functions  # noqa: E402
 
 CPP = "```cpp\nf();\n```\n"
 OUTPUT = "```text\n1\n```\n"
@@ -145,6 +148,34 @@ class Check(Pages):
         self.assertIn("nothing.md", said)
         with self.assertRaisesRegex(SystemExit, "nothing.md"):
             check_links.main("", self.page("[here](nothing.md)\n"))
+
+
+class Lists(Pages):
+    def missing(self, name, text, *files):
+        """What a page of that name lacks in a source that has these files beside it."""
+        source = self.path.parent.resolve()
+        page = source / name
+        for path in [page, *(source / f for f in files)]:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+        page.write_text(text, encoding="utf-8")
+        with unittest.mock.patch.object(blocks, "SOURCE", source):
+            return list(lists.missing(page, blocks.blocks_of(page)))
+
+    def test_what_is_missing_is_named(self):
+        guide = "tools/docs/guide"
+        table = "<!-- compiled and run -->\n| family | functions |\n|---|---|\n"
+        lacking = self.missing(f"{guide}/operations.md", f"{table}| some | `sum`, `matmul` |\n")
+        self.assertIn("the function split", lacking)
+        self.assertNotIn("the function sum", lacking)
+        self.assertNotIn("the function tanh_slope", lacking)
+        self.assertEqual(len(lacking), len(functions.of_tensors()) - 2)
+        self.assertEqual(
+            self.missing(f"{guide}/examples.md", "`one [FILE]`\n", "tools/examples/one.cpp", "tools/examples/two.cpp"),
+            ["the program two"],
+        )
+        self.assertIn("the page data.md", self.missing(f"{guide}/index.md", "[a](errors.md)\n", f"{guide}/data.md"))
+        self.assertEqual(len(self.missing("README.md", "Nothing.\n")), 1)
 
 
 if __name__ == "__main__":

@@ -61,9 +61,9 @@ enum class StopReason : std::uint8_t {
   completed,  ///< all epochs or iterations
   early,      ///< the patience was exhausted
   stopped,    ///< by Trainer::stop or TrainerOptions::interrupted
-  /// A loss, or a gradient to be clipped by norm, was not finite; no update was made from it. Or weights were not finite
-  /// when a checkpoint was to be saved; none was. Weights that are not finite are again those before the epoch, or at the
-  /// resumption within it.
+  /// A loss, or a gradient to be clipped by norm, was not finite; no update was made from it. Or weights were not
+  /// finite when a checkpoint was to be saved; none was. Weights that are not finite are again those before the
+  /// epoch, or at the resumption within it.
   diverged,
 };
 

@@ -93,7 +93,10 @@ fi
 stage "set-up of PyTorch" install_pytorch
 stage "set-up of ONNX" install_onnx
 presets=(dev)
-[ $sanitizers = no ] || presets+=(asan tsan)
+if [ $sanitizers = yes ]; then
+  stage "set-up of Clang" tools/setup.sh clang libclang-rt-dev
+  presets+=(asan tsan)
+fi
 for preset in "${presets[@]}"; do
   stage "$preset: configure" cmake --preset "$preset" --log-level=WARNING
   stage "$preset: build" cmake --build --preset "$preset"

@@ -276,8 +276,8 @@ void op::Matmul::vjp_fused(VjpContext<Matmul>& ctx) {
   visit_floating(ctx.grad_output().dtype(), [&]<class T> {
     const T* g = TensorAccess::data_as<T>(ctx.grad_output());
     // `first`: the other operand stands left of dY; `both`: it is a gradient, too.
-    const auto gradient = [&](std::size_t i, const GemmShape& shape, bool first, const Tensor& other,
-                              bool both, const Shape& other_batch, const Shape& to_batch) {
+    const auto gradient_of = [&](std::size_t i, const GemmShape& shape, bool first, const Tensor& other,
+                                 bool both, const Shape& other_batch, const Shape& to_batch) {
       const T* x = TensorAccess::data_as<T>(other);
       ctx.accumulate<T>(i, [&](Destination<T> to) {
         if (first)
@@ -289,11 +289,11 @@ void op::Matmul::vjp_fused(VjpContext<Matmul>& ctx) {
       });
     };
     if (ctx.needs_grad(0))
-      gradient(0, plan.for_a(), plan.product.transpose_a, ctx.input<1>(), detail::is_right(o.gradient),
-               plan.b_batch, plan.a_batch);
+      gradient_of(0, plan.for_a(), plan.product.transpose_a, ctx.input<1>(), detail::is_right(o.gradient),
+                  plan.b_batch, plan.a_batch);
     if (ctx.needs_grad(1))
-      gradient(1, plan.for_b(), !plan.product.transpose_b, ctx.input<0>(), detail::is_left(o.gradient),
-               plan.a_batch, plan.b_batch);
+      gradient_of(1, plan.for_b(), !plan.product.transpose_b, ctx.input<0>(), detail::is_left(o.gradient),
+                  plan.a_batch, plan.b_batch);
   });
 }
 

@@ -9,6 +9,7 @@
 #include <tapegrad/graph/tape.h>
 
 #include "process_support.h"
+#include "sanitizers.h"
 #include "tape_support.h"
 
 using namespace tapegrad;
@@ -18,7 +19,7 @@ BOOST_AUTO_TEST_SUITE(process)
 
 // A child of fork keeps the locks of ASan's allocator that another thread held, and at its end ASan would find what
 // its parent's threads have.
-#ifndef __SANITIZE_ADDRESS__
+#if !TAPEGRAD_ASAN
 
 namespace {
 

@@ -16,6 +16,7 @@
 #include <tapegrad/ops/samples.h>
 
 #include "op_support.h"
+#include "sanitizers.h"
 
 using namespace tapegrad;
 using namespace tapegrad::test;
@@ -24,7 +25,7 @@ BOOST_AUTO_TEST_SUITE(random_graphs)
 
 namespace {
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#if TAPEGRAD_ASAN || TAPEGRAD_TSAN
 constexpr std::uint64_t kPrograms = 200;
 #else
 constexpr std::uint64_t kPrograms = 2000;

@@ -40,7 +40,9 @@ void check_unary(const char* name, const std::vector<double>& points, const F& f
 /// f of two numbers, both of them Reals or one of them a double.
 template <class F>
 void check_binary(const char* name, const std::vector<std::array<double, 2>>& points, const F& f) {
-  for (const auto& [a, b] : points) BOOST_TEST_CONTEXT(name << " at " << a << ", " << b) {
+  for (const std::array<double, 2>& point : points)
+    BOOST_TEST_CONTEXT(name << " at " << point[0] << ", " << point[1]) {
+      const double a = point[0], b = point[1];
       const auto [y, g] = value_and_gradient([&](In p) -> Real { return f(p[0], p[1]); }, {a, b});
       const auto left = value_and_gradient([&](In p) -> Real { return f(p[0], b); }, {a});
       const auto right = value_and_gradient([&](In p) -> Real { return f(a, p[0]); }, {b});

@@ -3,9 +3,7 @@
 #include <array>
 #include <cstddef>
 
-#ifdef __x86_64__
-#include <quadmath.h>
-#else
+#ifndef __x86_64__
 #include <cmath>
 #endif
 
@@ -14,24 +12,30 @@ namespace reference {
 
 #ifdef __x86_64__
 __extension__ using Quad = __float128;
-inline Quad exp(Quad x) { return expq(x); }
-inline Quad expm1(Quad x) { return expm1q(x); }
-inline Quad log(Quad x) { return logq(x); }
-inline Quad log1p(Quad x) { return log1pq(x); }
-inline Quad sqrt(Quad x) { return sqrtq(x); }
-inline Quad cbrt(Quad x) { return cbrtq(x); }
-inline Quad sin(Quad x) { return sinq(x); }
-inline Quad cos(Quad x) { return cosq(x); }
-inline Quad asin(Quad x) { return asinq(x); }
-inline Quad acos(Quad x) { return acosq(x); }
-inline Quad atan(Quad x) { return atanq(x); }
-inline Quad sinh(Quad x) { return sinhq(x); }
-inline Quad cosh(Quad x) { return coshq(x); }
-inline Quad tanh(Quad x) { return tanhq(x); }
-inline Quad erf(Quad x) { return erfq(x); }
-inline Quad erfc(Quad x) { return erfcq(x); }
+// Of GCC's libquadmath, whose header lies where other compilers do not look.
+#define TAPEGRAD_QUAD_FUNCTION(name) \
+  extern "C" Quad name##q(Quad);     \
+  inline Quad name(Quad x) { return name##q(x); }
+TAPEGRAD_QUAD_FUNCTION(exp)
+TAPEGRAD_QUAD_FUNCTION(expm1)
+TAPEGRAD_QUAD_FUNCTION(log)
+TAPEGRAD_QUAD_FUNCTION(log1p)
+TAPEGRAD_QUAD_FUNCTION(sqrt)
+TAPEGRAD_QUAD_FUNCTION(cbrt)
+TAPEGRAD_QUAD_FUNCTION(sin)
+TAPEGRAD_QUAD_FUNCTION(cos)
+TAPEGRAD_QUAD_FUNCTION(asin)
+TAPEGRAD_QUAD_FUNCTION(acos)
+TAPEGRAD_QUAD_FUNCTION(atan)
+TAPEGRAD_QUAD_FUNCTION(sinh)
+TAPEGRAD_QUAD_FUNCTION(cosh)
+TAPEGRAD_QUAD_FUNCTION(tanh)
+TAPEGRAD_QUAD_FUNCTION(erf)
+TAPEGRAD_QUAD_FUNCTION(erfc)
+#undef TAPEGRAD_QUAD_FUNCTION
+extern "C" Quad powq(Quad, Quad);
 inline Quad pow(Quad x, Quad y) { return powq(x, y); }
-inline Quad abs(Quad x) { return fabsq(x); }
+inline Quad abs(Quad x) { return x < 0 ? -x : x; }
 #else
 using Quad = long double;  // of 113 bits on other 64-bit processors
 using std::abs, std::acos, std::asin, std::atan, std::cbrt, std::cos, std::cosh, std::erf, std::erfc,

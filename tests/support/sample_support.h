@@ -2,11 +2,13 @@
 
 #include <cstddef>
 
+#include "sanitizers.h"
+
 namespace tapegrad::test {
 
 /// Whether a suite that takes minutes under sanitizers runs on a sample there. The address sanitizer looks at memory
 /// and takes ten times as long; what is computed is proven by the whole, without it.
-#ifdef __SANITIZE_ADDRESS__
+#if TAPEGRAD_ASAN
 inline constexpr bool kSampled = true;
 #else
 inline constexpr bool kSampled = false;

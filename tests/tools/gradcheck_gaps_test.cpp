@@ -29,7 +29,6 @@ struct Unlisted : Cube {  // recorded by what another op computes
   static constexpr auto name = "unlisted";
 };
 struct UsesUnlisted {
-  static constexpr auto name = "uses_unlisted";
   static constexpr bool is_composite = true;
   Tensor forward(std::span<const Tensor* const> in) const { return apply_op(Unlisted{}, *in[0]); }
 };

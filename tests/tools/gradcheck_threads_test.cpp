@@ -6,12 +6,13 @@
 #include <tapegrad/ops/threads.h>
 
 #include "gradcheck_support.h"
+#include "sanitizers.h"
 
 using namespace test_gradcheck;
 
 // The thread sanitizer looks at every access of all threads, and makes each run ten times as long: under it
 // one number of threads, and first derivatives, show as much.
-#ifdef __SANITIZE_THREAD__
+#if TAPEGRAD_TSAN
 constexpr const char* kOrder = "1";
 constexpr const char* kThreads[] = {"3"};
 #else

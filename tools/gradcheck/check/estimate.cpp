@@ -73,9 +73,10 @@ Line::Differences Line::differences(const Row& row, const Window& w) const {
   // Of `which`, the row is made of these.
   std::size_t first = 0, last = which.size();
   if (single) {
-    const auto found = std::ranges::equal_range(which, static_cast<std::size_t>(row.element));
-    first = static_cast<std::size_t>(found.begin() - which.begin());
-    last = first + found.size();
+    const auto [begin, end] =
+        std::equal_range(which.begin(), which.end(), static_cast<std::size_t>(row.element));
+    first = static_cast<std::size_t>(begin - which.begin());
+    last = static_cast<std::size_t>(end - which.begin());
   }
 
   Differences d;

@@ -276,7 +276,7 @@ struct Instrumented {
     return where(m != 0, undefined(x), x);
   }
   /// What becomes of zeros is no part of a formula.
-  friend Instrumented contribution_of_constant(Instrumented, Instrumented r, double) { return r; }
+  friend Instrumented contribution_of_constant(Instrumented, Instrumented term, double) { return term; }
   friend Mask mask(Instrumented x) { return x != 0; }
   friend Instrumented number(Instrumented x) { return x; }
 };

@@ -57,9 +57,9 @@ struct Products {
 };
 struct ScalarFunctionGradients : tapegrad::detail::ScalarGradientOp<Products, 2> {
   static void samples(Samples& s) {
-    s.add(ScalarFunctionGradients{Products{}, {2, 2}}, {{{4}}, {{4}}});
+    s.add(ScalarFunctionGradients{Products{}, {2, 2}}, {{Shape{4}}, {Shape{4}}});
     s.add(ScalarFunctionGradients{Products{}, {2, 2}}, {{{2, 2}}, {{2, 2}}});
-    s.add(ScalarFunctionGradients{Products{}, {0, 0}}, {{{0}}, {{0}}});
+    s.add(ScalarFunctionGradients{Products{}, {0, 0}}, {{Shape{0}}, {Shape{0}}});
   }
 };
 

@@ -113,7 +113,7 @@ Tensor stale(const Tensor& saved, unsigned bit) {
   }
   Tensor other = saved.copy();
   const std::span<std::int64_t> v = other.mutable_values<std::int64_t>();
-  if (!v.empty()) std::ranges::rotate(v, v.begin() + 1);
+  if (!v.empty()) std::rotate(v.begin(), v.begin() + 1, v.end());
   return other;
 }
 

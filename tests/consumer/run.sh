@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Builds a user's project against this library in every way there is: the installed package, static and shared,
-# after it was moved to another folder; pkg-config and a plain compiler call; add_subdirectory; FetchContent.
+# after it was moved to another folder; pkg-config and a plain compiler call; Debian packages; add_subdirectory;
+# FetchContent.
 # usage: tests/consumer/run.sh BUILD_DIR      a finished build of the static libraries
 set -euo pipefail
 
@@ -73,7 +74,10 @@ package() {
     name=$1
     shift
   fi
-  read -ra flags < <(PKG_CONFIG_PATH=$prefix/lib/pkgconfig pkg-config "$@" "$name")
+  # Below the prefix lib, and in Debian's packages the folder of the architecture.
+  local folder
+  folder=$(dirname "$(find "$prefix/lib" -name "$name.pc")")
+  read -ra flags < <(PKG_CONFIG_PATH=$folder pkg-config "$@" "$name")
 }
 
 # plain PREFIX FLAG...: a strict compiler call with those flags.
@@ -92,18 +96,22 @@ plain_checks() {
   "$work/plain_checks" --list >"$work/log" || { cat "$work/log"; fail "pkg-config: the checker does not start"; }
 }
 
+# documented FOLDER: it has the licence, and the documentation with all that it links to.
+documented() {
+  for file in copyright README.md CHANGELOG.md tools/docs/guide/index.md tools/examples/network.cpp; do
+    [ -s "$1/$file" ] || fail "$file is not installed"
+  done
+  python3 "$source/tools/docs/check_links.py" "" "$1/README.md" "$1"/tools/docs/guide/*.md ||
+    fail "the installed pages link to files that are not installed"
+}
+
 step "static: find_package in the moved tree"
 install "$static_build" static_prefix
 build static -DCONSUME=find_package -DCMAKE_PREFIX_PATH="$work/static_prefix"
 check_gradients static
 
 step "licence, documentation and examples are installed, with the pages that they link to"
-doc=$work/static_prefix/share/doc/tapegrad
-for file in copyright README.md CHANGELOG.md tools/docs/guide/index.md tools/examples/network.cpp; do
-  [ -s "$doc/$file" ] || fail "$file is not installed"
-done
-python3 "$source/tools/docs/check_links.py" "" "$doc/README.md" "$doc"/tools/docs/guide/*.md ||
-  fail "the installed pages link to files that are not installed"
+documented "$work/static_prefix/share/doc/tapegrad"
 
 step "static: pkg-config and a plain compiler call"
 TIMEFORMAT=%U
@@ -139,7 +147,6 @@ cmake -S "$source" -B "$work.shared_build" "${options[@]}" -DBUILD_SHARED_LIBS=O
 cmake --build "$work.shared_build" --target tapegrad_gradcheck tapegrad_cli tapegrad_bench >"$work/log" ||
   { cat "$work/log"; fail "it does not build"; }
 install "$work.shared_build" shared_prefix
-rm -r "$work.shared_build"
 build shared -DCONSUME=find_package -DCMAKE_PREFIX_PATH="$work/shared_prefix"
 check_gradients shared
 "$work/shared_prefix/bin/tapegrad" --help >/dev/null || fail "the installed command does not start"
@@ -159,6 +166,13 @@ for library in tapegrad tapegrad_gradcheck; do
   echo "lib$library.so: $bytes bytes stripped, $(wc -l <"$work/symbols") symbols (limit: $max_bytes)"
   [ "$bytes" -lt "$max_bytes" ] || fail "too large"
 done
+
+if command -v dpkg-shlibdeps >/dev/null && command -v file >/dev/null; then
+  . "$here/packages.sh"
+else
+  step "NOT TESTED: Debian packages, which are made by dpkg-dev and file"
+fi
+rm -r "$work.shared_build"
 
 for way in add_subdirectory FetchContent; do
   step "$way"

@@ -3,7 +3,14 @@ include(CMakePackageConfigHelpers)
 set(config_dir ${CMAKE_INSTALL_LIBDIR}/cmake/tapegrad)
 set(header_dir ${CMAKE_INSTALL_INCLUDEDIR}/tapegrad)
 
-install(TARGETS tapegrad tapegrad_gradcheck EXPORT tapegradTargets)
+# Three components, of which packages are made: library, what programs load while they run; development, what they are
+# compiled and linked with; command.
+install(
+  TARGETS tapegrad tapegrad_gradcheck
+  EXPORT tapegradTargets
+  ARCHIVE COMPONENT development
+  LIBRARY COMPONENT library NAMELINK_COMPONENT development)
+set(CMAKE_INSTALL_DEFAULT_COMPONENT_NAME development)
 install(
   EXPORT tapegradTargets
   NAMESPACE tapegrad::
@@ -35,7 +42,7 @@ install(
 file(RELATIVE_PATH pc_prefix ${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig ${CMAKE_INSTALL_PREFIX})
 file(RELATIVE_PATH pc_includedir ${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig ${CMAKE_INSTALL_FULL_INCLUDEDIR})
 if(BUILD_SHARED_LIBS)
-  set(pc_requires "Requires: fmt\nRequires.private: zlib")
+  set(pc_requires "Requires: fmt")
 else()
   set(pc_requires "Requires: fmt zlib")
   set(pc_cflags " -DTAPEGRAD_STATIC")
@@ -55,11 +62,13 @@ if(TAPEGRAD_BUILD_TOOLS)
   file(RELATIVE_PATH libdir_of_bin ${CMAKE_INSTALL_FULL_BINDIR} ${CMAKE_INSTALL_FULL_LIBDIR})
   set(programs tapegrad_cli tapegrad_bench bench_startup_tapegrad)
   set_target_properties(${programs} PROPERTIES INSTALL_RPATH $ORIGIN/${libdir_of_bin})
-  install(TARGETS ${programs})
+  install(TARGETS ${programs} COMPONENT command)
 endif()
 
 # Laid out as in the source, so that links between the pages hold.
-install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR} RENAME copyright)
+if(NOT TAPEGRAD_DEB)
+  install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR} RENAME copyright)
+endif()
 install(FILES README.md CHANGELOG.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
 install(DIRECTORY tools/docs/guide DESTINATION ${CMAKE_INSTALL_DOCDIR}/tools/docs)
 install(DIRECTORY tools/bench/charts DESTINATION ${CMAKE_INSTALL_DOCDIR}/tools/bench)
@@ -69,3 +78,7 @@ install(
   FILES_MATCHING
   PATTERN *.cpp
   PATTERN runner EXCLUDE)
+
+if(TAPEGRAD_DEB)
+  include(tools/cmake/packages.cmake)
+endif()

@@ -43,7 +43,7 @@ struct alignas(std::int64_t) PackedShape {
   static std::size_t bytes(const Shape& s) { return sizeof(PackedShape) + s.rank() * sizeof(std::int64_t); }
   static const PackedShape* write(void* memory, const Shape& s, Dtype dtype) {
     auto* p = new (memory) PackedShape{static_cast<std::uint8_t>(s.rank()), dtype};
-    std::ranges::copy(s.dims(), reinterpret_cast<std::int64_t*>(p + 1));
+    std::copy(s.dims().begin(), s.dims().end(), reinterpret_cast<std::int64_t*>(p + 1));
     return p;
   }
 
@@ -66,7 +66,7 @@ struct ScopePath {
   static std::size_t bytes(std::string_view path) { return sizeof(ScopePath) + path.size(); }
   static const ScopePath* write(void* memory, std::string_view path) {
     auto* p = new (memory) ScopePath{path.size()};
-    std::ranges::copy(path, reinterpret_cast<char*>(p + 1));
+    std::copy(path.begin(), path.end(), reinterpret_cast<char*>(p + 1));
     return p;
   }
 };

@@ -90,7 +90,7 @@ requires std::convertible_to<std::invoke_result_t<F&, std::span<const Real>>, Re
 lbfgs(F&& f, std::vector<double> start, const LbfgsOptions& options = {}) {
   const auto evaluate = [&f](std::span<const double> x, std::span<double> gradient) {
     const ScalarGradient at = value_and_gradient(f, x);
-    std::ranges::copy(at.gradient, gradient.begin());
+    std::copy(at.gradient.begin(), at.gradient.end(), gradient.begin());
     return at.value;
   };
   const Minimum minimum = detail::minimise(evaluate, start, options);

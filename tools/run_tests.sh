@@ -92,6 +92,7 @@ fi
 
 stage "set-up of PyTorch" install_pytorch
 stage "set-up of ONNX" install_onnx
+stage "set-up of Debian packages" tools/setup.sh dpkg-dev file
 presets=(dev)
 if [ $sanitizers = yes ]; then
   stage "set-up of Clang" tools/setup.sh clang libclang-rt-dev

@@ -5,8 +5,7 @@ set -euo pipefail
 
 if [ $# -eq 0 ]; then
   set -- g++ cmake ninja-build ccache pkg-config gzip \
-    libopenblas-dev zlib1g-dev nlohmann-json3-dev libfmt-dev libcli11-dev libboost-test-dev python3 python3-numpy \
-    dpkg-dev file
+    libopenblas-dev zlib1g-dev nlohmann-json3-dev libfmt-dev libcli11-dev libboost-test-dev python3 python3-numpy
 fi
 
 if ! command -v apt-get >/dev/null || ! command -v dpkg-query >/dev/null; then

@@ -37,7 +37,7 @@ set(CPACK_DEBIAN_PACKAGE_CONTROL_STRICT_PERMISSION ON)
 set(CPACK_DEBIAN_ENABLE_COMPONENT_DEPENDS ON) # of exactly this version
 set(CPACK_COMPONENT_DEVELOPMENT_DEPENDS library)
 set(CPACK_COMPONENT_COMMAND_DEPENDS library)
-# Who builds packages signs them, by the variables that Debian's own tools read.
+# Who builds packages is their maintainer, named by the variables that Debian's own tools read.
 set(maintainer "tapegrad authors <tapegrad@example.org>")
 if(DEFINED ENV{DEBFULLNAME} AND DEFINED ENV{DEBEMAIL})
   set(maintainer "$ENV{DEBFULLNAME} <$ENV{DEBEMAIL}>")

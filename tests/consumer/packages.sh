@@ -33,6 +33,16 @@ fi
 version=$(dpkg-deb --field "$packages"/tapegrad_*.deb Version)
 field libtapegrad0.1 Depends 'libfmt[0-9]+.*' 'zlib1g.*' 'libstdc\+\+6.*' 'libc6.*'
 field libtapegrad0.1 Recommends libopenblas0
+dpkg-deb --info "$packages"/libtapegrad0.1_*.deb shlibs triggers >"$work/dynamic" || fail "libtapegrad0.1 lacks a file above"
+for line in "libtapegrad 0.1 libtapegrad0.1 (>= $version)" "libtapegrad_gradcheck 0.1 libtapegrad0.1 (>= $version)" \
+  "activate-noawait ldconfig"; do
+  grep -qxF "$line" "$work/dynamic" || fail "libtapegrad0.1 does not tell dpkg '$line'"
+done
+# Two of its versions can be installed at once.
+if dpkg-deb --contents "$packages"/libtapegrad0.1_*.deb | grep -v ^d | awk '{ print $6 }' |
+  grep -vE '\.so\.[0-9.]+$|/doc/libtapegrad0\.1/'; then
+  fail "libtapegrad0.1 holds the files above, whose names are the same for all versions"
+fi
 field libtapegrad-dev Depends "libtapegrad0.1 \(= $version\)" libfmt-dev
 field tapegrad Depends "libtapegrad0.1 \(= $version\)"
 libraries=$(dirname "$(find "$work/debian/usr/lib" -name libtapegrad.so)")

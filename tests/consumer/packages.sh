@@ -33,7 +33,8 @@ fi
 version=$(dpkg-deb --field "$packages"/tapegrad_*.deb Version)
 field libtapegrad0.1 Depends 'libfmt[0-9]+.*' 'zlib1g.*' 'libstdc\+\+6.*' 'libc6.*'
 field libtapegrad0.1 Recommends libopenblas0
-dpkg-deb --info "$packages"/libtapegrad0.1_*.deb shlibs triggers >"$work/dynamic" || fail "libtapegrad0.1 lacks a file above"
+dpkg-deb --info "$packages"/libtapegrad0.1_*.deb shlibs triggers >"$work/dynamic" ||
+  fail "libtapegrad0.1 lacks a file above"
 for line in "libtapegrad 0.1 libtapegrad0.1 (>= $version)" "libtapegrad_gradcheck 0.1 libtapegrad0.1 (>= $version)" \
   "activate-noawait ldconfig"; do
   grep -qxF "$line" "$work/dynamic" || fail "libtapegrad0.1 does not tell dpkg '$line'"
@@ -56,7 +57,8 @@ for file in "$libraries"/*.so "$work"/debian/usr/bin/*; do
   if grep -E 'R(UN)?PATH' "$work/dynamic"; then fail "$file looks for libraries in folders of its own"; fi
 done
 if command -v lintian >/dev/null; then
-  lintian --allow-root --fail-on error "$packages"/*.deb >"$work/log" 2>&1 || { cat "$work/log"; fail "lintian finds errors"; }
+  lintian --allow-root --fail-on error "$packages"/*.deb >"$work/log" 2>&1 ||
+    { cat "$work/log"; fail "lintian finds errors"; }
 fi
 echo "made in $((SECONDS - seconds)) s: $(cd "$packages" && echo *.deb)"
 
@@ -69,4 +71,5 @@ for program in consumer plain; do
   [ "$program" = plain ] && file=$work/plain || file=$work.debian/$program
   ldd "$file" | grep -qF "$libraries/libtapegrad.so.0.1" || fail "$program does not run with the packaged library"
 done
-LD_LIBRARY_PATH=$libraries "$work/debian/usr/bin/tapegrad" --help >/dev/null || fail "the packaged command does not start"
+LD_LIBRARY_PATH=$libraries "$work/debian/usr/bin/tapegrad" --help >/dev/null ||
+  fail "the packaged command does not start"

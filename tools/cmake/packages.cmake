@@ -109,7 +109,8 @@ file(
   WRITE ${PROJECT_BINARY_DIR}/packages/changelog.Debian
   "${PROJECT_NAME} (${PROJECT_VERSION}-${CPACK_DEBIAN_PACKAGE_RELEASE}) unstable; urgency=medium\n\n"
   "  * Built from the source by cpack; its CHANGELOG.md says what has changed.\n\n -- ${maintainer}  ${date}\n")
-execute_process(COMMAND ${TAPEGRAD_gzip} -9nkf ${PROJECT_BINARY_DIR}/packages/changelog.Debian COMMAND_ERROR_IS_FATAL ANY)
+execute_process(COMMAND ${TAPEGRAD_gzip} -9nkf ${PROJECT_BINARY_DIR}/packages/changelog.Debian
+                COMMAND_ERROR_IS_FATAL ANY)
 foreach(component ${components})
   string(TOUPPER ${component} COMPONENT)
   set(CPACK_DEBIAN_${COMPONENT}_PACKAGE_NAME ${package_${component}})

@@ -69,7 +69,8 @@ plain "$work/debian/usr" -Wl,-rpath,"$libraries"
 plain_checks "$work/debian/usr" -Wl,-rpath,"$libraries"
 for program in consumer plain; do
   [ "$program" = plain ] && file=$work/plain || file=$work.debian/$program
-  ldd "$file" | grep -qF "$libraries/libtapegrad.so.0.1" || fail "$program does not run with the packaged library"
+  ldd "$file" >"$work/dynamic"
+  grep -qF "$libraries/libtapegrad.so.0.1" "$work/dynamic" || fail "$program does not run with the packaged library"
 done
 LD_LIBRARY_PATH=$libraries "$work/debian/usr/bin/tapegrad" --help >/dev/null ||
   fail "the packaged command does not start"

@@ -25,14 +25,15 @@ inline Message tensor_message(const std::string& name, const std::vector<std::in
   return t;
 }
 
-inline Message info_message(const std::string& name, const std::vector<std::int64_t>& dims) {
+inline Message info_message(const std::string& name, const std::vector<std::int64_t>& dims,
+                            std::int64_t element = 1) {
   Message shape, tensor, type, info;
   for (const std::int64_t d : dims) {
     Message dim;
     dim.integer(field::dim::value, d);
     shape.message(field::shape::dim, dim);
   }
-  tensor.integer(field::tensor_type::element, 1);
+  tensor.integer(field::tensor_type::element, element);
   tensor.message(field::tensor_type::shape, shape);
   type.message(field::type::tensor, tensor);
   info.text(field::value_info::name, name);

@@ -43,8 +43,27 @@ Tensor clip(const Tensor& x, const NodeCall& c) {
   return high < kInfinity ? minimum(y, high) : y;
 }
 
+/// Of integers, such as sizes: towards zero, as in C. The library divides numbers alone.
+Tensor quotient(const Tensor& a, const NodeCall& c) {
+  const Tensor& b = c.in(1);
+  if (a.dtype() != i64 || b.dtype() != i64) return div(a, b);
+  const Shape shape = broadcast(a.shape(), b.shape(), "Div");
+  std::vector<std::int64_t> quotients = broadcast_to(a, shape).to_vector<std::int64_t>();
+  const std::vector<std::int64_t> divisors = broadcast_to(b, shape).to_vector<std::int64_t>();
+  for (std::size_t i = 0; i < quotients.size(); ++i) {
+    std::int64_t& q = quotients[i];
+    if (divisors[i] == 0) c.fail(fmt::format("divides {} by 0", q));
+    if (divisors[i] != -1)
+      q /= divisors[i];
+    else if (__builtin_sub_overflow(std::int64_t{0}, q, &q))
+      c.fail("has a quotient above the largest integer");
+  }
+  return reshape(Tensor::from(quotients), shape);
+}
+
 Tensor power(const Tensor& x, const NodeCall& c) {
   const Tensor& exponent = c.in(1);
+  if (x.dtype() == i64) return cast(pow(cast(x, f64), cast(exponent, f64)), i64);
   if (exponent.size() == 1 && exponent.rank() == 0 && !exponent.tracked()) return pow(x, exponent.item());
   return pow(x, cast(exponent, x.dtype()));
 }
@@ -62,12 +81,21 @@ Tensor selu_of(const Tensor& x, const NodeCall& c) {
   return gamma * elu(x, c.number("alpha", 1.6732632423543772));
 }
 
+/// In training it draws random numbers; a model that was read has none.
+Tensor dropped_out(const Tensor& x, const NodeCall& c) {
+  if (c.number_in(2, 0) != 0 && c.number_in(1, 0.5) != 0)
+    c.fail("is in training mode; export the model for inference");
+  return x;
+}
+
 /// The format's numbers of types.
-enum : std::int64_t { kF32 = 1, kU8 = 2, kI32 = 6, kI64 = 7, kBoolean = 9, kF64 = 11 };
+enum : std::int64_t { kF32 = 1, kI32 = 6, kI64 = 7, kBoolean = 9, kF16 = 10, kF64 = 11, kBf16 = 16 };
 
 Tensor cast_to(const Tensor& x, const NodeCall& c) {
   switch (c.integer("to", 0)) {
     case kF32:
+    case kF16:  // 16-bit floats are f32 here, as those of initializers and inputs
+    case kBf16:
       return cast(x, f32);
     case kF64:
       return cast(x, f64);
@@ -80,7 +108,7 @@ Tensor cast_to(const Tensor& x, const NodeCall& c) {
 
 void check_cast(const NodeCall& c) {
   const std::int64_t to = c.integer("to", 0);
-  for (const std::int64_t known : {kF32, kI32, kI64, kBoolean, kF64})
+  for (const std::int64_t known : {kF32, kI32, kI64, kBoolean, kF16, kF64, kBf16})
     if (to == known) return;
   c.fail(fmt::format("casts to the type {}, which tensors do not have", to));
 }
@@ -93,7 +121,7 @@ std::vector<OperatorRow> elementwise_operators() {
       {"Add", 2, 2, binary(add)},
       {"Sub", 2, 2, binary(sub)},
       {"Mul", 2, 2, binary(mul)},
-      {"Div", 2, 2, binary(div)},
+      {"Div", 2, 2, with(quotient)},
       {"Pow", 2, 2, with(power)},
       {"Max", 1, kAny, variadic(maximum)},
       {"Min", 1, kAny, variadic(minimum)},
@@ -146,8 +174,7 @@ std::vector<OperatorRow> elementwise_operators() {
       {"Round", round}, {"Relu", relu}, {"Sigmoid", sigmoid}, {"Tanh", tanh}, {"Softsign", softsign},
       {"Mish", mish}};
   for (const auto& [type, f] : functions) rows.push_back({type, 1, 1, unary(f)});
-  // In training it draws random numbers; a model that was read has none.
-  rows.push_back({"Dropout", 1, 3, with([](const Tensor& x, const NodeCall&) { return x; }), {"seed"}});
+  rows.push_back({"Dropout", 1, 3, with(dropped_out), {"seed"}});
   return rows;
 }
 

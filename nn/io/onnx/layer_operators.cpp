@@ -1,4 +1,7 @@
+#include <algorithm>
 #include <cmath>
+#include <cstdint>
+#include <vector>
 
 #include <tapegrad/nn/io/onnx/node_call.h>
 #include <tapegrad/ops/ops.h>
@@ -18,7 +21,10 @@ Tensor gemm(const NodeCall& c) {
   const bool transpose_a = c.integer("transA", 0) != 0, transpose_b = c.integer("transB", 0) != 0;
   const double alpha = c.number("alpha", 1), beta = c.number("beta", 1);
   const bool plain = !transpose_a && alpha == 1 && beta == 1;
-  if (plain && c.has(2) && c.in(2).rank() == 1 && a.rank() == 2)
+  const auto is_bias = [&](const Tensor& t) {  // and no number for all columns
+    return t.rank() == 1 && b.rank() == 2 && t.dim(0) == b.dim(transpose_b ? 0 : 1);
+  };
+  if (plain && c.has(2) && a.rank() == 2 && is_bias(c.in(2)))
     return affine(a, transpose_b ? transpose(b) : b, c.in(2));
   Tensor y = matmul(a, b, {.transpose_a = transpose_a, .transpose_b = transpose_b});
   if (alpha != 1) y = alpha * y;
@@ -68,8 +74,22 @@ void check_resize(const NodeCall& c) {
     c.fail("resizes in a way that is not known here");
 }
 
+/// Scales are of f32, and so is their product with a size. Where that is no whole number, elements are found by the
+/// scale itself, and upsample goes by the sizes.
+std::int64_t scaled_size(const NodeCall& c, double scale, std::int64_t size) {
+  const double scaled = scale * static_cast<double>(size), whole = std::floor(static_cast<float>(scaled));
+  constexpr double kMost = 1e15, kExact = 1e-6;
+  if (!(scaled >= 0 && scaled < kMost)) c.fail("has a scale that makes no size");
+  if (std::abs(scaled - whole) > kExact * std::max(1.0, scaled))
+    c.fail(fmt::format(
+        "resizes {} elements by {}, which makes no whole number of them, and is not known here; export it "
+        "with sizes in place of scales",
+        size, scale));
+  return static_cast<std::int64_t>(whole);
+}
+
 Tensor resized(const NodeCall& c) {
-  const Tensor& x = c.in(0);
+  Tensor x = c.in(0);
   if (x.rank() != 4) c.fail(fmt::format("takes images [n, c, h, w], not {}", to_string(x.shape())));
   Integers sizes;
   if (c.has(3)) {
@@ -77,15 +97,15 @@ Tensor resized(const NodeCall& c) {
   } else {
     const Tensor scales = cast(c.in(2), f64);
     if (scales.size() != 4) c.fail("has not a scale for each axis");
-    for (std::size_t i = 0; i < 4; ++i) {
-      const double size = std::floor(scales.values<double>()[i] * static_cast<double>(x.shape()[i]));
-      constexpr double kMost = 1e15;
-      if (!(size >= 0 && size < kMost)) c.fail("has a scale that makes no size");
-      sizes.push_back(static_cast<std::int64_t>(size));
-    }
+    for (std::size_t i = 0; i < 4; ++i)
+      sizes.push_back(scaled_size(c, scales.values<double>()[i], x.shape()[i]));
   }
   if (sizes.size() != 4 || sizes[0] != x.shape()[0] || sizes[1] != x.shape()[1])
     c.fail("resizes other axes than height and width");
+  // Where one element is asked for, the others take it from the middle.
+  if (c.text("coordinate_transformation_mode", "") == "pytorch_half_pixel")
+    for (const std::size_t axis : {2, 3})
+      if (sizes[axis] == 1) x = slice(x, static_cast<std::int64_t>(axis), 0, 1);
   return upsample(x, {.size = {sizes[2], sizes[3]},
                       .mode = is_bilinear(c) ? UpsampleMode::bilinear : UpsampleMode::nearest,
                       .align_corners =

@@ -3,7 +3,10 @@
 
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/graph/name_scope.h>
+#include <tapegrad/nn/io/elements.h>
 #include <tapegrad/nn/io/onnx/program.h>
+#include <tapegrad/nn/io/onnx/read_tensor.h>
+#include <tapegrad/ops/elementwise/math.h>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -47,10 +50,10 @@ Program::Program(Model model) : model_(std::move(model)) {
   if (model_.outputs.empty()) throw FileError("the model has no output");
   for (const ValueInfo& v : model_.inputs) {
     define(v.name, "input");
-    if (v.type != ElementType::f32 && v.type != ElementType::f64 && v.type != ElementType::i64)
+    if (!element_of_number(static_cast<std::int64_t>(v.type)))
       throw FileError(fmt::format(
-          "the input '{}' has elements of the type {}; those of f32 (1), f64 (11) and i64 (7) are "
-          "known here",
+          "the input '{}' has elements of the type {}; floating ones of 16 to 64 bits, integers and "
+          "booleans are known here",
           v.name, static_cast<int>(v.type)));
   }
   add_parameters();
@@ -70,11 +73,17 @@ std::size_t Program::define(const std::string& name, const char* what) {
 
 std::size_t Program::find(const std::string& name, const std::string& reader) const {
   const auto place = places_.find(name);
-  if (place == places_.end())
+  if (place == places_.end()) {
+    for (const Step& step : steps_)
+      if (std::ranges::find(step.node.outputs, name) != step.node.outputs.end())
+        throw FileError(fmt::format(
+            "{} takes '{}', an output of the node '{}' ({}) of which the first one alone is known here",
+            reader, name, step.node.name, step.node.type));
     throw FileError(
         fmt::format("{} takes '{}', which is no input, no initializer, and of no node before it: nodes stand "
                     "behind those whose outputs they take, and there are no cycles",
                     reader, name));
+  }
   return place->second;
 }
 
@@ -151,9 +160,13 @@ void Program::require_input(std::size_t i, const Tensor& given) const {
   const ValueInfo& info = model_.inputs[i];
   if (!given.defined())
     throw ArgumentError(fmt::format("onnx: the input '{}' is an undefined tensor", info.name));
-  if (element_type_of(given.dtype()) != info.type)
-    throw DtypeError(fmt::format("onnx: the input '{}' is of {}; the model takes another type", info.name,
-                                 name_of(given.dtype())));
+  const files::Element element = *element_of_number(static_cast<std::int64_t>(info.type));
+  if (const Dtype dtype = files::widened_dtype(element); dtype != given.dtype())
+    throw DtypeError(fmt::format("onnx: the input '{}' is of {}; the model takes {}{}", info.name,
+                                 name_of(given.dtype()), name_of(dtype),
+                                 files::element_of(dtype) == element
+                                     ? ""
+                                     : fmt::format(" in place of its {}", files::name_of(element))));
   bool fits = info.sizes.size() == given.rank();
   std::vector<std::string> sizes;
   for (std::size_t k = 0; k < info.sizes.size(); ++k) {
@@ -175,7 +188,9 @@ std::vector<Tensor> Program::run(std::span<const Tensor> inputs,
   std::size_t place = 0;
   for (std::size_t i = 0; i < inputs.size(); ++i) {
     require_input(i, inputs[i]);
-    values[place++] = inputs[i];
+    // Booleans are 0 and 1.
+    values[place++] =
+        model_.inputs[i].type == ElementType::boolean ? cast(not_equal(inputs[i], 0), i64) : inputs[i];
   }
   for (const Parameter& p : parameters) values[place++] = p.value();
   for (const auto& [at, t] : constants_) values[at] = t;

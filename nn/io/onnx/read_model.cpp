@@ -175,6 +175,10 @@ class ModelReader {
           fmt::format("the node '{}' is a {}.{}; operators of other domains than ONNX's own are not known",
                       n.name, domain, n.type));
     if (n.outputs.empty()) throw FileError(fmt::format("the node '{}' ({}) has no output", n.name, n.type));
+    if (n.name.empty()) {  // then it goes by what it computes
+      n.name = n.outputs.front();
+      budget_.take(room_of(n.name));
+    }
     return n;
   }
 

@@ -30,6 +30,15 @@ constexpr TypeNumber kTypes[] = {
     {6, Element::i32},  {7, Element::i64},  {9, Element::boolean}, {10, Element::f16}, {11, Element::f64},
     {12, Element::u32}, {13, Element::u64}, {16, Element::bf16}};
 
+}  // namespace
+
+std::optional<Element> element_of_number(std::int64_t number) {
+  const auto* const type = std::ranges::find(kTypes, number, &TypeNumber::number);
+  return type == std::end(kTypes) ? std::nullopt : std::optional(type->element);
+}
+
+namespace {
+
 class BytesSource final : public files::ByteSource {
  public:
   explicit BytesSource(std::string_view bytes) : bytes_(bytes) {}

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -28,6 +29,10 @@ class ExternalFiles {
   std::filesystem::path folder_;
   std::map<std::filesystem::path, std::uint64_t> read_;  ///< bytes, of each file
 };
+
+/// The elements that the format has this number for; nothing for texts, complex numbers and those of 8 bits and fewer
+/// that are no integers.
+std::optional<files::Element> element_of_number(std::int64_t number);
 
 /// The name and the elements of a TensorProto. Throws FileError.
 std::pair<std::string, Tensor> read_tensor(std::string_view bytes, ExternalFiles& external);

@@ -25,6 +25,7 @@ validate() {
       "$python" "$here/check_models.py" "$folder"
       "$python" "$here/foreign.py" "$export_program" "$folder/foreign"
       "$python" "$here/foreign_windows.py" "$export_program" "$folder/windows"
+      "$python" "$here/node_cases.py" "$export_program" "$folder/nodes"
       return
     fi
   done

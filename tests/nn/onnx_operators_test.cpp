@@ -1,0 +1,165 @@
+#include <cstdint>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include <tapegrad/tapegrad.h>
+
+#include <boost/test/unit_test.hpp>
+
+#include "onnx_messages.h"
+#include "onnx_support.h"
+
+// Operators of models that other tools wrote, where they are something else than the library's operations.
+// tests/interchange/onnx/node_cases.py has ONNX's own cases of all.
+
+using namespace tapegrad;
+using namespace tapegrad::test;
+
+namespace {
+
+/// The format's numbers of element types.
+enum : std::int64_t { kF32 = 1, kI32 = 6, kI64 = 7, kText = 8, kBoolean = 9, kF16 = 10 };
+
+struct Input {
+  std::string name;
+  std::vector<std::int64_t> dims;
+  std::int64_t element = kF32;
+};
+
+struct Fixture : OnnxFile {
+  /// The model of one node, whose first output is the model's.
+  std::unique_ptr<nn::OnnxModel> load(const Message& node, const std::vector<Input>& inputs,
+                                      const std::vector<Message>& initializers = {},
+                                      const std::string& output = "y") const {
+    Message g;
+    g.message(field::graph::node, node);
+    for (const Input& i : inputs) g.message(field::graph::input, info_message(i.name, i.dims, i.element));
+    for (const Message& t : initializers) g.message(field::graph::initializer, t);
+    g.message(field::graph::output, info_message(output, {}));
+    write_file(path, model_of(g).bytes());
+    return nn::load_onnx(path);
+  }
+};
+
+template <class T>
+Message tensor_of(const std::string& name, std::int64_t element, const std::vector<T>& values) {
+  const std::string_view raw(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(T));
+  return tensor_message(name, {static_cast<std::int64_t>(values.size())}, element, raw);
+}
+
+std::string text_of(const Tensor& t) { return fmt::format("{} {}", name_of(t.dtype()), t); }
+
+}  // namespace
+
+BOOST_FIXTURE_TEST_SUITE(onnx_operators, Fixture)
+
+BOOST_AUTO_TEST_CASE(integers_are_divided_towards_zero) {
+  const auto model = load(node_message("Div", {"a", "b"}, {"y"}), {{"a", {2, 3}, kI64}, {"b", {3}, kI64}});
+  const Tensor a = Tensor::from({{7, -7, 9}, {-1, 0, 5}}, i64);
+  BOOST_TEST(text_of(model->run({a, Tensor::from({2, 2, -1}, i64)})[0]) ==
+             "i64 [[ 3, -3, -9],\n [ 0,  0, -5]]");
+  BOOST_CHECK_EXCEPTION(model->run({a, Tensor::from({2, 0, 1}, i64)}), FileError,
+                        mentions("Div_of_y", "divides -7 by 0"));
+  const auto filled = [](std::int64_t value) {
+    return reshape(Tensor::from(std::vector<std::int64_t>(6, value)), {2, 3});
+  };
+  const Tensor least = filled(std::numeric_limits<std::int64_t>::min());
+  BOOST_CHECK_EXCEPTION(model->run({least, Tensor::from({-1, -1, -1}, i64)}), FileError,
+                        mentions("above the largest integer"));
+  // Exactly, beyond what f64 holds.
+  const Tensor large = filled(std::numeric_limits<std::int64_t>::max());
+  BOOST_TEST((model->run({large, Tensor::from({1, 1, 1}, i64)})[0].to_vector<std::int64_t>() ==
+              large.to_vector<std::int64_t>()));
+
+  const auto power = load(node_message("Pow", {"a", "b"}, {"y"}), {{"a", {3}, kI64}, {"b", {3}, kI64}});
+  BOOST_TEST(text_of(power->run({Tensor::from({2, -3, 5}, i64), Tensor::from({10, 3, 0}, i64)})[0]) ==
+             "i64 [1024,  -27,    1]");
+}
+
+BOOST_AUTO_TEST_CASE(inputs_of_other_types_are_given_as_the_type_that_holds_them) {
+  const auto negated = load(node_message("Not", {"x"}, {"y"}), {{"x", {3}, kBoolean}});
+  BOOST_TEST(text_of((*negated)(Tensor::from({0, 1, 2}, i64))) == "i64 [1, 0, 0]");
+  const auto both =
+      load(node_message("And", {"a", "b"}, {"y"}), {{"a", {2}, kBoolean}, {"b", {2}, kBoolean}});
+  BOOST_TEST(text_of(both->run({Tensor::from({2, 2}, i64), Tensor::from({3, 0}, i64)})[0]) == "i64 [1, 0]");
+  const auto indexed = load(node_message("Gather", {"table", "x"}, {"y"}), {{"x", {2}, kI32}},
+                            {tensor_of<float>("table", kF32, {5, 6, 7})});
+  BOOST_TEST(text_of((*indexed)(Tensor::from({2, 0}, i64))) == "f32 [7, 5]");
+  BOOST_CHECK_EXCEPTION((*indexed)(Tensor::from({2, 0})), DtypeError,
+                        mentions("'x' is of f32; the model takes i64 in place of its i32"));
+  const auto half = load(node_message("Neg", {"x"}, {"y"}), {{"x", {2}, kF16}});
+  BOOST_TEST(text_of((*half)(Tensor::from({2.5, 0.5}))) == "f32 [-2.5, -0.5]");
+  BOOST_CHECK_EXCEPTION((*half)(Tensor::from({2, 0}, f64)), DtypeError,
+                        mentions("takes f32 in place of its f16"));
+  const auto plain = load(node_message("Neg", {"x"}, {"y"}), {{"x", {2}, kF32}});
+  BOOST_CHECK_EXCEPTION((*plain)(Tensor::from({2, 0}, f64)), DtypeError,
+                        mentions("of f64; the model takes f32"));
+  BOOST_CHECK_EXCEPTION(load(node_message("Neg", {"x"}, {"y"}), {{"x", {2}, kText}}), FileError,
+                        mentions("'x' has elements of the type 8", "integers and booleans are known"));
+}
+
+BOOST_AUTO_TEST_CASE(a_bias_may_be_one_number_for_all_columns) {
+  const auto model = load(node_message("Gemm", {"x", "w", "b"}, {"y"}), {{"x", {1, 1}}, {"w", {1, 3}}},
+                          {tensor_of<float>("b", kF32, {10})});
+  BOOST_TEST(text_of(model->run({Tensor::full({1, 1}, 2), reshape(Tensor::from({1, 2, 3}), {1, 3})})[0]) ==
+             "f32 [[12, 14, 16]]");
+}
+
+// Where the scale is not the ratio of the sizes, elements are found by the scale in ONNX, and by the sizes here.
+BOOST_AUTO_TEST_CASE(images_are_resized_as_the_specification_says_or_not_at_all) {
+  const auto resize = [&](const std::string& places, const std::vector<float>& scales,
+                          const std::vector<std::int64_t>& sizes = {},
+                          const std::vector<std::int64_t>& image = {1, 1, 2, 4}) {
+    Message attributes;
+    add_text(attributes, "mode", "linear");
+    add_text(attributes, "coordinate_transformation_mode", places);
+    const bool by_sizes = !sizes.empty();
+    return load(node_message("Resize", by_sizes ? Strings{"x", "", "", "s"} : Strings{"x", "", "s"}, {"y"},
+                             attributes),
+                {{"x", image}}, {by_sizes ? tensor_of("s", kI64, sizes) : tensor_of("s", kF32, scales)});
+  };
+  const Tensor x = cast(reshape(Tensor::arange(8), {1, 1, 2, 4}), f32);
+  BOOST_TEST(text_of(reshape((*resize("half_pixel", {1, 1, 0.5, 0.5}))(x), {2})) == "f32 [2.5, 4.5]");
+  // 0.7 of f32 is less than 0.7, and ten times as much is 7.
+  const auto rounded = resize("half_pixel", {1, 1, 1, 0.7F}, {}, {1, 1, 1, 10});
+  BOOST_TEST(((*rounded)(Tensor::ones({1, 1, 1, 10})).shape() == Shape{1, 1, 1, 7}));
+  for (const char* places : {"half_pixel", "align_corners", "pytorch_half_pixel"})
+    BOOST_CHECK_EXCEPTION((*resize(places, {1, 1, 1, 0.6F}))(x), FileError,
+                          mentions("Resize_of_y", "4 elements by 0.6", "sizes in place of scales"));
+  BOOST_CHECK_EXCEPTION((*resize("half_pixel", {1, 1, 1, -1}))(x), FileError, mentions("makes no size"));
+  // One row and one column: the first ones, where others take what is in the middle.
+  BOOST_TEST(text_of(reshape((*resize("pytorch_half_pixel", {}, {1, 1, 1, 2}))(x), {2})) == "f32 [0.5, 2.5]");
+  BOOST_TEST(text_of(reshape((*resize("half_pixel", {}, {1, 1, 1, 2}))(x), {2})) == "f32 [2.5, 4.5]");
+  BOOST_TEST((*resize("pytorch_half_pixel", {}, {1, 1, 1, 1}))(x).item() == 0);
+}
+
+BOOST_AUTO_TEST_CASE(what_is_of_training_is_refused) {
+  const auto model = [&](float ratio, bool training) {
+    return load(node_message("Dropout", {"x", "ratio", "training"}, {"y"}), {{"x", {2}}},
+                {tensor_message("ratio", {}, kF32, {reinterpret_cast<const char*>(&ratio), sizeof ratio}),
+                 tensor_message("training", {}, kBoolean, training ? "\1" : std::string_view("\0", 1))});
+  };
+  const Tensor x = Tensor::from({1, 2});
+  BOOST_TEST(text_of((*model(0.5, false))(x)) == "f32 [1, 2]");
+  BOOST_TEST(text_of((*model(0, true))(x)) == "f32 [1, 2]");
+  BOOST_CHECK_EXCEPTION((*model(0.5, true))(x), FileError, mentions("Dropout_of_y", "training mode"));
+}
+
+BOOST_AUTO_TEST_CASE(outputs_that_are_not_known_are_told_from_those_that_are_not_there) {
+  Message pool = node_message("MaxPool", {"x"}, {"y", "indices"});
+  add_integers(pool, "kernel_shape", {2, 2});
+  BOOST_CHECK_EXCEPTION(
+      load(pool, {{"x", {1, 1, 4, 4}}}, {}, "indices"), FileError,
+      mentions("takes 'indices'", "an output of the node 'MaxPool_of_indices' (MaxPool)", "first"));
+}
+
+BOOST_AUTO_TEST_CASE(nodes_without_a_name_go_by_what_they_compute) {
+  Message n;
+  n.text(field::node::input, "x");
+  n.text(field::node::output, "y");
+  n.text(field::node::type, "Frobnicate");
+  BOOST_CHECK_EXCEPTION(load(n, {{"x", {2}}}), FileError, mentions("the node 'y' (Frobnicate)"));
+}
+
+BOOST_AUTO_TEST_SUITE_END()

@@ -228,7 +228,8 @@ class Reader {
   void read_call_of(const Value& function, std::span<const Value> arguments, const std::string& name,
                     int depth) {
     const std::optional<Name> row = known(function);
-    if (!row || depth > kDeepest || arguments.empty()) throw FileError("it is made in no way that is known");
+    const bool is_complete = !arguments.empty() || (row && row->role == Role::bytes);
+    if (!row || depth > kDeepest || !is_complete) throw FileError("it is made in no way that is known");
     switch (row->role) {
       case Role::rebuild_tensor:
         contents_.tensors.push_back(tensor_of(arguments, name));
@@ -248,6 +249,8 @@ class Reader {
       case Role::device:
         if (arguments[0].kind != Kind::text) throw FileError("it is a device without a name");
         return add_metadata(name, text_of(arguments[0]));
+      case Role::bytes:
+        throw Unrepresentable("it is a text of bytes");
       default:
         throw FileError("it is made by a class that is called");
     }
@@ -320,7 +323,25 @@ class Reader {
       throw FileError(fmt::format("it has an impossible shape ({})", e.what()));
     }
     require_within_storage(t);
+    if (const std::size_t last = counted_in_bytes ? 7 : 6; arguments.size() > last)
+      read_properties(arguments[last], t);
     return t;
+  }
+
+  /// What PyTorch does not compute before it is asked for: {"neg": True} for a tensor that is the negative of its
+  /// elements, as parts of complex ones may be.
+  void read_properties(const Value& v, TensorView& t) {
+    const std::span<const Value> items = v.kind == Kind::dict ? d_.items(v) : std::span<const Value>();
+    charge(items.size());
+    for (std::size_t i = 0; i < items.size(); i += 2) {
+      const std::string_view name = items[i].kind == Kind::text ? d_.text(items[i]) : "";
+      const Value& value = items[i + 1];
+      if (value.kind == Kind::boolean && !value.boolean()) continue;
+      if (name != "neg" || value.kind != Kind::boolean)
+        throw Unrepresentable(
+            fmt::format("it has the property '{}', which is not known here", name.substr(0, 200)));
+      t.negative = true;
+    }
   }
 
   /// ("storage", class, key, device, size) tells a storage, which lies outside of the pickle. Gives its class.

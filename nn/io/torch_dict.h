@@ -13,7 +13,7 @@
 /// What the pickle of a PyTorch file says: names, and where their elements lie. Not part of the library's interface.
 namespace tapegrad::nn::torch_file {
 
-/// Elements [offset + sum of index[i] * strides[i]] of a storage.
+/// Elements [offset + sum of index[i] * strides[i]] of a storage, or these with the other sign.
 struct TensorView {
   std::string name;
   std::string storage;  ///< the name of its member of the archive
@@ -22,6 +22,7 @@ struct TensorView {
   std::int64_t offset = 0;
   Shape shape{};
   std::vector<std::int64_t> strides{};
+  bool negative = false;
 };
 
 struct Contents {

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cstdint>
 #include <map>
 #include <optional>
 #include <utility>
@@ -102,6 +103,13 @@ bool is_whole(const TensorView& v) {
   return v.offset == 0 && static_cast<std::uint64_t>(v.shape.size()) == v.storage_size;
 }
 
+double negative_of(double value) { return -value; }
+float negative_of(float value) { return -value; }
+/// Of the least integer itself, as in PyTorch.
+std::int64_t negative_of(std::int64_t value) {
+  return static_cast<std::int64_t>(0 - static_cast<std::uint64_t>(value));
+}
+
 Tensor copy_of_view(const Tensor& storage, const TensorView& v) {
   Tensor result = Tensor::empty(v.shape, storage.dtype());
   if (v.shape.size() == 0) return result;
@@ -113,7 +121,7 @@ Tensor copy_of_view(const Tensor& storage, const TensorView& v) {
     T* const end = to + v.shape.size();
     std::vector<std::int64_t> index(v.shape.rank());
     while (true) {
-      *to++ = from[at];
+      *to++ = v.negative ? negative_of(from[at]) : from[at];
       if (to == end) return;
       // The last axis goes on; one that is through starts again, and the axis before it goes on.
       for (std::size_t axis = v.shape.rank(); axis > 0; --axis) {
@@ -157,7 +165,7 @@ class StorageReader {
   }
 
   Tensor view(const Tensor& storage, const TensorView& v) {
-    if (is_whole(v)) return TensorAccess::view(storage, 0, v.shape);
+    if (is_whole(v) && !v.negative) return TensorAccess::view(storage, 0, v.shape);
     // A view may repeat elements, and there may be any number of views.
     const auto count = static_cast<std::uint64_t>(v.shape.size());
     copied_ += count;

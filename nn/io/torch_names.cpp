@@ -18,6 +18,8 @@ constexpr Name kNames[] = {
     {"torch._tensor", "_rebuild_from_type_v2", Role::rebuild_from_type},
     {"torch", "Size", Role::size},
     {"torch", "device", Role::device},
+    {"_codecs", "encode", Role::bytes},
+    {"__builtin__", "bytes", Role::bytes},
     {"torch", "Tensor", Role::tensor_class},
     {"torch.nn.parameter", "Parameter", Role::tensor_class},
     {"torch.nn.parameter", "Buffer", Role::tensor_class},

@@ -10,11 +10,12 @@ namespace tapegrad::nn::torch_file {
 
 /// What a name stands for.
 enum class Role {
-  rebuild_tensor,     ///< (storage, offset, sizes, strides, requires_grad, hooks[, dtype or metadata])
+  rebuild_tensor,     ///< (storage, offset, sizes, strides, requires_grad, hooks[, dtype][, properties])
   rebuild_parameter,  ///< (tensor, requires_grad, hooks[, attributes])
   rebuild_from_type,  ///< (one of these functions, class, its arguments, attributes)
   size,               ///< (tuple of sizes)
   device,             ///< (text[, index])
+  bytes,              ///< (text, encoding), or () for none: as protocol 2 writes bytes
   tensor_class,       ///< a class that tensors may have
   storage_class,      ///< that tells the type of elements
   untyped_storage,    ///< whose size is in bytes

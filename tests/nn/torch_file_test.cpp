@@ -127,6 +127,28 @@ BOOST_AUTO_TEST_CASE(views_are_read_as_the_tensors_that_they_are) {
                               {"far", Tensor::from({1, 4}, Shape{1, 2, 1})}});
 }
 
+// torch.save writes so what is imag() of a conj(), say, since PyTorch 2.0.
+BOOST_AUTO_TEST_CASE(negative_views_have_the_other_sign) {
+  const auto tensor = [](const std::string& properties, const char* kind = "FloatStorage") {
+    return p_tensor(p_storage(kind, 2, kind[0] == 'F' ? "0" : "1"), 0, {2}, {1}, properties);
+  };
+  const std::string yes = "\x88", no = "\x89";
+  const nn::SavedState saved =
+      load(torch_archive(p_file(p_dict({{"plain", tensor("")},
+                                        {"negative", tensor(p_dict({{"neg", yes}}))},
+                                        {"not", tensor(p_dict({{"neg", no}, {"conj", no}}))},
+                                        {"integers", tensor(p_dict({{"neg", yes}}), "LongStorage")},
+                                        {"other", tensor(p_dict({{"conj", yes}}))},
+                                        {"number", tensor(p_dict({{"neg", p_int(1)}}))}})),
+                         {bytes_of_numbers<float>({1, -2}), bytes_of_numbers<std::int64_t>({3, INT64_MIN})}));
+  check_equal(saved.tensors, {{"plain", Tensor::from({1, -2})},
+                              {"negative", Tensor::from({-1, 2})},
+                              {"not", Tensor::from({1, -2})},
+                              {"integers", Tensor::from(std::vector<std::int64_t>{-3, INT64_MIN})}});
+  check_skipped(saved,
+                {{"other", "the property 'conj', which is not known"}, {"number", "the property 'neg'"}});
+}
+
 BOOST_AUTO_TEST_CASE(all_elements_are_converted_in_both_orders_of_bytes) {
   struct Case {
     const char* storage;
@@ -212,36 +234,39 @@ BOOST_AUTO_TEST_CASE(what_is_no_tensor_is_metadata_or_skipped) {
   const std::string axes = p_tensor(p_storage("FloatStorage", 1), 0, std::vector<std::int64_t>(9, 1),
                                     std::vector<std::int64_t>(9, 1));
   const nn::SavedState saved = load(torch_archive(
-      p_file(p_dict({{"list", "](" + tensor + p_int(-5) + "](" + tensor + "Nee"},
-                     {"p", parameter},
-                     {"s", subclass},
-                     {"none", "N"},
-                     {"yes", "\x88"},
-                     {"no", "\x89"},
-                     {"small", std::string("\x8a\x00", 2)},
-                     {"minus", std::string("\x8a\x02\x00\xff", 4)},
-                     {"byte", "K\xff"},
-                     {"short", "M\xff\xff"},
-                     {"int", "J\xff\xff\xff\xff"},
-                     {"one", std::string("G\x3f\xf0\0\0\0\0\0\0", 9)},
-                     {"inf", std::string("G\xff\xf0\0\0\0\0\0\0", 9)},
-                     {"texts", "](" + p_text("a") + p_text("b") + "e"},
-                     {"single", "K\7\x85"},
-                     {"nothing", "]"},
-                     {"size", p_global("torch", "Size") + "((K\2K\3ttR"},
-                     {"device", p_global("torch", "device") + "(" + p_text("cuda") + "K\1tR"},
-                     {"dtype", p_global("torch", "bfloat16")},
-                     {"python2", "U\2hi"},
-                     {"huge",
-                      "\x8a\x09"
-                      "123456789"},
-                     {"bytes", "C\3abc"},
-                     {"bad", p_text("\xff")},
-                     {"class", p_global("torch", "FloatStorage")},
-                     {"bare", p_storage("FloatStorage", 1)},
-                     {"keys", "})" + p_int(1) + "s"},
-                     {"complex", p_tensor(p_storage("ComplexFloatStorage", 1, "1"), 0, {1}, {1})},
-                     {"axes", axes}})),
+      p_file(
+          p_dict({{"list", "](" + tensor + p_int(-5) + "](" + tensor + "Nee"},
+                  {"p", parameter},
+                  {"s", subclass},
+                  {"none", "N"},
+                  {"yes", "\x88"},
+                  {"no", "\x89"},
+                  {"small", std::string("\x8a\x00", 2)},
+                  {"minus", std::string("\x8a\x02\x00\xff", 4)},
+                  {"byte", "K\xff"},
+                  {"short", "M\xff\xff"},
+                  {"int", "J\xff\xff\xff\xff"},
+                  {"one", std::string("G\x3f\xf0\0\0\0\0\0\0", 9)},
+                  {"inf", std::string("G\xff\xf0\0\0\0\0\0\0", 9)},
+                  {"texts", "](" + p_text("a") + p_text("b") + "e"},
+                  {"single", "K\7\x85"},
+                  {"nothing", "]"},
+                  {"size", p_global("torch", "Size") + "((K\2K\3ttR"},
+                  {"device", p_global("torch", "device") + "(" + p_text("cuda") + "K\1tR"},
+                  {"dtype", p_global("torch", "bfloat16")},
+                  {"python2", "U\2hi"},
+                  {"huge",
+                   "\x8a\x09"
+                   "123456789"},
+                  {"bytes", "C\3abc"},
+                  {"bytes2", p_global("_codecs", "encode") + "(" + p_text("abc") + p_text("latin1") + "tR"},
+                  {"no bytes", p_global("__builtin__", "bytes") + ")R"},
+                  {"bad", p_text("\xff")},
+                  {"class", p_global("torch", "FloatStorage")},
+                  {"bare", p_storage("FloatStorage", 1)},
+                  {"keys", "})" + p_int(1) + "s"},
+                  {"complex", p_tensor(p_storage("ComplexFloatStorage", 1, "1"), 0, {1}, {1})},
+                  {"axes", axes}})),
       {bytes_of_numbers<float>({7})}));
   check_equal(saved.tensors, {{"list.0", Tensor::scalar(7)},
                               {"list.2.0", Tensor::scalar(7)},
@@ -257,6 +282,8 @@ BOOST_AUTO_TEST_CASE(what_is_no_tensor_is_metadata_or_skipped) {
   BOOST_TEST((saved.metadata == metadata));
   check_skipped(saved, {{"huge", "an integer of 9 bytes"},
                         {"bytes", "a text of 3 bytes"},
+                        {"bytes2", "a text of bytes"},
+                        {"no bytes", "a text of bytes"},
                         {"bad", "not UTF-8"},
                         {"class", "a class or function"},
                         {"bare", "a storage"},

@@ -95,12 +95,12 @@ inline std::string p_global(std::string_view module, std::string_view name) {
 inline std::string p_storage(std::string_view kind, std::int64_t size, std::string_view key = "0") {
   return "(" + p_text("storage") + p_global("torch", kind) + p_text(key) + p_text("cpu") + p_int(size) + "tQ";
 }
-/// A call of _rebuild_tensor_v2.
+/// A call of _rebuild_tensor_v2. `properties`, a pickle, is a further argument.
 inline std::string p_tensor(const std::string& storage, std::int64_t offset,
-                            const std::vector<std::int64_t>& sizes,
-                            const std::vector<std::int64_t>& strides) {
+                            const std::vector<std::int64_t>& sizes, const std::vector<std::int64_t>& strides,
+                            const std::string& properties = "") {
   return p_global("torch._utils", "_rebuild_tensor_v2") + "(" + storage + p_int(offset) + p_tuple(sizes) +
-         p_tuple(strides) + "\x89" + p_global("collections", "OrderedDict") + ")RtR";
+         p_tuple(strides) + "\x89" + p_global("collections", "OrderedDict") + ")R" + properties + "tR";
 }
 /// A dictionary of keys and values, which are pickles.
 inline std::string p_dict(const std::vector<std::pair<std::string, std::string>>& items) {

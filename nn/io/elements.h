@@ -64,7 +64,8 @@ Tensor read_elements(ByteSource& source, const Shape& shape, Element element, bo
 /// those that are put into `converted`. Rounds to the nearest, of two as near to the even one. NaN stays NaN.
 std::string_view elements_of(const Tensor& tensor, Element element, std::string& converted);
 
-/// Throws ArgumentError, naming the tensor, where a finite element would become infinite in this type.
-void require_representable(const std::string& name, const Tensor& tensor, Element element);
+/// Throws ArgumentError of this function, naming the tensor, where a finite element would become infinite in this type.
+void require_representable(std::string_view function, const std::string& name, const Tensor& tensor,
+                           Element element);
 
 }  // namespace tapegrad::nn::files

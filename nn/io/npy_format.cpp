@@ -235,6 +235,11 @@ Array read(files::ByteSource& source) {
   return {permute(read_as(Shape(std::span<const std::int64_t>(dims))), order), header.element};
 }
 
+void refuse_bf16(std::string_view function) {
+  throw ArgumentError(fmt::format(
+      "{}: NumPy has no type for bf16; save as f16, or as .safetensors or .pt, which have one", function));
+}
+
 std::string header_of(const Shape& shape, Element element) {
   const auto* type = std::ranges::find(kTypes, element, &Type::element);
   if (type == std::end(kTypes)) throw ArgumentError("NumPy has no type for such elements");

@@ -7,6 +7,7 @@
 #include <tapegrad/graph/shape.h>
 #include <tapegrad/graph/tensor.h>
 #include <tapegrad/nn/io/elements.h>
+#include <tapegrad/nn/io/serialize.h>
 
 /// The .npy format, wherever its bytes lie. Not part of the library's interface.
 namespace tapegrad::nn::npy {
@@ -21,6 +22,12 @@ struct Array {
 /// All of the source as an array. Throws FileError saying what is wrong with it; after an Unrepresentable, elements are
 /// left in the source.
 Array read(files::ByteSource& source);
+
+/// A file's tensor as a state of one, which is called "tensor".
+SavedState load(const std::string& path);
+
+/// Throws ArgumentError of this function.
+[[noreturn]] void refuse_bf16(std::string_view function);
 
 /// What precedes the elements of a tensor in a file.
 std::string header_of(const Shape& shape, files::Element element);

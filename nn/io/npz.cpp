@@ -96,9 +96,7 @@ void save(const std::string& path, const State& state, const Metadata& metadata,
     throw ArgumentError(fmt::format(
         "save_state: the metadata takes {} bytes, a .npz file has room for {}; save as .safetensors",
         comment.size(), zip::kLongestText));
-  if (options.floats == SavedFloats::bf16)
-    throw ArgumentError(
-        "save_state: NumPy has no type for bf16; save as f16, or as .safetensors or .pt, which have one");
+  if (options.floats == SavedFloats::bf16) npy::refuse_bf16("save_state");
   AtomicFile file(path);
   zip::Writer archive(file);
   for (const auto& [name, tensor] : state) {

@@ -90,12 +90,13 @@ std::string_view elements_of(const Tensor& tensor, Element element, std::string&
   return converted;
 }
 
-void require_representable(const std::string& name, const Tensor& tensor, Element element) {
+void require_representable(std::string_view function, const std::string& name, const Tensor& tensor,
+                           Element element) {
   const Narrow* type = narrow_of(element);
   if (!type) return;
   for_each_floating(tensor, [&](double value) {
     if (std::isfinite(value) && (narrowed(*type, value) & 0x7fff) == type->infinity())
-      throw ArgumentError(fmt::format("save_state: '{}' holds {}, which is beyond {}; save it as {}", name,
+      throw ArgumentError(fmt::format("{}: {} holds {}, which is beyond {}; save it as {}", function, name,
                                       value, type->name, type == &kF16 ? "bf16, or as it is" : "it is"));
   });
 }

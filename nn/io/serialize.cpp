@@ -31,7 +31,8 @@ void require_saveable(const State& state, const SaveOptions& options) {
       throw ArgumentError(fmt::format("save_state: the name '{}' is reserved by the file format", name));
     if (!names.insert(name).second)
       throw ArgumentError(fmt::format("save_state: the name '{}' is given twice", name));
-    files::require_representable(name, tensor, files::saved_element(tensor.dtype(), options));
+    files::require_representable("save_state", fmt::format("'{}'", name), tensor,
+                                 files::saved_element(tensor.dtype(), options));
   }
 }
 
@@ -57,9 +58,6 @@ void refuse_to_save_npy(const std::string& path, const State&, const Metadata&, 
   throw ArgumentError(fmt::format(
       "save_state: '{}' would hold one array without a name; take .npz, or save_npy for a tensor", path));
 }
-SavedState refuse_to_load_npy(const std::string& path) {
-  InputFile(path).fail("holds one array without a name: read it with load_npy");
-}
 
 /// The formats: by its ending a path is saved in one, and the last takes all endings; by its first bytes a file is
 /// found to be of one, and an archive by what it holds. A new one is a row, with functions that save and load.
@@ -78,7 +76,7 @@ constexpr struct {
      },
      npz::save, npz::load},
     {".npy", [](const std::string&, Start s) { return starts_with(s, {npy::kMagic}); }, refuse_to_save_npy,
-     refuse_to_load_npy},
+     npy::load},
     {"", [](const std::string&, Start s) { return starts_with_length(s); }, safetensors::save,
      safetensors::load},
 };

@@ -75,7 +75,7 @@ struct SaveOptions {
 TAPEGRAD_API void save_state(const std::string& path, const State& state, const Metadata& metadata = {},
                              const SaveOptions& options = {});
 
-/// Reads such a file; its content tells the format. Elements that tensors do not have are widened, all without loss:
+/// Reads such a file, or one of save_npy; its content tells the format. Elements that tensors do not have are widened, all without loss:
 /// 16-bit floats to f32, booleans (0, 1) and other integers to i64; the result lists which. Archives of NumPy may be
 /// stored or deflated (numpy.savez, numpy.savez_compressed), their arrays as load_npy takes them. As for numpy.load, a
 /// member is an array where its content starts as one, whether or not its name ends in ".npy"; folders, text files and
@@ -87,7 +87,8 @@ TAPEGRAD_API void save_state(const std::string& path, const State& state, const 
 /// the format that the name ends with. Throws OutOfMemory where there is no memory for the content.
 ///
 /// Of PyTorch's files, dictionaries within dictionaries, lists and tuples give names with dots: {"model":
-/// {"fc.weight": w}, "epoch": 3} has the tensor "model.fc.weight". A tensor that is all there is is called "tensor".
+/// {"fc.weight": w}, "epoch": 3} has the tensor "model.fc.weight". A tensor that is all there is is called "tensor", and
+/// so is that of a .npy file.
 /// Views, transposes and shared storages are read as the tensors that they are; those that are whole storages share
 /// their elements here, too. Numbers, texts, booleans, None and lists of these become metadata, as Python writes
 /// them: "epoch" is "3", "betas" "(0.9, 0.999)". What else there is (texts of bytes, elements of complex numbers) is

@@ -25,7 +25,7 @@ int main(int argc, char** argv) {
     else
       saved = nn::load_state_file(from);
     if (to.ends_with(".npy"))
-      nn::save_npy(to, saved.tensors.at(0).second);
+      nn::save_npy(to, saved.tensors.at(0).second, options);
     else
       nn::save_state(to, saved.tensors, saved.metadata, options);
   } catch (const Error& e) {

@@ -16,8 +16,8 @@ TYPES = {"F16": "<f2", "F32": "<f4", "F64": "<f8", "I8": "|i1", "I16": "<i2", "I
          "U8": "|u1", "U16": "<u2", "U32": "<u4", "U64": "<u8", "BOOL": "|b1"}
 
 
-def run(source, target):
-    subprocess.run([convert, str(source), str(target)], check=True)
+def run(source, target, *floats):
+    subprocess.run([convert, str(source), str(target), *floats], check=True)
 
 
 def refused(source, reason):
@@ -103,6 +103,10 @@ with tempfile.TemporaryDirectory() as folder:
         run(folder / "in.npy", folder / "out.npy")
         same({"column": np.load(folder / "out.npy")}, {"column": expected["column"]})
     assert isinstance(np.load(folder / "out.npy", mmap_mode="r"), np.memmap)
+    for floats in "f4", "f8":
+        np.save(folder / "in.npy", np.linspace(-2, 2, 1000, dtype=floats))
+        run(folder / "in.npy", folder / "out.npy", "f16")
+        same({"halves": np.load(folder / "out.npy")}, {"halves": np.load(folder / "in.npy").astype("f2")})
 
     # Safetensors from the plain writer through both formats and back, with the metadata.
     metadata = {"format": "pt", "note": "größe \"x\"\n"}

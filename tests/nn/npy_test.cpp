@@ -147,6 +147,34 @@ BOOST_AUTO_TEST_CASE(elements_that_tensors_do_not_have_are_widened) {
   check_values<std::int64_t>(loaded("<i4", raw(many), 100'000), {100'000}, Ints(many.begin(), many.end()));
 }
 
+BOOST_AUTO_TEST_CASE(it_is_told_what_they_were) {
+  const auto converted = [&](const char* type, const std::string& data) {
+    write_file(path, array_file(dictionary(type, "(1,)"), data));
+    const nn::SavedState saved = nn::load_state_file(path);
+    BOOST_TEST(saved.tensors.size() == 1u);
+    BOOST_TEST(saved.tensors[0].first == "tensor");
+    return saved.converted.empty() ? "" : to_string(saved.converted.at(0));
+  };
+  BOOST_TEST(converted("<f2", raw<std::uint16_t>({0x3c00})) == "'tensor' from f16 to f32");
+  BOOST_TEST(converted(">i4", raw<std::int32_t>({7})) == "'tensor' from i32 to i64");
+  BOOST_TEST(converted("|b1", "\1") == "'tensor' from bool to i64");
+  BOOST_TEST(converted("<f8", raw<double>({7})) == "");
+  BOOST_TEST(converted(">i8", raw<std::int64_t>({7})) == "");
+}
+
+BOOST_AUTO_TEST_CASE(floats_may_be_saved_in_16_bits) {
+  save_npy(path, Tensor::from({1, 0.1, -65504}, f64), {.floats = nn::SavedFloats::f16});
+  BOOST_TEST(read_file(path).find("'<f2'") != std::string::npos);
+  check_values<float>(load_npy(path), {3}, {1, 0.0999755859375F, -65504});
+  BOOST_CHECK_EXCEPTION(save_npy(path, Tensor::from({65520}), {.floats = nn::SavedFloats::f16}),
+                        ArgumentError, mentions("save_npy: the tensor holds 65520, which is beyond f16"));
+  BOOST_CHECK_EXCEPTION(save_npy(path, Tensor::ones({1}), {.floats = nn::SavedFloats::bf16}), ArgumentError,
+                        mentions("save_npy: NumPy has no type for bf16"));
+  check_values<float>(load_npy(path), {3}, {1, 0.0999755859375F, -65504});  // it stays
+  save_npy(path, Tensor::from({7, -9}, i64), {.floats = nn::SavedFloats::f16});
+  check_values<std::int64_t>(load_npy(path), {2}, {7, -9});
+}
+
 BOOST_AUTO_TEST_CASE(column_major_arrays_become_row_major) {
   const std::string header = dictionary("<f4", "(2, 3)", "True");
   check_values<float>(load(array_file(header, raw<float>({1, 4, 2, 5, 3, 6}))), {2, 3}, {1, 2, 3, 4, 5, 6});

@@ -82,7 +82,11 @@ BOOST_AUTO_TEST_CASE(the_content_tells_the_format_whatever_the_name) {
   std::filesystem::rename(folder / "other.safetensors", path);
   check_equal(load_state_file(path).tensors, some_state());
   nn::save_npy(folder / "a.npy", Tensor::ones({2}));
-  BOOST_CHECK_EXCEPTION(load_state_file(folder / "a.npy"), FileError, mentions("load_npy"));
+  check_equal(load_state_file(folder / "a.npy").tensors, {{"tensor", Tensor::ones({2})}});
+  std::filesystem::rename(folder / "a.npy", folder / "a.pt");
+  check_equal(load_state_file(folder / "a.pt").tensors, {{"tensor", Tensor::ones({2})}});
+  write_file(folder / "c.npy", "no array");
+  BOOST_CHECK_EXCEPTION(load_state_file(folder / "c.npy"), FileError, mentions("c.npy", "no .npy file"));
   BOOST_CHECK_EXCEPTION(save_state(folder / "b.npy", some_state()), ArgumentError,
                         mentions("b.npy", "save_npy"));
   BOOST_CHECK_EXCEPTION(nn::load_npy(path), FileError, mentions("NUMPY"));

@@ -123,6 +123,19 @@ struct Findings {
   std::vector<std::string> unexpected;
   std::vector<std::string> misfits;
 
+  /// What stands in front of each name that is missing, in the state; nothing where there is no such text.
+  std::string common_prefix() const {
+    if (missing.empty()) return {};
+    const std::unordered_set<std::string_view> names(unexpected.begin(), unexpected.end());
+    for (const std::string& name : unexpected) {
+      if (!name.ends_with(missing[0])) continue;
+      const std::string prefix = name.substr(0, name.size() - missing[0].size());
+      if (std::ranges::all_of(missing, [&](const std::string& m) { return names.contains(prefix + m); }))
+        return prefix;
+    }
+    return {};
+  }
+
   void throw_if_any() const {
     std::string text;
     const auto add = [&](const char* what, const std::vector<std::string>& list, const char* separator) {
@@ -132,6 +145,9 @@ struct Findings {
     add("missing: ", missing, ", ");
     add("unexpected: ", unexpected, ", ");
     add("", misfits, "; ");
+    if (const std::string prefix = common_prefix(); !prefix.empty())
+      text += fmt::format(
+          ". All that is missing is there with '{}' in front: give that as the prefix of the rules", prefix);
     if (!text.empty())
       throw ArgumentError(fmt::format("load_foreign: the state is not that of the module: {}", text));
   }
@@ -143,9 +159,13 @@ Tensor fitting(const Entry& e, const Tensor& given, Findings& findings) {
   if (value.dtype() == f32 && e.value.dtype() == f64) value = cast(value, f64);  // which loses nothing
   if (value.shape() == e.value.shape() && value.dtype() == e.value.dtype()) return value;
   const bool laid_out_as_here = value.shape() != e.value.shape() && given.shape() == e.value.shape();
-  findings.misfits.push_back(fmt::format(
-      "'{}' is {}, expected is {}{}", e.foreign, kind_of(given), kind_of(e.layout.to_foreign(e.value)),
-      laid_out_as_here ? " (it is laid out as in this library, whose states load_state takes)" : ""));
+  std::string advice;
+  if (laid_out_as_here)
+    advice = " (it is laid out as in this library, whose states load_state takes)";
+  else if (value.shape() == e.value.shape())
+    advice = fmt::format(" (nothing is rounded here: cast(tensor, {}) does so)", name_of(e.value.dtype()));
+  findings.misfits.push_back(fmt::format("'{}' is {}, expected is {}{}", e.foreign, kind_of(given),
+                                         kind_of(e.layout.to_foreign(e.value)), advice));
   return {};
 }
 

@@ -163,6 +163,11 @@ expect 2 "targets names the column 'kind', which .* does not have" train --csv "
 expect 1 "line 2, column 1 .* holds 'Adelie', which is no number" train --csv "$tables/penguins.csv" --target body_mass_g --task regression \
   --missing mean --out "$work/p"
 expect 2 'it takes images; tables take' "${iris[@]}" --model simple-conv --out "$work/p"
+printf 'a,k,m\n1,x,y\n2,x,z\n3,x,y\n4,x,z\n' >"$work/kinds.csv"
+expect 2 "the target 'k' has one category, 'x', in all rows" train --csv "$work/kinds.csv" --target k --one-hot m --task classification \
+  --test 0.5 --out "$work/p"
+expect 2 "one-hot: 'm' is a target, and --task regression predicts numbers" train --csv "$work/kinds.csv" --target 1,m --one-hot m,k \
+  --task regression --test 0.5 --out "$work/p"
 expect 2 'task classification has one' train --csv "$tables/iris.csv" --target 1,species --task classification --out "$work/p"
 expect 2 '--test 0.001: of 150 rows that is 0' "${iris[@]}" --test 0.001 --out "$work/p"
 

@@ -109,7 +109,8 @@ BOOST_AUTO_TEST_CASE(all_that_is_wrong_is_listed_at_once_and_nothing_is_changed)
       load_foreign(net, state), ArgumentError,
       mentions("missing: 0.bias, 3.weight; unexpected: 3.kernel; ",
                "'6.weight' is [12, 4] of f32, expected is [4, 12] of f32 (it is laid out as in this library",
-               "'7.bias' is [4] of f64, expected is [4] of f32"));
+               "'7.bias' is [4] of f64, expected is [4] of f32 (nothing is rounded here: cast(tensor, f32) "
+               "does so)"));
   check_equal(net.state(), before);
   BOOST_CHECK_EXCEPTION(load_foreign(net, {{"a", Tensor()}}), ArgumentError, mentions("'a'", "undefined"));
   const State twice{{"a", Tensor::ones({1})}, {"a", Tensor::ones({1})}};
@@ -126,6 +127,15 @@ BOOST_AUTO_TEST_CASE(a_prefix_chooses_a_part_of_a_checkpoint) {
   BOOST_TEST(state[0].first == "model.0.weight");
   state.emplace_back("optimizer.state.0.exp_avg", Tensor::ones({3}));
   nn::Sequential other = some_net(1);
+  // Who does not know that it is needed is told; other names that end alike are no reason.
+  state.emplace_back("ema.0.weight", Tensor::ones({3}));
+  BOOST_CHECK_EXCEPTION(
+      load_foreign(other, state), ArgumentError,
+      mentions("missing: 0.weight, 0.bias", "is there with 'model.' in front", "prefix of the rules"));
+  const State part(state.begin() + 1, state.end());
+  BOOST_CHECK_EXCEPTION(load_foreign(other, part), ArgumentError, [](const ArgumentError& e) {
+    return std::string_view(e.what()).find("in front") == std::string_view::npos;
+  });
   load_foreign(other, state, rules);
   check_equal(export_pytorch(other), export_pytorch(net));
   BOOST_CHECK_EXCEPTION(load_foreign(other, export_pytorch(net), rules), ArgumentError,

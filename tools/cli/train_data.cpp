@@ -53,8 +53,25 @@ nn::Objective objective_in(const Tensor& unit) {
   return nn::Objective(loss, [loss](const Tensor& y, const Tensor& t) { return 1 - loss(y, t).item(); });
 }
 
+/// Numbers for regression; for classification categories, of which some are to be told from others.
+void require_fitting_targets(const DataOptions& o, const nn::CsvFormat& format) {
+  if (o.task == "classification" && format.classes().size() == 1)
+    throw ArgumentError(
+        fmt::format("--task classification: the target '{}' has one category, '{}', in all rows: there is "
+                    "nothing to learn",
+                    o.targets.front(), format.classes().front()));
+  if (o.task == "classification") return;
+  for (const nn::CsvColumn& column : format.columns)
+    if (column.role == nn::ColumnRole::target && column.kind != nn::ColumnKind::number)
+      throw ArgumentError(
+          fmt::format("--one-hot: '{}' is a target, and --task regression predicts numbers; --task "
+                      "classification predicts categories",
+                      column.name));
+}
+
 TrainData load_table(const DataOptions& o, std::uint64_t seed) {
   nn::Table table = nn::read_csv(o.csv, csv_options(o));
+  require_fitting_targets(o, table.format);
   TrainData data{.items = "rows"};
   if (o.test_csv.empty()) {
     const nn::Dataset all = table.dataset();

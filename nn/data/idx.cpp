@@ -6,6 +6,7 @@
 #include <tapegrad/nn/data/data_files.h>
 #include <tapegrad/nn/data/idx.h>
 #include <tapegrad/nn/io/file.h>
+#include <tapegrad/nn/io/memory_budget.h>
 
 #include <fmt/format.h>
 #include <zlib.h>
@@ -17,7 +18,7 @@ namespace {
 /// The bytes of a file, decompressed where they are a gzip stream.
 class Source {
  public:
-  explicit Source(const std::string& path) : file_(path) {
+  explicit Source(const std::string& path) : file_(path), unpacked_(file_.size()) {
     refill();
     gzip_ = stream_.avail_in >= 2 && buffer_[0] == 0x1f && buffer_[1] == 0x8b;
     constexpr int kGzipOnly = 16;
@@ -39,6 +40,15 @@ class Source {
       done += n;
     }
     return done;
+  }
+
+  /// Comes before so many bytes of memory are taken for what is read.
+  void announce(std::uint64_t bytes) {
+    try {
+      if (gzip_) unpacked_.take(bytes);
+    } catch (const FileError& e) {
+      fail(fmt::format("is compressed: {}", e.what()));
+    }
   }
 
   [[noreturn]] void fail(const std::string& what) const { file_.fail(what); }
@@ -89,6 +99,7 @@ class Source {
   }
 
   InputFile file_;
+  files::UnpackBudget unpacked_;
   std::array<std::uint8_t, 65536> buffer_;
   z_stream stream_{};
   bool gzip_ = false;
@@ -130,7 +141,9 @@ IdxArray read(const std::string& path) {
   const auto expected = static_cast<std::size_t>(array.shape.size());
   std::size_t done = 0;
   while (done < expected) {
-    array.bytes.resize(std::min(expected, std::max<std::size_t>(2 * done, 1 << 20)));
+    const std::size_t size = std::min(expected, std::max<std::size_t>(2 * done, 1 << 20));
+    source.announce(size - array.bytes.size());
+    array.bytes.resize(size);
     const std::size_t n = source.read(std::span(array.bytes).subspan(done));
     done += n;
     if (done < array.bytes.size())

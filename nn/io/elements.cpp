@@ -63,6 +63,7 @@ T swapped(T value) {
 template <class From>
 Tensor read_as(ByteSource& source, const Shape& shape, bool big_endian) {
   using To = decltype(widened(From{}));
+  source.announce(static_cast<std::uint64_t>(shape.size()) * sizeof(To));
   Tensor result = Tensor::empty(shape, dtype_of<To>);
   To* out = TensorAccess::data_as<To>(result);
   auto left = static_cast<std::size_t>(shape.size());

@@ -39,4 +39,27 @@ class MemoryBudget {
   const char* refusal_;
 };
 
+/// What the compressed content of a file may take of memory when it is unpacked. A byte of deflate may be 1032 of zeros,
+/// which are as many numbers of 64 bits; arrays that are worth saving stay far below the limit.
+class UnpackBudget {
+ public:
+  explicit UnpackBudget(std::uint64_t file_size) : left_(kTimes * file_size + kAlways) {}
+
+  /// Throws FileError where all together is more than `kTimes` the file's size and a constant.
+  void take(std::uint64_t bytes) {
+    if (bytes > left_)
+      throw FileError(
+          "unpacked, it takes more than 64 MiB and 100 times the bytes of the file: it is made to fill "
+          "memory, or "
+          "holds little else than one value; if you trust it, save it uncompressed");
+    left_ -= bytes;
+  }
+
+ private:
+  static constexpr std::uint64_t kTimes = 100;
+  static constexpr std::uint64_t kAlways = std::uint64_t{64} << 20;
+
+  std::uint64_t left_;
+};
+
 }  // namespace tapegrad::nn::files

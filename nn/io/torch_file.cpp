@@ -63,13 +63,14 @@ class Archive {
       throw FileError(fmt::format("its member '{}' claims {} bytes; at most {} are read", entry.name,
                                   entry.size, longest));
     zip::Content content(zip_, entry);
+    content.announce(entry.size);
     std::string bytes(entry.size, '\0');
     content.read(bytes.data(), bytes.size());
     content.finish();
     return bytes;
   }
   std::string pickle() {
-    // Objects take more memory than their text, and a packed one might be a thousand times as long as the file.
+    // Objects take more memory than their text, which might be a thousand times as long as it is packed.
     std::uint64_t packed = 0;
     for (const zip::Entry& e : zip_.entries()) packed += e.packed;
     return text(*pickle_, std::min(std::max<std::uint64_t>(packed, 65'536), pickle::kLongest));
@@ -150,6 +151,7 @@ class StorageReader {
       throw FileError(
           fmt::format("its storage has {} elements of {} bytes, its member '{}' of the archive {} bytes",
                       v.storage_size, size_of(v.element), entry->name, entry->size));
+    entry_ = entry;
     zip::Content content(archive_.zip(), *entry);
     const Shape shape{static_cast<std::int64_t>(v.storage_size)};
     elements_ += v.storage_size;
@@ -175,12 +177,14 @@ class StorageReader {
           "it and others share elements, each repeated many times, which would take much memory; save "
           "copies: "
           "in Python, tensor.clone()");
+    archive_.zip().announce(*entry_, count * size_of(storage.dtype()));
     return copy_of_view(storage, v);
   }
 
  private:
   Archive& archive_;
   bool big_endian_;
+  const zip::Entry* entry_ = nullptr;  ///< of the storage that was read last, to which the views belong
   std::uint64_t elements_ = 0;
   std::uint64_t bytes_ = 0;  ///< of the file; small elements are widened
   std::uint64_t copied_ = 0;

@@ -217,7 +217,7 @@ void Reader::find_data(Entry& e, std::uint64_t end) {
                                 e.position, end));
 }
 
-Reader::Reader(const std::string& path) : file_(path) {
+Reader::Reader(const std::string& path) : file_(path), unpacked_(file_.size()) {
   const Directory directory = find_directory();
   const std::string bytes = bytes_at(directory.position, directory.size);
   Fields fields(bytes);
@@ -242,6 +242,10 @@ Reader::Reader(const std::string& path) : file_(path) {
   }
 }
 
+void Reader::announce(const Entry& entry, std::uint64_t bytes) {
+  if (entry.method == kDeflated) unpacked_.take(bytes);
+}
+
 struct Content::Inflater {
   Inflater() {
     if (inflateInit2(&stream, -MAX_WBITS) != Z_OK)
@@ -257,7 +261,7 @@ struct Content::Inflater {
 };
 
 Content::Content(Reader& archive, const Entry& entry)
-    : file_(archive.file_), entry_(entry), packed_left_(entry.packed), left_(entry.size) {
+    : archive_(archive), file_(archive.file_), entry_(entry), packed_left_(entry.packed), left_(entry.size) {
   if (!entry.unreadable.empty()) throw FileError(entry.unreadable);
   file_.seek(entry.position);
   if (entry.method == kDeflated) inflater_ = std::make_unique<Inflater>();

@@ -9,6 +9,7 @@
 
 #include <tapegrad/nn/io/elements.h>
 #include <tapegrad/nn/io/file.h>
+#include <tapegrad/nn/io/memory_budget.h>
 
 /// Zip files (PKWARE: .ZIP File Format Specification 6.3), as far as NumPy's and PyTorch's archives need them: stored
 /// and deflated entries, sizes of 64 bits. Not part of the library's interface.
@@ -35,8 +36,8 @@ struct Entry {
 };
 
 /// What a zip file holds. All bounds have been checked: every entry's data lies in the file, no two overlap,
-/// and none announces more than deflate could have packed into its bytes, which bounds what can be unpacked
-/// by 1032 times the file's size.
+/// and none announces more than deflate could have packed into its bytes. That bounds the time that unpacking takes by
+/// 1032 times the file's size; memory is bounded by what is announced before it is taken.
 class Reader {
  public:
   /// Throws FileError for anything but a whole zip file. Its entries may be such that their content cannot be read.
@@ -46,6 +47,9 @@ class Reader {
   std::uint64_t size() const { return file_.size(); }
   const std::vector<Entry>& entries() const { return entries_; }
   const std::string& comment() const { return comment_; }
+  /// Comes before so many bytes of memory are taken for the content of an entry. Throws FileError where those of
+  /// compressed entries are too many together.
+  void announce(const Entry& entry, std::uint64_t bytes);
 
  private:
   friend class Content;
@@ -55,6 +59,7 @@ class Reader {
   void find_data(Entry& entry, std::uint64_t end);
 
   InputFile file_;
+  files::UnpackBudget unpacked_;
   std::vector<Entry> entries_;
   std::string comment_;
 };
@@ -69,6 +74,7 @@ class Content final : public files::ByteSource {
   Content& operator=(const Content&) = delete;
 
   std::uint64_t size() const override { return entry_.size; }
+  void announce(std::uint64_t bytes) override { archive_.announce(entry_, bytes); }
   /// The next bytes, no more than are left. Throws FileError where the data is corrupt or ends early.
   void read(void* out, std::size_t bytes) override;
   /// Reads what is left, and throws FileError where more follows, or the checksum is another.
@@ -78,6 +84,7 @@ class Content final : public files::ByteSource {
   struct Inflater;
   std::size_t inflate_some(char* out, std::size_t bytes);
 
+  Reader& archive_;
   InputFile& file_;
   const Entry& entry_;
   std::uint64_t packed_left_;

@@ -108,6 +108,14 @@ BOOST_AUTO_TEST_CASE(files_longer_than_announced_are_refused) {
   check_idx_refused(gzip(images(3)) + gzip("x"), "holds more");
 }
 
+BOOST_AUTO_TEST_CASE(files_that_are_made_to_fill_memory_are_refused) {
+  const std::string zeros(80'000'000, '\0');
+  check_idx_refused(gzip(header_of({100'000, 20, 40}) + zeros),
+                    "is compressed: unpacked, it takes more than 64 MiB");
+  write_file(folder / "a", header_of({100'000, 20, 40}) + zeros);
+  BOOST_TEST(nn::read_idx(folder / "a").bytes.size() == zeros.size());
+}
+
 BOOST_AUTO_TEST_CASE(damaged_gzip_files_are_refused) {
   const std::string whole = gzip(images(30));
   for (std::size_t size = 2; size < whole.size(); ++size)

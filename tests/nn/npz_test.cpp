@@ -240,6 +240,24 @@ BOOST_AUTO_TEST_CASE(absurd_sizes_are_refused_before_memory_is_taken) {
   check_refused(shared, "overlaps");
 }
 
+// Zeros, a thousand times as large as they are packed, and eight times as large again as tensors.
+BOOST_AUTO_TEST_CASE(archives_that_are_made_to_fill_memory_are_refused) {
+  const auto zeros = [](const std::string& name, int megabytes) {
+    const std::size_t count = std::size_t{1'000'000} * static_cast<std::size_t>(megabytes);
+    return deflated(name,
+                    array_file(dictionary("|b1", fmt::format("({},)", count)), std::string(count, '\0')));
+  };
+  check_refused(zip_of({zeros("large.npy", 12)}),
+                "'large': unpacked, it takes more than 64 MiB and 100 times");
+  // Each of them would do, and both together not.
+  BOOST_TEST(load(zip_of({zeros("a.npy", 5)})).tensors[0].second.size() == 5'000'000);
+  check_refused(zip_of({zeros("a.npy", 5), zeros("b.npy", 5)}), "'b': unpacked");
+  // What is stored takes as much as it is there.
+  const std::string stored_zeros =
+      array_file(dictionary("|b1", "(12000000,)"), std::string(12'000'000, '\0'));
+  BOOST_TEST(load(zip_of({stored("a.npy", stored_zeros)})).tensors[0].second.size() == 12'000'000);
+}
+
 BOOST_AUTO_TEST_CASE(members_that_are_no_arrays_are_skipped_and_listed) {
   Member secret = stored("secret", "who knows");
   secret.flags = 1;

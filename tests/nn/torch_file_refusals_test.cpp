@@ -173,6 +173,21 @@ BOOST_AUTO_TEST_CASE(other_files_of_pytorch_are_refused_with_advice) {
   check_refused(zip_of(members), "TorchScript program; save its tensors alone");
 }
 
+BOOST_AUTO_TEST_CASE(archives_that_are_made_to_fill_memory_are_refused) {
+  const auto file = [](std::int64_t bytes, int copies) {
+    const std::string storage = p_storage("ByteStorage", bytes);
+    std::vector<std::pair<std::string, std::string>> items{{"w", p_tensor(storage, 0, {bytes}, {1})}};
+    for (int i = 1; i < copies; ++i)
+      items.emplace_back("v" + std::to_string(i), p_tensor(storage, 0, {bytes / 2}, {2}));
+    return zip_of({stored("m/data.pkl", p_file(p_dict(items))),
+                   deflated("m/data/0", std::string(static_cast<std::size_t>(bytes), '\0'))});
+  };
+  check_refused(file(12'000'000, 1), "'w': unpacked, it takes more than 64 MiB and 100 times");
+  check_refused(file(5'000'000, 4), "'v2': unpacked");  // copies of views
+  write_file(path, file(5'000'000, 1));
+  BOOST_TEST(nn::load_state_file(path).tensors[0].second.size() == 5'000'000);
+}
+
 BOOST_AUTO_TEST_CASE(small_files_do_not_take_much_memory_or_time) {
   // A pickle of many bytes, packed into few, and one that claims to be.
   const Member packed = deflated("m/data.pkl", p_file("](" + std::string(10'000'000, 'N') + "e"));

@@ -39,8 +39,8 @@ class MemoryBudget {
   const char* refusal_;
 };
 
-/// What the compressed content of a file may take of memory when it is unpacked. A byte of deflate may be 1032 of zeros,
-/// which are as many numbers of 64 bits; arrays that are worth saving stay far below the limit.
+/// What the compressed content of a file may take of memory when it is unpacked. A byte of deflate may be 1032 of
+/// zeros, which are as many numbers of 64 bits; arrays that are worth saving stay far below the limit.
 class UnpackBudget {
  public:
   explicit UnpackBudget(std::uint64_t file_size) : left_(kTimes * file_size + kAlways) {}

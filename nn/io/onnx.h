@@ -174,11 +174,12 @@ class TAPEGRAD_API OnnxModel final : public Module {
   std::vector<Parameter> parameters_;
 };
 
-/// Reads an ONNX model, of save_onnx or of another tool: opsets 13 to 21, with the operators that save_onnx writes
-/// and some more (nn/io/onnx/*_operators.cpp lists them). 16-bit floats are widened to f32, other integers and
-/// booleans to i64, also those of inputs: the model is then given tensors of these, and computes in them. Elements in files of their own are read, from the model's folder or below. Throws FileError for a
-/// file that is missing, truncated, damaged or no such model, for one with a cycle, and for a node with an operator
-/// or attribute that is not known here, naming it; OutOfMemory where there is no room.
+/// Reads an ONNX model, of save_onnx or of another tool: opsets 13 to 21, with the operators that save_onnx writes and
+/// some more (nn/io/onnx/*_operators.cpp lists them). 16-bit floats are widened to f32, other integers and booleans to
+/// i64, also those of inputs: the model is then given tensors of these, and computes in them (a cast to 16 bits does
+/// not round). Elements in files of their own are read, from the model's folder or below. Throws FileError for a file
+/// that is missing, truncated, damaged or no such model, for one with a cycle, and for a node with an operator or
+/// attribute that is not known here, naming it; OutOfMemory where there is no room.
 ///
 ///     const std::unique_ptr<nn::OnnxModel> net = nn::load_onnx("net.onnx");
 ///     optim::Adam adam(net->parameters(), 0.001);

@@ -75,25 +75,26 @@ struct SaveOptions {
 TAPEGRAD_API void save_state(const std::string& path, const State& state, const Metadata& metadata = {},
                              const SaveOptions& options = {});
 
-/// Reads such a file, or one of save_npy; its content tells the format. Elements that tensors do not have are widened, all without loss:
-/// 16-bit floats to f32, booleans (0, 1) and other integers to i64; the result lists which. Archives of NumPy may be
-/// stored or deflated (numpy.savez, numpy.savez_compressed), their arrays as load_npy takes them. As for numpy.load, a
-/// member is an array where its content starts as one, whether or not its name ends in ".npy"; folders, text files and
-/// the like are skipped and listed in the result, and so are, in both formats, arrays that no tensor can hold: texts,
-/// Python objects, elements of other types, more than eight axes, integers above the largest i64. A member whose name
-/// does end in ".npy" must be an array, and of what a file holds something must be read. What is deflated may
-/// take 64 MiB and 100 times the file's size in memory; more is refused, as of files that are made to fill it. Throws
-/// FileError for a file that is missing, truncated, damaged or of another kind, saying what is wrong with which tensor; where the first bytes are those of no format, as
-/// the format that the name ends with. Throws OutOfMemory where there is no memory for the content.
+/// Reads such a file, or one of save_npy; its content tells the format. Elements that tensors do not have are widened,
+/// all without loss: 16-bit floats to f32, booleans (0, 1) and other integers to i64; the result lists which. Archives
+/// of NumPy may be stored or deflated (numpy.savez, numpy.savez_compressed), their arrays as load_npy takes them. As
+/// for numpy.load, a member is an array where its content starts as one, whether or not its name ends in ".npy";
+/// folders, text files and the like are skipped and listed in the result, and so are, in both formats, arrays that no
+/// tensor can hold: texts, Python objects, elements of other types, more than eight axes, integers above the largest
+/// i64. A member whose name does end in ".npy" must be an array, and of what a file holds something must be read. What
+/// is deflated may take 64 MiB and 100 times the file's size in memory; more is refused, as of files that are made to
+/// fill it. Throws FileError for a file that is missing, truncated, damaged or of another kind, saying what is wrong
+/// with which tensor; where the first bytes are those of no format, as the format that the name ends with. Throws
+/// OutOfMemory where there is no memory for the content.
 ///
 /// Of PyTorch's files, dictionaries within dictionaries, lists and tuples give names with dots: {"model":
-/// {"fc.weight": w}, "epoch": 3} has the tensor "model.fc.weight". A tensor that is all there is is called "tensor", and
-/// so is that of a .npy file.
-/// Views, transposes and shared storages are read as the tensors that they are; those that are whole storages share
-/// their elements here, too. Numbers, texts, booleans, None and lists of these become metadata, as Python writes
-/// them: "epoch" is "3", "betas" "(0.9, 0.999)". What else there is (texts of bytes, elements of complex numbers) is
-/// skipped and listed. No code of a file is ever run: a pickle that uses any other class or function than tensors
-/// need is refused, naming it. So are TorchScript programs and files of PyTorch before 1.6, which are no archives.
+/// {"fc.weight": w}, "epoch": 3} has the tensor "model.fc.weight". A tensor that is all there is is called "tensor",
+/// and so is that of a .npy file. Views, transposes, negatives and shared storages are read as the tensors that they
+/// are; those that are whole storages share their elements here, too. Numbers, texts, booleans, None and lists of
+/// these become metadata, as Python writes them: "epoch" is "3", "betas" "(0.9, 0.999)". What else there is (texts of
+/// bytes, elements of complex numbers) is skipped and listed. No code of a file is ever run: a pickle that uses any
+/// other class or function than tensors need is refused, naming it. So are TorchScript programs and files of PyTorch
+/// before 1.6, which are no archives.
 TAPEGRAD_API SavedState load_state_file(const std::string& path);
 
 }  // namespace tapegrad::nn

@@ -74,8 +74,7 @@ struct Unnamed final : Visitor {
 std::string text_of(const ModuleBase& user, std::string_view member) {
   return fmt::format(
       "{} uses {} that its visit() does not name, so that nothing trains, saves or checks it; name it there, "
-      "as in "
-      "v(\"name\", member), or freeze() what is not to be trained with it",
+      "as in v(\"name\", member), or freeze() what is not to be trained with it",
       detail::class_name(typeid(user)), member);
 }
 

@@ -50,8 +50,7 @@ class UnpackBudget {
     if (bytes > left_)
       throw FileError(
           "unpacked, it takes more than 64 MiB and 100 times the bytes of the file: it is made to fill "
-          "memory, or "
-          "holds little else than one value; if you trust it, save it uncompressed");
+          "memory, or holds little else than one value; if you trust it, save it uncompressed");
     left_ -= bytes;
   }
 

@@ -174,8 +174,7 @@ class StorageReader {
     copied_bytes_ += count * size_of(storage.dtype());
     if (copied_ / 4 > elements_ + 16'384 || copied_bytes_ / 8 > bytes_ + 65'536)
       throw FileError(
-          "it and others share elements, each repeated many times, which would take much memory; save "
-          "copies: "
+          "it and others share elements, each repeated many times, which would take much memory; save copies: "
           "in Python, tensor.clone()");
     archive_.zip().announce(*entry_, count * size_of(storage.dtype()));
     return copy_of_view(storage, v);

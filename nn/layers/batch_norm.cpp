@@ -90,8 +90,7 @@ Tensor BatchNorm::forward(const Tensor& x) {
   if (m < 2)
     throw ArgumentError(fmt::format(
         "{}: a batch of {} in training, {} with {} of each feature; the variance needs at least 2 (leave out "
-        "a last "
-        "batch that is not full, or call eval() to use the running statistics)",
+        "a last batch that is not full, or call eval() to use the running statistics)",
         op_label("batch_norm"), x.dim(0), to_string(x.shape()), m == 1 ? "1 element" : "no element"));
   const BatchNormalized batch = batch_norm(x, gamma_, beta_, options_.eps);
   const double keep = options_.momentum;

@@ -288,8 +288,7 @@ std::vector<std::string> Trainer::compare_settings(const Checkpoint& checkpoint,
 Checkpoint Trainer::checkpoint() const {
   if (updating_)
     throw Error(
-        "trainer: save: an update is at work, of which a half may be done; save from on_batch or on_epoch, "
-        "or "
+        "trainer: save: an update is at work, of which a half may be done; save from on_batch or on_epoch, or "
         "after fit");
   Checkpoint c{.tensors = state(), .settings = options_.settings};
   for (auto& [name, tensor] : to_columns(history_.epochs))

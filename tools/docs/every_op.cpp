@@ -186,13 +186,10 @@ int main(int argc, char** argv) {
 
   fmt::print(
       "# Every operation\n\n"
-      "The {} operations of the library, as the gradient checker knows them. What each computes and throws "
-      "is said at "
-      "its function. Shapes are those of one sample of the checker, with the attributes that it has there; "
-      "elementwise "
-      "operations take any shapes that broadcast. *Gradients read* names what a tape has to save for "
-      "backward. ONNX says "
-      "whether networks with it can be exported.\n",
+      "The {} operations of the library, as the gradient checker knows them. What each computes and throws is "
+      "said at its function. Shapes are those of one sample of the checker, with the attributes that it has "
+      "there; elementwise operations take any shapes that broadcast. *Gradients read* names what a tape has "
+      "to save for backward. ONNX says whether networks with it can be exported.\n",
       entries.size());
   write_table("Elementwise",
               "One formula for each element. Those whose name is no function are what functions and "
@@ -202,10 +199,9 @@ int main(int argc, char** argv) {
               functions);
   write_table("In gradients alone", "Operations that rules of derivatives apply.", of_gradients, functions);
   fmt::print(
-      "\n## Where there is no derivative\n\nAt kinks, ties and ends of domains the gradients are, by "
-      "convention, those "
-      "that the checker holds each operation to. Several operands, and their gradients, are separated by "
-      "semicolons.\n\n"
+      "\n## Where there is no derivative\n\n"
+      "At kinks, ties and ends of domains the gradients are, by convention, those that the checker holds each "
+      "operation to. Several operands, and their gradients, are separated by semicolons.\n\n"
       "| operation | attributes | at | gradients |\n|---|---|---|---|\n");
   for (const Entry& entry : entries) write_conventions(*entry.op, entry.samples);
 }

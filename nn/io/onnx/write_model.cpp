@@ -194,8 +194,7 @@ void write_model(const std::string& path, const Model& model, std::uint64_t exte
   if (head.bytes().size() + graph_bytes > kMostBytes)
     throw ArgumentError(
         fmt::format("save_onnx: the model would have {} bytes, and one file of the format may have {}; lower "
-                    "external_data_above so "
-                    "that weights go to a file beside it",
+                    "external_data_above so that weights go to a file beside it",
                     graph_bytes, kMostBytes));
 
   AtomicFile file(path);

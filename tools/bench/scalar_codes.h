@@ -59,6 +59,41 @@ R mixture(const std::vector<R>& p, const std::vector<double>& x) {
   return sum;
 }
 
+/// Squared distance between where a camera sees a point and where it was seen. The camera turns by the length of c[0..2]
+/// around it, moves by c[3..5], looks along -z, and has the focal length c[6] and a lens distorted by c[7] and c[8].
+template <class R>
+R reprojection_error(const R* c, const R* point, const double* seen) {
+  using std::cos, std::sin, std::sqrt;
+  const R angle = sqrt(c[0] * c[0] + c[1] * c[1] + c[2] * c[2]);
+  const R cosine = cos(angle), sine = sin(angle);
+  const R ax = c[0] / angle, ay = c[1] / angle, az = c[2] / angle;
+  const R along = (ax * point[0] + ay * point[1] + az * point[2]) * (1.0 - cosine);
+  const R x = point[0] * cosine + (ay * point[2] - az * point[1]) * sine + ax * along + c[3];
+  const R y = point[1] * cosine + (az * point[0] - ax * point[2]) * sine + ay * along + c[4];
+  const R z = point[2] * cosine + (ax * point[1] - ay * point[0]) * sine + az * along + c[5];
+  const R u = -x / z, v = -y / z, square = u * u + v * v;
+  const R scale = c[6] * (1.0 + square * (c[7] + c[8] * square));
+  const R du = scale * u - seen[0], dv = scale * v - seen[1];
+  return du * du + dv * dv;
+}
+
+/// Calls f with where in p a camera and a point begin, and where in the data what the one saw of the other does.
+template <class F>
+void for_observations(const ScalarCodeTask& task, const F& f) {
+  std::size_t seen = 0;
+  for (std::size_t point = kCameras * kOfCamera; point < task.at.size(); point += 3)
+    for (std::size_t i = 0; i < kCameras; ++i, seen += 2) f(i * kOfCamera, point, seen);
+}
+
+template <class R>
+R cameras(const ScalarCodeTask& task, const std::vector<R>& p) {
+  R sum(0.0);
+  for_observations(task, [&](std::size_t camera, std::size_t point, std::size_t seen) {
+    sum += reprojection_error(&p[camera], &p[point], &task.data[seen]);
+  });
+  return sum;
+}
+
 template <class R>
 R scalar_code(const ScalarCodeTask& task, const std::vector<R>& p) {
   switch (task.code) {
@@ -66,8 +101,10 @@ R scalar_code(const ScalarCodeTask& task, const std::vector<R>& p) {
       return rosenbrock(p);
     case ScalarCode::ode:
       return lotka_volterra(p, task.data);
-    default:
+    case ScalarCode::mixture:
       return mixture(p, task.data);
+    default:
+      return cameras(task, p);
   }
 }
 

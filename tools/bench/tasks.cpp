@@ -209,6 +209,16 @@ std::shared_ptr<const ScalarCodeTask> make_scalar_code_task(ScalarCode code) {
       t->at = {0.4, -1, 1.5, 0.1, -0.2};
       for (int i = 0; i < 10000; ++i) t->data.push_back((i % 2 ? 2.0 : -1.5) + double{uniform(engine, 2)});
       break;
+    case ScalarCode::cameras: {
+      const auto moved = [&](double by) { return by * double{uniform(engine, 1)}; };
+      for (std::size_t i = 0; i < kCameras; ++i)
+        t->at.insert(t->at.end(), {moved(0.2), moved(0.2), moved(0.2), moved(0.5), moved(0.5), -8 + moved(1),
+                                   500 + moved(20), moved(0.05), moved(0.01)});
+      constexpr std::size_t kPoints = 200;
+      for (std::size_t i = 0; i < 3 * kPoints; ++i) t->at.push_back(moved(2));
+      for (std::size_t i = 0; i < 2 * kCameras * kPoints; ++i) t->data.push_back(moved(150));
+      break;
+    }
   }
   return t;
 }

@@ -94,7 +94,9 @@ struct FormulaTask {
 };
 
 /// Code of scalars with its gradient, in double; scalar_codes.h has the functions.
-enum class ScalarCode : std::uint8_t { rosenbrock, ode, mixture };
+enum class ScalarCode : std::uint8_t { rosenbrock, ode, mixture, cameras };
+inline constexpr std::size_t kCameras = 10;
+inline constexpr std::size_t kOfCamera = 9;  ///< rotation, translation, focal length, distortion
 struct ScalarCodeTask {
   ScalarCode code = ScalarCode::rosenbrock;
   std::vector<double> at;    ///< where the gradient is asked for
@@ -157,7 +159,8 @@ void draw(NetTask& task, std::int64_t batches);
 /// std::invalid_argument for any other name.
 std::shared_ptr<const NetTask> make_net_task(const std::string& name);
 std::shared_ptr<const FormulaTask> make_formula_task(std::int64_t count);
-/// Rosenbrock's function of 10,000 numbers; 40 counts of hares and lynxes; 10,000 observations.
+/// Rosenbrock's function of 10,000 numbers; 40 counts of hares and lynxes; 10,000 observations; 200 points
+/// seen by 10 cameras.
 std::shared_ptr<const ScalarCodeTask> make_scalar_code_task(ScalarCode code);
 
 }  // namespace tapegrad::bench

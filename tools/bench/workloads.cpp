@@ -133,6 +133,9 @@ std::vector<Workload> workloads() {
   all.push_back(scalar_code("ode", "10,000 steps of Runge and Kutta, four rates", ScalarCode::ode));
   all.push_back(scalar_code("likelihood", "mixture of two normal distributions, 10,000 observations",
                             ScalarCode::mixture));
+  all.push_back(scalar_code("cameras",
+                            "distances of 200 points from where 10 cameras saw them, 690 parameters",
+                            ScalarCode::cameras));
 
   all.push_back(formula("W6", "", &Contender::formula));
   all.push_back(formula("W6-map", ", as one operation", &Contender::fused_formula));

@@ -67,19 +67,17 @@ run_suites() {
   [ ${#failed[@]} -eq 0 ] || { echo "FAILED: ${failed[*]}"; return 1; }
 }
 
-# Only a test uses PyTorch, which takes some 100 MB to fetch; where it cannot be had the test says so.
-install_pytorch() {
-  tools/setup.sh python3-torch || echo "PyTorch cannot be installed: files are not exchanged with it"
+# install_for_a_test WITHOUT PACKAGE...: what one test alone uses; where it cannot be had the test says so.
+install_for_a_test() {
+  local without=$1
+  shift
+  tools/setup.sh "$@" || echo "$* cannot be installed: $without"
 }
 
-# Only a test uses these, to validate and run ONNX models; where they cannot be had the test says so. An npm that is no
-# package of Debian's serves as well, and Debian's could not be installed beside it.
-install_onnx() {
-  local packages=(python3-onnx)
-  command -v node >/dev/null || packages+=(nodejs)
-  command -v npm >/dev/null || packages+=(npm)
-  tools/setup.sh "${packages[@]}" || echo "ONNX's tools cannot be installed: models are not validated or not run"
-}
+# An npm that is no package of Debian's serves as well, and Debian's could not be installed beside it.
+node=()
+command -v node >/dev/null || node+=(nodejs)
+command -v npm >/dev/null || node+=(npm)
 
 stage "set-up" tools/setup.sh
 
@@ -90,9 +88,9 @@ if [ $quick = yes ]; then
   exit 0
 fi
 
-stage "set-up of PyTorch" install_pytorch
-stage "set-up of ONNX" install_onnx
-stage "set-up of Debian packages" tools/setup.sh dpkg-dev file
+stage "set-up of PyTorch" install_for_a_test "files are not exchanged with it" python3-torch
+stage "set-up of ONNX" install_for_a_test "models are not validated or not run" python3-onnx "${node[@]}"
+stage "set-up of Debian packages" install_for_a_test "they are not made" dpkg-dev file
 presets=(dev)
 if [ $sanitizers = yes ]; then
   stage "set-up of Clang" tools/setup.sh clang libclang-rt-dev

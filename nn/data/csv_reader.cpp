@@ -69,7 +69,8 @@ std::vector<std::string> names_in(const Rows& rows) {
   for (const Field& field : rows.fields()) {
     names.push_back(field.text());
     if (names.back().empty())
-      rows.fail(names.size() - 1, "", "has no name; name it, or say that the file has no header");
+      rows.fail(names.size() - 1, "",
+                "has no name; name it, or say that the file has no header: CsvOptions::header, --no-header");
     if (!files::is_utf8(names.back()))
       rows.fail(names.size() - 1, "", "has a name that is not UTF-8; save the file as UTF-8");
   }
@@ -127,6 +128,14 @@ bool Reader::is_missing(const Field& field) const {
                                                     format_.missing_texts.end());
 }
 
+/// In the words of the library, and of the command.
+std::string advice_on_missing(const CsvColumn& column) {
+  std::string advice = "Missing::drop_row (--missing drop-row) leaves such rows out";
+  if (column.role == ColumnRole::target) return advice;
+  return advice + fmt::format(", Missing::mean (--missing mean) takes the {} of the column",
+                              column.kind == ColumnKind::number ? "mean" : "most frequent category");
+}
+
 bool Reader::is_complete(const Rows& rows) const {
   const std::span<const Field> fields = rows.fields();
   if (fields.size() != fields_)
@@ -136,16 +145,10 @@ bool Reader::is_complete(const Rows& rows) const {
   bool complete = true;
   for (const Place& place : places_) {
     if (!is_missing(fields[place.field])) continue;
-    const bool is_target = place.column->role == ColumnRole::target;
-    const bool is_category = place.column->kind != ColumnKind::number;
     if (format_.missing == Missing::error)
       rows.fail(place.field, place.column->name,
-                fmt::format("has no value; {} leaves such rows out{}",
-                            is_target ? "missing = drop_row or mean" : "missing = drop_row",
-                            is_target     ? ""
-                            : is_category ? ", mean takes the most frequent category of the column"
-                                          : ", mean takes the mean of the column"));
-    if (format_.missing == Missing::drop_row || is_target) complete = false;
+                fmt::format("has no value; {}", advice_on_missing(*place.column)));
+    if (format_.missing == Missing::drop_row || place.column->role == ColumnRole::target) complete = false;
   }
   return complete;
 }

@@ -18,7 +18,7 @@ namespace {
 /// The bytes of a file, decompressed where they are a gzip stream.
 class Source {
  public:
-  explicit Source(const std::string& path) : file_(path), unpacked_(file_.size()) {
+  explicit Source(const std::string& path) : file_(path) {
     refill();
     gzip_ = stream_.avail_in >= 2 && buffer_[0] == 0x1f && buffer_[1] == 0x8b;
     constexpr int kGzipOnly = 16;
@@ -42,13 +42,15 @@ class Source {
     return done;
   }
 
-  /// Comes before so many bytes of memory are taken for what is read.
-  void announce(std::uint64_t bytes) {
-    try {
-      if (gzip_) unpacked_.take(bytes);
-    } catch (const FileError& e) {
-      fail(fmt::format("is compressed: {}", e.what()));
-    }
+  /// How many of the bytes that the header announces there can be, so that no more memory is taken.
+  std::size_t at_most(std::size_t announced) const {
+    if (!gzip_) return std::min<std::size_t>(announced, file_.size());
+    if (announced > files::kOfCompressed.of(file_.size()))
+      fail(fmt::format(
+          "announces {} bytes of data, more than 256 MiB and 100 times those of the compressed file: it may "
+          "be made to fill memory; if you trust it, unpack it with gunzip",
+          announced));
+    return announced;
   }
 
   [[noreturn]] void fail(const std::string& what) const { file_.fail(what); }
@@ -99,7 +101,6 @@ class Source {
   }
 
   InputFile file_;
-  files::UnpackBudget unpacked_;
   std::array<std::uint8_t, 65536> buffer_;
   z_stream stream_{};
   bool gzip_ = false;
@@ -139,17 +140,10 @@ IdxArray read(const std::string& path) {
   Source source(path);
   IdxArray array{read_shape(source), {}};
   const auto expected = static_cast<std::size_t>(array.shape.size());
-  std::size_t done = 0;
-  while (done < expected) {
-    const std::size_t size = std::min(expected, std::max<std::size_t>(2 * done, 1 << 20));
-    source.announce(size - array.bytes.size());
-    array.bytes.resize(size);
-    const std::size_t n = source.read(std::span(array.bytes).subspan(done));
-    done += n;
-    if (done < array.bytes.size())
-      source.fail(fmt::format("is truncated: its header announces {} = {} bytes of data, it holds {}",
-                              to_string(array.shape), expected, done));
-  }
+  array.bytes.resize(source.at_most(expected));
+  if (const std::size_t n = source.read(array.bytes); n < expected)
+    source.fail(fmt::format("is truncated: its header announces {} = {} bytes of data, it holds {}",
+                            to_string(array.shape), expected, n));
   std::array<std::uint8_t, 1> extra;
   if (source.read(extra) > 0)
     source.fail(fmt::format("holds more than the {} = {} bytes of data that its header announces",

@@ -41,7 +41,7 @@ class ByteSource {
   virtual ~ByteSource() = default;
   /// How many there are in all.
   virtual std::uint64_t size() const = 0;
-  /// Comes before so many bytes of memory are taken for what is read of it. Throws FileError where they are too many.
+  /// To be called before so many bytes of memory are taken for what is read. Throws FileError where they are too many.
   virtual void announce(std::uint64_t /*bytes*/) {}
   /// The next ones; throws FileError where they cannot be had.
   virtual void read(void* out, std::size_t bytes) = 0;

@@ -122,15 +122,17 @@ struct Findings {
   std::vector<std::string> missing;
   std::vector<std::string> unexpected;
   std::vector<std::string> misfits;
+  bool found_any = false;  ///< a value of the module was given
 
-  /// What stands in front of each name that is missing, in the state; nothing where there is no such text.
+  /// What stands in front of each name of the module, such as "model."; nothing where there is no such text.
   std::string common_prefix() const {
-    if (missing.empty()) return {};
+    if (missing.empty() || found_any) return {};
     const std::unordered_set<std::string_view> names(unexpected.begin(), unexpected.end());
     for (const std::string& name : unexpected) {
       if (!name.ends_with(missing[0])) continue;
       const std::string prefix = name.substr(0, name.size() - missing[0].size());
-      if (std::ranges::all_of(missing, [&](const std::string& m) { return names.contains(prefix + m); }))
+      if (prefix.ends_with('.') &&
+          std::ranges::all_of(missing, [&](const std::string& m) { return names.contains(prefix + m); }))
         return prefix;
     }
     return {};
@@ -219,6 +221,7 @@ std::vector<ConvertedTensor> load_foreign(ModuleBase& module, const State& state
     const Tensor& tensor = *found->second;
     given.erase(found);
     if (e.own.empty()) continue;
+    findings.found_any = true;
     const Tensor value = fitting(e, tensor, findings);
     const auto [before, is_first] = given_as.emplace(e.identity, e.foreign);
     if (!value.defined()) continue;

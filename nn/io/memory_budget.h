@@ -8,21 +8,35 @@
 
 namespace tapegrad::nn::files {
 
-/// What the description in a file may take of memory, its own bytes and the elements of tensors aside. A byte or two of
-/// a hostile file can ask for a hundred; a real one names what it describes, beside the elements, and stays far below
-/// the limit. Not part of the library's interface.
+/// Bytes that may be taken for what a file holds: so many times its size, and a constant.
+struct MemoryLimit {
+  std::uint64_t times;
+  std::uint64_t constant;
+
+  constexpr std::uint64_t of(std::uint64_t file_size) const { return times * file_size + constant; }
+};
+
+/// Of the description in a file, the elements of tensors aside. A byte or two of a hostile file can ask for a hundred; a
+/// real one names what it describes, beside the elements, and stays far below the limit.
+inline constexpr MemoryLimit kOfDescription{12, std::uint64_t{1} << 20};
+
+/// Of compressed elements, which a byte of deflate may be a thousand of, each eight bytes as a number. Masks and tables
+/// of zeros and ones are packed as well as that, and have to be read; but no file of a few kilobytes fills the memory.
+inline constexpr MemoryLimit kOfCompressed{100, std::uint64_t{256} << 20};
+
+/// What has been taken of such a limit. Not part of the library's interface.
 class MemoryBudget {
  public:
   /// `refusal`: the message of what is thrown.
-  MemoryBudget(std::uint64_t file_size, const char* refusal)
-      : limit_(kTimes * file_size + kAlways), refusal_(refusal) {}
+  MemoryBudget(std::uint64_t file_size, const char* refusal, MemoryLimit limit = kOfDescription)
+      : limit_(limit.of(file_size)), refusal_(refusal) {}
 
-  /// Throws FileError where all together is more than `kTimes` the file's size and a constant.
-  void take(std::size_t bytes) {
+  /// Throws FileError where all together is more than the limit.
+  void take(std::uint64_t bytes) {
+    if (bytes > limit_ - used_) throw FileError(refusal_);
     used_ += bytes;
-    if (used_ > limit_) throw FileError(refusal_);
   }
-  void give(std::size_t bytes) { used_ -= bytes; }
+  void give(std::uint64_t bytes) { used_ -= bytes; }
 
   /// What a text takes beside the object itself.
   static std::size_t room_of(const std::string& text) {
@@ -31,34 +45,9 @@ class MemoryBudget {
   }
 
  private:
-  static constexpr std::uint64_t kTimes = 12;
-  static constexpr std::size_t kAlways = std::size_t{1} << 20;
-
   std::uint64_t limit_;
-  std::size_t used_ = 0;
+  std::uint64_t used_ = 0;
   const char* refusal_;
-};
-
-/// What the compressed content of a file may take of memory when it is unpacked. A byte of deflate may be 1032 of
-/// zeros, which are as many numbers of 64 bits; arrays that are worth saving stay far below the limit.
-class UnpackBudget {
- public:
-  explicit UnpackBudget(std::uint64_t file_size) : left_(kTimes * file_size + kAlways) {}
-
-  /// Throws FileError where all together is more than `kTimes` the file's size and a constant.
-  void take(std::uint64_t bytes) {
-    if (bytes > left_)
-      throw FileError(
-          "unpacked, it takes more than 64 MiB and 100 times the bytes of the file: it is made to fill "
-          "memory, or holds little else than one value; if you trust it, save it uncompressed");
-    left_ -= bytes;
-  }
-
- private:
-  static constexpr std::uint64_t kTimes = 100;
-  static constexpr std::uint64_t kAlways = std::uint64_t{64} << 20;
-
-  std::uint64_t left_;
 };
 
 }  // namespace tapegrad::nn::files

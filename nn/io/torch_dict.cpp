@@ -340,6 +340,9 @@ class Reader {
       if (name != "neg" || value.kind != Kind::boolean)
         throw Unrepresentable(
             fmt::format("it has the property '{}', which is not known here", name.substr(0, 200)));
+      // PyTorch changes the sign in the type of the elements, where that of an unsigned 1 is 255.
+      if (widened_dtype(t.element) == i64 && t.element != files::Element::i64)
+        throw Unrepresentable(fmt::format("it is the negative of elements of {}", name_of(t.element)));
       t.negative = true;
     }
   }

@@ -24,6 +24,9 @@ using tapegrad::detail::TensorAccess;
 namespace {
 
 constexpr std::string_view kPickle = "data.pkl";
+constexpr const char* kTooLarge =
+    "its tensors would take more memory than 256 MiB and 100 times the bytes of the compressed file: it may be made to "
+    "fill memory; if you trust it, write it again with torch.save, which does not compress";
 /// How PyTorch before 1.6 started its files: with a pickle of one number.
 constexpr std::string_view kLegacyStart("\x80\2\x8a\nl\xfc\x9c\x46\xf9 j\xa8P\x19.", 15);
 
@@ -34,7 +37,7 @@ bool is_in_folder(std::string_view name, std::string_view file) {
 
 class Archive {
  public:
-  explicit Archive(const std::string& path) : zip_(path) {
+  explicit Archive(const std::string& path) : zip_(path, kTooLarge) {
     const auto found = std::ranges::find_if(
         zip_.entries(), [](const zip::Entry& e) { return is_in_folder(e.name, kPickle); });
     if (found == zip_.entries().end()) throw FileError("it has no member data.pkl, which torch.save writes");
@@ -106,7 +109,7 @@ bool is_whole(const TensorView& v) {
 
 double negative_of(double value) { return -value; }
 float negative_of(float value) { return -value; }
-/// Of the least integer itself, as in PyTorch.
+/// Of the least one itself, as in PyTorch; torch_dict.cpp refuses narrower integers.
 std::int64_t negative_of(std::int64_t value) {
   return static_cast<std::int64_t>(0 - static_cast<std::uint64_t>(value));
 }
@@ -257,7 +260,7 @@ bool is_file(const std::string& path, std::string_view start) {
     if (name.ends_with(".npy")) return false;
   }
   try {
-    return std::ranges::any_of(zip::Reader(path).entries(),
+    return std::ranges::any_of(zip::Reader(path, kTooLarge).entries(),
                                [](const zip::Entry& e) { return is_in_folder(e.name, kPickle); });
   } catch (const FileError&) {
     return false;  // whoever reads it says what is wrong

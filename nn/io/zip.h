@@ -41,13 +41,14 @@ struct Entry {
 class Reader {
  public:
   /// Throws FileError for anything but a whole zip file. Its entries may be such that their content cannot be read.
-  explicit Reader(const std::string& path);
+  /// `refusal`: the message where memory is announced for more than a compressed file may take (MemoryBudget).
+  Reader(const std::string& path, const char* refusal);
 
   /// Bytes of the file.
   std::uint64_t size() const { return file_.size(); }
   const std::vector<Entry>& entries() const { return entries_; }
   const std::string& comment() const { return comment_; }
-  /// Comes before so many bytes of memory are taken for the content of an entry. Throws FileError where those of
+  /// To be called before so many bytes of memory are taken for the content of an entry. Throws FileError where those of
   /// compressed entries are too many together.
   void announce(const Entry& entry, std::uint64_t bytes);
 
@@ -59,7 +60,7 @@ class Reader {
   void find_data(Entry& entry, std::uint64_t end);
 
   InputFile file_;
-  files::UnpackBudget unpacked_;
+  files::MemoryBudget unpacked_;
   std::vector<Entry> entries_;
   std::string comment_;
 };

@@ -26,7 +26,8 @@ for package in libtapegrad0.1 libtapegrad-dev tapegrad; do
 done >"$work/files"
 if sort "$work/files" | uniq -d | grep .; then fail "the files above are in two packages"; fi
 documented "$work/debian/usr/share/doc/libtapegrad-dev"
-if grep -rIl -e "$source" -e "$packages" "$work/debian"; then
+[ -s "$work/debian/usr/share/doc/libtapegrad-dev/examples/network.cpp" ] || fail "the link to the examples leads nowhere"
+if grep -rl -e "$source" -e "$packages" "$work/debian"; then
   fail "the packed files above name folders of the machine that built them"
 fi
 

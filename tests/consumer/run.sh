@@ -76,7 +76,8 @@ package() {
   fi
   # Below the prefix lib, and in Debian's packages the folder of the architecture.
   local folder
-  folder=$(dirname "$(find "$prefix/lib" -name "$name.pc")")
+  folder=$(find "$prefix/lib" -name "$name.pc" -printf '%h\n')
+  [ -n "$folder" ] || fail "there is no $name.pc below $prefix/lib"
   read -ra flags < <(PKG_CONFIG_PATH=$folder pkg-config "$@" "$name")
 }
 

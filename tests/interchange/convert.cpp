@@ -19,11 +19,7 @@ int main(int argc, char** argv) {
                                           : floats == "bf16" ? nn::SavedFloats::bf16
                                                              : nn::SavedFloats::same};
   try {
-    nn::SavedState saved;
-    if (from.ends_with(".npy"))
-      saved.tensors.emplace_back("array", nn::load_npy(from));
-    else
-      saved = nn::load_state_file(from);
+    const nn::SavedState saved = nn::load_state_file(from);
     if (to.ends_with(".npy"))
       nn::save_npy(to, saved.tensors.at(0).second, options);
     else

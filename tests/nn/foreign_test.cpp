@@ -132,10 +132,19 @@ BOOST_AUTO_TEST_CASE(a_prefix_chooses_a_part_of_a_checkpoint) {
   BOOST_CHECK_EXCEPTION(
       load_foreign(other, state), ArgumentError,
       mentions("missing: 0.weight, 0.bias", "is there with 'model.' in front", "prefix of the rules"));
-  const State part(state.begin() + 1, state.end());
-  BOOST_CHECK_EXCEPTION(load_foreign(other, part), ArgumentError, [](const ArgumentError& e) {
-    return std::string_view(e.what()).find("in front") == std::string_view::npos;
-  });
+  const auto refused_without_advice = [&](const State& given) {
+    BOOST_CHECK_EXCEPTION(load_foreign(other, given), ArgumentError, [](const ArgumentError& e) {
+      return std::string_view(e.what()).find("in front") == std::string_view::npos;
+    });
+  };
+  refused_without_advice(State(state.begin() + 1, state.end()));
+  // With a prefix, what is found without one would be missing; and a part of a name is none.
+  State mixed = state;
+  mixed[0].first = "0.weight";
+  refused_without_advice(mixed);
+  State glued = nn::export_pytorch(net);
+  for (auto& [name, tensor] : glued) name = "1" + name;
+  refused_without_advice(glued);
   load_foreign(other, state, rules);
   check_equal(export_pytorch(other), export_pytorch(net));
   BOOST_CHECK_EXCEPTION(load_foreign(other, export_pytorch(net), rules), ArgumentError,

@@ -59,8 +59,8 @@ BOOST_AUTO_TEST_CASE(a_network_is_fitted) {
   Generator g(3);
   nn::Sequential net{nn::Affine(1, 8, g), nn::Tanh(), nn::Affine(8, 1, g)};
   const Tensor x = reshape(Tensor::arange(-20, 21, 1, f32), {41, 1}) / 10.0, t = sin(x);
-  const auto m = lbfgs(net, [&] { return mse_loss(net(x), t); }, {.iterations = 300, .tolerance = 1e-6});
-  BOOST_TEST(m.value < 1e-4, m.message);
+  const auto m = lbfgs(net, [&] { return mse_loss(net(x), t); }, {.iterations = 1000, .tolerance = 1e-6});
+  BOOST_TEST(m.value < 1e-5, m.message);
   BOOST_TEST(near(m.value, mse_loss(net(x), t).item(), 1e-6));
   // What is frozen stays.
   nn::Sequential half{nn::Affine(1, 2, g), nn::Tanh(), nn::Affine(2, 1, g)};

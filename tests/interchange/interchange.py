@@ -108,6 +108,15 @@ with tempfile.TemporaryDirectory() as folder:
         run(folder / "in.npy", folder / "out.npy", "f16")
         same({"halves": np.load(folder / "out.npy")}, {"halves": np.load(folder / "in.npy").astype("f2")})
 
+    # What is packed a thousandfold is read: a mask, and a table of one in a thousand.
+    mask = np.zeros((3000, 3000), bool)
+    mask[1000:1200, 1000:1200] = True
+    table = np.zeros((20_000, 1000), "f4")
+    table[np.arange(20_000), np.arange(20_000) % 1000] = 1
+    np.savez_compressed(folder / "sparse.npz", mask=mask, table=table)
+    run(folder / "sparse.npz", folder / "sparse.safetensors")
+    same(read_safetensors(folder / "sparse.safetensors")[0], {"mask": widened(mask), "table": table})
+
     # Safetensors from the plain writer through both formats and back, with the metadata.
     metadata = {"format": "pt", "note": "größe \"x\"\n"}
     write_safetensors(folder / "a.safetensors", plain, metadata)

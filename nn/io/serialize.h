@@ -82,7 +82,7 @@ TAPEGRAD_API void save_state(const std::string& path, const State& state, const 
 /// folders, text files and the like are skipped and listed in the result, and so are, in both formats, arrays that no
 /// tensor can hold: texts, Python objects, elements of other types, more than eight axes, integers above the largest
 /// i64. A member whose name does end in ".npy" must be an array, and of what a file holds something must be read. What
-/// is deflated may take 64 MiB and 100 times the file's size in memory; more is refused, as of files that are made to
+/// is deflated may take 256 MiB and 100 times the file's size in memory; more is refused, as of files that are made to
 /// fill it. Throws FileError for a file that is missing, truncated, damaged or of another kind, saying what is wrong
 /// with which tensor; where the first bytes are those of no format, as the format that the name ends with. Throws
 /// OutOfMemory where there is no memory for the content.

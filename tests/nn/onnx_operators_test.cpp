@@ -128,10 +128,37 @@ BOOST_AUTO_TEST_CASE(images_are_resized_as_the_specification_says_or_not_at_all)
     BOOST_CHECK_EXCEPTION((*resize(places, {1, 1, 1, 0.6F}))(x), FileError,
                           mentions("Resize_of_y", "4 elements by 0.6", "sizes in place of scales"));
   BOOST_CHECK_EXCEPTION((*resize("half_pixel", {1, 1, 1, -1}))(x), FileError, mentions("makes no size"));
+  BOOST_CHECK_EXCEPTION(resize("tf_crop_and_resize", {1, 1, 1, 1}), FileError,
+                        mentions("half_pixel, pytorch_half_pixel or align_corners"));
   // One row and one column: the first ones, where others take what is in the middle.
   BOOST_TEST(text_of(reshape((*resize("pytorch_half_pixel", {}, {1, 1, 1, 2}))(x), {2})) == "f32 [0.5, 2.5]");
   BOOST_TEST(text_of(reshape((*resize("half_pixel", {}, {1, 1, 1, 2}))(x), {2})) == "f32 [2.5, 4.5]");
   BOOST_TEST((*resize("pytorch_half_pixel", {}, {1, 1, 1, 1}))(x).item() == 0);
+}
+
+// Half an element is as much of a large width as of a small one, and f32 does not hold all of its sizes.
+BOOST_AUTO_TEST_CASE(large_images_are_resized_exactly_or_not_at_all) {
+  const auto resize = [&](float scale, std::int64_t width) {
+    Message attributes;
+    add_text(attributes, "mode", "linear");
+    add_text(attributes, "coordinate_transformation_mode", "half_pixel");
+    return load(node_message("Resize", {"x", "", "s"}, {"y"}, attributes), {{"x", {1, 1, 1, width}}},
+                {tensor_of<float>("s", kF32, {1, 1, 1, scale})});
+  };
+  const std::int64_t odd = 1000001;
+  BOOST_CHECK_EXCEPTION((*resize(0.5, odd))(Tensor::ones({1, 1, 1, odd})), FileError,
+                        mentions("Resize_of_y", "1000001 elements by 0.5", "sizes in place of scales"));
+  // 0.7 of f32 misses 0.7 by so much that positions in the last columns differ.
+  const std::int64_t even = 1000000;
+  BOOST_CHECK_EXCEPTION((*resize(0.7F, even))(Tensor::ones({1, 1, 1, even})), FileError,
+                        mentions("1000000 elements by 0.699999"));
+  BOOST_TEST(((*resize(0.5, even))(Tensor::ones({1, 1, 1, even})).shape() == Shape{1, 1, 1, even / 2}));
+  const std::int64_t beyond_f32 = (std::int64_t{1} << 24) + 1;
+  Tensor wide = Tensor::zeros({1, 1, 1, beyond_f32});
+  wide.mutable_values<float>().back() = 3;
+  const Tensor same = (*resize(1, beyond_f32))(wide);
+  BOOST_TEST((same.shape() == wide.shape()));
+  BOOST_TEST(same.values<float>().back() == 3);
 }
 
 BOOST_AUTO_TEST_CASE(what_is_of_training_is_refused) {

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <limits>
 #include <vector>
 
 #include <tapegrad/nn/io/onnx/node_call.h>
@@ -21,7 +22,8 @@ Tensor gemm(const NodeCall& c) {
   const bool transpose_a = c.integer("transA", 0) != 0, transpose_b = c.integer("transB", 0) != 0;
   const double alpha = c.number("alpha", 1), beta = c.number("beta", 1);
   const bool plain = !transpose_a && alpha == 1 && beta == 1;
-  const auto is_bias = [&](const Tensor& t) {  // and no number for all columns
+  // A vector of one number for all columns is added by broadcasting, which affine does not do.
+  const auto is_bias = [&](const Tensor& t) {
     return t.rank() == 1 && b.rank() == 2 && t.dim(0) == b.dim(transpose_b ? 0 : 1);
   };
   if (plain && c.has(2) && a.rank() == 2 && is_bias(c.in(2)))
@@ -68,19 +70,24 @@ void check_resize(const NodeCall& c) {
   if (!nearest && !linear)
     c.fail(fmt::format(
         "resizes by mode '{}' and coordinates '{}'; known here are nearest, asymmetric with floor, and "
-        "linear with half_pixel or align_corners",
+        "linear with half_pixel, pytorch_half_pixel or align_corners",
         mode, places));
   if (c.integer("antialias", 0) || c.text("keep_aspect_ratio_policy", "stretch") != "stretch")
     c.fail("resizes in a way that is not known here");
 }
 
-/// Scales are of f32, and so is their product with a size. Where that is no whole number, elements are found by the
-/// scale itself, and upsample goes by the sizes.
+/// A scale is of f32, so that its product with a size misses a whole number by its rounding, and other tools compute
+/// the product in f32. Where that is no whole number, elements are found by the scale itself, and upsample goes by the
+/// sizes, which would drift apart.
 std::int64_t scaled_size(const NodeCall& c, double scale, std::int64_t size) {
-  const double scaled = scale * static_cast<double>(size), whole = std::floor(static_cast<float>(scaled));
-  constexpr double kMost = 1e15, kExact = 1e-6;
+  const double scaled = scale * static_cast<double>(size), whole = std::round(scaled);
+  constexpr double kMost = 1e15, kLargestDrift = 1e-3;
   if (!(scaled >= 0 && scaled < kMost)) c.fail("has a scale that makes no size");
-  if (std::abs(scaled - whole) > kExact * std::max(1.0, scaled))
+  const double rounding =
+      std::min(kLargestDrift, scaled * static_cast<double>(std::numeric_limits<float>::epsilon()));
+  const bool is_near =
+      std::abs(scaled - whole) <= rounding && std::floor(static_cast<float>(scaled)) == whole;
+  if (scaled != whole && !is_near)
     c.fail(fmt::format(
         "resizes {} elements by {}, which makes no whole number of them, and is not known here; export it "
         "with sizes in place of scales",
@@ -102,7 +109,8 @@ Tensor resized(const NodeCall& c) {
   }
   if (sizes.size() != 4 || sizes[0] != x.shape()[0] || sizes[1] != x.shape()[1])
     c.fail("resizes other axes than height and width");
-  // Where one element is asked for, the others take it from the middle.
+  // These coordinates take a single element of an axis from its start; upsample takes it from the middle, as the other
+  // coordinates do.
   if (c.text("coordinate_transformation_mode", "") == "pytorch_half_pixel")
     for (const std::size_t axis : {2, 3})
       if (sizes[axis] == 1) x = slice(x, static_cast<std::int64_t>(axis), 0, 1);

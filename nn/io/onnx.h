@@ -154,8 +154,8 @@ class TAPEGRAD_API OnnxModel final : public Module {
   const Metadata& metadata() const;
 
   /// The outputs for these inputs, in the order of their names. Throws ArgumentError, DtypeError and ShapeError for
-  /// inputs that the model does not take, what operations throw, and FileError for a node that cannot take what it is
-  /// given.
+  /// inputs that the model does not take (for integers outside of an input's type: ArgumentError), what operations
+  /// throw, and FileError for a node that cannot take what it is given.
   std::vector<Tensor> run(std::span<const Tensor> inputs);
   std::vector<Tensor> run(std::initializer_list<Tensor> inputs) {
     return run(std::span<const Tensor>(inputs.begin(), inputs.size()));
@@ -175,11 +175,19 @@ class TAPEGRAD_API OnnxModel final : public Module {
 };
 
 /// Reads an ONNX model, of save_onnx or of another tool: opsets 13 to 21, with the operators that save_onnx writes and
-/// some more (nn/io/onnx/*_operators.cpp lists them). 16-bit floats are widened to f32, other integers and booleans to
-/// i64, also those of inputs: the model is then given tensors of these, and computes in them (a cast to 16 bits does
-/// not round). Elements in files of their own are read, from the model's folder or below. Throws FileError for a file
-/// that is missing, truncated, damaged or no such model, for one with a cycle, and for a node with an operator or
-/// attribute that is not known here, naming it; OutOfMemory where there is no room.
+/// some more (nn/io/onnx/*_operators.cpp lists them). Elements in files of their own are read, from the model's folder
+/// or below. Throws FileError for a file that is missing, truncated, damaged or no such model, for one with a cycle,
+/// and for a node with an operator or attribute that is not known here, naming it; OutOfMemory where there is no room.
+///
+/// 16-bit floats are widened to f32, integers of all types (i8 to i32, u8 to u64) and booleans to i64, also those of
+/// inputs. The model is then given tensors of these, and computes in them:
+///
+///   - Integers are computed in 64 bits: what overflows a narrower type, i32 as well, does not wrap as it would there
+///     (1 - 2 of u8 is -1, not 255). An input of a narrower type, and what is cast to one, must have values of that
+///     type; others are refused, as are those of u64 above the largest i64.
+///   - A cast to 16-bit floats neither rounds nor makes infinities of large values.
+///   - Powers of integers by integers are exact, and refused where i64 does not hold them. Those of negative exponents
+///     are truncated: 2 to the power -1 is 0, and 0 to the power -1 is refused.
 ///
 ///     const std::unique_ptr<nn::OnnxModel> net = nn::load_onnx("net.onnx");
 ///     optim::Adam adam(net->parameters(), 0.001);

@@ -71,10 +71,51 @@ BOOST_AUTO_TEST_CASE(integers_are_divided_towards_zero) {
   const Tensor large = filled(std::numeric_limits<std::int64_t>::max());
   BOOST_TEST((model->run({large, Tensor::from({1, 1, 1}, i64)})[0].to_vector<std::int64_t>() ==
               large.to_vector<std::int64_t>()));
+}
 
-  const auto power = load(node_message("Pow", {"a", "b"}, {"y"}), {{"a", {3}, kI64}, {"b", {3}, kI64}});
-  BOOST_TEST(text_of(power->run({Tensor::from({2, -3, 5}, i64), Tensor::from({10, 3, 0}, i64)})[0]) ==
-             "i64 [1024,  -27,    1]");
+BOOST_AUTO_TEST_CASE(integers_have_exact_powers) {
+  const auto model = load(node_message("Pow", {"a", "b"}, {"y"}), {{"a", {}, kI64}, {"b", {}, kI64}});
+  const auto power = [&](std::int64_t base, std::int64_t exponent) {
+    return model->run({Tensor::from(std::vector{base}), Tensor::from(std::vector{exponent})})[0]
+        .to_vector<std::int64_t>()[0];
+  };
+  constexpr auto kLeast = std::numeric_limits<std::int64_t>::min();
+  constexpr auto kMost = std::numeric_limits<std::int64_t>::max();
+  for (std::int64_t base = -12; base <= 12; ++base) {
+    std::int64_t expected = 1;
+    for (std::int64_t exponent = 0;; ++exponent) {
+      BOOST_TEST(power(base, exponent) == expected);
+      if (exponent == 70) break;  // of 0, 1 and -1
+      if (!__builtin_mul_overflow(expected, base, &expected)) continue;
+      BOOST_CHECK_EXCEPTION(
+          power(base, exponent + 1), FileError,
+          mentions("the node 'Pow_of_y' (Pow)", fmt::format("{} to the power {}", base, exponent + 1),
+                   "cast its inputs"));
+      break;
+    }
+  }
+  BOOST_TEST(power(3, 39) == 4052555153018976267);
+  BOOST_TEST(power(7, 21) == 558545864083284007);
+  BOOST_TEST(power(-2, 63) == kLeast);
+  BOOST_TEST(power(kMost, 1) == kMost);
+  BOOST_TEST(power(-1, kMost) == -1);
+  BOOST_CHECK_THROW(power(2, kMost), FileError);
+  // Fractions towards zero.
+  BOOST_TEST(power(2, -1) == 0);
+  BOOST_TEST(power(-5, kLeast) == 0);
+  BOOST_TEST(power(1, kLeast) == 1);
+  BOOST_TEST(power(-1, -3) == -1);
+  BOOST_TEST(power(-1, -4) == 1);
+  BOOST_CHECK_EXCEPTION(power(0, -1), FileError, mentions("Pow_of_y", "0 to the power -1", "infinite"));
+  BOOST_TEST(
+      text_of(model->run({Tensor::from({2, -3}, i64), reshape(Tensor::from({3, 0}, i64), {2, 1})})[0]) ==
+      "i64 [[  8, -27],\n [  1,   1]]");
+
+  const auto floating = load(node_message("Pow", {"a", "b"}, {"y"}), {{"a", {2}, kI64}, {"b", {2}}});
+  BOOST_TEST(text_of(floating->run({Tensor::from({2, 9}, i64), Tensor::from({1.5, 0.5})})[0]) ==
+             "i64 [2, 3]");
+  BOOST_CHECK_EXCEPTION(floating->run({Tensor::from({2, -9}, i64), Tensor::from({1.5, 0.5})}), FileError,
+                        mentions("Pow_of_y", "makes an integer of", "nan"));
 }
 
 BOOST_AUTO_TEST_CASE(inputs_of_other_types_are_given_as_the_type_that_holds_them) {
@@ -97,6 +138,62 @@ BOOST_AUTO_TEST_CASE(inputs_of_other_types_are_given_as_the_type_that_holds_them
                         mentions("of f64; the model takes f32"));
   BOOST_CHECK_EXCEPTION(load(node_message("Neg", {"x"}, {"y"}), {{"x", {2}, kText}}), FileError,
                         mentions("'x' has elements of the type 8", "integers and booleans are known"));
+}
+
+/// The least and the largest value of each narrower type of integers, by the format's number for it.
+constexpr struct {
+  std::int64_t type, least, most;
+  const char* name;
+} kNarrow[] = {{2, 0, 255, "u8"},
+               {3, -128, 127, "i8"},
+               {4, 0, 65535, "u16"},
+               {5, -32768, 32767, "i16"},
+               {kI32, -2147483648, 2147483647, "i32"},
+               {12, 0, 4294967295, "u32"}};
+
+BOOST_AUTO_TEST_CASE(integers_outside_of_an_inputs_type_are_refused) {
+  constexpr auto kLeast = std::numeric_limits<std::int64_t>::min();
+  constexpr auto kMost = std::numeric_limits<std::int64_t>::max();
+  for (const auto& [type, least, most, name] : kNarrow) {
+    const auto model = load(node_message("Identity", {"x"}, {"y"}), {{"x", {2}, type}});
+    const Tensor x = Tensor::from(std::vector{least, most});
+    BOOST_TEST(text_of((*model)(x)) == text_of(x));
+    for (const std::int64_t outside : {least - 1, most + 1, kLeast, kMost})
+      BOOST_CHECK_EXCEPTION((*model)(Tensor::from(std::vector{least, outside})), ArgumentError,
+                            mentions(fmt::format("the input 'x' holds {}, which is no {} (from {} to {})",
+                                                 outside, name, least, most)));
+  }
+  const auto model = load(node_message("Identity", {"x"}, {"y"}), {{"x", {2}, 13}});
+  BOOST_CHECK_EXCEPTION((*model)(Tensor::from({0, -1}, i64)), ArgumentError,
+                        mentions("holds -1, which is no u64"));
+  BOOST_TEST(text_of((*model)(Tensor::from(std::vector{kMost, kMost}))) ==
+             text_of(Tensor::from(std::vector{kMost, kMost})));
+}
+
+BOOST_AUTO_TEST_CASE(casts_to_narrower_types_do_not_wrap) {
+  const auto cast_to = [&](std::int64_t to, std::int64_t from) {
+    Message type = attribute_message("to", 2), attributes;
+    type.integer(field::attribute::i, to);
+    attributes.message(field::node::attribute, type);
+    return load(node_message("Cast", {"x"}, {"y"}, attributes), {{"x", {2}, from}});
+  };
+  for (const auto& [to, least, most, name] : kNarrow) {
+    const auto model = cast_to(to, kI64);
+    const Tensor x = Tensor::from(std::vector{least, most});
+    BOOST_TEST(text_of((*model)(x)) == text_of(x));
+    for (const std::int64_t outside : {least - 1, most + 1})
+      BOOST_CHECK_EXCEPTION(
+          (*model)(Tensor::from(std::vector{most, outside})), FileError,
+          mentions("the node 'Cast_of_y' (Cast)", fmt::format("casts {}, which is no {}", outside, name)));
+  }
+  BOOST_TEST(text_of((*cast_to(2, kF32))(Tensor::from({255.5, -0.5}))) == "i64 [255,   0]");
+  BOOST_CHECK_EXCEPTION((*cast_to(2, kF32))(Tensor::from({256, 0})), FileError,
+                        mentions("casts 256, which is no u8"));
+  BOOST_CHECK_EXCEPTION((*cast_to(kI64, kF32))(Tensor::from({0, 1e30})), FileError,
+                        mentions("Cast_of_y", "makes an integer of 1", "clip"));
+  BOOST_TEST(text_of((*cast_to(kBoolean, kF32))(Tensor::from({0.5, 0}))) == "i64 [1, 0]");
+  BOOST_TEST(text_of((*cast_to(kF16, kF32))(Tensor::from({1e6, 0}))) == text_of(Tensor::from({1e6, 0})));
+  BOOST_CHECK_EXCEPTION(cast_to(kText, kF32), FileError, mentions("Cast_of_y", "casts to the type 8"));
 }
 
 BOOST_AUTO_TEST_CASE(a_bias_may_be_one_number_for_all_columns) {
@@ -182,11 +279,18 @@ BOOST_AUTO_TEST_CASE(outputs_that_are_not_known_are_told_from_those_that_are_not
 }
 
 BOOST_AUTO_TEST_CASE(nodes_without_a_name_go_by_what_they_compute) {
-  Message n;
-  n.text(field::node::input, "x");
-  n.text(field::node::output, "y");
-  n.text(field::node::type, "Frobnicate");
-  BOOST_CHECK_EXCEPTION(load(n, {{"x", {2}}}), FileError, mentions("the node 'y' (Frobnicate)"));
+  const auto unnamed = [](const Strings& outputs) {
+    Message n;
+    n.text(field::node::input, "x");
+    for (const std::string& o : outputs) n.text(field::node::output, o);
+    n.text(field::node::type, "Frobnicate");
+    return n;
+  };
+  for (const Strings& outputs : {Strings{"y"}, Strings{"y", "z"}, Strings{"", "y"}})
+    BOOST_CHECK_EXCEPTION(load(unnamed(outputs), {{"x", {2}}}), FileError,
+                          mentions("the node 'y' (Frobnicate)"));
+  BOOST_CHECK_EXCEPTION(load(unnamed({"", ""}), {{"x", {2}}}), FileError,
+                        mentions("a node without a name (Frobnicate) has no output with a name"));
 }
 
 BOOST_AUTO_TEST_SUITE_END()

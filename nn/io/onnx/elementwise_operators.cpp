@@ -1,6 +1,8 @@
 #include <limits>
 
+#include <tapegrad/nn/io/elements.h>
 #include <tapegrad/nn/io/onnx/node_call.h>
+#include <tapegrad/nn/io/onnx/read_tensor.h>
 #include <tapegrad/ops/ops.h>
 
 #include <fmt/format.h>
@@ -43,27 +45,68 @@ Tensor clip(const Tensor& x, const NodeCall& c) {
   return high < kInfinity ? minimum(y, high) : y;
 }
 
-/// Of integers, such as sizes: towards zero, as in C. The library divides numbers alone.
-Tensor quotient(const Tensor& a, const NodeCall& c) {
-  const Tensor& b = c.in(1);
-  if (a.dtype() != i64 || b.dtype() != i64) return div(a, b);
-  const Shape shape = broadcast(a.shape(), b.shape(), "Div");
-  std::vector<std::int64_t> quotients = broadcast_to(a, shape).to_vector<std::int64_t>();
-  const std::vector<std::int64_t> divisors = broadcast_to(b, shape).to_vector<std::int64_t>();
-  for (std::size_t i = 0; i < quotients.size(); ++i) {
-    std::int64_t& q = quotients[i];
-    if (divisors[i] == 0) c.fail(fmt::format("divides {} by 0", q));
-    if (divisors[i] != -1)
-      q /= divisors[i];
-    else if (__builtin_sub_overflow(std::int64_t{0}, q, &q))
-      c.fail("has a quotient above the largest integer");
+/// f of all pairs of integers.
+template <class F>
+Tensor of_integers(const NodeCall& c, F f) {
+  const Tensor &a = c.in(0), &b = c.in(1);
+  const Shape shape = broadcast(a.shape(), b.shape(), c.node().type);
+  std::vector<std::int64_t> results = broadcast_to(a, shape).to_vector<std::int64_t>();
+  const std::vector<std::int64_t> others = broadcast_to(b, shape).to_vector<std::int64_t>();
+  for (std::size_t i = 0; i < results.size(); ++i) results[i] = f(results[i], others[i]);
+  return reshape(Tensor::from(results), shape);
+}
+
+/// Of integers, such as sizes: towards zero, as in C. The library's div takes floating tensors alone.
+Tensor quotient(const Tensor& x, const NodeCall& c) {
+  if (x.dtype() != i64 || c.in(1).dtype() != i64) return div(x, c.in(1));
+  return of_integers(c, [&](std::int64_t a, std::int64_t b) {
+    if (b == 0) c.fail(fmt::format("divides {} by 0", a));
+    if (b != -1) return a / b;
+    if (__builtin_sub_overflow(std::int64_t{0}, a, &a)) c.fail("has a quotient above the largest integer");
+    return a;
+  });
+}
+
+/// Exact. Of a negative exponent the power is a fraction, which is rounded towards zero.
+std::int64_t integer_power(const NodeCall& c, std::int64_t base, std::int64_t exponent) {
+  if (exponent < 0) {
+    if (base == 0)
+      c.fail(fmt::format("computes 0 to the power {}, which is infinite; integers have no such value",
+                         exponent));
+    if (base != 1 && base != -1) return 0;
+    return exponent % 2 == 0 ? 1 : base;
   }
-  return reshape(Tensor::from(quotients), shape);
+  std::int64_t result = 1, square = base;
+  bool overflows = false;
+  for (std::int64_t left = exponent; left > 0 && !overflows; left /= 2) {
+    if (left % 2 == 1) overflows = __builtin_mul_overflow(result, square, &result);
+    if (left > 1) overflows |= __builtin_mul_overflow(square, square, &square);
+  }
+  if (overflows)
+    c.fail(
+        fmt::format("computes {} to the power {}, which is no integer of 64 bits; cast its inputs to floats",
+                    base, exponent));
+  return result;
+}
+
+/// Floating values as the integers that are next towards zero.
+Tensor truncated(const Tensor& x, const NodeCall& c) {
+  constexpr double kBeyond = 0x1p63;
+  visit_floating(x.dtype(), [&]<class T>() {
+    for (const double value : x.values<T>())
+      if (!(value >= -kBeyond && value < kBeyond))
+        c.fail(fmt::format(
+            "makes an integer of {}, which no integer of 64 bits is; clip what comes before it", value));
+  });
+  return cast(x, i64);
 }
 
 Tensor power(const Tensor& x, const NodeCall& c) {
   const Tensor& exponent = c.in(1);
-  if (x.dtype() == i64) return cast(pow(cast(x, f64), cast(exponent, f64)), i64);
+  if (x.dtype() == i64) {
+    if (exponent.dtype() != i64) return truncated(pow(cast(x, f64), cast(exponent, f64)), c);
+    return of_integers(c, [&](std::int64_t a, std::int64_t b) { return integer_power(c, a, b); });
+  }
   if (exponent.size() == 1 && exponent.rank() == 0 && !exponent.tracked()) return pow(x, exponent.item());
   return pow(x, cast(exponent, x.dtype()));
 }
@@ -88,29 +131,22 @@ Tensor dropped_out(const Tensor& x, const NodeCall& c) {
   return x;
 }
 
-/// The format's numbers of types.
-enum : std::int64_t { kF32 = 1, kI32 = 6, kI64 = 7, kBoolean = 9, kF16 = 10, kF64 = 11, kBf16 = 16 };
-
+/// To the types that hold those of initializers and inputs: 16-bit floats are f32, integers i64, of which those that
+/// the narrower type does not have are refused, as they are of inputs.
 Tensor cast_to(const Tensor& x, const NodeCall& c) {
-  switch (c.integer("to", 0)) {
-    case kF32:
-    case kF16:  // 16-bit floats are f32 here, as those of initializers and inputs
-    case kBf16:
-      return cast(x, f32);
-    case kF64:
-      return cast(x, f64);
-    case kBoolean:
-      return as_boolean(not_equal(x, 0));
-    default:
-      return cast(x, i64);
-  }
+  const files::Element element = *element_of_number(c.integer("to", 0));
+  if (element == files::Element::boolean) return as_boolean(not_equal(x, 0));
+  const Dtype dtype = files::widened_dtype(element);
+  if (dtype != i64) return cast(x, dtype);
+  const Tensor y = is_floating(x.dtype()) ? truncated(x, c) : x;
+  if (const auto outside = outside_of(element, y))
+    c.fail(fmt::format("casts {}; integers do not wrap here", *outside));
+  return y;
 }
 
 void check_cast(const NodeCall& c) {
   const std::int64_t to = c.integer("to", 0);
-  for (const std::int64_t known : {kF32, kI32, kI64, kBoolean, kF16, kF64, kBf16})
-    if (to == known) return;
-  c.fail(fmt::format("casts to the type {}, which tensors do not have", to));
+  if (!element_of_number(to)) c.fail(fmt::format("casts to the type {}, which is not known here", to));
 }
 
 }  // namespace

@@ -13,8 +13,22 @@
 /// interface.
 namespace tapegrad::nn::onnx {
 
-/// The types of elements, by the format's numbers for them.
-enum class ElementType : std::int32_t { f32 = 1, i64 = 7, boolean = 9, f64 = 11 };
+/// The types of elements that are known here, by the format's numbers for them.
+enum class ElementType : std::int32_t {
+  f32 = 1,
+  u8 = 2,
+  i8 = 3,
+  u16 = 4,
+  i16 = 5,
+  i32 = 6,
+  i64 = 7,
+  boolean = 9,
+  f16 = 10,
+  f64 = 11,
+  u32 = 12,
+  u64 = 13,
+  bf16 = 16
+};
 ElementType element_type_of(Dtype dtype);
 
 /// What an attribute may be that no operator here has: a graph, a list of texts.

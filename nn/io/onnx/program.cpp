@@ -167,6 +167,9 @@ void Program::require_input(std::size_t i, const Tensor& given) const {
                                  files::element_of(dtype) == element
                                      ? ""
                                      : fmt::format(" in place of its {}", files::name_of(element))));
+  if (given.dtype() == i64)
+    if (const auto outside = outside_of(element, given))
+      throw ArgumentError(fmt::format("onnx: the input '{}' holds {}", info.name, *outside));
   bool fits = info.sizes.size() == given.rank();
   std::vector<std::string> sizes;
   for (std::size_t k = 0; k < info.sizes.size(); ++k) {

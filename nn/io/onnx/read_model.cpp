@@ -175,8 +175,11 @@ class ModelReader {
           fmt::format("the node '{}' is a {}.{}; operators of other domains than ONNX's own are not known",
                       n.name, domain, n.type));
     if (n.outputs.empty()) throw FileError(fmt::format("the node '{}' ({}) has no output", n.name, n.type));
-    if (n.name.empty()) {  // then it goes by what it computes
-      n.name = n.outputs.front();
+    if (n.name.empty()) {  // then it goes by what it computes; outputs that are not needed have no name
+      const auto named = std::ranges::find_if_not(n.outputs, &std::string::empty);
+      if (named == n.outputs.end())
+        throw FileError(fmt::format("a node without a name ({}) has no output with a name", n.type));
+      n.name = *named;
       budget_.take(room_of(n.name));
     }
     return n;

@@ -1,12 +1,15 @@
 #include <algorithm>
 #include <cstring>
 #include <filesystem>
+#include <limits>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/nn/io/elements.h>
 #include <tapegrad/nn/io/file.h>
+#include <tapegrad/nn/io/onnx/model.h>
 #include <tapegrad/nn/io/onnx/protobuf_reader.h>
 #include <tapegrad/nn/io/onnx/read_tensor.h>
 #include <tapegrad/nn/io/onnx/schema.h>
@@ -20,21 +23,62 @@ namespace {
 
 using files::Element;
 
-/// The format's numbers of element types.
-struct TypeNumber {
-  std::int64_t number;
+constexpr struct {
+  ElementType type;
   Element element;
-};
-constexpr TypeNumber kTypes[] = {
-    {1, Element::f32},  {2, Element::u8},   {3, Element::i8},      {4, Element::u16},  {5, Element::i16},
-    {6, Element::i32},  {7, Element::i64},  {9, Element::boolean}, {10, Element::f16}, {11, Element::f64},
-    {12, Element::u32}, {13, Element::u64}, {16, Element::bf16}};
+} kTypes[] = {{ElementType::f32, Element::f32},  {ElementType::u8, Element::u8},
+              {ElementType::i8, Element::i8},    {ElementType::u16, Element::u16},
+              {ElementType::i16, Element::i16},  {ElementType::i32, Element::i32},
+              {ElementType::i64, Element::i64},  {ElementType::boolean, Element::boolean},
+              {ElementType::f16, Element::f16},  {ElementType::f64, Element::f64},
+              {ElementType::u32, Element::u32},  {ElementType::u64, Element::u64},
+              {ElementType::bf16, Element::bf16}};
+
+/// The values of a type of integers, as far as i64 holds them.
+template <class T>
+std::pair<std::int64_t, std::int64_t> limits_of() {
+  constexpr auto kMost = std::numeric_limits<std::int64_t>::max();
+  using Limits = std::numeric_limits<T>;
+  return {static_cast<std::int64_t>(Limits::min()),
+          std::in_range<std::int64_t>(Limits::max()) ? static_cast<std::int64_t>(Limits::max()) : kMost};
+}
+
+std::pair<std::int64_t, std::int64_t> limits_of(Element element) {
+  switch (element) {
+    case Element::i8:
+      return limits_of<std::int8_t>();
+    case Element::i16:
+      return limits_of<std::int16_t>();
+    case Element::i32:
+      return limits_of<std::int32_t>();
+    case Element::u8:
+      return limits_of<std::uint8_t>();
+    case Element::u16:
+      return limits_of<std::uint16_t>();
+    case Element::u32:
+      return limits_of<std::uint32_t>();
+    case Element::u64:
+      return limits_of<std::uint64_t>();
+    default:
+      return limits_of<std::int64_t>();
+  }
+}
 
 }  // namespace
 
 std::optional<Element> element_of_number(std::int64_t number) {
-  const auto* const type = std::ranges::find(kTypes, number, &TypeNumber::number);
-  return type == std::end(kTypes) ? std::nullopt : std::optional(type->element);
+  for (const auto& [type, element] : kTypes)
+    if (static_cast<std::int64_t>(type) == number) return element;
+  return std::nullopt;
+}
+
+std::optional<std::string> outside_of(Element element, const Tensor& integers) {
+  const auto [least, most] = limits_of(element);
+  if (limits_of(Element::i64) == std::pair(least, most)) return std::nullopt;
+  for (const std::int64_t value : integers.values<std::int64_t>())
+    if (value < least || value > most)
+      return fmt::format("{}, which is no {} (from {} to {})", value, files::name_of(element), least, most);
+  return std::nullopt;
 }
 
 namespace {
@@ -183,29 +227,29 @@ Tensor of_integers(const Fields& f, const Shape& shape, Element element) {
 }
 
 Tensor elements_of(const Fields& f, ExternalFiles& external) {
-  const auto type = std::ranges::find(kTypes, f.type, &TypeNumber::number);
-  if (type == std::end(kTypes))
+  const std::optional<Element> element = element_of_number(f.type);
+  if (!element)
     throw FileError(fmt::format(
         "it has elements of the type {}, which is none of floats, integers and booleans", f.type));
   const Shape shape = shape_of(f);
-  const std::uint64_t bytes = static_cast<std::uint64_t>(shape.size()) * files::size_of(type->element);
-  if (f.external) return of_external(f, shape, type->element, bytes, external);
+  const std::uint64_t bytes = static_cast<std::uint64_t>(shape.size()) * files::size_of(*element);
+  if (f.external) return of_external(f, shape, *element, bytes, external);
   if (f.raw) {
     if (f.raw->size() != bytes)
       throw FileError(fmt::format("it has {} bytes of elements, its shape {} needs {}", f.raw->size(),
                                   to_string(shape), bytes));
     BytesSource source(*f.raw);
-    return files::read_elements(source, shape, type->element);
+    return files::read_elements(source, shape, *element);
   }
-  if (type->element == Element::f32) {
+  if (*element == Element::f32) {
     require_count(f.floats.size(), shape);
     return Tensor::from(f.floats, shape);
   }
-  if (type->element == Element::f64) {
+  if (*element == Element::f64) {
     require_count(f.doubles.size(), shape);
     return Tensor::from(f.doubles, shape);
   }
-  return of_integers(f, shape, type->element);
+  return of_integers(f, shape, *element);
 }
 
 }  // namespace

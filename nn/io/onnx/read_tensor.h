@@ -34,6 +34,10 @@ class ExternalFiles {
 /// that are no integers.
 std::optional<files::Element> element_of_number(std::int64_t number);
 
+/// The first of these values (i64) that integers of this type do not have, and the least and the largest that they do;
+/// nothing where all are values of it, and for other types than those of integers.
+std::optional<std::string> outside_of(files::Element element, const Tensor& integers);
+
 /// The name and the elements of a TensorProto. Throws FileError.
 std::pair<std::string, Tensor> read_tensor(std::string_view bytes, ExternalFiles& external);
 

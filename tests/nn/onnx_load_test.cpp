@@ -279,7 +279,15 @@ BOOST_AUTO_TEST_CASE(nodes_that_cannot_take_what_they_are_given_are_named) {
   attribute.integer(field::attribute::type, 2);
   more.message(field::node::attribute, attribute);
   write(model_of(graph_of({node_message("Softmax", {"x"}, {"y"}, more)})));
-  BOOST_CHECK_EXCEPTION((*nn::load_onnx(path))(Tensor::ones({2})), Error, mentions("Softmax_of_y"));
+  BOOST_CHECK_EXCEPTION((*nn::load_onnx(path))(Tensor::ones({2})), Error,
+                        mentions("Softmax 'Softmax_of_y': softmax 'Softmax_of_y': "));
+  // The operator that the model has, where the operations that compute it are called otherwise.
+  Message product = graph_of({node_message("Gemm", {"x", "w"}, {"y"})});
+  product.message(field::graph::initializer, tensor_message("w", {3, 1}, 1, std::string(12, '\0')));
+  write(model_of(product));
+  BOOST_CHECK_EXCEPTION((*nn::load_onnx(path))(Tensor::ones({2})), ShapeError,
+                        mentions("Gemm 'Gemm_of_y': matmul"));
+
   write(model_of(graph_of({node_message("Reshape", {"x", "x"}, {"y"})})));
   BOOST_CHECK_EXCEPTION((*nn::load_onnx(path))(Tensor::ones({2})), FileError,
                         mentions("Reshape_of_y", "integers"));

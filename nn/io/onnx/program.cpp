@@ -202,7 +202,8 @@ std::vector<Tensor> Program::run(std::span<const Tensor> inputs,
     const NameScope inside(step.node.name);
     arguments.clear();
     for (const auto& input : step.inputs) arguments.push_back(input ? values[*input] : Tensor());
-    const std::vector<Tensor> results = step.row->run(NodeCall(step.node, arguments));
+    const std::vector<Tensor> results = tapegrad::detail::named(
+        step.node.type, [&] { return step.row->run(NodeCall(step.node, arguments)); });
     for (std::size_t i = 0; i < step.outputs.size(); ++i) values[step.outputs[i]] = results.at(i);
     for (const std::size_t last : step.last_uses) values[last] = Tensor();
   }

@@ -33,7 +33,8 @@ class Program {
   /// Tensors of their shapes and dtypes.
   std::vector<Tensor> parameters_like() const;
 
-  /// Throws what operations throw, and FileError for a node that cannot take what it is given, naming it.
+  /// Throws what operations throw, and FileError for a node that cannot take what it is given; both name the node and
+  /// its operator.
   std::vector<Tensor> run(std::span<const Tensor> inputs, std::span<const Parameter> parameters) const;
 
  private:

@@ -1,7 +1,7 @@
 /// Writes every operation and layer of the library, and some networks, as ONNX models, with inputs and the outputs that
 /// a runtime has to give for them. Each model is read back and compared.
 /// usage: export FOLDER                          writes there models, cases.json and elements.bin
-///        export load MODEL OUT.npy [IN.npy...]  runs a model of another tool
+///        export load MODEL OUT.npy [IN.npy...]  runs a model of another tool; further outputs go to OUT.npy.1.npy, ...
 #include <algorithm>
 #include <cmath>
 #include <exception>
@@ -381,7 +381,9 @@ int main(int argc, char** argv) {
       const std::unique_ptr<nn::OnnxModel> model = nn::load_onnx(args[1]);
       std::vector<Tensor> inputs;
       for (std::size_t i = 3; i < args.size(); ++i) inputs.push_back(nn::load_npy(args[i]));
-      nn::save_npy(args[2], model->run(inputs).at(0));
+      const std::vector<Tensor> outputs = model->run(inputs);
+      for (std::size_t i = 0; i < outputs.size(); ++i)
+        nn::save_npy(i == 0 ? args[2] : fmt::format("{}.{}.npy", args[2], i), outputs[i]);
       return 0;
     }
     if (args.size() != 1) return 2;

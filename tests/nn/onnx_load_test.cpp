@@ -95,6 +95,11 @@ BOOST_AUTO_TEST_CASE(a_topk_gives_values_and_indices_in_order) {
   BOOST_TEST(difference((*nn::load_onnx(path))(Tensor::from({1, 2})), Tensor::from({2, 1})) == 0);
   write(with_k({top, node_message("GatherElements", {"x", "places"}, {"y"})}, 2));
   BOOST_TEST(difference((*nn::load_onnx(path))(Tensor::from({1, 2})), Tensor::from({2, 1})) == 0);
+  // An output that nothing reads may have no name.
+  write(with_k({node_message("TopK", {"x", "k"}, {"", "places"}),
+                node_message("GatherElements", {"x", "places"}, {"y"})},
+               2));
+  BOOST_TEST(difference((*nn::load_onnx(path))(Tensor::from({1, 2})), Tensor::from({2, 1})) == 0);
   write(with_k({top, node_message("Identity", {"values"}, {"y"})}, 3));
   BOOST_CHECK_EXCEPTION((*nn::load_onnx(path))(Tensor::from({1, 2})), ArgumentError,
                         mentions("topk", "k is 3"));

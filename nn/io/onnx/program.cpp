@@ -138,7 +138,10 @@ void Program::add_step(Node node) {
   // Of most operators the first output alone is known here.
   const bool all_known = step.node.type == "Split" || step.node.type == "TopK";
   const std::size_t known = all_known ? step.node.outputs.size() : 1;
-  for (std::size_t i = 0; i < known; ++i) step.outputs.push_back(define(step.node.outputs[i], "output"));
+  for (std::size_t i = 0; i < known; ++i) {
+    const std::string& name = step.node.outputs[i];
+    step.outputs.push_back(name.empty() ? std::nullopt : std::optional(define(name, "output")));
+  }
   steps_.push_back(std::move(step));
 }
 
@@ -152,7 +155,8 @@ void Program::find_last_uses() {
     };
     for (const auto& input : step->inputs)
       if (input) use(*input);
-    for (const std::size_t output : step->outputs) use(output);
+    for (const auto& output : step->outputs)
+      if (output) use(*output);
   }
 }
 
@@ -204,7 +208,8 @@ std::vector<Tensor> Program::run(std::span<const Tensor> inputs,
     for (const auto& input : step.inputs) arguments.push_back(input ? values[*input] : Tensor());
     const std::vector<Tensor> results = tapegrad::detail::named(
         step.node.type, [&] { return step.row->run(NodeCall(step.node, arguments)); });
-    for (std::size_t i = 0; i < step.outputs.size(); ++i) values[step.outputs[i]] = results.at(i);
+    for (std::size_t i = 0; i < step.outputs.size(); ++i)
+      if (step.outputs[i]) values[*step.outputs[i]] = results.at(i);
     for (const std::size_t last : step.last_uses) values[last] = Tensor();
   }
   std::vector<Tensor> outputs;

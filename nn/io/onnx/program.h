@@ -42,8 +42,8 @@ class Program {
     Node node;
     const OperatorRow* row;
     std::vector<std::optional<std::size_t>> inputs;
-    std::vector<std::size_t> outputs;
-    std::vector<std::size_t> last_uses;  ///< values that no later step reads
+    std::vector<std::optional<std::size_t>> outputs;  ///< none of one without a name, which nothing reads
+    std::vector<std::size_t> last_uses;               ///< values that no later step reads
   };
 
   void add_parameters();

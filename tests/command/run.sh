@@ -97,6 +97,17 @@ check "nearly all of them right" bash -c "[ \$(paste -d, <(tail -n +2 '$tables/i
 # The same rows without their class, the columns in another order.
 awk -F, -v OFS=, '{ print $4, $3, $2, $1 }' "$tables/iris.csv" >"$work/unknown.csv"
 expect 0 '' predict --run "$work/iris" --csv "$work/unknown.csv" --out "$work/again.csv" --threads 2
+cp "$tables/iris.csv" "$work/own.csv"
+ln -s own.csv "$work/same.csv"
+for out in own same; do
+  expect 2 "--out: '$work/$out.csv' is read, and would be lost" \
+    predict --run "$work/iris" --csv "$work/own.csv" --out "$work/$out.csv"
+done
+expect 2 "--out: '$work/iris/parameters.safetensors' is read" \
+  export "$work/iris" --out "$work/iris/parameters.safetensors"
+expect 2 "--report: '$work/own.csv' is read" train --csv "$work/own.csv" --target species --task classification \
+  --epochs 1 --out "$work/lost" --report "$work/own.csv"
+check "a table that is read is not written" cmp "$tables/iris.csv" "$work/own.csv"
 check "classes are not needed" cmp "$work/flowers.csv" "$work/again.csv"
 expect 0 '' predict --run "$work/iris" --best --csv "$work/unknown.csv" --out "$work/again.csv"
 cut -d, -f1-3 "$tables/iris.csv" >"$work/few.csv"

@@ -25,6 +25,7 @@ struct ExportOptions {
 void export_model(const ExportOptions& o) {
   const std::string parameters =
       (std::filesystem::path(o.run) / (o.best ? "best.safetensors" : "parameters.safetensors")).string();
+  require_other_file("--out", o.out, {parameters});
   const SavedModel saved = load_model(parameters);
   nn::Module& net = *saved.model.net;
   const std::vector<std::string> classes =

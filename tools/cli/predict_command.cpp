@@ -115,8 +115,10 @@ std::string predictions(const SavedModel& saved, const Inputs& inputs) {
 
 void predict(const PredictOptions& o) {
   set_threads(o.threads);
-  const SavedModel saved = load_model(
-      (std::filesystem::path(o.run) / (o.best ? "best.safetensors" : "parameters.safetensors")).string());
+  const std::string parameters =
+      (std::filesystem::path(o.run) / (o.best ? "best.safetensors" : "parameters.safetensors")).string();
+  require_other_file("--out", o.out, {parameters, o.csv, o.images});
+  const SavedModel saved = load_model(parameters);
   const Inputs inputs = o.csv.empty() ? images_of(o, saved) : rows_of(o, saved);
   nn::AtomicFile file(o.out);
   file.write(predictions(saved, inputs));

@@ -4,10 +4,13 @@
 #include <cstddef>
 #include <cstdio>
 #include <exception>
+#include <filesystem>
+#include <initializer_list>
 #include <new>
 #include <span>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <vector>
 
 #include <tapegrad/gradcheck/report/shell_word.h>
@@ -58,6 +61,16 @@ CLI::Validator file_to_write() {
         return "";
       },
       "FILE");
+}
+
+void require_other_file(const char* option, const std::string& written,
+                        std::initializer_list<std::string> read) {
+  for (const std::string& path : read) {
+    std::error_code no_such_file;
+    if (std::filesystem::equivalent(written, path, no_such_file))
+      throw ArgumentError(
+          fmt::format("{}: '{}' is read, and would be lost; name another file", option, written));
+  }
 }
 
 std::FILE* beside(const std::string& path) { return path == kStandardOutput ? stderr : stdout; }

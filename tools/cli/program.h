@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdio>
+#include <initializer_list>
 #include <string>
 #include <string_view>
 
@@ -23,6 +24,9 @@ CLI::Validator above(double bound);
 CLI::Validator file_to_write();
 /// Where to say what has been written there: the standard error where the file is the standard output.
 std::FILE* beside(const std::string& path);
+/// Throws ArgumentError where the file that an option is to write is one of those that are read, by whatever name.
+void require_other_file(const char* option, const std::string& written,
+                        std::initializer_list<std::string> read);
 
 /// What a file says may be part of a message: as text that no terminal takes for commands.
 std::string printable(std::string_view message);

@@ -157,6 +157,7 @@ void resume(nn::Trainer& trainer, const nn::Checkpoint& checkpoint, std::int64_t
 /// With a checkpoint: goes on from it.
 int train(const TrainOptions& o, const CLI::App& command, const nn::Checkpoint* checkpoint) {
   set_threads(o.threads);
+  require_other_file("--report", o.report, {o.data.csv, o.data.test_csv});
   const TrainData data = load_data(o.data, o.model.takes_images(), o.seed);
   const nn::Dataset::Split parts = split_of(o, data);
   const bool validated = o.validation > 0;

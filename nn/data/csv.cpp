@@ -123,8 +123,8 @@ void conclude(CsvColumn& column, Learnt& learnt) {
 
 void learn(CsvFormat& format, Reader& reader, const InputFile& file, std::int64_t most_categories) {
   constexpr const char* kAdvice =
-      "name a column of categories in CsvOptions::one_hot (--one-hot) or index, one that is not to be read in unused "
-      "(--unused), a text that says that there is no value in missing_texts";
+      "name a column of categories in CsvOptions::one_hot or index, one that is not to be read in "
+      "CsvOptions::unused, a text that says that there is no value in CsvOptions::missing_texts";
   std::vector<Learnt> learnt(reader.places().size());
   const std::int64_t rows_read = reader.each_row([&](const Rows& rows) {
     for (std::size_t i = 0; i < learnt.size(); ++i) {
@@ -145,9 +145,8 @@ void learn(CsvFormat& format, Reader& reader, const InputFile& file, std::int64_
   for (std::size_t i = 0; i < learnt.size(); ++i) {
     CsvColumn& column = format.columns[reader.places()[i].field];
     if (learnt[i].count == 0)
-      file.fail(
-          fmt::format("has no value in any row of the column {}; name it in CsvOptions::unused (--unused)",
-                      shown(column.name)));
+      file.fail(fmt::format("has no value in any row of the column {}; name it in CsvOptions::unused",
+                            shown(column.name)));
     conclude(column, learnt[i]);
   }
 }

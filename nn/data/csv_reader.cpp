@@ -70,7 +70,7 @@ std::vector<std::string> names_in(const Rows& rows) {
     names.push_back(field.text());
     if (names.back().empty())
       rows.fail(names.size() - 1, "",
-                "has no name; name it, or say that the file has no header: CsvOptions::header, --no-header");
+                "has no name; name it, or say that the file has no header (CsvOptions::header)");
     if (!files::is_utf8(names.back()))
       rows.fail(names.size() - 1, "", "has a name that is not UTF-8; save the file as UTF-8");
   }
@@ -128,11 +128,10 @@ bool Reader::is_missing(const Field& field) const {
                                                     format_.missing_texts.end());
 }
 
-/// In the words of the library, and of the command.
 std::string advice_on_missing(const CsvColumn& column) {
-  std::string advice = "Missing::drop_row (--missing drop-row) leaves such rows out";
+  std::string advice = "Missing::drop_row leaves such rows out";
   if (column.role == ColumnRole::target) return advice;
-  return advice + fmt::format(", Missing::mean (--missing mean) takes the {} of the column",
+  return advice + fmt::format(", Missing::mean takes the {} of the column",
                               column.kind == ColumnKind::number ? "mean" : "most frequent category");
 }
 

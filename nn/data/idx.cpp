@@ -46,10 +46,8 @@ class Source {
   std::size_t at_most(std::size_t announced) const {
     if (!gzip_) return std::min<std::size_t>(announced, file_.size());
     if (announced > files::kOfCompressed.of(file_.size()))
-      fail(fmt::format(
-          "announces {} bytes of data, more than 256 MiB and 100 times those of the compressed file: it may "
-          "be made to fill memory; if you trust it, unpack it with gunzip",
-          announced));
+      fail(fmt::format("announces {} bytes of data: {}", announced,
+                       files::refusal_of_compressed("elements", "unpack it with gunzip")));
     return announced;
   }
 

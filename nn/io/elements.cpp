@@ -5,6 +5,7 @@
 #include <iterator>
 #include <limits>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include <tapegrad/graph/errors.h>
@@ -131,6 +132,15 @@ std::string_view name_of(Element element) {
 
 Dtype widened_dtype(Element element) {
   return visit(element, [](auto value) { return dtype_of<decltype(widened(value))>; });
+}
+
+std::pair<std::int64_t, std::int64_t> integer_limits(Element element) {
+  return visit(element, []<class T>(T) {
+    using Limits = std::numeric_limits<std::conditional_t<std::is_integral_v<T>, T, std::int64_t>>;
+    constexpr auto kMost = std::numeric_limits<std::int64_t>::max();
+    return std::pair{static_cast<std::int64_t>(Limits::min()),
+                     std::cmp_less(Limits::max(), kMost) ? static_cast<std::int64_t>(Limits::max()) : kMost};
+  });
 }
 
 void note_conversion(SavedState& saved, const std::string& name, Element from) {

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/graph/tensor.h>
@@ -30,6 +31,8 @@ Element element_of(Dtype dtype);
 std::string_view name_of(Element element);
 /// The type of the tensors that read_elements makes of them.
 Dtype widened_dtype(Element element);
+/// The least and the largest integer of this type that i64 holds; those of i64 for types that are not of integers.
+std::pair<std::int64_t, std::int64_t> integer_limits(Element element);
 /// Notes in `saved` that a tensor of it was of these elements, where they are of another type.
 void note_conversion(SavedState& saved, const std::string& name, Element from);
 /// The type in which save_state writes them.

@@ -122,11 +122,10 @@ struct Findings {
   std::vector<std::string> missing;
   std::vector<std::string> unexpected;
   std::vector<std::string> misfits;
-  bool found_any = false;  ///< a value of the module was given
 
-  /// What stands in front of each name of the module, such as "model."; nothing where there is no such text.
+  /// What stands in front of each name that is missing, such as "model."; nothing where there is no such text.
   std::string common_prefix() const {
-    if (missing.empty() || found_any) return {};
+    if (missing.empty()) return {};
     const std::unordered_set<std::string_view> names(unexpected.begin(), unexpected.end());
     for (const std::string& name : unexpected) {
       if (!name.ends_with(missing[0])) continue;
@@ -138,7 +137,7 @@ struct Findings {
     return {};
   }
 
-  void throw_if_any() const {
+  void throw_if_any(bool all_missing) const {
     std::string text;
     const auto add = [&](const char* what, const std::vector<std::string>& list, const char* separator) {
       if (!list.empty())
@@ -147,7 +146,7 @@ struct Findings {
     add("missing: ", missing, ", ");
     add("unexpected: ", unexpected, ", ");
     add("", misfits, "; ");
-    if (const std::string prefix = common_prefix(); !prefix.empty())
+    if (const std::string prefix = all_missing ? common_prefix() : ""; !prefix.empty())
       text += fmt::format(
           ". All that is missing is there with '{}' in front: give that as the prefix of the rules", prefix);
     if (!text.empty())
@@ -221,7 +220,6 @@ std::vector<ConvertedTensor> load_foreign(ModuleBase& module, const State& state
     const Tensor& tensor = *found->second;
     given.erase(found);
     if (e.own.empty()) continue;
-    findings.found_any = true;
     const Tensor value = fitting(e, tensor, findings);
     const auto [before, is_first] = given_as.emplace(e.identity, e.foreign);
     if (!value.defined()) continue;
@@ -239,7 +237,7 @@ std::vector<ConvertedTensor> load_foreign(ModuleBase& module, const State& state
       findings.missing.push_back(e.foreign);
   for (const auto& [name, tensor] : state)
     if (given.contains(name)) findings.unexpected.push_back(name);
-  findings.throw_if_any();
+  findings.throw_if_any(given_as.empty());
   module.load_state(fitted);
   return converted;
 }

@@ -3,8 +3,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <string_view>
+#include <utility>
 
 #include <tapegrad/graph/errors.h>
+
+#include <fmt/format.h>
 
 namespace tapegrad::nn::files {
 
@@ -24,12 +28,20 @@ inline constexpr MemoryLimit kOfDescription{12, std::uint64_t{1} << 20};
 /// of zeros and ones are packed as well as that, and have to be read; but no file of a few kilobytes fills the memory.
 inline constexpr MemoryLimit kOfCompressed{100, std::uint64_t{256} << 20};
 
+/// "its {what} would take more memory than ...": why such content is refused, and what to do about it.
+inline std::string refusal_of_compressed(std::string_view what, std::string_view advice) {
+  return fmt::format(
+      "its {} would take more memory than {} MiB and {} times the bytes of the compressed file: it may "
+      "be made to fill memory; if you trust it, {}",
+      what, kOfCompressed.constant >> 20, kOfCompressed.times, advice);
+}
+
 /// What has been taken of such a limit. Not part of the library's interface.
 class MemoryBudget {
  public:
   /// `refusal`: the message of what is thrown.
-  MemoryBudget(std::uint64_t file_size, const char* refusal, MemoryLimit limit = kOfDescription)
-      : limit_(limit.of(file_size)), refusal_(refusal) {}
+  MemoryBudget(std::uint64_t file_size, std::string refusal, MemoryLimit limit = kOfDescription)
+      : limit_(limit.of(file_size)), refusal_(std::move(refusal)) {}
 
   /// Throws FileError where all together is more than the limit.
   void take(std::uint64_t bytes) {
@@ -47,7 +59,7 @@ class MemoryBudget {
  private:
   std::uint64_t limit_;
   std::uint64_t used_ = 0;
-  const char* refusal_;
+  std::string refusal_;
 };
 
 }  // namespace tapegrad::nn::files

@@ -19,9 +19,6 @@ namespace tapegrad::nn::npz {
 namespace {
 
 constexpr std::string_view kSuffix = ".npy";
-constexpr const char* kTooLarge =
-    "its arrays would take more memory than 256 MiB and 100 times the bytes of the compressed file: it may be made to "
-    "fill memory; if you trust it, write it again with numpy.savez, which does not compress";
 
 npy::Array read_array(zip::Reader& archive, const zip::Entry& entry) {
   zip::Content content(archive, entry);
@@ -50,7 +47,8 @@ std::string why_no_array(zip::Reader& archive, const zip::Entry& entry) {
 }
 
 SavedState read_archive(const std::string& path) {
-  zip::Reader archive(path, kTooLarge);
+  zip::Reader archive(path, files::refusal_of_compressed(
+                                "arrays", "write it again with numpy.savez, which does not compress"));
   SavedState saved;
   // A comment of another program's is no metadata of ours.
   if (archive.comment().starts_with(fmt::format("{{\"{}\":", safetensors::kMetadata)))

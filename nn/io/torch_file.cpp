@@ -24,9 +24,6 @@ using tapegrad::detail::TensorAccess;
 namespace {
 
 constexpr std::string_view kPickle = "data.pkl";
-constexpr const char* kTooLarge =
-    "its tensors would take more memory than 256 MiB and 100 times the bytes of the compressed file: it may be made to "
-    "fill memory; if you trust it, write it again with torch.save, which does not compress";
 /// How PyTorch before 1.6 started its files: with a pickle of one number.
 constexpr std::string_view kLegacyStart("\x80\2\x8a\nl\xfc\x9c\x46\xf9 j\xa8P\x19.", 15);
 
@@ -37,7 +34,9 @@ bool is_in_folder(std::string_view name, std::string_view file) {
 
 class Archive {
  public:
-  explicit Archive(const std::string& path) : zip_(path, kTooLarge) {
+  explicit Archive(const std::string& path)
+      : zip_(path, files::refusal_of_compressed("tensors",
+                                                "write it again with torch.save, which does not compress")) {
     const auto found = std::ranges::find_if(
         zip_.entries(), [](const zip::Entry& e) { return is_in_folder(e.name, kPickle); });
     if (found == zip_.entries().end()) throw FileError("it has no member data.pkl, which torch.save writes");
@@ -146,16 +145,14 @@ class StorageReader {
 
   /// The storage of this view, as a tensor of one axis.
   Tensor read(const TensorView& v) {
-    const zip::Entry* entry = archive_.find(fmt::format("data/{}", v.storage));
-    if (!entry) throw FileError(fmt::format("its storage '{}' is no member of the archive", v.storage));
+    const zip::Entry& entry = entry_of(v);
     std::uint64_t bytes = 0;
     if (__builtin_mul_overflow(v.storage_size, std::uint64_t{size_of(v.element)}, &bytes) ||
-        bytes != entry->size)
+        bytes != entry.size)
       throw FileError(
           fmt::format("its storage has {} elements of {} bytes, its member '{}' of the archive {} bytes",
-                      v.storage_size, size_of(v.element), entry->name, entry->size));
-    entry_ = entry;
-    zip::Content content(archive_.zip(), *entry);
+                      v.storage_size, size_of(v.element), entry.name, entry.size));
+    zip::Content content(archive_.zip(), entry);
     const Shape shape{static_cast<std::int64_t>(v.storage_size)};
     elements_ += v.storage_size;
     bytes_ += bytes;
@@ -179,14 +176,19 @@ class StorageReader {
       throw FileError(
           "it and others share elements, each repeated many times, which would take much memory; save copies: "
           "in Python, tensor.clone()");
-    archive_.zip().announce(*entry_, count * size_of(storage.dtype()));
+    archive_.zip().announce(entry_of(v), count * size_of(storage.dtype()));
     return copy_of_view(storage, v);
   }
 
  private:
+  const zip::Entry& entry_of(const TensorView& v) const {
+    const zip::Entry* const entry = archive_.find(fmt::format("data/{}", v.storage));
+    if (!entry) throw FileError(fmt::format("its storage '{}' is no member of the archive", v.storage));
+    return *entry;
+  }
+
   Archive& archive_;
   bool big_endian_;
-  const zip::Entry* entry_ = nullptr;  ///< of the storage that was read last, to which the views belong
   std::uint64_t elements_ = 0;
   std::uint64_t bytes_ = 0;  ///< of the file; small elements are widened
   std::uint64_t copied_ = 0;
@@ -260,7 +262,7 @@ bool is_file(const std::string& path, std::string_view start) {
     if (name.ends_with(".npy")) return false;
   }
   try {
-    return std::ranges::any_of(zip::Reader(path, kTooLarge).entries(),
+    return std::ranges::any_of(zip::Reader(path, {}).entries(),
                                [](const zip::Entry& e) { return is_in_folder(e.name, kPickle); });
   } catch (const FileError&) {
     return false;  // whoever reads it says what is wrong

@@ -217,8 +217,8 @@ void Reader::find_data(Entry& e, std::uint64_t end) {
                                 e.position, end));
 }
 
-Reader::Reader(const std::string& path, const char* refusal)
-    : file_(path), unpacked_(file_.size(), refusal, files::kOfCompressed) {
+Reader::Reader(const std::string& path, std::string refusal)
+    : file_(path), unpacked_(file_.size(), std::move(refusal), files::kOfCompressed) {
   const Directory directory = find_directory();
   const std::string bytes = bytes_at(directory.position, directory.size);
   Fields fields(bytes);

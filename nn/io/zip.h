@@ -42,7 +42,7 @@ class Reader {
  public:
   /// Throws FileError for anything but a whole zip file. Its entries may be such that their content cannot be read.
   /// `refusal`: the message where memory is announced for more than a compressed file may take (MemoryBudget).
-  Reader(const std::string& path, const char* refusal);
+  Reader(const std::string& path, std::string refusal);
 
   /// Bytes of the file.
   std::uint64_t size() const { return file_.size(); }

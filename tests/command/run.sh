@@ -174,6 +174,10 @@ expect 2 "targets names the column 'kind', which .* does not have" train --csv "
 expect 1 "line 2, column 1 .* holds 'Adelie', which is no number" train --csv "$tables/penguins.csv" --target body_mass_g --task regression \
   --missing mean --out "$work/p"
 expect 2 'it takes images; tables take' "${iris[@]}" --model simple-conv --out "$work/p"
+printf 'a,k,t\n1,x,1\n,x,2\n3,x,3\n' >"$work/gaps.csv"
+gaps=(train --csv "$work/gaps.csv" --target t --task regression --out "$work/p")
+expect 1 "column 2 .'k'. holds 'x', which is no number; name a column of categories in --one-hot, one that is not to be read in --unused" "${gaps[@]}"
+expect 1 "column 1 .'a'. has no value; --missing drop-row leaves such rows out, --missing mean takes the mean" "${gaps[@]}" --one-hot k
 printf 'a,k,m\n1,x,y\n2,x,z\n3,x,y\n4,x,z\n' >"$work/kinds.csv"
 expect 2 "the target 'k' has one category, 'x', in all rows" train --csv "$work/kinds.csv" --target k --one-hot m --task classification \
   --test 0.5 --out "$work/p"

@@ -38,7 +38,7 @@ BOOST_AUTO_TEST_CASE(rows_of_another_length_are_named) {
 }
 
 BOOST_AUTO_TEST_CASE(fields_that_are_no_numbers_are_named) {
-  const std::string advice = "name a column of categories in CsvOptions::one_hot (--one-hot) or index";
+  const std::string advice = "name a column of categories in CsvOptions::one_hot or index";
   for (const char* field :
        {"x", "1x", "1 2", "0x1p3", "1e", "--1", "+-1", "1_000", "12.5.6", "1'5", "e5", "."})
     check_refused(std::string("a,b\n1,2\n3,") + field + "\n",

@@ -143,17 +143,15 @@ BOOST_AUTO_TEST_CASE(features_of_categories_are_one_hot_or_indices) {
 BOOST_AUTO_TEST_CASE(rows_that_lack_a_value_are_refused_left_out_or_filled) {
   const std::string text = "x,c,t\n1,a,1\n,b,2\n5,NA,3\n6,b,NaN\n9,b,5\n";
   nn::CsvOptions options{.targets = {"t"}, .one_hot = {"c"}};
-  check_refused(
-      text,
-      "line 3, column 1 ('x') has no value; Missing::drop_row (--missing drop-row) leaves such rows out, "
-      "Missing::mean (--missing mean) takes the mean of the column",
-      options);
-  check_refused("c,t\na,1\nNA,2\n",
-                "('c') has no value; Missing::drop_row (--missing drop-row) leaves such rows out, "
-                "Missing::mean (--missing mean) takes the most frequent category of the column",
+  check_refused(text,
+                "line 3, column 1 ('x') has no value; Missing::drop_row leaves such rows out, "
+                "Missing::mean takes the mean of the column",
                 options);
-  check_refused("c,t\na,1\na,\n",
-                "('t') has no value; Missing::drop_row (--missing drop-row) leaves such rows out", options);
+  check_refused("c,t\na,1\nNA,2\n",
+                "('c') has no value; Missing::drop_row leaves such rows out, "
+                "Missing::mean takes the most frequent category of the column",
+                options);
+  check_refused("c,t\na,1\na,\n", "('t') has no value; Missing::drop_row leaves such rows out", options);
   options.missing = Missing::drop_row;
   const nn::Table left = read(text, options);
   BOOST_TEST(features_of(left) == (Floats{1, 1, 0, 9, 0, 1}));
@@ -180,8 +178,7 @@ BOOST_AUTO_TEST_CASE(what_says_that_no_value_is_there) {
              (Texts{"", "NA", "na"}));
   options.missing_texts = {"?", "-999"};
   BOOST_TEST(read("x,c\n1,NA\n-999,a\n2,?\n", options).format.columns[1].categories == (Texts{"NA"}));
-  check_refused("x,y\n1,\n2,NA\n",
-                "has no value in any row of the column 'y'; name it in CsvOptions::unused (--unused)",
+  check_refused("x,y\n1,\n2,NA\n", "has no value in any row of the column 'y'; name it in CsvOptions::unused",
                 nn::CsvOptions{.missing = Missing::mean});
   check_refused("x,y\n1,\n,2\n", "holds no row in which no value is missing, of 2 in all",
                 nn::CsvOptions{.missing = Missing::drop_row});

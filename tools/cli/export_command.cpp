@@ -1,4 +1,3 @@
-#include <filesystem>
 #include <memory>
 #include <string>
 
@@ -23,8 +22,7 @@ struct ExportOptions {
 };
 
 void export_model(const ExportOptions& o) {
-  const std::string parameters =
-      (std::filesystem::path(o.run) / (o.best ? "best.safetensors" : "parameters.safetensors")).string();
+  const std::string parameters = parameters_file(o.run, o.best);
   require_other_file("--out", o.out, {parameters});
   const SavedModel saved = load_model(parameters);
   nn::Module& net = *saved.model.net;

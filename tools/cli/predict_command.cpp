@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <filesystem>
 #include <memory>
 #include <span>
 #include <string>
@@ -115,8 +114,7 @@ std::string predictions(const SavedModel& saved, const Inputs& inputs) {
 
 void predict(const PredictOptions& o) {
   set_threads(o.threads);
-  const std::string parameters =
-      (std::filesystem::path(o.run) / (o.best ? "best.safetensors" : "parameters.safetensors")).string();
+  const std::string parameters = parameters_file(o.run, o.best);
   require_other_file("--out", o.out, {parameters, o.csv, o.images});
   const SavedModel saved = load_model(parameters);
   const Inputs inputs = o.csv.empty() ? images_of(o, saved) : rows_of(o, saved);

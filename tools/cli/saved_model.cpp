@@ -1,6 +1,7 @@
 #include "saved_model.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <initializer_list>
 #include <span>
 #include <string_view>
@@ -169,6 +170,10 @@ void append_units(Model& model, const nn::InputStatistics& units) {
   net->append("net", std::move(model.net));
   net->append("units", std::move(layer));
   model.net = std::move(net);
+}
+
+std::string parameters_file(const std::string& run, bool best) {
+  return (std::filesystem::path(run) / (best ? "best.safetensors" : "parameters.safetensors")).string();
 }
 
 SavedModel load_model(const std::string& path) {

@@ -1,6 +1,11 @@
 #include "train_data.h"
 
 #include <cmath>
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
 
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/nn/io/text.h>
@@ -53,6 +58,29 @@ nn::Objective objective_in(const Tensor& unit) {
   return nn::Objective(loss, [loss](const Tensor& y, const Tensor& t) { return 1 - loss(y, t).item(); });
 }
 
+/// What the library says of a table, with this command's options in place of the library's.
+std::string with_options_of_command(std::string message) {
+  static constexpr std::pair<std::string_view, std::string_view> kOptions[] = {
+      {"CsvOptions::one_hot or index", "--one-hot"},
+      {", a text that says that there is no value in CsvOptions::missing_texts", ""},
+      {"CsvOptions::unused", "--unused"},
+      {"CsvOptions::header", "--no-header"},
+      {"Missing::drop_row", "--missing drop-row"},
+      {"Missing::mean", "--missing mean"}};
+  for (const auto& [of_library, of_command] : kOptions)
+    if (const std::size_t at = message.find(of_library); at != std::string::npos)
+      message.replace(at, of_library.size(), of_command);
+  return message;
+}
+
+nn::Table read_table(const DataOptions& o) {
+  try {
+    return nn::read_csv(o.csv, csv_options(o));
+  } catch (const FileError& e) {
+    throw FileError(with_options_of_command(e.what()));
+  }
+}
+
 /// Numbers for regression; for classification categories, of which some are to be told from others.
 void require_fitting_targets(const DataOptions& o, const nn::CsvFormat& format) {
   if (o.task == "classification" && format.classes().size() == 1)
@@ -70,7 +98,7 @@ void require_fitting_targets(const DataOptions& o, const nn::CsvFormat& format) 
 }
 
 TrainData load_table(const DataOptions& o, std::uint64_t seed) {
-  nn::Table table = nn::read_csv(o.csv, csv_options(o));
+  nn::Table table = read_table(o);
   require_fitting_targets(o, table.format);
   TrainData data{.items = "rows"};
   if (o.test_csv.empty()) {

@@ -1,9 +1,7 @@
 #include <algorithm>
 #include <cstring>
 #include <filesystem>
-#include <limits>
 #include <optional>
-#include <utility>
 #include <vector>
 
 #include <tapegrad/graph/errors.h>
@@ -34,36 +32,6 @@ constexpr struct {
               {ElementType::u32, Element::u32},  {ElementType::u64, Element::u64},
               {ElementType::bf16, Element::bf16}};
 
-/// The values of a type of integers, as far as i64 holds them.
-template <class T>
-std::pair<std::int64_t, std::int64_t> limits_of() {
-  constexpr auto kMost = std::numeric_limits<std::int64_t>::max();
-  using Limits = std::numeric_limits<T>;
-  return {static_cast<std::int64_t>(Limits::min()),
-          std::in_range<std::int64_t>(Limits::max()) ? static_cast<std::int64_t>(Limits::max()) : kMost};
-}
-
-std::pair<std::int64_t, std::int64_t> limits_of(Element element) {
-  switch (element) {
-    case Element::i8:
-      return limits_of<std::int8_t>();
-    case Element::i16:
-      return limits_of<std::int16_t>();
-    case Element::i32:
-      return limits_of<std::int32_t>();
-    case Element::u8:
-      return limits_of<std::uint8_t>();
-    case Element::u16:
-      return limits_of<std::uint16_t>();
-    case Element::u32:
-      return limits_of<std::uint32_t>();
-    case Element::u64:
-      return limits_of<std::uint64_t>();
-    default:
-      return limits_of<std::int64_t>();
-  }
-}
-
 }  // namespace
 
 std::optional<Element> element_of_number(std::int64_t number) {
@@ -73,8 +41,8 @@ std::optional<Element> element_of_number(std::int64_t number) {
 }
 
 std::optional<std::string> outside_of(Element element, const Tensor& integers) {
-  const auto [least, most] = limits_of(element);
-  if (limits_of(Element::i64) == std::pair(least, most)) return std::nullopt;
+  if (element == Element::i64) return std::nullopt;
+  const auto [least, most] = files::integer_limits(element);
   for (const std::int64_t value : integers.values<std::int64_t>())
     if (value < least || value > most)
       return fmt::format("{}, which is no {} (from {} to {})", value, files::name_of(element), least, most);

@@ -29,8 +29,10 @@ inline double status_of_memory(const std::string& name) {
 inline double peak_of(const std::function<void()>& work) {
   int ends[2];
   BOOST_REQUIRE(::pipe(ends) == 0);
+  // What is free already would be used without growing. In the child it would be too late: its peak begins with what it
+  // has from its parent.
+  ::malloc_trim(0);
   const pid_t child = start_process([&] {
-    ::malloc_trim(0);  // what is free already would be used without growing
     const double before = status_of_memory("VmRSS:");
     try {
       work();

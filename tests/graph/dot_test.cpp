@@ -6,6 +6,8 @@
 
 #include "op_support.h"
 
+namespace dot_test {
+
 using namespace tapegrad;
 using namespace tapegrad::test;
 
@@ -139,3 +141,5 @@ BOOST_AUTO_TEST_CASE(refusals) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace dot_test

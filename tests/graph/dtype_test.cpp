@@ -7,6 +7,8 @@
 
 #include <boost/test/unit_test.hpp>
 
+namespace dtype_test {
+
 using namespace tapegrad;
 
 namespace {
@@ -56,3 +58,5 @@ BOOST_AUTO_TEST_CASE(visiting_gives_the_type_of_the_row) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace dtype_test

@@ -6,6 +6,8 @@
 
 #include "support.h"
 
+namespace errors_test {
+
 using namespace tapegrad;
 
 BOOST_AUTO_TEST_SUITE(errors)
@@ -34,3 +36,5 @@ BOOST_AUTO_TEST_CASE(an_axis_that_does_not_broadcast_is_counted_as_users_count) 
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace errors_test

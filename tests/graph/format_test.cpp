@@ -15,6 +15,8 @@
 
 #include "support.h"
 
+namespace format_test {
+
 using namespace tapegrad;
 using tapegrad::test::mentions;
 
@@ -146,3 +148,5 @@ BOOST_AUTO_TEST_CASE(shapes_and_dtypes_are_printed_like_strings) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace format_test

@@ -12,6 +12,8 @@
 #include "sanitizers.h"
 #include "tape_support.h"
 
+namespace process_test {
+
 using namespace tapegrad;
 using test::in_thread;
 
@@ -118,3 +120,5 @@ BOOST_AUTO_TEST_CASE(tensors_are_used_to_the_very_end_of_a_thread) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace process_test

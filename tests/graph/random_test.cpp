@@ -13,8 +13,9 @@
 
 #include "support.h"
 
-namespace tapegrad {  // the suite's name is also a function of the C library, in the global namespace
+namespace random_test {
 
+using namespace tapegrad;
 using test::mentions;
 
 namespace {
@@ -343,4 +344,4 @@ BOOST_AUTO_TEST_CASE(wrong_arguments_are_refused) {
 
 BOOST_AUTO_TEST_SUITE_END()
 
-}  // namespace tapegrad
+}  // namespace random_test

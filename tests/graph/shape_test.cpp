@@ -10,6 +10,8 @@
 
 #include "support.h"
 
+namespace shape_test {
+
 using namespace tapegrad;
 using tapegrad::test::mentions;
 
@@ -113,3 +115,5 @@ BOOST_AUTO_TEST_CASE(broadcasts_to_goes_one_way) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace shape_test

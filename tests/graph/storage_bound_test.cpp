@@ -17,6 +17,8 @@
 
 #include "storage_support.h"
 
+namespace storage_bound_test {
+
 using namespace tapegrad;
 using namespace tapegrad::test;
 
@@ -167,3 +169,5 @@ BOOST_AUTO_TEST_CASE(a_limit_refuses_what_lies_above_it) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace storage_bound_test

@@ -11,6 +11,8 @@
 #include "storage_support.h"
 #include "support.h"
 
+namespace storage_test {
+
 using namespace tapegrad;
 using namespace tapegrad::test;
 
@@ -96,3 +98,5 @@ BOOST_AUTO_TEST_CASE(versions_count_mutations_of_all_views) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace storage_test

@@ -15,6 +15,8 @@
 
 #include "storage_support.h"
 
+namespace storage_threads_test {
+
 using namespace tapegrad;
 using namespace tapegrad::test;
 
@@ -316,3 +318,5 @@ BOOST_AUTO_TEST_CASE(owners_end_while_others_release) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace storage_threads_test

@@ -2,6 +2,8 @@
 
 #include "tape_support.h"
 
+namespace tape_backward_test {
+
 using namespace tapegrad;
 using namespace tapegrad::test;
 
@@ -263,3 +265,5 @@ BOOST_AUTO_TEST_CASE(clause_4_both_losses_on_one_tape) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace tape_backward_test

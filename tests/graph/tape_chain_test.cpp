@@ -11,6 +11,8 @@
 
 #include <pthread.h>
 
+namespace tape_chain_test {
+
 using namespace tapegrad;
 using namespace tapegrad::test;
 
@@ -179,3 +181,5 @@ BOOST_AUTO_TEST_CASE(clause_8_the_arena_returns_to_a_position) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace tape_chain_test

@@ -7,6 +7,8 @@
 
 #include "support.h"
 
+namespace tape_everything_test {
+
 // Recording::everything: a tape to look at.
 
 using namespace tapegrad;
@@ -91,3 +93,5 @@ BOOST_AUTO_TEST_CASE(another_tape_holds_what_gradients_need_alone) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace tape_everything_test

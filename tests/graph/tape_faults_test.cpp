@@ -5,6 +5,8 @@
 
 #include "tape_support.h"
 
+namespace tape_faults_test {
+
 using namespace tapegrad;
 using namespace tapegrad::test;
 
@@ -236,3 +238,5 @@ BOOST_AUTO_TEST_CASE(clause_9_an_op_cannot_pull_the_tape_from_under_itself) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace tape_faults_test

@@ -6,6 +6,8 @@
 
 #include "tape_support.h"
 
+namespace tape_finite_test {
+
 using namespace tapegrad;
 using namespace tapegrad::test;
 
@@ -138,3 +140,5 @@ BOOST_AUTO_TEST_CASE(clause_10_float_and_empty_tensors) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace tape_finite_test

@@ -5,6 +5,8 @@
 
 #include "tape_support.h"
 
+namespace tape_grad_test {
+
 using namespace tapegrad;
 using namespace tapegrad::test;
 
@@ -338,3 +340,5 @@ BOOST_AUTO_TEST_CASE(clause_5_a_seed_that_is_stale_is_refused_where_it_would_be_
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace tape_grad_test

@@ -1,5 +1,7 @@
 #include "tape_support.h"
 
+namespace tape_marks_test {
+
 using namespace tapegrad;
 using namespace tapegrad::test;
 
@@ -190,3 +192,5 @@ BOOST_AUTO_TEST_CASE(clause_8_a_rewound_tape_reuses_its_memory) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace tape_marks_test

@@ -2,6 +2,8 @@
 
 #include "tape_support.h"
 
+namespace tape_mutation_test {
+
 using namespace tapegrad;
 using namespace tapegrad::test;
 
@@ -172,3 +174,5 @@ BOOST_AUTO_TEST_CASE(clause_7_a_mutated_tensor_can_be_caught_and_the_tape_used_a
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace tape_mutation_test

@@ -6,6 +6,8 @@
 
 #include "tape_support.h"
 
+namespace tape_record_test {
+
 using namespace tapegrad;
 using namespace tapegrad::test;
 
@@ -227,3 +229,5 @@ BOOST_AUTO_TEST_CASE(clause_2_undefined_tensors_are_refused) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace tape_record_test

@@ -6,6 +6,8 @@
 
 #include "tape_support.h"
 
+namespace tape_rules_test {
+
 using namespace tapegrad;
 using namespace tapegrad::test;
 
@@ -265,3 +267,5 @@ BOOST_AUTO_TEST_CASE(clause_8_a_node_may_have_any_number_of_inputs) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace tape_rules_test

@@ -6,6 +6,8 @@
 
 #include "tape_support.h"
 
+namespace tape_stale_test {
+
 using namespace tapegrad;
 using namespace tapegrad::test;
 
@@ -195,3 +197,5 @@ BOOST_AUTO_TEST_CASE(clause_6_epochs_are_never_reused_when_the_count_of_a_thread
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace tape_stale_test

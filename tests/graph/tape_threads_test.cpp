@@ -13,6 +13,8 @@
 
 #include "tape_support.h"
 
+namespace tape_threads_test {
+
 using namespace tapegrad;
 using namespace tapegrad::test;
 
@@ -249,3 +251,5 @@ BOOST_AUTO_TEST_CASE(a_new_thread_starts_without_the_hook_and_the_rules_of_an_en
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace tape_threads_test

@@ -10,6 +10,8 @@
 
 #include "tape_support.h"
 
+namespace tape_walk_test {
+
 using namespace tapegrad;
 using namespace tapegrad::test;
 
@@ -161,3 +163,5 @@ BOOST_AUTO_TEST_CASE(a_pass_takes_no_time_for_what_does_not_lead_to_y) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace tape_walk_test

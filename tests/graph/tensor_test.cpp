@@ -15,6 +15,8 @@
 
 #include "support.h"
 
+namespace tensor_test {
+
 using namespace tapegrad;
 using tapegrad::test::mentions;
 
@@ -209,3 +211,5 @@ BOOST_AUTO_TEST_CASE(a_watched_tensor_is_tracked_and_its_detached_handle_is_not)
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace tensor_test

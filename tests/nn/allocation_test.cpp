@@ -9,6 +9,8 @@
 
 #include "allocation_support.h"
 
+namespace allocation_test {
+
 using namespace tapegrad;
 using test::allocations;
 
@@ -149,3 +151,5 @@ BOOST_AUTO_TEST_CASE(the_updates_of_a_trainer) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace allocation_test

@@ -6,6 +6,8 @@
 
 #include "kernel_support.h"
 
+namespace batch_test {
+
 using namespace tapegrad;
 using namespace tapegrad::test;
 using nn::Batch;
@@ -85,3 +87,5 @@ BOOST_AUTO_TEST_CASE(no_bit_depends_on_the_number_of_threads) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace batch_test

@@ -4,6 +4,8 @@
 
 #include "book_support.h"
 
+namespace book_forward_test {
+
 using namespace tapegrad;
 using namespace tapegrad::test;
 
@@ -129,3 +131,5 @@ BOOST_AUTO_TEST_CASE(the_half_sum_of_squares_has_the_gradient_of_its_formula_and
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace book_forward_test

@@ -14,6 +14,8 @@
 #include "state_support.h"
 #include "trainer_support.h"
 
+namespace checkpoint_test {
+
 using namespace tapegrad;
 using namespace tapegrad::test;
 
@@ -246,3 +248,5 @@ BOOST_FIXTURE_TEST_CASE(behind_the_highest_number_there_is_none, Fixture) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace checkpoint_test

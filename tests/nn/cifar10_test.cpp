@@ -11,6 +11,8 @@
 
 #include "support.h"
 
+namespace cifar10_test {
+
 using namespace tapegrad;
 using nn::load_cifar10;
 using nn::read_cifar10;
@@ -142,3 +144,5 @@ BOOST_AUTO_TEST_CASE(what_is_no_regular_file_is_refused_without_waiting) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace cifar10_test

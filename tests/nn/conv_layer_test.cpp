@@ -11,6 +11,8 @@
 #include "module_support.h"
 #include "op_support.h"
 
+namespace conv_layer_test {
+
 using namespace tapegrad;
 using namespace tapegrad::test;
 
@@ -182,3 +184,5 @@ BOOST_AUTO_TEST_CASE(a_network_learns_where_a_pattern_stands) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace conv_layer_test

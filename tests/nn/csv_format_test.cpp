@@ -11,6 +11,8 @@
 
 #include "csv_support.h"
 
+namespace csv_format_test {
+
 using namespace tapegrad;
 using nn::ColumnRole;
 using nn::CsvFormat;
@@ -223,3 +225,5 @@ BOOST_AUTO_TEST_CASE(options_that_do_not_fit_are_refused) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace csv_format_test

@@ -13,6 +13,8 @@
 #include "folders.h"
 #include "memory_support.h"
 
+namespace csv_hostile_test {
+
 using namespace tapegrad;
 using nn::Missing;
 using test::mentions;
@@ -183,3 +185,5 @@ BOOST_AUTO_TEST_CASE(memory_is_a_small_multiple_of_the_size_of_the_file) {
 #endif
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace csv_hostile_test

@@ -17,6 +17,8 @@
 #include "csv_support.h"
 #include "folders.h"
 
+namespace csv_test {
+
 using namespace tapegrad;
 using nn::Missing;
 using test::mentions;
@@ -236,3 +238,5 @@ BOOST_AUTO_TEST_CASE(a_network_learns_a_table_and_classifies_another) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace csv_test

@@ -11,6 +11,8 @@
 #include "folders.h"
 #include "idx_support.h"
 
+namespace data_files_test {
+
 using namespace tapegrad;
 using test::mentions;
 using test::write_file;
@@ -88,3 +90,5 @@ BOOST_AUTO_TEST_CASE(where_memory_runs_out_an_error_of_the_library_says_so) {
 #endif
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace data_files_test

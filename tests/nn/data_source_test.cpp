@@ -14,6 +14,8 @@
 
 #include "support.h"
 
+namespace data_source_test {
+
 using namespace tapegrad;
 using namespace tapegrad::test;
 using nn::Batch;
@@ -296,3 +298,5 @@ BOOST_AUTO_TEST_CASE(each_loop_over_a_loader_is_the_next_epoch) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace data_source_test

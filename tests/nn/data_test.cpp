@@ -11,6 +11,8 @@
 
 #include "idx_support.h"
 
+namespace data_test {
+
 using namespace tapegrad;
 using nn::Batch;
 using nn::DataLoader;
@@ -300,3 +302,5 @@ BOOST_AUTO_TEST_CASE(a_batch_that_is_held_keeps_its_values) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace data_test

@@ -14,6 +14,8 @@
 #include "state_support.h"
 #include "torch_support.h"
 
+namespace file_memory_test {
+
 using namespace tapegrad;
 using namespace tapegrad::test;
 
@@ -243,3 +245,5 @@ BOOST_AUTO_TEST_CASE(archives_of_numpy) {
 #endif
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace file_memory_test

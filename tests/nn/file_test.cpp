@@ -26,6 +26,8 @@
 #include "file_support.h"
 #include "process_support.h"
 
+namespace file_test {
+
 using namespace tapegrad;
 using namespace tapegrad::test;
 
@@ -267,3 +269,5 @@ BOOST_AUTO_TEST_CASE(the_working_directory_may_change_before_the_commit) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace file_test

@@ -12,6 +12,8 @@
 #include "module_support.h"
 #include "support.h"
 
+namespace flat_parameters_test {
+
 using namespace tapegrad;
 using test::floats;
 using test::kX;
@@ -83,3 +85,5 @@ BOOST_AUTO_TEST_CASE(a_vector_that_does_not_fit_changes_nothing) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace flat_parameters_test

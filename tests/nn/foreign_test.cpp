@@ -9,6 +9,8 @@
 #include "state_support.h"
 #include "support.h"
 
+namespace foreign_test {
+
 using namespace tapegrad;
 using namespace tapegrad::test;
 using nn::export_pytorch;
@@ -215,3 +217,5 @@ BOOST_AUTO_TEST_CASE(shared_parameters_are_given_under_any_of_their_names) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace foreign_test

@@ -11,6 +11,8 @@
 #include "module_support.h"
 #include "support.h"
 
+namespace hook_test {
+
 using namespace tapegrad;
 using test::mentions;
 
@@ -142,3 +144,5 @@ BOOST_AUTO_TEST_CASE(an_output_that_is_no_function_of_parameters_has_no_gradient
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace hook_test

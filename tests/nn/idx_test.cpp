@@ -8,6 +8,8 @@
 #include "folders.h"
 #include "idx_support.h"
 
+namespace idx_test {
+
 using namespace tapegrad;
 using nn::IdxArray;
 using nn::load_mnist;
@@ -202,3 +204,5 @@ BOOST_AUTO_TEST_CASE(the_embedded_subset_of_mnist_is_read) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace idx_test

@@ -8,6 +8,8 @@
 
 #include "support.h"
 
+namespace init_test {
+
 using namespace tapegrad;
 using nn::Init;
 using test::mentions;
@@ -158,3 +160,5 @@ BOOST_AUTO_TEST_CASE(fans_of_kernels_count_their_elements) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace init_test

@@ -12,6 +12,8 @@
 #include "images_source.h"
 #include "support.h"
 
+namespace item_transform_test {
+
 using namespace tapegrad;
 using namespace tapegrad::test;
 using nn::Batch;
@@ -141,3 +143,5 @@ BOOST_AUTO_TEST_CASE(transforms_of_batches_are_transforms_of_items) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace item_transform_test

@@ -14,6 +14,8 @@
 #include "process_support.h"
 #include "support.h"
 
+namespace killed_save_test {
+
 using namespace tapegrad;
 
 namespace {
@@ -75,3 +77,5 @@ BOOST_AUTO_TEST_CASE(a_process_killed_while_it_saves_leaves_the_old_file_or_the_
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace killed_save_test

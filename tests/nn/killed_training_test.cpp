@@ -20,6 +20,8 @@
 #include "process_support.h"
 #include "resume_support.h"
 
+namespace killed_training_test {
+
 using namespace tapegrad;
 using namespace tapegrad::test;
 
@@ -175,3 +177,5 @@ BOOST_AUTO_TEST_CASE(a_training_that_diverges_leaves_the_last_good_checkpoint) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace killed_training_test

@@ -20,6 +20,8 @@
 #include "module_support.h"
 #include "support.h"
 
+namespace layer_test {
+
 using namespace tapegrad;
 using test::floats;
 using test::mentions;
@@ -358,3 +360,5 @@ BOOST_AUTO_TEST_CASE(the_checker_finds_what_is_wrong_in_one_of_the_results) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace layer_test

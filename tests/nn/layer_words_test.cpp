@@ -6,6 +6,8 @@
 #include "module_support.h"
 #include "op_support.h"
 
+namespace layer_words_test {
+
 using namespace tapegrad;
 using namespace tapegrad::test;
 using nn::layers_from_words;
@@ -167,3 +169,5 @@ BOOST_AUTO_TEST_CASE(a_summary_lists_layers_shapes_and_parameters) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace layer_words_test

@@ -17,6 +17,8 @@
 
 #include "support.h"
 
+namespace layers_test {
+
 using namespace tapegrad;
 using test::mentions;
 
@@ -385,3 +387,5 @@ BOOST_AUTO_TEST_CASE(dropout2d_drops_whole_channels) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace layers_test

@@ -7,6 +7,8 @@
 
 #include <boost/test/unit_test.hpp>
 
+namespace learning_test {
+
 using namespace tapegrad;
 
 BOOST_AUTO_TEST_SUITE(learning)
@@ -194,3 +196,5 @@ BOOST_AUTO_TEST_CASE(tied_weights_are_trained_together) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace learning_test

@@ -27,6 +27,8 @@
 #include "support.h"
 #include "trainer_support.h"
 
+namespace loader_workers_test {
+
 using namespace tapegrad;
 using namespace tapegrad::test;
 using nn::Batch;
@@ -310,3 +312,5 @@ BOOST_AUTO_TEST_CASE(the_child_of_a_fork_goes_on_without_workers) {
 #endif
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace loader_workers_test

@@ -7,6 +7,8 @@
 
 #include "op_support.h"
 
+namespace loss_objects_test {
+
 using namespace tapegrad;
 using namespace tapegrad::test;
 
@@ -35,3 +37,5 @@ BOOST_AUTO_TEST_CASE(what_is_no_classification_is_refused) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace loss_objects_test

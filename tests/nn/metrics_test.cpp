@@ -8,6 +8,8 @@
 
 #include "support.h"
 
+namespace metrics_test {
+
 using namespace tapegrad;
 using nn::accuracy;
 using nn::count_correct;
@@ -72,3 +74,5 @@ BOOST_AUTO_TEST_CASE(wrong_inputs_are_refused) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace metrics_test

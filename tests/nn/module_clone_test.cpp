@@ -16,6 +16,8 @@
 #include "module_support.h"
 #include "support.h"
 
+namespace module_clone_test {
+
 using namespace tapegrad;
 using test::Everything;
 using test::floats;
@@ -129,3 +131,5 @@ BOOST_AUTO_TEST_CASE(a_module_that_cannot_be_cloned_says_so) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace module_clone_test

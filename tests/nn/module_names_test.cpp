@@ -19,6 +19,8 @@
 #include "module_support.h"
 #include "support.h"
 
+namespace module_names_test {
+
 using namespace tapegrad;
 using test::floats;
 using test::kX;
@@ -163,3 +165,5 @@ BOOST_AUTO_TEST_CASE(two_threads_use_one_module_at_once) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace module_names_test

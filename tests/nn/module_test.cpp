@@ -20,6 +20,8 @@
 #include "module_support.h"
 #include "support.h"
 
+namespace module_test {
+
 using namespace tapegrad;
 using test::Everything;
 using test::floats;
@@ -254,3 +256,5 @@ BOOST_AUTO_TEST_CASE(modules_move_and_never_copy) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace module_test

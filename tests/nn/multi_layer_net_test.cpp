@@ -8,6 +8,8 @@
 
 #include "support.h"
 
+namespace multi_layer_net_test {
+
 using namespace tapegrad;
 using test::mentions;
 
@@ -161,3 +163,5 @@ BOOST_AUTO_TEST_CASE(every_activation_has_a_name) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace multi_layer_net_test

@@ -11,6 +11,8 @@
 #include "allocation_support.h"
 #include "support.h"
 
+namespace named_tensors_test {
+
 using namespace tapegrad;
 using namespace tapegrad::test;
 using nn::Batch;
@@ -199,3 +201,5 @@ BOOST_AUTO_TEST_CASE(a_steady_loop_over_named_tensors_takes_no_memory) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace named_tensors_test

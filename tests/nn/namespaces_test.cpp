@@ -11,6 +11,8 @@
 
 #include <boost/test/unit_test.hpp>
 
+namespace namespaces_test {
+
 // Both namespaces at once, beside the header that knows the structs of all elementwise operations.
 using namespace tapegrad;
 using namespace tapegrad::nn;
@@ -88,3 +90,5 @@ BOOST_AUTO_TEST_CASE(names_of_classes_of_the_standard_library_are_qualified) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace namespaces_test

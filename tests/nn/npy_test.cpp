@@ -14,6 +14,8 @@
 #include "npy_support.h"
 #include "support.h"
 
+namespace npy_test {
+
 using namespace tapegrad;
 using nn::load_npy;
 using nn::save_npy;
@@ -293,3 +295,5 @@ BOOST_AUTO_TEST_CASE(files_that_cannot_be_used_are_reported) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace npy_test

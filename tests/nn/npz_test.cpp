@@ -17,6 +17,8 @@
 #include "support.h"
 #include "zip_support.h"
 
+namespace npz_test {
+
 using namespace tapegrad;
 using nn::load_state_file;
 using nn::save_state;
@@ -371,3 +373,5 @@ BOOST_AUTO_TEST_CASE(other_members_are_refused) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace npz_test

@@ -9,6 +9,8 @@
 #include "onnx_messages.h"
 #include "onnx_support.h"
 
+namespace onnx_load_test {
+
 // ONNX models read back, and models that are something else.
 
 using namespace tapegrad;
@@ -323,3 +325,5 @@ BOOST_AUTO_TEST_CASE(files_that_are_cut_or_changed_are_refused_or_mean_something
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace onnx_load_test

@@ -10,6 +10,8 @@
 #include "onnx_messages.h"
 #include "onnx_support.h"
 
+namespace onnx_operators_test {
+
 // Operators of models that other tools wrote, where they are something else than the library's operations.
 // tests/interchange/onnx/node_cases.py has ONNX's own cases of all.
 
@@ -294,3 +296,5 @@ BOOST_AUTO_TEST_CASE(nodes_without_a_name_go_by_what_they_compute) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace onnx_operators_test

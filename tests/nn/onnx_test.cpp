@@ -14,6 +14,8 @@
 
 #include "onnx_support.h"
 
+namespace onnx_test {
+
 // Networks saved as ONNX models. tests/interchange/onnx runs such models in onnxruntime.
 
 using namespace tapegrad;
@@ -310,3 +312,5 @@ BOOST_AUTO_TEST_CASE(examples_that_cannot_be_are_refused) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace onnx_test

@@ -9,6 +9,8 @@
 #include "onnx_messages.h"
 #include "onnx_support.h"
 
+namespace onnx_windows_test {
+
 // Convolutions and pooling of ONNX models whose padding other tools leave to the reader.
 
 using namespace tapegrad;
@@ -87,3 +89,5 @@ BOOST_AUTO_TEST_CASE(padding_that_is_left_to_the_runtime_is_that_of_the_specific
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace onnx_windows_test

@@ -14,6 +14,8 @@
 
 #include "out_of_memory_support.h"
 
+namespace out_of_memory_data_test {
+
 using namespace tapegrad;
 using test::bytes_of;
 using test::fail_each;
@@ -86,3 +88,5 @@ BOOST_AUTO_TEST_CASE(loops_with_workers) {
 #endif
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace out_of_memory_data_test

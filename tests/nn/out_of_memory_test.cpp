@@ -28,6 +28,8 @@
 #include "out_of_memory_support.h"
 #include "support.h"
 
+namespace out_of_memory_test {
+
 using namespace tapegrad;
 using test::bytes_of;
 using test::fail_each;
@@ -389,3 +391,5 @@ BOOST_AUTO_TEST_CASE(the_start_of_worker_threads) {
 #endif
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace out_of_memory_test

@@ -12,6 +12,8 @@
 #include "module_support.h"
 #include "support.h"
 
+namespace partial_state_test {
+
 using namespace tapegrad;
 using test::Everything;
 using test::floats;
@@ -109,3 +111,5 @@ BOOST_AUTO_TEST_CASE(what_is_a_mistake_is_refused_also_there) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace partial_state_test

@@ -4,6 +4,8 @@
 
 #include "op_support.h"
 
+namespace pool_layers_test {
+
 using namespace tapegrad;
 using namespace tapegrad::test;
 
@@ -75,3 +77,5 @@ BOOST_AUTO_TEST_CASE(errors_name_the_layer) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace pool_layers_test

@@ -16,6 +16,8 @@
 
 #include "support.h"
 
+namespace progress_test {
+
 using namespace tapegrad;
 
 BOOST_AUTO_TEST_SUITE(progress)
@@ -84,3 +86,5 @@ BOOST_AUTO_TEST_CASE(a_terminal_shows_a_bar_that_the_lines_replace) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace progress_test

@@ -14,6 +14,8 @@
 #include "resume_support.h"
 #include "trainer_support.h"
 
+namespace resume_test {
+
 using namespace tapegrad;
 using namespace tapegrad::test;
 
@@ -378,3 +380,5 @@ BOOST_AUTO_TEST_CASE(half_an_update_is_not_saved) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace resume_test

@@ -15,6 +15,8 @@
 #include "state_support.h"
 #include "support.h"
 
+namespace saved_floats_test {
+
 // Floats that are saved in 16 bits.
 
 using namespace tapegrad;
@@ -154,3 +156,5 @@ BOOST_AUTO_TEST_CASE(floats_alone_are_converted_in_every_format) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace saved_floats_test

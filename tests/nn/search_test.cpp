@@ -17,6 +17,8 @@
 
 #include "support.h"
 
+namespace search_test {
+
 using namespace tapegrad;
 using test::mentions;
 
@@ -198,3 +200,5 @@ BOOST_AUTO_TEST_CASE(what_a_search_takes_is_checked) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace search_test

@@ -19,6 +19,8 @@
 #include "state_support.h"
 #include "support.h"
 
+namespace serialize_test {
+
 using namespace tapegrad;
 using nn::load_state_file;
 using nn::save_state;
@@ -398,3 +400,5 @@ BOOST_AUTO_TEST_CASE(repeated_names_are_refused) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace serialize_test

@@ -5,6 +5,8 @@
 #include "file_support.h"
 #include "process_support.h"
 
+namespace special_file_test {
+
 /// Links, pipes, devices and whatever else a name may stand for that is no regular file.
 
 using namespace tapegrad;
@@ -156,3 +158,5 @@ BOOST_AUTO_TEST_CASE(readers_refuse_what_is_no_regular_file_without_waiting) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace special_file_test

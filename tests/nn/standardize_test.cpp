@@ -11,6 +11,8 @@
 #include "folders.h"
 #include "support.h"
 
+namespace standardize_test {
+
 using namespace tapegrad;
 using nn::StatisticsOf;
 using test::mentions;
@@ -209,3 +211,5 @@ BOOST_AUTO_TEST_CASE(statistics_of_features_of_any_size) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace standardize_test

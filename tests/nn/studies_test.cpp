@@ -11,6 +11,8 @@
 
 #include "folders.h"
 
+namespace studies_test {
+
 using namespace tapegrad;
 
 BOOST_AUTO_TEST_SUITE(studies)
@@ -130,3 +132,5 @@ BOOST_AUTO_TEST_CASE(weight_decay_and_dropout_narrow_the_gap_to_the_test_images)
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace studies_test

@@ -14,6 +14,8 @@
 #include "support.h"
 #include "torch_support.h"
 
+namespace torch_file_refusals_test {
+
 // Files that are damaged, hostile or something else than a state dict.
 
 using namespace tapegrad;
@@ -235,3 +237,5 @@ BOOST_AUTO_TEST_CASE(small_files_do_not_take_much_memory_or_time) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace torch_file_refusals_test

@@ -15,6 +15,8 @@
 #include "support.h"
 #include "torch_support.h"
 
+namespace torch_file_test {
+
 using namespace tapegrad;
 using namespace tapegrad::test;
 using nn::load_state_file;
@@ -300,3 +302,5 @@ BOOST_AUTO_TEST_CASE(what_is_no_tensor_is_metadata_or_skipped) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace torch_file_test

@@ -8,6 +8,8 @@
 #include "support.h"
 #include "trainer_support.h"
 
+namespace trainer_end_test {
+
 using namespace tapegrad;
 using namespace tapegrad::test;
 
@@ -189,3 +191,5 @@ BOOST_AUTO_TEST_CASE(iterations_may_end_within_an_epoch) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace trainer_end_test

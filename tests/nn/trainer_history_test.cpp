@@ -12,6 +12,8 @@
 #include "resume_support.h"
 #include "trainer_support.h"
 
+namespace trainer_history_test {
+
 using namespace tapegrad;
 using namespace tapegrad::test;
 
@@ -175,3 +177,5 @@ BOOST_AUTO_TEST_CASE(numbers_that_cannot_be_are_refused) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace trainer_history_test

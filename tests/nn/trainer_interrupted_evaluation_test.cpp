@@ -10,6 +10,8 @@
 #include "resume_support.h"
 #include "trainer_support.h"
 
+namespace trainer_interrupted_evaluation_test {
+
 using namespace tapegrad;
 using namespace tapegrad::test;
 
@@ -186,3 +188,5 @@ BOOST_AUTO_TEST_CASE(another_thread_may_interrupt) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace trainer_interrupted_evaluation_test

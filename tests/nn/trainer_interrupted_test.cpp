@@ -10,6 +10,8 @@
 #include "support.h"
 #include "trainer_support.h"
 
+namespace trainer_interrupted_test {
+
 using namespace tapegrad;
 using namespace tapegrad::test;
 
@@ -250,3 +252,5 @@ BOOST_AUTO_TEST_CASE(a_state_that_does_not_fit_changes_nothing) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace trainer_interrupted_test

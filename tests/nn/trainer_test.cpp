@@ -12,6 +12,8 @@
 #include "support.h"
 #include "trainer_support.h"
 
+namespace trainer_test {
+
 using namespace tapegrad;
 using namespace tapegrad::test;
 
@@ -312,3 +314,5 @@ BOOST_AUTO_TEST_CASE(what_a_trainer_takes_is_checked) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace trainer_test

@@ -15,6 +15,8 @@
 #include "support.h"
 #include "trainer_support.h"
 
+namespace trainer_workers_test {
+
 using namespace tapegrad;
 using namespace tapegrad::test;
 using nn::Dataset;
@@ -76,3 +78,5 @@ BOOST_AUTO_TEST_CASE(a_training_whose_data_threw_goes_on) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace trainer_workers_test

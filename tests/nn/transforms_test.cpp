@@ -12,6 +12,8 @@
 #include "support.h"
 #include "trainer_support.h"
 
+namespace transforms_test {
+
 using namespace tapegrad;
 using namespace tapegrad::test;
 using nn::Batch;
@@ -382,3 +384,5 @@ BOOST_AUTO_TEST_CASE(evaluation_sees_the_data_as_they_are_unless_it_has_a_transf
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace transforms_test

@@ -23,6 +23,8 @@
 
 #include "support.h"
 
+namespace unlisted_members_test {
+
 using namespace tapegrad;
 using test::mentions;
 
@@ -170,3 +172,5 @@ BOOST_AUTO_TEST_CASE(threads_find_out_at_once) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace unlisted_members_test

@@ -3,6 +3,8 @@
 
 #include "op_support.h"
 
+namespace activation_test {
+
 using namespace tapegrad;
 using namespace tapegrad::test;
 
@@ -150,3 +152,5 @@ BOOST_AUTO_TEST_CASE(errors_name_the_op) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace activation_test

@@ -3,6 +3,8 @@
 #include "both_rules.h"
 #include "op_support.h"
 
+namespace affine_op_test {
+
 using namespace tapegrad;
 using namespace tapegrad::test;
 
@@ -147,3 +149,5 @@ BOOST_AUTO_TEST_CASE(errors_name_operands_and_shapes) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace affine_op_test

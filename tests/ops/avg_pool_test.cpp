@@ -4,6 +4,8 @@
 
 #include "pool_support.h"
 
+namespace avg_pool_test {
+
 using namespace tapegrad;
 using namespace tapegrad::test;
 
@@ -246,3 +248,5 @@ BOOST_AUTO_TEST_CASE(attributes) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace avg_pool_test

@@ -8,6 +8,8 @@
 
 #include "book_support.h"
 
+namespace book_gradients_test {
+
 using namespace tapegrad;
 using namespace tapegrad::test;
 using optim::Descent;
@@ -252,3 +254,5 @@ BOOST_AUTO_TEST_CASE(softmax_with_loss_layer) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace book_gradients_test

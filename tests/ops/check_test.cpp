@@ -8,6 +8,8 @@
 
 #include "op_support.h"
 
+namespace check_test {
+
 using namespace tapegrad;
 using namespace tapegrad::test;
 
@@ -268,3 +270,5 @@ BOOST_AUTO_TEST_CASE(a_number_that_an_activation_does_not_take_is_refused_by_fun
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace check_test

@@ -2,6 +2,8 @@
 #include "both_rules.h"
 #include "loss_support.h"
 
+namespace class_loss_test {
+
 using namespace tapegrad;
 using namespace tapegrad::test;
 
@@ -216,3 +218,5 @@ BOOST_AUTO_TEST_CASE(masks_of_infinity) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace class_loss_test

@@ -10,6 +10,8 @@
 #include "kernel_support.h"
 #include "op_support.h"
 
+namespace conv_test {
+
 using namespace tapegrad;
 using namespace tapegrad::test;
 
@@ -369,3 +371,5 @@ BOOST_AUTO_TEST_CASE(errors_name_shapes_and_cure) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace conv_test

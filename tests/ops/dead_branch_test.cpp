@@ -8,6 +8,8 @@
 #include "both_rules.h"
 #include "op_support.h"
 
+namespace dead_branch_test {
+
 /// What contributes nothing to a result contributes exactly nothing to its derivatives.
 
 using namespace tapegrad;
@@ -310,3 +312,5 @@ BOOST_AUTO_TEST_CASE(harmless_elements_raise_no_floating_point_exception) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace dead_branch_test

@@ -6,6 +6,8 @@
 
 #include "derivatives_support.h"
 
+namespace derivatives_on_tape_test {
+
 using namespace tapegrad;
 using namespace tapegrad::test;
 
@@ -118,3 +120,5 @@ BOOST_AUTO_TEST_CASE(a_failure_leaves_the_tape_usable) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace derivatives_on_tape_test

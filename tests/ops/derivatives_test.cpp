@@ -4,6 +4,8 @@
 
 #include "derivatives_support.h"
 
+namespace derivatives_test {
+
 using namespace tapegrad;
 using namespace tapegrad::test;
 
@@ -313,3 +315,5 @@ BOOST_AUTO_TEST_CASE(errors_name_what_is_wrong) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace derivatives_test

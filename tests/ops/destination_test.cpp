@@ -7,6 +7,8 @@
 
 #include "kernel_support.h"
 
+namespace destination_test {
+
 using namespace tapegrad;
 using namespace tapegrad::test;
 using namespace tapegrad::detail;
@@ -64,3 +66,5 @@ BOOST_AUTO_TEST_CASE(only_what_is_written_first_is_cleared) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace destination_test

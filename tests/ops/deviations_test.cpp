@@ -6,6 +6,8 @@
 #include "both_rules.h"
 #include "op_support.h"
 
+namespace deviations_test {
+
 using namespace tapegrad;
 using namespace tapegrad::test;
 
@@ -58,3 +60,5 @@ BOOST_AUTO_TEST_CASE(means_whose_sums_leave_the_range) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace deviations_test

@@ -9,6 +9,8 @@
 
 #include "op_support.h"
 
+namespace einsum_test {
+
 using namespace tapegrad;
 using namespace tapegrad::test;
 
@@ -203,3 +205,5 @@ BOOST_AUTO_TEST_CASE(a_formula_that_does_not_fit_is_named) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace einsum_test

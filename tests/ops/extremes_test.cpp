@@ -6,6 +6,8 @@
 
 #include "op_support.h"
 
+namespace extremes_test {
+
 using namespace tapegrad;
 using namespace tapegrad::test;
 
@@ -100,3 +102,5 @@ BOOST_AUTO_TEST_CASE(infinities_are_numbers) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace extremes_test

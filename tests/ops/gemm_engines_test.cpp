@@ -22,6 +22,8 @@
 
 #include "engine_support.h"
 
+namespace gemm_engines_test {
+
 using namespace tapegrad;
 using namespace tapegrad::test;
 using detail::ThreadLimit;
@@ -195,3 +197,5 @@ BOOST_AUTO_TEST_CASE(beside_a_program_that_uses_openblas) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace gemm_engines_test

@@ -19,6 +19,8 @@
 #include "sample_support.h"
 #include "sanitizers.h"
 
+namespace gemm_test {
+
 using namespace tapegrad;
 using namespace tapegrad::test;
 using detail::GemmShape;
@@ -314,3 +316,5 @@ BOOST_AUTO_TEST_CASE(no_memory_is_asked_for_again) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace gemm_test

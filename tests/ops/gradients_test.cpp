@@ -2,6 +2,8 @@
 
 #include "op_support.h"
 
+namespace gradients_test {
+
 using namespace tapegrad;
 using namespace tapegrad::test;
 
@@ -159,3 +161,5 @@ BOOST_AUTO_TEST_CASE(clipping_of_any_size) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace gradients_test

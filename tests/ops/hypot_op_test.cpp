@@ -3,6 +3,8 @@
 
 #include "op_support.h"
 
+namespace hypot_op_test {
+
 using namespace tapegrad;
 using namespace tapegrad::test;
 
@@ -67,3 +69,5 @@ BOOST_AUTO_TEST_CASE(third_derivatives_of_operands_of_any_size) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace hypot_op_test

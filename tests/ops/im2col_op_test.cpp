@@ -4,6 +4,8 @@
 
 #include "pool_support.h"
 
+namespace im2col_op_test {
+
 using namespace tapegrad;
 using namespace tapegrad::test;
 
@@ -154,3 +156,5 @@ BOOST_AUTO_TEST_CASE(attributes) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace im2col_op_test

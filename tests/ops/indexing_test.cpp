@@ -1,5 +1,7 @@
 #include "op_support.h"
 
+namespace indexing_test {
+
 using namespace tapegrad;
 using namespace tapegrad::test;
 
@@ -172,3 +174,5 @@ BOOST_AUTO_TEST_CASE(shapes_and_dtypes_must_fit) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace indexing_test

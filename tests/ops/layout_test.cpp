@@ -4,6 +4,8 @@
 #include "kernel_support.h"
 #include "op_support.h"
 
+namespace layout_test {
+
 using namespace tapegrad;
 using namespace tapegrad::test;
 
@@ -368,3 +370,5 @@ BOOST_AUTO_TEST_CASE(second_derivatives_pass_through) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace layout_test

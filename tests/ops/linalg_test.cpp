@@ -2,6 +2,8 @@
 #include "op_support.h"
 #include "sanitizers.h"
 
+namespace linalg_test {
+
 using namespace tapegrad;
 using namespace tapegrad::test;
 
@@ -271,3 +273,5 @@ BOOST_AUTO_TEST_CASE(errors_name_operands_and_shapes) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace linalg_test

@@ -5,6 +5,8 @@
 
 #include <boost/test/unit_test.hpp>
 
+namespace loop_nest_test {
+
 using namespace tapegrad;
 using detail::broadcast_nest;
 using detail::LoopNest;
@@ -136,3 +138,5 @@ BOOST_AUTO_TEST_CASE(axes_are_taken_out_and_cut) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace loop_nest_test

@@ -6,6 +6,8 @@
 
 #include "loss_support.h"
 
+namespace loss_options_test {
+
 using namespace tapegrad;
 using namespace tapegrad::test;
 
@@ -260,3 +262,5 @@ BOOST_AUTO_TEST_CASE(errors) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace loss_options_test

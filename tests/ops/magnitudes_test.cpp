@@ -12,6 +12,8 @@
 
 #include "support.h"
 
+namespace magnitudes_test {
+
 /// Values and derivatives of elementwise functions over all magnitudes that a number can have, against numbers of 113
 /// bits.
 
@@ -244,3 +246,5 @@ BOOST_AUTO_TEST_CASE(f32_orders_0_to_3) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace magnitudes_test

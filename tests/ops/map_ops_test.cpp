@@ -9,6 +9,8 @@
 
 #include "op_support.h"
 
+namespace map_ops_test {
+
 using namespace tapegrad;
 using namespace tapegrad::test;
 
@@ -230,3 +232,5 @@ BOOST_AUTO_TEST_CASE(errors) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace map_ops_test

@@ -7,6 +7,8 @@
 
 #include "op_support.h"
 
+namespace map_points_test {
+
 using namespace tapegrad;
 using namespace tapegrad::test;
 
@@ -64,3 +66,5 @@ BOOST_AUTO_TEST_CASE(functions_of_one_number_at_their_singular_points) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace map_points_test

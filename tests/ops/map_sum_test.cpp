@@ -12,6 +12,8 @@
 
 #include "op_support.h"
 
+namespace map_sum_test {
+
 using namespace tapegrad;
 using namespace tapegrad::test;
 
@@ -170,3 +172,5 @@ BOOST_AUTO_TEST_CASE(errors) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace map_sum_test

@@ -3,6 +3,8 @@
 
 #include "op_support.h"
 
+namespace math_test {
+
 using namespace tapegrad;
 using namespace tapegrad::test;
 
@@ -360,3 +362,5 @@ BOOST_AUTO_TEST_CASE(both_mixed_derivatives_of_a_power_agree) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace math_test

@@ -4,6 +4,8 @@
 
 #include "pool_support.h"
 
+namespace max_pool_test {
+
 using namespace tapegrad;
 using namespace tapegrad::test;
 
@@ -179,3 +181,5 @@ BOOST_AUTO_TEST_CASE(attributes) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace max_pool_test

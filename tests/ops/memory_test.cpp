@@ -15,6 +15,8 @@
 
 #include "support.h"
 
+namespace memory_test {
+
 using namespace tapegrad;
 using test::mentions;
 
@@ -254,3 +256,5 @@ BOOST_AUTO_TEST_CASE(an_optimizer_ends_where_its_steps_do) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace memory_test

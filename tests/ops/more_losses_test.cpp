@@ -5,6 +5,8 @@
 #include "both_rules.h"
 #include "op_support.h"
 
+namespace more_losses_test {
+
 using namespace tapegrad;
 using namespace tapegrad::test;
 
@@ -187,3 +189,5 @@ BOOST_AUTO_TEST_CASE(a_pos_weight_of_one_leaves_all_gradients) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace more_losses_test

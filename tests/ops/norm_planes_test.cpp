@@ -8,6 +8,8 @@
 #include "both_rules.h"
 #include "kernel_support.h"
 
+namespace norm_planes_test {
+
 using namespace tapegrad;
 using namespace tapegrad::test;
 
@@ -209,3 +211,5 @@ BOOST_AUTO_TEST_CASE(the_layer_keeps_the_unbiased_variance_and_evaluates_channel
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace norm_planes_test

@@ -5,6 +5,8 @@
 #include "both_rules.h"
 #include "kernel_support.h"
 
+namespace norm_test {
+
 using namespace tapegrad;
 using namespace tapegrad::test;
 
@@ -232,3 +234,5 @@ BOOST_AUTO_TEST_CASE(features_of_any_size) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace norm_test

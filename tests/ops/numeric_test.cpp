@@ -6,6 +6,8 @@
 
 #include "op_support.h"
 
+namespace numeric_test {
+
 using namespace tapegrad;
 using namespace tapegrad::test;
 
@@ -255,3 +257,5 @@ BOOST_AUTO_TEST_CASE(functions_that_do_not_fit_are_refused) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace numeric_test

@@ -10,6 +10,8 @@
 
 #include "op_support.h"
 
+namespace op_pattern_test {
+
 using namespace tapegrad;
 using namespace tapegrad::test;
 
@@ -238,3 +240,5 @@ BOOST_AUTO_TEST_CASE(prelu_learns_its_slope) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace op_pattern_test

@@ -4,6 +4,8 @@
 
 #include "op_support.h"
 
+namespace pad_op_test {
+
 using namespace tapegrad;
 using namespace tapegrad::test;
 
@@ -65,3 +67,5 @@ BOOST_AUTO_TEST_CASE(errors) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace pad_op_test

@@ -2,6 +2,8 @@
 #include "both_rules.h"
 #include "loss_support.h"
 
+namespace pair_loss_test {
+
 using namespace tapegrad;
 using namespace tapegrad::test;
 
@@ -167,3 +169,5 @@ BOOST_AUTO_TEST_CASE(a_mean_whose_sum_leaves_the_range) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace pair_loss_test

@@ -19,6 +19,8 @@
 #include "op_support.h"
 #include "sanitizers.h"
 
+namespace parallel_test {
+
 using namespace tapegrad;
 using namespace tapegrad::test;
 using detail::parallel_for;
@@ -354,3 +356,5 @@ BOOST_AUTO_TEST_CASE(exit_with_threads_asleep_or_at_work) {
 #endif
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace parallel_test

@@ -12,6 +12,8 @@
 #include "derivatives_support.h"
 #include "op_support.h"
 
+namespace prod_op_test {
+
 using namespace tapegrad;
 using namespace tapegrad::test;
 
@@ -238,3 +240,5 @@ BOOST_AUTO_TEST_CASE(rows_beside_each_other_keep_their_bits) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace prod_op_test

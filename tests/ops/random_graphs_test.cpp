@@ -18,6 +18,8 @@
 #include "op_support.h"
 #include "sanitizers.h"
 
+namespace random_graphs_test {
+
 using namespace tapegrad;
 using namespace tapegrad::test;
 
@@ -323,3 +325,5 @@ BOOST_AUTO_TEST_CASE(a_program_follows_from_its_number) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace random_graphs_test

@@ -5,6 +5,8 @@
 
 #include "op_support.h"
 
+namespace range_test {
+
 using namespace tapegrad;
 using namespace tapegrad::test;
 
@@ -273,3 +275,5 @@ BOOST_AUTO_TEST_CASE(exponentials) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace range_test

@@ -14,6 +14,8 @@
 
 #include "op_support.h"
 
+namespace real_test {
+
 using namespace tapegrad;
 using namespace tapegrad::test;
 
@@ -272,3 +274,5 @@ BOOST_AUTO_TEST_CASE(threads_have_records_of_their_own) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace real_test

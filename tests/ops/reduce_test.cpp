@@ -8,6 +8,8 @@
 #include "both_rules.h"
 #include "op_support.h"
 
+namespace reduce_test {
+
 using namespace tapegrad;
 using namespace tapegrad::test;
 
@@ -396,3 +398,5 @@ BOOST_AUTO_TEST_CASE(errors_name_the_op_and_the_cure) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace reduce_test

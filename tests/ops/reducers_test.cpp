@@ -9,6 +9,8 @@
 
 #include "kernel_support.h"
 
+namespace reducers_test {
+
 using namespace tapegrad;
 using namespace tapegrad::test;
 using namespace tapegrad::detail;
@@ -122,3 +124,5 @@ BOOST_AUTO_TEST_CASE(sums_of_terms_have_the_same_bits_from_any_number_of_threads
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace reducers_test

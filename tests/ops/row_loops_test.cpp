@@ -5,6 +5,8 @@
 
 #include "kernel_support.h"
 
+namespace row_loops_test {
+
 using namespace tapegrad;
 using namespace tapegrad::test;
 
@@ -142,3 +144,5 @@ BOOST_AUTO_TEST_CASE(no_bit_depends_on_the_number_of_threads) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace row_loops_test

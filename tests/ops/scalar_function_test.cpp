@@ -10,6 +10,8 @@
 #include "op_support.h"
 #include "rosenbrock_support.h"
 
+namespace scalar_function_test {
+
 using namespace tapegrad;
 using namespace tapegrad::test;
 
@@ -115,3 +117,5 @@ BOOST_AUTO_TEST_CASE(what_is_refused_and_what_is_left_behind) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace scalar_function_test

@@ -15,6 +15,8 @@
 #include "op_support.h"
 #include "rosenbrock_support.h"
 
+namespace scalar_orders_test {
+
 using namespace tapegrad;
 using namespace tapegrad::test;
 
@@ -196,3 +198,5 @@ BOOST_AUTO_TEST_CASE(constants_and_what_is_linear_have_zeros) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace scalar_orders_test

@@ -10,6 +10,8 @@
 #include "long_derivatives.h"
 #include "op_support.h"
 
+namespace smooth_activation_test {
+
 using namespace tapegrad;
 using namespace tapegrad::test;
 
@@ -62,3 +64,5 @@ BOOST_AUTO_TEST_CASE(gelu_by_tanh) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace smooth_activation_test

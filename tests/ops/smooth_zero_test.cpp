@@ -8,6 +8,8 @@
 
 #include "op_support.h"
 
+namespace smooth_zero_test {
+
 /// A gradient is 0 where a result does not depend on an element, and stays so at every order. Or it happens to be 0, and an
 /// infinite derivative behind it may make anything of the next: right, or NaN, but no plausible number.
 
@@ -333,3 +335,5 @@ BOOST_AUTO_TEST_CASE(by_every_way_to_a_second_derivative) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace smooth_zero_test

@@ -2,6 +2,8 @@
 #include "both_rules.h"
 #include "loss_support.h"
 
+namespace softmax_op_test {
+
 using namespace tapegrad;
 using namespace tapegrad::test;
 
@@ -117,3 +119,5 @@ BOOST_AUTO_TEST_CASE(softmax_errors) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace softmax_op_test

@@ -8,6 +8,8 @@
 
 #include "op_support.h"
 
+namespace sorting_test {
+
 using namespace tapegrad;
 using namespace tapegrad::test;
 
@@ -152,3 +154,5 @@ BOOST_AUTO_TEST_CASE(what_cannot_be_sorted_is_named) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace sorting_test

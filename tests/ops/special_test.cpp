@@ -8,6 +8,8 @@
 #include "long_derivatives.h"
 #include "op_support.h"
 
+namespace special_test {
+
 using namespace tapegrad;
 using namespace tapegrad::test;
 
@@ -301,3 +303,5 @@ BOOST_AUTO_TEST_CASE(errors) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace special_test

@@ -5,6 +5,8 @@
 
 #include "op_support.h"
 
+namespace tensor_operators_test {
+
 using namespace tapegrad;
 using namespace tapegrad::test;
 
@@ -163,3 +165,5 @@ BOOST_AUTO_TEST_CASE(linspace_divides_an_interval) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace tensor_operators_test

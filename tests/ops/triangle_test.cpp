@@ -5,6 +5,8 @@
 
 #include "op_support.h"
 
+namespace triangle_test {
+
 using namespace tapegrad;
 using namespace tapegrad::test;
 
@@ -55,3 +57,5 @@ BOOST_AUTO_TEST_CASE(what_is_no_matrix_is_named) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace triangle_test

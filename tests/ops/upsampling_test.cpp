@@ -7,6 +7,8 @@
 
 #include "kernel_support.h"
 
+namespace upsampling_test {
+
 using namespace tapegrad;
 using namespace tapegrad::test;
 
@@ -187,3 +189,5 @@ BOOST_AUTO_TEST_CASE(what_does_not_fit_is_refused) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace upsampling_test

@@ -15,6 +15,8 @@
 
 #include <boost/test/unit_test.hpp>
 
+namespace vector_math_test {
+
 using namespace tapegrad;
 using detail::Isa;
 
@@ -237,3 +239,5 @@ BOOST_AUTO_TEST_CASE(a_set_above_the_best_is_the_best) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace vector_math_test

@@ -4,6 +4,8 @@
 
 #include "op_support.h"
 
+namespace vector_norm_op_test {
+
 using namespace tapegrad;
 using namespace tapegrad::test;
 
@@ -195,3 +197,5 @@ BOOST_AUTO_TEST_CASE(errors) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace vector_norm_op_test

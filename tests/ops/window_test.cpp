@@ -7,6 +7,8 @@
 
 #include "op_support.h"
 
+namespace window_test {
+
 using namespace tapegrad;
 using namespace tapegrad::test;
 using detail::Size2d;
@@ -138,3 +140,5 @@ BOOST_AUTO_TEST_CASE(attributes_are_named) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace window_test

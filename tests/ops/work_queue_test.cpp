@@ -9,6 +9,8 @@
 
 #include <boost/test/unit_test.hpp>
 
+namespace work_queue_test {
+
 using namespace tapegrad::detail;
 
 BOOST_AUTO_TEST_SUITE(work_queue)
@@ -56,3 +58,5 @@ BOOST_AUTO_TEST_CASE(after_a_failure_or_a_stop_no_more_is_handed_out) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace work_queue_test

@@ -8,6 +8,8 @@
 
 #include "sanitizers.h"
 
+namespace workspace_test {
+
 using namespace tapegrad;
 using namespace tapegrad::detail;
 
@@ -39,3 +41,5 @@ BOOST_AUTO_TEST_CASE(large_memory_comes_back_to_the_pool) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace workspace_test

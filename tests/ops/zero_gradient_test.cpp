@@ -4,6 +4,8 @@
 #include "both_rules.h"
 #include "op_support.h"
 
+namespace zero_gradient_test {
+
 using namespace tapegrad;
 using namespace tapegrad::test;
 
@@ -204,3 +206,5 @@ BOOST_AUTO_TEST_CASE(samples_without_a_target) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace zero_gradient_test

@@ -5,6 +5,8 @@
 
 #include "op_support.h"
 
+namespace descent_test {
+
 using namespace tapegrad;
 using namespace tapegrad::test;
 using optim::Descent;
@@ -146,3 +148,5 @@ BOOST_AUTO_TEST_CASE(refusals) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace descent_test

@@ -12,6 +12,8 @@
 
 #include "support.h"
 
+namespace many_parameters_test {
+
 using namespace tapegrad;
 
 BOOST_AUTO_TEST_SUITE(many_parameters)
@@ -74,3 +76,5 @@ BOOST_AUTO_TEST_CASE(names_and_parameters_are_still_told_apart) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace many_parameters_test

@@ -10,6 +10,8 @@
 #include "optim_support.h"
 #include "support.h"
 
+namespace optim_rules_test {
+
 using namespace tapegrad;
 using namespace tapegrad::test;
 
@@ -174,3 +176,5 @@ BOOST_AUTO_TEST_CASE(the_factory_knows_every_rule_by_name) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace optim_rules_test

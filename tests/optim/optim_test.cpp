@@ -10,6 +10,8 @@
 #include "optim_support.h"
 #include "support.h"
 
+namespace optim_test {
+
 using namespace tapegrad;
 using namespace tapegrad::test;
 
@@ -257,3 +259,5 @@ BOOST_AUTO_TEST_CASE(what_an_optimizer_takes_is_checked) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace optim_test

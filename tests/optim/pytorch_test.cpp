@@ -14,6 +14,8 @@
 #include "optim_support.h"
 #include "support.h"
 
+namespace pytorch_test {
+
 using namespace tapegrad;
 using namespace tapegrad::test;
 
@@ -302,3 +304,5 @@ BOOST_AUTO_TEST_CASE(settings_that_cannot_be_are_refused) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace pytorch_test

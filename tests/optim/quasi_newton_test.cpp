@@ -10,6 +10,8 @@
 #include "op_support.h"
 #include "rosenbrock_support.h"
 
+namespace quasi_newton_test {
+
 using namespace tapegrad;
 using namespace tapegrad::test;
 using optim::lbfgs;
@@ -137,3 +139,5 @@ BOOST_AUTO_TEST_CASE(errors) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace quasi_newton_test

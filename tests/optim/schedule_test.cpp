@@ -13,6 +13,8 @@
 
 #include "support.h"
 
+namespace schedule_test {
+
 using namespace tapegrad;
 using namespace tapegrad::optim;
 using test::mentions;
@@ -287,3 +289,5 @@ BOOST_AUTO_TEST_CASE(what_a_plateau_takes_is_checked) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace schedule_test

@@ -9,6 +9,8 @@
 
 #include "kernel_support.h"
 
+namespace update_test {
+
 using namespace tapegrad;
 using namespace tapegrad::test;
 
@@ -159,3 +161,5 @@ BOOST_AUTO_TEST_CASE(a_large_gradient_is_followed_by_ordinary_steps) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace update_test

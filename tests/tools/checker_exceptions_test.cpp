@@ -10,6 +10,8 @@
 #include "gradcheck_support.h"
 #include "wrong_rules.h"
 
+namespace checker_exceptions_test {
+
 using namespace test_gradcheck;
 using gradcheck::check;
 
@@ -216,3 +218,5 @@ BOOST_AUTO_TEST_CASE(the_report_is_complete) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace checker_exceptions_test

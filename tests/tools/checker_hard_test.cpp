@@ -15,6 +15,8 @@
 
 #include "wrong_rules.h"
 
+namespace checker_hard_test {
+
 using namespace test_gradcheck;
 using gradcheck::check;
 
@@ -212,3 +214,5 @@ BOOST_AUTO_TEST_CASE(gradient_penalty) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace checker_hard_test

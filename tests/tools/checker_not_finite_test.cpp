@@ -7,6 +7,8 @@
 
 #include "wrong_rules.h"
 
+namespace checker_not_finite_test {
+
 using namespace test_gradcheck;
 
 namespace {
@@ -44,3 +46,5 @@ BOOST_AUTO_TEST_CASE(elements_that_are_not_finite_stay_where_they_are) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace checker_not_finite_test

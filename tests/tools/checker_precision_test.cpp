@@ -9,6 +9,8 @@
 
 #include "wrong_rules.h"
 
+namespace checker_precision_test {
+
 using namespace test_gradcheck;
 using gradcheck::check;
 
@@ -97,3 +99,5 @@ BOOST_AUTO_TEST_CASE(beyond_the_range_at_third_order) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace checker_precision_test

@@ -11,6 +11,8 @@
 #include "gradcheck_support.h"
 #include "wrong_rules.h"
 
+namespace checker_state_test {
+
 using namespace test_gradcheck;
 using gradcheck::check;
 using gradcheck::check_module;
@@ -187,3 +189,5 @@ BOOST_AUTO_TEST_CASE(in_the_command) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace checker_state_test

@@ -11,6 +11,8 @@
 
 #include "wrong_rules.h"
 
+namespace checker_steep_test {
+
 using namespace test_gradcheck;
 using gradcheck::check;
 
@@ -192,3 +194,5 @@ BOOST_AUTO_TEST_CASE(ties) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace checker_steep_test

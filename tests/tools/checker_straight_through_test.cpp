@@ -7,6 +7,8 @@
 
 #include "gradcheck_support.h"
 
+namespace checker_straight_through_test {
+
 using namespace test_gradcheck;
 
 namespace {
@@ -127,3 +129,5 @@ BOOST_AUTO_TEST_CASE(declared_and_wrong) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace checker_straight_through_test

@@ -12,6 +12,8 @@
 
 #include "wrong_rules.h"
 
+namespace checker_surroundings_test {
+
 using namespace test_gradcheck;
 
 namespace {
@@ -133,3 +135,5 @@ BOOST_AUTO_TEST_CASE(at_second_order) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace checker_surroundings_test

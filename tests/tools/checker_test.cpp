@@ -19,6 +19,8 @@
 #include "gradcheck_ops.h"
 #include "support.h"
 
+namespace checker_test {
+
 using namespace tapegrad;
 using gradcheck::check;
 using gradcheck::check_module;
@@ -358,3 +360,5 @@ BOOST_AUTO_TEST_CASE(the_two_layer_network) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace checker_test

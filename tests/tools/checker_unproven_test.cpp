@@ -12,6 +12,8 @@
 
 #include "wrong_rules.h"
 
+namespace checker_unproven_test {
+
 using namespace test_gradcheck;
 using gradcheck::check;
 using gradcheck::check_module;
@@ -141,3 +143,5 @@ BOOST_AUTO_TEST_CASE(one_tensor_in_three_places) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace checker_unproven_test

@@ -8,6 +8,8 @@
 
 #include "gradcheck_support.h"
 
+namespace gradcheck_command_test {
+
 using namespace test_gradcheck;
 
 BOOST_AUTO_TEST_SUITE(gradcheck_command)
@@ -335,3 +337,5 @@ BOOST_AUTO_TEST_CASE(in_a_test_that_fails, *boost::unit_test::expected_failures(
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace gradcheck_command_test

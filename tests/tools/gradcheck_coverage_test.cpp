@@ -18,6 +18,8 @@
 #include "sample_support.h"
 #include "support.h"
 
+namespace gradcheck_coverage_test {
+
 using namespace tapegrad;
 using gradcheck::Catalog;
 using gradcheck::Coverage;
@@ -115,3 +117,5 @@ BOOST_AUTO_TEST_CASE(every_layer_is_checked) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace gradcheck_coverage_test

@@ -9,6 +9,8 @@
 
 #include "gradcheck_support.h"
 
+namespace gradcheck_fast_test {
+
 using namespace test_gradcheck;
 
 namespace {
@@ -87,3 +89,5 @@ BOOST_AUTO_TEST_CASE(one_sample_again) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace gradcheck_fast_test

@@ -8,6 +8,8 @@
 
 #include "gradcheck_support.h"
 
+namespace gradcheck_formats_test {
+
 using namespace test_gradcheck;
 
 BOOST_AUTO_TEST_SUITE(gradcheck_formats)
@@ -99,3 +101,5 @@ BOOST_AUTO_TEST_CASE(output_file) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace gradcheck_formats_test

@@ -12,6 +12,8 @@
 
 #include "gradcheck_support.h"
 
+namespace gradcheck_gaps_test {
+
 using namespace tapegrad;
 using gradcheck::Catalog;
 using gradcheck::Coverage;
@@ -121,3 +123,5 @@ BOOST_AUTO_TEST_CASE(shards_find_together_what_the_whole_finds) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace gradcheck_gaps_test

@@ -16,6 +16,8 @@
 
 #include "wrong_rules.h"
 
+namespace gradcheck_hints_test {
+
 using namespace tapegrad;
 using gradcheck::Options;
 using gradcheck::Report;
@@ -226,3 +228,5 @@ BOOST_AUTO_TEST_CASE(failures_are_kept_in_bounds) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace gradcheck_hints_test

@@ -11,6 +11,8 @@
 
 #include "gradcheck_support.h"
 
+namespace gradcheck_mutations_test {
+
 using namespace test_gradcheck;
 using gradcheck::EquivalentMutation;
 
@@ -370,3 +372,5 @@ BOOST_AUTO_TEST_CASE(what_a_hook_of_results_sees) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace gradcheck_mutations_test

@@ -6,6 +6,8 @@
 
 #include "sample_support.h"
 
+namespace gradcheck_ops_test {
+
 using namespace tapegrad;
 using gradcheck::Subject;
 
@@ -63,3 +65,5 @@ BOOST_AUTO_TEST_CASE(some_ops_at_order_3) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace gradcheck_ops_test

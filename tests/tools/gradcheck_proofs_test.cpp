@@ -14,6 +14,8 @@
 #include "gradcheck_support.h"
 #include "sample_support.h"
 
+namespace gradcheck_proofs_test {
+
 using namespace tapegrad;
 using gradcheck::Catalog;
 using gradcheck::MutationResult;
@@ -212,3 +214,5 @@ BOOST_AUTO_TEST_CASE(waivers) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace gradcheck_proofs_test

@@ -11,6 +11,8 @@
 #include "folders.h"
 #include "support.h"
 
+namespace gradcheck_rooms_test {
+
 using namespace tapegrad;
 
 BOOST_AUTO_TEST_SUITE(gradcheck_rooms)
@@ -36,3 +38,5 @@ BOOST_AUTO_TEST_CASE(folders_include_what_is_below_them) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace gradcheck_rooms_test

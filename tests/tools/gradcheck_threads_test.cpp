@@ -8,6 +8,8 @@
 #include "gradcheck_support.h"
 #include "sanitizers.h"
 
+namespace gradcheck_threads_test {
+
 using namespace test_gradcheck;
 
 // The thread sanitizer looks at every access of all threads, and makes each run ten times as long: under it
@@ -62,3 +64,5 @@ BOOST_AUTO_TEST_CASE(self_test_by_several) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace gradcheck_threads_test

@@ -13,6 +13,8 @@
 #include "gradcheck_support.h"
 #include "process_support.h"
 
+namespace gradcheck_time_test {
+
 using namespace test_gradcheck;
 
 namespace {
@@ -271,3 +273,5 @@ BOOST_AUTO_TEST_CASE(waiting_is_no_work) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace gradcheck_time_test

@@ -10,6 +10,8 @@
 
 #include "wrong_rules.h"
 
+namespace gradcheck_wrong_derivatives_test {
+
 using namespace test_gradcheck;
 
 namespace {
@@ -284,3 +286,5 @@ BOOST_AUTO_TEST_CASE(right_to_order_two_wrong_at_three) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace gradcheck_wrong_derivatives_test

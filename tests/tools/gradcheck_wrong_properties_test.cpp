@@ -7,6 +7,8 @@
 
 #include "wrong_rules.h"
 
+namespace gradcheck_wrong_properties_test {
+
 using namespace test_gradcheck;
 
 namespace {
@@ -180,3 +182,5 @@ BOOST_AUTO_TEST_CASE(wrong_for_a_subset_of_tracked_inputs) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace gradcheck_wrong_properties_test

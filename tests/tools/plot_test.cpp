@@ -14,6 +14,8 @@
 #include "support.h"
 #include "xml_support.h"
 
+namespace plot_test {
+
 using namespace tapegrad;
 using namespace tapegrad::plot;
 using test::count;
@@ -274,3 +276,5 @@ BOOST_AUTO_TEST_CASE(a_confusion_matrix_shows_its_counts) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace plot_test

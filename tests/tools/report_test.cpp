@@ -14,6 +14,8 @@
 #include "support.h"
 #include "xml_support.h"
 
+namespace report_test {
+
 using namespace tapegrad;
 using plot::TrainingReport;
 using test::count;
@@ -361,3 +363,5 @@ BOOST_AUTO_TEST_CASE(curves_whose_values_lie_far_apart_are_logarithmic_and_say_s
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace report_test

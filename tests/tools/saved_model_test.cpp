@@ -16,6 +16,8 @@
 #include "memory_support.h"
 #include "support.h"
 
+namespace saved_model_test {
+
 using namespace tapegrad;
 using test::mentions;
 
@@ -178,3 +180,5 @@ BOOST_AUTO_TEST_CASE(tables_that_are_not_those_of_the_network_are_refused) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace saved_model_test

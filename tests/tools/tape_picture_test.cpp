@@ -9,6 +9,8 @@
 #include "support.h"
 #include "xml_support.h"
 
+namespace tape_picture_test {
+
 using namespace tapegrad;
 using plot::draw_tape;
 using test::count;
@@ -58,3 +60,5 @@ BOOST_AUTO_TEST_CASE(a_step_tells_input_and_targets_apart_that_look_alike) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace tape_picture_test

@@ -69,7 +69,7 @@ void tile_statistics(const FeatureTile& t, const T* x, double* __restrict mean, 
 
 template <class T>
 void tile_statistics(const PlaneTile& t, const T* x, double* mean, double* squares) {
-  const Lanes lanes(t);
+  const TileLanes lanes(t);
   double means[2 * kLanes]{}, distances[2 * kLanes]{};  // of the lanes, and of the columns that are left
   for (std::int64_t r = 0; r < t.rows; ++r)
     add_statistics(r * lanes.rows, lanes.rows, kLanes, kLanes, x + r * t.stride, means, distances);
@@ -135,7 +135,7 @@ void tile_sums(const FeatureTile& t, const T* g, const T* x, const ChannelStatis
 template <class T>
 void tile_sums(const PlaneTile& t, const T* g, const T* x, const ChannelStatistics s, double* products,
                double* sums) {
-  const Lanes lanes(t);
+  const TileLanes lanes(t);
   const NumberOfAll<T> centre{static_cast<T>(*s.mean)};
   double of_products[kLanes]{}, of_g[kLanes]{};
   for (std::int64_t r = 0; r < t.rows; ++r)

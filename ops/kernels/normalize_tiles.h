@@ -165,11 +165,11 @@ void by_fours(std::int64_t rows, std::int64_t stride, std::int64_t width, const 
 /// [rows, kLanes], and what is left of all rows together.
 inline constexpr std::int64_t kLanes = 32;
 
-struct Lanes {
+struct TileLanes {
   std::int64_t rows;  ///< that a row of the tile has
   std::int64_t rest;  ///< columns that are left of it
 
-  explicit Lanes(const PlaneTile& t) : rows(t.width / kLanes), rest(t.width % kLanes) {}
+  explicit TileLanes(const PlaneTile& t) : rows(t.width / kLanes), rest(t.width % kLanes) {}
   std::int64_t rest_first() const { return rows * kLanes; }
 };
 

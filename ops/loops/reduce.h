@@ -225,21 +225,20 @@ void sum_rows(const T* in, std::int64_t rows, std::int64_t columns, Destination<
 template <class T>
 void find_in_columns(const T* in, const LoopNest<1>& rows, std::int64_t width, const T* value,
                      std::int64_t* out) {
-  using Place =
-      std::conditional_t<sizeof(T) == 4, std::int32_t, std::int64_t>;  // as wide, for vectors of both
-  constexpr std::int64_t kMostRows = std::numeric_limits<Place>::max();
-  alignas(64) Place first[kColumnBlock<T>];
+  using Row = std::conditional_t<sizeof(T) == 4, std::int32_t, std::int64_t>;  // as wide, for vectors of both
+  constexpr std::int64_t kRowsAtOnce = std::numeric_limits<Row>::max();
+  alignas(64) Row first[kColumnBlock<T>];
   std::fill_n(out, width, std::int64_t{-1});
   LoopNest<1>::Cursor at(rows);
-  for (std::int64_t before = 0; before < rows.size(); before += kMostRows) {
-    const std::int64_t count = std::min(kMostRows, rows.size() - before);
-    std::fill_n(first, width, std::numeric_limits<Place>::max());
-    for (Place r = 0; r < count; ++r, at.next()) {
+  for (std::int64_t before = 0; before < rows.size(); before += kRowsAtOnce) {
+    const std::int64_t count = std::min(kRowsAtOnce, rows.size() - before);
+    std::fill_n(first, width, std::numeric_limits<Row>::max());
+    for (Row r = 0; r < count; ++r, at.next()) {
       const T* const from = in + at[0];
       simd_for(width, [&](std::int64_t j) {
         const T x = from[j], v = value[j];
         const bool found = (x == v) | ((x != x) & (v != v));
-        first[j] = std::min(first[j], found ? r : std::numeric_limits<Place>::max());
+        first[j] = std::min(first[j], found ? r : std::numeric_limits<Row>::max());
       });
     }
     for (std::int64_t j = 0; j < width; ++j)

@@ -6,8 +6,8 @@
 #include <tapegrad/graph/nothing.h>
 #include <tapegrad/ops/check.h>
 #include <tapegrad/ops/define.h>
-#include <tapegrad/ops/loops/parallel.h>
 #include <tapegrad/ops/loops/workspace.h>
+#include <tapegrad/ops/neural/planes.h>
 #include <tapegrad/ops/neural/pool.h>
 #include <tapegrad/ops/neural/window.h>
 #include <tapegrad/ops/samples.h>
@@ -63,13 +63,6 @@ Part part_of(std::int64_t i, std::int64_t size, std::int64_t parts) {
           static_cast<std::int64_t>((Wide(i + 1) * size + parts - 1) / parts)};
 }
 
-/// f(begin, end) for ranges of planes, shared among threads.
-template <class F>
-void for_ranges(std::int64_t planes, const Size2d& image, const Size2d& parts, F&& f) {
-  const std::int64_t work = std::max(image[0] * image[1], parts[0] * parts[1]);
-  detail::parallel_ranges(planes, detail::grain_for(work), f);
-}
-
 /// f(part, rows, columns) for each part of an image, in order.
 template <class F>
 void for_each_part(const Size2d& image, const Size2d& parts, F&& f) {
@@ -89,7 +82,7 @@ Tensor op::AdaptiveAvgPool2d::forward(const Tensor& x) const {
   const Size2d image{x.shape()[2], x.shape()[3]};
   Tensor y = Tensor::empty(x.shape().with(2, size[0]).with(3, size[1]), x.dtype());
   visit_floating(x.dtype(), [&]<class T> {
-    for_ranges(x.shape()[0] * x.shape()[1], image, size, [&](std::int64_t begin, std::int64_t end) {
+    detail::parallel_planes(x.shape(), size, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t plane = begin; plane < end; ++plane) {
         const T* const in = TensorAccess::data_as<T>(x) + plane * image[0] * image[1];
         T* const out = TensorAccess::data_as<T>(y) + plane * size[0] * size[1];
@@ -114,7 +107,7 @@ Tensor op::AdaptiveAvgPool2dAdjoint::forward(const Tensor& g) const {
   const Size2d size{g.shape()[2], g.shape()[3]};
   Tensor y = Tensor::empty(g.shape().with(2, image[0]).with(3, image[1]), g.dtype());
   visit_floating(g.dtype(), [&]<class T> {
-    for_ranges(g.shape()[0] * g.shape()[1], image, size, [&](std::int64_t begin, std::int64_t end) {
+    detail::parallel_planes(g.shape(), image, [&](std::int64_t begin, std::int64_t end) {
       // Shares of several parts may cancel: they are added in double.
       detail::Workspace<double> sums(image[0] * image[1]);
       for (std::int64_t plane = begin; plane < end; ++plane) {

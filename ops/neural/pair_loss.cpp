@@ -21,7 +21,6 @@
 namespace tapegrad {
 
 using detail::add_nothing;
-using detail::Real;
 using detail::TensorAccess;
 using detail::write_elements;
 
@@ -218,17 +217,18 @@ Tensor op::PairLoss<Op>::forward(const Tensor& y, const Tensor& t) const {
     const T* a = TensorAccess::data_as<T>(y);
     const T* b = TensorAccess::data_as<T>(t);
     const double total = detail::sum_terms<T>(
-        y.size(), [&](std::int64_t i) { return op.loss(Real<T>{a[i]}, Real<T>{b[i]}).v; });
+        y.size(), [&](std::int64_t i) { return op.loss(detail::Real<T>{a[i]}, detail::Real<T>{b[i]}).v; });
     if (!Op::is_mean) return Tensor::scalar(total, y.dtype());
     const auto n = static_cast<double>(y.size());
     if (std::isfinite(total)) return Tensor::scalar(total / n, y.dtype());
     // A sum may be infinite whose mean is not.
-    return Tensor::scalar(detail::sum_terms<double>(y.size(),
-                                                    [&](std::int64_t i) {
-                                                      const T l = op.loss(Real<T>{a[i]}, Real<T>{b[i]}).v;
-                                                      return static_cast<double>(l) / n;
-                                                    }),
-                          y.dtype());
+    return Tensor::scalar(
+        detail::sum_terms<double>(y.size(),
+                                  [&](std::int64_t i) {
+                                    const T l = op.loss(detail::Real<T>{a[i]}, detail::Real<T>{b[i]}).v;
+                                    return static_cast<double>(l) / n;
+                                  }),
+        y.dtype());
   });
 }
 
@@ -252,25 +252,27 @@ void op::PairLoss<Op>::vjp_fused(VjpContext<Op>& ctx) {
   visit_floating(ctx.grad_output().dtype(), [&]<class T> {
     const std::int64_t n = ctx.input_shape(0).size();
     const T g = *TensorAccess::data_as<T>(ctx.grad_output());
-    const Real<T> scale{Op::is_mean ? g / static_cast<T>(n) : g};
+    const detail::Real<T> scale{Op::is_mean ? g / static_cast<T>(n) : g};
     if (scale.v == T{0}) return add_nothing(ctx);
     const Tensor y = ctx.template input<0>();
     const T* a = TensorAccess::data_as<T>(y);
     if (ctx.needs_grad(0)) {
       const Tensor t = ctx.template input<1>();
       const T* b = TensorAccess::data_as<T>(t);
-      write_elements<T>(
-          ctx, 0, [&](std::int64_t j) { return (scale * ctx.op().dy(Real<T>{a[j]}, Real<T>{b[j]})).v; });
+      write_elements<T>(ctx, 0, [&](std::int64_t j) {
+        return (scale * ctx.op().dy(detail::Real<T>{a[j]}, detail::Real<T>{b[j]})).v;
+      });
     }
     if (ctx.needs_grad(1)) {
       if constexpr (Op::saves[1] & kIn1) {
         const Tensor t = ctx.template input<1>();
         const T* b = TensorAccess::data_as<T>(t);
-        write_elements<T>(
-            ctx, 1, [&](std::int64_t j) { return (scale * ctx.op().dt(Real<T>{a[j]}, Real<T>{b[j]})).v; });
+        write_elements<T>(ctx, 1, [&](std::int64_t j) {
+          return (scale * ctx.op().dt(detail::Real<T>{a[j]}, detail::Real<T>{b[j]})).v;
+        });
       } else {
         write_elements<T>(ctx, 1, [&](std::int64_t j) {
-          return (scale * ctx.op().dt(Real<T>{a[j]}, detail::NotSaved{})).v;
+          return (scale * ctx.op().dt(detail::Real<T>{a[j]}, detail::NotSaved{})).v;
         });
       }
     }

@@ -12,6 +12,14 @@
 /// What the ops over windows of images share: how planes are divided among threads, and how options become windows.
 namespace tapegrad::detail {
 
+/// f(begin, end) for ranges of the planes of images [n, c, h, w], shared among threads. Each plane becomes, or comes from,
+/// one of the size `other`: the larger of both says how much work it is.
+template <class F>
+void parallel_planes(const Shape& images, const Size2d& other, const F& f) {
+  const std::int64_t work = std::max(images[2] * images[3], other[0] * other[1]);
+  parallel_ranges(images[0] * images[1], grain_for(work), f);
+}
+
 /// The planes of images [n, c, h, w], and the windows on each.
 struct Planes {
   Window2d window;

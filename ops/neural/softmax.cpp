@@ -69,7 +69,6 @@ using detail::Destination;
 using detail::dispatch_isa;
 using detail::for_each_row;
 using detail::parallel_ranges;
-using detail::Real;
 using detail::simd_for;
 using detail::TensorAccess;
 
@@ -170,12 +169,12 @@ void op::LogSoftmax::vjp_fused(VjpContext<LogSoftmax>& ctx) {
       dispatch_isa([&]() {
         const T total = static_cast<T>(detail::sum_of(g, n));
         if (total == T{0} && detail::all_zero(g, n)) return std::fill_n(out, n, T{0}), void();
-        simd_for(n, [&](std::int64_t j) { out[j] = g[j] - exp(Real<T>{l[j]}).v * total; });
+        simd_for(n, [&](std::int64_t j) { out[j] = g[j] - exp(detail::Real<T>{l[j]}).v * total; });
         const std::int64_t ahead =
             detail::first_where(l, n, [](T v) { return v > static_cast<T>(detail::kLnFarAhead); });
         if (ahead == n) return;
         const double others = detail::sum_without(g, n, ahead);
-        const Real<T> log_p{l[ahead]};
+        const detail::Real<T> log_p{l[ahead]};
         out[ahead] = -(g[ahead] * expm1(log_p).v) - exp(log_p).v * static_cast<T>(others);
       });
     };

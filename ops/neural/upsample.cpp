@@ -8,10 +8,10 @@
 #include <tapegrad/ops/check.h>
 #include <tapegrad/ops/define.h>
 #include <tapegrad/ops/loops/dispatch.h>
-#include <tapegrad/ops/loops/parallel.h>
 #include <tapegrad/ops/loops/simd_for.h>
 #include <tapegrad/ops/loops/workspace.h>
 #include <tapegrad/ops/neural/interpolation.h>
+#include <tapegrad/ops/neural/planes.h>
 #include <tapegrad/ops/neural/upsample.h>
 #include <tapegrad/ops/neural/window.h>
 #include <tapegrad/ops/samples.h>
@@ -62,11 +62,10 @@ struct UpsampleAdjoint {
 
 namespace {
 
-/// f(begin, end) for ranges of planes, shared among threads.
+/// f(begin, end) as in parallel_planes, compiled for each instruction set.
 template <class F>
-void for_ranges(std::int64_t planes, const Size2d& image, const Size2d& size, F&& f) {
-  const std::int64_t work = std::max(image[0] * image[1], size[0] * size[1]);
-  detail::parallel_ranges(planes, detail::grain_for(work), [&](std::int64_t begin, std::int64_t end) {
+void for_planes(const Shape& images, const Size2d& other, const F& f) {
+  detail::parallel_planes(images, other, [&](std::int64_t begin, std::int64_t end) {
     detail::dispatch_isa([&] { f(begin, end); });
   });
 }
@@ -154,7 +153,7 @@ Tensor op::Upsample::forward(const Tensor& x) const {
   if (y.size() == 0) return y;
   const Places rows(image[0], size[0], between), columns(image[1], size[1], between);
   visit_floating(x.dtype(), [&]<class T> {
-    for_ranges(x.shape()[0] * x.shape()[1], image, size, [&](std::int64_t begin, std::int64_t end) {
+    for_planes(x.shape(), size, [&](std::int64_t begin, std::int64_t end) {
       detail::Workspace<T> wide_rows(image[0] * size[1]);
       for (std::int64_t plane = begin; plane < end; ++plane)
         interpolate_plane(rows, columns, image, TensorAccess::data_as<T>(x) + plane * image[0] * image[1],
@@ -174,7 +173,7 @@ Tensor op::UpsampleAdjoint::forward(const Tensor& g) const {
   if (y.size() == 0) return y;
   const Shares rows(image[0], size[0], between), columns(image[1], size[1], between);
   visit_floating(g.dtype(), [&]<class T> {
-    for_ranges(g.shape()[0] * g.shape()[1], image, size, [&](std::int64_t begin, std::int64_t end) {
+    for_planes(g.shape(), image, [&](std::int64_t begin, std::int64_t end) {
       detail::Workspace<double> padded(columns.before() + size[1] + columns.after()), row(image[1]);
       std::fill(padded.begin(), padded.end(), 0);
       double* const sums = padded.data() + columns.before();

@@ -132,14 +132,14 @@ void check_higher_orders(Session& s, const Problem& problem, int order) {
         weights.push_back(is_floating(r.dtype()) ? random_weights(r.shape(), r.dtype(), s.generator) : r);
     }
     const GradientProblem gradients(problem, weights);
-    constexpr Rule kRules[] = {Rule::fused};
+    constexpr Rule kFused[] = {Rule::fused};
     const Options& o = s.options;
     if (o.f32 && o.properties && o.in_double)
-      s.run(order, "f32 against f64", [&] { check_single_precision(s, gradients, order, kRules); });
+      s.run(order, "f32 against f64", [&] { check_single_precision(s, gradients, order, kFused); });
     if (o.f64 && o.properties) s.run(order, "properties", [&] { check_input_patterns(s, gradients, order); });
     if (o.f64)
       s.run(order, "higher derivatives", [&] {
-        differentiate(s, gradients, order, kRules, [&](Session& session, Derivatives& d) {
+        differentiate(s, gradients, order, kFused, [&](Session& session, Derivatives& d) {
           Symmetry(session, d, order, problem.grad_inputs().size()).check();
         });
       });

@@ -17,7 +17,8 @@ max_bytes=9000000
 # the same in all of them, shared or not, and ccache, where it is installed, has them already.
 work=$(mktemp -d -p "$(dirname "$static_build")" consumer-XXXXXX)
 trap 'rm -rf "$work" "$work".*' EXIT
-options=(--no-warn-unused-cli -G Ninja -DCMAKE_BUILD_TYPE=Release -DCMAKE_UNITY_BUILD=ON -DTAPEGRAD_WERROR=ON)
+options=(--no-warn-unused-cli -G Ninja -DCMAKE_BUILD_TYPE=Release -DCMAKE_UNITY_BUILD=ON
+  -DCMAKE_UNITY_BUILD_BATCH_SIZE=12 -DTAPEGRAD_WERROR=ON)
 if command -v ccache >/dev/null; then
   export CCACHE_BASEDIR=$source
   options+=(-DCMAKE_CXX_COMPILER_LAUNCHER=ccache)
@@ -126,7 +127,8 @@ package "$work/static_prefix" --cflags --libs
 "$cxx" -std=c++20 -Ofast "${strict[@]}" "$here/fast_math.cpp" -o "$work/fast_math" "${flags[@]}"
 "$work/fast_math" || fail "formulas are wrong in a file that is compiled with -Ofast"
 # The library's own flags win over those of a user's project.
-cmake -S "$source" -B "$work.fast_build" "${options[@]}" -DTAPEGRAD_BUILD_TESTS=OFF -DCMAKE_CXX_FLAGS=-Ofast >/dev/null
+cmake -S "$source" -B "$work.fast_build" "${options[@]}" -DCMAKE_UNITY_BUILD=OFF -DTAPEGRAD_BUILD_TESTS=OFF \
+  -DCMAKE_CXX_FLAGS=-Ofast >/dev/null
 cmake --build "$work.fast_build" --target CMakeFiles/tapegrad.dir/ops/numbers/vector_math.cpp.o >"$work/log" ||
   { cat "$work/log"; fail "the library is compiled with -ffast-math where a project is"; }
 

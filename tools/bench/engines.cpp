@@ -108,6 +108,20 @@ class EngineContender final : public Contender {
   MatmulEngine engine_;
 };
 
+Workload workload_of(const ProductTask& t) {
+  Workload w{
+      .name = fmt::format("gemm-{}-{}{}-{}x{}x{}", name_of(t.dtype), t.transpose_a ? 'T' : 'N',
+                          t.transpose_b ? 'T' : 'N', t.m, t.n, t.k),
+      .description = fmt::format("a product [{}, {}] of {} terms, engine beside engine", t.m, t.n, t.k),
+      .metric = {"speed", "GFLOPS", true}};
+  w.per_call = 2e-9 * static_cast<double>(t.m) * static_cast<double>(t.n) * static_cast<double>(t.k);
+  w.processor_time = true;
+  w.make = [t](Contender& c) { return c.product(t); };
+  return w;
+}
+
+}  // namespace
+
 Contenders make_engines() {
   Contenders all;
   all.push_back(std::make_unique<EngineContender>(MatmulEngine::builtin));
@@ -123,19 +137,15 @@ Contenders make_engines() {
   return all;
 }
 
-Workload workload_of(const ProductTask& t) {
-  Workload w{
-      .name = fmt::format("gemm-{}-{}{}-{}x{}x{}", name_of(t.dtype), t.transpose_a ? 'T' : 'N',
-                          t.transpose_b ? 'T' : 'N', t.m, t.n, t.k),
-      .description = fmt::format("a product [{}, {}] of {} terms, engine beside engine", t.m, t.n, t.k),
-      .metric = {"speed", "GFLOPS", true}};
-  w.per_call = 2e-9 * static_cast<double>(t.m) * static_cast<double>(t.n) * static_cast<double>(t.k);
-  w.processor_time = true;
-  w.make = [t](Contender& c) { return c.product(t); };
+Workload largest_square_product() {
+  const Size* largest = nullptr;
+  for (const Size& s : kProducts)
+    if (s[0] == s[1] && s[1] == s[2] && (!largest || s[0] > (*largest)[0])) largest = &s;
+  const auto& [m, n, k] = *largest;
+  Workload w = workload_of({.m = m, .n = n, .k = k});
+  w.processor_time = false;
   return w;
 }
-
-}  // namespace
 
 std::vector<Workload> product_workloads() {
   std::vector<Workload> all;

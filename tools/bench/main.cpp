@@ -93,19 +93,28 @@ int run(const BenchOptions& o) {
   print(say, fmt::format("{} {}\n", o.runner.threads, o.runner.threads == 1 ? "thread" : "threads"));
   const Contenders contenders = make_contenders();
   std::vector<std::vector<Measurement>> measured;
+  MachineLimits machine;
   std::string head;
+  const auto report = [&](std::vector<Measurement> all) {
+    for (std::vector<Measurement>& group : grouped(std::move(all))) {
+      if (const std::string next = table_head(group); next != head) print(say, "\n" + (head = next));
+      print(say, table_lines(group, machine));
+      measured.push_back(std::move(group));
+    }
+  };
+  if (std::ranges::any_of(selected, &Entry::counted)) {
+    const std::vector<Measurement> limits = measure_machine(o.runner);
+    machine = limits_of(limits);
+    report(limits);
+  }
   for (const Entry& e : selected) {
     std::vector<Measurement> all = e.measure(contenders, o.runner);
     if (all.empty())
       print(say, fmt::format("{}: left out, bench_startup_tapegrad is not beside this program\n", e.name));
-    for (std::vector<Measurement>& group : grouped(std::move(all))) {
-      if (const std::string next = table_head(group); next != head) print(say, "\n" + (head = next));
-      print(say, table_lines(group));
-      measured.push_back(std::move(group));
-    }
+    report(std::move(all));
   }
   print(say, engines_summary(measured));
-  if (!o.json.empty()) write_file(o.json, to_json(measured, o.runner.threads));
+  if (!o.json.empty()) write_file(o.json, to_json(measured, o.runner.threads, machine));
   if (!o.svg.empty())
     for (const NamedChart& c : growth_charts(measured))
       plot::save((std::filesystem::path(o.svg) / (c.name + ".svg")).string(), c.picture);

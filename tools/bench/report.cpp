@@ -38,7 +38,10 @@ double automatic_against_better(const std::vector<Measurement>& all) {
 constexpr const char* kEngineRow = "{:<30} {:>9} {:>9} {:>9} {:<7} {:>16} {:>22}\n";
 constexpr double kLost = 0.95;
 
-constexpr const char* kRow = "{:<18} {:<9} {:>9} {:>9} {:>9} {:<8} {:>11} {:>9}\n";
+constexpr const char* kRow = "{:<18} {:<9} {:>9} {:>9} {:>9} {:<8} {:>11} {:>9}";
+constexpr const char* kRates = "  {:>7} {:>8} {:>7} {:>8}";
+
+bool is_counted(const Measurement& m) { return m.per_second.flops > 0; }
 
 }  // namespace
 
@@ -55,10 +58,13 @@ std::string table_head(const std::vector<Measurement>& of_workload) {
     return fmt::format(kEngineRow, "product", "builtin", "openblas", "automatic", "unit", "builtin/openblas",
                        "automatic/better one");
   return fmt::format(kRow, "workload", "contender", "median", "min", "max", "unit", "vs libtorch",
-                     "of limit");
+                     "of limit") +
+         (is_counted(of_workload.front()) ? fmt::format(kRates, "GFLOPS", "of peak", "GB/s", "of triad")
+                                          : "") +
+         "\n";
 }
 
-std::string table_lines(const std::vector<Measurement>& all) {
+std::string table_lines(const std::vector<Measurement>& all, const MachineLimits& machine) {
   if (const double share = automatic_against_better(all); share > 0) {
     const Measurement* const builtin = find("builtin", all);
     const Measurement* const openblas = find("openblas", all);
@@ -73,6 +79,12 @@ std::string table_lines(const std::vector<Measurement>& all) {
     text += fmt::format(kRow, m.workload, m.contender, number(m.median()), number(m.min()), number(m.max()),
                         m.metric.unit, ours ? ratio(advantage_over("libtorch", all), "{:.2f}x") : "",
                         ours ? ratio(100 * advantage_over(limit_of(all), all), "{:.0f} %") : "");
+    if (is_counted(m))
+      text += fmt::format(kRates, number(1e-9 * m.per_second.flops),
+                          ratio(100 * m.per_second.flops / machine.flops, "{:.0f} %"),
+                          number(1e-9 * m.per_second.bytes),
+                          ratio(100 * m.per_second.bytes / machine.bytes, "{:.0f} %"));
+    text += "\n";
   }
   return text;
 }
@@ -94,10 +106,11 @@ std::string engines_summary(const std::vector<std::vector<Measurement>>& by_work
       compared, worst->front().workload, automatic_against_better(*worst));
 }
 
-std::string to_json(const std::vector<std::vector<Measurement>>& by_workload, int threads) {
+std::string to_json(const std::vector<std::vector<Measurement>>& by_workload, int threads,
+                    const MachineLimits& machine) {
   nlohmann::ordered_json all = nlohmann::ordered_json::array();
   for (const auto& of_workload : by_workload)
-    for (const Measurement& m : of_workload)
+    for (const Measurement& m : of_workload) {
       all.push_back({{"workload", m.workload},
                      {"contender", m.contender},
                      {"threads", m.threads ? m.threads : threads},
@@ -108,6 +121,12 @@ std::string to_json(const std::vector<std::vector<Measurement>>& by_workload, in
                      {"min", m.min()},
                      {"max", m.max()},
                      {"runs", m.runs}});
+      if (is_counted(m))
+        all.back().update({{"gflops", 1e-9 * m.per_second.flops},
+                           {"of_machine_product", m.per_second.flops / machine.flops},
+                           {"gbytes_per_second", 1e-9 * m.per_second.bytes},
+                           {"of_machine_triad", m.per_second.bytes / machine.bytes}});
+    }
   for (const auto& of_workload : by_workload) {
     nlohmann::ordered_json ratios = nlohmann::ordered_json::object();
     for (const std::string& other : {std::string("libtorch"), limit_of(of_workload)})

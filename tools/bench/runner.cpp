@@ -108,6 +108,7 @@ std::vector<Measurement> measure(const Workload& w, const Contenders& contenders
     for (const double seconds : e.seconds)
       m.runs.push_back(w.metric.higher_is_better ? w.per_call / seconds
                                                  : seconds * w.metric.scale / w.per_call);
+    if (w.work) m.per_second = w.work() * (1 / sorted_middle(e.seconds));
     all.push_back(std::move(m));
   }
   return all;

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "contender.h"
+#include "work.h"
 
 namespace tapegrad::bench {
 
@@ -24,6 +25,8 @@ struct Workload {
   Metric metric;
   double per_call = 1;  ///< steps, nodes or operations in a call
   std::function<std::unique_ptr<Program>(Contender&)> make{};
+  /// What a call computes and moves, of workloads that are reported against the machine's limits.
+  std::function<Work()> work{};
   /// Calls before the measured ones, for their result to be compared and to warm up.
   std::int64_t check_calls = 1;
   double tolerance = 1e-3;  ///< of the results, relative
@@ -42,7 +45,8 @@ struct Measurement {
   std::string contender;
   Metric metric;
   std::vector<double> runs;
-  int threads = 0;  ///< where it is not the number that was asked for
+  int threads = 0;    ///< where it is not the number that was asked for
+  Work per_second{};  ///< at the median; zeros where it was not counted
   double median() const;
   double min() const;
   double max() const;

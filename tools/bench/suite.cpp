@@ -14,7 +14,8 @@ namespace {
 
 Entry entry_of(const Workload& w) {
   return {w.name, w.description,
-          [w](const Contenders& c, const RunnerOptions& o) { return measure(w, c, o); }};
+          [w](const Contenders& c, const RunnerOptions& o) { return measure(w, c, o); }, false,
+          static_cast<bool>(w.work)};
 }
 
 Entry memory_entry(const std::string& name, const std::string& task, const std::string& description) {

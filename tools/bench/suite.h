@@ -15,6 +15,7 @@ struct Entry {
   std::string description;
   std::function<std::vector<Measurement>(const Contenders&, const RunnerOptions&)> measure;
   bool on_demand = false;  ///< left out unless a filter names it
+  bool counted = false;    ///< its work is counted, to be reported against the machine's limits
 };
 
 /// The table that `tapegrad bench` prints.

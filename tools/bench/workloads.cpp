@@ -25,6 +25,7 @@ Workload training(const std::string& name, const std::string& task_name, std::in
   auto task = once([task_name] { return make_net_task(task_name); });
   Workload w{.name = name, .description = description, .metric = metric};
   w.make = [task](Contender& c) mutable { return c.net(task()); };
+  w.work = [task]() mutable { return work_of_step(*task()); };
   w.check_calls = check_calls;
   w.trains = true;
   return w;
@@ -78,9 +79,12 @@ Workload overhead(const char* name, Overhead what, const char* description) {
 class BookRun final : public Program {
  public:
   explicit BookRun(std::unique_ptr<NetProgram> net) : net_(std::move(net)) {}
+  static Work work(const NetTask& task) {
+    constexpr double kEpochs = (kIterations + kEpoch - 1) / kEpoch;
+    return work_of_step(task) * kIterations +
+           work_of_predictions(task, task.train->count + task.test->count) * kEpochs;
+  }
   Result run(std::int64_t) override {
-    constexpr std::int64_t kIterations = 10000;
-    constexpr std::int64_t kEpoch = 600;
     Result result;
     for (std::int64_t done = 0; done < kIterations; done += kEpoch) {
       result.gradient = net_->run(std::min(kEpoch, kIterations - done)).gradient;
@@ -90,6 +94,8 @@ class BookRun final : public Program {
   }
 
  private:
+  static constexpr std::int64_t kIterations = 10000;
+  static constexpr std::int64_t kEpoch = 600;
   std::unique_ptr<NetProgram> net_;
 };
 
@@ -106,6 +112,7 @@ Workload book_run() {
     auto net = c.net(task());
     return net ? std::make_unique<BookRun>(std::move(net)) : nullptr;
   };
+  w.work = [task]() mutable { return BookRun::work(*task()); };
   w.tolerance = 0.01;  // accuracies behind thousands of steps
   w.whole_runs = 1;
   return w;

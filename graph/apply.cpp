@@ -137,6 +137,13 @@ inline Tensor run_forward(const OpTable& op, const void* attributes, const Tenso
   }
 }
 
+[[noreturn, gnu::cold, gnu::noinline]] void throw_undefined_input(const OpTable& op, std::size_t i) {
+  throw_undefined_tensor(op_label(op.name), fmt::format("input {}", i));
+}
+[[noreturn, gnu::cold, gnu::noinline]] void throw_undefined_result(const OpTable& op) {
+  throw Error(fmt::format("{}: its value is an undefined tensor", op_label(op.name)));
+}
+
 /// What is computed from a gradient that was not recorded is no more differentiable than that; of gradients of several
 /// tapes, the newest counts.
 inline Tag tag_of_constant(const Tensor* const* inputs, std::size_t count) noexcept {
@@ -146,41 +153,63 @@ inline Tag tag_of_constant(const Tensor* const* inputs, std::size_t count) noexc
   return Tag::of_gradient(epoch);
 }
 
+/// An input without elements must be one that the op declares optional.
+inline void require_defined(const OpTable& op, const Tensor& input, std::size_t i) {
+  if (!input.defined() && (i >= 8 || !(op.optional_inputs >> i & 1u))) [[unlikely]]
+    throw_undefined_input(op, i);
+}
+
+/// Fills in the node of each input, null for constants and absent ones; true where there is a node.
+inline bool resolve_inputs(Tape& tape, const OpTable& op, const Tensor* const* inputs, std::size_t count,
+                           Node** nodes) {
+  bool tracked = false;
+  for (std::size_t i = 0; i < count; ++i) {
+    require_defined(op, *inputs[i], i);
+    nodes[i] = tape.resolve(*inputs[i], op.name);
+    tracked |= nodes[i] != nullptr;
+  }
+  return tracked;
+}
+
+/// The same for a tape that records everything: constants become leaves.
+[[gnu::noinline]] bool resolve_everything(Tape& tape, const OpTable& op, const Tensor* const* inputs,
+                                          std::size_t count, Node** nodes) {
+  bool recorded = resolve_inputs(tape, op, inputs, count, nodes);
+  for (std::size_t i = 0; i < count; ++i)
+    if (!nodes[i] && inputs[i]->defined()) {
+      nodes[i] = tape.add_constant(*inputs[i]);
+      recorded = true;
+    }
+  return recorded;
+}
+
 /// How a call treats residuals: the op has none; they are made where they are recorded; the caller reads them.
 enum class ResidualUse : std::uint8_t { none, recorded, read };
 
 /// `nodes` has place for the node of each input, `residuals` for those of an op that has any. A template, since most
 /// ops have none and should not pay for them.
 template <ResidualUse kUse>
-Tensor apply_with(const OpTable& op, const void* attributes, const Tensor* const* inputs, std::size_t count,
-                  Node** nodes, Tensor* residuals) {
+[[gnu::always_inline]] inline Tensor apply_with(const OpTable& op, const void* attributes,
+                                                const Tensor* const* inputs, std::size_t count, Node** nodes,
+                                                Tensor* residuals) {
   const ThreadState* thread = current_thread;
   Tape* const tape = thread ? thread->active : nullptr;
-  const bool everything = tape && tape->records_everything();
-  const bool may_record = tape && (op.max_order > 0 || everything);
   bool recorded = false;
-  for (std::size_t i = 0; i < count; ++i) {
-    if (!inputs[i]->defined()) [[unlikely]] {
-      if (i >= 8 || !(op.optional_inputs >> i & 1u))
-        throw_undefined_tensor(op_label(op.name), fmt::format("input {}", i));
-      nodes[i] = nullptr;
-      continue;
-    }
-    if (!may_record) continue;
-    nodes[i] = tape->resolve(*inputs[i], op.name);
-    if (everything && !nodes[i]) [[unlikely]]
-      nodes[i] = tape->add_constant(*inputs[i]);
-    recorded |= nodes[i] != nullptr;
-  }
+  if (tape && tape->records_everything()) [[unlikely]]
+    recorded = resolve_everything(*tape, op, inputs, count, nodes);
+  else if (tape && op.max_order > 0)
+    recorded = resolve_inputs(*tape, op, inputs, count, nodes);
+  else
+    for (std::size_t i = 0; i < count; ++i) require_defined(op, *inputs[i], i);
   Tensor* produced = nullptr;
   if constexpr (kUse != ResidualUse::none)
     if (recorded || kUse == ResidualUse::read) produced = residuals;
   Tensor out = run_forward(op, attributes, inputs, count, tape, produced);
   if (!out.defined()) [[unlikely]]
-    throw Error(fmt::format("{}: its value is an undefined tensor", op_label(op.name)));
+    throw_undefined_result(op);
   if (tape && tape->checks_finite()) [[unlikely]]
     check_result(op, out, inputs, count);
-  if (recorded && (is_floating(out.dtype()) || everything))
+  if (recorded && (is_floating(out.dtype()) || tape->records_everything()))
     tape->record(out, op, attributes, inputs, nodes, count, kUse == ResidualUse::none ? nullptr : residuals);
   else
     TensorAccess::set_tag(out, tag_of_constant(inputs, count));
@@ -190,14 +219,19 @@ Tensor apply_with(const OpTable& op, const void* attributes, const Tensor* const
 }
 
 template <ResidualUse kUse>
-Tensor apply_any_count(const OpTable& op, const void* attributes, const Tensor* const* inputs,
-                       std::size_t count, Tensor* residuals) {
-  if (count <= kInline) {
-    Node* nodes[kInline];
-    return apply_with<kUse>(op, attributes, inputs, count, nodes, residuals);
-  }
+[[gnu::noinline]] Tensor apply_many(const OpTable& op, const void* attributes, const Tensor* const* inputs,
+                                    std::size_t count, Tensor* residuals) {
   std::vector<Node*, PoolAllocator<Node*>> nodes(count);
   return apply_with<kUse>(op, attributes, inputs, count, nodes.data(), residuals);
+}
+
+template <ResidualUse kUse>
+Tensor apply_any_count(const OpTable& op, const void* attributes, const Tensor* const* inputs,
+                       std::size_t count, Tensor* residuals) {
+  if (count > kInline) [[unlikely]]
+    return apply_many<kUse>(op, attributes, inputs, count, residuals);
+  Node* nodes[kInline];
+  return apply_with<kUse>(op, attributes, inputs, count, nodes, residuals);
 }
 
 // Apart, since the place of residuals takes time to set up.

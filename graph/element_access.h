@@ -20,6 +20,7 @@ class ElementAccess {
   const std::byte* grad_output_data() const { return context_.gradient_data_; }
   Dtype output_dtype() const { return context_.node_.shape->dtype; }
   std::int64_t output_size() const { return context_.node_.shape->size(); }
+  bool has_scalar_output() const { return context_.node_.shape->rank == 0; }
   Shape output_shape() const { return context_.output_shape(); }
   Shape input_shape(std::size_t i) const { return context_.input_shape(i); }
   bool has_output_shape(std::size_t i) const {
@@ -30,7 +31,9 @@ class ElementAccess {
 
   void add(std::size_t i, Tensor gradient) { context_.add(i, std::move(gradient)); }
   /// add(i, grad_output()), for an input of the output's shape.
-  void add_grad_output(std::size_t i) { context_.add_grad_output(i); }
+  void add_grad_output(std::size_t i) {
+    if (!needs_grad(i) || !context_.share_grad_output(i)) context_.add_grad_output(i);
+  }
   /// First-order mode only: f(std::byte* destination, bool add) writes the gradient of input i in place, or
   /// adds it to what is there. Its elements are of `dtype`, which must be the input's.
   template <class F>

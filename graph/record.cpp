@@ -23,7 +23,16 @@ using detail::TensorAccess;
 
 // ---- operations ----
 
+namespace {
+/// Scalars of each dtype have one shape for all tapes.
+constexpr auto kScalarShapes = []<std::size_t... D>(std::index_sequence<D...>) {
+  return std::array{PackedShape{0, static_cast<Dtype>(D)}...};
+}
+(std::make_index_sequence<detail::kDtypeCount>{});
+}  // namespace
+
 const PackedShape* Tape::pack(const Shape& shape, Dtype dtype) {
+  if (shape.rank() == 0) return &kScalarShapes[static_cast<std::size_t>(dtype)];
   return PackedShape::write(arena_.allocate(PackedShape::bytes(shape)), shape, dtype);
 }
 
@@ -31,6 +40,7 @@ const PackedShape* Tape::pack(const Shape& shape, Dtype dtype) {
 // of what every operation waits for.
 [[gnu::always_inline]] inline const PackedShape* Tape::shape_like(Node* const* nodes, std::size_t count,
                                                                   const Tensor& out) {
+  if (out.rank() == 0) return &kScalarShapes[static_cast<std::size_t>(out.dtype())];
   for (std::size_t i = 0; i < count; ++i)
     if (nodes[i] && nodes[i]->shape->describes(out)) return nodes[i]->shape;
   return pack(out.shape(), out.dtype());
@@ -96,8 +106,8 @@ void require_given(const detail::OpTable& op, SaveMask saved_mask, std::size_t c
 
 /// Takes references to what the mask names.
 template <bool kWithResiduals>
-void save(Node& n, SaveMask mask, const Tensor& out, const Tensor* const* inputs,
-          const Tensor* residuals) noexcept {
+[[gnu::always_inline]] inline void save(Node& n, SaveMask mask, const Tensor& out,
+                                        const Tensor* const* inputs, const Tensor* residuals) noexcept {
   Saved* saved = n.saved();
   for (SaveMask m = mask; m; m = Node::without_lowest(m)) {
     const auto bit = static_cast<unsigned>(std::countr_zero(m));
@@ -140,19 +150,19 @@ void Tape::record(Tensor& out, const detail::OpTable& op, const void* attributes
     n->version = out.version();
     Edge* edges = n->edges();
     for (std::size_t i = 0; i < count; ++i) {
+      if (nodes[i]) {
+        edges[i] = {nodes[i], nodes[i]->shape};
+        continue;
+      }
       const Tensor& t = *inputs[i];
-      if (kSpecial && !t.defined())
+      if (kSpecial && !t.defined()) {
         edges[i] = {nullptr, nullptr};
-      else
-        edges[i] = {nodes[i], nodes[i]                 ? nodes[i]->shape
-                              : n->shape->describes(t) ? n->shape
-                                                       : pack(t.shape(), t.dtype())};
+        continue;
+      }
+      edges[i] = {nullptr, n->shape->describes(t) ? n->shape : pack(t.shape(), t.dtype())};
+      // As of a loss with a penalty on gradients. Of tensors it is usual: a step along a gradient, a perturbed input.
+      if (out.rank() == 0 && t.rank() == 0 && is_of_unrecorded_gradient(t)) n->lacks_derivative = true;
     }
-    // As of a loss with a penalty on gradients. Of tensors it is usual: a step along a gradient, a perturbed input.
-    if (out.rank() == 0)
-      n->lacks_derivative = std::any_of(inputs, inputs + count, [this](const Tensor* t) {
-        return t->rank() == 0 && is_of_unrecorded_gradient(*t);
-      });
     std::array<const PackedShape*, detail::kMaxResiduals> residual_shapes;
     if constexpr (kSpecial)
       for (std::size_t i = 0, k = 0; k < saved_residuals; ++i)

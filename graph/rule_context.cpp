@@ -21,7 +21,7 @@ Tensor RuleContext::take_grad_output() {
   if (recording_) throw_recorded();
   const Tensor& gradient = grad_output();
   const bool own = !probed_ && is_unique(TensorAccess::storage(gradient));
-  return own ? std::move(grad_output_) : gradient.copy();
+  return own ? std::move(*grad_output_) : gradient.copy();
 }
 
 void RuleContext::throw_no_input(std::size_t i) const {
@@ -109,13 +109,8 @@ void RuleContext::add_grad_output(std::size_t i) {
   require_input(i);
   if (!needs_grad(i)) return;
   Node& to = *node_.edges()[i].node;
-  if (recording_ || checks_finite() || !gradient_) return add(i, grad_output());
-  if (!to.has_gradient()) {
-    retain(gradient_);
-    to.gradient = gradient_;
-    to.gradient_data = gradient_data_;
-    to.gradient_node = nullptr;
-  } else if (is_unique(to.gradient)) {
+  if (share_grad_output(i)) return;
+  if (!recording_ && !checks_finite() && gradient_ && is_unique(to.gradient)) {
     node_.op->add_into(node_.shape->dtype, to.gradient_data, gradient_data_, node_.shape->size());
   } else {
     add(i, grad_output());

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
 #include <string>
 
 #include <tapegrad/graph/node.h>
@@ -48,7 +49,7 @@ class TAPEGRAD_API RuleContext {
   /// Gradient with respect to the output.
   const Tensor& grad_output() const {
     if (gradient_) make_grad_output();
-    return grad_output_;
+    return *grad_output_;
   }
   /// The same for a rule that overwrites it, and asks for it no more: a copy where others hold it, or a probe may look at
   /// it and run the rule again. First order only.
@@ -94,7 +95,7 @@ class TAPEGRAD_API RuleContext {
     return s;
   }
   /// Makes place for a gradient of input i; true where there is one already, to add to.
-  bool open_destination(std::size_t i) {
+  [[gnu::always_inline]] bool open_destination(std::size_t i) {
     if (recording_) [[unlikely]]
       throw_recorded();
     Node& to = *node_.edges()[i].node;
@@ -102,15 +103,31 @@ class TAPEGRAD_API RuleContext {
       if (!is_unique(to.gradient)) to.put_gradient(to.take_gradient().copy());
       return true;
     }
-    const std::size_t bytes = static_cast<std::size_t>(to.shape->size()) * size_of(to.shape->dtype);
-    to.gradient = allocate(bytes);
-    to.gradient_data = to.gradient->data(bytes);
+    if (to.shape->rank == 0) {
+      to.gradient = allocate_scalar();
+      to.gradient_data = to.gradient->data(kScalarBytes);
+    } else {
+      const std::size_t bytes = static_cast<std::size_t>(to.shape->size()) * size_of(to.shape->dtype);
+      to.gradient = allocate(bytes);
+      to.gradient_data = to.gradient->data(bytes);
+    }
     to.gradient_node = nullptr;
     return false;
   }
   Tensor saved(unsigned bit) const;
   void check_finite(std::size_t i, const Tensor& gradient) const;
   void add_grad_output(std::size_t i);
+  /// The same where input i has no gradient yet and can share that of the output; false where it cannot.
+  bool share_grad_output(std::size_t i) {
+    if (recording_ || checks_finite() || !gradient_) return false;
+    Node& to = *node_.edges()[i].node;
+    if (to.has_gradient()) return false;
+    retain(gradient_);
+    to.gradient = gradient_;
+    to.gradient_data = gradient_data_;
+    to.gradient_node = nullptr;
+    return true;
+  }
 
   Tape& tape_;
   Node& node_;
@@ -120,7 +137,7 @@ class TAPEGRAD_API RuleContext {
   // The gradient, until grad_output() makes a tensor of it; scalars seldom need one.
   mutable Storage* gradient_;
   std::byte* gradient_data_;
-  mutable Tensor grad_output_;
+  mutable std::optional<Tensor> grad_output_;
 };
 
 /// "affine 'net.fc2'", as messages call a node.

@@ -309,7 +309,7 @@ Storage* try_allocate(std::size_t bytes) {
   ThreadState* t = this_thread();
   if (t && t->returned.load(std::memory_order_relaxed)) [[unlikely]]
     settle_returned(*t);
-  Storage* s = take_block(t, bytes <= 16 ? sizeof(Storage) + bytes : 64 + bytes);
+  Storage* s = take_block(t, bytes <= kScalarBytes ? sizeof(Storage) + bytes : 64 + bytes);
   if (!s) [[unlikely]]
     return nullptr;
   s->version.store(0, std::memory_order_relaxed);
@@ -364,7 +364,8 @@ void release_shared(Storage* s) noexcept {
 // Counted like the elements of a tensor, so that a container that is freed on another thread comes back to
 // its owner.
 void* pool_allocate(std::size_t bytes) {
-  const std::size_t past_scalars = std::max<std::size_t>(bytes, 17);  // these lie 64 bytes behind the head
+  const std::size_t past_scalars =
+      std::max<std::size_t>(bytes, kScalarBytes + 1);  // these lie 64 bytes behind the head
   return allocate(past_scalars)->data(past_scalars);
 }
 void pool_free(void* p) noexcept {

@@ -62,6 +62,9 @@ inline ThreadState* this_thread() {
   return t ? t : attach_thread();
 }
 
+/// Elements of so many bytes lie right behind the head of their block.
+inline constexpr std::size_t kScalarBytes = 16;
+
 /// The head of a pooled block; the elements follow it.
 ///
 /// Reference counts are biased (Choi, Shull, Torrellas: Biased Reference Counting, PACT 2018): the thread
@@ -84,7 +87,7 @@ struct alignas(16) Storage {
 
   std::byte* data(std::size_t bytes) noexcept {
     // One scalar lies right behind the head; anything larger starts on a cache line of its own.
-    return reinterpret_cast<std::byte*>(this) + (bytes <= 16 ? sizeof(Storage) : 64);
+    return reinterpret_cast<std::byte*>(this) + (bytes <= kScalarBytes ? sizeof(Storage) : 64);
   }
 };
 static_assert(sizeof(Storage) == 48);
@@ -99,6 +102,20 @@ inline Storage* allocate(std::size_t bytes) {
   Storage* s = try_allocate(bytes);
   if (!s) [[unlikely]]
     throw_out_of_memory(bytes, "values to work on");
+  return s;
+}
+/// allocate(kScalarBytes), for one element: without a call where the thread has such a block at hand, which are those of
+/// the smallest class.
+inline Storage* allocate_scalar() {
+  ThreadState* const t = current_thread;
+  if (!t || !t->free_blocks[0] || t->returned.load(std::memory_order_relaxed)) [[unlikely]]
+    return allocate(kScalarBytes);
+  Storage* const s = t->free_blocks[0];
+  t->free_blocks[0] = s->next;
+  s->version.store(0, std::memory_order_relaxed);
+  s->owner.store(t, std::memory_order_relaxed);
+  s->local = 1;
+  s->shared.store(0, std::memory_order_relaxed);
   return s;
 }
 TAPEGRAD_API void release_last_owned(Storage* s) noexcept;

@@ -55,31 +55,57 @@ __attribute__((noinline)) void forward_shared(const ElementwiseLoop& loop, const
   });
 }
 
+/// The dtype of all operands, which must be the same.
+template <std::size_t Arity>
+Dtype common_dtype(const ElementwiseOp& e, const Tensor* const* in) {
+  // Each beside the one before it: of where(c, a, b), c has been given the dtype of a.
+  for (std::size_t i = 1; i < Arity; ++i)
+    require_same_dtype(e.name, *in[i - 1], *in[i], {"input", i - 1}, {"input", i});
+  const Dtype dtype = in[0]->dtype();
+  if (!e.forward[static_cast<std::size_t>(dtype)][0]) throw_not_floating(e.name, "the input", dtype);
+  return dtype;
+}
+
+template <std::size_t Arity>
+using DataPointers = std::array<const void*, Arity>;
+
+template <std::size_t Arity>
+DataPointers<Arity> data_of(const Tensor* const* in) {
+  DataPointers<Arity> from;
+  for (std::size_t i = 0; i < Arity; ++i) from[i] = TensorAccess::data(*in[i]);
+  return from;
+}
+
+template <std::size_t Arity>
+inline Tensor forward_tensors(const ElementwiseOp& e, const void* op, const Tensor* const* in, Dtype dtype) {
+  const Tensor& first = *in[0];
+  const ElementwiseLoop& loop = e.forward[static_cast<std::size_t>(dtype)];
+  bool same_shape = true;
+  for (std::size_t i = 1; i < Arity; ++i) same_shape &= in[i]->shape() == first.shape();
+  if (!same_shape) return forward_broadcast(e, op, in, loop);
+  Tensor out = Tensor::empty(first.shape(), dtype);
+  std::byte* const to = TensorAccess::data(out);
+  const DataPointers<Arity> from = data_of<Arity>(in);
+  const std::int64_t n = first.size();
+  if (n <= kGrain)
+    dispatch(loop)(op, n, from.data(), to);
+  else
+    forward_shared(loop, op, Arity, from.data(), to, n, size_of(dtype));
+  return out;
+}
+
 }  // namespace
 
 template <std::size_t Arity>
 Tensor elementwise_forward(const ElementwiseOp& e, const void* op, const Tensor* const* in) {
-  const Tensor& first = *in[0];
-  const Dtype dtype = first.dtype();
-  const ElementwiseLoop& loop = e.forward[static_cast<std::size_t>(dtype)];
-  bool same_shape = true;
-  for (std::size_t i = 1; i < Arity; ++i) {
-    // Beside the one before it: of where(c, a, b), c has been given the dtype of a.
-    require_same_dtype(e.name, *in[i - 1], *in[i], {"input", i - 1}, {"input", i});
-    same_shape &= in[i]->shape() == first.shape();
-  }
-  if (!loop[0]) throw_not_floating(e.name, "the input", dtype);
-  if (!same_shape) return forward_broadcast(e, op, in, loop);
-  Tensor out = Tensor::empty(first.shape(), dtype);
-  std::byte* const to = TensorAccess::data(out);
-  const void* pointers[kMaxArity];
-  for (std::size_t i = 0; i < Arity; ++i) pointers[i] = TensorAccess::data(*in[i]);
-  const std::int64_t n = first.size();
-  if (n <= kGrain)
-    dispatch(loop)(op, n, pointers, to);
-  else
-    forward_shared(loop, op, Arity, pointers, to, n, size_of(dtype));
-  return out;
+  const Dtype dtype = common_dtype<Arity>(e, in);
+  std::size_t rank = 0;
+  for (std::size_t i = 0; i < Arity; ++i) rank |= in[i]->rank();
+  if (rank != 0) return forward_tensors<Arity>(e, op, in, dtype);
+  Storage* const s = allocate_scalar();
+  std::byte* const to = s->data(kScalarBytes);
+  dispatch(e.forward[static_cast<std::size_t>(dtype)])(op, 1, data_of<Arity>(in).data(), to);
+  return TensorAccess::adopt(s, to, {}, dtype);
 }
 
 namespace {
@@ -93,6 +119,33 @@ void gradient_range(const ElementwiseLoop& loop, const void* op, const Pointers&
     const std::int64_t count = std::min(step, end - start);
     const Pointers from = advanced(operands, start, sizeof(T));
     (to + start).through(count, [&](T* out) { dispatch(loop)(op, count, from.data(), out); });
+  }
+}
+
+/// Where the output is a scalar, and with it all inputs.
+template <std::size_t Arity>
+void backward_scalar(const ElementwiseOp& e, const void* op, ElementAccess context) {
+  const Dtype dtype = context.output_dtype();
+  Pointers operands{context.grad_output_data()};
+  for (std::size_t i = 0; i < Arity; ++i) {
+    if (!context.needs_grad(i)) continue;
+    if (e.identity_grad >> i & 1u) {
+      context.add_grad_output(i);
+      continue;
+    }
+    const SaveMask read = e.saves[i];
+    for (std::size_t k = 0; k < Arity; ++k)
+      if (read >> k & 1u) operands[1 + k] = context.saved_data(static_cast<unsigned>(k));
+    if (read & kOut) operands[kOutputOperand] = context.saved_data(kOutputBit);
+    const auto loop = dispatch(e.backward[i][static_cast<std::size_t>(dtype)]);
+    context.accumulate(i, dtype, [&](std::byte* to, bool add) {
+      if (!add) return loop(op, 1, operands.data(), to);
+      visit_floating(dtype, [&]<class T> {
+        T term;
+        loop(op, 1, operands.data(), &term);
+        AddTo{}(*reinterpret_cast<T*>(to), term);
+      });
+    });
   }
 }
 
@@ -127,10 +180,9 @@ void backward_direct(const ElementwiseOp& e, const void* op, unsigned needed, Sa
   }
 }
 
-}  // namespace
-
 template <std::size_t Arity>
-void elementwise_backward(const ElementwiseOp& e, const void* op, ElementAccess context) {
+__attribute__((noinline)) void backward_tensors(const ElementwiseOp& e, const void* op,
+                                                ElementAccess context) {
   unsigned needed = 0;
   SaveMask read = 0;
   for (std::size_t i = 0; i < Arity; ++i)
@@ -156,6 +208,16 @@ void elementwise_backward(const ElementwiseOp& e, const void* op, ElementAccess 
   });
 }
 
+}  // namespace
+
+template <std::size_t Arity>
+void elementwise_backward(const ElementwiseOp& e, const void* op, ElementAccess context) {
+  if (context.has_scalar_output())
+    backward_scalar<Arity>(e, op, context);
+  else
+    backward_tensors<Arity>(e, op, context);
+}
+
 #define TAPEGRAD_INSTANTIATE(Arity)                                                          \
   template TAPEGRAD_API Tensor elementwise_forward<Arity>(const ElementwiseOp&, const void*, \
                                                           const Tensor* const*);             \
@@ -169,6 +231,7 @@ void add_elements(Dtype dtype, std::byte* sum, const std::byte* term, std::int64
   visit_floating(dtype, [&]<class T> {
     T* const to = reinterpret_cast<T*>(sum);
     const T* const from = reinterpret_cast<const T*>(term);
+    if (n == 1) return AddTo{}(*to, *from);
     if (n <= kGrain) return add_elements(to, from, n);
     parallel_ranges(n, kGrain, [&](std::int64_t begin, std::int64_t end) {
       add_elements(to + begin, from + begin, end - begin);

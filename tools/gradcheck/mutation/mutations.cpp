@@ -100,8 +100,8 @@ std::string Mutation::kind_name() const {
 }
 
 std::string Mutation::name() const {
-  constexpr std::array<const char*, 3> kNames{"", ", by the general rule", ", as recorded"};
-  return kind_name() + (rule ? kNames[static_cast<std::size_t>(*rule)] : ", by every rule");
+  constexpr std::array<const char*, 3> kOfRule{"", ", by the general rule", ", as recorded"};
+  return kind_name() + (rule ? kOfRule[static_cast<std::size_t>(*rule)] : ", by every rule");
 }
 
 namespace {

@@ -76,6 +76,7 @@ constexpr std::size_t block_bytes(std::uint32_t c) { return (class_bytes(c) + 63
 void* system_block(std::uint32_t c) noexcept {
   return c == 0 ? std::malloc(block_bytes(0)) : std::aligned_alloc(64, block_bytes(c));
 }
+static_assert(class_of(sizeof(Storage) + kScalarBytes) == 0);  // as allocate_scalar has it
 static_assert(class_bytes(class_of(64)) == 64 && class_bytes(class_of(65)) == 72);
 static_assert(class_bytes(class_of(128)) == 128 && class_bytes(class_of(129)) == 144);
 static_assert(class_bytes(class_of(1 << 20)) == 1 << 20);
@@ -83,11 +84,10 @@ static_assert(class_bytes(class_of(1 << 20)) == 1 << 20);
 /// Gives kept blocks back, the largest first, until the thread holds no more than `bytes`.
 void give_back_down_to(ThreadState& t, std::size_t bytes) noexcept {
   for (std::size_t c = ThreadState::kClasses; c-- > 0;)
-    while (Storage* s = t.free_blocks[c]) {
+    while (t.free_blocks[c]) {
       if (t.held <= bytes) return;
-      t.free_blocks[c] = s->next;
       t.held -= block_bytes(static_cast<std::uint32_t>(c));
-      std::free(s);
+      std::free(take_free_block(t, c));
     }
 }
 
@@ -114,10 +114,7 @@ Storage* reuse_block(ThreadState& t, std::uint32_t c) noexcept {
   const std::uint32_t last =
       class_bytes(c) < kLarge ? c : std::min<std::uint32_t>(c + 8, ThreadState::kClasses - 1);
   for (; c <= last; ++c)
-    if (Storage* s = t.free_blocks[c]) {
-      t.free_blocks[c] = s->next;
-      return s;
-    }
+    if (t.free_blocks[c]) return take_free_block(t, c);
   return nullptr;
 }
 
@@ -312,12 +309,10 @@ Storage* try_allocate(std::size_t bytes) {
   Storage* s = take_block(t, bytes <= kScalarBytes ? sizeof(Storage) + bytes : 64 + bytes);
   if (!s) [[unlikely]]
     return nullptr;
-  s->version.store(0, std::memory_order_relaxed);
   if (t) [[likely]] {
-    s->owner.store(t, std::memory_order_relaxed);
-    s->local = 1;
-    s->shared.store(0, std::memory_order_relaxed);
+    s->give_to(*t);
   } else {
+    s->version.store(0, std::memory_order_relaxed);
     s->owner.store(&unowned, std::memory_order_relaxed);
     s->local = 0;
     s->shared.store(Storage::kOne | Storage::kMerged, std::memory_order_relaxed);

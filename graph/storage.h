@@ -85,6 +85,14 @@ struct alignas(16) Storage {
   static constexpr std::int64_t kQueued = 2;
   static constexpr std::int64_t kOne = 4;
 
+  /// The first reference to a block that nobody holds is the thread's, which becomes its owner.
+  void give_to(ThreadState& thread) noexcept {
+    version.store(0, std::memory_order_relaxed);
+    owner.store(&thread, std::memory_order_relaxed);
+    local = 1;
+    shared.store(0, std::memory_order_relaxed);
+  }
+
   std::byte* data(std::size_t bytes) noexcept {
     // One scalar lies right behind the head; anything larger starts on a cache line of its own.
     return reinterpret_cast<std::byte*>(this) + (bytes <= kScalarBytes ? sizeof(Storage) : 64);
@@ -104,18 +112,20 @@ inline Storage* allocate(std::size_t bytes) {
     throw_out_of_memory(bytes, "values to work on");
   return s;
 }
-/// allocate(kScalarBytes), for one element: without a call where the thread has such a block at hand, which are those of
-/// the smallest class.
+/// The free block of this class that was given last; there must be one.
+inline Storage* take_free_block(ThreadState& t, std::size_t size_class) noexcept {
+  Storage* const s = t.free_blocks[size_class];
+  t.free_blocks[size_class] = s->next;
+  return s;
+}
+/// allocate(kScalarBytes), for one element: without a call where the thread has such a block at hand, which are those
+/// of the smallest class.
 inline Storage* allocate_scalar() {
   ThreadState* const t = current_thread;
   if (!t || !t->free_blocks[0] || t->returned.load(std::memory_order_relaxed)) [[unlikely]]
     return allocate(kScalarBytes);
-  Storage* const s = t->free_blocks[0];
-  t->free_blocks[0] = s->next;
-  s->version.store(0, std::memory_order_relaxed);
-  s->owner.store(t, std::memory_order_relaxed);
-  s->local = 1;
-  s->shared.store(0, std::memory_order_relaxed);
+  Storage* const s = take_free_block(*t, 0);
+  s->give_to(*t);
   return s;
 }
 TAPEGRAD_API void release_last_owned(Storage* s) noexcept;

@@ -122,6 +122,14 @@ void gradient_range(const ElementwiseLoop& loop, const void* op, const Pointers&
   }
 }
 
+/// Fills in the saved operands that `read` names.
+template <std::size_t Arity>
+inline void bind_saved(Pointers& operands, SaveMask read, ElementAccess context) {
+  for (std::size_t i = 0; i < Arity; ++i)
+    if (read >> i & 1u) operands[1 + i] = context.saved_data(static_cast<unsigned>(i));
+  if (read & kOut) operands[kOutputOperand] = context.saved_data(kOutputBit);
+}
+
 /// Where the output is a scalar, and with it all inputs.
 template <std::size_t Arity>
 void backward_scalar(const ElementwiseOp& e, const void* op, ElementAccess context) {
@@ -133,10 +141,7 @@ void backward_scalar(const ElementwiseOp& e, const void* op, ElementAccess conte
       context.add_grad_output(i);
       continue;
     }
-    const SaveMask read = e.saves[i];
-    for (std::size_t k = 0; k < Arity; ++k)
-      if (read >> k & 1u) operands[1 + k] = context.saved_data(static_cast<unsigned>(k));
-    if (read & kOut) operands[kOutputOperand] = context.saved_data(kOutputBit);
+    bind_saved<Arity>(operands, e.saves[i], context);
     const auto loop = dispatch(e.backward[i][static_cast<std::size_t>(dtype)]);
     context.accumulate(i, dtype, [&](std::byte* to, bool add) {
       if (!add) return loop(op, 1, operands.data(), to);
@@ -154,9 +159,7 @@ template <std::size_t Arity>
 void backward_direct(const ElementwiseOp& e, const void* op, unsigned needed, SaveMask read,
                      ElementAccess context) {
   Pointers operands{context.grad_output_data()};
-  for (std::size_t i = 0; i < Arity; ++i)
-    if (read >> i & 1u) operands[1 + i] = context.saved_data(static_cast<unsigned>(i));
-  if (read & kOut) operands[kOutputOperand] = context.saved_data(kOutputBit);
+  bind_saved<Arity>(operands, read, context);
   const Dtype dtype = context.output_dtype();
   const std::int64_t n = context.output_size();
   for (std::size_t i = 0; i < Arity; ++i) {

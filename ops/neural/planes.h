@@ -12,8 +12,8 @@
 /// What the ops over windows of images share: how planes are divided among threads, and how options become windows.
 namespace tapegrad::detail {
 
-/// f(begin, end) for ranges of the planes of images [n, c, h, w], shared among threads. Each plane becomes, or comes from,
-/// one of the size `other`: the larger of both says how much work it is.
+/// f(begin, end) for ranges of the planes of images [n, c, h, w], shared among threads. Each plane becomes, or comes
+/// from, one of the size `other`: the larger of both says how much work it is.
 template <class F>
 void parallel_planes(const Shape& images, const Size2d& other, const F& f) {
   const std::int64_t work = std::max(images[2] * images[3], other[0] * other[1]);
@@ -47,21 +47,16 @@ struct Planes {
   }
   template <class F>
   void for_ranges(std::int64_t work, F&& f) const {
-    share(work, [&](std::int64_t begin, std::int64_t end) {
+    parallel_ranges(count(), grain_for(work), [&](std::int64_t begin, std::int64_t end) {
       dispatch_isa([&] { f(WindowRows(window, image, windows), begin, end); });
     });
   }
   /// The same for what is seldom, and not worth the code of several instruction sets.
   template <class F>
   void for_ranges_of_base(F&& f) const {
-    share(std::max(image_size(), windows_size()),
-          [&](std::int64_t begin, std::int64_t end) { f(WindowRows(window, image, windows), begin, end); });
-  }
-
- private:
-  template <class F>
-  void share(std::int64_t work, F&& f) const {
-    parallel_ranges(count(), grain_for(work), f);
+    parallel_planes(images, windows, [&](std::int64_t begin, std::int64_t end) {
+      f(WindowRows(window, image, windows), begin, end);
+    });
   }
 };
 

@@ -17,8 +17,8 @@ max_bytes=9000000
 # the same in all of them, shared or not, and ccache, where it is installed, has them already.
 work=$(mktemp -d -p "$(dirname "$static_build")" consumer-XXXXXX)
 trap 'rm -rf "$work" "$work".*' EXIT
-options=(--no-warn-unused-cli -G Ninja -DCMAKE_BUILD_TYPE=Release -DCMAKE_UNITY_BUILD=ON
-  -DCMAKE_UNITY_BUILD_BATCH_SIZE=12 -DTAPEGRAD_WERROR=ON)
+mapfile -t several_at_once < <(sed -n 's/^CMAKE_UNITY_BUILD/-D&/p' "$static_build/CMakeCache.txt")
+options=(--no-warn-unused-cli -G Ninja -DCMAKE_BUILD_TYPE=Release "${several_at_once[@]}" -DTAPEGRAD_WERROR=ON)
 if command -v ccache >/dev/null; then
   export CCACHE_BASEDIR=$source
   options+=(-DCMAKE_CXX_COMPILER_LAUNCHER=ccache)

@@ -39,7 +39,7 @@ constexpr const char* kEngineRow = "{:<30} {:>9} {:>9} {:>9} {:<7} {:>16} {:>22}
 constexpr double kLost = 0.95;
 
 constexpr const char* kRow = "{:<18} {:<9} {:>9} {:>9} {:>9} {:<8} {:>11} {:>9}";
-constexpr const char* kRates = "  {:>7} {:>8} {:>7} {:>8}";
+constexpr const char* kRates = "  {:>7} {:>10} {:>7} {:>8}";
 
 bool is_counted(const Measurement& m) { return m.per_second.flops > 0; }
 
@@ -59,7 +59,7 @@ std::string table_head(const std::vector<Measurement>& of_workload) {
                        "automatic/better one");
   return fmt::format(kRow, "workload", "contender", "median", "min", "max", "unit", "vs libtorch",
                      "of limit") +
-         (is_counted(of_workload.front()) ? fmt::format(kRates, "GFLOPS", "of peak", "GB/s", "of triad")
+         (is_counted(of_workload.front()) ? fmt::format(kRates, "GFLOPS", "of product", "GB/s", "of triad")
                                           : "") +
          "\n";
 }

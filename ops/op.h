@@ -25,7 +25,8 @@
 ///       static void samples(Samples& s) { s.unary(Tanh{}, {-3, 3}); }
 ///     };
 ///
-/// Elementwise ops (those with an arity) are formulas over a generic number: instantiated for plain numbers
+/// In a header that many files include, `samples(auto& s)`: a template that only the library's list of ops
+/// instantiates. Elementwise ops (those with an arity) are formulas over a generic number: instantiated for plain numbers
 /// they become the loops of both passes, instantiated for tensors the recorded rule. With two or three
 /// operands the gradients are vjp0(g, a, b, y), vjp1(...), vjp2(...). All other ops compute on tensors:
 ///
@@ -53,8 +54,7 @@
 ///   no other
 /// - identity_grad: elementwise, bit i set where the gradient of input i is g itself
 /// - selects: elementwise, where the rule gives g, or a positive part of it, or detail::kNothing for what the result
-/// does
-///   not depend on, so that its zeros are right as they are; see <tapegrad/ops/contribution.h>
+///   does not depend on, so that its zeros are right as they are; see <tapegrad/ops/contribution.h>
 /// - optional_inputs: others, bit i set where input i may be an undefined tensor; see VjpContext::has_input
 /// - vjp_fused: others, a faster first-order rule; the checker compares it with vjp
 /// - branches: others, a tensor that tells which way each decision of forward goes at these inputs, so that the

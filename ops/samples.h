@@ -134,6 +134,11 @@ class Samples {
     append_elementwise(std::as_bytes(std::span(&op, 1)), &call<Op>, domains, special);
   }
 
+  /// An input of these values, in f64.
+  static SampleInput given(std::initializer_list<double> values) {
+    return SampleInput::of(Tensor::from(values, f64));
+  }
+
   /// Those added so far.
   const std::vector<Sample>& all() const { return all_; }
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what is missing, builds the release, brings MNIST and trains the two-layer network on it.
+# Installs what is missing, builds the command for this processor, brings MNIST and trains the two-layer network on it.
 # usage: tools/train_mnist.sh [OPTION...]     options of `tapegrad train`; they replace the ones below
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -22,8 +22,8 @@ echo "train_mnist: building the library and the command; the first time this tak
 start=$SECONDS
 (
   cd "$root"
-  cmake --preset release >/dev/null
-  cmake --build --preset release --target tapegrad_cli
+  cmake --preset native >/dev/null
+  cmake --build --preset native --target tapegrad_cli
 )
 echo "train_mnist: built in $((SECONDS - start)) s"
 
@@ -49,4 +49,4 @@ for ((i = 0; i < ${#train[@]}; i += 2)); do
 done
 # The script's own folder may be written again.
 if ! given --out && ! given --force; then set -- "$@" --force; fi
-exec "$root/build/release/bin/tapegrad" train "$@"
+exec "$root/build/native/bin/tapegrad" train "$@"

@@ -3,6 +3,7 @@
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/ops/define.h>
 #include <tapegrad/ops/elementwise/activation_ops.h>
+#include <tapegrad/ops/samples.h>
 
 #include <fmt/format.h>
 

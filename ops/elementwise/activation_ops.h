@@ -2,7 +2,6 @@
 
 #include <tapegrad/ops/elementwise/activation.h>
 #include <tapegrad/ops/elementwise/math_ops.h>
-#include <tapegrad/ops/samples.h>
 
 /// The structs of activations; <tapegrad/ops/op.h> explains the pattern. A new one is a struct here and a row in
 /// rows.h, which makes of it the function, the overloads inside `map`, the layer, its name and its entry in the
@@ -33,7 +32,7 @@ struct Relu {  // y = max(x, 0)
   auto f(auto x) const { return maximum(x, 0); }
   static constexpr bool selects = true;
   auto vjp(auto g, auto, auto y) const { return where(y > 0, g, detail::kNothing); }
-  static void samples(Samples& s) {
+  static void samples(auto& s) {
     s.unary(Relu{}, {-2, 2, {0}});
     s.convention(Relu{}, {{0}}, {{0}});
   }
@@ -47,9 +46,9 @@ struct LeakyRelu {
   void describe(AttributeVisitor& v) const { v("slope", slope); }
   auto f(auto x) const { return where(x > 0, x, slope * x); }
   auto vjp(auto g, auto x, auto) const { return where(x > 0, g, slope * g); }
-  static void samples(Samples& s) {
+  static void samples(auto& s) {
     s.unary(LeakyRelu{.slope = 0.1}, {-2, 2, {0}});
-    s.add(LeakyRelu{.slope = 0.75}, {SampleInput(Shape{7}, {-2, 2, {0}})});
+    s.add(LeakyRelu{.slope = 0.75}, {{Shape{7}, {-2, 2, {0}}}});
     s.convention(LeakyRelu{.slope = 0.1}, {{0}}, {{0.1}});
   }
 };
@@ -62,9 +61,9 @@ struct Elu {
   void describe(AttributeVisitor& v) const { v("alpha", alpha); }
   auto f(auto x) const { return where(x > 0, x, alpha * expm1(x)); }
   auto vjp(auto g, auto x, auto) const { return where(x > 0, g, alpha * g * exp(x)); }
-  static void samples(Samples& s) {
+  static void samples(auto& s) {
     s.unary(Elu{.alpha = 0.7}, {-3, 3, {0}}, {-40, 40});
-    s.add(Elu{.alpha = 1.5}, {SampleInput(Shape{7}, {-3, 3, {0}})});
+    s.add(Elu{.alpha = 1.5}, {{Shape{7}, {-3, 3, {0}}}});
     s.convention(Elu{.alpha = 0.7}, {{0}}, {{0.7}});
   }
 };
@@ -75,7 +74,7 @@ struct Sigmoid {  // dy/dx = s(x) s(-x); y (1 - y) has no digits left where y is
   static constexpr auto saves = saves_for(kIn0);
   auto f(auto x) const { return sigmoid(x); }
   auto vjp(auto g, auto x, auto) const { return g * sigmoid_slope(x); }
-  static void samples(Samples& s) { s.unary(Sigmoid{}, {-4, 4}, {-30, 12}); }
+  static void samples(auto& s) { s.unary(Sigmoid{}, {-4, 4}, {-30, 12}); }
 };
 
 struct Tanh {  // dy/dx = 1 / cosh(x)^2; 1 - y^2 has no digits left where y is near 1
@@ -84,7 +83,7 @@ struct Tanh {  // dy/dx = 1 / cosh(x)^2; 1 - y^2 has no digits left where y is n
   static constexpr auto saves = saves_for(kIn0);
   auto f(auto x) const { return tanh(x); }
   auto vjp(auto g, auto x, auto) const { return g * tanh_slope(x); }
-  static void samples(Samples& s) { s.unary(Tanh{}, {-3, 3}, {-6, 6}); }
+  static void samples(auto& s) { s.unary(Tanh{}, {-3, 3}, {-6, 6}); }
 };
 
 struct Softplus {  // dy/dx = sigmoid(beta x)
@@ -96,7 +95,7 @@ struct Softplus {  // dy/dx = sigmoid(beta x)
   auto f(auto x) const { return maximum(x, 0) + log1p(exp(-abs(beta * x))) * (1 / beta); }
   // The op and not its formula: where e^-x overflows, the formula's own derivative is not a number.
   auto vjp(auto g, auto x, auto) const { return g * sigmoid(beta * x); }
-  static void samples(Samples& s) {
+  static void samples(auto& s) {
     s.unary(Softplus{}, {-3, 3}, {-40, 40});
     s.unary(Softplus{.beta = 2.5}, {-3, 3});
   }
@@ -110,7 +109,7 @@ struct Gelu {  // dy/dx = Phi(x) + x phi(x)
   auto vjp(auto g, auto x, auto) const {
     return g * (normal_cdf(x) + detail::kOneOverSqrt2Pi * vanishing_product(gaussian(x, 0.5), x));
   }
-  static void samples(Samples& s) { s.unary(Gelu{}, {-3, 3}, {-5, 8}); }
+  static void samples(auto& s) { s.unary(Gelu{}, {-3, 3}, {-5, 8}); }
 };
 
 /// (1 + tanh(u)) / 2 = sigmoid(2 u), which keeps its digits in the left tail: y = x s with s = sigmoid(a x + b x^3),
@@ -129,7 +128,7 @@ struct GeluTanh {
     auto slope = kA + 3 * kB * (z * z);
     return g * sigmoid_of_cubic(z, kA, kB) * (1 + z * sigmoid_of_cubic(z, -kA, -kB) * slope);
   }
-  static void samples(Samples& s) { s.unary(GeluTanh{}, {-3, 3}, {-5, 8, 40}); }
+  static void samples(auto& s) { s.unary(GeluTanh{}, {-3, 3}, {-5, 8, 40}); }
 };
 
 struct Silu {  // with s = sigmoid(x): dy/dx = s + x s'
@@ -138,7 +137,7 @@ struct Silu {  // with s = sigmoid(x): dy/dx = s + x s'
   static constexpr auto saves = saves_for(kIn0);
   auto f(auto x) const { return vanishing_product(sigmoid(x), x); }
   auto vjp(auto g, auto x, auto) const { return g * (sigmoid(x) + vanishing_product(sigmoid_slope(x), x)); }
-  static void samples(Samples& s) { s.unary(Silu{}, {-4, 4}, {-30, 30}); }
+  static void samples(auto& s) { s.unary(Silu{}, {-4, 4}, {-30, 30}); }
 };
 
 struct LogSigmoid {  // y = -ln(1 + e^-x), dy/dx = sigmoid(-x)
@@ -147,7 +146,7 @@ struct LogSigmoid {  // y = -ln(1 + e^-x), dy/dx = sigmoid(-x)
   static constexpr auto saves = saves_for(kIn0);
   auto f(auto x) const { return minimum(x, 0) - log1p(exp(-abs(x))); }
   auto vjp(auto g, auto x, auto) const { return g * sigmoid(-x); }
-  static void samples(Samples& s) { s.unary(LogSigmoid{}, {-3, 3}, {-40, 40}); }
+  static void samples(auto& s) { s.unary(LogSigmoid{}, {-3, 3}, {-40, 40}); }
 };
 
 /// y = x tanh(p) with p = softplus(x); dy/dx = tanh(p) + x sigmoid(x) / cosh(p)^2
@@ -160,7 +159,7 @@ struct Mish {
     auto p = softplus(x);
     return g * (tanh(p) + vanishing_product(sigmoid(x) * tanh_slope(p), x));
   }
-  static void samples(Samples& s) { s.unary(Mish{}, {-4, 4}, {-30, 30}); }
+  static void samples(auto& s) { s.unary(Mish{}, {-4, 4}, {-30, 30}); }
 };
 
 struct Relu6 {  // y = min(max(x, 0), 6)
@@ -172,7 +171,7 @@ struct Relu6 {  // y = min(max(x, 0), 6)
   auto vjp(auto g, auto, auto y) const {
     return where(y > 0, where(y < 6, g, detail::kNothing), detail::kNothing);
   }
-  static void samples(Samples& s) {
+  static void samples(auto& s) {
     s.unary(Relu6{}, {-2, 8, {0, 6}});
     s.convention(Relu6{}, {{0, 6}}, {{0, 0}});
   }
@@ -187,7 +186,7 @@ struct Hardsigmoid {  // y = min(max(x / 6 + 1/2, 0), 1)
   auto vjp(auto g, auto x, auto) const {
     return where(x > -3, where(x < 3, g / 6, detail::kNothing), detail::kNothing);
   }
-  static void samples(Samples& s) {
+  static void samples(auto& s) {
     s.unary(Hardsigmoid{}, {-5, 5, {-3, 3}});
     s.convention(Hardsigmoid{}, {{-3, 3}}, {{0, 0}});
   }
@@ -199,7 +198,7 @@ struct Hardswish {  // y = x hardsigmoid(x); between -3 and 3: dy/dx = x / 3 + 1
   static constexpr auto saves = saves_for(kIn0);
   auto f(auto x) const { return vanishing_product(minimum(maximum(x + 3, 0), 6) / 6, x); }
   auto vjp(auto g, auto x, auto) const { return where(x > -3, where(x < 3, g * (x / 3 + 0.5), g), 0); }
-  static void samples(Samples& s) {
+  static void samples(auto& s) {
     s.unary(Hardswish{}, {-5, 5, {-3, 3}});
     s.convention(Hardswish{}, {{-3, 3}}, {{0, 1}});
   }
@@ -215,7 +214,7 @@ struct Selu {
   static constexpr double kLambdaAlpha = 1.0507009873554804934 * 1.6732632423543772848;
   auto f(auto x) const { return where(x > 0, kLambda * x, kLambdaAlpha * expm1(x)); }
   auto vjp(auto g, auto x, auto) const { return where(x > 0, kLambda * g, kLambdaAlpha * g * exp(x)); }
-  static void samples(Samples& s) {
+  static void samples(auto& s) {
     s.unary(Selu{}, {-3, 3, {0}}, {-40, 40});
     s.convention(Selu{}, {{0}}, {{kLambdaAlpha}});
   }
@@ -231,7 +230,7 @@ struct Softsign {  // y = x / (1 + |x|), dy/dx = 1 / (1 + |x|)^2
     auto d = 1 + abs(x);
     return g / d / d;
   }
-  static void samples(Samples& s) {
+  static void samples(auto& s) {
     s.unary(Softsign{}, {-4, 4, {0}}, {1e4, -1e4});
     s.convention(Softsign{}, {{0}}, {{1}});
   }
@@ -246,7 +245,7 @@ struct Prelu {
   auto f(auto x, auto slope) const { return where(x > 0, x, slope * x); }
   auto vjp0(auto g, auto x, auto slope, auto) const { return where(x > 0, g, slope * g); }
   auto vjp1(auto g, auto x, auto, auto) const { return where(x > 0, 0, g * x); }
-  static void samples(Samples& s) {
+  static void samples(auto& s) {
     s.binary(Prelu{}, {-2, 2, {0}}, {0.05, 0.5});
     s.convention(Prelu{}, {{0, 0}, {0.25, 0.5}}, {{0.25, 0.5}, {0, 0}});
   }
@@ -257,7 +256,7 @@ struct Step {
   static constexpr std::size_t arity = 1;
   static constexpr std::uint8_t max_order = 0;
   auto f(auto x) const { return x > 0; }
-  static void samples(Samples& s) { s.unary(Step{}, {-2, 2, {0}}); }
+  static void samples(auto& s) { s.unary(Step{}, {-2, 2, {0}}); }
 };
 
 }  // namespace TAPEGRAD_API

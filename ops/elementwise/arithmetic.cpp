@@ -6,6 +6,7 @@
 #include <tapegrad/ops/elementwise/math_ops.h>
 #include <tapegrad/ops/elementwise/special_ops.h>
 #include <tapegrad/ops/loops/find.h>
+#include <tapegrad/ops/samples.h>
 
 #include <fmt/format.h>
 

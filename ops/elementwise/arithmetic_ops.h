@@ -2,7 +2,7 @@
 
 #include <tapegrad/ops/contribution.h>
 #include <tapegrad/ops/elementwise/math.h>
-#include <tapegrad/ops/samples.h>
+#include <tapegrad/ops/op.h>
 
 /// The structs of arithmetic, selection and comparison; <tapegrad/ops/op.h> explains the pattern. A new one is a
 /// struct here and a row in rows.h.
@@ -44,7 +44,7 @@ struct Add {
   auto f(auto a, auto b) const { return a + b; }
   auto vjp0(auto g, auto, auto, auto) const { return g; }
   auto vjp1(auto g, auto, auto, auto) const { return g; }
-  static void samples(Samples& s) { s.binary(Add{}, {-2, 2}, {-2, 2}); }
+  static void samples(auto& s) { s.binary(Add{}, {-2, 2}, {-2, 2}); }
 };
 
 struct Sub {
@@ -56,7 +56,7 @@ struct Sub {
   auto f(auto a, auto b) const { return a - b; }
   auto vjp0(auto g, auto, auto, auto) const { return g; }
   auto vjp1(auto g, auto, auto, auto) const { return -g; }
-  static void samples(Samples& s) { s.binary(Sub{}, {-2, 2}, {-2, 2}); }
+  static void samples(auto& s) { s.binary(Sub{}, {-2, 2}, {-2, 2}); }
 };
 
 struct Mul {
@@ -67,7 +67,7 @@ struct Mul {
   auto f(auto a, auto b) const { return a * b; }
   auto vjp0(auto g, auto, auto b, auto) const { return g * b; }
   auto vjp1(auto g, auto a, auto, auto) const { return g * a; }
-  static void samples(Samples& s) { s.binary(Mul{}, {-2, 2}, {-2, 2}, {0, 1e-8, 1e8}); }
+  static void samples(auto& s) { s.binary(Mul{}, {-2, 2}, {-2, 2}, {0, 1e-8, 1e8}); }
 };
 
 struct Div {
@@ -77,7 +77,7 @@ struct Div {
   auto f(auto a, auto b) const { return a / b; }
   auto vjp0(auto g, auto, auto b, auto) const { return g / b; }
   auto vjp1(auto g, auto, auto b, auto y) const { return -(g * y) / b; }
-  static void samples(Samples& s) { s.binary(Div{}, {-2, 2}, {0.5, 2}, {1e-4, 1e4}); }
+  static void samples(auto& s) { s.binary(Div{}, {-2, 2}, {0.5, 2}, {1e-4, 1e4}); }
 };
 
 struct Neg {
@@ -87,7 +87,7 @@ struct Neg {
   static constexpr bool integers = true;
   auto f(auto x) const { return -x; }
   auto vjp(auto g, auto, auto) const { return -g; }
-  static void samples(Samples& s) { s.unary(Neg{}, {-2, 2}); }
+  static void samples(auto& s) { s.unary(Neg{}, {-2, 2}); }
 };
 
 // The same with a C++ number, which is an attribute: no tensor is made for it.
@@ -102,7 +102,7 @@ struct AddScalar {
   void describe(AttributeVisitor& v) const { v("c", c); }
   auto f(auto x) const { return x + c; }
   auto vjp(auto g, auto, auto) const { return g; }
-  static void samples(Samples& s) {
+  static void samples(auto& s) {
     s.unary(AddScalar{.c = 1.5}, {-2, 2});
     s.add(AddScalar{.c = -0.25}, {Shape{3}});
   }
@@ -117,7 +117,7 @@ struct ScalarSub {
   void describe(AttributeVisitor& v) const { v("c", c); }
   auto f(auto x) const { return c - x; }
   auto vjp(auto g, auto, auto) const { return -g; }
-  static void samples(Samples& s) {
+  static void samples(auto& s) {
     s.unary(ScalarSub{.c = 1.5}, {-2, 2});
     s.add(ScalarSub{.c = -0.25}, {Shape{3}});
   }
@@ -133,7 +133,7 @@ struct MulScalar {
   auto f(auto x) const { return x * c; }
   static constexpr bool selects = true;  // as a contribution
   auto vjp(auto g, auto, auto) const { return contribution_of_constant(g, g * c, c); }
-  static void samples(Samples& s) { s.unary(MulScalar{.c = 1.5}, {-2, 2}); }
+  static void samples(auto& s) { s.unary(MulScalar{.c = 1.5}, {-2, 2}); }
 };
 
 struct DivScalar {
@@ -145,7 +145,7 @@ struct DivScalar {
   auto f(auto x) const { return x / c; }
   static constexpr bool selects = true;  // as a contribution
   auto vjp(auto g, auto, auto) const { return contribution_of_constant(g, g / c, 1 / c); }
-  static void samples(Samples& s) {
+  static void samples(auto& s) {
     s.unary(DivScalar{.c = 1.5}, {-2, 2});
     s.add(DivScalar{.c = -0.25}, {Shape{3}});
   }
@@ -159,9 +159,9 @@ struct ScalarDiv {
   void describe(AttributeVisitor& v) const { v("c", c); }
   auto f(auto x) const { return c / x; }
   auto vjp(auto g, auto x, auto y) const { return -(g * y) / x; }
-  static void samples(Samples& s) {
+  static void samples(auto& s) {
     s.unary(ScalarDiv{.c = 1.5}, {0.5, 2});
-    s.add(ScalarDiv{.c = -0.25}, {SampleInput(Shape{3}, {0.5, 2})});
+    s.add(ScalarDiv{.c = -0.25}, {{Shape{3}, {0.5, 2}}});
   }
 };
 
@@ -172,7 +172,7 @@ struct Abs {
   static constexpr bool integers = true;
   auto f(auto x) const { return abs(x); }
   auto vjp(auto g, auto x, auto) const { return g * sign(x); }
-  static void samples(Samples& s) {
+  static void samples(auto& s) {
     s.unary(Abs{}, {-2, 2, {0}});
     s.convention(Abs{}, {{0}}, {{0}});
   }
@@ -184,7 +184,7 @@ struct Sign {
   static constexpr std::uint8_t max_order = 0;
   static constexpr bool integers = true;
   auto f(auto x) const { return sign(x); }
-  static void samples(Samples& s) { s.unary(Sign{}, {-2, 2, {0}}); }
+  static void samples(auto& s) { s.unary(Sign{}, {-2, 2, {0}}); }
 };
 
 struct Maximum {
@@ -196,7 +196,7 @@ struct Maximum {
   static constexpr bool selects = true;
   auto vjp0(auto g, auto a, auto b, auto) const { return detail::share_of(g, a > b, a == b); }
   auto vjp1(auto g, auto a, auto b, auto) const { return detail::share_of(g, b > a, a == b); }
-  static void samples(Samples& s) {
+  static void samples(auto& s) {
     s.binary(Maximum{}, {-2, 2}, {-2, 2});
     s.convention(Maximum{}, {{1}, {1}}, {{0.5}, {0.5}});
   }
@@ -211,7 +211,7 @@ struct Minimum {
   static constexpr bool selects = true;
   auto vjp0(auto g, auto a, auto b, auto) const { return detail::share_of(g, a < b, a == b); }
   auto vjp1(auto g, auto a, auto b, auto) const { return detail::share_of(g, b < a, a == b); }
-  static void samples(Samples& s) {
+  static void samples(auto& s) {
     s.binary(Minimum{}, {-2, 2}, {-2, 2});
     s.convention(Minimum{}, {{1}, {1}}, {{0.5}, {0.5}});
   }
@@ -230,9 +230,9 @@ struct Clamp {
   auto vjp(auto g, auto x, auto) const {
     return where(x < lo, detail::kNothing, where(x > hi, detail::kNothing, g));
   }
-  static void samples(Samples& s) {
+  static void samples(auto& s) {
     s.unary(Clamp{.lo = -1, .hi = 0.5}, {-2, 2, {-1, 0.5}});
-    s.add(Clamp{.lo = 0.25, .hi = 1}, {SampleInput(Shape{7}, {-2, 2, {0.25, 1}})});
+    s.add(Clamp{.lo = 0.25, .hi = 1}, {{Shape{7}, {-2, 2, {0.25, 1}}}});
     s.convention(Clamp{.lo = -1, .hi = 0.5}, {{-1, 0.5}}, {{1, 1}});
   }
 };
@@ -252,9 +252,9 @@ struct Where {
   auto vjp1(auto g, auto c, auto, auto, auto) const { return where(mask(c), g, detail::kNothing); }
   auto vjp2(auto g, auto c, auto, auto, auto) const { return where(mask(c), detail::kNothing, g); }
   static constexpr unsigned nondifferentiable_inputs = 0b001;
-  static void samples(Samples& s) {
+  static void samples(auto& s) {
     s.elementwise(Where{}, {{.only = {0, 1}}, {-2, 2}, {-2, 2}});
-    s.add(Where{}, {SampleInput({2, 3}, {-1, 1, {0}}), Shape{3}, Shape{2, 3}});
+    s.add(Where{}, {{{2, 3}, {-1, 1, {0}}}, Shape{3}, Shape{2, 3}});
   }
 };
 
@@ -264,7 +264,7 @@ struct Equal {
   static constexpr std::uint8_t max_order = 0;
   static constexpr bool integers = true;
   auto f(auto a, auto b) const { return a == b; }
-  static void samples(Samples& s) { s.binary(Equal{}, {-2, 2}, {-2, 2}); }
+  static void samples(auto& s) { s.binary(Equal{}, {-2, 2}, {-2, 2}); }
 };
 
 struct NotEqual {
@@ -273,7 +273,7 @@ struct NotEqual {
   static constexpr std::uint8_t max_order = 0;
   static constexpr bool integers = true;
   auto f(auto a, auto b) const { return a != b; }
-  static void samples(Samples& s) { s.binary(NotEqual{}, {-2, 2}, {-2, 2}); }
+  static void samples(auto& s) { s.binary(NotEqual{}, {-2, 2}, {-2, 2}); }
 };
 
 struct Less {
@@ -282,7 +282,7 @@ struct Less {
   static constexpr std::uint8_t max_order = 0;
   static constexpr bool integers = true;
   auto f(auto a, auto b) const { return a < b; }
-  static void samples(Samples& s) { s.binary(Less{}, {-2, 2}, {-2, 2}); }
+  static void samples(auto& s) { s.binary(Less{}, {-2, 2}, {-2, 2}); }
 };
 
 struct LessEqual {
@@ -291,7 +291,7 @@ struct LessEqual {
   static constexpr std::uint8_t max_order = 0;
   static constexpr bool integers = true;
   auto f(auto a, auto b) const { return a <= b; }
-  static void samples(Samples& s) { s.binary(LessEqual{}, {-2, 2}, {-2, 2}); }
+  static void samples(auto& s) { s.binary(LessEqual{}, {-2, 2}, {-2, 2}); }
 };
 
 struct Greater {
@@ -300,7 +300,7 @@ struct Greater {
   static constexpr std::uint8_t max_order = 0;
   static constexpr bool integers = true;
   auto f(auto a, auto b) const { return a > b; }
-  static void samples(Samples& s) { s.binary(Greater{}, {-2, 2}, {-2, 2}); }
+  static void samples(auto& s) { s.binary(Greater{}, {-2, 2}, {-2, 2}); }
 };
 
 struct GreaterEqual {
@@ -309,7 +309,7 @@ struct GreaterEqual {
   static constexpr std::uint8_t max_order = 0;
   static constexpr bool integers = true;
   auto f(auto a, auto b) const { return a >= b; }
-  static void samples(Samples& s) { s.binary(GreaterEqual{}, {-2, 2}, {-2, 2}); }
+  static void samples(auto& s) { s.binary(GreaterEqual{}, {-2, 2}, {-2, 2}); }
 };
 
 }  // namespace TAPEGRAD_API

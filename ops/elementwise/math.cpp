@@ -2,6 +2,7 @@
 #include <tapegrad/ops/elementwise/activation_ops.h>
 #include <tapegrad/ops/elementwise/math_ops.h>
 #include <tapegrad/ops/elementwise/special_ops.h>
+#include <tapegrad/ops/samples.h>
 
 namespace tapegrad {
 

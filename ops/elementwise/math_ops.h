@@ -2,7 +2,6 @@
 
 #include <tapegrad/ops/elementwise/arithmetic_ops.h>
 #include <tapegrad/ops/elementwise/slope_ops.h>
-#include <tapegrad/ops/samples.h>
 
 /// The structs of powers, exponentials, logarithms and trigonometry; <tapegrad/ops/op.h> explains the pattern. A
 /// new one is a struct here and a row in rows.h.
@@ -37,7 +36,7 @@ struct Pow {
     auto slope = power_log(a, b, 1, y);
     return g * where(a == 0, where(b == 0, 0, slope), slope);
   }
-  static void samples(Samples& s) {
+  static void samples(auto& s) {
     s.binary(Pow{}, {0.3, 2}, {-2, 2});
     s.convention(Pow{}, {{0, 0, 0, 0}, {0, 1, 2, 3}}, {{0, 1, 0, 0}, {0, 0, 0, 0}});
   }
@@ -55,7 +54,7 @@ struct PowerLog {
     return g * (b * power_log(a, b - 1, n) + n * power_log(a, b - 1, n - 1));
   }
   auto vjp1(auto g, auto a, auto b, auto) const { return g * power_log(a, b, n + 1); }
-  static void samples(Samples& s) {
+  static void samples(auto& s) {
     s.binary(PowerLog{.n = 1}, {0.3, 2}, {-2, 2});
     s.binary(PowerLog{.n = 2}, {1.5, 3}, {0.5, 2});
     s.convention(PowerLog{.n = 1}, {{0, 0}, {2, 3}}, {{0, 0}, {0, 0}});
@@ -70,7 +69,7 @@ struct PowScalar {
   void describe(AttributeVisitor& v) const { v("c", c); }
   auto f(auto x) const { return pow(x, c); }
   auto vjp(auto g, auto x, auto) const { return c == 0 ? 0 * g : g * c * pow(x, c - 1); }
-  static void samples(Samples& s) {
+  static void samples(auto& s) {
     s.unary(PowScalar{.c = 2.5}, {0.3, 2});
     s.unary(PowScalar{.c = 3}, {-2, 2}, {0});
     s.unary(PowScalar{.c = -1}, {0.5, 2});
@@ -84,7 +83,7 @@ struct Square {
   static constexpr bool integers = true;
   auto f(auto x) const { return x * x; }
   auto vjp(auto g, auto x, auto) const { return 2 * g * x; }
-  static void samples(Samples& s) { s.unary(Square{}, {-2, 2}, {0, 1e-8, 1e8}); }
+  static void samples(auto& s) { s.unary(Square{}, {-2, 2}, {0, 1e-8, 1e8}); }
 };
 
 struct Sqrt {
@@ -93,7 +92,7 @@ struct Sqrt {
   static constexpr auto saves = saves_for(kOut);
   auto f(auto x) const { return sqrt(x); }
   auto vjp(auto g, auto, auto y) const { return 0.5 * g / y; }
-  static void samples(Samples& s) { s.unary(Sqrt{}, {0.2, 3}, {1e-6, 1e6}); }
+  static void samples(auto& s) { s.unary(Sqrt{}, {0.2, 3}, {1e-6, 1e6}); }
 };
 
 struct Rsqrt {
@@ -107,7 +106,7 @@ struct Rsqrt {
       return 1 / sqrt(x);
   }
   auto vjp(auto g, auto x, auto y) const { return -0.5 * g * y / x; }
-  static void samples(Samples& s) { s.unary(Rsqrt{}, {0.2, 3}, {1e-4, 1e6}); }
+  static void samples(auto& s) { s.unary(Rsqrt{}, {0.2, 3}, {1e-4, 1e6}); }
 };
 
 struct Exp {
@@ -116,7 +115,7 @@ struct Exp {
   static constexpr auto saves = saves_for(kOut);
   auto f(auto x) const { return exp(x); }
   auto vjp(auto g, auto, auto y) const { return g * y; }
-  static void samples(Samples& s) { s.unary(Exp{}, {-3, 3}, {-20, 20}); }
+  static void samples(auto& s) { s.unary(Exp{}, {-3, 3}, {-20, 20}); }
 };
 
 struct Expm1 {
@@ -125,7 +124,7 @@ struct Expm1 {
   static constexpr auto saves = saves_for(kIn0);
   auto f(auto x) const { return expm1(x); }
   auto vjp(auto g, auto x, auto) const { return g * exp(x); }  // y + 1 has no digits left where y is near -1
-  static void samples(Samples& s) { s.unary(Expm1{}, {-3, 3}, {1e-10, -40}); }
+  static void samples(auto& s) { s.unary(Expm1{}, {-3, 3}, {1e-10, -40}); }
 };
 
 struct Log {
@@ -134,7 +133,7 @@ struct Log {
   static constexpr auto saves = saves_for(kIn0);
   auto f(auto x) const { return log(x); }
   auto vjp(auto g, auto x, auto) const { return g / x; }
-  static void samples(Samples& s) { s.unary(Log{}, {0.2, 3}, {1e-7, 1e7}); }
+  static void samples(auto& s) { s.unary(Log{}, {0.2, 3}, {1e-7, 1e7}); }
 };
 
 struct Log1p {
@@ -143,7 +142,7 @@ struct Log1p {
   static constexpr auto saves = saves_for(kIn0);
   auto f(auto x) const { return log1p(x); }
   auto vjp(auto g, auto x, auto) const { return g / (1 + x); }
-  static void samples(Samples& s) { s.unary(Log1p{}, {-0.7, 3}, {1e-10}); }
+  static void samples(auto& s) { s.unary(Log1p{}, {-0.7, 3}, {1e-10}); }
 };
 
 // ---- trigonometry ----
@@ -154,7 +153,7 @@ struct Sin {
   static constexpr auto saves = saves_for(kIn0);
   auto f(auto x) const { return sin(x); }
   auto vjp(auto g, auto x, auto) const { return g * cos(x); }
-  static void samples(Samples& s) { s.unary(Sin{}, {-3, 3}, {0, 100}); }
+  static void samples(auto& s) { s.unary(Sin{}, {-3, 3}, {0, 100}); }
 };
 
 struct Cos {
@@ -163,7 +162,7 @@ struct Cos {
   static constexpr auto saves = saves_for(kIn0);
   auto f(auto x) const { return cos(x); }
   auto vjp(auto g, auto x, auto) const { return -g * sin(x); }
-  static void samples(Samples& s) { s.unary(Cos{}, {-3, 3}, {100}); }
+  static void samples(auto& s) { s.unary(Cos{}, {-3, 3}, {100}); }
 };
 
 struct Tan {
@@ -172,7 +171,7 @@ struct Tan {
   static constexpr auto saves = saves_for(kOut);
   auto f(auto x) const { return tan(x); }
   auto vjp(auto g, auto, auto y) const { return g * (1 + y * y); }
-  static void samples(Samples& s) { s.unary(Tan{}, {-1.2, 1.2}); }
+  static void samples(auto& s) { s.unary(Tan{}, {-1.2, 1.2}); }
 };
 
 struct Asin {
@@ -181,7 +180,7 @@ struct Asin {
   static constexpr auto saves = saves_for(kIn0);
   auto f(auto x) const { return asin(x); }
   auto vjp(auto g, auto x, auto) const { return g * asin_slope(x); }
-  static void samples(Samples& s) { s.unary(Asin{}, {-0.9, 0.9}); }
+  static void samples(auto& s) { s.unary(Asin{}, {-0.9, 0.9}); }
 };
 
 struct Acos {
@@ -190,7 +189,7 @@ struct Acos {
   static constexpr auto saves = saves_for(kIn0);
   auto f(auto x) const { return acos(x); }
   auto vjp(auto g, auto x, auto) const { return -g * asin_slope(x); }
-  static void samples(Samples& s) { s.unary(Acos{}, {-0.9, 0.9}); }
+  static void samples(auto& s) { s.unary(Acos{}, {-0.9, 0.9}); }
 };
 
 struct Atan {
@@ -199,7 +198,7 @@ struct Atan {
   static constexpr auto saves = saves_for(kIn0);
   auto f(auto x) const { return atan(x); }
   auto vjp(auto g, auto x, auto) const { return g * atan_slope(x); }
-  static void samples(Samples& s) { s.unary(Atan{}, {-3, 3}, {1e4}); }
+  static void samples(auto& s) { s.unary(Atan{}, {-3, 3}, {1e4}); }
 };
 
 struct Sinh {
@@ -208,7 +207,7 @@ struct Sinh {
   static constexpr auto saves = saves_for(kIn0);
   auto f(auto x) const { return sinh(x); }
   auto vjp(auto g, auto x, auto) const { return g * cosh(x); }
-  static void samples(Samples& s) { s.unary(Sinh{}, {-3, 3}); }
+  static void samples(auto& s) { s.unary(Sinh{}, {-3, 3}); }
 };
 
 struct Cosh {
@@ -217,7 +216,7 @@ struct Cosh {
   static constexpr auto saves = saves_for(kIn0);
   auto f(auto x) const { return cosh(x); }
   auto vjp(auto g, auto x, auto) const { return g * sinh(x); }
-  static void samples(Samples& s) { s.unary(Cosh{}, {-3, 3}); }
+  static void samples(auto& s) { s.unary(Cosh{}, {-3, 3}); }
 };
 
 inline constexpr double kTwoOverSqrtPi = 1.1283791670955126;
@@ -228,7 +227,7 @@ struct Erf {
   static constexpr auto saves = saves_for(kIn0);
   auto f(auto x) const { return erf(x); }
   auto vjp(auto g, auto x, auto) const { return kTwoOverSqrtPi * g * gaussian(x, 1); }
-  static void samples(Samples& s) { s.unary(Erf{}, {-2, 2}, {-6, 6}); }
+  static void samples(auto& s) { s.unary(Erf{}, {-2, 2}, {-6, 6}); }
 };
 
 struct Erfc {
@@ -237,7 +236,7 @@ struct Erfc {
   static constexpr auto saves = saves_for(kIn0);
   auto f(auto x) const { return erfc(x); }
   auto vjp(auto g, auto x, auto) const { return -kTwoOverSqrtPi * g * gaussian(x, 1); }
-  static void samples(Samples& s) { s.unary(Erfc{}, {-2, 2}, {5}); }
+  static void samples(auto& s) { s.unary(Erfc{}, {-2, 2}, {5}); }
 };
 
 }  // namespace TAPEGRAD_API

@@ -5,7 +5,6 @@
 #include <tapegrad/ops/contribution.h>
 #include <tapegrad/ops/elementwise/activation.h>
 #include <tapegrad/ops/elementwise/arithmetic_ops.h>
-#include <tapegrad/ops/samples.h>
 
 /// The structs of derivatives that are operations of their own. Rules are written in them where the obvious formula
 /// loses its digits (1 - y where y rounds to 1) or leaves the range (x^2), and so would all derivatives of it.
@@ -24,7 +23,7 @@ struct SigmoidSlope {  // y = s(x) s(-x) with the sigmoid s; dy/dx = -y tanh(x /
   static constexpr auto saves = saves_for(kIn0 | kOut);
   auto f(auto x) const { return sigmoid_slope(x); }
   auto vjp(auto g, auto x, auto y) const { return -(g * y) * tanh(0.5 * x); }
-  static void samples(Samples& s) { s.unary(SigmoidSlope{}, {-4, 4}, {-30, 30}); }
+  static void samples(auto& s) { s.unary(SigmoidSlope{}, {-4, 4}, {-30, 30}); }
 };
 
 struct TanhSlope {  // y = 1 / cosh(x)^2; dy/dx = -2 y tanh(x)
@@ -33,7 +32,7 @@ struct TanhSlope {  // y = 1 / cosh(x)^2; dy/dx = -2 y tanh(x)
   static constexpr auto saves = saves_for(kIn0 | kOut);
   auto f(auto x) const { return tanh_slope(x); }
   auto vjp(auto g, auto x, auto y) const { return -2 * (g * y) * tanh(x); }
-  static void samples(Samples& s) { s.unary(TanhSlope{}, {-3, 3}, {-15, 15}); }
+  static void samples(auto& s) { s.unary(TanhSlope{}, {-3, 3}, {-15, 15}); }
 };
 
 struct AsinSlope {  // y = 1 / sqrt(1 - x^2); dy/dx = x y^3
@@ -42,7 +41,7 @@ struct AsinSlope {  // y = 1 / sqrt(1 - x^2); dy/dx = x y^3
   static constexpr auto saves = saves_for(kIn0 | kOut);
   auto f(auto x) const { return asin_slope(x); }
   auto vjp(auto g, auto x, auto y) const { return g * x * y * y * y; }
-  static void samples(Samples& s) { s.unary(AsinSlope{}, {-0.9, 0.9}, {1e-3}); }
+  static void samples(auto& s) { s.unary(AsinSlope{}, {-0.9, 0.9}, {1e-3}); }
 };
 
 struct AtanSlope {  // y = 1 / (1 + x^2); dy/dx = -2 x y^2
@@ -52,7 +51,7 @@ struct AtanSlope {  // y = 1 / (1 + x^2); dy/dx = -2 x y^2
   auto f(auto x) const { return atan_slope(x); }
   // In this order, as y^2 may be 0 where x y^2 is not; x y vanishes at infinity.
   auto vjp(auto g, auto x, auto y) const { return -2 * g * vanishing_product(y, x) * y; }
-  static void samples(Samples& s) { s.unary(AtanSlope{}, {-3, 3}, {1e4}); }
+  static void samples(auto& s) { s.unary(AtanSlope{}, {-3, 3}, {1e4}); }
 };
 
 struct Gaussian {  // y = e^(-c x^2); dy/dx = -2 c x y
@@ -63,7 +62,7 @@ struct Gaussian {  // y = e^(-c x^2); dy/dx = -2 c x y
   void describe(AttributeVisitor& v) const { v("c", c); }
   auto f(auto x) const { return gaussian(x, c); }
   auto vjp(auto g, auto x, auto y) const { return -2 * c * g * vanishing_product(y, x); }
-  static void samples(Samples& s) {
+  static void samples(auto& s) {
     s.unary(Gaussian{.c = 0.5}, {-3, 3}, {-8, 8});
     s.add(Gaussian{.c = 2}, {Shape{3}});
   }
@@ -81,12 +80,9 @@ struct LogitResidual {
   }
   auto vjp0(auto g, auto x, auto, auto) const { return g * sigmoid_slope(x); }
   auto vjp1(auto g, auto, auto, auto) const { return -g; }
-  static void samples(Samples& s) {
+  static void samples(auto& s) {
     s.binary(LogitResidual{}, {-3, 3}, {0.05, 0.95});
-    s.add(LogitResidual{},
-          {SampleInput::of(Tensor::from({-30, -15, 0, 15, 30}, f64)),
-           SampleInput::of(Tensor::from({0, 1, 0.5, 0, 1}, f64))},
-          "large logits");
+    s.add(LogitResidual{}, {s.given({-30, -15, 0, 15, 30}), s.given({0, 1, 0.5, 0, 1})}, "large logits");
   }
 };
 
@@ -100,7 +96,7 @@ struct UndefinedWhere {
   auto vjp0(auto g, auto, auto m, auto) const { return undefined_where(g, m); }
   auto vjp1(auto g, auto, auto, auto) const { return detail::nothing_of(g); }
   static constexpr unsigned nondifferentiable_inputs = 0b10;
-  static void samples(Samples& s) {
+  static void samples(auto& s) {
     constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
     s.elementwise(UndefinedWhere{}, {{-2, 2}, {.only = {0}}});
     s.convention(UndefinedWhere{}, {{1.5, 0, -0.0, 2}, {1, 1, 1, 0}}, {{kNaN, kNaN, kNaN, 1}, {0, 0, 0, 0}});
@@ -129,7 +125,7 @@ struct Contribution {
     return where(g == 0, of_zero, h);
   }
   static constexpr unsigned nondifferentiable_inputs = 0b001;  // 0 or NaN
-  static void samples(Samples& s) {
+  static void samples(auto& s) {
     constexpr double kInf = std::numeric_limits<double>::infinity();
     constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
     s.binary(Contribution{}, {-2, 2, {0}}, {-2, 2});

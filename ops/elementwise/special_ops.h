@@ -7,7 +7,6 @@
 #include <tapegrad/ops/contribution.h>
 #include <tapegrad/ops/elementwise/activation.h>
 #include <tapegrad/ops/elementwise/arithmetic_ops.h>
-#include <tapegrad/ops/samples.h>
 
 /// The structs of functions of two numbers (the plane, logarithms of sums), of logarithms and roots to other bases, of
 /// rounding, and of what is not finite; <tapegrad/ops/op.h> explains the pattern. None of their rules overflows or
@@ -43,7 +42,7 @@ struct Hypot {
   auto f(auto a, auto b) const { return hypot(a, b); }
   auto vjp0(auto g, auto a, auto b, auto) const { return slope(g, a, b); }
   auto vjp1(auto g, auto a, auto b, auto) const { return slope(g, b, a); }
-  static void samples(Samples& s) {
+  static void samples(auto& s) {
     s.binary(Hypot{}, {-2, 2}, {-2, 2}, {1e-4, -1e4});
     s.convention(Hypot{}, {{0, 0, -2}, {0, 2, 0}}, {{0, 0, -1}, {0, 1, 0}});
   }
@@ -71,7 +70,7 @@ struct DirectionCosine {
   auto vjp1(auto g, auto a, auto b, auto) const {
     return -g * cosine_over_root(a, b) * cosine_over_root(b, a);
   }
-  static void samples(Samples& s) { s.binary(DirectionCosine{}, {0.3, 2}, {-2, -0.3}, {1e-2, 10}); }
+  static void samples(auto& s) { s.binary(DirectionCosine{}, {0.3, 2}, {-2, -0.3}, {1e-2, 10}); }
 };
 
 /// With h = hypot(a, b), and s and t the cosines of the angles with both axes over a root of h: d/da =
@@ -90,7 +89,7 @@ struct CosineOverRoot {
   auto vjp1(auto g, auto a, auto b, auto y) const {
     return -1.5 * g * cosine_over_root(b, a) * y / sqrt(hypot(a, b));
   }
-  static void samples(Samples& s) { s.binary(CosineOverRoot{}, {0.3, 2}, {-2, -0.3}, {1e-2, 10}); }
+  static void samples(auto& s) { s.binary(CosineOverRoot{}, {0.3, 2}, {-2, -0.3}, {1e-2, 10}); }
 };
 
 struct Atan2 {  // of (y, x)
@@ -100,7 +99,7 @@ struct Atan2 {  // of (y, x)
   auto f(auto y, auto x) const { return atan2(y, x); }
   auto vjp0(auto g, auto y, auto x, auto) const { return g * reciprocal_real(x, y); }
   auto vjp1(auto g, auto y, auto x, auto) const { return -g * reciprocal_real(y, x); }
-  static void samples(Samples& s) {
+  static void samples(auto& s) {
     s.binary(Atan2{}, {0.1, 2}, {-2, 2}, {1e-3, 1e3});
     s.binary(Atan2{}, {-2, -0.1}, {-2, 2});
   }
@@ -127,7 +126,7 @@ struct ReciprocalReal {
     auto h = hypot(a, b);
     return -2 * g * (direction_cosine(a, b) / h) * (direction_cosine(b, a) / h);
   }
-  static void samples(Samples& s) { s.binary(ReciprocalReal{}, {0.3, 2}, {-2, -0.3}, {1e-1, 10}); }
+  static void samples(auto& s) { s.binary(ReciprocalReal{}, {0.3, 2}, {-2, -0.3}, {1e-1, 10}); }
 };
 
 // ---- logarithms and exponentials ----
@@ -144,7 +143,7 @@ struct Xlogy {  // of (x, y)
     auto at_zero = y == 0;
     return g * where(x == 0, where(at_zero, zero_without_slope(x, at_zero), q), q);
   }
-  static void samples(Samples& s) {
+  static void samples(auto& s) {
     s.binary(Xlogy{}, {-2, 2}, {0.2, 3}, {1e-3, 1e3});
     constexpr double kInfinity = std::numeric_limits<double>::infinity();
     s.convention(Xlogy{}, {{0, 0, 0, 2}, {2, 0.5, 0, 0}},
@@ -164,7 +163,7 @@ struct LogAddExp {
   auto f(auto a, auto b) const { return maximum(a, b) + log1p(exp(-abs(difference(a, b)))); }
   auto vjp0(auto g, auto a, auto b, auto) const { return g * sigmoid(difference(a, b)); }
   auto vjp1(auto g, auto a, auto b, auto) const { return g * sigmoid(difference(b, a)); }
-  static void samples(Samples& s) {
+  static void samples(auto& s) {
     constexpr double kInfinity = std::numeric_limits<double>::infinity();
     s.binary(LogAddExp{}, {-3, 3}, {-3, 3}, {-30, 20});
     s.convention(LogAddExp{},
@@ -180,7 +179,7 @@ struct Exp2 {
   static constexpr double kLn2 = 0.69314718055994531;
   auto f(auto x) const { return exp2(x); }
   auto vjp(auto g, auto, auto y) const { return g * (kLn2 * y); }
-  static void samples(Samples& s) { s.unary(Exp2{}, {-3, 3}, {-30, 30}); }
+  static void samples(auto& s) { s.unary(Exp2{}, {-3, 3}, {-30, 30}); }
 };
 
 struct Log2 {
@@ -190,7 +189,7 @@ struct Log2 {
   static constexpr double kOneOverLn2 = 1.4426950408889634;
   auto f(auto x) const { return log2(x); }
   auto vjp(auto g, auto x, auto) const { return kOneOverLn2 * g / x; }
-  static void samples(Samples& s) { s.unary(Log2{}, {0.2, 3}, {1e-7, 1e7}); }
+  static void samples(auto& s) { s.unary(Log2{}, {0.2, 3}, {1e-7, 1e7}); }
 };
 
 struct Log10 {
@@ -200,7 +199,7 @@ struct Log10 {
   static constexpr double kOneOverLn10 = 0.43429448190325183;
   auto f(auto x) const { return log10(x); }
   auto vjp(auto g, auto x, auto) const { return kOneOverLn10 * g / x; }
-  static void samples(Samples& s) { s.unary(Log10{}, {0.2, 3}, {1e-7, 1e7}); }
+  static void samples(auto& s) { s.unary(Log10{}, {0.2, 3}, {1e-7, 1e7}); }
 };
 
 struct Cbrt {  // dy/dx = 1 / (3 y^2)
@@ -209,7 +208,7 @@ struct Cbrt {  // dy/dx = 1 / (3 y^2)
   static constexpr auto saves = saves_for(kOut);
   auto f(auto x) const { return cbrt(x); }
   auto vjp(auto g, auto, auto y) const { return g / (3 * y * y); }
-  static void samples(Samples& s) {
+  static void samples(auto& s) {
     s.unary(Cbrt{}, {0.2, 3}, {1e-6, -1e6});
     s.unary(Cbrt{}, {-3, -0.2});
   }
@@ -222,7 +221,7 @@ struct Round {
   static constexpr std::size_t arity = 1;
   static constexpr std::uint8_t max_order = 0;
   auto f(auto x) const { return round(x); }
-  static void samples(Samples& s) { s.unary(Round{}, {-3, 3}); }
+  static void samples(auto& s) { s.unary(Round{}, {-3, 3}); }
 };
 
 struct Fmod {  // y = a - b trunc(a / b)
@@ -235,7 +234,7 @@ struct Fmod {  // y = a - b trunc(a / b)
   auto f(auto a, auto b) const { return fmod(a, b); }
   auto vjp0(auto g, auto, auto, auto) const { return g; }
   auto vjp1(auto g, auto a, auto b, auto y) const { return -g * round((a - y) / b); }
-  static void samples(Samples& s) {
+  static void samples(auto& s) {
     s.binary(Fmod{}, {-9, 9}, {1, 2});
     s.binary(Fmod{}, {-9, 9}, {-2, -1});
     s.convention(Fmod{}, {{6, -6}, {3, 3}}, {{1, 1}, {-2, 2}});
@@ -253,7 +252,7 @@ struct Remainder {  // y = a - b floor(a / b)
   auto vjp0(auto g, auto, auto, auto) const { return g; }
   // The quotient that y was made with: a / b may have been rounded up to a whole number.
   auto vjp1(auto g, auto a, auto b, auto y) const { return -g * round((a - y) / b); }
-  static void samples(Samples& s) {
+  static void samples(auto& s) {
     s.binary(Remainder{}, {-9, 9}, {1, 2});
     s.binary(Remainder{}, {-9, 9}, {-2, -1});
     s.convention(Remainder{}, {{6, -6}, {3, 3}}, {{1, 1}, {-2, 2}});
@@ -270,7 +269,7 @@ struct IsFinite {
   static constexpr std::uint8_t max_order = 0;
   static constexpr bool integers = true;
   auto f(auto x) const { return x - x == 0; }
-  static void samples(Samples& s) { s.unary(IsFinite{}, {-2, 2}); }
+  static void samples(auto& s) { s.unary(IsFinite{}, {-2, 2}); }
 };
 
 struct IsInf {
@@ -279,7 +278,7 @@ struct IsInf {
   static constexpr std::uint8_t max_order = 0;
   static constexpr bool integers = true;
   auto f(auto x) const { return where(x - x == 0, 0, number(x == x)); }
-  static void samples(Samples& s) { s.unary(IsInf{}, {-2, 2}); }
+  static void samples(auto& s) { s.unary(IsInf{}, {-2, 2}); }
 };
 
 struct IsNan {
@@ -288,7 +287,7 @@ struct IsNan {
   static constexpr std::uint8_t max_order = 0;
   static constexpr bool integers = true;
   auto f(auto x) const { return x != x; }
-  static void samples(Samples& s) { s.unary(IsNan{}, {-2, 2}); }
+  static void samples(auto& s) { s.unary(IsNan{}, {-2, 2}); }
 };
 
 struct NanToNum {
@@ -311,7 +310,7 @@ struct NanToNum {
   }
   static constexpr bool selects = true;
   auto vjp(auto g, auto x, auto) const { return where(x - x == 0, g, detail::kNothing); }
-  static void samples(Samples& s) {
+  static void samples(auto& s) {
     constexpr double kInfinity = std::numeric_limits<double>::infinity();
     s.unary(NanToNum{.nan = 0.5, .posinf = 3, .neginf = -3}, {-2, 2});
     s.add(NanToNum{.nan = 0, .posinf = 1e30, .neginf = -1e30}, {Shape{3}});

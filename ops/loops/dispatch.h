@@ -27,17 +27,34 @@ TAPEGRAD_TARGET_AVX512 __attribute__((flatten)) void run_avx512(A... arguments) 
 }
 #endif
 
+/// Throws Error: kernels are compiled for another set alone.
+[[noreturn]] TAPEGRAD_API void throw_not_compiled(Isa asked, Isa only);
+template <Isa asked, class... A>
+void refuse(A...) {
+  throw_not_compiled(asked, *kOnlyIsa);
+}
+
+template <Isa isa, class Kernel, class... A>
+constexpr auto version_for() -> void (*)(A...) {
+  if constexpr (!is_compiled(isa)) return &refuse<isa, A...>;
+#if TAPEGRAD_X86
+  else if constexpr (isa == Isa::avx512)
+    return &run_avx512<Kernel, A...>;
+  else if constexpr (isa == Isa::avx2)
+    return &run_avx2<Kernel, A...>;
+#endif
+  else
+    return &run_base<Kernel, A...>;
+}
+
 template <class... A>
-using PerIsa = std::array<void (*)(A...), kIsas>;
+using PerIsa = std::array<void (*)(A...), kIsas.size()>;
 
 /// The versions of a kernel; dispatch() takes the one for the set in use.
 template <class Kernel, class... A>
 constexpr PerIsa<A...> per_isa() {
-#if TAPEGRAD_X86
-  return {&run_base<Kernel, A...>, &run_avx2<Kernel, A...>, &run_avx512<Kernel, A...>};
-#else
-  return {&run_base<Kernel, A...>, &run_base<Kernel, A...>, &run_base<Kernel, A...>};
-#endif
+  return {version_for<Isa::base, Kernel, A...>(), version_for<Isa::avx2, Kernel, A...>(),
+          version_for<Isa::avx512, Kernel, A...>()};
 }
 
 template <class... A>

@@ -8,6 +8,10 @@
 #include <tapegrad/ops/loops/elementwise.h>
 #include <tapegrad/ops/loops/parallel.h>
 
+#if defined(__GNUC__) && !defined(__clang__) && !defined(__NO_MATH_ERRNO__)
+#error "sqrt is not vectorised: a later option has switched -fno-math-errno off again"
+#endif
+
 namespace tapegrad::detail {
 
 namespace {

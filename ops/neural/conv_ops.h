@@ -9,7 +9,6 @@
 #include <tapegrad/ops/neural/sizes.h>
 #include <tapegrad/ops/neural/window.h>
 #include <tapegrad/ops/op.h>
-#include <tapegrad/ops/samples.h>
 
 /// The three operations of a convolution: each makes one of its tensors x [n, c, h, w], w [o, c / groups, kh, kw] and
 /// y [n, o, h', w'] of both others and is linear in each, so the gradients of one are the two others.

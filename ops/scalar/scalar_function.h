@@ -11,7 +11,6 @@
 
 #include <tapegrad/ops/check.h>
 #include <tapegrad/ops/define.h>
-#include <tapegrad/ops/samples.h>
 #include <tapegrad/ops/scalar/real.h>
 #include <tapegrad/ops/scalar/tensor_number.h>
 #include <tapegrad/ops/tensor/shape.h>

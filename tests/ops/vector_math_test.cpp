@@ -15,15 +15,14 @@
 
 #include <boost/test/unit_test.hpp>
 
+#include "kernel_support.h"
+
 namespace vector_math_test {
 
 using namespace tapegrad;
 using detail::Isa;
 
 namespace {
-
-/// The sets to try; those that the processor lacks come out as the best that it has.
-constexpr Isa kAll[] = {Isa::base, Isa::avx2, Isa::avx512};
 
 class UsedIsa {
  public:
@@ -128,7 +127,7 @@ void check_accuracy(const Function& f, double most) {
   if (f.most > 0) std::erase_if(x, [&](T v) { return static_cast<double>(v) < f.lo; });
   std::vector<long double> exact(x.size());
   for (std::size_t i = 0; i < x.size(); ++i) exact[i] = f.exact(static_cast<long double>(x[i]));
-  for (const Isa isa : kAll) {
+  for (const Isa isa : test::usable_isas()) {
     const UsedIsa used(isa);
     const Tensor y = f.op(Tensor::from(x));
     double worst = 0;
@@ -208,7 +207,7 @@ BOOST_AUTO_TEST_CASE(functions_are_accurate_in_float) {
 
 BOOST_AUTO_TEST_CASE(zeros_keep_their_sign) {
   const Tensor x = Tensor::full({70}, -0.0, f64);
-  for (const Isa isa : kAll) {
+  for (const Isa isa : test::usable_isas()) {
     const UsedIsa used(isa);
     for (Tensor (*op)(const Tensor&) : std::array<Tensor (*)(const Tensor&), 3>{expm1, log1p, tanh}) {
       const Tensor y = op(x);
@@ -221,7 +220,7 @@ BOOST_AUTO_TEST_CASE(zeros_keep_their_sign) {
 }
 
 BOOST_AUTO_TEST_CASE(an_element_has_the_same_bits_wherever_it_stands) {
-  for (const Isa isa : kAll) {
+  for (const Isa isa : test::usable_isas()) {
     const UsedIsa used(isa);
     check_all_places(ElementwiseOps{}, f32);
     check_all_places(ElementwiseOps{}, f64);

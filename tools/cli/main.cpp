@@ -31,7 +31,9 @@ int become_bench(char** argv) {
 }
 
 std::string version() {
-  return fmt::format("tapegrad {}\nmatrix products: {}", TAPEGRAD_VERSION,
+  using tapegrad::detail::kOnlyIsa;
+  return fmt::format("tapegrad {}{}\nmatrix products: {}", TAPEGRAD_VERSION,
+                     kOnlyIsa ? fmt::format(", for {} alone", name_of(*kOnlyIsa)) : "",
                      tapegrad::matmul_engine_description());
 }
 

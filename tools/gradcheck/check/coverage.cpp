@@ -53,8 +53,8 @@ class Survey {
   }
 
   Coverage run() {
-    for (auto isa = Isa::base; isa <= tapegrad::detail::best_isa();
-         isa = static_cast<Isa>(static_cast<int>(isa) + 1)) {
+    for (const Isa isa : tapegrad::detail::kIsas) {
+      if (!tapegrad::detail::is_usable(isa)) continue;
       result_.instruction_sets.emplace_back(tapegrad::detail::name_of(isa));
       const UseIsa use(isa);
       survey();

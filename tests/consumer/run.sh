@@ -179,7 +179,9 @@ rm -r "$work.shared_build"
 
 for way in add_subdirectory FetchContent; do
   step "$way"
-  build "$way" -DCONSUME="$way" -DTAPEGRAD_SOURCE="$source"
+  # The library is compiled anew, as quickly as it can be; the templates of its headers for the same processor.
+  build "$way" -DCONSUME="$way" -DTAPEGRAD_SOURCE="$source" -DTAPEGRAD_ISA=native
+  grep -q -- ' -DTAPEGRAD_ISA=' "$work/commands" || fail "$way: the user's files do not know for which processor"
 done
 
 printf '\nEvery way of using the library works.\n'

@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 
+#include <tapegrad/ops/loops/isa.h>
 #include <tapegrad/ops/matmul_engine.h>
 
 #include <fmt/format.h>

@@ -132,7 +132,7 @@ constexpr auto describe_of() -> void (*)(const void*, AttributeVisitor&) {
 /// Input I of an elementwise formula as the tensor that was saved, or as something no formula can read.
 template <class Op, std::size_t Grad, unsigned Bit>
 auto saved_tensor(RuleContext& context) {
-  if constexpr (Op::saves[Grad] >> Bit & 1u)
+  if constexpr (saves_for_input<Op>(Grad) >> Bit & 1u)
     return Bit == kOutputBit ? context.output() : context.input(Bit);
   else
     return NotSaved{};

@@ -1,8 +1,11 @@
 #pragma once
 
+#include <array>
 #include <concepts>
 #include <cstddef>
+#include <tuple>
 #include <type_traits>
+#include <utility>
 
 #include <tapegrad/ops/define.h>
 #include <tapegrad/ops/elementwise/dual.h>
@@ -12,9 +15,9 @@
 ///     const double a = 1.5, b = 0.5;
 ///     Tensor y = map([=](auto x) { return sigmoid(a * x + b) * tanh(x) + relu(x); }, x);
 ///
-/// y = f(x, ...) element by element, of one to three tensors that broadcast. The tape records one node and
-/// keeps the inputs alone; forward and each gradient are one vectorised loop, for the instruction set of the
-/// processor that runs the program, whatever it was compiled for. The gradient follows from the formula, by
+/// y = f(x, ...) element by element, of one to eight tensors that broadcast. The tape records one node and
+/// keeps the inputs alone; forward is one vectorised loop, and so are all gradients together, for the instruction set of
+/// the processor that runs the program, whatever it was compiled for. The gradient follows from the formula, by
 /// the chain rule through the same derivatives that the single operations have. Where a derivative is itself
 /// recorded, f is evaluated on tensors, so that derivatives of any order exist.
 ///
@@ -41,28 +44,46 @@ struct Map {
   F function;
 
   auto f(auto... x) const { return function(x...); }
-  auto vjp(auto g, auto x, auto) const {
-    return along(g, x, [&](const auto& d) { return function(Dual{x, d}); });
+  /// That of input I by itself; behind the inputs stands the output, which it does not read.
+  template <std::size_t I, class G, class... X>
+  auto gradient(const G& g, const X&... x) const {
+    const auto input = std::forward_as_tuple(x...);
+    return along(g, std::get<I>(input), [&](const G& change) {
+      return [&]<std::size_t... K>(std::index_sequence<K...>) {
+        return function(changed<K == I>(std::get<K>(input), change)...);
+      }
+      (std::make_index_sequence<Inputs>());
+    });
   }
-  auto vjp0(auto g, auto a, auto b, auto) const {
-    return along(g, a, [&](const auto& d) { return function(Dual{a, d}, b); });
-  }
-  auto vjp1(auto g, auto a, auto b, auto) const {
-    return along(g, b, [&](const auto& d) { return function(a, Dual{b, d}); });
-  }
-  auto vjp0(auto g, auto a, auto b, auto c, auto) const {
-    return along(g, a, [&](const auto& d) { return function(Dual{a, d}, b, c); });
-  }
-  auto vjp1(auto g, auto a, auto b, auto c, auto) const {
-    return along(g, b, [&](const auto& d) { return function(a, Dual{b, d}, c); });
-  }
-  auto vjp2(auto g, auto a, auto b, auto c, auto) const {
-    return along(g, c, [&](const auto& d) { return function(a, b, Dual{c, d}); });
+  static constexpr bool makes_gradients = true;
+  /// Those of all inputs by one evaluation.
+  template <class G, class... X>
+  std::array<G, Inputs> gradients(const G& g, const X&... x) const {
+    return [&]<std::size_t... I>(std::index_sequence<I...>) {
+      const auto y = function(Dual{x, change_of_input<I>(g)}...);
+      const Tangents<G, Inputs> d = tangent(y, Tangents<G, Inputs>{{((void)I, g)...}});
+      return std::array<G, Inputs>{contribution(g, d.of[I])...};
+    }
+    (std::make_index_sequence<Inputs>());
   }
   /// The points to check a formula at are known to who writes it: gradcheck::check of the call does it.
   static void samples(Samples&) {}
 
  private:
+  template <bool Changes, class G>
+  static auto changed(const G& x, const G& change) {
+    if constexpr (Changes)
+      return Dual{x, change};
+    else
+      return x;
+  }
+  template <std::size_t I, class G>
+  static Tangents<G, Inputs> change_of_input(const G& g) {
+    Tangents<G, Inputs> d;
+    d.of.fill(G::of(kNothing));
+    d.of[I] = g;
+    return d;
+  }
   /// g times the derivative for x. In a loop the change of x is g from the start, which spares a product; on tensors it
   /// is 1, so that within the formula nothing vanishes because g does.
   template <class G, class Changed>
@@ -82,7 +103,7 @@ struct Map {
 /// are integers.
 template <class F, std::convertible_to<Tensor>... T>
 Tensor map(const F& f, const Tensor& x, const T&... more) {
-  static_assert(sizeof...(T) < detail::kMaxArity, "map: one to three tensors");
+  static_assert(sizeof...(T) < detail::kMaxArity, "map: one to eight tensors");
   static_assert(std::is_trivially_copyable_v<F>,
                 "map: capture numbers by value; the function is copied into the tape as bytes");
   return apply_op(detail::Map<F, 1 + sizeof...(T)>{f}, x, static_cast<const Tensor&>(more)...);

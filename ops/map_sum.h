@@ -20,7 +20,7 @@
 ///     Tensor loss = map_mean([](auto y, auto t) { return square(tanh(y) - t); }, y, t);
 ///
 /// The same as mean(map(f, y, t)), but the results of f are never in memory: forward reads the inputs once, backward
-/// once more for each gradient. Nothing is saved but the inputs. What f may be, <tapegrad/ops/map.h>
+/// once more for all gradients. Nothing is saved but the inputs. What f may be, <tapegrad/ops/map.h>
 /// says.
 namespace tapegrad {
 namespace detail {
@@ -92,7 +92,7 @@ struct MapSum {
 
 template <class F, class... T>
 Tensor map_sum_of(const F& f, const Axes& axes, bool mean, const T&... x) {
-  static_assert(sizeof...(T) <= kMaxArity, "map_sum: one to three tensors");
+  static_assert(sizeof...(T) <= kMaxArity, "map_sum: one to eight tensors");
   static_assert(std::is_trivially_copyable_v<F>,
                 "map_sum: capture numbers by value; the function is copied into the tape as bytes");
   const std::size_t rank = std::max({x.shape().rank()...});

@@ -15,14 +15,14 @@
 /// gradient backward or a change forward.
 namespace tapegrad::detail {
 
-/// N is Real<float>, Real<double> or Tensor.
-template <class N>
+/// N is Real<float>, Real<double> or Tensor; D is N, or Tangents<N, K> for the changes with K inputs.
+template <class N, class D = N>
 struct Dual {
   N v;
-  N d;
+  D d;
 };
-template <class N>
-Dual(N, N) -> Dual<N>;
+template <class N, class D>
+Dual(N, D) -> Dual<N, D>;
 
 template <class N>
 inline constexpr bool is_number = std::is_same_v<N, Tensor>;
@@ -41,9 +41,9 @@ inline constexpr bool has_rule = requires {
 
 /// What the change d of an input of op, at these values of its inputs and output, changes the output by. Nothing where d
 /// is exactly 0, or the derivative is, even if the other is infinite or NaN.
-template <class Op, std::size_t Input, class T, class... A>
-Real<T> change_by(const Op& op, Real<T> d, const A&... values) {
-  return elementwise_vjp<Input>(op, Change<T>{d}, values...).v;
+template <class Op, std::size_t Input, class D, class... A>
+D change_by(const Op& op, const D& d, const A&... values) {
+  return elementwise_vjp<Input>(op, Change<D>{d}, values...).v;
 }
 template <class Op, std::size_t Input, class... A>
 Tensor change_by(const Op& op, const Tensor& d, const A&... values) {
@@ -53,8 +53,8 @@ Tensor change_by(const Op& op, const Tensor& d, const A&... values) {
   return contribution(elementwise_contribution<Op, Input>(op, one, values...), r);
 }
 
-template <class Op, class N>
-Dual<N> dual_of(const Op& op, const Dual<N>& x) {
+template <class Op, class N, class D>
+Dual<N, D> dual_of(const Op& op, const Dual<N, D>& x) {
   const N y = number(op.f(x.v));
   if constexpr (has_rule<Op>)
     return {y, change_by<Op, 0>(op, x.d, x.v, y)};
@@ -62,20 +62,20 @@ Dual<N> dual_of(const Op& op, const Dual<N>& x) {
     return {y, nothing_of(x.d)};
 }
 
-template <class N>
-Dual<N> operator-(const Dual<N>& x) {
+template <class N, class D>
+Dual<N, D> operator-(const Dual<N, D>& x) {
   return dual_of(op::Neg{}, x);
 }
 
 // Of functions that Real has itself, its own is the better match.
-#define TAPEGRAD_ROW(function, Op, ...) \
-  template <class N>                    \
-  Dual<N> function(const Dual<N>& x) {  \
-    return dual_of(op::Op{}, x);        \
-  }                                     \
-  template <class T>                    \
-  Real<T> function(Real<T> x) {         \
-    return number(op::Op{}.f(x));       \
+#define TAPEGRAD_ROW(function, Op, ...)      \
+  template <class N, class D>                \
+  Dual<N, D> function(const Dual<N, D>& x) { \
+    return dual_of(op::Op{}, x);             \
+  }                                          \
+  template <class T>                         \
+  Real<T> function(Real<T> x) {              \
+    return number(op::Op{}.f(x));            \
   }
 TAPEGRAD_UNARY_OPS(TAPEGRAD_ROW)
 TAPEGRAD_SLOPE_OPS(TAPEGRAD_ROW)
@@ -83,8 +83,8 @@ TAPEGRAD_ACTIVATIONS(TAPEGRAD_ROW)
 #undef TAPEGRAD_ROW
 
 #define TAPEGRAD_ROW(function, Op, name, initialiser, attribute, standard) \
-  template <class N>                                                       \
-  Dual<N> function(const Dual<N>& x, double attribute = standard) {        \
+  template <class N, class D>                                              \
+  Dual<N, D> function(const Dual<N, D>& x, double attribute = standard) {  \
     return dual_of(op::Op{.attribute = attribute}, x);                     \
   }                                                                        \
   template <class T>                                                       \
@@ -94,16 +94,16 @@ TAPEGRAD_ACTIVATIONS(TAPEGRAD_ROW)
 TAPEGRAD_NUMBER_ACTIVATIONS(TAPEGRAD_ROW)
 #undef TAPEGRAD_ROW
 
-template <class N>
-Dual<N> pow(const Dual<N>& x, double exponent) {
+template <class N, class D>
+Dual<N, D> pow(const Dual<N, D>& x, double exponent) {
   return dual_of(op::PowScalar{.c = exponent}, x);
 }
-template <class N>
-Dual<N> gaussian(const Dual<N>& x, double c) {
+template <class N, class D>
+Dual<N, D> gaussian(const Dual<N, D>& x, double c) {
   return dual_of(op::Gaussian{.c = c}, x);
 }
-template <class N>
-Dual<N> clamp(const Dual<N>& x, double lo, double hi) {
+template <class N, class D>
+Dual<N, D> clamp(const Dual<N, D>& x, double lo, double hi) {
   return dual_of(op::Clamp{.lo = lo, .hi = hi}, x);
 }
 template <class T>
@@ -112,15 +112,15 @@ Real<T> clamp(Real<T> x, double lo, double hi) {
 }
 
 // Value and derivative at once: within a formula both are needed.
-template <class T>
-Dual<Real<T>> sigmoid(const Dual<Real<T>>& x) {
+template <class T, class D>
+Dual<Real<T>, D> sigmoid(const Dual<Real<T>, D>& x) {
   const vm::WithComplement<T> s = vm::sigmoid_and_complement(x.v.v);
-  return {{s.y}, (Change<T>{x.d} * Real<T>{s.y * s.complement}).v};
+  return {{s.y}, (Change<D>{x.d} * Real<T>{s.y * s.complement}).v};
 }
-template <class T>
-Dual<Real<T>> tanh(const Dual<Real<T>>& x) {
+template <class T, class D>
+Dual<Real<T>, D> tanh(const Dual<Real<T>, D>& x) {
   const vm::WithComplement<T> t = vm::tanh_and_complement(x.v.v);
-  return {{vm::with_sign_of(t.y, x.v.v)}, (Change<T>{x.d} * Real<T>{t.complement * (1 + t.y)}).v};
+  return {{vm::with_sign_of(t.y, x.v.v)}, (Change<D>{x.d} * Real<T>{t.complement * (1 + t.y)}).v};
 }
 
 template <class T>
@@ -128,9 +128,9 @@ double largest_like(Real<T>) {
   return row_of(dtype_of<T>).largest;
 }
 inline double largest_like(const Tensor& x) { return row_of(x.dtype()).largest; }
-template <class N>
-Dual<N> nan_to_num(const Dual<N>& x, double nan = 0, std::optional<double> posinf = {},
-                   std::optional<double> neginf = {}) {
+template <class N, class D>
+Dual<N, D> nan_to_num(const Dual<N, D>& x, double nan = 0, std::optional<double> posinf = {},
+                      std::optional<double> neginf = {}) {
   return dual_of(op::NanToNum::of(largest_like(x.v), nan, posinf, neginf), x);
 }
 template <class T>
@@ -143,19 +143,19 @@ Real<T> nan_to_num(Real<T> x, double nan = 0, std::optional<double> posinf = {},
 
 // Of a dual number and another, of a dual number and one that does not change, and the other way round.
 #define TAPEGRAD_ROW(function, Op, ...)                               \
-  template <class N>                                                  \
-  Dual<N> function(const Dual<N>& a, const Dual<N>& b) {              \
+  template <class N, class D>                                         \
+  Dual<N, D> function(const Dual<N, D>& a, const Dual<N, D>& b) {     \
     const N y = op::Op{}.f(a.v, b.v);                                 \
     return {y, change_by<op::Op, 0>(op::Op{}, a.d, a.v, b.v, y) +     \
                    change_by<op::Op, 1>(op::Op{}, b.d, a.v, b.v, y)}; \
   }                                                                   \
-  template <Number N>                                                 \
-  Dual<N> function(const Dual<N>& a, const N& b) {                    \
+  template <Number N, class D>                                        \
+  Dual<N, D> function(const Dual<N, D>& a, const N& b) {              \
     const N y = op::Op{}.f(a.v, b);                                   \
     return {y, change_by<op::Op, 0>(op::Op{}, a.d, a.v, b, y)};       \
   }                                                                   \
-  template <Number N>                                                 \
-  Dual<N> function(const N& a, const Dual<N>& b) {                    \
+  template <Number N, class D>                                        \
+  Dual<N, D> function(const N& a, const Dual<N, D>& b) {              \
     const N y = op::Op{}.f(a, b.v);                                   \
     return {y, change_by<op::Op, 1>(op::Op{}, b.d, a, b.v, y)};       \
   }
@@ -179,25 +179,25 @@ TAPEGRAD_LEARNT_ACTIVATIONS(TAPEGRAD_ROW)
 #undef TAPEGRAD_ROW
 
 // With a constant of C++ on either side.
-#define TAPEGRAD_DUAL(function, Right, Left)     \
-  template <class N>                             \
-  Dual<N> function(const Dual<N>& a, double b) { \
-    return dual_of(op::Right{.c = b}, a);        \
-  }                                              \
-  template <class N>                             \
-  Dual<N> function(double a, const Dual<N>& b) { \
-    return dual_of(op::Left{.c = a}, b);         \
+#define TAPEGRAD_DUAL(function, Right, Left)           \
+  template <class N, class D>                          \
+  Dual<N, D> function(const Dual<N, D>& a, double b) { \
+    return dual_of(op::Right{.c = b}, a);              \
+  }                                                    \
+  template <class N, class D>                          \
+  Dual<N, D> function(double a, const Dual<N, D>& b) { \
+    return dual_of(op::Left{.c = a}, b);               \
   }
 TAPEGRAD_DUAL(operator+, AddScalar, AddScalar)
 TAPEGRAD_DUAL(operator*, MulScalar, MulScalar)
 TAPEGRAD_DUAL(operator/, DivScalar, ScalarDiv)
 #undef TAPEGRAD_DUAL
-template <class N>
-Dual<N> operator-(const Dual<N>& a, double b) {
+template <class N, class D>
+Dual<N, D> operator-(const Dual<N, D>& a, double b) {
   return dual_of(op::AddScalar{.c = -b}, a);
 }
-template <class N>
-Dual<N> operator-(double a, const Dual<N>& b) {
+template <class N, class D>
+Dual<N, D> operator-(double a, const Dual<N, D>& b) {
   return dual_of(op::ScalarSub{.c = a}, b);
 }
 
@@ -208,22 +208,22 @@ Real<T> constant_like(Real<T>, double c) {
 }
 inline Tensor constant_like(const Tensor& x, double c) { return scalar_like(x, c); }
 
-#define TAPEGRAD_ROW(function, Op)               \
-  template <class N>                             \
-  Dual<N> function(const Dual<N>& a, double b) { \
-    return function(a, constant_like(a.v, b));   \
-  }                                              \
-  template <class N>                             \
-  Dual<N> function(double a, const Dual<N>& b) { \
-    return function(constant_like(b.v, a), b);   \
-  }                                              \
-  template <class T>                             \
-  Real<T> function(Real<T> a, double b) {        \
-    return function(a, Real<T>::of(b));          \
-  }                                              \
-  template <class T>                             \
-  Real<T> function(double a, Real<T> b) {        \
-    return function(Real<T>::of(a), b);          \
+#define TAPEGRAD_ROW(function, Op)                     \
+  template <class N, class D>                          \
+  Dual<N, D> function(const Dual<N, D>& a, double b) { \
+    return function(a, constant_like(a.v, b));         \
+  }                                                    \
+  template <class N, class D>                          \
+  Dual<N, D> function(double a, const Dual<N, D>& b) { \
+    return function(constant_like(b.v, a), b);         \
+  }                                                    \
+  template <class T>                                   \
+  Real<T> function(Real<T> a, double b) {              \
+    return function(a, Real<T>::of(b));                \
+  }                                                    \
+  template <class T>                                   \
+  Real<T> function(double a, Real<T> b) {              \
+    return function(Real<T>::of(a), b);                \
   }
 TAPEGRAD_BINARY_FUNCTIONS(TAPEGRAD_ROW)
 #undef TAPEGRAD_ROW
@@ -234,14 +234,14 @@ template <class X>
 const X& value_of(const X& x) {
   return x;
 }
-template <class N>
-const N& value_of(const Dual<N>& x) {
+template <class N, class D>
+const N& value_of(const Dual<N, D>& x) {
   return x.v;
 }
 template <class X>
 inline constexpr bool is_dual = false;
-template <class N>
-inline constexpr bool is_dual<Dual<N>> = true;
+template <class N, class D>
+inline constexpr bool is_dual<Dual<N, D>> = true;
 template <class A, class B>
 concept EitherDual = is_dual<A> || is_dual<B>;
 
@@ -253,8 +253,8 @@ TAPEGRAD_COMPARISON_OPERATORS(TAPEGRAD_ROW)
 #undef TAPEGRAD_ROW
 
 /// The change of x: that of a dual number, and 0 for one that does not change.
-template <class N>
-const N& change_of(const Dual<N>& x) {
+template <class N, class D>
+const D& change_of(const Dual<N, D>& x) {
   return x.d;
 }
 template <class X>
@@ -273,19 +273,18 @@ template <class T, class A, class B>
 auto where(Real<T> condition, const A& a, const B& b) {
   return where(mask(condition), a, b);
 }
-template <class N, class A, class B>
-auto where(const Dual<N>& condition, const A& a, const B& b) {
+template <class N, class D, class A, class B>
+auto where(const Dual<N, D>& condition, const A& a, const B& b) {
   return where(condition.v, a, b);
 }
 
-/// What the result of a function of a dual number changes by; `zero` times nothing where it does not depend
-/// on it.
-template <class N>
-N tangent(const Dual<N>& y, const N&) {
+/// What the result of a function of a dual number changes by; nothing where it does not depend on it, unless g is NaN.
+template <class N, class D>
+D tangent(const Dual<N, D>& y, const D&) {
   return y.d;
 }
-template <class Y, class N>
-N tangent(const Y&, const N& g) {
+template <class Y, class D>
+D tangent(const Y&, const D& g) {
   return nothing_of(g);
 }
 

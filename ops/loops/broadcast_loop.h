@@ -4,6 +4,8 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
+#include <span>
 
 #include <tapegrad/ops/loops/destination.h>
 #include <tapegrad/ops/loops/elementwise.h>
@@ -18,8 +20,9 @@ namespace tapegrad::detail {
 template <class T>
 class BroadcastLoop {
  public:
-  BroadcastLoop(const ElementwiseLoop& loop, const void* op, const Shape& shape)
-      : loop_(loop), op_(op), shape_(shape), n_(shape.size()) {}
+  /// `operands`: how many places the loop reads.
+  BroadcastLoop(const ElementwiseLoop& loop, const void* op, std::size_t operands, const Shape& shape)
+      : loop_(loop), op_(op), shape_(shape), n_(shape.size()), count_(operands) {}
 
   /// The operand at this place of the loop; those that are not bound are null.
   void bind(std::size_t place, const std::byte* data, const Shape& shape) {
@@ -34,14 +37,18 @@ class BroadcastLoop {
     });
   }
 
+  /// How many elements make a partial sum of those over the axes along which `to` broadcasts to the shape. Long sums are
+  /// built of partial ones, which the threads share and which are added in pairs of equally many terms, so that they
+  /// keep their digits. A partial sum takes long enough for the additions of whole results not to matter.
+  static std::int64_t period_of(const Shape& to) {
+    return std::max(kGrain, blocks_of(16 * to.size(), kOperandBlock) * kOperandBlock);
+  }
+
   /// The sums over the axes along which `to` broadcasts to the shape.
   void sum(const Shape& to, Destination<T> out) const {
     const LoopNest<1> nest = broadcast_nest(shape_, to);
     const std::int64_t size = to.size();
-    // Long sums are built of partial ones, which the threads share and which are added in pairs of equally many
-    // terms, so that they keep their digits. A partial sum takes long enough for the additions of whole results not
-    // to matter.
-    const std::int64_t period = std::max(kGrain, blocks_of(16 * size, kOperandBlock) * kOperandBlock);
+    const std::int64_t period = period_of(to);
     if (n_ <= period) {
       out.clear(size);
       return add_blocks(nest, 0, n_, out.data);
@@ -55,19 +62,82 @@ class BroadcastLoop {
     sum_rows(static_cast<const T*>(partial.data()), periods, size, out);
   }
 
+  /// Where the results of a loop that makes several go: written, or summed over the axes along which their shape broadcasts
+  /// to that of the loop.
+  struct Result {
+    std::size_t number = 0;  ///< among those of the loop
+    Shape shape;
+    Destination<T> to{};
+
+    std::int64_t size() const { return shape.size(); }
+  };
+
+  /// Several results of one loop.
+  void make(std::span<const Result> results) const {
+    std::int64_t period = kGrain;
+    for (const Result& result : results)
+      if (result.size() != n_) period = std::max(period, period_of(result.shape));
+    const std::int64_t periods = blocks_of(n_, period);
+    std::array<std::optional<Workspace<T, 64>>, kMaxArity> partial;
+    for (std::size_t r = 0; r < results.size(); ++r) {
+      const Result& result = results[r];
+      if (result.size() == n_) continue;
+      if (periods <= 1) {
+        result.to.clear(result.size());
+        continue;
+      }
+      partial[r].emplace(periods * result.size());
+      std::fill(partial[r]->begin(), partial[r]->end(), static_cast<T>(kNothing));
+    }
+    parallel_ranges(n_, period, [&](std::int64_t begin, std::int64_t end) {
+      std::array<T*, kMaxArity> sums{};
+      for (std::size_t r = 0; r < results.size(); ++r)
+        sums[r] = partial[r] ? partial[r]->data() + begin / period * results[r].size() : results[r].to.data;
+      make_range(results, sums, begin, end);
+    });
+    for (std::size_t r = 0; r < results.size(); ++r)
+      if (partial[r])
+        sum_rows(static_cast<const T*>(partial[r]->data()), periods, results[r].size(), results[r].to);
+  }
+
  private:
+  /// Elements [begin, end) of several results, summed to `sums` where they are not written.
+  void make_range(std::span<const Result> results, const std::array<T*, kMaxArity>& sums, std::int64_t begin,
+                  std::int64_t end) const {
+    Workspace<T> blocks(static_cast<std::int64_t>(results.size()) * kOperandBlock);
+    std::array<LoopNest<1>, kMaxArity> nests;
+    for (std::size_t r = 0; r < results.size(); ++r)
+      if (results[r].size() != n_) nests[r] = broadcast_nest(shape_, results[r].shape);
+    for_blocks(begin, end, [&](std::int64_t start, std::int64_t count, const auto& compute) {
+      std::array<T*, kMaxArity> to{};
+      for (std::size_t r = 0; r < results.size(); ++r) {
+        const bool in_place = results[r].size() == n_ && !results[r].to.add;
+        to[results[r].number] = in_place ? results[r].to.data + start
+                                         : blocks.data() + static_cast<std::int64_t>(r) * kOperandBlock;
+      }
+      compute(to.data());
+      for (std::size_t r = 0; r < results.size(); ++r) {
+        const T* const made = to[results[r].number];
+        if (results[r].size() != n_)
+          add_block(nests[r], start, count, made, sums[r]);
+        else if (results[r].to.add)
+          dispatch_isa(
+              [&] { (results[r].to + start).put(count, [made](std::int64_t i) { return made[i]; }); });
+      }
+    });
+  }
   /// f(start, count, compute) for each block of [begin, end); compute(out) writes its results.
   template <class F>
   void for_blocks(std::int64_t begin, std::int64_t end, F&& f) const {
-    alignas(64) std::byte buffers[kBackwardOperands][BroadcastOperand::kBufferBytes];
-    for (std::size_t k = 0; k < operands_.size(); ++k)
+    alignas(64) std::byte buffers[kMaxOperands][BroadcastOperand::kBufferBytes];
+    for (std::size_t k = 0; k < count_; ++k)
       operands_[k].prepare(std::min(kOperandBlock, end - begin), buffers[k]);
     const auto loop = dispatch(loop_);
     for (std::int64_t start = begin; start < end; start += kOperandBlock) {
       const std::int64_t count = std::min(kOperandBlock, end - start);
-      std::array<const void*, kBackwardOperands> from;
-      for (std::size_t k = 0; k < from.size(); ++k) from[k] = operands_[k].block(start, count, buffers[k]);
-      f(start, count, [&](T* out) { loop(op_, count, from.data(), out); });
+      std::array<const void*, kMaxOperands> from;
+      for (std::size_t k = 0; k < count_; ++k) from[k] = operands_[k].block(start, count, buffers[k]);
+      f(start, count, [&](auto* out) { loop(op_, count, from.data(), out); });
     }
   }
   /// Adds the results in [begin, end) to what they are summed to.
@@ -93,24 +163,35 @@ class BroadcastLoop {
     });
   }
 
+  static constexpr std::size_t kMaxOperands = backward_operands(kMaxArity);
+
   const ElementwiseLoop& loop_;
   const void* op_;
   Shape shape_;
   std::int64_t n_;
-  std::array<BroadcastOperand, kBackwardOperands> operands_{};
+  std::size_t count_;
+  std::array<BroadcastOperand, kMaxOperands> operands_{};
 };
+
+/// The operands of a loop of gradients.
+template <class T>
+void bind_operands(BroadcastLoop<T>& loop, const ElementwiseOp& e, SaveMask read, const Shape& shape,
+                   const std::byte* grad_results, const Shape& grad_shape, ElementAccess context) {
+  loop.bind(0, grad_results, grad_shape);
+  for (std::size_t k = 0; k < e.arity; ++k)
+    if (read >> k & 1u)
+      loop.bind(1 + k, context.saved_data(static_cast<unsigned>(k)), context.input_shape(k));
+  if (read & kOut) loop.bind(output_operand(e.arity), context.saved_data(kOutputBit), shape);
+}
 
 /// The gradient of input i of an op whose operands broadcast to `shape`, from that of its results, which broadcasts to
 /// it too: written or summed to the input's shape.
 template <class T>
 void broadcast_gradient(const ElementwiseOp& e, const void* op, std::size_t i, const Shape& shape,
                         const std::byte* grad_results, const Shape& grad_shape, ElementAccess context) {
-  BroadcastLoop<T> gradient(e.backward[i][static_cast<std::size_t>(dtype_of<T>)], op, shape);
-  gradient.bind(0, grad_results, grad_shape);
-  for (std::size_t k = 0; k < e.arity; ++k)
-    if (e.saves[i] >> k & 1u)
-      gradient.bind(1 + k, context.saved_data(static_cast<unsigned>(k)), context.input_shape(k));
-  if (e.saves[i] & kOut) gradient.bind(kOutputOperand, context.saved_data(kOutputBit), shape);
+  BroadcastLoop<T> gradient(e.backward[i][static_cast<std::size_t>(dtype_of<T>)], op,
+                            backward_operands(e.arity), shape);
+  bind_operands(gradient, e, e.saves_for_input(i), shape, grad_results, grad_shape, context);
   const Shape to = context.input_shape(i);
   context.accumulate(i, dtype_of<T>, [&](std::byte* data, bool add) {
     const Destination<T> destination{reinterpret_cast<T*>(data), add};
@@ -119,6 +200,50 @@ void broadcast_gradient(const ElementwiseOp& e, const void* op, std::size_t i, c
     else
       gradient.sum(to, destination);
   });
+}
+
+/// The gradients of these inputs by one loop, likewise.
+template <class T>
+void gradients_together(const ElementwiseOp& e, const void* op, unsigned inputs, const Shape& shape,
+                        const std::byte* grad_results, const Shape& grad_shape, ElementAccess context) {
+  BroadcastLoop<T> loop(e.together[static_cast<std::size_t>(dtype_of<T>)], op, backward_operands(e.arity),
+                        shape);
+  bind_operands(loop, e, e.saves_for_input(0), shape, grad_results, grad_shape, context);
+  context.accumulate_together(inputs, dtype_of<T>, [&](const ElementAccess::Places& places) {
+    std::array<typename BroadcastLoop<T>::Result, kMaxArity> results;
+    std::size_t count = 0;
+    for (std::size_t i = 0; i < e.arity; ++i)
+      if (inputs >> i & 1u)
+        results[count++] = {i, context.input_shape(i), {reinterpret_cast<T*>(places[i].data), places[i].add}};
+    loop.make({results.data(), count});
+  });
+}
+
+/// The gradients of these inputs, of an op that makes them together or one by one.
+template <class T>
+void broadcast_gradients(const ElementwiseOp& e, const void* op, unsigned inputs, const Shape& shape,
+                         const std::byte* grad_results, const Shape& grad_shape, ElementAccess context) {
+  if (!e.makes_together(dtype_of<T>)) {
+    for (std::size_t i = 0; i < kMaxFormulaArity; ++i)
+      if (inputs >> i & 1u) broadcast_gradient<T>(e, op, i, shape, grad_results, grad_shape, context);
+    return;
+  }
+  // A sum to so many elements that one thread makes it keeps the others from sharing the rest.
+  unsigned shared = 0;
+  for (std::size_t i = 0; i < e.arity; ++i) {
+    if (!(inputs >> i & 1u)) continue;
+    const Shape to = context.input_shape(i);
+    const bool one_block =
+        to.size() != shape.size() && shape.size() > kGrain && BroadcastLoop<T>::period_of(to) >= shape.size();
+    const bool alone = one_block || context.checks_finite();
+    if (!alone) shared |= 1u << i;
+  }
+  const auto make = [&](unsigned some) {
+    gradients_together<T>(e, op, some, shape, grad_results, grad_shape, context);
+  };
+  if (shared) make(shared);
+  for (std::size_t i = 0; i < e.arity; ++i)
+    if ((inputs & ~shared) >> i & 1u) make(1u << i);
 }
 
 }  // namespace tapegrad::detail

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <array>
+#include <utility>
 
 #include <tapegrad/ops/check.h>
 #include <tapegrad/ops/define.h>
@@ -25,9 +26,11 @@ void add_elements(T* sum, const T* term, std::int64_t n) {
 }
 
 /// Where the operands of a loop stand; null for those it does not read.
-using Pointers = std::array<const void*, kBackwardOperands>;
+template <std::size_t Arity>
+using Pointers = std::array<const void*, backward_operands(Arity)>;
 
-Pointers advanced(Pointers p, std::int64_t by, std::size_t size) {
+template <std::size_t N>
+std::array<const void*, N> advanced(std::array<const void*, N> p, std::int64_t by, std::size_t size) {
   for (const void*& q : p)
     if (q) q = at(q, by, size);
   return p;
@@ -41,7 +44,7 @@ __attribute__((noinline)) Tensor forward_broadcast(const ElementwiseOp& e, const
   for (std::size_t i = 1; i < e.arity; ++i) shape = broadcast(shape, in[i]->shape(), e.name);
   Tensor out = Tensor::empty(shape, in[0]->dtype());
   visit_dtype(out.dtype(), [&]<class T> {
-    BroadcastLoop<T> results(loop, op, shape);
+    BroadcastLoop<T> results(loop, op, e.arity, shape);
     for (std::size_t i = 0; i < e.arity; ++i) results.bind(i, TensorAccess::data(*in[i]), in[i]->shape());
     results.write({TensorAccess::data_as<T>(out), false});
   });
@@ -115,37 +118,91 @@ Tensor elementwise_forward(const ElementwiseOp& e, const void* op, const Tensor*
 namespace {
 
 /// Elements [begin, end) of a gradient by `loop`.
-template <class T>
-void gradient_range(const ElementwiseLoop& loop, const void* op, const Pointers& operands, Destination<T> to,
-                    std::int64_t begin, std::int64_t end) {
+template <class T, std::size_t N>
+void gradient_range(const ElementwiseLoop& loop, const void* op, const std::array<const void*, N>& operands,
+                    Destination<T> to, std::int64_t begin, std::int64_t end) {
   const std::int64_t step = to.add ? kOperandBlock : end - begin;
   for (std::int64_t start = begin; start < end; start += step) {
     const std::int64_t count = std::min(step, end - start);
-    const Pointers from = advanced(operands, start, sizeof(T));
+    const std::array<const void*, N> from = advanced(operands, start, sizeof(T));
     (to + start).through(count, [&](T* out) { dispatch(loop)(op, count, from.data(), out); });
   }
 }
 
 /// Fills in the saved operands that `read` names.
 template <std::size_t Arity>
-inline void bind_saved(Pointers& operands, SaveMask read, ElementAccess context) {
+inline void bind_saved(Pointers<Arity>& operands, SaveMask read, ElementAccess context) {
   for (std::size_t i = 0; i < Arity; ++i)
     if (read >> i & 1u) operands[1 + i] = context.saved_data(static_cast<unsigned>(i));
-  if (read & kOut) operands[kOutputOperand] = context.saved_data(kOutputBit);
+  if (read & kOut) operands[output_operand(Arity)] = context.saved_data(kOutputBit);
+}
+
+/// The gradients that are needed, and what they read.
+struct Needed {
+  unsigned inputs = 0;
+  SaveMask read = 0;
+};
+template <std::size_t Arity>
+inline Needed needed_of(const ElementwiseOp& e, ElementAccess context) {
+  Needed needed;
+  for (std::size_t i = 0; i < Arity; ++i)
+    if (context.needs_grad(i)) {
+      needed.inputs |= 1u << i;
+      needed.read |= e.saves_for_input(i);
+    }
+  return needed;
+}
+
+/// f(inputs) for the gradients that one loop makes: all, but one by one where each is checked, so that the input is
+/// named whose gradient is at fault.
+template <class F>
+void for_each_loop(unsigned inputs, ElementAccess context, const F& f) {
+  if (!context.checks_finite()) [[likely]]
+    return f(inputs);
+  for (std::size_t i = 0; i < kMaxArity; ++i)
+    if (inputs >> i & 1u) f(1u << i);
+}
+
+/// Gradients of scalars by one loop, from the operands that are bound.
+template <std::size_t Arity>
+__attribute__((noinline)) void scalars_together(const ElementwiseOp& e, const void* op, unsigned inputs,
+                                                const Pointers<Arity>& operands, ElementAccess context) {
+  const Dtype dtype = context.output_dtype();
+  context.accumulate_together(inputs, dtype, [&](const ElementAccess::Places& places) {
+    visit_floating(dtype, [&]<class T> {
+      T terms[Arity];
+      T* to[Arity] = {};
+      for (std::size_t i = 0; i < Arity; ++i)
+        if (inputs >> i & 1u) to[i] = &terms[i];
+      dispatch(e.together[static_cast<std::size_t>(dtype)])(op, 1, operands.data(), to);
+      for (std::size_t i = 0; i < Arity; ++i)
+        if (to[i])
+          Destination<T>{reinterpret_cast<T*>(places[i].data), places[i].add}.put(
+              1, [&](std::int64_t) { return terms[i]; });
+    });
+  });
 }
 
 /// Where the output is a scalar, and with it all inputs.
 template <std::size_t Arity>
 void backward_scalar(const ElementwiseOp& e, const void* op, ElementAccess context) {
   const Dtype dtype = context.output_dtype();
-  Pointers operands{context.grad_output_data()};
-  for (std::size_t i = 0; i < Arity; ++i) {
+  Pointers<Arity> operands{context.grad_output_data()};
+  if constexpr (Arity > 1)
+    if (e.makes_together(dtype)) {
+      const Needed needed = needed_of<Arity>(e, context);
+      bind_saved<Arity>(operands, needed.read, context);
+      return for_each_loop(needed.inputs, context, [&](unsigned inputs) {
+        scalars_together<Arity>(e, op, inputs, operands, context);
+      });
+    }
+  for (std::size_t i = 0; i < std::min(Arity, kMaxFormulaArity); ++i) {
     if (!context.needs_grad(i)) continue;
     if (e.identity_grad >> i & 1u) {
       context.add_grad_output(i);
       continue;
     }
-    bind_saved<Arity>(operands, e.saves[i], context);
+    bind_saved<Arity>(operands, e.saves_for_input(i), context);
     const auto loop = dispatch(e.backward[i][static_cast<std::size_t>(dtype)]);
     context.accumulate(i, dtype, [&](std::byte* to, bool add) {
       if (!add) return loop(op, 1, operands.data(), to);
@@ -158,15 +215,47 @@ void backward_scalar(const ElementwiseOp& e, const void* op, ElementAccess conte
   }
 }
 
+/// Gradients of tensors of the output's shape by one loop, from operands of that shape.
+template <std::size_t Arity, class T>
+void direct_together(const ElementwiseOp& e, const void* op, unsigned inputs, const Pointers<Arity>& operands,
+                     ElementAccess context) {
+  const ElementwiseLoop& loop = e.together[static_cast<std::size_t>(dtype_of<T>)];
+  const std::int64_t n = context.output_size();
+  context.accumulate_together(inputs, dtype_of<T>, [&](const ElementAccess::Places& places) {
+    std::array<Destination<T>, Arity> gradients;
+    std::int64_t adds = 0;
+    for (std::size_t i = 0; i < Arity; ++i) {
+      gradients[i] = {reinterpret_cast<T*>(places[i].data), places[i].add};
+      adds += places[i].add;
+    }
+    const auto range = [&](std::int64_t begin, std::int64_t end) {
+      const std::int64_t step = adds ? std::min(kOperandBlock, end - begin) : end - begin;
+      Workspace<T> terms(adds * step);
+      for (std::int64_t start = begin; start < end; start += step) {
+        const std::int64_t count = std::min(step, end - start);
+        std::array<T*, Arity> to{};
+        T* free = terms.data();
+        for (std::size_t i = 0; i < Arity; ++i)
+          if (gradients[i].data)
+            to[i] = gradients[i].add ? std::exchange(free, free + step) : gradients[i].data + start;
+        dispatch(loop)(op, count, advanced(operands, start, sizeof(T)).data(), to.data());
+        for (std::size_t i = 0; i < Arity; ++i)
+          if (gradients[i].add) add_elements(gradients[i].data + start, to[i], count);
+      }
+    };
+    if (n > 0) parallel_ranges(n, kGrain, range);
+  });
+}
+
 /// Where all operands have the shape of the output.
 template <std::size_t Arity>
 void backward_direct(const ElementwiseOp& e, const void* op, unsigned needed, SaveMask read,
                      ElementAccess context) {
-  Pointers operands{context.grad_output_data()};
+  Pointers<Arity> operands{context.grad_output_data()};
   bind_saved<Arity>(operands, read, context);
   const Dtype dtype = context.output_dtype();
   const std::int64_t n = context.output_size();
-  for (std::size_t i = 0; i < Arity; ++i) {
+  for (std::size_t i = 0; i < std::min(Arity, kMaxFormulaArity); ++i) {
     if (!(needed >> i & 1u)) continue;
     if (e.identity_grad >> i & 1u) {
       context.add_grad_output(i);
@@ -190,20 +279,26 @@ void backward_direct(const ElementwiseOp& e, const void* op, unsigned needed, Sa
 template <std::size_t Arity>
 __attribute__((noinline)) void backward_tensors(const ElementwiseOp& e, const void* op,
                                                 ElementAccess context) {
-  unsigned needed = 0;
-  SaveMask read = 0;
-  for (std::size_t i = 0; i < Arity; ++i)
-    if (context.needs_grad(i)) {
-      needed |= 1u << i;
-      read |= e.saves[i];
-    }
+  const auto [needed, read] = needed_of<Arity>(e, context);
   bool direct = true;
   for (std::size_t i = 0; i < Arity; ++i)
     if ((needed | read) >> i & 1u) direct &= context.has_output_shape(i);
+  if constexpr (Arity > 1)
+    if (e.makes_together(context.output_dtype())) {
+      Pointers<Arity> operands{context.grad_output_data()};
+      if (direct) bind_saved<Arity>(operands, read, context);
+      return visit_floating(context.output_dtype(), [&, inputs = needed]<class T> {
+        const Shape shape = context.output_shape();
+        if (!direct)
+          return broadcast_gradients<T>(e, op, inputs, shape, context.grad_output_data(), shape, context);
+        for_each_loop(inputs, context,
+                      [&](unsigned some) { direct_together<Arity, T>(e, op, some, operands, context); });
+      });
+    }
   if (direct) return backward_direct<Arity>(e, op, needed, read, context);
   visit_floating(context.output_dtype(), [&]<class T> {
     const Shape shape = context.output_shape();
-    for (std::size_t i = 0; i < Arity; ++i) {
+    for (std::size_t i = 0; i < std::min(Arity, kMaxFormulaArity); ++i) {
       if (!(needed >> i & 1u)) continue;
       if (!(e.identity_grad >> i & 1u))
         broadcast_gradient<T>(e, op, i, shape, context.grad_output_data(), shape, context);
@@ -232,6 +327,11 @@ void elementwise_backward(const ElementwiseOp& e, const void* op, ElementAccess 
 TAPEGRAD_INSTANTIATE(1);
 TAPEGRAD_INSTANTIATE(2);
 TAPEGRAD_INSTANTIATE(3);
+TAPEGRAD_INSTANTIATE(4);
+TAPEGRAD_INSTANTIATE(5);
+TAPEGRAD_INSTANTIATE(6);
+TAPEGRAD_INSTANTIATE(7);
+TAPEGRAD_INSTANTIATE(8);
 #undef TAPEGRAD_INSTANTIATE
 
 void add_elements(Dtype dtype, std::byte* sum, const std::byte* term, std::int64_t n) {

@@ -15,34 +15,56 @@
 #include <tapegrad/ops/op.h>
 
 /// The loops of elementwise ops: for each op and dtype one contiguous loop forward and one per input
-/// backward. What surrounds them (broadcasting, the reduction of broadcast gradients, accumulation) works in
+/// backward, of maps also one for all inputs. What surrounds them (broadcasting, the reduction of broadcast gradients, accumulation) works in
 /// blocks, is written once and knows no op.
 namespace tapegrad::detail {
 
-inline constexpr std::size_t kMaxArity = 3;
+/// Operands of an op whose gradients are formulas of their own, and of a map, whose formula gives them all.
+inline constexpr std::size_t kMaxFormulaArity = 3;
+inline constexpr std::size_t kMaxArity = kOutputBit;
 
-/// Forward, `in` are the inputs. Backward, the gradient of the output, the inputs, and at kOutputOperand the
-/// output; null where the gradient does not read them.
+/// Forward, `in` are the inputs. Backward, the gradient of the output, the inputs, and at output_operand() the
+/// output; null where the gradient does not read them. A loop that makes several gradients is given where each goes
+/// instead of where it goes: a T* for each input, null where it is not needed.
 using ElementwiseLoop = PerIsa<const void*, std::int64_t, const void* const*, void*>;
-inline constexpr std::size_t kOutputOperand = 1 + kMaxArity;
-inline constexpr std::size_t kBackwardOperands = 2 + kMaxArity;
+constexpr std::size_t output_operand(std::size_t arity) { return 1 + arity; }
+constexpr std::size_t backward_operands(std::size_t arity) { return 2 + arity; }
 
 struct ElementwiseOp {
   const char* name;
   std::size_t arity;
   unsigned identity_grad;  ///< bit i: the gradient of input i is grad_output itself
   std::array<SaveMask, 4> saves;
-  // By dtype; null where the op does not take it, or has no gradient.
+  // By dtype; null where the op does not take it, or has no gradient, or not this one.
   ElementwiseLoop forward[kDtypeCount];
-  ElementwiseLoop backward[kMaxArity][kDtypeCount];
+  ElementwiseLoop backward[kMaxFormulaArity][kDtypeCount];
+  ElementwiseLoop together[kDtypeCount];  ///< all gradients at once: then there is none of each
+
+  SaveMask saves_for_input(std::size_t i) const { return saves[i < 4 ? i : 3]; }
+  /// Whether the gradients are made by one loop, however many of them are needed.
+  bool makes_together(Dtype dtype) const { return together[static_cast<std::size_t>(dtype)][0] != nullptr; }
 };
+
+/// What the gradient of input i reads.
+template <class Op>
+constexpr SaveMask saves_for_input(std::size_t i) {
+  return Op::saves[i < Op::saves.size() ? i : Op::saves.size() - 1];
+}
 
 /// Stands for a value that the op does not save: no formula compiles with it.
 struct NotSaved {};
 
+/// Whether an op's rule makes all gradients at once, `gradients`, and each by itself, `gradient<i>`.
+template <class Op>
+inline constexpr bool has_gradients = requires {
+  Op::makes_gradients;
+};
+
 template <std::size_t Grad, class Op, class... A>
 auto elementwise_vjp(const Op& op, const A&... arguments) {
-  if constexpr (Op::arity == 1)
+  if constexpr (has_gradients<Op>)
+    return op.template gradient<Grad>(arguments...);
+  else if constexpr (Op::arity == 1)
     return op.vjp(arguments...);
   else if constexpr (Grad == 0)
     return op.vjp0(arguments...);
@@ -115,14 +137,36 @@ struct BackwardKernel {
     const Op op = *static_cast<const Op*>(attributes);
     simd_map(
         n, out, [&](auto... a) { return elementwise_contribution<Op, Grad>(op, a...).v; }, elements<T>(in[0]),
-        saved<I>(in[1 + I])..., saved<kOutputBit>(in[kOutputOperand]));
+        saved<I>(in[1 + I])..., saved<kOutputBit>(in[output_operand(Op::arity)]));
   }
   template <unsigned Bit>
   static auto saved(const void* p) {
-    if constexpr (Op::saves[Grad] >> Bit & 1u)
+    if constexpr (saves_for_input<Op>(Grad) >> Bit & 1u)
       return elements<T>(p);
     else
       return NoElements<NotSaved>{};
+  }
+};
+
+/// All gradients of an op that has saved its inputs.
+template <class Op, class T>
+struct GradientsKernel {
+  static void run(const void* attributes, std::int64_t n, const void* const* in, void* out) {
+    loop(attributes, n, in, static_cast<T* const*>(out), std::make_index_sequence<Op::arity>{});
+  }
+
+ private:
+  template <std::size_t... I>
+  static void loop(const void* attributes, std::int64_t n, const void* const* in, T* const* out,
+                   std::index_sequence<I...>) {
+    const Op op = *static_cast<const Op*>(attributes);
+    simd_map_several<T, Op::arity>(
+        n, out,
+        [&](auto g, auto... x) {
+          const auto all = op.gradients(g, x...);
+          return std::array<T, Op::arity>{all[I].v...};
+        },
+        elements<T>(in[0]), elements<T>(in[1 + I])...);
   }
 };
 
@@ -137,7 +181,9 @@ constexpr void add_loops(ElementwiseOp& e, std::index_sequence<G...>) {
   constexpr auto dtype = static_cast<std::size_t>(dtype_of<T>);
   if constexpr (is_floating(dtype_of<T>)) {
     e.forward[dtype] = elementwise_loop<ForwardKernel<Op, T>>();
-    if constexpr (requires { Op::saves; })
+    if constexpr (has_gradients<Op> && sizeof...(G) > 1)
+      e.together[dtype] = elementwise_loop<GradientsKernel<Op, T>>();
+    else if constexpr (requires { Op::saves; })
       ((e.backward[G][dtype] = elementwise_loop<BackwardKernel<Op, T, G>>()), ...);
   } else if constexpr (requires { Op::integers; }) {
     if constexpr (Op::integers) e.forward[dtype] = elementwise_loop<ForwardKernel<Op, T>>();
@@ -146,7 +192,9 @@ constexpr void add_loops(ElementwiseOp& e, std::index_sequence<G...>) {
 
 template <class Op>
 constexpr ElementwiseOp make_elementwise() {
-  ElementwiseOp e{Op::name, Op::arity, 0, {}, {}, {}};
+  static_assert(Op::arity <= (has_gradients<Op> ? kMaxArity : kMaxFormulaArity),
+                "an elementwise op has up to three operands, a map up to eight");
+  ElementwiseOp e{Op::name, Op::arity, 0, {}, {}, {}, {}};
   if constexpr (requires { Op::identity_grad; }) e.identity_grad = Op::identity_grad;
   if constexpr (requires { Op::saves; }) e.saves = Op::saves;
   [&]<std::size_t... D>(std::index_sequence<D...>) {
@@ -160,7 +208,7 @@ constexpr ElementwiseOp make_elementwise() {
 template <class Op>
 inline constexpr ElementwiseOp kElementwise = make_elementwise<Op>();
 
-/// For an arity of 1 to 3, that of the op.
+/// For an arity of 1 to kMaxArity, that of the op.
 template <std::size_t Arity>
 TAPEGRAD_API Tensor elementwise_forward(const ElementwiseOp& e, const void* op, const Tensor* const* in);
 template <std::size_t Arity>

@@ -9,7 +9,7 @@ Tensor elementwise_sum(const ElementwiseOp& e, const void* op, std::span<const T
                        const Shape& shape, const Shape& sums, double divisor) {
   Tensor out = Tensor::empty(sums, in[0]->dtype());
   visit_floating(out.dtype(), [&]<class T> {
-    BroadcastLoop<T> results(e.forward[static_cast<std::size_t>(dtype_of<T>)], op, shape);
+    BroadcastLoop<T> results(e.forward[static_cast<std::size_t>(dtype_of<T>)], op, e.arity, shape);
     for (std::size_t i = 0; i < in.size(); ++i) results.bind(i, TensorAccess::data(*in[i]), in[i]->shape());
     T* const to = TensorAccess::data_as<T>(out);
     results.sum(sums, {to, false});
@@ -26,9 +26,9 @@ void elementwise_sum_backward(const ElementwiseOp& e, const void* op, const Shap
     Workspace<T> g(sums.size());
     const T* const from = reinterpret_cast<const T*>(context.grad_output_data());
     for (std::int64_t i = 0; i < sums.size(); ++i) g[i] = from[i] / static_cast<T>(divisor);
-    for (std::size_t i = 0; i < e.arity; ++i)
-      if (context.needs_grad(i))
-        broadcast_gradient<T>(e, op, i, shape, reinterpret_cast<const std::byte*>(g.data()), sums, context);
+    unsigned inputs = 0;
+    for (std::size_t i = 0; i < e.arity; ++i) inputs |= static_cast<unsigned>(context.needs_grad(i)) << i;
+    broadcast_gradients<T>(e, op, inputs, shape, reinterpret_cast<const std::byte*>(g.data()), sums, context);
   });
 }
 

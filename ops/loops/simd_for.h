@@ -1,8 +1,12 @@
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <tuple>
+#include <utility>
 
 #include <tapegrad/graph/export.h>
 
@@ -54,45 +58,90 @@ struct Elements {
 
   Number operator[](std::int64_t i) const { return {p[i]}; }
 
-  /// Elements of a last, short block, filled up with one of them: a formula may have no value at any other number.
-  struct Padded {
+  /// A last, short block.
+  struct Buffer {
     alignas(64) T v[kLongUnroll];
-
-    Padded(const T* from, std::int64_t count) {
-      for (std::int64_t k = 0; k < kLongUnroll; ++k) v[k] = *from;
-      std::memcpy(v, from, static_cast<std::size_t>(count) * sizeof(T));
-    }
-    Number operator[](std::int64_t i) const { return {v[i]}; }
   };
-  Padded padded(std::int64_t begin, std::int64_t count) const { return Padded(p + begin, count); }
+  /// Elements from `begin` on; a block of less than kLongUnroll is filled up with one of them: a formula may have no
+  /// value at any other number.
+  Elements block(std::int64_t begin, std::int64_t count, Buffer& buffer) const {
+    const T* const from = p + begin;
+    if (count >= kLongUnroll) return {from};
+    for (std::int64_t k = 0; k < kLongUnroll; ++k) buffer.v[k] = *from;
+    std::memcpy(buffer.v, from, static_cast<std::size_t>(count) * sizeof(T));
+    return {buffer.v};
+  }
 };
 
 /// Stands for an operand that has no values: each of its elements is an Absent.
 template <class Absent>
 struct NoElements {
   Absent operator[](std::int64_t) const { return {}; }
-  NoElements padded(std::int64_t, std::int64_t) const { return {}; }
+
+  struct Buffer {};
+  NoElements block(std::int64_t, std::int64_t, Buffer&) const { return {}; }
 };
+
+inline constexpr std::int64_t kPlain = 7;  ///< so many elements cost less in a plain loop than to pad
+
+/// f(begin, count, block...) for blocks of kLongUnroll elements that cover [0, n), the last one padded; count is what there
+/// is of it. One piece of code for all of them: a formula is long, and compiled for each instruction set.
+template <class F, class... Operands>
+void padded_blocks(std::int64_t n, const F& f, const Operands&... operands) {
+  std::tuple<typename Operands::Buffer...> buffers;
+  for (std::int64_t begin = 0; begin < n; begin += kLongUnroll) {
+    const std::int64_t count = std::min(kLongUnroll, n - begin);
+    [&]<std::size_t... I>(std::index_sequence<I...>) {
+      f(begin, count, operands.block(begin, count, std::get<I>(buffers))...);
+    }
+    (std::index_sequence_for<Operands...>());
+  }
+}
 
 /// out[j] = f(operands[j]...) for j in [0, n), with the same rounding wherever an element stands. `out` may be
 /// an operand, but not overlap one otherwise.
 template <class T, class F, class... Operands>
 void simd_map(std::int64_t n, T* out, const F& f, const Operands&... operands) {
-  constexpr std::int64_t kPlain = 7;  // so many elements cost less in a plain loop than to pad
-  std::int64_t j = 0;
-  if (n > kPlain) {
-    j = simd_blocks<kLongUnroll>(0, n, [&](std::int64_t i) { out[i] = f(operands[i]...); });
-    if (n - j > kPlain) {
-      const auto block = [&](const auto&... padded) {
-        alignas(64) T result[kLongUnroll];
-        for (std::int64_t k = 0; k < kLongUnroll; ++k) result[k] = f(padded[k]...);
-        std::memcpy(out + j, result, static_cast<std::size_t>(n - j) * sizeof(T));
-      };
-      block(operands.padded(j, n - j)...);
-      return;
-    }
+  if (n <= kPlain) {
+    for (std::int64_t j = 0; j < n; ++j) out[j] = f(operands[j]...);
+    return;
   }
-  for (; j < n; ++j) out[j] = f(operands[j]...);
+  alignas(64) T last[kLongUnroll];
+  padded_blocks(
+      n,
+      [&](std::int64_t begin, std::int64_t count, const auto&... block) {
+        T* const to = count < kLongUnroll ? last : out + begin;
+        TAPEGRAD_INDEPENDENT
+        for (std::int64_t k = 0; k < kLongUnroll; ++k) to[k] = f(block[k]...);
+        if (count < kLongUnroll) std::memcpy(out + begin, last, static_cast<std::size_t>(count) * sizeof(T));
+      },
+      operands...);
+}
+
+/// The same with several results: f gives an std::array of them, whose element r goes to out[r], or nowhere where that is
+/// null.
+template <class T, std::size_t kResults, class F, class... Operands>
+void simd_map_several(std::int64_t n, T* const* out, const F& f, const Operands&... operands) {
+  alignas(64) T results[kResults][kLongUnroll];
+  const auto keep = [&](std::int64_t k, const std::array<T, kResults>& all) {
+    [&]<std::size_t... R>(std::index_sequence<R...>) { ((results[R][k] = all[R]), ...); }
+    (std::make_index_sequence<kResults>());
+  };
+  const auto write = [&](std::int64_t begin, std::int64_t count) {
+    for (std::size_t r = 0; r < kResults; ++r)
+      if (out[r]) std::memcpy(out[r] + begin, results[r], static_cast<std::size_t>(count) * sizeof(T));
+  };
+  if (n <= kPlain) {
+    for (std::int64_t k = 0; k < n; ++k) keep(k, f(operands[k]...));
+    return write(0, n);
+  }
+  padded_blocks(
+      n,
+      [&](std::int64_t begin, std::int64_t count, const auto&... block) {
+        for (std::int64_t k = 0; k < kLongUnroll; ++k) keep(k, f(block[k]...));
+        write(begin, count);
+      },
+      operands...);
 }
 
 }  // namespace tapegrad::detail

@@ -17,7 +17,7 @@ struct Formula {
   /// The gradient of input i, from the gradient of the output and the values that the op has saved; null for
   /// an op without a derivative.
   using Vjp = double (*)(const void* attributes, double grad_output, const double* in, double y);
-  std::array<Vjp, tapegrad::detail::kMaxArity> vjp{};
+  std::array<Vjp, tapegrad::detail::kMaxFormulaArity> vjp{};
 };
 
 template <class Op>
@@ -30,7 +30,7 @@ double observed_value(const void* attributes, const double* in) {
 
 template <class Op, std::size_t Grad, unsigned Bit>
 auto observed_operand(double x) {
-  if constexpr (Op::saves[Grad] >> Bit & 1u)
+  if constexpr (tapegrad::detail::saves_for_input<Op>(Grad) >> Bit & 1u)
     return Instrumented::of(x);
   else
     return tapegrad::detail::NotSaved{};

@@ -76,7 +76,7 @@ std::vector<std::uint8_t> formula_branches(const Formula& f, const void* attribu
   std::vector<std::uint8_t> ways;
   observer() = {};
   observer().branches = &ways;
-  std::array<double, tapegrad::detail::kMaxArity> point{};
+  std::array<double, tapegrad::detail::kMaxFormulaArity> point{};
   for (std::size_t e = 0; e < x[0].size(); ++e) {
     for (std::size_t i = 0; i < x.size(); ++i) point[i] = x[i][e];
     f.value(attributes, point.data());

@@ -182,7 +182,7 @@ Doubles MutatedRules::by_formula(Probe& probe, std::size_t input, MutationOperat
   o.mutation_operator = mutation_operator;
   o.mutated_site = mutation_operator == MutationOperator::none ? SIZE_MAX : mutation_.site;
   for (std::size_t e = 0; e < g.size(); ++e) {
-    std::array<double, tapegrad::detail::kMaxArity> x{};
+    std::array<double, tapegrad::detail::kMaxFormulaArity> x{};
     for (std::size_t i = 0; i < f.arity; ++i)
       if (!in[i].empty()) x[i] = in[i][e];
     o.next = 0;

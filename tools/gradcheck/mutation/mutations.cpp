@@ -53,7 +53,7 @@ std::string operator_name(const Site& site, MutationOperator mutation_operator) 
 /// The operations that one gradient's formula is made of.
 std::vector<Site> sites_of(const Formula& f, std::size_t gradient, const void* attributes) {
   std::vector<Site> sites;
-  const std::array<double, tapegrad::detail::kMaxArity> in{0.25, 0.5, 0.75};
+  const std::array<double, tapegrad::detail::kMaxFormulaArity> in{0.25, 0.5, 0.75};
   observer() = {};
   observer().sites = &sites;
   f.vjp[gradient](attributes, 1, in.data(), 0.5);

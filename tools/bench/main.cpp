@@ -132,7 +132,8 @@ int main(int argc, char** argv) {
                "tapegrad bench");
   app.add_option("--filter", o.filter,
                  "Workloads whose names match, as in 'W5*'; 'gemm*' compares the "
-                 "engines of matrix products, 'conv-*' single convolutions")
+                 "engines of matrix products, 'conv-*' measures single convolutions, 'losses*' losses of "
+                 "the library beside the same as maps")
       ->capture_default_str();
   app.add_option("--threads", o.runner.threads, "Threads that each contender may use")
       ->check(CLI::Range(1, 256))

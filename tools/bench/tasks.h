@@ -136,6 +136,13 @@ struct ConvolutionTask {
 /// Numbers in [-0.5, 0.5) for the operands, which differ from seed to seed.
 std::vector<float> convolution_values(std::int64_t count, std::uint64_t seed);
 
+/// The mean of a loss over predictions and targets, and its gradient with respect to the predictions.
+enum class PointLoss : std::uint8_t { mse, huber, bce };
+struct LossTask {
+  PointLoss loss = PointLoss::mse;
+  std::int64_t count = 0;
+};
+
 /// What an operation costs beside its arithmetic: a call is a chain of kOverheadOps recorded operations on
 /// tiny tensors, or (gradient) recorded sum(relu(x + b)) of four numbers and its gradient.
 enum class Overhead : std::uint8_t { add, relu, affine, gradient };

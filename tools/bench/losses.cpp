@@ -11,8 +11,8 @@ namespace tapegrad::bench {
 namespace {
 
 // Many short turns, as of engines.
-constexpr int kTurns = 15;
-constexpr double kShorter = 10;
+constexpr int kLossTurns = 15;
+constexpr double kLossShorter = 10;
 
 template <class F>
 std::unique_ptr<Program> program_of(const LossTask& task, const F& loss) {
@@ -104,8 +104,8 @@ std::vector<Measurement> measure_losses(const Workload& loss, const RunnerOption
   both.push_back(std::make_unique<BuiltIn>());
   both.push_back(std::make_unique<Mapped>());
   RunnerOptions o = options;
-  o.seconds /= kShorter;
-  if (o.runs == 0) o.runs = kTurns;
+  o.seconds /= kLossShorter;
+  if (o.runs == 0) o.runs = kLossTurns;
   return measure(loss, both, o);
 }
 

@@ -14,6 +14,9 @@
 #include <tapegrad/graph/tape.h>
 #include <tapegrad/graph/tensor.h>
 #include <tapegrad/nn/data/data.h>
+#include <tapegrad/nn/distributed/average.h>
+#include <tapegrad/nn/distributed/communicator.h>
+#include <tapegrad/nn/distributed/rank_threads.h>
 #include <tapegrad/nn/flat_parameters.h>
 #include <tapegrad/nn/hook.h>
 #include <tapegrad/nn/init.h>

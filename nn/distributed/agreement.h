@@ -1,0 +1,52 @@
+#pragma once
+
+#include <exception>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <tapegrad/graph/export.h>
+#include <tapegrad/nn/distributed/communicator.h>
+#include <tapegrad/optim/parameters.h>
+
+/// What ranks have to agree on before they exchange numbers.
+namespace tapegrad::nn {
+
+/// Names, and what is known of each, as {"parameter 'fc1.weight'", "f32 [784, 20]"}.
+using Facts = std::vector<std::pair<std::string, std::string>>;
+
+/// Throws ArgumentError on all ranks where their facts are not the same: the message starts with `what` and names the
+/// first that differs, and what it is on which ranks. Costs eight bytes a rank where they are the same.
+TAPEGRAD_API void require_same(Communicator& communicator, std::string_view what, const Facts& facts);
+
+/// A fact for each parameter: its dtype and shape.
+TAPEGRAD_API Facts facts_of(const optim::ParameterList& parameters);
+
+/// The texts of all ranks, in their order.
+TAPEGRAD_API std::vector<std::string> all_gather(Communicator& communicator, const std::string& text);
+/// The text of rank 0.
+TAPEGRAD_API std::string broadcast(Communicator& communicator, std::string text);
+
+namespace agreement {
+/// Throws on all ranks but 0 where `error`, of rank 0, is set; there the caller throws it.
+TAPEGRAD_API void tell_of_root(Communicator& communicator, std::exception_ptr error);
+}  // namespace agreement
+
+/// Calls work() on rank 0 alone, as to write a file, and returns when it is done. What it throws is thrown there, and
+/// RankFailed with its message on the others: no rank goes on without it.
+template <class Work>
+void at_root(Communicator& communicator, const Work& work) {
+  std::exception_ptr error;
+  if (communicator.is_root()) {
+    try {
+      work();
+    } catch (...) {
+      error = std::current_exception();
+    }
+  }
+  agreement::tell_of_root(communicator, error);
+  if (error) std::rethrow_exception(error);
+}
+
+}  // namespace tapegrad::nn

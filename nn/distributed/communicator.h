@@ -1,0 +1,80 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include <tapegrad/graph/dtype.h>
+#include <tapegrad/graph/errors.h>
+#include <tapegrad/graph/export.h>
+
+namespace tapegrad::nn {
+
+/// Thrown on a rank that waits for others, where one of these has failed or has returned: the message names that rank
+/// and the cause.
+class TAPEGRAD_API RankFailed final : public Error {
+ public:
+  using Error::Error;
+  ~RankFailed() override;
+};
+
+/// How the ranks of a training, numbered from 0, exchange numbers. Ranks are threads (run_on_threads) or processes
+/// (run_with_mpi, in the library tapegrad_distributed); OneRank is a training by itself.
+///
+/// Each operation is collective: all ranks call the same ones in the same order, with equal sizes, and each returns
+/// when this rank has its result. One thread of a rank calls at a time. Throws RankFailed where another rank does not
+/// come any more. What is sent stays as it is; of all_reduce and broadcast the result stands in its place.
+class TAPEGRAD_API Communicator {
+ public:
+  virtual ~Communicator();
+  Communicator(const Communicator&) = delete;
+  Communicator& operator=(const Communicator&) = delete;
+
+  /// The number of this rank, from 0, and how many there are.
+  virtual int rank() const noexcept = 0;
+  virtual int size() const noexcept = 0;
+  /// Whether this is rank 0, which alone writes files and speaks.
+  bool is_root() const noexcept { return rank() == 0; }
+
+  /// The sum over all ranks, element by element, the same bits on all. The order of the sum is the implementation's:
+  /// that of ranks for threads.
+  void all_reduce(std::span<float> values) { reduce(values.data(), values.size(), f32); }
+  void all_reduce(std::span<double> values) { reduce(values.data(), values.size(), f64); }
+  void all_reduce(std::span<std::int64_t> values) { reduce(values.data(), values.size(), i64); }
+  /// The bytes of rank `root`.
+  virtual void broadcast(std::span<std::byte> bytes, int root = 0) = 0;
+  /// The bytes of all ranks, in their order; `all` is size() times as long as `own`, which may be this rank's place in
+  /// it.
+  virtual void all_gather(std::span<const std::byte> own, std::span<std::byte> all) = 0;
+  /// Each rank sends block j, of `block` bytes, to rank j: `sent` is size() blocks, and block i of `received` is what
+  /// rank i has sent to this one. sends[i] says whether rank i takes part as a sender, the same on all ranks; the
+  /// blocks of one that does not stay as they are.
+  virtual void exchange(std::span<const std::byte> sent, std::span<std::byte> received, std::size_t block,
+                        std::span<const std::uint8_t> sends) = 0;
+  /// Returns when all ranks have come here.
+  virtual void barrier() = 0;
+
+ protected:
+  Communicator() noexcept = default;
+
+ private:
+  virtual void reduce(void* values, std::size_t count, Dtype dtype) = 0;
+};
+
+/// A single rank: every operation gives it its own numbers back.
+class TAPEGRAD_API OneRank final : public Communicator {
+ public:
+  OneRank() noexcept = default;
+  int rank() const noexcept override { return 0; }
+  int size() const noexcept override { return 1; }
+  void broadcast(std::span<std::byte>, int) override {}
+  void all_gather(std::span<const std::byte> own, std::span<std::byte> all) override;
+  void exchange(std::span<const std::byte> sent, std::span<std::byte> received, std::size_t block,
+                std::span<const std::uint8_t> sends) override;
+  void barrier() override {}
+
+ private:
+  void reduce(void*, std::size_t, Dtype) override {}
+};
+
+}  // namespace tapegrad::nn

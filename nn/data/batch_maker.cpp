@@ -40,9 +40,19 @@ Generator generator_of_item(const Recipe& recipe, std::int64_t index) {
   return generator_of(philox4x32(random_bits(recipe.seed, recipe.epoch, index), kOfItems));
 }
 
-Batch untransformed(const Recipe& recipe, std::int64_t number) {
-  const std::int64_t begin = number * recipe.batch;
-  const std::int64_t end = std::min(begin + recipe.batch, recipe.data.size());
+/// The number of a piece among all pieces of the epoch, or of a batch that is one piece.
+std::int64_t piece_of(const Recipe& recipe, std::int64_t number) {
+  const Shard& s = recipe.shard;
+  return number / s.count * s.pieces + s.first + number % s.count;
+}
+
+Batch untransformed(const Recipe& recipe, std::int64_t piece) {
+  const std::int64_t start = piece / recipe.shard.pieces * recipe.batch;
+  const std::int64_t items = std::min(recipe.batch, recipe.data.size() - start);
+  const std::int64_t in_batch = piece % recipe.shard.pieces;
+  const std::int64_t begin = start + piece_begin(in_batch, recipe.shard.pieces, items);
+  const std::int64_t end = start + piece_begin(in_batch + 1, recipe.shard.pieces, items);
+  if (begin == end) return {};
   if (!recipe.order.defined() && !recipe.item_transform) return recipe.data.batch(begin, end);
   std::vector<std::int64_t, tapegrad::detail::PoolAllocator<std::int64_t>> in_order;
   std::span<const std::int64_t> indices;
@@ -63,9 +73,10 @@ Batch untransformed(const Recipe& recipe, std::int64_t number) {
 
 Batch BatchMaker::make(std::int64_t number) const {
   try {
-    Batch batch = untransformed(recipe_, number);
-    if (!recipe_.transform) return batch;
-    Generator generator = generator_of_batch(recipe_, number);
+    const std::int64_t piece = piece_of(recipe_, number);
+    Batch batch = untransformed(recipe_, piece);
+    if (!recipe_.transform || batch.size() == 0) return batch;
+    Generator generator = generator_of_batch(recipe_, piece);
     return transformed(recipe_.transform, batch, generator);
   } catch (const std::bad_alloc&) {
     throw OutOfMemory(fmt::format("loader: there is no memory to make batch {}", number));

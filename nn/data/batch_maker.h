@@ -7,6 +7,7 @@
 #include <tapegrad/graph/tensor.h>
 #include <tapegrad/nn/data/dataset.h>
 #include <tapegrad/nn/data/item_stack.h>
+#include <tapegrad/nn/data/shard.h>
 #include <tapegrad/nn/data/transforms.h>
 
 /// What loops over batches are made of. Not part of the library's interface.
@@ -22,6 +23,7 @@ struct Recipe {
   ItemTransform item_transform{};
   std::uint64_t seed = 0;  ///< with the epoch: of the transforms' generators
   std::uint64_t epoch = 0;
+  Shard shard{};  ///< what is counted and made is pieces
 };
 
 /// Makes any batch of an epoch, from its number alone: by any thread, several at once, in any order.

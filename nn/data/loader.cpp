@@ -75,6 +75,11 @@ DataLoader::DataLoader(Dataset data, const LoaderOptions& options)
     throw ArgumentError(fmt::format("loader: batch size {} given for {} items; it can be {} at most",
                                     options.batch, data_.size(), data_.size()));
   require_workers("loader", options.workers, options.prefetch);
+  const Shard& s = options.shard;
+  if (s.pieces < 1 || s.first < 0 || s.count < 1 || s.count > s.pieces - s.first)
+    throw ArgumentError(fmt::format(
+        "loader: a shard of {} pieces from {} on, of {}; give at least one of those that there are", s.count,
+        s.first, s.pieces));
 }
 
 std::int64_t DataLoader::size() const noexcept {
@@ -87,16 +92,18 @@ Batches DataLoader::epoch(std::uint64_t number, std::int64_t first) const {
                                     size(), size()));
   loading::Recipe recipe{.data = data_,
                          .batch = options_.batch,
-                         .count = size(),
+                         .count = size() * options_.shard.count,
                          .transform = options_.transform,
                          .item_transform = options_.item_transform,
                          .seed = options_.transform_seed,
-                         .epoch = number};
+                         .epoch = number,
+                         .shard = options_.shard};
   if (options_.shuffle) {
     Generator generator(options_.seed, number);
     recipe.order = permutation(data_.size(), generator);
   }
-  return {make_pooled<const loading::BatchMaker>(recipe), first, options_.workers, options_.prefetch};
+  return {make_pooled<const loading::BatchMaker>(recipe), first * options_.shard.count, options_.workers,
+          options_.prefetch};
 }
 
 Batches::Iterator DataLoader::begin() {
@@ -119,13 +126,23 @@ Batch DataLoader::sample(Generator& generator) const {
 
 Batches in_order(const Dataset& data, std::int64_t at_most, const Transform& transform,
                  std::int64_t workers) {
+  return share_in_order(data, at_most, transform, workers, 0, 1);
+}
+
+Batches share_in_order(const Dataset& data, std::int64_t at_most, const Transform& transform,
+                       std::int64_t workers, std::int64_t share, std::int64_t shares) {
   if (at_most < 1)
     throw ArgumentError(fmt::format("in_order: batches of at most {} items; give at least 1", at_most));
   require_workers("in_order", workers);
-  return {
-      make_pooled<const loading::BatchMaker>(loading::Recipe{
-          .data = data, .batch = at_most, .count = batches(data.size(), at_most), .transform = transform}),
-      0, workers, 0};
+  if (share < 0 || share >= shares)
+    throw ArgumentError(
+        fmt::format("in_order: share {} of {}; it must be in [0, {})", share, shares, shares));
+  const std::int64_t all = batches(data.size(), at_most);
+  return {make_pooled<const loading::BatchMaker>(loading::Recipe{.data = data,
+                                                                 .batch = at_most,
+                                                                 .count = piece_begin(share + 1, shares, all),
+                                                                 .transform = transform}),
+          piece_begin(share, shares, all), workers, 0};
 }
 
 }  // namespace tapegrad::nn

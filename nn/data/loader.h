@@ -8,6 +8,7 @@
 #include <tapegrad/graph/export.h>
 #include <tapegrad/graph/random.h>
 #include <tapegrad/nn/data/dataset.h>
+#include <tapegrad/nn/data/shard.h>
 #include <tapegrad/nn/data/transforms.h>
 
 namespace tapegrad::nn {
@@ -63,8 +64,9 @@ class TAPEGRAD_API Batches {
 
  private:
   friend class DataLoader;
-  friend TAPEGRAD_API Batches in_order(const Dataset& data, std::int64_t at_most, const Transform& transform,
-                                       std::int64_t workers);
+  friend TAPEGRAD_API Batches share_in_order(const Dataset& data, std::int64_t at_most,
+                                             const Transform& transform, std::int64_t workers,
+                                             std::int64_t share, std::int64_t shares);
   Batches(std::shared_ptr<const loading::BatchMaker> maker, std::int64_t first, std::int64_t workers,
           std::int64_t prefetch)
       : maker_(std::move(maker)), first_(first), workers_(workers), prefetch_(prefetch) {}
@@ -101,6 +103,9 @@ struct LoaderOptions {
   std::int64_t workers = 0;
   /// At most so many batches are ready or being made by workers beyond the one at hand; 0: two for each worker.
   std::int64_t prefetch = 0;
+  /// Of each batch only these pieces, one after the other in place of the batch. A transform draws from a generator of
+  /// the piece's own.
+  Shard shard{};
 };
 
 /// Mini-batches for training. Which items an epoch's batches hold, and what a transform makes of them, depends on the
@@ -114,8 +119,8 @@ struct LoaderOptions {
 /// Each loop over the loader itself is another epoch: 0, then 1, ... Those with a number are epoch(number).
 class TAPEGRAD_API DataLoader {
  public:
-  /// Throws ArgumentError for data without items, a batch size below 1 or above their number, and numbers of workers
-  /// and of batches ahead that cannot be.
+  /// Throws ArgumentError for data without items, a batch size below 1 or above their number, and numbers of workers,
+  /// of batches ahead and of pieces that cannot be.
   explicit DataLoader(Dataset data, const LoaderOptions& options = {});
 
   /// The data set, and the number of items in a batch.
@@ -150,5 +155,8 @@ class TAPEGRAD_API DataLoader {
 /// Throws ArgumentError for an `at_most` below 1, and as DataLoader for `workers`.
 TAPEGRAD_API Batches in_order(const Dataset& data, std::int64_t at_most, const Transform& transform = {},
                               std::int64_t workers = 0);
+/// Of these batches share `share` of `shares`, as ranks evaluate them: neighbours, as equally many as they can be.
+TAPEGRAD_API Batches share_in_order(const Dataset& data, std::int64_t at_most, const Transform& transform,
+                                    std::int64_t workers, std::int64_t share, std::int64_t shares);
 
 }  // namespace tapegrad::nn

@@ -23,6 +23,7 @@ struct NumberRows {
     return false;
   }
 };
+inline bool is_there(const NumberRows& rows) noexcept { return rows.defined(); }
 
 /// Where the elements of a tensor stand.
 struct RowPlace {

@@ -1,11 +1,21 @@
+#include <span>
+#include <vector>
+
 #include <tapegrad/graph/errors.h>
+#include <tapegrad/graph/storage.h>
 #include <tapegrad/graph/tape.h>
 #include <tapegrad/nn/data/loader.h>
+#include <tapegrad/nn/data/shard.h>
 #include <tapegrad/nn/losses.h>
 #include <tapegrad/nn/train/evaluate.h>
 #include <tapegrad/nn/train/metrics.h>
 
 namespace tapegrad::nn {
+
+namespace {
+/// From the pool, as a network is evaluated again and again.
+using Numbers = std::vector<double, tapegrad::detail::PoolAllocator<double>>;
+}  // namespace
 
 Objective::Objective() : loss_(SoftmaxWithLoss()), metric_(accuracy) {}
 
@@ -26,17 +36,45 @@ Score evaluate(ModuleBase& net, const Forward& forward, const Dataset& data, con
 std::optional<Score> evaluate_unless(const std::atomic<bool>* interrupted, ModuleBase& net,
                                      const Forward& forward, const Dataset& data, const Objective& objective,
                                      std::int64_t batch, const Transform& transform, std::int64_t workers) {
+  OneRank one;
+  return evaluate_unless(interrupted, one, net, forward, data, objective, batch, transform, workers);
+}
+
+std::optional<Score> evaluate_unless(const std::atomic<bool>* interrupted, Communicator& communicator,
+                                     ModuleBase& net, const Forward& forward, const Dataset& data,
+                                     const Objective& objective, std::int64_t batch,
+                                     const Transform& transform, std::int64_t workers) {
   if (data.size() == 0) throw ArgumentError("evaluate: the data set has no items");
+  const std::int64_t rank = communicator.rank(), ranks = communicator.size();
+  Batches share = share_in_order(data, batch, transform, workers, rank, ranks);
   const EvaluationMode mode(net);
   const Pause pause;
-  Score sum{0, 0};
-  for (const Batch& b : in_order(data, batch, transform, workers)) {
-    if (interrupted && interrupted->load(std::memory_order_relaxed)) return std::nullopt;
+  const std::int64_t batches = (data.size() - 1) / batch + 1;
+  const std::int64_t most = (batches - 1) / ranks + 1;  // of one rank
+  // Of each batch the sums over its items; behind them, whether the rank was interrupted.
+  Numbers own(static_cast<std::size_t>(2 * most + 1));
+  std::size_t at = 0;
+  for (const Batch& b : share) {
+    if (interrupted && interrupted->load(std::memory_order_relaxed)) {
+      own.back() = 1;
+      break;
+    }
     const Tensor y = forward(b);
     const Tensor& t = b["t"];
     const auto n = static_cast<double>(b.size());
-    sum.loss += n * objective.loss(y, t).item();
-    sum.metric += n * objective.metric(y, t);
+    own[at++] = n * objective.loss(y, t).item();
+    own[at++] = n * objective.metric(y, t);
+  }
+  Numbers all(own.size() * static_cast<std::size_t>(ranks));
+  communicator.all_gather(std::as_bytes(std::span(own)), std::as_writable_bytes(std::span(all)));
+  Score sum{0, 0};
+  for (std::int64_t r = 0; r < ranks; ++r) {
+    const double* of_rank = all.data() + static_cast<std::size_t>(r) * own.size();
+    if (of_rank[own.size() - 1] != 0) return std::nullopt;
+    for (std::int64_t i = piece_begin(r, ranks, batches); i < piece_begin(r + 1, ranks, batches); ++i) {
+      sum.loss += *of_rank++;
+      sum.metric += *of_rank++;
+    }
   }
   const auto total = static_cast<double>(data.size());
   return Score{sum.loss / total, sum.metric / total};

@@ -13,6 +13,7 @@
 #include <tapegrad/graph/tensor.h>
 #include <tapegrad/nn/data/dataset.h>
 #include <tapegrad/nn/data/transforms.h>
+#include <tapegrad/nn/distributed/communicator.h>
 #include <tapegrad/nn/layer.h>
 #include <tapegrad/nn/module.h>
 
@@ -78,6 +79,14 @@ TAPEGRAD_API Score evaluate(ModuleBase& net, const Forward& forward, const Datas
 /// The same, but returns nothing where `interrupted`, which another thread or a signal handler may set, is true
 /// before a batch; null for never. Throws as evaluate.
 TAPEGRAD_API std::optional<Score> evaluate_unless(const std::atomic<bool>* interrupted, ModuleBase& net,
+                                                  const Forward& forward, const Dataset& data,
+                                                  const Objective& objective = {},
+                                                  std::int64_t batch = kEvaluationBatch,
+                                                  const Transform& transform = {}, std::int64_t workers = 0);
+/// The same by ranks, each of which takes a share of the batches; the score has the bits of the one above, on all ranks.
+/// Collective: nothing is returned where one of them is interrupted.
+TAPEGRAD_API std::optional<Score> evaluate_unless(const std::atomic<bool>* interrupted,
+                                                  Communicator& communicator, ModuleBase& net,
                                                   const Forward& forward, const Dataset& data,
                                                   const Objective& objective = {},
                                                   std::int64_t batch = kEvaluationBatch,

@@ -8,6 +8,9 @@
 #include <tapegrad/graph/tape.h>
 #include <tapegrad/graph/values.h>
 #include <tapegrad/nn/data/loader.h>
+#include <tapegrad/nn/data/shard.h>
+#include <tapegrad/nn/distributed/agreement.h>
+#include <tapegrad/nn/distributed/rank_step.h>
 #include <tapegrad/nn/io/file.h>
 #include <tapegrad/nn/io/serialize.h>
 #include <tapegrad/nn/train/checkpoint_folder.h>
@@ -35,8 +38,21 @@ Trainer::Trainer(ModuleBase& net, Forward forward, optim::Optimizer& optimizer, 
       options_(std::move(options)),
       lr_(optimizer.lr()) {
   check_options();
-  if (!options_.best_file.empty()) const AtomicFile can_be_written(options_.best_file);
-  if (!options_.checkpoint_folder.empty()) require_checkpoint_folder(options_.checkpoint_folder);
+  write([&] {
+    if (!options_.best_file.empty()) const AtomicFile can_be_written(options_.best_file);
+    if (!options_.checkpoint_folder.empty()) require_checkpoint_folder(options_.checkpoint_folder);
+  });
+}
+
+Trainer::~Trainer() = default;
+
+/// What writes files, or looks at them: by rank 0, where there are ranks.
+template <class Work>
+void Trainer::write(const Work& work) {
+  if (has_ranks())
+    at_root(*options_.data_parallel.communicator, work);
+  else
+    work();
 }
 
 void Trainer::check_options() const {
@@ -54,6 +70,7 @@ void Trainer::check_options() const {
   require(o.clip_value >= 0, "clip_value", o.clip_value, "at least 0");
   require(o.patience >= 0, "patience", o.patience, "at least 0");
   require(o.checkpoint_every >= 0, "checkpoint_every", o.checkpoint_every, "at least 0");
+  require(o.data_parallel.micro_batches >= 1, "micro_batches", o.data_parallel.micro_batches, "at least 1");
   require(o.checkpoint_limit >= 2, "checkpoint_limit", o.checkpoint_limit, "at least 2");
   if (o.checkpoint_every > 0 && o.checkpoint_folder.empty())
     throw ArgumentError(fmt::format(
@@ -97,59 +114,53 @@ double Trainer::clip(Gradients& gradients) const {
 
 Diverged::~Diverged() = default;
 
-namespace {
-
-/// ", and so is x of the batch, at [3, 0]": where the data are at fault, no other rate will help.
-std::string culprit_in(const Batch& batch) {
-  std::string text;
-  batching::for_each(batch, [&](std::string_view name, const Tensor& t) {
-    const std::int64_t at = tapegrad::detail::first_non_finite(t);
-    if (at >= 0 && text.empty())
-      text = fmt::format("; '{}' of the batch has {} at {}: look at the data", name,
-                         tapegrad::detail::value_at(t, at), tapegrad::detail::index_text(at, t.shape()));
-  });
-  return text.empty() ? "; a lower rate, or clipped gradients, may help" : text;
+/// Forward and backward of a batch.
+BatchGradients Trainer::compute(const Batch& batch) const {
+  Tape tape;
+  const Tensor y = forward_(batch);
+  const Tensor loss = options_.objective.loss(y, batch["t"]);
+  BatchGradients result{.loss = loss.item()};
+  if (!std::isfinite(result.loss)) {
+    result.culprit = culprit_in(batch);
+    return result;
+  }
+  result.gradients = tape.backward(loss);
+  if (!options_.evaluate_training) result.metric = options_.objective.metric(y, batch.t);
+  return result;
 }
 
-}  // namespace
-
 /// Returns false where there is no finite loss or gradient to go by.
-bool Trainer::update(const Batch& batch, Epoch& epoch) {
+bool Trainer::update(Batches::Iterator& batch, std::int64_t items, Epoch& epoch) {
   if (options_.schedule.defined() || options_.plateau) {
     const double rate = options_.schedule.defined() ? options_.schedule(iteration_) : lr_;
     optimizer_.set_lr(rate * (options_.plateau ? options_.plateau->scale() : 1));
   }
   Rollback rollback(net_);
   UpdateAtWork at_work(updating_);
-  Tape tape;
-  const Tensor y = forward_(batch);
-  const Tensor loss = options_.objective.loss(y, batch["t"]);
-  const double value = loss.item();
-  if (!std::isfinite(value)) {
-    divergence_ = fmt::format("the loss of a batch is {}{}", value, culprit_in(batch));
+  BatchGradients computed = has_ranks() ? compute_on_ranks(batch, items) : compute(*batch);
+  if (!std::isfinite(computed.loss)) {
+    divergence_ = fmt::format("the loss of a batch is {}{}", computed.loss, computed.culprit);
     return false;
   }
-  Gradients gradients = tape.backward(loss);
-  BatchReport report{epoch.report.epoch, iteration_, last_, value, optimizer_.lr()};
-  if (options_.on_gradients) options_.on_gradients(*this, report, gradients);
+  BatchReport report{epoch.report.epoch, iteration_, last_, computed.loss, optimizer_.lr()};
+  if (options_.on_gradients) options_.on_gradients(*this, report, computed.gradients);
   try {
-    report.gradient_norm = clip(gradients);
+    report.gradient_norm = clip(computed.gradients);
   } catch (const NonFinite& e) {
-    divergence_ = fmt::format("{}{}", e.what(), culprit_in(batch));
+    divergence_ = fmt::format("{}{}", e.what(), culprit_in(*batch));
     return false;
   }
-  const double metric = options_.evaluate_training ? 0 : options_.objective.metric(y, batch.t);
-  optimizer_.step(gradients);
+  optimizer_.step(computed.gradients);
 
   // From here to the callback nothing throws: the update has been made, and counts.
   rollback.commit();
   at_work.end();
   report.iteration = ++iteration_;
-  const auto n = static_cast<double>(batch.size());
+  const auto n = static_cast<double>(items);
   ++at_.batch;
-  at_.items += batch.size();
-  at_.sum.loss += n * value;
-  at_.sum.metric += n * metric;
+  at_.items += items;
+  at_.sum.loss += n * computed.loss;
+  at_.sum.metric += n * computed.metric;
   at_.gradient_norm += report.gradient_norm;
   report.lr = epoch.report.lr = optimizer_.lr();
   epoch.report.iteration = iteration_;
@@ -164,9 +175,11 @@ bool Trainer::update(const Batch& batch, Epoch& epoch) {
 bool Trainer::finish(Epoch& epoch, std::int64_t batches, const Dataset& training, const Dataset& validation) {
   EpochReport& r = epoch.report;
   const auto items = static_cast<double>(at_.items);
+  OneRank one;
+  Communicator& ranks = has_ranks() ? *options_.data_parallel.communicator : one;
   const auto measure = [&](const Dataset& data) {
-    return evaluate_unless(options_.interrupted, net_, forward_, data, options_.objective, kEvaluationBatch,
-                           options_.evaluation_transform, options_.workers);
+    return evaluate_unless(options_.interrupted, ranks, net_, forward_, data, options_.objective,
+                           kEvaluationBatch, options_.evaluation_transform, options_.workers);
   };
   const std::optional<Score> on_training =
       options_.evaluate_training ? measure(training) : Score{at_.sum.loss / items, at_.sum.metric / items};
@@ -185,7 +198,7 @@ bool Trainer::finish(Epoch& epoch, std::int64_t batches, const Dataset& training
   State state;
   if (r.best) {
     state = net_.state();
-    if (!options_.best_file.empty()) save_state(options_.best_file, state);
+    if (!options_.best_file.empty()) write([&] { save_state(options_.best_file, state); });
   }
   history_.epochs.push_back(r);
 
@@ -213,13 +226,15 @@ const History& Trainer::fit(const Dataset& training, const Dataset& validation) 
     const Dataset::Split parts = training.split(held_out, options_.seed);
     return fit(parts.training, parts.validation);
   }
+  if (has_ranks()) join_ranks(training, validation);
   const DataLoader loader(training, {.batch = options_.batch,
                                      .drop_last = options_.drop_last,
                                      .seed = options_.seed,
                                      .transform = options_.transform,
                                      .item_transform = options_.item_transform,
                                      .transform_seed = options_.transform_seed,
-                                     .workers = options_.workers});
+                                     .workers = options_.workers,
+                                     .shard = ranks_ ? ranks_->shard() : Shard{}});
   bool unreported = begin_fit(loader.size(), training, validation);
   const Clock::time_point start =
       Clock::now() - std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(fit_.seconds));
@@ -273,13 +288,16 @@ bool Trainer::begin_fit(std::int64_t batches, const Dataset& training, const Dat
         "it the same data",
         fit_.training, fit_.validation, training.size(), validation.size()));
   if (!fit_.resumed && iteration_ == 0 && !options_.checkpoint_folder.empty())
-    if (const std::vector<std::string> others = checkpoints_in(options_.checkpoint_folder); !others.empty())
-      throw ArgumentError(
-          fmt::format("trainer: there are checkpoints of another training, the newest '{}': resume it, give "
-                      "another checkpoint_folder, or remove them",
-                      others.front()));
+    write([&] {
+      if (const std::vector<std::string> others = checkpoints_in(options_.checkpoint_folder); !others.empty())
+        throw ArgumentError(fmt::format(
+            "trainer: there are checkpoints of another training, the newest '{}': resume it, give "
+            "another checkpoint_folder, or remove them",
+            others.front()));
+    });
   // The file may be of an epoch behind the checkpoint, which will now be another one.
-  if (resumed && !options_.best_file.empty() && !best_.empty()) save_state(options_.best_file, best_);
+  if (resumed && !options_.best_file.empty() && !best_.empty())
+    write([&] { save_state(options_.best_file, best_); });
   if (!resumed) {
     const std::int64_t left = at_.batch > 0 ? std::max<std::int64_t>(batches - at_.batch, 0) : 0;
     fit_ = {.start = iteration_, .left = left, .training = training.size(), .validation = validation.size()};
@@ -298,8 +316,11 @@ bool Trainer::begin_fit(std::int64_t batches, const Dataset& training, const Dat
 /// Makes the updates of an epoch, those that are left and asked for. False where training has diverged.
 bool Trainer::train_epoch(Epoch& epoch, const DataLoader& loader) {
   if (iteration_ >= last_ || at_.batch >= loader.size()) return true;
-  for (const Batch& batch : loader.epoch(static_cast<std::uint64_t>(epoch.report.epoch), at_.batch)) {
-    if (!update(batch, epoch)) {
+  Batches batches = loader.epoch(static_cast<std::uint64_t>(epoch.report.epoch), at_.batch);
+  for (Batches::Iterator batch = batches.begin(); batch != batches.end(); ++batch) {
+    const std::int64_t items =
+        std::min(loader.batch_size(), loader.data().size() - at_.batch * loader.batch_size());
+    if (!update(batch, items, epoch)) {
       drop_dead_checkpoint();
       return false;
     }
@@ -312,9 +333,10 @@ bool Trainer::train_epoch(Epoch& epoch, const DataLoader& loader) {
   return true;
 }
 
-bool Trainer::is_stopped() const noexcept {
-  return stop_.load(std::memory_order_relaxed) ||
-         (options_.interrupted && options_.interrupted->load(std::memory_order_relaxed));
+bool Trainer::is_stopped() {
+  const bool here = stop_.load(std::memory_order_relaxed) ||
+                    (options_.interrupted && options_.interrupted->load(std::memory_order_relaxed));
+  return any_rank(here);
 }
 
 bool Trainer::is_due() const {
@@ -331,7 +353,9 @@ bool Trainer::save_in_folder() {
           name);
       return false;
     }
-  newest_ = save_checkpoint_in(options_.checkpoint_folder, checkpoint(), options_.checkpoint_limit);
+  write([&] {
+    newest_ = save_checkpoint_in(options_.checkpoint_folder, checkpoint(), options_.checkpoint_limit);
+  });
   newest_at_ = iteration_;
   return true;
 }
@@ -339,7 +363,9 @@ bool Trainer::save_in_folder() {
 /// Removes the newest checkpoint where no update could be made from it: its weights are finite, and what is computed
 /// with them is not. The one before it is good, as updates were made from it.
 void Trainer::drop_dead_checkpoint() {
-  if (!newest_.empty() && newest_at_ == iteration_) remove_checkpoint(newest_);
+  write([&] {
+    if (!newest_.empty() && newest_at_ == iteration_) remove_checkpoint(newest_);
+  });
 }
 
 void Trainer::restore_best() {

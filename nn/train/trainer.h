@@ -3,8 +3,10 @@
 #include <atomic>
 #include <cstdint>
 #include <limits>
+#include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <tapegrad/graph/callback.h>
@@ -12,7 +14,9 @@
 #include <tapegrad/graph/export.h>
 #include <tapegrad/graph/gradients.h>
 #include <tapegrad/nn/data/dataset.h>
+#include <tapegrad/nn/data/loader.h>
 #include <tapegrad/nn/data/transforms.h>
+#include <tapegrad/nn/distributed/data_parallel.h>
 #include <tapegrad/nn/io/serialize.h>
 #include <tapegrad/nn/layer.h>
 #include <tapegrad/nn/module.h>
@@ -25,8 +29,9 @@
 
 namespace tapegrad::nn {
 
-class DataLoader;
+class RankStep;
 class Trainer;
+struct BatchGradients;
 
 /// After an update; for TrainerOptions::on_gradients, before it.
 struct BatchReport {
@@ -128,6 +133,8 @@ struct TrainerOptions {
   /// So many of the newest stay, at least 2; older ones are removed. On divergence so is one from which no update
   /// could be made: what is then the newest is the last good one.
   std::int64_t checkpoint_limit = 3;
+  /// Ranks that train together: see Trainer.
+  DataParallel data_parallel{};
   /// Settings of the program's own, saved in checkpoints as text by their names: resume tells where they are different.
   Metadata settings{};
 
@@ -169,6 +176,11 @@ class TAPEGRAD_API Diverged final : public Error {
 ///
 /// The result depends on the seed, not on the number of threads. The network and the optimizer must outlive
 /// the trainer.
+///
+/// With TrainerOptions::data_parallel there is a trainer on each rank, with a network and an optimizer of its own, and
+/// all call the same functions. fit takes the values of rank 0, its share of each batch, and the mean of all gradients,
+/// so that norms and clipping are those of the whole batch; evaluation is shared as well. Callbacks are called on each
+/// rank, with the same reports but for times. Rank 0 alone writes files; what stops one rank stops all.
 class TAPEGRAD_API Trainer {
  public:
   /// Throws ArgumentError for options that cannot be: below 0, a batch below 1, a share outside [0, 1), a
@@ -180,6 +192,7 @@ class TAPEGRAD_API Trainer {
   ///
   ///     nn::Trainer trainer(net, [&](const nn::Batch& b) { return net(b.x, b["lengths"]); }, adam);
   Trainer(ModuleBase& net, Forward forward, optim::Optimizer& optimizer, TrainerOptions options = {});
+  ~Trainer();
   Trainer(const Trainer&) = delete;
   Trainer& operator=(const Trainer&) = delete;
 
@@ -192,7 +205,8 @@ class TAPEGRAD_API Trainer {
   /// Throws what its parts throw. What an unfinished update has changed is then taken back, also buffers that forward
   /// has replaced and generators, so that another call computes what this one would have. A checkpoint that cannot be
   /// saved is such an error; those before it stay. ArgumentError where a training that starts has a checkpoint_folder
-  /// with checkpoints in it, which it would come to remove.
+  /// with checkpoints in it, which it would come to remove; on all ranks where networks, settings or numbers of items
+  /// are not the same on all, and for more ranks than micro-batches.
   const History& fit(const Dataset& training, const Dataset& validation = {});
   /// Asks fit to end after the update at hand and the evaluation of what is reached. From a callback, another
   /// thread or a signal handler.
@@ -223,7 +237,8 @@ class TAPEGRAD_API Trainer {
   void save(const std::string& path) const;
   /// Continues from a checkpoint, to the bit: a file, or of a folder the newest one that can be read. The next call
   /// of fit completes the one that was interrupted: epochs or iterations count from its start, and where it had been
-  /// completed nothing is left to do. It must be given the same data.
+  /// completed nothing is left to do. It must be given the same data. Of ranks, 0 reads it for all; there may be another
+  /// number of them than there was.
   ///
   ///     nn::Trainer trainer(net, adam, {.epochs = 20, .checkpoint_folder = "run"});
   ///     if (!nn::checkpoints_in("run").empty()) trainer.resume("run");
@@ -264,13 +279,21 @@ class TAPEGRAD_API Trainer {
   void check_options() const;
   bool begin_fit(std::int64_t batches, const Dataset& training, const Dataset& validation);
   bool train_epoch(Epoch& epoch, const DataLoader& loader);
-  bool is_stopped() const noexcept;
+  bool is_stopped();
+  bool has_ranks() const noexcept { return options_.data_parallel.communicator != nullptr; }
+  template <class Work>
+  void write(const Work& work);
+  void join_ranks(const Dataset& training, const Dataset& validation);
+  BatchGradients compute(const Batch& batch) const;
+  BatchGradients compute_on_ranks(Batches::Iterator& pieces, std::int64_t items);
+  bool any_rank(bool here) const;
   bool save_in_folder();
   void drop_dead_checkpoint();
   bool is_due() const;
   std::vector<Setting> list_settings(std::int64_t iteration) const;
+  std::vector<std::pair<std::string, std::string>> describe_settings() const;
   std::vector<std::string> compare_settings(const Checkpoint& checkpoint, std::int64_t iteration) const;
-  bool update(const Batch& batch, Epoch& epoch);
+  bool update(Batches::Iterator& batch, std::int64_t items, Epoch& epoch);
   double clip(Gradients& gradients) const;
   bool finish(Epoch& epoch, std::int64_t batches, const Dataset& training, const Dataset& validation);
   State counters() const;
@@ -295,6 +318,7 @@ class TAPEGRAD_API Trainer {
   State best_;
   History history_;
   std::atomic<bool> stop_{false};
+  std::unique_ptr<RankStep> ranks_;  ///< of the call of fit at work
 };
 
 }  // namespace tapegrad::nn

@@ -239,6 +239,9 @@ std::vector<Trainer::Setting> Trainer::list_settings(std::int64_t iteration) con
   fixed("monitor", o.monitor == Monitor::loss ? "loss" : "metric");
   fixed("evaluate_training", yes_or_no(o.evaluate_training));
   fixed("plateau", yes_or_no(o.plateau.has_value()));
+  if (has_ranks())
+    fixed("micro_batches", o.data_parallel.strict ? fmt::format("{}", o.data_parallel.micro_batches)
+                                                  : std::string("one for each rank"));
   fixed("optimizer", optimizer_.name());
   for (const auto& [name, value] : optimizer_.settings()) changeable("optimizer." + name, value);
   changeable("epochs", o.epochs);
@@ -251,6 +254,12 @@ std::vector<Trainer::Setting> Trainer::list_settings(std::int64_t iteration) con
   changeable("schedule", o.schedule.defined()
                              ? fmt::format("{} in update {}", o.schedule(iteration), iteration + 1)
                              : std::string("none"));
+  return all;
+}
+
+std::vector<std::pair<std::string, std::string>> Trainer::describe_settings() const {
+  std::vector<std::pair<std::string, std::string>> all;
+  for (const auto& [name, value, is_fixed] : list_settings(iteration_)) all.emplace_back(name, value);
   return all;
 }
 
@@ -311,8 +320,6 @@ State Trainer::fit_state() const {
 }
 
 void Trainer::save(const std::string& path) const { save_checkpoint(path, checkpoint()); }
-
-Resumed Trainer::resume(const std::string& path) { return resume(load_checkpoint(path)); }
 
 Resumed Trainer::resume(const Checkpoint& checkpoint) {
   constexpr const char* kWhat = "trainer: resume";

@@ -1,15 +1,32 @@
 // Not part of the library's interface: what a trainer undoes, and says, of an update that is not finished.
 #pragma once
 
+#include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
 #include <tapegrad/graph/storage.h>
+#include <tapegrad/graph/values.h>
+#include <tapegrad/nn/data/batch.h>
 #include <tapegrad/nn/module.h>
 #include <tapegrad/nn/visitor.h>
 
+#include <fmt/format.h>
+
 namespace tapegrad::nn {
+
+/// ", and so is x of the batch, at [3, 0]": where the data are at fault, no other rate will help.
+inline std::string culprit_in(const Batch& batch) {
+  std::string text;
+  batching::for_each(batch, [&](std::string_view name, const Tensor& t) {
+    const std::int64_t at = tapegrad::detail::first_non_finite(t);
+    if (at >= 0 && text.empty())
+      text = fmt::format("; '{}' of the batch has {} at {}: look at the data", name,
+                         tapegrad::detail::value_at(t, at), tapegrad::detail::index_text(at, t.shape()));
+  });
+  return text.empty() ? "; a lower rate, or clipped gradients, may help" : text;
+}
 
 /// Undoes what a forward pass has changed in a network, unless commit() is called.
 class Rollback final : Visitor {

@@ -1,0 +1,26 @@
+#pragma once
+
+#include <cstdint>
+
+#include <tapegrad/graph/export.h>
+
+namespace tapegrad::nn {
+
+/// A part of each batch: it is cut into `pieces` of neighbouring items, as equal as they can be, of which a loader makes
+/// `count` from `first` on, one after the other. Ranks that train together have one piece each, or several; what is in a
+/// piece depends neither on the number of ranks nor on which of them makes it. A batch with fewer items than pieces has
+/// pieces without items, whose tensors are undefined.
+struct Shard {
+  std::int64_t pieces = 1;
+  std::int64_t first = 0;
+  std::int64_t count = 1;
+
+  friend bool operator==(const Shard&, const Shard&) = default;
+};
+
+/// Where piece `piece` of a batch of so many items begins, and piece - 1 ends.
+constexpr std::int64_t piece_begin(std::int64_t piece, std::int64_t pieces, std::int64_t items) {
+  return items / pieces * piece + items % pieces * piece / pieces;
+}
+
+}  // namespace tapegrad::nn

@@ -1,0 +1,68 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <tapegrad/graph/gradients.h>
+#include <tapegrad/nn/data/loader.h>
+#include <tapegrad/nn/data/shard.h>
+#include <tapegrad/nn/distributed/data_parallel.h>
+#include <tapegrad/nn/distributed/number_rows.h>
+#include <tapegrad/nn/distributed/ordered_sum.h>
+#include <tapegrad/nn/module.h>
+
+/// Gradients of a batch that several ranks share. Not part of the library's interface.
+namespace tapegrad::nn {
+
+/// What ranks have computed together, the same on all.
+struct BatchGradients {
+  Gradients gradients{};  ///< none where the loss is not finite
+  double loss = 0;        ///< mean over the items
+  double metric = 0;      ///< likewise
+  std::string culprit{};  ///< where the loss is not finite: " in micro-batch 3 of 8", and what is wrong with that
+};
+
+/// What one micro-batch gives.
+struct PieceResult {
+  Tensor loss{};          ///< as recorded
+  double metric = 0;      ///< where it is asked for
+  std::string culprit{};  ///< where the loss is not finite: why
+};
+
+/// A step of training on ranks: forward and backward of this rank's micro-batches, and the sum over all.
+class RankStep {
+ public:
+  /// Where the parameters and buffers of the network stand, which stay what they are. Throws ArgumentError for more
+  /// ranks than micro-batches.
+  RankStep(const DataParallel& options, ModuleBase& net);
+
+  /// What a loader makes for this rank.
+  Shard shard() const noexcept { return {pieces_, sum_.first(), sum_.last() - sum_.first()}; }
+  /// Runs `forward` on each of this rank's micro-batches of a batch of so many items, from `pieces` on, which then
+  /// stands at the last of them, and leaves the network with the buffers and generators that all ranks agree on. Collective. Throws ArgumentError for
+  /// a gradient of a parameter that the network does not list, and what `forward` throws.
+  BatchGradients run(ModuleBase& net, Batches::Iterator& pieces, std::int64_t items,
+                     const std::function<PieceResult(const Batch&)>& forward);
+
+ private:
+  class Members;
+  RowLayout lay_out(ModuleBase& net);
+  struct Measured;
+  void run_piece(Members& members, const Batch& batch, double share, Measured& own, std::size_t index,
+                 const std::function<PieceResult(const Batch&)>& forward);
+  NumberRows sum_up(const std::vector<std::uint8_t>& is_there);
+
+  Communicator& communicator_;
+  bool strict_;
+  std::int64_t pieces_;
+  std::vector<std::pair<Parameter, RowPlace>> parameters_;
+  std::vector<RowPlace> buffers_;  ///< the floating ones, in the order of visiting
+  RowLayout layout_;               ///< of these
+  OrderedSum sum_;
+  NumberRows only_;  ///< where not strict: the rows of the one micro-batch
+};
+
+}  // namespace tapegrad::nn

@@ -54,8 +54,10 @@ std::optional<Score> evaluate_unless(const std::atomic<bool>* interrupted, Commu
   // Of each batch the sums over its items; behind them, whether the rank was interrupted.
   Numbers own(static_cast<std::size_t>(2 * most + 1));
   std::size_t at = 0;
+  const auto is_interrupted = [&] { return interrupted && interrupted->load(std::memory_order_relaxed); };
+  if (share.size() == 0 && is_interrupted()) own.back() = 1;
   for (const Batch& b : share) {
-    if (interrupted && interrupted->load(std::memory_order_relaxed)) {
+    if (is_interrupted()) {
       own.back() = 1;
       break;
     }

@@ -209,6 +209,9 @@ std::int64_t iteration_in(const State& state) {
   return 0;
 }
 
+/// The setting that a training without ranks does not have.
+constexpr const char* kMicroBatches = "micro_batches";
+
 std::string yes_or_no(bool b) { return b ? "yes" : "no"; }
 
 }  // namespace
@@ -240,8 +243,8 @@ std::vector<Trainer::Setting> Trainer::list_settings(std::int64_t iteration) con
   fixed("evaluate_training", yes_or_no(o.evaluate_training));
   fixed("plateau", yes_or_no(o.plateau.has_value()));
   if (has_ranks())
-    fixed("micro_batches", o.data_parallel.strict ? fmt::format("{}", o.data_parallel.micro_batches)
-                                                  : std::string("one for each rank"));
+    fixed(kMicroBatches, o.data_parallel.strict ? fmt::format("{}", o.data_parallel.micro_batches)
+                                                : std::string("one for each rank"));
   fixed("optimizer", optimizer_.name());
   for (const auto& [name, value] : optimizer_.settings()) changeable("optimizer." + name, value);
   changeable("epochs", o.epochs);
@@ -276,7 +279,7 @@ std::vector<std::string> Trainer::compare_settings(const Checkpoint& checkpoint,
         .push_back(fmt::format("{} is {}, was {}", name, value, was ? was.mapped() : "not there"));
   }
   for (const auto& [name, value] : before)
-    changes.push_back(fmt::format("{} is not there, was {}", name, value));
+    (name == kMicroBatches ? fixed : changes).push_back(fmt::format("{} is not there, was {}", name, value));
   if (!fixed.empty())
     throw ArgumentError(fmt::format(
         "trainer: resume: '{}' was saved with other settings: {}. A training that goes on must have them as "

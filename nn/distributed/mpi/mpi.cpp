@@ -1,0 +1,155 @@
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <exception>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <vector>
+
+#include <tapegrad/nn/distributed/mpi/mpi.h>
+
+#include <fmt/format.h>
+#include <mpi.h>
+
+namespace tapegrad::nn {
+
+namespace {
+
+/// MPI counts in int: what is longer goes in several messages.
+constexpr std::size_t kMostAtOnce = std::size_t{1} << 30;
+
+void check(int code, const char* what) {
+  if (code == MPI_SUCCESS) return;
+  char text[MPI_MAX_ERROR_STRING];
+  int length = 0;
+  MPI_Error_string(code, text, &length);
+  throw Error(fmt::format("mpi: {}: {}", what, std::string_view(text, static_cast<std::size_t>(length))));
+}
+
+/// f(begin, count) for parts of n elements of this size that MPI can count.
+template <class F>
+void in_parts(std::size_t n, std::size_t size, const F& f) {
+  const std::size_t most = kMostAtOnce / size;
+  for (std::size_t begin = 0; begin < n; begin += most) f(begin, static_cast<int>(std::min(most, n - begin)));
+}
+
+class MpiRank final : public Communicator {
+ public:
+  /// Messages of this communicator and of the program's own do not meet.
+  MpiRank() {
+    check(MPI_Comm_dup(MPI_COMM_WORLD, &comm_), "a communicator of its own");
+    check(MPI_Comm_set_errhandler(comm_, MPI_ERRORS_RETURN), "its errors");
+    check(MPI_Comm_rank(comm_, &rank_), "the rank");
+    check(MPI_Comm_size(comm_, &size_), "the number of ranks");
+  }
+  /// Frees it, which all ranks do together: not where one has failed.
+  void free() { check(MPI_Comm_free(&comm_), "to free the communicator"); }
+
+  int rank() const noexcept override { return rank_; }
+  int size() const noexcept override { return size_; }
+
+  void broadcast(std::span<std::byte> bytes, int root) override {
+    in_parts(bytes.size(), 1, [&](std::size_t begin, int count) {
+      check(MPI_Bcast(bytes.data() + begin, count, MPI_BYTE, root, comm_), "broadcast");
+    });
+  }
+
+  void all_gather(std::span<const std::byte> own, std::span<std::byte> all) override {
+    const std::size_t block = own.size();
+    if (block == 0) return;
+    std::byte* const place = all.data() + static_cast<std::size_t>(rank_) * block;
+    if (place != own.data()) std::memcpy(place, own.data(), block);
+    if (block <= kMostAtOnce) {
+      check(MPI_Allgather(MPI_IN_PLACE, 0, MPI_BYTE, all.data(), static_cast<int>(block), MPI_BYTE, comm_),
+            "all_gather");
+      return;
+    }
+    for (int r = 0; r < size_; ++r) broadcast(all.subspan(static_cast<std::size_t>(r) * block, block), r);
+  }
+
+  void exchange(std::span<const std::byte> sent, std::span<std::byte> received, std::size_t block,
+                std::span<const std::uint8_t> sends) override {
+    const auto self = static_cast<std::size_t>(rank_);
+    std::vector<MPI_Request> requests;
+    // Starting with its neighbour, so that not all send to rank 0 first.
+    for (int step = 1; step < size_; ++step) {
+      const auto to = static_cast<std::size_t>((rank_ + step) % size_);
+      const auto from = static_cast<std::size_t>((rank_ - step + size_) % size_);
+      in_parts(block, 1, [&](std::size_t begin, int count) {
+        if (sends[from]) {
+          requests.emplace_back();
+          check(MPI_Irecv(received.data() + from * block + begin, count, MPI_BYTE, static_cast<int>(from),
+                          kTag, comm_, &requests.back()),
+                "exchange");
+        }
+        if (sends[self]) {
+          requests.emplace_back();
+          check(MPI_Isend(sent.data() + to * block + begin, count, MPI_BYTE, static_cast<int>(to), kTag,
+                          comm_, &requests.back()),
+                "exchange");
+        }
+      });
+    }
+    if (sends[self] && block > 0)
+      std::memcpy(received.data() + self * block, sent.data() + self * block, block);
+    check(MPI_Waitall(static_cast<int>(requests.size()), requests.data(), MPI_STATUSES_IGNORE), "exchange");
+  }
+
+  void barrier() override { check(MPI_Barrier(comm_), "barrier"); }
+
+ private:
+  static constexpr int kTag = 1;
+
+  void reduce(void* values, std::size_t count, Dtype dtype) override {
+    const MPI_Datatype type = dtype == f32 ? MPI_FLOAT : dtype == f64 ? MPI_DOUBLE : MPI_INT64_T;
+    in_parts(count, size_of(dtype), [&](std::size_t begin, int n) {
+      check(MPI_Allreduce(MPI_IN_PLACE, static_cast<std::byte*>(values) + begin * size_of(dtype), n, type,
+                          MPI_SUM, comm_),
+            "all_reduce");
+    });
+  }
+
+  MPI_Comm comm_ = MPI_COMM_NULL;
+  int rank_ = 0;
+  int size_ = 0;
+};
+
+/// Ends all ranks. The others may wait for this one in a collective operation: nothing can be agreed on any more.
+[[noreturn]] void end_all(const Communicator& rank, const char* message) {
+  // What all ranks throw, as for a file that is not there, rank 0 says for all: the others leave it the time.
+  if (!rank.is_root()) std::this_thread::sleep_for(std::chrono::milliseconds(500));
+  fmt::print(stderr, "rank {} of {} has failed: {}\n", rank.rank(), rank.size(), message);
+  std::fflush(nullptr);
+  MPI_Abort(MPI_COMM_WORLD, 1);
+  std::_Exit(1);
+}
+
+}  // namespace
+
+int run_with_mpi(const Callback<int(Communicator&)>& run) {
+  int initialised = 0;
+  check(MPI_Initialized(&initialised), "whether it is initialised");
+  if (!initialised) {
+    int level = 0;
+    check(MPI_Init_thread(nullptr, nullptr, MPI_THREAD_SERIALIZED, &level), "to be initialised");
+    if (level < MPI_THREAD_SERIALIZED)
+      throw Error("mpi: it knows no threads (MPI_THREAD_SERIALIZED); take one that was built with them");
+  }
+  MpiRank rank;
+  int exit_code = 1;
+  try {
+    exit_code = run(rank);
+  } catch (const std::exception& e) {
+    end_all(rank, e.what());
+  } catch (...) {
+    end_all(rank, "something that is no exception of the standard library was thrown");
+  }
+  rank.free();
+  if (!initialised) check(MPI_Finalize(), "to be finalised");
+  return exit_code;
+}
+
+}  // namespace tapegrad::nn

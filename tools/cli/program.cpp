@@ -38,6 +38,8 @@ std::span<char* const> arguments;
 
 }  // namespace
 
+char* const* arguments_for_exec() { return arguments.data(); }
+
 std::string command_line() {
   std::string line;
   for (const char* word : arguments) line += (line.empty() ? "" : " ") + gradcheck::detail::shell_word(word);

@@ -13,6 +13,9 @@ namespace tapegrad::cli {
 /// in one line, and else what the callbacks have put into `exit_code`.
 int run_program(CLI::App& app, int argc, char** argv, const int& exit_code);
 
+/// What run_program was called with, behind the last a null pointer, as exec takes it.
+char* const* arguments_for_exec();
+
 /// What run_program was called with, which must still exist, as a shell takes it: quoted where that needs it.
 std::string command_line();
 

@@ -1,8 +1,11 @@
 #include <cmath>
 #include <cstdio>
 #include <optional>
+#include <span>
+#include <string>
 #include <utility>
 
+#include <tapegrad/nn/distributed/agreement.h>
 #include <tapegrad/ops/threads.h>
 #include <tapegrad/tapegrad.h>
 
@@ -13,6 +16,7 @@
 #include "interrupt.h"
 #include "models.h"
 #include "program.h"
+#include "ranks.h"
 #include "report_file.h"
 #include "run_folder.h"
 #include "saved_model.h"
@@ -40,6 +44,8 @@ struct TrainOptions {
   std::uint64_t seed = 0;
   int threads = 1;
   std::string standardize;  ///< empty: not
+  std::string distributed;  ///< "strict" or "fast": on ranks; empty: not
+  std::int64_t micro_batches = 8;
   std::string out;
   bool force = false;  ///< what another run has left in `out` is replaced
   std::string report;
@@ -57,7 +63,7 @@ std::string score_text(const char* of, const nn::Score& s, const char* metric) {
 }
 
 nn::TrainerOptions trainer_options(const TrainOptions& o, const TrainData& data, std::int64_t iterations,
-                                   const CLI::App& command) {
+                                   const CLI::App& command, nn::Communicator* ranks) {
   nn::TrainerOptions t{.iterations = iterations,
                        .batch = o.batch,
                        .drop_last = true,
@@ -66,7 +72,8 @@ nn::TrainerOptions trainer_options(const TrainOptions& o, const TrainData& data,
                        .schedule = optim::make_schedule(o.schedule, o.lr, iterations - o.warm_up),
                        .clip_norm = o.clip,
                        .gradient_norm = !o.report.empty(),
-                       .patience = o.patience};
+                       .patience = o.patience,
+                       .data_parallel = {ranks, o.distributed != "fast", o.micro_batches}};
   if (o.warm_up > 0) t.schedule = optim::warm_up(o.warm_up, t.schedule);
   if (o.plateau > 0) t.plateau = optim::ReduceOnPlateau({.patience = o.plateau});
   if (o.checkpoint_every > 0) {
@@ -120,16 +127,16 @@ std::int64_t iterations_of(const TrainOptions& o, const nn::Dataset& training) {
   return iterations;
 }
 
-/// Tells how the training ended; the exit code of the command.
-int conclude(const TrainOptions& o, const nn::History& history, std::int64_t steps, bool validated,
-             const char* metric, const RunFolder& folder, const nn::Progress& progress) {
+/// Tells how the training ended.
+void conclude(const TrainOptions& o, const nn::History& history, bool interrupted, std::int64_t steps,
+              bool validated, const char* metric, const RunFolder& folder, const nn::Progress& progress) {
   if (!o.report.empty())
     progress.line(
         fmt::format("the report is {}", beside(o.report) == stdout ? o.report : "on the standard output"));
-  if (const int signal = InterruptHandler::signal()) {
+  if (interrupted) {
     progress.line(fmt::format("interrupted after {} iterations; parameters and history so far are in {}{}",
                               steps, folder.name(), folder.advice()));
-    return 128 + signal;  // what a shell reports for a program that the signal has ended: 130 for Ctrl-C
+    return;
   }
   if (history.stop_reason == nn::StopReason::early)
     progress.line(fmt::format("no better epoch for {}: ended early", o.patience));
@@ -138,7 +145,6 @@ int conclude(const TrainOptions& o, const nn::History& history, std::int64_t ste
                               best->epoch, score_text("validation", best->validation, metric),
                               folder.name()));
   progress.line(fmt::format("parameters and history are in {}", folder.name()));
-  return 0;
 }
 
 /// Goes on from the checkpoint, and says from where, and what is different.
@@ -154,8 +160,19 @@ void resume(nn::Trainer& trainer, const nn::Checkpoint& checkpoint, std::int64_t
         fmt::format("  all {} iterations are done; --epochs or --iterations asks for more", iterations));
 }
 
-/// With a checkpoint: goes on from it.
-int train(const TrainOptions& o, const CLI::App& command, const nn::Checkpoint* checkpoint) {
+/// Where a rank that is not 0 says what that one says for all.
+std::FILE* nowhere() {
+  static std::FILE* const file = std::fopen("/dev/null", "w");
+  return file ? file : stderr;
+}
+
+/// With a checkpoint: goes on from it. With ranks: as one of them, of which rank 0 alone writes files and speaks. The exit
+/// code of the command.
+int train(const TrainOptions& o, const CLI::App& command, const nn::Checkpoint* checkpoint,
+          nn::Communicator* several) {
+  nn::OneRank one;
+  nn::Communicator& ranks = several ? *several : one;
+  const bool root = ranks.is_root();
   set_threads(o.threads);
   require_other_file("--report", o.report, {o.data.csv, o.data.test_csv});
   const TrainData data = load_data(o.data, o.model.takes_images(), o.seed);
@@ -166,17 +183,18 @@ int train(const TrainOptions& o, const CLI::App& command, const nn::Checkpoint* 
   const nn::Metadata metadata = metadata_of(command, model, data);
   const auto optimizer = optim::make_optimizer(o.optimizer, model.groups, o.lr);
   const std::int64_t iterations = iterations_of(o, parts.training);
-  nn::TrainerOptions options = trainer_options(o, data, iterations, command);
-  ReportFile report(o.report, command);
+  nn::TrainerOptions options = trainer_options(o, data, iterations, command, several);
+  ReportFile report(root ? o.report : "", command);
   report.begin(model, data);
 
-  const nn::Progress progress(beside(o.report));
+  std::FILE* const out = root ? beside(o.report) : nowhere();
+  const nn::Progress progress(out);
   options.on_batch = progress;
   options.interrupted = &InterruptHandler::received();
   std::optional<RunFolder> folder;
   // Nothing where a signal has come: it is not waited for.
   const auto test_score = [&] {
-    return nn::evaluate_unless(&InterruptHandler::received(), net, nn::forward_of(net), data.test,
+    return nn::evaluate_unless(&InterruptHandler::received(), ranks, net, nn::forward_of(net), data.test,
                                data.objective);
   };
   options.on_epoch = [&](nn::Trainer&, const nn::EpochReport& e) {
@@ -185,6 +203,7 @@ int train(const TrainOptions& o, const CLI::App& command, const nn::Checkpoint* 
                               score_text("train", e.training, data.metric),
                               validated ? score_text("validation", e.validation, data.metric) : "",
                               test ? score_text("test", *test, data.metric) : "", e.seconds));
+    if (!root) return;
     folder->add(e, test);
     report.add(e, test);
     report.remember_weights(model, e.epoch);
@@ -192,12 +211,17 @@ int train(const TrainOptions& o, const CLI::App& command, const nn::Checkpoint* 
     if (std::isfinite(e.training.loss)) folder->save("parameters.safetensors", metadata, net.state());
     if (validated && e.best) folder->save("best.safetensors", metadata, net.state());
   };
-  if (!checkpoint) folder = RunFolder::start(o.out, validated, data.metric, o.force);
+  if (!checkpoint)
+    nn::at_root(ranks, [&] { folder = RunFolder::start(o.out, validated, data.metric, o.force); });
   nn::Trainer trainer(net, *optimizer, options);
   std::optional<InterruptHandler> handler(std::in_place);
 
   if (!data.format && o.model.takes_images())
-    fmt::print(beside(o.report), "{}", nn::to_string(nn::summary(net, parts.training.input_shape())));
+    fmt::print(out, "{}", nn::to_string(nn::summary(net, parts.training.input_shape())));
+  if (several)
+    progress.line(fmt::format(
+        "{} ranks of {} threads, {}", ranks.size(), o.threads,
+        o.distributed == "fast" ? std::string("fast") : fmt::format("{} micro-batches", o.micro_batches)));
   progress.line(
       fmt::format("{}, {} parameters, {} lr {}, batch {}, {} iterations, {} training and {} test {}",
                   model.description, net.parameter_count(), o.optimizer, o.lr, o.batch, iterations,
@@ -205,30 +229,44 @@ int train(const TrainOptions& o, const CLI::App& command, const nn::Checkpoint* 
   if (checkpoint) {
     resume(trainer, *checkpoint, iterations, progress);
     const std::vector<nn::EpochReport>& epochs = trainer.history().epochs;
-    folder = RunFolder::go_on(o.out, validated, data.metric, epochs);
+    nn::at_root(ranks, [&] { folder = RunFolder::go_on(o.out, validated, data.metric, epochs); });
     // An evaluation that a signal has ended: the weights are still those of its epoch.
-    if (!epochs.empty() && !folder->test_scores().back() && epochs.back().iteration == optimizer->steps())
-      if (const std::optional<nn::Score> test = test_score()) folder->complete(epochs.back(), *test);
-    for (std::size_t i = 0; i < epochs.size(); ++i) report.add(epochs[i], folder->test_scores()[i]);
-    // What was saved behind the checkpoint is of a training that may now be another one.
-    folder->save("parameters.safetensors", metadata, net.state());
-    if (validated && !trainer.best_state().empty())
-      folder->save("best.safetensors", metadata, trainer.best_state());
+    std::int64_t lacks_score = root && !epochs.empty() && !folder->test_scores().back() &&
+                               epochs.back().iteration == optimizer->steps();
+    ranks.all_reduce(std::span(&lacks_score, 1));
+    if (lacks_score > 0)
+      if (const std::optional<nn::Score> test = test_score(); test && root)
+        folder->complete(epochs.back(), *test);
+    if (root) {
+      for (std::size_t i = 0; i < epochs.size(); ++i) report.add(epochs[i], folder->test_scores()[i]);
+      // What was saved behind the checkpoint is of a training that may now be another one.
+      folder->save("parameters.safetensors", metadata, net.state());
+      if (validated && !trainer.best_state().empty())
+        folder->save("best.safetensors", metadata, trainer.best_state());
+    }
   }
+  const auto advice = [&] { return folder ? folder->advice() : std::string(); };
   try {
     trainer.fit(parts.training, parts.validation);
   } catch (const FileError& e) {
-    throw FileError(fmt::format("after {} iterations: {}{}", optimizer->steps(), e.what(), folder->advice()));
+    throw FileError(fmt::format("after {} iterations: {}{}", optimizer->steps(), e.what(), advice()));
   } catch (const nn::Diverged& e) {
-    throw nn::Diverged(fmt::format("{}{}", e.what(), folder->advice()));
+    throw nn::Diverged(fmt::format("{}{}", e.what(), advice()));
   }
-  const bool interrupted = InterruptHandler::received();
-  if (interrupted && nn::is_finite(net.state()))
+  // Where training has stopped without a signal here, another rank has received one.
+  const bool interrupted =
+      InterruptHandler::received() || trainer.history().stop_reason == nn::StopReason::stopped;
+  if (interrupted && root && nn::is_finite(net.state()))
     folder->save("parameters.safetensors", metadata, net.state());
   // What is saved is whole: from here on, a signal ends the process.
   handler.reset();
-  report.write(model, data, parts.training, o.batch, interrupted);
-  return conclude(o, trainer.history(), optimizer->steps(), validated, data.metric, *folder, progress);
+  if (root) {
+    report.write(model, data, parts.training, o.batch, interrupted);
+    conclude(o, trainer.history(), interrupted, optimizer->steps(), validated, data.metric, *folder,
+             progress);
+  }
+  // What a shell reports for a program that the signal has ended: 130 for Ctrl-C.
+  return InterruptHandler::signal() ? 128 + InterruptHandler::signal() : 0;
 }
 
 /// The checkpoint that --resume asks for; the options then say what its run was started with.
@@ -300,6 +338,15 @@ void add_train_command(CLI::App& app, int& exit_code) {
   c.add_option("--threads", o.threads, "Threads that compute; the result does not depend on it")
       ->check(at_least(1))
       ->capture_default_str();
+  c.add_flag(
+       "--distributed{strict}", o.distributed,
+       "Train on the ranks that mpirun starts, as in mpirun -n 4 tapegrad train --distributed ...: each has --threads of "
+       "its own. Weights do not depend on the number of ranks, or with --distributed=fast sums are taken as MPI does")
+      ->check(CLI::IsMember({"strict", "fast"}));
+  c.add_option("--micro-batches", o.micro_batches,
+               "Parts of a batch that ranks share, unless fast; at least as many as ranks")
+      ->check(at_least(1))
+      ->capture_default_str();
   CLI::Option* out = c.add_option(
       "--out", o.out, "Folder for history.csv and parameters.safetensors; needed but for --resume");
   c.add_flag("--force", o.force, "Replace what another run has left in that folder");
@@ -322,15 +369,21 @@ void add_train_command(CLI::App& app, int& exit_code) {
                    fmt::join(kMayChange, ", ")))
       ->excludes(out);
   c.callback([options, out, &c, &exit_code] {
+    const auto run = [&](nn::Communicator* ranks) {
+      if (options->resume.empty()) return train(*options, c, nullptr, ranks);
+      const nn::Checkpoint checkpoint = take_up(*options, c);
+      // A run that was on ranks goes on with at least one.
+      if (!ranks && !options->distributed.empty())
+        return on_ranks([&](nn::Communicator& comm) { return train(*options, c, &checkpoint, &comm); });
+      return train(*options, c, &checkpoint, ranks);
+    };
     if (options->resume.empty()) {
       if (options->data.folder.empty() && !options->data.is_table())
         throw CLI::RequiredError("--data or --csv");
       if (out->count() == 0) throw CLI::RequiredError(out->get_name());
-      exit_code = train(*options, c, nullptr);
-    } else {
-      const nn::Checkpoint checkpoint = take_up(*options, c);
-      exit_code = train(*options, c, &checkpoint);
     }
+    exit_code = options->distributed.empty() ? run(nullptr)
+                                             : on_ranks([&](nn::Communicator& ranks) { return run(&ranks); });
   });
 }
 

@@ -16,6 +16,18 @@ install(
   NAMESPACE tapegrad::
   DESTINATION ${config_dir})
 
+if(TARGET tapegrad_distributed)
+  install(
+    TARGETS tapegrad_distributed
+    EXPORT tapegradDistributedTargets
+    ARCHIVE COMPONENT development
+    LIBRARY COMPONENT library NAMELINK_COMPONENT development)
+  install(
+    EXPORT tapegradDistributedTargets
+    NAMESPACE tapegrad::
+    DESTINATION ${config_dir})
+endif()
+
 install(
   DIRECTORY graph ops nn optim
   DESTINATION ${header_dir}
@@ -64,6 +76,9 @@ endforeach()
 if(TAPEGRAD_BUILD_TOOLS)
   file(RELATIVE_PATH libdir_of_bin ${CMAKE_INSTALL_FULL_BINDIR} ${CMAKE_INSTALL_FULL_LIBDIR})
   set(programs tapegrad_cli tapegrad_bench bench_startup_tapegrad)
+  if(TARGET tapegrad_mpi)
+    list(APPEND programs tapegrad_mpi)
+  endif()
   set_target_properties(${programs} PROPERTIES INSTALL_RPATH $ORIGIN/${libdir_of_bin})
   install(TARGETS ${programs} COMPONENT command)
 endif()

@@ -9,7 +9,7 @@
 #include <thread>
 #include <vector>
 
-#include <tapegrad/nn/distributed/mpi/mpi.h>
+#include <tapegrad/nn/distributed/mpi/run_with_mpi.h>
 
 #include <fmt/format.h>
 #include <mpi.h>

@@ -10,7 +10,8 @@ usage: tools/run_tests.sh [--sanitizers]
        tools/run_tests.sh --help
 
 Without options: installs what is missing, builds everything as users install it, and runs all functional tests: the
-suites, the command, the examples, the interchange with NumPy, PyTorch and ONNX, and a user's projects against the library.
+suites, the command, the examples, the interchange with NumPy, PyTorch and ONNX, training by several processes, and a
+user's projects against the library.
 
   --sanitizers       then also builds with the address and undefined-behaviour sanitizers and runs all suites, and with
                      the thread sanitizer and runs the suites about what threads share
@@ -90,6 +91,7 @@ fi
 
 stage "set-up of PyTorch" install_for_a_test "files are not exchanged with it" python3-torch
 stage "set-up of ONNX" install_for_a_test "models are not validated or not run" python3-onnx "${node[@]}"
+stage "set-up of MPI" install_for_a_test "training by several processes is not tested" libopenmpi-dev openmpi-bin iproute2
 stage "set-up of Debian packages" install_for_a_test "they are not made" dpkg-dev file
 presets=(dev)
 if [ $sanitizers = yes ]; then

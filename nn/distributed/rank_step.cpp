@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <cstring>
 #include <span>
 #include <string_view>
 
@@ -87,17 +88,29 @@ class RankStep::Members final : Visitor {
   void module(std::string_view, ModuleBase& m) override { m.visit(*this); }
 };
 
-/// What ranks tell each other of a step before the gradients: losses and metrics of their micro-batches, whether
-/// they have a gradient of each parameter.
+/// What ranks tell each other of a step before the gradients, in one message: losses and metrics of their micro-batches,
+/// and whether they have a gradient of each parameter.
 struct RankStep::Measured {
-  Measured(std::size_t pieces, std::size_t parameters) : numbers(2 * pieces), has_gradient(parameters) {}
+  Measured(std::size_t pieces, std::size_t parameters, std::size_t ranks = 1)
+      : at_flags(2 * pieces * sizeof(double)), of_rank(at_flags + parameters), bytes(of_rank * ranks) {}
 
-  double& loss(std::size_t piece) { return numbers[2 * piece]; }
-  double& metric(std::size_t piece) { return numbers[2 * piece + 1]; }
+  double number(std::size_t i, std::size_t rank = 0) const {
+    double value = 0;
+    std::memcpy(&value, bytes.data() + rank * of_rank + i * sizeof(double), sizeof value);
+    return value;
+  }
+  void set_number(std::size_t i, double value) {
+    std::memcpy(bytes.data() + i * sizeof(double), &value, sizeof value);
+  }
+  void set_gradient(std::size_t parameter) { bytes[at_flags + parameter] = std::byte{1}; }
+  bool has_gradient(std::size_t parameter, std::size_t rank) const {
+    return bytes[rank * of_rank + at_flags + parameter] != std::byte{0};
+  }
 
-  std::vector<double> numbers;
-  std::vector<std::uint8_t> has_gradient;
-  std::string culprit{};
+  std::size_t at_flags;
+  std::size_t of_rank;
+  std::vector<std::byte> bytes;
+  std::string culprit{};  ///< which is told in a message of its own, where it must be
 };
 
 RankStep::RankStep(const DataParallel& options, ModuleBase& net)
@@ -140,21 +153,18 @@ BatchGradients RankStep::run(ModuleBase& net, Batches::Iterator& pieces, std::in
   }
 
   BatchGradients result;
-  std::vector<double> numbers(own.numbers.size() * ranks);
-  std::vector<std::uint8_t> has_gradient(own.has_gradient.size() * ranks);
-  communicator_.all_gather(std::as_bytes(std::span(own.numbers)), std::as_writable_bytes(std::span(numbers)));
-  communicator_.all_gather(std::as_bytes(std::span(own.has_gradient)),
-                           std::as_writable_bytes(std::span(has_gradient)));
+  Measured all(most, parameters_.size(), ranks);
+  communicator_.all_gather(own.bytes, all.bytes);
   std::vector<std::uint8_t> is_there(static_cast<std::size_t>(pieces_));
   for (std::size_t r = 0; r < ranks; ++r) {
     const std::int64_t first = piece_begin(static_cast<std::int64_t>(r), communicator_.size(), pieces_);
     const std::int64_t last = piece_begin(static_cast<std::int64_t>(r) + 1, communicator_.size(), pieces_);
     for (std::int64_t piece = first; piece < last; ++piece) {
-      const std::size_t at = 2 * (r * most + static_cast<std::size_t>(piece - first));
+      const auto at = 2 * static_cast<std::size_t>(piece - first);
       const auto n = static_cast<double>(items_of(piece));
       is_there[static_cast<std::size_t>(piece)] = n > 0;
-      result.loss += n * numbers[at];
-      result.metric += n * numbers[at + 1];
+      result.loss += n * all.number(at, r);
+      result.metric += n * all.number(at + 1, r);
     }
   }
   result.loss /= static_cast<double>(items);
@@ -168,7 +178,7 @@ BatchGradients RankStep::run(ModuleBase& net, Batches::Iterator& pieces, std::in
   const NumberRows sums = sum_up(is_there);
   for (std::size_t i = 0; i < parameters_.size(); ++i) {
     bool any = false;
-    for (std::size_t r = 0; r < ranks; ++r) any = any || has_gradient[r * parameters_.size() + i];
+    for (std::size_t r = 0; r < ranks; ++r) any = any || all.has_gradient(i, r);
     if (any) result.gradients.insert({parameters_[i].first.id(), {}}, take(sums, parameters_[i].second));
   }
   auto place = buffers_.begin();
@@ -190,9 +200,10 @@ void RankStep::run_piece(Members& members, const Batch& batch, double share, Mea
                          const std::function<PieceResult(const Batch&)>& forward) {
   Tape tape;
   PieceResult result = forward(batch);
-  own.loss(index) = result.loss.item();
-  own.metric(index) = result.metric;
-  if (!std::isfinite(own.loss(index))) {  // all ranks will hear, and none goes on
+  const double loss = result.loss.item();
+  own.set_number(2 * index, loss);
+  own.set_number(2 * index + 1, result.metric);
+  if (!std::isfinite(loss)) {  // all ranks will hear, and none goes on
     if (own.culprit.empty())
       own.culprit = fmt::format(" in micro-batch {} of {}{}",
                                 sum_.first() + static_cast<std::int64_t>(index) + 1, pieces_, result.culprit);
@@ -201,19 +212,19 @@ void RankStep::run_piece(Members& members, const Batch& batch, double share, Mea
   const Gradients gradients =
       tape.backward(result.loss, Tensor::full(result.loss.shape(), share, result.loss.dtype()));
   NumberRows rows = sum_.new_rows();
-  std::size_t found = 0, all = 0;
-  for (const Gradients::Entry& e : gradients) all += e.key.parameter != 0;
+  std::size_t found = 0, there_are = 0;
+  for (const Gradients::Entry& e : gradients) there_are += e.key.parameter != 0;
   for (std::size_t i = 0; i < parameters_.size(); ++i)
     if (const Tensor* const gradient = gradients.find(parameters_[i].first)) {
       put(rows, parameters_[i].second, *gradient);
-      own.has_gradient[i] = 1;
+      own.set_gradient(i);
       ++found;
     }
-  if (found != all)
+  if (found != there_are)
     throw ArgumentError(fmt::format(
         "trainer: rank {} has gradients of {} parameters, of which the network lists {}; ranks match them by the "
         "names that its visit gives, so all must be listed",
-        communicator_.rank(), all, found));
+        communicator_.rank(), there_are, found));
   auto place = buffers_.begin();
   for (const auto& [buffer, before] : members.buffers)
     if (is_floating(before.dtype())) put(rows, *place++, change(before, *buffer), share);

@@ -1,0 +1,120 @@
+#!/usr/bin/env bash
+# Trains on ranks that mpirun starts on this machine, right and wrong: equal bits for any number of them, what ends all,
+# what is gone on from. Then between two network namespaces, over TCP, where they may be made.
+# usage: tests/distributed/run.sh CHECKS_PROGRAM TAPEGRAD_COMMAND MNIST_FOLDER
+set -uo pipefail
+
+checks=$1
+tapegrad=$2
+mnist=$3
+# Within this machine nothing has to leave it; a root account, as in a container, may do so.
+export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+export OMPI_MCA_btl=self,vader,tcp OMPI_MCA_btl_tcp_if_include=lo OMPI_MCA_oob_tcp_if_include=lo
+export OMPI_MCA_btl_vader_single_copy_mechanism=none # ptrace may be forbidden
+if ! command -v mpirun >/dev/null; then
+  echo "SKIPPED: there is no mpirun (openmpi-bin)"
+  exit 77
+fi
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+failures=0
+
+ranks() {
+  local n=$1
+  shift
+  timeout 300 mpirun --quiet --oversubscribe --bind-to none -n "$n" "$@"
+}
+check() {
+  local what=$1
+  shift
+  "$@" || { echo "FAILED: $what"; tail -q -n 5 "$work/out" "$work/err" 2>/dev/null | cut -c 1-500; failures=$((failures + 1)); }
+}
+# Seconds are many where the machine has other work: on one that has none, all end within two.
+# expect CODE TEXT RANKS COMMAND...: exits with 0 or (CODE "not 0") another code within a minute, and prints TEXT.
+expect() {
+  local code=$1 text=$2 n=$3 start=$SECONDS got=0
+  shift 3
+  ranks "$n" "$@" >"$work/out" 2>"$work/err" || got=$?
+  [ $got -eq 0 ] && got=0 || got="not 0"
+  check "$n ranks: $*: exit code $got, expected $code" [ "$got" = "$code" ]
+  check "$n ranks: $*: '$text' is not in its output" grep -qE -- "$text" "$work/out" "$work/err"
+  [ "$code" = 0 ] || check "$n ranks: $*: took $((SECONDS - start)) s to end" [ $((SECONDS - start)) -lt 60 ]
+}
+
+# ---- the communicator ----
+for n in 1 2 3 4; do
+  expect 0 "exchange holds on $n ranks" $n "$checks" exchange
+  expect 0 "average holds on $n ranks" $n "$checks" average
+done
+"$checks" exchange >"$work/out" 2>&1
+check "without mpirun it is the only rank" grep -q 'exchange holds on 1 ranks' "$work/out"
+
+# ---- equal bits ----
+expect 0 'trainers holds' 1 "$checks" trainers
+mv "$work/out" "$work/one"
+for n in 2 3 4; do
+  expect 0 'trainers holds' $n "$checks" trainers
+  check "a trainer has other bits on $n ranks" cmp <(head -1 "$work/one") <(head -1 "$work/out")
+done
+
+train=("$tapegrad" train --data "$mnist" --distributed --force)
+# equal NAME TIMES ARGUMENT...: leaves a run of one rank as NAME, with the weights of runs of 2 and 4.
+equal() {
+  local name=$1
+  shift
+  expect 0 'parameters and history are in' 1 "${train[@]}" --out "$work/$name" "$@"
+  for n in 2 4; do
+    expect 0 "^$n ranks of 1 threads, 8 micro-batches" $n "${train[@]}" --out "$work/$name-$n" "$@"
+    check "progress comes from rank 0 alone" [ "$(grep -c ' train loss ' "$work/out")" -eq "$(grep -c '^[0-9]' "$work/$name/history.csv")" ]
+    check "$name: other weights on $n ranks" cmp "$work/$name/parameters.safetensors" "$work/$name-$n/parameters.safetensors"
+    # But for times.
+    check "$name: another history on $n ranks" cmp <(sed 's/,[^,]*,[^,]*$//' "$work/$name/history.csv") \
+      <(sed 's/,[^,]*,[^,]*$//' "$work/$name-$n/history.csv")
+  done
+}
+equal mlp --iterations 30
+long=(--batch-norm --dropout 0.2 --optimizer adam --lr 0.01 --validation 0.1 --clip 1 --batch 300)
+equal normalised "${long[@]}" --epochs 3
+equal cnn --model simple-conv --iterations 6 --batch 40
+expect 0 '^2 ranks of 2 threads' 2 "${train[@]}" --out "$work/threads" --iterations 30 --threads 2
+check "other weights with two threads a rank" cmp "$work/mlp/parameters.safetensors" "$work/threads/parameters.safetensors"
+expect 0 '^2 ranks of 1 threads, fast' 2 "${train[@]}" --distributed=fast --out "$work/fast" --iterations 20
+
+# ---- what is wrong ----
+once() { check "$1 is told once" [ "$(grep -cE -- "$1" "$work/err")" -eq 1 ]; }
+expect "not 0" 'rank 2 of 4 has failed: the disk is away' 4 "$checks" fail 2
+once 'has failed'
+expect "not 0" 'rank 0 of 3 has failed: the disk is away' 3 "$checks" fail 0
+once 'has failed'
+expect "not 0" "rank 0 of 4 has failed: there is no 'data.csv'" 4 "$checks" all-fail
+once 'has failed'
+expect "not 0" "average: the ranks differ: parameter 'weight' is f32 \[3, 4\] on ranks 0, 2, f32 \[3, 5\] on rank 1" 3 "$checks" differ
+once 'has failed'
+expect "not 0" '^left$' 2 "$checks" leave 1
+expect "not 0" 'micro_batches is 8, and there are 9 ranks' 9 "${train[@]}" --out "$work/many"
+once 'has failed'
+expect "not 0" "no-such-folder" 2 "$tapegrad" train --data "$work/no-such-folder" --distributed --out "$work/no"
+once 'has failed'
+
+# A rank is killed: all end, the last checkpoint is whole, and another number of ranks goes on from it.
+ranks 4 "${train[@]}" "${long[@]}" --out "$work/killed" --checkpoint-every 2 --epochs 3000 >"$work/out" 2>"$work/err" &
+mpirun_pid=$!
+for _ in $(seq 10000); do [ "$(ls "$work/killed/checkpoints" 2>/dev/null | wc -l)" -ge 2 ] && break; sleep 0.02; done
+# One of the ranks: the folder's name is in their command lines alone, and in mpirun's.
+victim=$(pgrep -af -- "$work/killed" | grep -v mpirun | tail -1 | cut -d ' ' -f 1)
+check "there is a rank to kill" [ -n "$victim" ]
+start=$SECONDS
+kill -KILL "$victim"
+wait $mpirun_pid
+check "a killed rank ends all with a code that is not 0" [ $? -ne 0 ]
+check "and within seconds" [ $((SECONDS - start)) -lt 20 ]
+expect 0 'goes on from .*checkpoint-' 2 "$tapegrad" train --distributed --resume "$work/killed" --epochs 3
+check "what is resumed on 2 ranks has the weights of an undisturbed run" \
+  cmp "$work/normalised/parameters.safetensors" "$work/killed/parameters.safetensors"
+expect 0 'all 54 iterations are done' 1 "$tapegrad" train --resume "$work/killed"
+
+# ---- over TCP ----
+. "$(dirname "$0")/namespaces.sh"
+
+[ $failures -eq 0 ] && echo "Ranks of MPI train as they should."
+exit $((failures > 0))

@@ -49,6 +49,16 @@ build() {
   fi
 }
 
+# ranks NAME BUILD_DIR: runs what $work.NAME has built of ranks, if that build has the library for it.
+ranks() {
+  if [ ! -e "$2/bin/tapegrad_mpi" ]; then
+    step "NOT TESTED: ranks that are processes, which need MPI (libopenmpi-dev)"
+    return
+  fi
+  OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 "$work.$1/ranks" || fail "$1: the program of ranks fails"
+  if ldd "$work.$1/consumer" | grep -i libmpi; then fail "$1: a program without ranks loads MPI"; fi
+}
+
 # check_gradients NAME: runs what $work.NAME has built to check a user's own op and module.
 check_gradients() {
   "$work.$1/checks" --order 2 --threads 2 --format junit --output "$work/checks.xml" >"$work/log" ||
@@ -111,6 +121,7 @@ step "static: find_package in the moved tree"
 install "$static_build" static_prefix
 build static -DCONSUME=find_package -DCMAKE_PREFIX_PATH="$work/static_prefix"
 check_gradients static
+ranks static "$static_build"
 
 step "licence, documentation and examples are installed, with the pages that they link to"
 documented "$work/static_prefix/share/doc/tapegrad"
@@ -147,11 +158,14 @@ find "$work/static_prefix/include" -name '*.h' -printf '%P\n' |
 
 step "shared: build, find_package in the moved tree, the installed command"
 cmake -S "$source" -B "$work.shared_build" "${options[@]}" -DBUILD_SHARED_LIBS=ON -DTAPEGRAD_BUILD_TESTS=OFF >/dev/null
-cmake --build "$work.shared_build" --target tapegrad_gradcheck tapegrad_cli tapegrad_bench >"$work/log" ||
+programs=(tapegrad_cli tapegrad_bench)
+if [ -e "$static_build/bin/tapegrad_mpi" ]; then programs+=(tapegrad_mpi); fi
+cmake --build "$work.shared_build" --target tapegrad_gradcheck "${programs[@]}" >"$work/log" ||
   { cat "$work/log"; fail "it does not build"; }
 install "$work.shared_build" shared_prefix
 build shared -DCONSUME=find_package -DCMAKE_PREFIX_PATH="$work/shared_prefix"
 check_gradients shared
+ranks shared "$work.shared_build"
 "$work/shared_prefix/bin/tapegrad" --help >/dev/null || fail "the installed command does not start"
 plain "$work/shared_prefix" -Wl,-rpath,"$work/shared_prefix/lib"
 plain_checks "$work/shared_prefix" -Wl,-rpath,"$work/shared_prefix/lib"

@@ -40,7 +40,6 @@ bool any_there(const Subtree& at, const std::vector<std::uint8_t>& is_there) {
 OrderedSum::OrderedSum(Communicator& communicator, const RowLayout& layout, std::int64_t terms)
     : communicator_(communicator),
       layout_(layout),
-      terms_(terms),
       first_(piece_begin(communicator.rank(), communicator.size(), terms)),
       last_(piece_begin(communicator.rank() + 1, communicator.size(), terms)),
       next_(first_) {

@@ -105,7 +105,6 @@ class OrderedSum {
 
   Communicator& communicator_;
   RowLayout layout_;
-  std::int64_t terms_;
   std::int64_t first_;
   std::int64_t last_;
   std::int64_t next_;

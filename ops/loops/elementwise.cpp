@@ -279,7 +279,9 @@ void backward_direct(const ElementwiseOp& e, const void* op, unsigned needed, Sa
 template <std::size_t Arity>
 __attribute__((noinline)) void backward_tensors(const ElementwiseOp& e, const void* op,
                                                 ElementAccess context) {
-  const auto [needed, read] = needed_of<Arity>(e, context);
+  const Needed gradients = needed_of<Arity>(e, context);
+  const unsigned needed = gradients.inputs;
+  const SaveMask read = gradients.read;
   bool direct = true;
   for (std::size_t i = 0; i < Arity; ++i)
     if ((needed | read) >> i & 1u) direct &= context.has_output_shape(i);
@@ -287,11 +289,11 @@ __attribute__((noinline)) void backward_tensors(const ElementwiseOp& e, const vo
     if (e.makes_together(context.output_dtype())) {
       Pointers<Arity> operands{context.grad_output_data()};
       if (direct) bind_saved<Arity>(operands, read, context);
-      return visit_floating(context.output_dtype(), [&, inputs = needed]<class T> {
+      return visit_floating(context.output_dtype(), [&]<class T> {
         const Shape shape = context.output_shape();
         if (!direct)
-          return broadcast_gradients<T>(e, op, inputs, shape, context.grad_output_data(), shape, context);
-        for_each_loop(inputs, context,
+          return broadcast_gradients<T>(e, op, needed, shape, context.grad_output_data(), shape, context);
+        for_each_loop(needed, context,
                       [&](unsigned some) { direct_together<Arity, T>(e, op, some, operands, context); });
       });
     }

@@ -1,6 +1,7 @@
 #include <string_view>
 
 #include <tapegrad/ops/neural/conv_ops.h>
+#include <tapegrad/ops/samples.h>
 
 /// The points at which the checker tries the three operations of a convolution: one list of geometries for all.
 namespace tapegrad::op {

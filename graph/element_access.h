@@ -59,7 +59,7 @@ class ElementAccess {
   /// inputs' numbers. One tensor that is several inputs is one place, where the first of them may write and all others
   /// add. Where gradients are checked it is to be one input a call, so that the one is named whose rule is to blame.
   template <class F>
-  void accumulate_together(unsigned inputs, Dtype dtype, F&& f) {
+  void accumulate_jointly(unsigned inputs, Dtype dtype, F&& f) {
     Places places;
     for (std::size_t i = 0; i < places.size(); ++i)
       if (inputs >> i & 1u) places[i].add = open(i, dtype);

@@ -42,8 +42,9 @@ class RankStep {
   /// What a loader makes for this rank.
   Shard shard() const noexcept { return {pieces_, sum_.first(), sum_.last() - sum_.first()}; }
   /// Runs `forward` on each of this rank's micro-batches of a batch of so many items, from `pieces` on, which then
-  /// stands at the last of them, and leaves the network with the buffers and generators that all ranks agree on. Collective. Throws ArgumentError for
-  /// a gradient of a parameter that the network does not list, and what `forward` throws.
+  /// stands at the last of them, and leaves the network with the buffers and generators that all ranks agree on.
+  /// Collective. Throws ArgumentError for a gradient of a parameter that the network does not list, and what `forward`
+  /// throws.
   BatchGradients run(ModuleBase& net, Batches::Iterator& pieces, std::int64_t items,
                      const std::function<PieceResult(const Batch&)>& forward);
 

@@ -204,12 +204,13 @@ void broadcast_gradient(const ElementwiseOp& e, const void* op, std::size_t i, c
 
 /// The gradients of these inputs by one loop, likewise.
 template <class T>
-void gradients_together(const ElementwiseOp& e, const void* op, unsigned inputs, const Shape& shape,
-                        const std::byte* grad_results, const Shape& grad_shape, ElementAccess context) {
-  BroadcastLoop<T> loop(e.together[static_cast<std::size_t>(dtype_of<T>)], op, backward_operands(e.arity),
-                        shape);
+void joint_broadcast_gradients(const ElementwiseOp& e, const void* op, unsigned inputs, const Shape& shape,
+                               const std::byte* grad_results, const Shape& grad_shape,
+                               ElementAccess context) {
+  BroadcastLoop<T> loop(e.joint_backward[static_cast<std::size_t>(dtype_of<T>)], op,
+                        backward_operands(e.arity), shape);
   bind_operands(loop, e, e.saves_for_input(0), shape, grad_results, grad_shape, context);
-  context.accumulate_together(inputs, dtype_of<T>, [&](const ElementAccess::Places& places) {
+  context.accumulate_jointly(inputs, dtype_of<T>, [&](const ElementAccess::Places& places) {
     std::array<typename BroadcastLoop<T>::Result, kMaxArity> results;
     std::size_t count = 0;
     for (std::size_t i = 0; i < e.arity; ++i)
@@ -223,7 +224,7 @@ void gradients_together(const ElementwiseOp& e, const void* op, unsigned inputs,
 template <class T>
 void broadcast_gradients(const ElementwiseOp& e, const void* op, unsigned inputs, const Shape& shape,
                          const std::byte* grad_results, const Shape& grad_shape, ElementAccess context) {
-  if (!e.makes_together(dtype_of<T>)) {
+  if (!e.has_joint_backward(dtype_of<T>)) {
     for (std::size_t i = 0; i < kMaxFormulaArity; ++i)
       if (inputs >> i & 1u) broadcast_gradient<T>(e, op, i, shape, grad_results, grad_shape, context);
     return;
@@ -239,7 +240,7 @@ void broadcast_gradients(const ElementwiseOp& e, const void* op, unsigned inputs
     if (!alone) shared |= 1u << i;
   }
   const auto make = [&](unsigned some) {
-    gradients_together<T>(e, op, some, shape, grad_results, grad_shape, context);
+    joint_broadcast_gradients<T>(e, op, some, shape, grad_results, grad_shape, context);
   };
   if (shared) make(shared);
   for (std::size_t i = 0; i < e.arity; ++i)

@@ -165,16 +165,17 @@ void for_each_loop(unsigned inputs, ElementAccess context, const F& f) {
 
 /// Gradients of scalars by one loop, from the operands that are bound.
 template <std::size_t Arity>
-__attribute__((noinline)) void scalars_together(const ElementwiseOp& e, const void* op, unsigned inputs,
-                                                const Pointers<Arity>& operands, ElementAccess context) {
+__attribute__((noinline)) void joint_scalar_gradients(const ElementwiseOp& e, const void* op, unsigned inputs,
+                                                      const Pointers<Arity>& operands,
+                                                      ElementAccess context) {
   const Dtype dtype = context.output_dtype();
-  context.accumulate_together(inputs, dtype, [&](const ElementAccess::Places& places) {
+  context.accumulate_jointly(inputs, dtype, [&](const ElementAccess::Places& places) {
     visit_floating(dtype, [&]<class T> {
       T terms[Arity];
       T* to[Arity] = {};
       for (std::size_t i = 0; i < Arity; ++i)
         if (inputs >> i & 1u) to[i] = &terms[i];
-      dispatch(e.together[static_cast<std::size_t>(dtype)])(op, 1, operands.data(), to);
+      dispatch(e.joint_backward[static_cast<std::size_t>(dtype)])(op, 1, operands.data(), to);
       for (std::size_t i = 0; i < Arity; ++i)
         if (to[i])
           Destination<T>{reinterpret_cast<T*>(places[i].data), places[i].add}.put(
@@ -189,11 +190,11 @@ void backward_scalar(const ElementwiseOp& e, const void* op, ElementAccess conte
   const Dtype dtype = context.output_dtype();
   Pointers<Arity> operands{context.grad_output_data()};
   if constexpr (Arity > 1)
-    if (e.makes_together(dtype)) {
+    if (e.has_joint_backward(dtype)) {
       const Needed needed = needed_of<Arity>(e, context);
       bind_saved<Arity>(operands, needed.read, context);
       return for_each_loop(needed.inputs, context, [&](unsigned inputs) {
-        scalars_together<Arity>(e, op, inputs, operands, context);
+        joint_scalar_gradients<Arity>(e, op, inputs, operands, context);
       });
     }
   for (std::size_t i = 0; i < std::min(Arity, kMaxFormulaArity); ++i) {
@@ -217,11 +218,11 @@ void backward_scalar(const ElementwiseOp& e, const void* op, ElementAccess conte
 
 /// Gradients of tensors of the output's shape by one loop, from operands of that shape.
 template <std::size_t Arity, class T>
-void direct_together(const ElementwiseOp& e, const void* op, unsigned inputs, const Pointers<Arity>& operands,
-                     ElementAccess context) {
-  const ElementwiseLoop& loop = e.together[static_cast<std::size_t>(dtype_of<T>)];
+void joint_direct_gradients(const ElementwiseOp& e, const void* op, unsigned inputs,
+                            const Pointers<Arity>& operands, ElementAccess context) {
+  const ElementwiseLoop& loop = e.joint_backward[static_cast<std::size_t>(dtype_of<T>)];
   const std::int64_t n = context.output_size();
-  context.accumulate_together(inputs, dtype_of<T>, [&](const ElementAccess::Places& places) {
+  context.accumulate_jointly(inputs, dtype_of<T>, [&](const ElementAccess::Places& places) {
     std::array<Destination<T>, Arity> gradients;
     std::int64_t adds = 0;
     for (std::size_t i = 0; i < Arity; ++i) {
@@ -286,15 +287,16 @@ __attribute__((noinline)) void backward_tensors(const ElementwiseOp& e, const vo
   for (std::size_t i = 0; i < Arity; ++i)
     if ((needed | read) >> i & 1u) direct &= context.has_output_shape(i);
   if constexpr (Arity > 1)
-    if (e.makes_together(context.output_dtype())) {
+    if (e.has_joint_backward(context.output_dtype())) {
       Pointers<Arity> operands{context.grad_output_data()};
       if (direct) bind_saved<Arity>(operands, read, context);
       return visit_floating(context.output_dtype(), [&]<class T> {
         const Shape shape = context.output_shape();
         if (!direct)
           return broadcast_gradients<T>(e, op, needed, shape, context.grad_output_data(), shape, context);
-        for_each_loop(needed, context,
-                      [&](unsigned some) { direct_together<Arity, T>(e, op, some, operands, context); });
+        for_each_loop(needed, context, [&](unsigned some) {
+          joint_direct_gradients<Arity, T>(e, op, some, operands, context);
+        });
       });
     }
   if (direct) return backward_direct<Arity>(e, op, needed, read, context);

@@ -38,11 +38,13 @@ struct ElementwiseOp {
   // By dtype; null where the op does not take it, or has no gradient, or not this one.
   ElementwiseLoop forward[kDtypeCount];
   ElementwiseLoop backward[kMaxFormulaArity][kDtypeCount];
-  ElementwiseLoop together[kDtypeCount];  ///< all gradients at once: then there is none of each
+  ElementwiseLoop joint_backward[kDtypeCount];  ///< all gradients at once: then there is none of each
 
   SaveMask saves_for_input(std::size_t i) const { return saves[i < 4 ? i : 3]; }
   /// Whether the gradients are made by one loop, however many of them are needed.
-  bool makes_together(Dtype dtype) const { return together[static_cast<std::size_t>(dtype)][0] != nullptr; }
+  bool has_joint_backward(Dtype dtype) const {
+    return joint_backward[static_cast<std::size_t>(dtype)][0] != nullptr;
+  }
 };
 
 /// What the gradient of input i reads.
@@ -182,7 +184,7 @@ constexpr void add_loops(ElementwiseOp& e, std::index_sequence<G...>) {
   if constexpr (is_floating(dtype_of<T>)) {
     e.forward[dtype] = elementwise_loop<ForwardKernel<Op, T>>();
     if constexpr (has_gradients<Op> && sizeof...(G) > 1)
-      e.together[dtype] = elementwise_loop<GradientsKernel<Op, T>>();
+      e.joint_backward[dtype] = elementwise_loop<GradientsKernel<Op, T>>();
     else if constexpr (requires { Op::saves; })
       ((e.backward[G][dtype] = elementwise_loop<BackwardKernel<Op, T, G>>()), ...);
   } else if constexpr (requires { Op::integers; }) {

@@ -8,6 +8,7 @@ remove_spaces() {
   ip netns delete "${space}a" 2>/dev/null
   ip netns delete "${space}b" 2>/dev/null # and the link between them
 }
+trap 'remove_spaces; rm -rf "$work"' EXIT TERM # also where the test runs out of time
 
 make_spaces() {
   local side

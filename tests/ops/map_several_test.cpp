@@ -10,6 +10,7 @@
 #include <tapegrad/ops/threads.h>
 
 #include "op_support.h"
+#include "sample_support.h"
 
 namespace map_several_test {
 
@@ -133,13 +134,14 @@ BOOST_AUTO_TEST_CASE(every_subset_of_inputs_that_needs_a_gradient) {
 BOOST_AUTO_TEST_CASE(large_ones_for_any_number_of_threads) {
   // The last is summed to half of the elements, which one thread does by itself.
   const std::vector<Tensor> x = inputs_of(
-      {Shape{2, 300, 100}, Shape{100}, Shape{}, Shape{2, 300, 100}, Shape{300, 100}, Shape{2, 1, 100}}, f64);
+      {Shape{2, 170, 100}, Shape{100}, Shape{}, Shape{2, 170, 100}, Shape{170, 100}, Shape{2, 1, 100}}, f64);
   const std::vector<Tensor> expected = gradients(plain<6>, x, 63);
   const std::vector<Tensor> of_mean =
       gradients([](const std::vector<Tensor>& t) { return mean(plain<6>(t), 0); }, x, 63);
   const int before = threads();
   std::vector<std::vector<double>> first;
   for (const int n : {1, 2, 3}) {
+    if (test::kSampled && n == 2) continue;
     set_threads(n);
     const std::vector<Tensor> g = gradients(mapped<6>, x, 63);
     check_same(g, expected, 1e-12);

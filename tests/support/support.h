@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cerrno>
 #include <cstdint>
 #include <filesystem>
 #include <fstream>
@@ -29,7 +30,8 @@ class TemporaryFolder {
   TemporaryFolder() : TemporaryFolder(std::filesystem::temp_directory_path()) {}
   explicit TemporaryFolder(const std::filesystem::path& parent) {
     std::string name = (parent / "tapegrad-XXXXXX").string();
-    BOOST_REQUIRE(::mkdtemp(name.data()) != nullptr);
+    // Not BOOST_REQUIRE, which is for one thread: ranks make folders of their own.
+    if (!::mkdtemp(name.data())) throw std::system_error(errno, std::generic_category(), name);
     path_ = name;
   }
   ~TemporaryFolder() {

@@ -25,9 +25,9 @@
 ///       static void samples(Samples& s) { s.unary(Tanh{}, {-3, 3}); }
 ///     };
 ///
-/// In a header that many files include, `samples(auto& s)`: a template that only the library's list of ops
-/// instantiates. Elementwise ops (those with an arity) are formulas over a generic number: instantiated for plain numbers
-/// they become the loops of both passes, instantiated for tensors the recorded rule. With two or three
+/// In a header that many files include it is `samples(auto& s)`, a template that only the library's list of ops
+/// instantiates. Elementwise ops (those with an arity) are formulas over a generic number: instantiated for plain
+/// numbers they become the loops of both passes, instantiated for tensors the recorded rule. With two or three
 /// operands the gradients are vjp0(g, a, b, y), vjp1(...), vjp2(...). All other ops compute on tensors:
 ///
 ///     struct MaxPool {                                          // y = the largest element of each window

@@ -13,8 +13,6 @@ namespace tapegrad::nn {
 
 namespace {
 
-std::int64_t batches(std::int64_t items, std::int64_t batch) { return items / batch + (items % batch != 0); }
-
 /// From the pool, as an epoch is made again and again.
 template <class T, class... A>
 std::shared_ptr<T> make_pooled(A&&... arguments) {
@@ -83,7 +81,7 @@ DataLoader::DataLoader(Dataset data, const LoaderOptions& options)
 }
 
 std::int64_t DataLoader::size() const noexcept {
-  return options_.drop_last ? data_.size() / options_.batch : batches(data_.size(), options_.batch);
+  return options_.drop_last ? data_.size() / options_.batch : batch_count(data_.size(), options_.batch);
 }
 
 Batches DataLoader::epoch(std::uint64_t number, std::int64_t first) const {
@@ -137,7 +135,7 @@ Batches share_in_order(const Dataset& data, std::int64_t at_most, const Transfor
   if (share < 0 || share >= shares)
     throw ArgumentError(
         fmt::format("in_order: share {} of {}; it must be in [0, {})", share, shares, shares));
-  const std::int64_t all = batches(data.size(), at_most);
+  const std::int64_t all = batch_count(data.size(), at_most);
   return {make_pooled<const loading::BatchMaker>(loading::Recipe{.data = data,
                                                                  .batch = at_most,
                                                                  .count = piece_begin(share + 1, shares, all),

@@ -3,6 +3,7 @@
 
 #include <tapegrad/graph/shape.h>
 #include <tapegrad/nn/distributed/agreement.h>
+#include <tapegrad/nn/distributed/wire.h>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -33,33 +34,6 @@ std::vector<T> gather_numbers(Communicator& communicator, T own) {
   std::vector<T> all(static_cast<std::size_t>(communicator.size()));
   communicator.all_gather(std::as_bytes(std::span(&own, 1)), std::as_writable_bytes(std::span(all)));
   return all;
-}
-
-/// Lengths and texts: a fact may have any characters.
-std::string encode(const Facts& facts) {
-  std::string text;
-  const auto add = [&](const std::string& part) { text += fmt::format("{}:{}", part.size(), part); };
-  for (const auto& [name, value] : facts) {
-    add(name);
-    add(value);
-  }
-  return text;
-}
-
-Facts decode(const std::string& text) {
-  Facts facts;
-  std::size_t at = 0;
-  const auto take = [&] {
-    const std::size_t colon = text.find(':', at);
-    const std::size_t length = std::stoul(text.substr(at, colon - at));
-    at = colon + 1 + length;
-    return text.substr(colon + 1, length);
-  };
-  while (at < text.size()) {
-    std::string name = take();
-    facts.emplace_back(std::move(name), take());
-  }
-  return facts;
 }
 
 /// "rank 1", "ranks 1, 2, 3"
@@ -111,8 +85,11 @@ void require_same(Communicator& communicator, std::string_view what, const Facts
   if (communicator.size() == 1) return;
   const std::vector<std::uint64_t> prints = gather_numbers(communicator, fingerprint(facts));
   if (std::ranges::count(prints, prints[0]) == communicator.size()) return;
+  WireWriter own;
+  own.pairs(facts);
   std::vector<Facts> all;
-  for (const std::string& text : all_gather(communicator, encode(facts))) all.push_back(decode(text));
+  for (const std::string& text : all_gather(communicator, own.take()))
+    all.push_back(WireReader(text).pairs<Facts>());
   throw_difference(what, all);
 }
 
@@ -120,8 +97,20 @@ Facts facts_of(const optim::ParameterList& parameters) {
   Facts facts;
   for (const auto& [name, parameter] : parameters)
     facts.emplace_back(fmt::format("parameter '{}'", name),
-                       fmt::format("{} {}", name_of(parameter.dtype()), to_string(parameter.shape())));
+                       fmt::format("{} {}{}", name_of(parameter.dtype()), to_string(parameter.shape()),
+                                   parameter.frozen() ? ", frozen" : ""));
   return facts;
+}
+
+void require_all_listed(const Communicator& communicator, std::string_view what, const Gradients& gradients,
+                        std::size_t listed) {
+  std::size_t count = 0;
+  for (const Gradients::Entry& e : gradients) count += e.key.parameter != 0;
+  if (count != listed)
+    throw ArgumentError(fmt::format(
+        "{}: rank {} has gradients of {} parameters, of which {} are listed; ranks match them by the names that "
+        "the module's visit gives, so all must be listed",
+        what, communicator.rank(), count, listed));
 }
 
 std::vector<std::string> all_gather(Communicator& communicator, const std::string& text) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <exception>
 #include <string>
 #include <string_view>
@@ -7,6 +8,7 @@
 #include <vector>
 
 #include <tapegrad/graph/export.h>
+#include <tapegrad/graph/gradients.h>
 #include <tapegrad/nn/distributed/communicator.h>
 #include <tapegrad/optim/parameters.h>
 
@@ -20,8 +22,12 @@ using Facts = std::vector<std::pair<std::string, std::string>>;
 /// first that differs, and what it is on which ranks. Costs eight bytes a rank where they are the same.
 TAPEGRAD_API void require_same(Communicator& communicator, std::string_view what, const Facts& facts);
 
-/// A fact for each parameter: its dtype and shape.
+/// A fact for each parameter: its dtype and shape, and whether it is frozen.
 TAPEGRAD_API Facts facts_of(const optim::ParameterList& parameters);
+
+/// Throws ArgumentError where there are gradients of other parameters than the `listed` ones, so many of which have one.
+void require_all_listed(const Communicator& communicator, std::string_view what, const Gradients& gradients,
+                        std::size_t listed);
 
 /// The texts of all ranks, in their order.
 TAPEGRAD_API std::vector<std::string> all_gather(Communicator& communicator, const std::string& text);

@@ -9,15 +9,6 @@ using tapegrad::detail::TensorAccess;
 
 namespace {
 
-/// f(i) for each element, shared among threads.
-template <class F>
-void for_each_element(std::int64_t n, const F& f) {
-  tapegrad::detail::parallel_ranges(n, tapegrad::detail::kGrain, [&](std::int64_t from, std::int64_t to) {
-    tapegrad::detail::dispatch_isa(
-        [&] { tapegrad::detail::simd_for(to - from, [&](std::int64_t i) { f(from + i); }); });
-  });
-}
-
 std::size_t number_of(Dtype dtype) { return static_cast<std::size_t>(dtype); }
 
 }  // namespace
@@ -42,7 +33,13 @@ void put(NumberRows& rows, const RowPlace& place, const Tensor& tensor, double f
     T* const to = TensorAccess::data_as<T>(rows.of[number_of(place.dtype)]) + place.offset;
     const T* const from = TensorAccess::data_as<T>(tensor);
     const T by = static_cast<T>(factor);
-    for_each_element(tensor.size(), [&](std::int64_t i) { to[i] = from[i] * by; });
+    tapegrad::detail::parallel_ranges(
+        tensor.size(), tapegrad::detail::kGrain, [&](std::int64_t begin, std::int64_t end) {
+          tapegrad::detail::dispatch_isa([&] {
+            tapegrad::detail::simd_for(end - begin,
+                                       [&](std::int64_t i) { to[begin + i] = from[begin + i] * by; });
+          });
+        });
   });
 }
 
@@ -54,12 +51,13 @@ std::span<std::byte> bytes_of(Tensor& row) {
   return {TensorAccess::data(row), static_cast<std::size_t>(row.size()) * size_of(row.dtype())};
 }
 
-void add_numbers(Dtype dtype, std::byte* to, const std::byte* from, std::int64_t n) {
-  visit_floating(dtype, [&]<class T> {
-    T* const sum = reinterpret_cast<T*>(to);
-    const T* const term = reinterpret_cast<const T*>(from);
-    for_each_element(n, [&](std::int64_t i) { sum[i] += term[i]; });
-  });
+void all_reduce(Communicator& communicator, NumberRows& rows) {
+  for (Tensor& row : rows.of)
+    if (row.defined())
+      visit_floating(row.dtype(), [&]<class T> {
+        communicator.all_reduce(
+            std::span(TensorAccess::data_as<T>(row), static_cast<std::size_t>(row.size())));
+      });
 }
 
 }  // namespace tapegrad::nn

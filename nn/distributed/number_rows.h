@@ -8,6 +8,7 @@
 #include <tapegrad/graph/dtype.h>
 #include <tapegrad/graph/shape.h>
 #include <tapegrad/graph/tensor.h>
+#include <tapegrad/nn/distributed/communicator.h>
 
 /// The elements of many tensors in a row for each floating dtype, as ranks exchange them. Not part of the library's
 /// interface.
@@ -49,7 +50,7 @@ void put(NumberRows& rows, const RowPlace& place, const Tensor& tensor, double f
 Tensor take(const NumberRows& rows, const RowPlace& place);
 /// The bytes of a row.
 std::span<std::byte> bytes_of(Tensor& row);
-/// to[i] += from[i] for n elements.
-void add_numbers(Dtype dtype, std::byte* to, const std::byte* from, std::int64_t n);
+/// The sum over all ranks, in the communicator's order.
+void all_reduce(Communicator& communicator, NumberRows& rows);
 
 }  // namespace tapegrad::nn

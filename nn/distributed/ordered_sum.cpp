@@ -3,6 +3,7 @@
 
 #include <tapegrad/nn/data/shard.h>
 #include <tapegrad/nn/distributed/ordered_sum.h>
+#include <tapegrad/ops/define.h>
 
 #include <fmt/format.h>
 
@@ -59,7 +60,7 @@ void OrderedSum::add_rows(NumberRows& to, const NumberRows& from) {
   for (std::size_t i = 0; i < to.of.size(); ++i)
     if (Tensor& row = to.of[i]; row.defined()) {
       Tensor other = from.of[i];
-      add_numbers(row.dtype(), bytes_of(row).data(), bytes_of(other).data(), row.size());
+      tapegrad::detail::add_elements(row.dtype(), bytes_of(row).data(), bytes_of(other).data(), row.size());
     }
 }
 
@@ -96,7 +97,9 @@ Tensor OrderedSum::reduce_row(std::size_t dtype, const std::vector<LocalSum::Nod
     communicator_.exchange(sent.defined() ? bytes_of(sent) : std::span<std::byte>(),
                            bytes_of(received[round]), block, sends);
   }
-  const auto add = [&](Share& to, const Share& from) { add_numbers(sum.dtype(), to.data, from.data, share); };
+  const auto add = [&](Share& to, const Share& from) {
+    tapegrad::detail::add_elements(sum.dtype(), to.data, from.data, share);
+  };
   TreeSum<Share, decltype(add)> tree(add);
   for (std::size_t r = 0; r < ranks; ++r)
     for (std::size_t round = 0; round < of_ranks_[r].size(); ++round)

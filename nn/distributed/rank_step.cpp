@@ -1,16 +1,13 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <cstring>
 #include <span>
-#include <string_view>
 
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/graph/tape.h>
 #include <tapegrad/graph/values.h>
 #include <tapegrad/nn/distributed/agreement.h>
 #include <tapegrad/nn/distributed/rank_step.h>
-#include <tapegrad/nn/visitor.h>
 
 #include <fmt/format.h>
 
@@ -61,56 +58,45 @@ Tensor changed(const Tensor& before, const Tensor& change) {
   return result;
 }
 
+/// The network as forward of a micro-batch is to find it.
+void start_piece(const ForwardState& before, std::int64_t piece) {
+  before.restore();
+  for (const auto& [generator, value] : before.generators())
+    *generator = generator_of_piece(value.state(), piece);
+}
+
+/// Generators where the next step is to find them.
+void end_step(const ForwardState& before) {
+  for (const auto& [generator, value] : before.generators()) {
+    Generator::State state = value.state();
+    state.position += kWordsOfStep;
+    *generator = Generator(state);
+  }
+}
+
 }  // namespace
-
-/// What forward changes in a network, and how it was when the step began.
-class RankStep::Members final : Visitor {
- public:
-  explicit Members(ModuleBase& net) { net.visit(*this); }
-
-  void start_piece(std::int64_t piece) {
-    for (auto& [buffer, before] : buffers) *buffer = before;
-    for (auto& [generator, before] : generators) *generator = generator_of_piece(before, piece);
-  }
-  void end_step() {
-    for (auto& [generator, before] : generators) {
-      before.position += kWordsOfStep;
-      *generator = Generator(before);
-    }
-  }
-
-  std::vector<std::pair<Buffer*, Buffer>> buffers{};
-  std::vector<std::pair<Generator*, Generator::State>> generators{};
-
- private:
-  void buffer(std::string_view, Buffer& b) override { buffers.emplace_back(&b, b); }
-  void generator(std::string_view, Generator& g) override { generators.emplace_back(&g, g.state()); }
-  void module(std::string_view, ModuleBase& m) override { m.visit(*this); }
-};
 
 /// What ranks tell each other of a step before the gradients, in one message: losses and metrics of their micro-batches,
 /// and whether they have a gradient of each parameter.
-struct RankStep::Measured {
+class RankStep::Measured {
+ public:
   Measured(std::size_t pieces, std::size_t parameters, std::size_t ranks = 1)
-      : at_flags(2 * pieces * sizeof(double)), of_rank(at_flags + parameters), bytes(of_rank * ranks) {}
+      : gradients_(2 * pieces), of_rank_(gradients_ + parameters), values_(of_rank_ * ranks) {}
 
-  double number(std::size_t i, std::size_t rank = 0) const {
-    double value = 0;
-    std::memcpy(&value, bytes.data() + rank * of_rank + i * sizeof(double), sizeof value);
-    return value;
+  double& loss(std::size_t piece, std::size_t rank = 0) { return values_[rank * of_rank_ + 2 * piece]; }
+  double& metric(std::size_t piece, std::size_t rank = 0) { return values_[rank * of_rank_ + 2 * piece + 1]; }
+  /// 1 where there is a gradient, else 0.
+  double& gradient(std::size_t parameter, std::size_t rank = 0) {
+    return values_[rank * of_rank_ + gradients_ + parameter];
   }
-  void set_number(std::size_t i, double value) {
-    std::memcpy(bytes.data() + i * sizeof(double), &value, sizeof value);
-  }
-  void set_gradient(std::size_t parameter) { bytes[at_flags + parameter] = std::byte{1}; }
-  bool has_gradient(std::size_t parameter, std::size_t rank) const {
-    return bytes[rank * of_rank + at_flags + parameter] != std::byte{0};
-  }
+  std::span<std::byte> bytes() { return std::as_writable_bytes(std::span(values_)); }
 
-  std::size_t at_flags;
-  std::size_t of_rank;
-  std::vector<std::byte> bytes;
   std::string culprit{};  ///< which is told in a message of its own, where it must be
+
+ private:
+  std::size_t gradients_;
+  std::size_t of_rank_;
+  std::vector<double> values_;
 };
 
 RankStep::RankStep(const DataParallel& options, ModuleBase& net)
@@ -124,7 +110,8 @@ RowLayout RankStep::lay_out(ModuleBase& net) {
   RowLayout layout;
   for (const auto& [name, parameter] : net.parameters())
     parameters_.emplace_back(parameter, layout.add(parameter.shape(), parameter.dtype()));
-  for (const auto& [buffer, before] : Members(net).buffers)
+  const ForwardState now(net);
+  for (const auto& [buffer, before] : now.buffers())
     if (is_floating(before.dtype())) buffers_.push_back(layout.add(before.shape(), before.dtype()));
   return layout;
 }
@@ -132,19 +119,19 @@ RowLayout RankStep::lay_out(ModuleBase& net) {
 BatchGradients RankStep::run(ModuleBase& net, Batches::Iterator& pieces, std::int64_t items,
                              const std::function<PieceResult(const Batch&)>& forward) {
   const auto ranks = static_cast<std::size_t>(communicator_.size());
-  const auto most = static_cast<std::size_t>((pieces_ + communicator_.size() - 1) / communicator_.size());
+  const auto most = static_cast<std::size_t>(batch_count(pieces_, communicator_.size()));
   const auto items_of = [&](std::int64_t piece) {
     return piece_begin(piece + 1, pieces_, items) - piece_begin(piece, pieces_, items);
   };
-  Members members(net);
+  const ForwardState before(net);
   Measured own(most, parameters_.size());
   sum_.clear();
   for (std::int64_t piece = sum_.first(); piece < sum_.last(); ++piece) {
     if (piece > sum_.first()) ++pieces;
-    members.start_piece(piece);
+    start_piece(before, piece);
     const std::int64_t n = items_of(piece);
     if (n > 0)
-      run_piece(members, *pieces, static_cast<double>(n) / static_cast<double>(items), own,
+      run_piece(before, *pieces, static_cast<double>(n) / static_cast<double>(items), own,
                 static_cast<std::size_t>(piece - sum_.first()), forward);
     else if (strict_)
       sum_.add({});
@@ -154,17 +141,17 @@ BatchGradients RankStep::run(ModuleBase& net, Batches::Iterator& pieces, std::in
 
   BatchGradients result;
   Measured all(most, parameters_.size(), ranks);
-  communicator_.all_gather(own.bytes, all.bytes);
+  communicator_.all_gather(own.bytes(), all.bytes());
   std::vector<std::uint8_t> is_there(static_cast<std::size_t>(pieces_));
   for (std::size_t r = 0; r < ranks; ++r) {
     const std::int64_t first = piece_begin(static_cast<std::int64_t>(r), communicator_.size(), pieces_);
     const std::int64_t last = piece_begin(static_cast<std::int64_t>(r) + 1, communicator_.size(), pieces_);
     for (std::int64_t piece = first; piece < last; ++piece) {
-      const auto at = 2 * static_cast<std::size_t>(piece - first);
+      const auto at = static_cast<std::size_t>(piece - first);
       const auto n = static_cast<double>(items_of(piece));
       is_there[static_cast<std::size_t>(piece)] = n > 0;
-      result.loss += n * all.number(at, r);
-      result.metric += n * all.number(at + 1, r);
+      result.loss += n * all.loss(at, r);
+      result.metric += n * all.metric(at, r);
     }
   }
   result.loss /= static_cast<double>(items);
@@ -178,31 +165,31 @@ BatchGradients RankStep::run(ModuleBase& net, Batches::Iterator& pieces, std::in
   const NumberRows sums = sum_up(is_there);
   for (std::size_t i = 0; i < parameters_.size(); ++i) {
     bool any = false;
-    for (std::size_t r = 0; r < ranks; ++r) any = any || all.has_gradient(i, r);
+    for (std::size_t r = 0; r < ranks; ++r) any = any || all.gradient(i, r) != 0;
     if (any) result.gradients.insert({parameters_[i].first.id(), {}}, take(sums, parameters_[i].second));
   }
   auto place = buffers_.begin();
-  for (auto& [buffer, before] : members.buffers) {
-    if (is_floating(before.dtype())) {
-      *buffer = changed(before, take(sums, *place++));
+  for (const auto& [buffer, was] : before.buffers()) {
+    if (is_floating(was.dtype())) {
+      *buffer = changed(was, take(sums, *place++));
     } else {  // a count: what the last micro-batch makes of it, which always has items
       Tensor count = buffer->copy();
       communicator_.broadcast(bytes_of(count), communicator_.size() - 1);
       *buffer = count;
     }
   }
-  members.end_step();
+  end_step(before);
   return result;
 }
 
 /// Forward and backward of a micro-batch that is this share of the batch.
-void RankStep::run_piece(Members& members, const Batch& batch, double share, Measured& own, std::size_t index,
-                         const std::function<PieceResult(const Batch&)>& forward) {
+void RankStep::run_piece(const ForwardState& before, const Batch& batch, double share, Measured& own,
+                         std::size_t index, const std::function<PieceResult(const Batch&)>& forward) {
   Tape tape;
   PieceResult result = forward(batch);
   const double loss = result.loss.item();
-  own.set_number(2 * index, loss);
-  own.set_number(2 * index + 1, result.metric);
+  own.loss(index) = loss;
+  own.metric(index) = result.metric;
   if (!std::isfinite(loss)) {  // all ranks will hear, and none goes on
     if (own.culprit.empty())
       own.culprit = fmt::format(" in micro-batch {} of {}{}",
@@ -212,22 +199,17 @@ void RankStep::run_piece(Members& members, const Batch& batch, double share, Mea
   const Gradients gradients =
       tape.backward(result.loss, Tensor::full(result.loss.shape(), share, result.loss.dtype()));
   NumberRows rows = sum_.new_rows();
-  std::size_t found = 0, there_are = 0;
-  for (const Gradients::Entry& e : gradients) there_are += e.key.parameter != 0;
+  std::size_t found = 0;
   for (std::size_t i = 0; i < parameters_.size(); ++i)
     if (const Tensor* const gradient = gradients.find(parameters_[i].first)) {
       put(rows, parameters_[i].second, *gradient);
-      own.set_gradient(i);
+      own.gradient(i) = 1;
       ++found;
     }
-  if (found != there_are)
-    throw ArgumentError(fmt::format(
-        "trainer: rank {} has gradients of {} parameters, of which the network lists {}; ranks match them by the "
-        "names that its visit gives, so all must be listed",
-        communicator_.rank(), there_are, found));
+  require_all_listed(communicator_, "trainer", gradients, found);
   auto place = buffers_.begin();
-  for (const auto& [buffer, before] : members.buffers)
-    if (is_floating(before.dtype())) put(rows, *place++, change(before, *buffer), share);
+  for (const auto& [buffer, was] : before.buffers())
+    if (is_floating(was.dtype())) put(rows, *place++, change(was, *buffer), share);
   if (strict_)
     sum_.add(std::move(rows));
   else
@@ -236,9 +218,7 @@ void RankStep::run_piece(Members& members, const Batch& batch, double share, Mea
 
 NumberRows RankStep::sum_up(const std::vector<std::uint8_t>& is_there) {
   if (strict_) return sum_.finish(is_there);
-  for (Tensor& row : only_.of)
-    if (row.defined())
-      visit_floating(row.dtype(), [&]<class T> { communicator_.all_reduce(floating_values<T>(row)); });
+  all_reduce(communicator_, only_);
   return std::move(only_);
 }
 

@@ -12,6 +12,7 @@
 #include <tapegrad/nn/distributed/data_parallel.h>
 #include <tapegrad/nn/distributed/number_rows.h>
 #include <tapegrad/nn/distributed/ordered_sum.h>
+#include <tapegrad/nn/forward_state.h>
 #include <tapegrad/nn/module.h>
 
 /// Gradients of a batch that several ranks share. Not part of the library's interface.
@@ -22,7 +23,8 @@ struct BatchGradients {
   Gradients gradients{};  ///< none where the loss is not finite
   double loss = 0;        ///< mean over the items
   double metric = 0;      ///< likewise
-  std::string culprit{};  ///< where the loss is not finite: " in micro-batch 3 of 8", and what is wrong with that
+  std::string
+      culprit{};  ///< where the loss is not finite: " in micro-batch 3 of 8", and what is wrong with that
 };
 
 /// What one micro-batch gives.
@@ -49,11 +51,10 @@ class RankStep {
                      const std::function<PieceResult(const Batch&)>& forward);
 
  private:
-  class Members;
+  class Measured;
   RowLayout lay_out(ModuleBase& net);
-  struct Measured;
-  void run_piece(Members& members, const Batch& batch, double share, Measured& own, std::size_t index,
-                 const std::function<PieceResult(const Batch&)>& forward);
+  void run_piece(const ForwardState& before, const Batch& batch, double share, Measured& own,
+                 std::size_t index, const std::function<PieceResult(const Batch&)>& forward);
   NumberRows sum_up(const std::vector<std::uint8_t>& is_there);
 
   Communicator& communicator_;

@@ -49,8 +49,8 @@ std::optional<Score> evaluate_unless(const std::atomic<bool>* interrupted, Commu
   Batches share = share_in_order(data, batch, transform, workers, rank, ranks);
   const EvaluationMode mode(net);
   const Pause pause;
-  const std::int64_t batches = (data.size() - 1) / batch + 1;
-  const std::int64_t most = (batches - 1) / ranks + 1;  // of one rank
+  const std::int64_t batches = batch_count(data.size(), batch);
+  const std::int64_t most = batch_count(batches, ranks);  // of one rank
   // Of each batch the sums over its items; behind them, whether the rank was interrupted.
   Numbers own(static_cast<std::size_t>(2 * most + 1));
   std::size_t at = 0;

@@ -46,13 +46,10 @@ Trainer::Trainer(ModuleBase& net, Forward forward, optim::Optimizer& optimizer, 
 
 Trainer::~Trainer() = default;
 
-/// What writes files, or looks at them: by rank 0, where there are ranks.
+/// What writes files, or looks at them: by rank 0.
 template <class Work>
 void Trainer::write(const Work& work) {
-  if (has_ranks())
-    at_root(*options_.data_parallel.communicator, work);
-  else
-    work();
+  at_root(ranks(), work);
 }
 
 void Trainer::check_options() const {
@@ -175,10 +172,8 @@ bool Trainer::update(Batches::Iterator& batch, std::int64_t items, Epoch& epoch)
 bool Trainer::finish(Epoch& epoch, std::int64_t batches, const Dataset& training, const Dataset& validation) {
   EpochReport& r = epoch.report;
   const auto items = static_cast<double>(at_.items);
-  OneRank one;
-  Communicator& ranks = has_ranks() ? *options_.data_parallel.communicator : one;
   const auto measure = [&](const Dataset& data) {
-    return evaluate_unless(options_.interrupted, ranks, net_, forward_, data, options_.objective,
+    return evaluate_unless(options_.interrupted, ranks(), net_, forward_, data, options_.objective,
                            kEvaluationBatch, options_.evaluation_transform, options_.workers);
   };
   const std::optional<Score> on_training =
@@ -234,7 +229,7 @@ const History& Trainer::fit(const Dataset& training, const Dataset& validation) 
                                      .item_transform = options_.item_transform,
                                      .transform_seed = options_.transform_seed,
                                      .workers = options_.workers,
-                                     .shard = ranks_ ? ranks_->shard() : Shard{}});
+                                     .shard = rank_step_ ? rank_step_->shard() : Shard{}});
   bool unreported = begin_fit(loader.size(), training, validation);
   const Clock::time_point start =
       Clock::now() - std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(fit_.seconds));
@@ -334,9 +329,10 @@ bool Trainer::train_epoch(Epoch& epoch, const DataLoader& loader) {
 }
 
 bool Trainer::is_stopped() {
-  const bool here = stop_.load(std::memory_order_relaxed) ||
-                    (options_.interrupted && options_.interrupted->load(std::memory_order_relaxed));
-  return any_rank(here);
+  std::int64_t stopped = stop_.load(std::memory_order_relaxed) ||
+                         (options_.interrupted && options_.interrupted->load(std::memory_order_relaxed));
+  ranks().all_reduce(std::span(&stopped, 1));
+  return stopped > 0;
 }
 
 bool Trainer::is_due() const {

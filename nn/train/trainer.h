@@ -281,12 +281,12 @@ class TAPEGRAD_API Trainer {
   bool train_epoch(Epoch& epoch, const DataLoader& loader);
   bool is_stopped();
   bool has_ranks() const noexcept { return options_.data_parallel.communicator != nullptr; }
+  Communicator& ranks() noexcept { return has_ranks() ? *options_.data_parallel.communicator : one_rank_; }
   template <class Work>
   void write(const Work& work);
   void join_ranks(const Dataset& training, const Dataset& validation);
   BatchGradients compute(const Batch& batch) const;
   BatchGradients compute_on_ranks(Batches::Iterator& pieces, std::int64_t items);
-  bool any_rank(bool here) const;
   bool save_in_folder();
   void drop_dead_checkpoint();
   bool is_due() const;
@@ -318,7 +318,8 @@ class TAPEGRAD_API Trainer {
   State best_;
   History history_;
   std::atomic<bool> stop_{false};
-  std::unique_ptr<RankStep> ranks_;  ///< of the call of fit at work
+  OneRank one_rank_;
+  std::unique_ptr<RankStep> rank_step_;  ///< of the call of fit at work, where there are ranks
 };
 
 }  // namespace tapegrad::nn

@@ -17,25 +17,14 @@
 
 namespace tapegrad::nn {
 
-/// Whether this holds on any rank.
-bool Trainer::any_rank(bool here) const {
-  if (!has_ranks()) return here;
-  std::int64_t ranks = here;
-  options_.data_parallel.communicator->all_reduce(std::span(&ranks, 1));
-  return ranks > 0;
-}
-
 /// Before training: all ranks have the same network, settings and data, and take the values of rank 0.
 void Trainer::join_ranks(const Dataset& training, const Dataset& validation) {
-  Communicator& communicator = *options_.data_parallel.communicator;
+  Communicator& communicator = ranks();
   Facts facts{{"the number of items", fmt::format("{}", training.size())},
               {"the number of items to validate", fmt::format("{}", validation.size())}};
   for (auto& fact : describe_settings()) facts.push_back(std::move(fact));
   facts.emplace_back("checkpoint_every", fmt::format("{}", options_.checkpoint_every));
-  for (const auto& [name, parameter] : net_.parameters())
-    facts.emplace_back(fmt::format("parameter '{}'", name),
-                       fmt::format("{} {}{}", name_of(parameter.dtype()), to_string(parameter.shape()),
-                                   parameter.frozen() ? ", frozen" : ""));
+  for (auto& fact : facts_of(net_.parameters())) facts.push_back(std::move(fact));
   State all = state();
   for (const auto& [name, tensor] : all)
     facts.emplace_back(fmt::format("'{}' of its state", name),
@@ -44,12 +33,12 @@ void Trainer::join_ranks(const Dataset& training, const Dataset& validation) {
   for (auto& [name, tensor] : all)
     if (tensor.size() > 0) communicator.broadcast(bytes_of(tensor));
   if (!communicator.is_root()) load_state(all);
-  ranks_ = std::make_unique<RankStep>(options_.data_parallel, net_);
+  rank_step_ = std::make_unique<RankStep>(options_.data_parallel, net_);
 }
 
 /// The same by ranks, of a batch of so many items.
 BatchGradients Trainer::compute_on_ranks(Batches::Iterator& pieces, std::int64_t items) {
-  return ranks_->run(net_, pieces, items, [&](const Batch& batch) {
+  return rank_step_->run(net_, pieces, items, [&](const Batch& batch) {
     const Tensor y = forward_(batch);
     PieceResult result{.loss = options_.objective.loss(y, batch["t"])};
     if (!std::isfinite(result.loss.item())) result.culprit = culprit_in(batch);
@@ -60,7 +49,7 @@ BatchGradients Trainer::compute_on_ranks(Batches::Iterator& pieces, std::int64_t
 
 Resumed Trainer::resume(const std::string& path) {
   if (!has_ranks()) return resume(load_checkpoint(path));
-  Communicator& communicator = *options_.data_parallel.communicator;
+  Communicator& communicator = ranks();
   Checkpoint checkpoint;
   at_root(communicator, [&] { checkpoint = load_checkpoint(path); });
   return resume(broadcast(communicator, checkpoint));

@@ -3,14 +3,11 @@
 
 #include <string>
 #include <string_view>
-#include <utility>
-#include <vector>
 
-#include <tapegrad/graph/storage.h>
 #include <tapegrad/graph/values.h>
 #include <tapegrad/nn/data/batch.h>
+#include <tapegrad/nn/forward_state.h>
 #include <tapegrad/nn/module.h>
-#include <tapegrad/nn/visitor.h>
 
 #include <fmt/format.h>
 
@@ -29,28 +26,18 @@ inline std::string culprit_in(const Batch& batch) {
 }
 
 /// Undoes what a forward pass has changed in a network, unless commit() is called.
-class Rollback final : Visitor {
+class Rollback {
  public:
-  explicit Rollback(ModuleBase& net) { net.visit(*this); }
-  ~Rollback() override {
-    if (committed_) return;
-    for (const auto& [buffer, value] : buffers_) *buffer = value;
-    for (const auto& [generator, value] : generators_) *generator = value;
+  explicit Rollback(ModuleBase& net) : before_(net) {}
+  ~Rollback() {
+    if (!committed_) before_.restore();
   }
   Rollback(const Rollback&) = delete;
   Rollback& operator=(const Rollback&) = delete;
   void commit() noexcept { committed_ = true; }
 
  private:
-  template <class T>
-  using List = std::vector<std::pair<T*, T>, tapegrad::detail::PoolAllocator<std::pair<T*, T>>>;
-
-  void buffer(std::string_view, Buffer& b) override { buffers_.emplace_back(&b, b); }
-  void generator(std::string_view, Generator& g) override { generators_.emplace_back(&g, g); }
-  void module(std::string_view, ModuleBase& m) override { m.visit(*this); }
-
-  List<Buffer> buffers_;
-  List<Generator> generators_;
+  ForwardState before_;
   bool committed_ = false;
 };
 

@@ -220,7 +220,7 @@ void joint_broadcast_gradients(const ElementwiseOp& e, const void* op, unsigned 
   });
 }
 
-/// The gradients of these inputs, of an op that makes them together or one by one.
+/// The gradients of these inputs, of an op that makes them by one loop or one by one.
 template <class T>
 void broadcast_gradients(const ElementwiseOp& e, const void* op, unsigned inputs, const Shape& shape,
                          const std::byte* grad_results, const Shape& grad_shape, ElementAccess context) {

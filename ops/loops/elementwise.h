@@ -15,8 +15,8 @@
 #include <tapegrad/ops/op.h>
 
 /// The loops of elementwise ops: for each op and dtype one contiguous loop forward and one per input
-/// backward, of maps also one for all inputs. What surrounds them (broadcasting, the reduction of broadcast gradients, accumulation) works in
-/// blocks, is written once and knows no op.
+/// backward, of maps one for all inputs. What surrounds them (broadcasting, the reduction of broadcast gradients,
+/// accumulation) works in blocks, is written once and knows no op.
 namespace tapegrad::detail {
 
 /// Operands of an op whose gradients are formulas of their own, and of a map, whose formula gives them all.
@@ -30,6 +30,11 @@ using ElementwiseLoop = PerIsa<const void*, std::int64_t, const void* const*, vo
 constexpr std::size_t output_operand(std::size_t arity) { return 1 + arity; }
 constexpr std::size_t backward_operands(std::size_t arity) { return 2 + arity; }
 
+/// Of an op's masks, one for each input and the last for all that follow, that of input i.
+constexpr SaveMask saves_for_input(const std::array<SaveMask, 4>& saves, std::size_t i) {
+  return saves[i < saves.size() ? i : saves.size() - 1];
+}
+
 struct ElementwiseOp {
   const char* name;
   std::size_t arity;
@@ -40,7 +45,7 @@ struct ElementwiseOp {
   ElementwiseLoop backward[kMaxFormulaArity][kDtypeCount];
   ElementwiseLoop joint_backward[kDtypeCount];  ///< all gradients at once: then there is none of each
 
-  SaveMask saves_for_input(std::size_t i) const { return saves[i < 4 ? i : 3]; }
+  SaveMask saves_for_input(std::size_t i) const { return detail::saves_for_input(saves, i); }
   /// Whether the gradients are made by one loop, however many of them are needed.
   bool has_joint_backward(Dtype dtype) const {
     return joint_backward[static_cast<std::size_t>(dtype)][0] != nullptr;
@@ -50,7 +55,7 @@ struct ElementwiseOp {
 /// What the gradient of input i reads.
 template <class Op>
 constexpr SaveMask saves_for_input(std::size_t i) {
-  return Op::saves[i < Op::saves.size() ? i : Op::saves.size() - 1];
+  return saves_for_input(Op::saves, i);
 }
 
 /// Stands for a value that the op does not save: no formula compiles with it.

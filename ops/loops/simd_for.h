@@ -123,7 +123,7 @@ void simd_map(std::int64_t n, T* out, const F& f, const Operands&... operands) {
 template <class T, std::size_t kResults, class F, class... Operands>
 void simd_map_several(std::int64_t n, T* const* out, const F& f, const Operands&... operands) {
   alignas(64) T results[kResults][kLongUnroll];
-  const auto keep = [&](std::int64_t k, const std::array<T, kResults>& all) {
+  const auto store = [&](std::int64_t k, const std::array<T, kResults>& all) {
     [&]<std::size_t... R>(std::index_sequence<R...>) { ((results[R][k] = all[R]), ...); }
     (std::make_index_sequence<kResults>());
   };
@@ -132,13 +132,13 @@ void simd_map_several(std::int64_t n, T* const* out, const F& f, const Operands&
       if (out[r]) std::memcpy(out[r] + begin, results[r], static_cast<std::size_t>(count) * sizeof(T));
   };
   if (n <= kPlain) {
-    for (std::int64_t k = 0; k < n; ++k) keep(k, f(operands[k]...));
+    for (std::int64_t k = 0; k < n; ++k) store(k, f(operands[k]...));
     return write(0, n);
   }
   padded_blocks(
       n,
       [&](std::int64_t begin, std::int64_t count, const auto&... block) {
-        for (std::int64_t k = 0; k < kLongUnroll; ++k) keep(k, f(block[k]...));
+        for (std::int64_t k = 0; k < kLongUnroll; ++k) store(k, f(block[k]...));
         write(begin, count);
       },
       operands...);

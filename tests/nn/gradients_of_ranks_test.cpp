@@ -114,8 +114,9 @@ BOOST_AUTO_TEST_CASE(ranks_whose_models_differ_are_told_which_parameter_does) {
   for (const std::string& text : refusals(4, false, false))
     BOOST_TEST(text.find("parameter 'bias' is f32 [4] on rank 0, missing on rank 1") != std::string::npos);
   for (const std::string& text : refusals(4, true, true))
-    BOOST_TEST(text.find("parameter 'bias' is f32 [4] on rank 0, f32 [4] without a gradient on rank 1") !=
-               std::string::npos);
+    BOOST_TEST(
+        text.find("parameter 'bias' is f32 [4] on rank 0, f32 [4], frozen, without a gradient on rank 1") !=
+        std::string::npos);
 }
 
 BOOST_AUTO_TEST_CASE(a_gradient_of_a_parameter_that_is_not_listed_is_refused) {

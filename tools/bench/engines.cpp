@@ -51,10 +51,6 @@ constexpr Size kProducts[] = {
     {1024, 1, 1024},
 };
 
-// Many short turns: what slows down the machine for a while then slows down all engines.
-constexpr int kTurns = 15;
-constexpr double kShorter = 30;
-
 template <class T>
 class Product final : public Program {
  public:
@@ -157,10 +153,7 @@ std::vector<Workload> product_workloads() {
 }
 
 std::vector<Measurement> measure_engines(const Workload& product, const RunnerOptions& options) {
-  RunnerOptions o = options;
-  o.seconds /= kShorter;
-  if (o.runs == 0) o.runs = kTurns;
-  return measure(product, make_engines(), o);
+  return measure(product, make_engines(), in_short_turns(options, 30));
 }
 
 }  // namespace tapegrad::bench

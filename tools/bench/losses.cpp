@@ -10,10 +10,6 @@ namespace tapegrad::bench {
 
 namespace {
 
-// Many short turns, as of engines.
-constexpr int kLossTurns = 15;
-constexpr double kLossShorter = 10;
-
 template <class F>
 std::unique_ptr<Program> program_of(const LossTask& task, const F& loss) {
   Generator g(1);
@@ -33,48 +29,52 @@ std::unique_ptr<Program> program_of(const LossTask& task, const F& loss) {
   });
 }
 
-class BuiltIn final : public Contender {
- public:
-  std::string name() const override { return "built-in"; }
-  void set_threads(int count) override { tapegrad::set_threads(count); }
-  std::unique_ptr<Program> loss(const LossTask& task) override {
-    using enum PointLoss;
-    switch (task.loss) {
-      case mse:
-        return program_of(task, [](const Tensor& x, const Tensor& t) { return mse_loss(x, t); });
-      case huber:
-        return program_of(task, [](const Tensor& x, const Tensor& t) { return huber_loss(x, t); });
-      case bce:
-        break;
-    }
-    return program_of(
-        task, [](const Tensor& x, const Tensor& t) { return binary_cross_entropy_with_logits(x, t); });
+std::unique_ptr<Program> built_in(const LossTask& task) {
+  using enum PointLoss;
+  switch (task.loss) {
+    case mse:
+      return program_of(task, [](const Tensor& x, const Tensor& t) { return mse_loss(x, t); });
+    case huber:
+      return program_of(task, [](const Tensor& x, const Tensor& t) { return huber_loss(x, t); });
+    case bce:
+      break;
   }
-};
+  return program_of(task,
+                    [](const Tensor& x, const Tensor& t) { return binary_cross_entropy_with_logits(x, t); });
+}
 
-class Mapped final : public Contender {
- public:
-  std::string name() const override { return "map_mean"; }
-  void set_threads(int count) override { tapegrad::set_threads(count); }
-  std::unique_ptr<Program> loss(const LossTask& task) override {
-    using enum PointLoss;
-    const auto mean_of = [&](const auto& formula) {
-      return program_of(task,
-                        [formula](const Tensor& x, const Tensor& t) { return map_mean(formula, x, t); });
-    };
-    switch (task.loss) {
-      case mse:
-        return mean_of([](auto y, auto t) { return square(y - t); });
-      case huber:
-        return mean_of([](auto y, auto t) {
-          const auto d = abs(y - t);
-          return where(d < 1, 0.5 * square(d), d - 0.5);
-        });
-      case bce:
-        break;
-    }
-    return mean_of([](auto y, auto t) { return softplus(y) - y * t; });
+std::unique_ptr<Program> mapped(const LossTask& task) {
+  using enum PointLoss;
+  const auto mean_of = [&](const auto& formula) {
+    return program_of(task, [formula](const Tensor& x, const Tensor& t) { return map_mean(formula, x, t); });
+  };
+  switch (task.loss) {
+    case mse:
+      return mean_of([](auto y, auto t) { return square(y - t); });
+    case huber:
+      return mean_of([](auto y, auto t) {
+        const auto d = abs(y - t);
+        return where(d < 1, 0.5 * square(d), d - 0.5);
+      });
+    case bce:
+      break;
   }
+  return mean_of([](auto y, auto t) { return softplus(y) - y * t; });
+}
+
+/// One of the two ways to write losses.
+class LossContender final : public Contender {
+ public:
+  using Make = std::unique_ptr<Program> (*)(const LossTask&);
+  LossContender(const char* name, Make make) : name_(name), make_(make) {}
+
+  std::string name() const override { return name_; }
+  void set_threads(int count) override { tapegrad::set_threads(count); }
+  std::unique_ptr<Program> loss(const LossTask& task) override { return make_(task); }
+
+ private:
+  const char* name_;
+  Make make_;
 };
 
 Workload workload_of(const char* name, const LossTask& task) {
@@ -101,12 +101,9 @@ std::vector<Workload> loss_workloads() {
 
 std::vector<Measurement> measure_losses(const Workload& loss, const RunnerOptions& options) {
   Contenders both;
-  both.push_back(std::make_unique<BuiltIn>());
-  both.push_back(std::make_unique<Mapped>());
-  RunnerOptions o = options;
-  o.seconds /= kLossShorter;
-  if (o.runs == 0) o.runs = kLossTurns;
-  return measure(loss, both, o);
+  both.push_back(std::make_unique<LossContender>("built-in", built_in));
+  both.push_back(std::make_unique<LossContender>("map_mean", mapped));
+  return measure(loss, both, in_short_turns(options, 10));
 }
 
 }  // namespace tapegrad::bench

@@ -78,6 +78,13 @@ double Measurement::median() const { return sorted_middle(runs); }
 double Measurement::min() const { return *std::min_element(runs.begin(), runs.end()); }
 double Measurement::max() const { return *std::max_element(runs.begin(), runs.end()); }
 
+RunnerOptions in_short_turns(RunnerOptions options, double shorter) {
+  constexpr int kTurns = 15;
+  options.seconds /= shorter;
+  if (options.runs == 0) options.runs = kTurns;
+  return options;
+}
+
 std::vector<Measurement> measure(const Workload& w, const Contenders& contenders,
                                  const RunnerOptions& options) {
   std::vector<Entrant> entrants;

@@ -59,6 +59,9 @@ struct RunnerOptions {
 };
 inline constexpr int kRuns = 7;
 
+/// Many turns, each so many times shorter: what slows down the machine for a while then slows down all contenders.
+RunnerOptions in_short_turns(RunnerOptions options, double shorter);
+
 using Contenders = std::vector<std::unique_ptr<Contender>>;
 
 /// Runs a workload by all contenders that take part in turns: run 1 of each, run 2 of each. Throws Error

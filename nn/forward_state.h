@@ -1,0 +1,40 @@
+#pragma once
+
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <tapegrad/graph/storage.h>
+#include <tapegrad/nn/module.h>
+#include <tapegrad/nn/visitor.h>
+
+/// Not part of the library's interface.
+namespace tapegrad::nn {
+
+/// What a forward pass may change in a network, its buffers and generators: where they are, and what they were when this
+/// was made.
+class ForwardState final : Visitor {
+ public:
+  template <class T>
+  using List = std::vector<std::pair<T*, T>, tapegrad::detail::PoolAllocator<std::pair<T*, T>>>;
+
+  explicit ForwardState(ModuleBase& net) { net.visit(*this); }
+
+  /// In the order of visiting.
+  const List<Buffer>& buffers() const noexcept { return buffers_; }
+  const List<Generator>& generators() const noexcept { return generators_; }
+  void restore() const {
+    for (const auto& [buffer, before] : buffers_) *buffer = before;
+    for (const auto& [generator, before] : generators_) *generator = before;
+  }
+
+ private:
+  void buffer(std::string_view, Buffer& b) override { buffers_.emplace_back(&b, b); }
+  void generator(std::string_view, Generator& g) override { generators_.emplace_back(&g, g); }
+  void module(std::string_view, ModuleBase& m) override { m.visit(*this); }
+
+  List<Buffer> buffers_;
+  List<Generator> generators_;
+};
+
+}  // namespace tapegrad::nn

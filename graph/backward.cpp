@@ -103,7 +103,8 @@ class Backward {
   }
 
   /// Gradients of all leaves.
-  Gradients all_leaves(const Tensor& given_cotangent, bool retain_graph) {
+  Gradients all_leaves(const BackwardOptions& options) {
+    const bool retain_graph = options.retain_graph == RetainGraph::yes;
     if (!root_) {
       require_recorded();
       throw NotTracked(
@@ -111,7 +112,8 @@ class Backward {
                       "compute it while the tape is active, and detach() nothing on the way",
                       what_, to_string(y_.shape())));
     }
-    Tensor cotangent = cotangent_or_one(given_cotangent);
+    Tensor cotangent = cotangent_or_one(options.cotangent);
+    Gradients gradients;
     Guard guard(tape_, !retain_graph);
     {
       const Pause pause;
@@ -123,12 +125,17 @@ class Backward {
       } else {  // visits all, since all release what they saved
         for (Node* n = tape_.last_; n != root_; n = n->prev) n->drop_saved();
         for (Node* n = root_; n; n = n->prev) {
-          if (n->has_gradient() && !n->leaf) differentiate(*n, false, true);
+          if (n->has_gradient()) {
+            if (!n->leaf)
+              differentiate(*n, false, true);
+            else if (options.on_leaf)
+              take_leaf(*n, gradients, options);
+          }
           n->drop_saved();
         }
       }
     }
-    Gradients gradients = take_leaves();
+    take_leaves(gradients, options);
     guard.finish();  // every gradient was consumed on the way
     return gradients;
   }
@@ -267,22 +274,30 @@ class Backward {
     return result;
   }
 
-  Gradients take_leaves() {
+  static Gradients::Key key_of(Node& leaf) {
+    const Leaf& l = leaf.as_leaf();
+    return l.parameter ? Gradients::Key{l.parameter, {}} : Gradients::Key{0, {l.epoch, &leaf}};
+  }
+
+  /// The gradient of a leaf, which is complete.
+  void take_leaf(Node& leaf, Gradients& gradients, const BackwardOptions& options) const {
+    Tensor value =
+        leaf.has_gradient() ? leaf.take_gradient() : Tensor::zeros(leaf.shape->shape(), leaf.shape->dtype);
+    make_unrecorded(value);
+    const Gradients::Key key = key_of(leaf);
+    gradients.insert(key, std::move(value));
+    if (options.on_leaf) options.on_leaf({key, *gradients.find(key)});
+  }
+
+  /// Those that were not taken on the way.
+  void take_leaves(Gradients& gradients, const BackwardOptions& options) const {
+    const bool some_taken = !gradients.empty();
     PoolVector<Node*> leaves;
-    for (Node* n = tape_.last_leaf_; n; n = n->as_leaf().previous) leaves.push_back(n);
-    Gradients gradients;
-    gradients.reserve(leaves.size());
-    for (auto it = leaves.rbegin(); it != leaves.rend();
-         ++it) {  // oldest first: most are then in order already
-      Node& n = **it;
-      const Leaf& leaf = n.as_leaf();
-      Tensor value = n.has_gradient() ? n.take_gradient() : Tensor::zeros(n.shape->shape(), n.shape->dtype);
-      make_unrecorded(value);
-      gradients.insert(
-          leaf.parameter ? Gradients::Key{leaf.parameter, {}} : Gradients::Key{0, {leaf.epoch, &n}},
-          std::move(value));
-    }
-    return gradients;
+    for (Node* n = tape_.last_leaf_; n; n = n->as_leaf().previous)
+      if (!some_taken || !gradients.find(key_of(*n))) leaves.push_back(n);
+    gradients.reserve(gradients.size() + leaves.size());
+    // Oldest first: most are then in order already.
+    for (auto n = leaves.rbegin(); n != leaves.rend(); ++n) take_leaf(**n, gradients, options);
   }
 
   Node* target(const Tensor& x) const {
@@ -360,12 +375,16 @@ class Backward {
 }  // namespace detail
 
 Gradients Tape::backward(const Tensor& loss, RetainGraph retain_graph) {
-  return detail::Backward(*this, "backward", loss).all_leaves({}, retain_graph == RetainGraph::yes);
+  return backward(loss, {.retain_graph = retain_graph});
 }
 
 Gradients Tape::backward(const Tensor& y, const Tensor& cotangent, RetainGraph retain_graph) {
   if (!cotangent.defined()) detail::throw_undefined_tensor("backward", "the cotangent");
-  return detail::Backward(*this, "backward", y).all_leaves(cotangent, retain_graph == RetainGraph::yes);
+  return backward(y, {.cotangent = cotangent, .retain_graph = retain_graph});
+}
+
+Gradients Tape::backward(const Tensor& y, const BackwardOptions& options) {
+  return detail::Backward(*this, "backward", y).all_leaves(options);
 }
 
 std::vector<Tensor> Tape::grad(const Tensor& y, std::span<const Tensor> xs, const GradOptions& options) {

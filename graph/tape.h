@@ -7,6 +7,7 @@
 #include <vector>
 
 #include <tapegrad/graph/arena.h>
+#include <tapegrad/graph/callback.h>
 #include <tapegrad/graph/export.h>
 #include <tapegrad/graph/gradients.h>
 #include <tapegrad/graph/name_scope.h>
@@ -33,6 +34,17 @@ struct GradOptions {
   /// The gradient of the quantity of interest with respect to y; undefined: ones, for a y of one element.
   Tensor cotangent{};
   Record record = Record::no;  ///< whether the gradient is itself recorded
+};
+
+/// What Tape::backward starts from, what it leaves, and whom it tells.
+struct BackwardOptions {
+  /// The gradient of the quantity of interest with respect to y; undefined: ones, for a y of one element.
+  Tensor cotangent{};
+  RetainGraph retain_graph = RetainGraph::no;  ///< whether backward may run again
+  /// Called once for each parameter and watched tensor, as soon as its gradient is complete, while those of leaves that
+  /// were read earlier are still to be computed: the last layer's come first. (Where the graph is retained, when all
+  /// are complete.) The gradient has the elements of that which backward returns. What it throws ends the pass.
+  Callback<void(const Gradients::Entry&)> on_leaf{};
 };
 
 /// What a tape records: operations on tracked tensors, to differentiate them; or every operation, with all values, to
@@ -82,6 +94,8 @@ class TAPEGRAD_API Tape {
   Gradients backward(const Tensor& loss, RetainGraph retain_graph = RetainGraph::no);
   /// The product of `cotangent`, of y's shape, with the Jacobian of y.
   Gradients backward(const Tensor& y, const Tensor& cotangent, RetainGraph retain_graph = RetainGraph::no);
+  /// The same with more to say, as a function that is told of each gradient when it is complete.
+  Gradients backward(const Tensor& y, const BackwardOptions& options);
 
   /// Gradients of y for tensors on this tape, leaves or intermediate ones. Does not spend the tape. Zeros
   /// for an x that y does not depend on. With Record::yes the gradients are tracked: derivatives of any
@@ -111,6 +125,10 @@ class TAPEGRAD_API Tape {
   bool active() const noexcept;
   /// Whether a backward has released what was saved.
   bool spent() const noexcept { return spent_; }
+  /// Whether the parameter was read here, so that backward returns a gradient for it.
+  bool has_read(const Parameter& parameter) const noexcept {
+    return parameter.defined() && find_parameter(parameter.id());
+  }
   /// Number of recorded nodes, leaves included.
   std::size_t size() const noexcept { return count_; }
   /// Bytes of the nodes; the values they hold are not counted.

@@ -2,6 +2,8 @@
 
 #include <cstdint>
 
+#include <tapegrad/graph/export.h>
+
 namespace tapegrad::nn {
 
 /// A part of each batch: it is cut into `pieces` of neighbouring items, as equal as they can be, of which a loader makes

@@ -1,10 +1,12 @@
-#include <utility>
+#include <cstdint>
+#include <limits>
+#include <string>
 #include <vector>
 
 #include <tapegrad/graph/values.h>
 #include <tapegrad/nn/distributed/agreement.h>
 #include <tapegrad/nn/distributed/average.h>
-#include <tapegrad/nn/distributed/number_rows.h>
+#include <tapegrad/nn/distributed/bucket.h>
 
 namespace tapegrad::nn {
 
@@ -17,26 +19,29 @@ constexpr const char* kWhat = "average";
 Gradients average(Communicator& communicator, const optim::ParameterList& parameters,
                   const Gradients& gradients) {
   Facts facts = facts_of(parameters);
-  RowLayout layout;
-  std::vector<std::pair<Parameter, RowPlace>> places;
+  std::vector<Parameter> averaged;
+  std::vector<Tensor> own;
   std::size_t i = 0;
   for (const auto& [name, parameter] : parameters) {
     std::string& fact = facts[i++].second;
-    if (gradients.find(parameter))
-      places.emplace_back(parameter, layout.add(parameter.shape(), parameter.dtype()));
-    else
+    if (const Tensor* const gradient = gradients.find(parameter)) {
+      averaged.push_back(parameter);
+      own.push_back(*gradient);
+    } else {
       fact += ", without a gradient";
+    }
   }
-  require_all_listed(communicator, kWhat, gradients, places.size());
+  require_all_listed(communicator, kWhat, gradients, averaged.size());
   require_same(communicator, kWhat, facts);
 
-  NumberRows rows = layout.new_rows();
-  const double share = 1 / static_cast<double>(communicator.size());
-  for (const auto& [parameter, place] : places) put(rows, place, *gradients.find(parameter), share);
-  all_reduce(communicator, rows);
-
   Gradients means = gradients;
-  for (const auto& [parameter, place] : places) *means.find(parameter) = take(rows, place);
+  const double share = 1 / static_cast<double>(communicator.size());
+  for (const Bucket& bucket : buckets_of(own, std::numeric_limits<std::int64_t>::max(), 1)) {
+    Tensor row = bucket.new_row();
+    for (const Bucket::Member& m : bucket.members) put(row, m, own[m.tensor], share);
+    all_reduce(communicator, row);
+    for (const Bucket::Member& m : bucket.members) *means.find(averaged[m.tensor]) = take(row, m);
+  }
   return means;
 }
 

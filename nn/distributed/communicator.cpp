@@ -11,9 +11,4 @@ void OneRank::all_gather(std::span<const std::byte> own, std::span<std::byte> al
   if (!own.empty() && own.data() != all.data()) std::memcpy(all.data(), own.data(), own.size());
 }
 
-void OneRank::exchange(std::span<const std::byte> sent, std::span<std::byte> received, std::size_t block,
-                       std::span<const std::uint8_t> sends) {
-  if (sends[0] && block > 0) std::memcpy(received.data(), sent.data(), block);
-}
-
 }  // namespace tapegrad::nn

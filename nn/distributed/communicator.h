@@ -48,7 +48,7 @@ class TAPEGRAD_API Communicator {
   virtual void all_gather(std::span<const std::byte> own, std::span<std::byte> all) = 0;
   /// Each rank sends block j, of `block` bytes, to rank j: `sent` is size() blocks, and block i of `received` is what
   /// rank i has sent to this one. sends[i] says whether rank i takes part as a sender, the same on all ranks; the
-  /// blocks of one that does not stay as they are.
+  /// blocks of one that does not stay as they are, and so does that of this rank itself.
   virtual void exchange(std::span<const std::byte> sent, std::span<std::byte> received, std::size_t block,
                         std::span<const std::uint8_t> sends) = 0;
   /// Returns when all ranks have come here.
@@ -69,8 +69,8 @@ class TAPEGRAD_API OneRank final : public Communicator {
   int size() const noexcept override { return 1; }
   void broadcast(std::span<std::byte>, int) override {}
   void all_gather(std::span<const std::byte> own, std::span<std::byte> all) override;
-  void exchange(std::span<const std::byte> sent, std::span<std::byte> received, std::size_t block,
-                std::span<const std::uint8_t> sends) override;
+  void exchange(std::span<const std::byte>, std::span<std::byte>, std::size_t,
+                std::span<const std::uint8_t>) override {}
   void barrier() override {}
 
  private:

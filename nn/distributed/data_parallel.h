@@ -20,6 +20,11 @@ struct DataParallel {
   /// micro-batch for each rank, and sums are taken in the communicator's order.
   bool strict = true;
   std::int64_t micro_batches = 8;  ///< where strict; at least as many as ranks
+  /// Gradients are exchanged while backward still computes those of earlier layers, on a thread of its own. The bits are
+  /// the same without.
+  bool overlap = true;
+  /// Gradients of so many bytes are exchanged at once; one that has them alone is exchanged by itself, without a copy.
+  std::int64_t bucket_bytes = std::int64_t{4} << 20;
 
   /// How many micro-batches there are.
   std::int64_t pieces() const noexcept { return strict ? micro_batches : communicator->size(); }

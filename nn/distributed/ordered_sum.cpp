@@ -9,6 +9,8 @@
 
 namespace tapegrad::nn {
 
+using tapegrad::detail::TensorAccess;
+
 namespace {
 
 /// A share of a row, of someone's subtree.
@@ -38,12 +40,10 @@ bool any_there(const Subtree& at, const std::vector<std::uint8_t>& is_there) {
 
 }  // namespace
 
-OrderedSum::OrderedSum(Communicator& communicator, const RowLayout& layout, std::int64_t terms)
+OrderedSum::OrderedSum(Communicator& communicator, std::int64_t terms)
     : communicator_(communicator),
-      layout_(layout),
       first_(piece_begin(communicator.rank(), communicator.size(), terms)),
-      last_(piece_begin(communicator.rank() + 1, communicator.size(), terms)),
-      next_(first_) {
+      last_(piece_begin(communicator.rank() + 1, communicator.size(), terms)) {
   if (communicator.size() > terms)
     throw ArgumentError(fmt::format(
         "micro_batches is {}, and there are {} ranks; give at least as many micro-batches as ranks, the same "
@@ -56,57 +56,47 @@ OrderedSum::OrderedSum(Communicator& communicator, const RowLayout& layout, std:
   }
 }
 
-void OrderedSum::add_rows(NumberRows& to, const NumberRows& from) {
-  for (std::size_t i = 0; i < to.of.size(); ++i)
-    if (Tensor& row = to.of[i]; row.defined()) {
-      Tensor other = from.of[i];
-      tapegrad::detail::add_elements(row.dtype(), bytes_of(row).data(), bytes_of(other).data(), row.size());
-    }
+void OrderedSum::add_row(Tensor& to, const Tensor& from) {
+  tapegrad::detail::add_elements(to.dtype(), TensorAccess::data(to), TensorAccess::data(from), to.size());
 }
 
-void OrderedSum::add(NumberRows term) { local_.push({.first = next_++}, std::move(term)); }
-
-NumberRows OrderedSum::finish(const std::vector<std::uint8_t>& is_there) {
-  next_ = first_;
-  if (communicator_.size() == 1) return local_.take_all();
-  const auto own = local_.take_nodes();
-  NumberRows sums;
-  for (std::size_t i = 0; i < sums.of.size(); ++i)
-    if (const NumberRows like = layout_.new_rows(communicator_.size()); like.of[i].defined())
-      sums.of[i] = reduce_row(i, own, is_there);
-  return sums;
-}
-
-/// Sums one row: `own` are this rank's subtrees.
-Tensor OrderedSum::reduce_row(std::size_t dtype, const std::vector<LocalSum::Node>& own,
-                              const std::vector<std::uint8_t>& is_there) {
+Tensor OrderedSum::sum(const Bucket& bucket, Terms& terms, const std::vector<std::uint8_t>& is_there) {
+  if (communicator_.size() == 1) return terms.take_all();
   const auto ranks = static_cast<std::size_t>(communicator_.size());
-  Tensor sum = layout_.new_rows(communicator_.size()).of[dtype];
-  const std::int64_t share = sum.size() / communicator_.size();
-  const std::size_t block = static_cast<std::size_t>(share) * size_of(sum.dtype());
+  const auto self = static_cast<std::size_t>(communicator_.rank());
+  std::vector<Terms::Node> own = terms.take_nodes();
+  const std::int64_t share = bucket.length / communicator_.size();
+  const std::size_t block = static_cast<std::size_t>(share) * size_of(bucket.dtype);
+  if (const std::size_t bytes = rounds_ * ranks * block; bytes > received_bytes_) {
+    received_ = std::make_unique_for_overwrite<std::byte[]>(bytes);
+    received_bytes_ = bytes;
+  }
 
   // In round k each rank sends the k-th of its subtrees.
-  std::vector<Tensor> received(rounds_);
+  const auto received_in = [&](std::size_t round) { return received_.get() + round * ranks * block; };
   for (std::size_t round = 0; round < rounds_; ++round) {
     std::vector<std::uint8_t> sends(ranks);
     for (std::size_t r = 0; r < ranks; ++r)
       sends[r] = round < of_ranks_[r].size() && any_there(of_ranks_[r][round], is_there);
-    received[round] = Tensor::empty(sum.shape(), sum.dtype());
-    Tensor sent =
-        sends[static_cast<std::size_t>(communicator_.rank())] ? own[round].value.of[dtype] : Tensor();
-    communicator_.exchange(sent.defined() ? bytes_of(sent) : std::span<std::byte>(),
-                           bytes_of(received[round]), block, sends);
+    communicator_.exchange(sends[self] ? bytes_of(own[round].value) : std::span<std::byte>(),
+                           {received_in(round), ranks * block}, block, sends);
   }
+
   const auto add = [&](Share& to, const Share& from) {
-    tapegrad::detail::add_elements(sum.dtype(), to.data, from.data, share);
+    tapegrad::detail::add_elements(bucket.dtype, to.data, from.data, share);
   };
   TreeSum<Share, decltype(add)> tree(add);
   for (std::size_t r = 0; r < ranks; ++r)
-    for (std::size_t round = 0; round < of_ranks_[r].size(); ++round)
-      tree.push(of_ranks_[r][round],
-                {bytes_of(received[round]).data() + r * block, any_there(of_ranks_[r][round], is_there)});
-  const Share own_share = tree.take_all();
-  communicator_.all_gather({own_share.data, block}, bytes_of(sum));
+    for (std::size_t round = 0; round < of_ranks_[r].size(); ++round) {
+      Share term{.there = any_there(of_ranks_[r][round], is_there)};
+      if (term.there)
+        term.data =
+            r == self ? bytes_of(own[round].value).data() + self * block : received_in(round) + r * block;
+      tree.push(of_ranks_[r][round], term);
+    }
+  // What was sent is no longer needed: the sum takes its place.
+  Tensor sum = own.front().value.defined() ? std::move(own.front().value) : bucket.new_row();
+  communicator_.all_gather({tree.take_all().data, block}, bytes_of(sum));
   return sum;
 }
 

@@ -1,11 +1,14 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <utility>
 #include <vector>
 
+#include <tapegrad/graph/tensor.h>
+#include <tapegrad/nn/distributed/bucket.h>
 #include <tapegrad/nn/distributed/communicator.h>
-#include <tapegrad/nn/distributed/number_rows.h>
 
 /// Sums whose bits do not depend on the number of ranks. Not part of the library's interface.
 namespace tapegrad::nn {
@@ -17,6 +20,9 @@ struct Subtree {
 
   friend bool operator==(const Subtree&, const Subtree&) = default;
 };
+
+/// A term of a sum is there, or not.
+inline bool is_there(const Tensor& row) noexcept { return row.defined(); }
 
 /// Adds terms that come in their order along a binary tree over all of them: two neighbours of 2^k terms each are added
 /// as soon as both are there and the left one starts at a multiple of 2^(k+1). Subtrees that are left in the end are
@@ -78,39 +84,32 @@ class TreeSum {
 /// two, that is as many bytes as a ring sends, 2 (n - 1) / n of a row, the fewest there can be.
 class OrderedSum {
  public:
+  /// This rank's terms of one sum, which are pushed in their order.
+  class Terms final : public TreeSum<Tensor, void (*)(Tensor&, const Tensor&)> {
+   public:
+    Terms() : TreeSum(&add_row) {}
+  };
+
   /// Throws ArgumentError for more ranks than terms.
-  OrderedSum(Communicator& communicator, const RowLayout& layout, std::int64_t terms);
+  OrderedSum(Communicator& communicator, std::int64_t terms);
 
   /// The terms of this rank: [first(), last()).
   std::int64_t first() const noexcept { return first_; }
   std::int64_t last() const noexcept { return last_; }
-  /// Rows, all zeros, for one term.
-  NumberRows new_rows() const { return layout_.new_rows(communicator_.size()); }
-  /// The next of this rank's terms; undefined rows for one that is not there. Whether a term is there must be known to
-  /// all ranks: finish is told.
-  void add(NumberRows term);
-  /// The sum of all terms i for which is_there[i], on all ranks; at least one is. Collective.
-  NumberRows finish(const std::vector<std::uint8_t>& is_there);
-  /// Forgets the terms that were added.
-  void clear() {
-    local_.take_nodes();
-    next_ = first_;
-  }
+  /// The sum of all terms i for which is_there[i], at least one, on all ranks: `terms` are this rank's, whose elements
+  /// are used up: rows of this bucket, with a multiple of communicator.size() elements. Collective.
+  Tensor sum(const Bucket& bucket, Terms& terms, const std::vector<std::uint8_t>& is_there);
 
  private:
-  using LocalSum = TreeSum<NumberRows, void (*)(NumberRows&, const NumberRows&)>;
-  static void add_rows(NumberRows& to, const NumberRows& from);
-  Tensor reduce_row(std::size_t dtype, const std::vector<LocalSum::Node>& own,
-                    const std::vector<std::uint8_t>& is_there);
+  static void add_row(Tensor& to, const Tensor& from);
 
   Communicator& communicator_;
-  RowLayout layout_;
   std::int64_t first_;
   std::int64_t last_;
-  std::int64_t next_;
-  LocalSum local_{&add_rows};
   std::vector<std::vector<Subtree>> of_ranks_;  ///< the subtrees that each rank ends up with
   std::size_t rounds_ = 0;                      ///< the most that a rank has
+  std::unique_ptr<std::byte[]> received_{};     ///< from all ranks, in each round
+  std::size_t received_bytes_ = 0;
 };
 
 }  // namespace tapegrad::nn

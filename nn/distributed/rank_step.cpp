@@ -1,5 +1,3 @@
-#include <algorithm>
-#include <array>
 #include <cmath>
 #include <span>
 
@@ -77,101 +75,107 @@ void end_step(const ForwardState& before) {
 }  // namespace
 
 /// What ranks tell each other of a step before the gradients, in one message: losses and metrics of their micro-batches,
-/// and whether they have a gradient of each parameter.
+/// and which parameters these have read.
 class RankStep::Measured {
  public:
-  Measured(std::size_t pieces, std::size_t parameters, std::size_t ranks = 1)
-      : gradients_(2 * pieces), of_rank_(gradients_ + parameters), values_(of_rank_ * ranks) {}
-
-  double& loss(std::size_t piece, std::size_t rank = 0) { return values_[rank * of_rank_ + 2 * piece]; }
-  double& metric(std::size_t piece, std::size_t rank = 0) { return values_[rank * of_rank_ + 2 * piece + 1]; }
-  /// 1 where there is a gradient, else 0.
-  double& gradient(std::size_t parameter, std::size_t rank = 0) {
-    return values_[rank * of_rank_ + gradients_ + parameter];
+  /// Of one rank.
+  Measured(std::size_t pieces, std::size_t parameters)
+      : read_(2 * pieces), of_rank_(read_ + parameters), values_(of_rank_) {}
+  /// Of all ranks, who tell their own. Collective.
+  Measured(const Measured& own, Communicator& communicator)
+      : read_(own.read_),
+        of_rank_(own.of_rank_),
+        values_(of_rank_ * static_cast<std::size_t>(communicator.size())) {
+    communicator.all_gather(std::as_bytes(std::span(own.values_)),
+                            std::as_writable_bytes(std::span(values_)));
   }
-  std::span<std::byte> bytes() { return std::as_writable_bytes(std::span(values_)); }
+
+  void take(std::size_t piece, const PieceResult& result, std::span<const std::uint8_t> read) {
+    values_[2 * piece] = result.loss.item();
+    values_[2 * piece + 1] = result.metric;
+    for (std::size_t i = 0; i < read.size(); ++i)
+      if (read[i]) values_[read_ + i] = 1;
+  }
+  double loss(std::size_t piece, std::size_t rank) const { return values_[rank * of_rank_ + 2 * piece]; }
+  double metric(std::size_t piece, std::size_t rank) const {
+    return values_[rank * of_rank_ + 2 * piece + 1];
+  }
+  bool is_used(std::size_t parameter) const {
+    for (std::size_t at = read_ + parameter; at < values_.size(); at += of_rank_)
+      if (values_[at] != 0) return true;
+    return false;
+  }
 
   std::string culprit{};  ///< which is told in a message of its own, where it must be
 
  private:
-  std::size_t gradients_;
+  std::size_t read_;
   std::size_t of_rank_;
   std::vector<double> values_;
 };
 
 RankStep::RankStep(const DataParallel& options, ModuleBase& net)
-    : communicator_(*options.communicator),
-      strict_(options.strict),
-      pieces_(options.pieces()),
-      layout_(lay_out(net)),
-      sum_(communicator_, layout_, pieces_) {}
+    : communicator_(*options.communicator), pieces_(options.pieces()), sums_(options, list(net)) {}
 
-RowLayout RankStep::lay_out(ModuleBase& net) {
-  RowLayout layout;
-  for (const auto& [name, parameter] : net.parameters())
-    parameters_.emplace_back(parameter, layout.add(parameter.shape(), parameter.dtype()));
+/// What is summed.
+std::vector<Tensor> RankStep::list(ModuleBase& net) {
+  std::vector<Tensor> all;
   const ForwardState now(net);
-  for (const auto& [buffer, before] : now.buffers())
-    if (is_floating(before.dtype())) buffers_.push_back(layout.add(before.shape(), before.dtype()));
-  return layout;
+  for (const auto& [buffer, value] : now.buffers())
+    if (is_floating(value.dtype())) all.push_back(value);
+  buffers_ = all.size();
+  for (const auto& [name, parameter] : net.parameters()) {
+    numbers_[parameter.id()] = parameters_.size();
+    parameters_.push_back(parameter);
+    all.push_back(parameter.data());
+  }
+  comes_.assign(all.size(), 1);
+  used_ = comes_;
+  return all;
+}
+
+std::int64_t RankStep::items_of(std::int64_t piece, std::int64_t items) const {
+  return piece_begin(piece + 1, pieces_, items) - piece_begin(piece, pieces_, items);
 }
 
 BatchGradients RankStep::run(ModuleBase& net, Batches::Iterator& pieces, std::int64_t items,
                              const std::function<PieceResult(const Batch&)>& forward) {
-  const auto ranks = static_cast<std::size_t>(communicator_.size());
-  const auto most = static_cast<std::size_t>(batch_count(pieces_, communicator_.size()));
-  const auto items_of = [&](std::int64_t piece) {
-    return piece_begin(piece + 1, pieces_, items) - piece_begin(piece, pieces_, items);
-  };
   const ForwardState before(net);
-  Measured own(most, parameters_.size());
-  sum_.clear();
-  for (std::int64_t piece = sum_.first(); piece < sum_.last(); ++piece) {
-    if (piece > sum_.first()) ++pieces;
-    start_piece(before, piece);
-    const std::int64_t n = items_of(piece);
-    if (n > 0)
-      run_piece(before, *pieces, static_cast<double>(n) / static_cast<double>(items), own,
-                static_cast<std::size_t>(piece - sum_.first()), forward);
-    else if (strict_)
-      sum_.add({});
-    else
-      only_ = sum_.new_rows();
-  }
-
+  Measured own(static_cast<std::size_t>(batch_count(pieces_, communicator_.size())), parameters_.size());
   BatchGradients result;
-  Measured all(most, parameters_.size(), ranks);
-  communicator_.all_gather(own.bytes(), all.bytes());
-  std::vector<std::uint8_t> is_there(static_cast<std::size_t>(pieces_));
-  for (std::size_t r = 0; r < ranks; ++r) {
-    const std::int64_t first = piece_begin(static_cast<std::int64_t>(r), communicator_.size(), pieces_);
-    const std::int64_t last = piece_begin(static_cast<std::int64_t>(r) + 1, communicator_.size(), pieces_);
-    for (std::int64_t piece = first; piece < last; ++piece) {
-      const auto at = static_cast<std::size_t>(piece - first);
-      const auto n = static_cast<double>(items_of(piece));
-      is_there[static_cast<std::size_t>(piece)] = n > 0;
-      result.loss += n * all.loss(at, r);
-      result.metric += n * all.metric(at, r);
+  sums_.clear();
+  for (std::int64_t piece = sums_.first(); piece < sums_.last(); ++piece) {
+    if (piece > sums_.first()) ++pieces;
+    start_piece(before, piece);
+    const std::int64_t n = items_of(piece, items);
+    Tape tape;
+    PieceResult computed;
+    if (n > 0) {
+      computed = forward(*pieces);
+      for (std::size_t i = 0; i < parameters_.size(); ++i)
+        comes_[buffers_ + i] = tape.has_read(parameters_[i]);
+      own.take(static_cast<std::size_t>(piece - sums_.first()), computed,
+               std::span(comes_).subspan(buffers_));
+      if (!std::isfinite(computed.loss.item()) && own.culprit.empty())
+        own.culprit = fmt::format(" in micro-batch {} of {}{}", piece + 1, pieces_, computed.culprit);
     }
+    if (piece + 1 == sums_.last()) {
+      result = agree(own, items);
+      if (!std::isfinite(result.loss)) return result;
+    }
+    if (n == 0)
+      sums_.skip_term();
+    else if (std::isfinite(computed.loss.item()))  // otherwise all will hear, and none goes on
+      differentiate(tape, computed.loss, static_cast<double>(n) / static_cast<double>(items), before);
   }
-  result.loss /= static_cast<double>(items);
-  result.metric /= static_cast<double>(items);
-  if (!std::isfinite(result.loss)) {
-    for (const std::string& culprit : all_gather(communicator_, own.culprit))
-      if (result.culprit.empty()) result.culprit = culprit;
-    return result;
-  }
+  sums_.finish();
 
-  const NumberRows sums = sum_up(is_there);
-  for (std::size_t i = 0; i < parameters_.size(); ++i) {
-    bool any = false;
-    for (std::size_t r = 0; r < ranks; ++r) any = any || all.gradient(i, r) != 0;
-    if (any) result.gradients.insert({parameters_[i].first.id(), {}}, take(sums, parameters_[i].second));
-  }
-  auto place = buffers_.begin();
+  for (std::size_t i = 0; i < parameters_.size(); ++i)
+    if (used_[buffers_ + i]) result.gradients.insert({parameters_[i].id(), {}}, sums_.sum(buffers_ + i));
+  std::size_t floating = 0;
   for (const auto& [buffer, was] : before.buffers()) {
     if (is_floating(was.dtype())) {
-      *buffer = changed(was, take(sums, *place++));
+      *buffer = changed(was, sums_.sum(floating++));
     } else {  // a count: what the last micro-batch makes of it, which always has items
       Tensor count = buffer->copy();
       communicator_.broadcast(bytes_of(count), communicator_.size() - 1);
@@ -181,45 +185,49 @@ BatchGradients RankStep::run(ModuleBase& net, Batches::Iterator& pieces, std::in
   end_step(before);
   return result;
 }
-
-/// Forward and backward of a micro-batch that is this share of the batch.
-void RankStep::run_piece(const ForwardState& before, const Batch& batch, double share, Measured& own,
-                         std::size_t index, const std::function<PieceResult(const Batch&)>& forward) {
-  Tape tape;
-  PieceResult result = forward(batch);
-  const double loss = result.loss.item();
-  own.loss(index) = loss;
-  own.metric(index) = result.metric;
-  if (!std::isfinite(loss)) {  // all ranks will hear, and none goes on
-    if (own.culprit.empty())
-      own.culprit = fmt::format(" in micro-batch {} of {}{}",
-                                sum_.first() + static_cast<std::int64_t>(index) + 1, pieces_, result.culprit);
-    return;
-  }
-  const Gradients gradients =
-      tape.backward(result.loss, Tensor::full(result.loss.shape(), share, result.loss.dtype()));
-  NumberRows rows = sum_.new_rows();
-  std::size_t found = 0;
-  for (std::size_t i = 0; i < parameters_.size(); ++i)
-    if (const Tensor* const gradient = gradients.find(parameters_[i].first)) {
-      put(rows, parameters_[i].second, *gradient);
-      own.gradient(i) = 1;
-      ++found;
+/// Tells all ranks what there is, and has sums exchanged from here on where all is finite.
+BatchGradients RankStep::agree(const Measured& own, std::int64_t items) {
+  BatchGradients result;
+  const Measured all(own, communicator_);
+  std::vector<std::uint8_t> is_there;
+  for (std::int64_t r = 0; r < communicator_.size(); ++r) {
+    const std::int64_t first = piece_begin(r, communicator_.size(), pieces_);
+    const std::int64_t last = piece_begin(r + 1, communicator_.size(), pieces_);
+    for (std::int64_t piece = first; piece < last; ++piece) {
+      const auto n = static_cast<double>(items_of(piece, items));
+      is_there.push_back(n > 0);
+      result.loss += n * all.loss(static_cast<std::size_t>(piece - first), static_cast<std::size_t>(r));
+      result.metric += n * all.metric(static_cast<std::size_t>(piece - first), static_cast<std::size_t>(r));
     }
-  require_all_listed(communicator_, "trainer", gradients, found);
-  auto place = buffers_.begin();
-  for (const auto& [buffer, was] : before.buffers())
-    if (is_floating(was.dtype())) put(rows, *place++, change(was, *buffer), share);
-  if (strict_)
-    sum_.add(std::move(rows));
-  else
-    only_ = std::move(rows);
+  }
+  result.loss /= static_cast<double>(items);
+  result.metric /= static_cast<double>(items);
+  if (!std::isfinite(result.loss)) {
+    for (const std::string& culprit : all_gather(communicator_, own.culprit))
+      if (result.culprit.empty()) result.culprit = culprit;
+    return result;
+  }
+  for (std::size_t i = 0; i < parameters_.size(); ++i) used_[buffers_ + i] = all.is_used(i);
+  sums_.exchange(std::move(is_there), used_);
+  return result;
 }
 
-NumberRows RankStep::sum_up(const std::vector<std::uint8_t>& is_there) {
-  if (strict_) return sum_.finish(is_there);
-  all_reduce(communicator_, only_);
-  return std::move(only_);
+/// Backward of a micro-batch that is this share of the batch.
+void RankStep::differentiate(Tape& tape, const Tensor& loss, double share, const ForwardState& before) {
+  sums_.begin_term(comes_);
+  std::size_t found = 0;
+  const auto add = [&](const Gradients::Entry& e) {
+    const auto number = numbers_.find(e.key.parameter);
+    if (number == numbers_.end()) return;
+    ++found;
+    sums_.add(buffers_ + number->second, e.value);
+  };
+  const Gradients gradients =
+      tape.backward(loss, {.cotangent = Tensor::full(loss.shape(), share, loss.dtype()), .on_leaf = add});
+  require_all_listed(communicator_, "trainer", gradients, found);
+  std::size_t floating = 0;
+  for (const auto& [buffer, was] : before.buffers())
+    if (is_floating(was.dtype())) sums_.add(floating++, change(was, *buffer), share);
 }
 
 }  // namespace tapegrad::nn

@@ -3,15 +3,15 @@
 #include <cstdint>
 #include <functional>
 #include <string>
-#include <utility>
+#include <unordered_map>
 #include <vector>
 
 #include <tapegrad/graph/gradients.h>
+#include <tapegrad/graph/tape.h>
 #include <tapegrad/nn/data/loader.h>
 #include <tapegrad/nn/data/shard.h>
+#include <tapegrad/nn/distributed/bucket_sums.h>
 #include <tapegrad/nn/distributed/data_parallel.h>
-#include <tapegrad/nn/distributed/number_rows.h>
-#include <tapegrad/nn/distributed/ordered_sum.h>
 #include <tapegrad/nn/forward_state.h>
 #include <tapegrad/nn/module.h>
 
@@ -42,7 +42,7 @@ class RankStep {
   RankStep(const DataParallel& options, ModuleBase& net);
 
   /// What a loader makes for this rank.
-  Shard shard() const noexcept { return {pieces_, sum_.first(), sum_.last() - sum_.first()}; }
+  Shard shard() const noexcept { return {pieces_, sums_.first(), sums_.last() - sums_.first()}; }
   /// Runs `forward` on each of this rank's micro-batches of a batch of so many items, from `pieces` on, which then
   /// stands at the last of them, and leaves the network with the buffers and generators that all ranks agree on.
   /// Collective. Throws ArgumentError for a gradient of a parameter that the network does not list, and what `forward`
@@ -52,19 +52,19 @@ class RankStep {
 
  private:
   class Measured;
-  RowLayout lay_out(ModuleBase& net);
-  void run_piece(const ForwardState& before, const Batch& batch, double share, Measured& own,
-                 std::size_t index, const std::function<PieceResult(const Batch&)>& forward);
-  NumberRows sum_up(const std::vector<std::uint8_t>& is_there);
+  std::vector<Tensor> list(ModuleBase& net);
+  std::int64_t items_of(std::int64_t piece, std::int64_t items) const;
+  BatchGradients agree(const Measured& own, std::int64_t items);
+  void differentiate(Tape& tape, const Tensor& loss, double share, const ForwardState& before);
 
   Communicator& communicator_;
-  bool strict_;
   std::int64_t pieces_;
-  std::vector<std::pair<Parameter, RowPlace>> parameters_;
-  std::vector<RowPlace> buffers_;  ///< the floating ones, in the order of visiting
-  RowLayout layout_;               ///< of these
-  OrderedSum sum_;
-  NumberRows only_;  ///< where not strict: the rows of the one micro-batch
+  std::size_t buffers_ = 0;  ///< the floating ones, in the order of visiting, are first in what is summed
+  std::vector<Parameter> parameters_{};                       ///< and these follow
+  std::unordered_map<std::uint64_t, std::size_t> numbers_{};  ///< of parameters, by their ids
+  std::vector<std::uint8_t> comes_{};  ///< in the micro-batch at hand; see BucketSums::begin_term
+  std::vector<std::uint8_t> used_{};   ///< in the batch, by any rank
+  BucketSums sums_;
 };
 
 }  // namespace tapegrad::nn

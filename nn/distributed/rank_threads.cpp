@@ -94,7 +94,8 @@ class RankThread final : public Communicator {
                 std::span<const std::uint8_t> sends) override {
     share(sent.data(), [&] {
       for (int r = 0; r < size(); ++r)
-        if (sends[static_cast<std::size_t>(r)]) copy_block(received, r, place_.of(r), rank_, block);
+        if (r != rank_ && sends[static_cast<std::size_t>(r)])
+          copy_block(received, r, place_.of(r), rank_, block);
     });
   }
 

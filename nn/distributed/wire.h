@@ -7,6 +7,8 @@
 #include <string_view>
 #include <utility>
 
+#include <tapegrad/graph/export.h>
+
 /// What ranks tell each other in one text: numbers, and texts behind their lengths. They run one program, so nothing is
 /// checked. Not part of the library's interface.
 namespace tapegrad::nn {

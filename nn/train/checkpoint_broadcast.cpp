@@ -4,7 +4,7 @@
 #include <vector>
 
 #include <tapegrad/nn/distributed/agreement.h>
-#include <tapegrad/nn/distributed/number_rows.h>
+#include <tapegrad/nn/distributed/bucket.h>
 #include <tapegrad/nn/distributed/wire.h>
 #include <tapegrad/nn/train/checkpoint_broadcast.h>
 

@@ -68,6 +68,7 @@ void Trainer::check_options() const {
   require(o.patience >= 0, "patience", o.patience, "at least 0");
   require(o.checkpoint_every >= 0, "checkpoint_every", o.checkpoint_every, "at least 0");
   require(o.data_parallel.micro_batches >= 1, "micro_batches", o.data_parallel.micro_batches, "at least 1");
+  require(o.data_parallel.bucket_bytes >= 1, "bucket_bytes", o.data_parallel.bucket_bytes, "at least 1");
   require(o.checkpoint_limit >= 2, "checkpoint_limit", o.checkpoint_limit, "at least 2");
   if (o.checkpoint_every > 0 && o.checkpoint_folder.empty())
     throw ArgumentError(fmt::format(

@@ -7,7 +7,7 @@
 #include <utility>
 
 #include <tapegrad/nn/distributed/agreement.h>
-#include <tapegrad/nn/distributed/number_rows.h>
+#include <tapegrad/nn/distributed/bucket.h>
 #include <tapegrad/nn/distributed/rank_step.h>
 #include <tapegrad/nn/train/checkpoint_broadcast.h>
 #include <tapegrad/nn/train/trainer.h>
@@ -23,6 +23,7 @@ void Trainer::join_ranks(const Dataset& training, const Dataset& validation) {
   Facts facts{{"the number of items", fmt::format("{}", training.size())},
               {"the number of items to validate", fmt::format("{}", validation.size())}};
   for (auto& fact : describe_settings()) facts.push_back(std::move(fact));
+  facts.emplace_back("bucket_bytes", fmt::format("{}", options_.data_parallel.bucket_bytes));
   facts.emplace_back("checkpoint_every", fmt::format("{}", options_.checkpoint_every));
   for (auto& fact : facts_of(net_.parameters())) facts.push_back(std::move(fact));
   State all = state();

@@ -11,6 +11,7 @@
 #include <tapegrad/graph/random.h>
 #include <tapegrad/nn/distributed/ordered_sum.h>
 #include <tapegrad/nn/distributed/rank_threads.h>
+#include <tapegrad/ops/elementwise/math.h>
 
 #include <boost/test/unit_test.hpp>
 
@@ -21,7 +22,6 @@ namespace ordered_sum_test {
 using namespace tapegrad;
 using namespace tapegrad::test;
 using nn::Communicator;
-using nn::NumberRows;
 using nn::OrderedSum;
 
 /// Passes everything on, and counts the bytes that leave this rank.
@@ -58,25 +58,25 @@ std::vector<double> summed(int ranks, std::int64_t terms, const std::vector<std:
   std::vector<std::size_t> bytes(static_cast<std::size_t>(ranks));
   nn::run_on_threads(ranks, [&](Communicator& comm) {
     Counting counting(comm);
-    nn::RowLayout layout;
-    const nn::RowPlace floats = layout.add({kFloats}, f32), doubles = layout.add({kDoubles}, f64);
-    OrderedSum sum(counting, layout, terms);
+    const std::vector<Tensor> like{Tensor::empty({kFloats}, f32), Tensor::empty({kDoubles}, f64)};
+    const std::vector<nn::Bucket> buckets = nn::buckets_of(like, 1 << 20, ranks);
+    OrderedSum sum(counting, terms);
     std::vector<double> all;
-    for (int step = 0; step < 2; ++step) {  // it may be used again
-      for (std::int64_t i = sum.first(); i < sum.last(); ++i) {
-        Generator rng(static_cast<std::uint64_t>(i), static_cast<std::uint64_t>(step));
-        NumberRows rows;
-        if (is_there[static_cast<std::size_t>(i)]) {
-          rows = sum.new_rows();
-          put(rows, floats, randn({kFloats}, rng, f32, 1));
-          put(rows, doubles, randn({kDoubles}, rng, f64, 1));
+    for (std::uint64_t step = 0; step < 2; ++step)  // it may be used again
+      for (const nn::Bucket& bucket : buckets) {
+        OrderedSum::Terms own;
+        for (std::int64_t i = sum.first(); i < sum.last(); ++i) {
+          Generator rng(static_cast<std::uint64_t>(i), step);
+          Tensor row;
+          if (is_there[static_cast<std::size_t>(i)]) {
+            row = bucket.new_row();
+            put(row, bucket.members[0], randn(bucket.members[0].shape, rng, bucket.dtype, 1));
+          }
+          own.push({.first = i}, row);
         }
-        sum.add(rows);
+        const Tensor result = take(sum.sum(bucket, own, is_there), bucket.members[0]);
+        for (const double x : cast(result, f64).to_vector<double>()) all.push_back(x);
       }
-      const NumberRows result = sum.finish(is_there);
-      for (const float x : take(result, floats).to_vector<float>()) all.push_back(x);
-      for (const double x : take(result, doubles).to_vector<double>()) all.push_back(x);
-    }
     sums[static_cast<std::size_t>(comm.rank())] = all;
     bytes[static_cast<std::size_t>(comm.rank())] = counting.sent / 2;
   });

@@ -93,6 +93,8 @@ once 'has failed'
 expect "not 0" '^left$' 2 "$checks" leave 1
 expect "not 0" 'micro_batches is 8, and there are 9 ranks' 9 "${train[@]}" --out "$work/many"
 once 'has failed'
+expect "not 0" 'no-such-option' 4 "${train[@]}" --no-such-option
+once 'no-such-option'
 expect "not 0" "no-such-folder" 2 "$tapegrad" train --data "$work/no-such-folder" --distributed --out "$work/no"
 once 'has failed'
 

@@ -1,8 +1,10 @@
 #include "program.h"
 
+#include <chrono>
 #include <cmath>
 #include <cstddef>
 #include <cstdio>
+#include <cstdlib>
 #include <exception>
 #include <filesystem>
 #include <initializer_list>
@@ -11,6 +13,7 @@
 #include <string>
 #include <string_view>
 #include <system_error>
+#include <thread>
 #include <vector>
 
 #include <tapegrad/gradcheck/report/shell_word.h>
@@ -35,6 +38,13 @@ CLI::Validator number(std::string range, bool (*holds)(double, double), double b
 
 /// Those that run_program was called with.
 std::span<char* const> arguments;
+
+/// Whether mpirun (of OpenMPI, or by PMI another one's) has started this process as another rank than the first.
+bool is_other_rank() {
+  for (const char* name : {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK"})
+    if (const char* const rank = std::getenv(name)) return std::string_view(rank) != "0";
+  return false;
+}
 
 }  // namespace
 
@@ -90,6 +100,11 @@ std::string printable(std::string_view message) {
 }
 
 int usage_error(const CLI::App& app, std::string message) {
+  if (is_other_rank()) {
+    // All ranks are told the same: the first says it, and has the time to before mpirun ends all.
+    std::this_thread::sleep_for(std::chrono::milliseconds(500));
+    return 2;
+  }
   message = printable(message);
   for (char& c : message)
     if (c == '\n') c = ' ';

@@ -6,7 +6,8 @@
 
 namespace tapegrad::nn {
 
-/// The sum over all ranks of x, element by element, the same bits on all: y = x_0 + x_1 + ..., of any shape, f32 or f64.
+/// The sum over all ranks of x, element by element, the same bits on all: y = x_0 + x_1 + ..., of any shape, f32 or
+/// f64.
 ///
 /// It is differentiable, to any order, where what is differentiated is the sum of what all ranks compute: the loss of a
 /// rank is a part of the whole. Then dL/dx is the same on all ranks, the sum over them of dL/dy.

@@ -14,6 +14,7 @@
 #include <tapegrad/graph/tape.h>
 #include <tapegrad/graph/tensor.h>
 #include <tapegrad/nn/data/data.h>
+#include <tapegrad/nn/distributed/all_reduce.h>
 #include <tapegrad/nn/distributed/average.h>
 #include <tapegrad/nn/distributed/communicator.h>
 #include <tapegrad/nn/distributed/rank_threads.h>

@@ -6,6 +6,7 @@
 #include <tapegrad/graph/values.h>
 #include <tapegrad/nn/distributed/agreement.h>
 #include <tapegrad/nn/distributed/rank_step.h>
+#include <tapegrad/nn/distributed/synchronised.h>
 
 #include <fmt/format.h>
 
@@ -115,7 +116,9 @@ class RankStep::Measured {
 };
 
 RankStep::RankStep(const DataParallel& options, ModuleBase& net)
-    : communicator_(*options.communicator), pieces_(options.pieces()), sums_(options, list(net)) {}
+    : communicator_(*options.communicator),
+      pieces_(options.pieces()),
+      sums_(with_synchronised_layers(options, net), list(net)) {}
 
 /// What is summed.
 std::vector<Tensor> RankStep::list(ModuleBase& net) {

@@ -38,7 +38,7 @@ struct PieceResult {
 class RankStep {
  public:
   /// Where the parameters and buffers of the network stand, which stay what they are. Throws ArgumentError for more
-  /// ranks than micro-batches.
+  /// ranks than micro-batches, and for synchronised layers that cannot work so (with_synchronised_layers).
   RankStep(const DataParallel& options, ModuleBase& net);
 
   /// What a loader makes for this rank.

@@ -6,6 +6,7 @@
 
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/nn/layers/batch_norm.h>
+#include <tapegrad/nn/layers/synchronised_norm.h>
 #include <tapegrad/nn/layers/trainable.h>
 #include <tapegrad/ops/elementwise/math.h>
 #include <tapegrad/ops/neural/norm.h>
@@ -77,15 +78,19 @@ Tensor BatchNorm::forward(const Tensor& x) {
   if (x.rank() < 2 || x.dim(1) != features_)
     throw ShapeError(fmt::format("{}: input {}; it must be [n, {}], or [n, {}, ...] as of images",
                                  op_label("batch_norm"), to_string(x.shape()), features_, features_));
-  // A converted module may hold them as f32.
-  const Tensor mean = cast(running_mean_, f64), variance = cast(running_var_, f64);
   if (!training()) {
+    const Tensor mean = cast(running_mean_, f64), variance = cast(running_var_, f64);  // as in update_running
     require_variances(variance);
     const auto beside = [&](const Tensor& t) { return tapegrad::detail::beside_planes(t, x.rank()); };
     const Tensor inv_std = cast(rsqrt(variance + options_.eps), x.dtype());
     return (x - beside(cast(mean, x.dtype()))) * beside(inv_std * gamma_) + beside(beta_);
   }
 
+  if (options_.communicator && options_.communicator->size() > 1) {
+    const SynchronisedNorm all = synchronised_norm(x, gamma_, beta_, options_.eps, *options_.communicator);
+    update_running(all.mean, all.variance, all.count);
+    return all.y;
+  }
   const auto m = static_cast<double>(x.size() / features_);
   if (m < 2)
     throw ArgumentError(fmt::format(
@@ -93,11 +98,17 @@ Tensor BatchNorm::forward(const Tensor& x) {
         "a last batch that is not full, or call eval() to use the running statistics)",
         op_label("batch_norm"), x.dim(0), to_string(x.shape()), m == 1 ? "1 element" : "no element"));
   const BatchNormalized batch = batch_norm(x, gamma_, beta_, options_.eps);
-  const double keep = options_.momentum;
-  Tensor new_mean = blend(mean, keep, batch.mean, 1 - keep);
-  running_var_ = blend(variance, keep, batch.variance, (1 - keep) * m / (m - 1));
-  running_mean_ = std::move(new_mean);  // both, or neither where there is no memory for them
+  update_running(batch.mean, batch.variance, m);
   return batch.y;
+}
+
+/// By the statistics of a batch with so many elements of each feature.
+void BatchNorm::update_running(const Tensor& mean, const Tensor& variance, double count) {
+  const double keep = options_.momentum;
+  // A converted module may hold them as f32.
+  Tensor new_mean = blend(cast(running_mean_, f64), keep, mean, 1 - keep);
+  running_var_ = blend(cast(running_var_, f64), keep, variance, (1 - keep) * count / (count - 1));
+  running_mean_ = std::move(new_mean);  // both, or neither where there is no memory for them
 }
 
 std::unique_ptr<ModuleBase> BatchNorm::new_like() const {

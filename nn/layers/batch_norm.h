@@ -6,6 +6,7 @@
 #include <tapegrad/graph/export.h>
 #include <tapegrad/graph/parameter.h>
 #include <tapegrad/graph/tensor.h>
+#include <tapegrad/nn/distributed/communicator.h>
 #include <tapegrad/nn/layer.h>
 
 namespace tapegrad::nn {
@@ -17,6 +18,9 @@ struct BatchNormOptions {
   double momentum = 0.9;
   double eps = 1e-5;  ///< is added to the variance
   Dtype dtype = f32;  ///< of gamma and beta: f32 or f64
+  /// Where given, the statistics in training are those of the batches of all ranks together: see below. It must outlive
+  /// the layer, its clones, and the tapes that they were recorded on.
+  Communicator* communicator = nullptr;
 };
 
 /// Ioffe, Szegedy: Batch Normalization, ICML 2015: y = gamma (x - mean) / sqrt(var + eps) + beta for each
@@ -28,6 +32,11 @@ struct BatchNormOptions {
 /// In training the mean and variance are those of the batch, and the running ones are updated by them; the
 /// variance that normalises is the biased one, sum (x - mean)^2 / m of m elements, that in the running average the
 /// unbiased one, / (m - 1), as in PyTorch. In evaluation the running ones are used.
+///
+/// With a communicator of several ranks, m counts the elements of all ranks, which may have different numbers of items,
+/// and mean and variance are over all of them (PyTorch's SyncBatchNorm). In training forward and backward are then
+/// collective: every rank runs the same layers in the same order. The gradient is that of the sum of all ranks' losses,
+/// of which gamma and beta get this rank's part, as parameters of any layer do. Evaluation is each rank's own.
 class TAPEGRAD_API BatchNorm final : public Module {
  public:
   /// Throws ArgumentError for no features, a momentum outside [0, 1], an eps that is not positive and finite, or so
@@ -43,11 +52,15 @@ class TAPEGRAD_API BatchNorm final : public Module {
 
   void visit(Visitor& v) override;
   /// Throws ShapeError for another shape than [n, features, ...], and ArgumentError in training for fewer than two
-  /// elements of each feature, in evaluation for an infinite running variance.
+  /// elements of each feature (on all ranks together, where they are synchronised), in evaluation for an infinite running
+  /// variance; synchronised, for an infinite variance in training, too.
   Tensor forward(const Tensor& x) override;
   std::unique_ptr<ModuleBase> new_like() const override;
+  const Communicator* communicator() const noexcept override { return options_.communicator; }
 
  private:
+  void update_running(const Tensor& mean, const Tensor& variance, double count);
+
   std::int64_t features_;
   BatchNormOptions options_;
   Parameter gamma_;

@@ -9,6 +9,7 @@
 #include <tapegrad/nn/distributed/agreement.h>
 #include <tapegrad/nn/distributed/bucket.h>
 #include <tapegrad/nn/distributed/rank_step.h>
+#include <tapegrad/nn/distributed/synchronised.h>
 #include <tapegrad/nn/train/checkpoint_broadcast.h>
 #include <tapegrad/nn/train/trainer.h>
 #include <tapegrad/nn/train/update_guards.h>
@@ -24,6 +25,7 @@ void Trainer::join_ranks(const Dataset& training, const Dataset& validation) {
               {"the number of items to validate", fmt::format("{}", validation.size())}};
   for (auto& fact : describe_settings()) facts.push_back(std::move(fact));
   facts.emplace_back("bucket_bytes", fmt::format("{}", options_.data_parallel.bucket_bytes));
+  facts.emplace_back("synchronised layers", describe_synchronised_layers(net_));
   facts.emplace_back("checkpoint_every", fmt::format("{}", options_.checkpoint_every));
   for (auto& fact : facts_of(net_.parameters())) facts.push_back(std::move(fact));
   State all = state();
@@ -35,6 +37,9 @@ void Trainer::join_ranks(const Dataset& training, const Dataset& validation) {
     if (tensor.size() > 0) communicator.broadcast(bytes_of(tensor));
   if (!communicator.is_root()) load_state(all);
   rank_step_ = std::make_unique<RankStep>(options_.data_parallel, net_);
+  const std::int64_t rest = training.size() % options_.batch;
+  require_items_for_all(options_.data_parallel, net_,
+                        rest > 0 && !options_.drop_last ? rest : options_.batch);
 }
 
 /// The same by ranks, of a batch of so many items.

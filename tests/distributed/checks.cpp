@@ -1,4 +1,6 @@
-// What run.sh starts as ranks of MPI: exchange | average | trainers | fail RANK | all-fail | differ | leave RANK.
+// What run.sh starts as ranks of MPI:
+// exchange | average | trainers | synchronised | fail RANK | all-fail | differ | leave RANK.
+#include <cmath>
 #include <cstddef>
 #include <cstdlib>
 #include <functional>
@@ -61,6 +63,25 @@ void train(Communicator& comm) {
                trainer.history().epochs.back().validation.loss);
 }
 
+/// With a synchronised layer ranks are trained as one on the whole batch.
+void train_synchronised(Communicator& comm) {
+  const auto trained = [&](Communicator* with) {
+    Generator rng(1);
+    nn::Sequential net{nn::Affine(2, 8, rng), nn::BatchNorm(8, {.communicator = with}), nn::Tanh(),
+                       nn::Affine(8, 4, rng)};
+    optim::SGD sgd(net, 0.1, {.momentum = 0.9});
+    nn::Trainer trainer(net, sgd,
+                        {.epochs = 2,
+                         .batch = 31,
+                         .data_parallel = {.communicator = with, .strict = false, .bucket_bytes = 1}});
+    trainer.fit(test::quarters(100));
+    return test::values_of(net);
+  };
+  const std::vector<double> on_ranks = trained(&comm), whole = trained(nullptr);
+  for (std::size_t i = 0; i < whole.size(); ++i)
+    require(std::abs(on_ranks[i] - whole[i]) < 1e-5, "other weights than of the whole batch");
+}
+
 int run(Communicator& comm, std::string_view what, int rank) {
   if (what == "exchange") {
     const std::string wrong = test::wrong_exchange(comm);
@@ -69,6 +90,8 @@ int run(Communicator& comm, std::string_view what, int rank) {
     average_by_hand(comm);
   } else if (what == "trainers") {
     train(comm);
+  } else if (what == "synchronised") {
+    train_synchronised(comm);
   } else if (what == "fail") {
     comm.barrier();
     require(comm.rank() != rank, "the disk is away");
@@ -87,7 +110,7 @@ int run(Communicator& comm, std::string_view what, int rank) {
     Tape tape;
     average(comm, net, tape.backward(sum(net(Tensor::ones({2, 3})))));
   } else {
-    throw std::logic_error("see the first line of the source");
+    throw std::logic_error("see the first lines of the source");
   }
   if (comm.is_root()) fmt::print("{} holds on {} ranks\n", what, comm.size());
   return 0;

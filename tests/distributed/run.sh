@@ -45,6 +45,7 @@ expect() {
 for n in 1 2 3 4; do
   expect 0 "exchange holds on $n ranks" $n "$checks" exchange
   expect 0 "average holds on $n ranks" $n "$checks" average
+  expect 0 "synchronised holds on $n ranks" $n "$checks" synchronised
 done
 "$checks" exchange >"$work/out" 2>&1
 check "without mpirun it is the only rank" grep -q 'exchange holds on 1 ranks' "$work/out"

@@ -1,0 +1,81 @@
+#include <string_view>
+#include <unordered_set>
+
+#include <tapegrad/graph/errors.h>
+#include <tapegrad/nn/distributed/synchronised.h>
+
+#include <fmt/format.h>
+
+namespace tapegrad::nn {
+
+namespace {
+
+class Finder final : Visitor {
+ public:
+  explicit Finder(ModuleBase& net) { look_at({}, net); }
+  std::vector<std::pair<std::string, const Communicator*>> found{};
+
+ private:
+  void module(std::string_view name, ModuleBase& m) override { look_at(name, m); }
+
+  void look_at(std::string_view name, ModuleBase& m) {
+    if (!seen_.insert(&m).second) return;  // a layer may be in several places
+    const std::string before = path_;
+    if (!path_.empty()) path_ += '.';
+    path_ += name;
+    if (const Communicator* const communicator = m.communicator()) found.emplace_back(path_, communicator);
+    m.visit(*this);
+    path_ = before;
+  }
+
+  std::string path_{};
+  std::unordered_set<const ModuleBase*> seen_{};
+};
+
+std::string label_of(const std::string& path) {
+  return path.empty() ? "the network is a synchronised layer"
+                      : fmt::format("'{}' is a synchronised layer", path);
+}
+
+}  // namespace
+
+std::vector<std::pair<std::string, const Communicator*>> synchronised_layers(ModuleBase& net) {
+  return Finder(net).found;
+}
+
+std::string describe_synchronised_layers(ModuleBase& net) {
+  std::string all;
+  for (const auto& [path, communicator] : synchronised_layers(net))
+    all += fmt::format("{}'{}'", all.empty() ? "" : ", ", path);
+  return all.empty() ? "none" : all;
+}
+
+DataParallel with_synchronised_layers(const DataParallel& options, ModuleBase& net) {
+  const auto layers = synchronised_layers(net);
+  if (layers.empty()) return options;
+  for (const auto& [path, communicator] : layers)
+    if (communicator != options.communicator)
+      throw ArgumentError(fmt::format(
+          "trainer: {}, and its communicator is not that of data_parallel; give both the same one",
+          label_of(path)));
+  const int ranks = options.communicator->size();
+  if (options.pieces() != ranks)
+    throw ArgumentError(fmt::format(
+        "trainer: {}, which needs one micro-batch for each rank, and there are {} micro-batches for {} rank{}; "
+        "set data_parallel.micro_batches to the number of ranks, or data_parallel.strict to false",
+        label_of(layers[0].first), options.pieces(), ranks, ranks == 1 ? "" : "s"));
+  DataParallel result = options;
+  result.overlap = false;
+  return result;
+}
+
+void require_items_for_all(const DataParallel& options, ModuleBase& net, std::int64_t items) {
+  const auto layers = synchronised_layers(net);
+  if (layers.empty() || items >= options.pieces()) return;
+  throw ArgumentError(fmt::format(
+      "trainer: {}, which needs items on each of {} ranks, and a batch has {}; choose another batch size, or set "
+      "drop_last",
+      label_of(layers[0].first), options.pieces(), items));
+}
+
+}  // namespace tapegrad::nn

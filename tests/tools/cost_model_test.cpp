@@ -64,7 +64,8 @@ BOOST_AUTO_TEST_CASE(seconds_of_a_collective) {
   BOOST_TEST(seconds_of(kSum, 1024, 4, kSlow) == 7.5);
   Link delayed = kSlow;
   delayed.delay = 100;
-  BOOST_TEST(seconds_of(kSum, 1024, 4, delayed) == 107.5);
+  BOOST_TEST(seconds_of(kSum, 1024, 4, delayed) == 207.5);  // an exchange and an all_gather
+  BOOST_TEST(seconds_of(CollectiveKind::broadcast, 1024, 2, delayed) == 102);
   BOOST_TEST(seconds_of(kSum, 1024, 1, delayed) == 0);
 }
 

@@ -46,7 +46,7 @@ void require(bool holds, const char* what) {
 }  // namespace
 
 Traffic traffic_of(CollectiveKind kind, double bytes, int ranks) {
-  if (ranks < 2) return {};
+  if (ranks < 2) return {.operations = 0};
   const double others = ranks - 1;
   const double share = others / ranks;
   const double rounds = std::bit_width(static_cast<unsigned>(ranks - 1));
@@ -55,7 +55,7 @@ Traffic traffic_of(CollectiveKind kind, double bytes, int ranks) {
       if (bytes <= kLittleBytes) return {rounds, rounds * bytes};
       break;
     case CollectiveKind::ordered_sum:
-      break;
+      return {2 * others, 2 * share * bytes, 2};
     case CollectiveKind::gather:
       return {ranks * bytes <= kLittleBytes ? rounds : others, others * bytes};
     case CollectiveKind::broadcast:
@@ -68,7 +68,7 @@ Traffic traffic_of(CollectiveKind kind, double bytes, int ranks) {
 double seconds_of(CollectiveKind kind, double bytes, int ranks, const Link& link) {
   if (ranks < 2) return 0;
   const Traffic sent = traffic_of(kind, bytes, ranks);
-  return link.delay + sent.messages * link.latency + sent.bytes * link.seconds_per_byte;
+  return sent.operations * link.delay + sent.messages * link.latency + sent.bytes * link.seconds_per_byte;
 }
 
 Link fit_link(std::span<const CollectiveTime> times) {

@@ -34,6 +34,7 @@ struct Collective {
 struct Traffic {
   double messages = 0;
   double bytes = 0;
+  double operations = 1;  ///< of a communicator that it consists of
 };
 
 /// At most so many bytes are reduced, or gathered from all, in ceil(log2 n) rounds and not along a ring: MPI libraries
@@ -45,21 +46,21 @@ inline constexpr double kLittleBytes = 16384;
 ///
 ///     all_reduce   ring: 2 (n - 1) messages, 2 (n - 1) / n b bytes     (Patarasuk and Yuan, 2009)
 ///                  little: L = ceil(log2 n) messages, L b bytes
-///     ordered_sum  2 (n - 1) messages, 2 (n - 1) / n b bytes
+///     ordered_sum  2 (n - 1) messages, 2 (n - 1) / n b bytes, two operations
 ///     gather       ring: n - 1 messages; little (n b): L messages; (n - 1) b bytes
 ///     broadcast    L messages, L b bytes; of more than kLittleBytes L + n - 1 and 2 (n - 1) / n b: scatter and gather
 ///
-/// Nothing on one rank.
+/// Nothing on one rank. Other collectives are one operation each.
 Traffic traffic_of(CollectiveKind kind, double bytes, int ranks);
 
 struct Link {
   double latency = 0;           ///< seconds of a message without bytes
   double seconds_per_byte = 0;  ///< 1 / bandwidth
-  double delay = 0;             ///< seconds of a collective beside its messages
+  double delay = 0;             ///< seconds of an operation beside its messages
 
   double bytes_per_second() const { return 1 / seconds_per_byte; }
 };
-/// delay + messages * latency + bytes * seconds_per_byte, and 0 on one rank.
+/// operations * delay + messages * latency + bytes * seconds_per_byte, and 0 on one rank.
 double seconds_of(CollectiveKind kind, double bytes, int ranks, const Link& link);
 
 /// The links between ranks. MPI's own collectives and the messages of an ordered sum, which is added up by the ranks

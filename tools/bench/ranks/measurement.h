@@ -14,7 +14,7 @@ enum class Partners : std::uint8_t {
   none,     ///< a single rank; the others sleep
   all,      ///< all ranks
   claimed,  ///< all ranks compute, and nothing is exchanged
-  delayed,  ///< all ranks, and each collective begins a while later
+  delayed,  ///< all ranks, and each operation begins a while later
 };
 /// How gradients are summed; `plain` is a training without ranks.
 enum class Summing : std::uint8_t { plain, strict, fast };
@@ -53,7 +53,7 @@ struct TaskMeasurement {
 
 struct RanksMeasurement {
   int ranks = 1;
-  double delay = 0;  ///< of Partners::delayed, in seconds
+  double delay = 0;  ///< of Partners::delayed, in seconds, as long as it was
   std::vector<CollectiveTime> collectives{};
   std::vector<TaskMeasurement> tasks{};
 };

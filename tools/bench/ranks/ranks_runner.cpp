@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <thread>
 #include <utility>
 
 #include <tapegrad/nn/data/shard.h>
@@ -160,12 +161,24 @@ class TaskRunner {
   Training training_;
 };
 
+/// What a sleep of so many seconds takes, which is longer.
+double real_delay(double seconds) {
+  constexpr int kSleeps = 51;
+  std::vector<double> times;
+  for (int i = 0; i < kSleeps; ++i) {
+    const auto start = std::chrono::steady_clock::now();
+    std::this_thread::sleep_for(std::chrono::duration<double>(seconds));
+    times.push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+  }
+  return middle_of(std::move(times));
+}
+
 }  // namespace
 
 RanksMeasurement measure_ranks(nn::Communicator& communicator, const RanksOptions& options,
                                const Callback<void()>& rest, const Callback<void(const std::string&)>& say) {
   set_threads(1);
-  RanksMeasurement m{.ranks = communicator.size(), .delay = options.delay};
+  RanksMeasurement m{.ranks = communicator.size(), .delay = real_delay(options.delay)};
   if (m.ranks > 1) {
     say("collectives");
     m.collectives = measure_exchange(communicator, options.most_floats, kTableSeconds);

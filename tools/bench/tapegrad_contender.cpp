@@ -9,58 +9,21 @@
 
 #include "contender.h"
 #include "scalar_codes.h"
+#include "tapegrad_net.h"
 
 /// The tasks as a user of the library writes them.
 namespace tapegrad::bench {
 
 namespace {
 
-nn::Dataset dataset(const NetTask& task, const Items& items) {
-  const bool images = !task.convolutions.empty();
-  const ImageSize image = images ? task.image : ImageSize{1, 1};
-  const std::int64_t side = image.side;
-  if (items.bytes())
-    return {nn::IdxArray{images ? Shape{items.count, side, side} : Shape{items.count, items.width, 1},
-                         items.pixels},
-            nn::IdxArray{{items.count}, items.labels},
-            {.flatten = !images}};
-  return {Tensor::from(items.inputs, images ? Shape{items.count, image.channels, side, side}
-                                            : Shape{items.count, items.width}),
-          Tensor::from(items.targets, {items.count, items.target_width})};
-}
-
-nn::Sequential network(const NetTask& task) {
-  nn::Sequential net;
-  Generator unused(0);
-  for (std::size_t i = 0; i < task.convolutions.size(); ++i) {
-    const ConvLayer& c = task.convolutions[i];
-    const std::int64_t in = task.image_at(i).channels;
-    nn::Conv2d layer(in, c.channels, c.kernel, unused, {.padding = c.padding});
-    layer.weight().assign(Tensor::from(task.weights[i], {c.channels, in, c.kernel, c.kernel}));
-    net.append(std::move(layer)).append(nn::Relu());
-    if (c.pool) net.append(nn::MaxPool2d(2));
-  }
-  if (!task.convolutions.empty()) net.append(nn::Flatten());
-  for (std::size_t i = 0; i < task.layers(); ++i) {
-    const std::int64_t in = task.widths[i];
-    const std::int64_t out = task.widths[i + 1];
-    net.append(nn::Affine(Parameter(Tensor::from(task.affine_weights(i), {in, out})),
-                          Parameter(Tensor::zeros({out}))));
-    if (i + 1 == task.layers()) break;
-    if (task.batch_norm) net.append(nn::BatchNorm(out));
-    net.append(nn::Relu());
-  }
-  return net;
-}
-
 class Net final : public NetProgram {
  public:
   explicit Net(std::shared_ptr<const NetTask> task)
       : task_(std::move(task)),
-        train_(dataset(*task_, *task_->train)),
-        test_(task_->test ? dataset(*task_, *task_->test) : nn::Dataset()),
-        net_(network(*task_)),
-        optimizer_(optim::make_optimizer(task_->rule == Rule::adam ? "adam" : "sgd", net_, task_->lr)) {}
+        train_(dataset_of(*task_, *task_->train)),
+        test_(task_->test ? dataset_of(*task_, *task_->test) : nn::Dataset()),
+        net_(network_of(*task_)),
+        optimizer_(optimizer_of(*task_, net_)) {}
 
   Result run(std::int64_t calls) override {
     return task_->loss == Loss::softmax ? run(calls, nn::SoftmaxWithLoss()) : run(calls, nn::MSELoss());

@@ -1,6 +1,5 @@
 #!/usr/bin/env bash
-# Measures training on 2 and on 4 ranks of this machine, fits the cost model to both, and draws what it predicts: about
-# five minutes.
+# Measures training on 2 and on 4 ranks of this machine, fits the cost model to both, and draws what it predicts.
 # usage: tools/bench/ranks/measure.sh BUILD_FOLDER [CHARTS_FOLDER]
 set -euo pipefail
 

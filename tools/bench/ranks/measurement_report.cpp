@@ -49,8 +49,9 @@ std::string exchange_line(const TaskMeasurement& t, int ranks, Summing summing) 
     text += fmt::format("; overlap hides {:.0f} % ({})", 100 * (exposed - overlapped) / (exposed - alone),
                         milliseconds(exposed - overlapped));
   return text +
-         fmt::format("; a rank sends {:.0f} bytes in {} collectives, {:.4f} of the ring optimum {:.0f}\n",
-                     sent, collectives.size(), sent / optimum, optimum);
+         fmt::format(
+             "; by the cost model a rank sends {:.0f} bytes in {} collectives, {:.4f} of the ring optimum {:.0f}\n",
+             sent, collectives.size(), sent / optimum, optimum);
 }
 
 std::string task_table(const TaskMeasurement& t, int ranks) {

@@ -285,8 +285,8 @@ class Backward {
         leaf.has_gradient() ? leaf.take_gradient() : Tensor::zeros(leaf.shape->shape(), leaf.shape->dtype);
     make_unrecorded(value);
     const Gradients::Key key = key_of(leaf);
+    if (options.on_leaf) options.on_leaf({key, value});
     gradients.insert(key, std::move(value));
-    if (options.on_leaf) options.on_leaf({key, *gradients.find(key)});
   }
 
   /// Those that were not taken on the way.

@@ -15,10 +15,9 @@ namespace {
 
 /// A share of a row, of someone's subtree.
 struct Share {
-  std::byte* data = nullptr;
-  bool there = false;
+  std::byte* data = nullptr;  ///< null for one that is not there
 };
-bool is_there(const Share& share) { return share.there; }
+bool is_there(const Share& share) { return share.data != nullptr; }
 
 /// Adds nothing: to find out which subtrees there will be.
 struct Nothing {};
@@ -88,8 +87,8 @@ Tensor OrderedSum::sum(const Bucket& bucket, Terms& terms, const std::vector<std
   TreeSum<Share, decltype(add)> tree(add);
   for (std::size_t r = 0; r < ranks; ++r)
     for (std::size_t round = 0; round < of_ranks_[r].size(); ++round) {
-      Share term{.there = any_there(of_ranks_[r][round], is_there)};
-      if (term.there)
+      Share term;
+      if (any_there(of_ranks_[r][round], is_there))
         term.data =
             r == self ? bytes_of(own[round].value).data() + self * block : received_in(round) + r * block;
       tree.push(of_ranks_[r][round], term);

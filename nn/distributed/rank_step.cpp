@@ -188,6 +188,7 @@ BatchGradients RankStep::run(ModuleBase& net, Batches::Iterator& pieces, std::in
   end_step(before);
   return result;
 }
+
 /// Tells all ranks what there is, and has sums exchanged from here on where all is finite.
 BatchGradients RankStep::agree(const Measured& own, std::int64_t items) {
   BatchGradients result;

@@ -30,18 +30,17 @@ Axes all_but_channels(const Tensor& x) {
   return Axes(std::span<const std::int64_t>(axes.data(), x.rank() - 1));
 }
 
-/// An infinite variance would make everything 0 that it divides. (That of infinite elements is NaN, and shows.)
-void require_variances(const Tensor& variances) {
+}  // namespace
+
+void require_variances(const Tensor& variances, std::string_view what, std::string_view values) {
   const std::span<const double> all = variances.values<double>();
   const auto found = std::ranges::find(all, std::numeric_limits<double>::infinity());
   if (found != all.end())
-    throw ArgumentError(fmt::format(
-        "{}: the variance of feature {} over all ranks is infinite: its values are beyond 1e154, whose squares "
-        "f64 does not hold; scale the inputs",
-        op_label(kOp), found - all.begin()));
+    throw ArgumentError(
+        fmt::format("{}: the {} of feature {} is infinite: {} beyond 1e154, whose squares f64 does not hold; "
+                    "scale the inputs",
+                    op_label(kOp), what, found - all.begin(), values));
 }
-
-}  // namespace
 
 SynchronisedNorm synchronised_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, double eps,
                                    Communicator& communicator) {
@@ -66,7 +65,7 @@ SynchronisedNorm synchronised_norm(const Tensor& x, const Tensor& gamma, const T
   // About the mean of all, since a difference of mean squares would lose the digits that both have in common.
   const Tensor deviation = x64 - beside(mean);
   const Tensor variance = all_reduce(sum(square(deviation), axes), communicator) / result.count;
-  require_variances(variance);
+  require_variances(variance, "variance over all ranks", "its values are");
   const Tensor x_hat = deviation * beside(rsqrt(variance + eps));
   result.y = cast(x_hat, x.dtype()) * beside(gamma) + beside(beta);
   result.mean = mean.detach();

@@ -1,10 +1,16 @@
 #pragma once
 
+#include <string_view>
+
 #include <tapegrad/graph/tensor.h>
 #include <tapegrad/nn/distributed/communicator.h>
 
 /// Not part of the library's interface.
 namespace tapegrad::nn {
+
+/// Throws ArgumentError for an infinite one of these variances of features, f64 [features], which would make everything 0
+/// that it divides: the message says what they are, and of which values. (That of infinite elements is NaN, and shows.)
+void require_variances(const Tensor& variances, std::string_view what, std::string_view values);
 
 /// What synchronised_norm gives.
 struct SynchronisedNorm {

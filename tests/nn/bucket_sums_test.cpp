@@ -13,6 +13,7 @@
 
 #include <boost/test/unit_test.hpp>
 
+#include "bench/ranks/forwarding.h"
 #include "support.h"
 
 namespace bucket_sums_test {
@@ -87,25 +88,16 @@ std::vector<double> summed(int ranks, DataParallel options) {
   return all[0];
 }
 
-/// Passes everything on, and can wait until a sum has been exchanged.
-class Observed final : public Communicator {
+/// Can wait until a sum has been exchanged, or fail to.
+class Observed final : public bench::Forwarding {
  public:
-  explicit Observed(Communicator& to) : to_(to) {}
-  int rank() const noexcept override { return to_.rank(); }
-  int size() const noexcept override { return to_.size(); }
-  void broadcast(std::span<std::byte> bytes, int root) override { to_.broadcast(bytes, root); }
+  using Forwarding::Forwarding;
   void all_gather(std::span<const std::byte> own, std::span<std::byte> all) override {
-    to_.all_gather(own, all);
+    Forwarding::all_gather(own, all);
     const std::lock_guard lock(mutex_);
     ++gathered_;
     changed_.notify_all();
   }
-  void exchange(std::span<const std::byte> from, std::span<std::byte> to, std::size_t block,
-                std::span<const std::uint8_t> sends) override {
-    if (fails) throw std::runtime_error("the network is down");
-    to_.exchange(from, to, block, sends);
-  }
-  void barrier() override { to_.barrier(); }
   /// False where it has not come in a minute.
   bool wait_for_sums(int count) {
     std::unique_lock lock(mutex_);
@@ -115,11 +107,25 @@ class Observed final : public Communicator {
   bool fails = false;
 
  private:
-  void reduce(void*, std::size_t, Dtype) override { throw std::logic_error("not in an ordered sum"); }
-  Communicator& to_;
+  void begin(Operation, std::size_t) override {
+    if (fails) throw std::runtime_error("the network is down");
+  }
+
   std::mutex mutex_;
   std::condition_variable changed_;
   int gathered_ = 0;
+};
+
+/// Sums of two tensors, in a bucket each, on two ranks of one term: they are about to come.
+class TwoBuckets {
+ public:
+  explicit TwoBuckets(Communicator& comm)
+      : sums({.communicator = &comm, .micro_batches = 2, .bucket_bytes = 1},
+             {Tensor::empty({4}, f32), Tensor::empty({4}, f32)}) {
+    sums.begin_term(std::vector<std::uint8_t>{1, 1});
+    sums.exchange({1, 1}, {1, 1});
+  }
+  BucketSums sums;
 };
 
 }  // namespace
@@ -174,11 +180,8 @@ BOOST_AUTO_TEST_CASE(not_strict_they_are_the_same_sums_in_another_order) {
 BOOST_AUTO_TEST_CASE(a_bucket_is_summed_while_the_next_is_computed) {
   nn::run_on_threads(2, [](Communicator& comm) {
     Observed observed(comm);
-    BucketSums sums({.communicator = &observed, .micro_batches = 2, .bucket_bytes = 1},
-                    {Tensor::empty({4}, f32), Tensor::empty({4}, f32)});
-    const std::vector<std::uint8_t> all{1, 1};
-    sums.begin_term(all);
-    sums.exchange({1, 1}, {1, 1});
+    TwoBuckets two(observed);
+    BucketSums& sums = two.sums;
     sums.add(1, Tensor::full({4}, 3, f32));
     // Nobody has the other one yet.
     if (!observed.wait_for_sums(1)) throw std::logic_error("nothing was exchanged before the last one came");
@@ -193,11 +196,8 @@ BOOST_AUTO_TEST_CASE(what_the_other_thread_throws_is_thrown_by_finish) {
   nn::run_on_threads(2, [](Communicator& comm) {
     Observed observed(comm);
     observed.fails = true;
-    BucketSums sums({.communicator = &observed, .micro_batches = 2, .bucket_bytes = 1},
-                    {Tensor::empty({4}, f32), Tensor::empty({4}, f32)});
-    const std::vector<std::uint8_t> all{1, 1};
-    sums.begin_term(all);
-    sums.exchange({1, 1}, {1, 1});
+    TwoBuckets two(observed);
+    BucketSums& sums = two.sums;
     sums.add(1, Tensor::full({4}, 3, f32));
     sums.add(0, Tensor::full({4}, 5, f32));
     try {

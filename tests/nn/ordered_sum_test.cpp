@@ -15,6 +15,7 @@
 
 #include <boost/test/unit_test.hpp>
 
+#include "bench/ranks/forwarding.h"
 #include "support.h"
 
 namespace ordered_sum_test {
@@ -24,29 +25,26 @@ using namespace tapegrad::test;
 using nn::Communicator;
 using nn::OrderedSum;
 
-/// Passes everything on, and counts the bytes that leave this rank.
-class Counting final : public Communicator {
+/// Counts the bytes that leave this rank.
+class Counting final : public bench::Forwarding {
  public:
-  explicit Counting(Communicator& to) : to_(to) {}
-  int rank() const noexcept override { return to_.rank(); }
-  int size() const noexcept override { return to_.size(); }
-  void broadcast(std::span<std::byte> bytes, int root) override { to_.broadcast(bytes, root); }
+  using Forwarding::Forwarding;
   void all_gather(std::span<const std::byte> own, std::span<std::byte> all) override {
     sent += own.size() * static_cast<std::size_t>(size() - 1);
-    to_.all_gather(own, all);
+    Forwarding::all_gather(own, all);
   }
   void exchange(std::span<const std::byte> from, std::span<std::byte> to, std::size_t block,
                 std::span<const std::uint8_t> sends) override {
     if (sends[static_cast<std::size_t>(rank())]) sent += block * static_cast<std::size_t>(size() - 1);
-    to_.exchange(from, to, block, sends);
+    Forwarding::exchange(from, to, block, sends);
   }
-  void barrier() override { to_.barrier(); }
 
   std::size_t sent = 0;
 
  private:
-  void reduce(void*, std::size_t, Dtype) override { throw std::logic_error("not in an ordered sum"); }
-  Communicator& to_;
+  void begin(Operation operation, std::size_t) override {
+    if (operation == Operation::all_reduce) throw std::logic_error("not in an ordered sum");
+  }
 };
 
 constexpr std::int64_t kFloats = 1013, kDoubles = 101;  // no multiples of anything

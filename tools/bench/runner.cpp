@@ -8,6 +8,8 @@
 
 #include <fmt/format.h>
 
+#include "median.h"
+
 namespace tapegrad::bench {
 
 namespace {
@@ -67,14 +69,9 @@ void choose_calls(const Workload& w, std::vector<Entrant>& entrants, double seco
 // many: it has to be of the same size. What the weights have changed by in all says more.
 constexpr double kSameCourse = 0.5;
 
-double sorted_middle(std::vector<double> v) {
-  std::sort(v.begin(), v.end());
-  return (v[(v.size() - 1) / 2] + v[v.size() / 2]) / 2;
-}
-
 }  // namespace
 
-double Measurement::median() const { return sorted_middle(runs); }
+double Measurement::median() const { return median_of(runs); }
 double Measurement::min() const { return *std::min_element(runs.begin(), runs.end()); }
 double Measurement::max() const { return *std::max_element(runs.begin(), runs.end()); }
 
@@ -115,7 +112,7 @@ std::vector<Measurement> measure(const Workload& w, const Contenders& contenders
     for (const double seconds : e.seconds)
       m.runs.push_back(w.metric.higher_is_better ? w.per_call / seconds
                                                  : seconds * w.metric.scale / w.per_call);
-    if (w.work) m.per_second = w.work() * (1 / sorted_middle(e.seconds));
+    if (w.work) m.per_second = w.work() * (1 / median_of(e.seconds));
     all.push_back(std::move(m));
   }
   return all;

@@ -4,8 +4,11 @@
 #include <array>
 #include <bit>
 #include <cmath>
+#include <utility>
 
 #include <tapegrad/graph/errors.h>
+
+#include "../median.h"
 
 namespace tapegrad::bench {
 
@@ -87,9 +90,7 @@ double median_error(std::span<const CollectiveTime> times, const Link& link) {
   std::vector<double> errors;
   for (const CollectiveTime& t : times)
     errors.push_back(std::abs(seconds_of(t.kind, t.bytes, t.ranks, link) / t.seconds - 1));
-  const auto middle = errors.begin() + static_cast<std::ptrdiff_t>(errors.size() / 2);
-  std::ranges::nth_element(errors, middle);
-  return *middle;
+  return median_of(std::move(errors));
 }
 
 Computation fit_computation(std::span<const ComputationTime> times) {

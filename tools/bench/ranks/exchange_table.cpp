@@ -9,6 +9,7 @@
 #include <tapegrad/nn/distributed/bucket.h>
 #include <tapegrad/nn/distributed/ordered_sum.h>
 
+#include "../median.h"
 #include "agree.h"
 
 namespace tapegrad::bench {
@@ -68,7 +69,7 @@ std::vector<CollectiveTime> measure_exchange(nn::Communicator& communicator, std
         c.runs.push_back(seconds_of(c.call, c.calls));
       }
     for (const Candidate& c : candidates)
-      times.push_back({c.kind, static_cast<double>(floats) * sizeof(float), ranks, middle_of(c.runs)});
+      times.push_back({c.kind, static_cast<double>(floats) * sizeof(float), ranks, median_of(c.runs)});
   }
   return times;
 }

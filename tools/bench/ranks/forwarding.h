@@ -15,11 +15,23 @@ class Forwarding : public nn::Communicator {
 
   int rank() const noexcept override { return to_.rank(); }
   int size() const noexcept override { return to_.size(); }
-  void broadcast(std::span<std::byte> bytes, int root) override;
-  void all_gather(std::span<const std::byte> own, std::span<std::byte> all) override;
+  void broadcast(std::span<std::byte> bytes, int root) override {
+    begin(Operation::broadcast, bytes.size());
+    to_.broadcast(bytes, root);
+  }
+  void all_gather(std::span<const std::byte> own, std::span<std::byte> all) override {
+    begin(Operation::all_gather, own.size());
+    to_.all_gather(own, all);
+  }
   void exchange(std::span<const std::byte> sent, std::span<std::byte> received, std::size_t block,
-                std::span<const std::uint8_t> sends) override;
-  void barrier() override;
+                std::span<const std::uint8_t> sends) override {
+    begin(Operation::exchange, block);
+    to_.exchange(sent, received, block, sends);
+  }
+  void barrier() override {
+    begin(Operation::barrier, 0);
+    to_.barrier();
+  }
 
  protected:
   enum class Operation : std::uint8_t { all_reduce, broadcast, all_gather, exchange, barrier };
@@ -27,7 +39,15 @@ class Forwarding : public nn::Communicator {
   virtual void begin(Operation operation, std::size_t bytes) = 0;
 
  private:
-  void reduce(void* values, std::size_t count, Dtype dtype) override;
+  void reduce(void* values, std::size_t count, Dtype dtype) override {
+    begin(Operation::all_reduce, count * size_of(dtype));
+    if (dtype == f32)
+      to_.all_reduce(std::span(static_cast<float*>(values), count));
+    else if (dtype == f64)
+      to_.all_reduce(std::span(static_cast<double*>(values), count));
+    else
+      to_.all_reduce(std::span(static_cast<std::int64_t*>(values), count));
+  }
 
   nn::Communicator& to_;
 };

@@ -9,7 +9,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
-#include "agree.h"
+#include "../median.h"
 
 namespace tapegrad::bench {
 
@@ -104,7 +104,7 @@ std::string describe(const StepSetup& setup) {
   return setup.overlap ? text + ", overlap" : text;
 }
 
-double StepTimes::median() const { return middle_of(runs); }
+double StepTimes::median() const { return median_of(runs); }
 
 double TaskMeasurement::seconds(const StepSetup& setup) const {
   const auto found = std::ranges::find(steps, setup, &StepTimes::setup);

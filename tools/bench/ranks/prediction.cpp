@@ -8,7 +8,7 @@
 
 #include <fmt/format.h>
 
-#include "../../plot/chart.h"
+#include "plot/chart.h"
 
 namespace tapegrad::bench {
 

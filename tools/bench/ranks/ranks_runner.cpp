@@ -11,6 +11,7 @@
 
 #include <fmt/format.h>
 
+#include "../median.h"
 #include "agree.h"
 #include "claimed_rank.h"
 #include "delayed.h"
@@ -149,7 +150,7 @@ class TaskRunner {
       std::vector<double> runs;
       for (int round = 0; round < kCurveRounds; ++round)
         runs.push_back(mean_seconds(training_.run(parallel, updates)));
-      times.push_back({static_cast<double>(nn::piece_begin(1, ranks, batch)), middle_of(runs)});
+      times.push_back({static_cast<double>(nn::piece_begin(1, ranks, batch)), median_of(runs)});
     }
     rest_();
     return times;
@@ -170,7 +171,7 @@ double real_delay(double seconds) {
     std::this_thread::sleep_for(std::chrono::duration<double>(seconds));
     times.push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
   }
-  return middle_of(std::move(times));
+  return median_of(std::move(times));
 }
 
 }  // namespace

@@ -8,18 +8,11 @@
 #include <pthread.h>
 
 #include <tapegrad/graph/errors.h>
+#include <tapegrad/graph/sanitizers.h>
 #include <tapegrad/graph/storage.h>
 #include <tapegrad/graph/storage_limit.h>
 
 #include <fmt/format.h>
-
-#if defined(__SANITIZE_ADDRESS__)
-#define TAPEGRAD_ASAN 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define TAPEGRAD_ASAN 1
-#endif
-#endif
 
 namespace tapegrad {
 namespace detail {
@@ -29,7 +22,7 @@ ThreadState unowned;
 
 namespace {
 
-#ifdef TAPEGRAD_ASAN
+#if TAPEGRAD_ASAN
 constexpr bool kReuse = false;  // a reused block would hide a use after free from the sanitizer
 #else
 constexpr bool kReuse = true;

@@ -6,10 +6,10 @@
 #include <latch>
 #include <thread>
 
+#include <tapegrad/graph/sanitizers.h>
 #include <tapegrad/graph/tape.h>
 
 #include "process_support.h"
-#include "sanitizers.h"
 #include "tape_support.h"
 
 namespace process_test {

@@ -17,13 +17,13 @@
 #include <vector>
 
 #include <tapegrad/graph/errors.h>
+#include <tapegrad/graph/sanitizers.h>
 #include <tapegrad/ops/loops/parallel.h>
 #include <tapegrad/tapegrad.h>
 
 #include <boost/test/unit_test.hpp>
 
 #include "images_source.h"
-#include "sanitizers.h"
 #include "support.h"
 #include "trainer_support.h"
 

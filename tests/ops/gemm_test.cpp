@@ -8,6 +8,7 @@
 #include <vector>
 
 #include <tapegrad/graph/random.h>
+#include <tapegrad/graph/sanitizers.h>
 #include <tapegrad/graph/storage.h>
 #include <tapegrad/ops/kernels/gemm/gemm.h>
 #include <tapegrad/ops/loops/isa.h>
@@ -17,7 +18,6 @@
 
 #include "engine_support.h"
 #include "sample_support.h"
-#include "sanitizers.h"
 
 namespace gemm_test {
 

@@ -1,6 +1,7 @@
+#include <tapegrad/graph/sanitizers.h>
+
 #include "both_rules.h"
 #include "op_support.h"
-#include "sanitizers.h"
 
 namespace linalg_test {
 

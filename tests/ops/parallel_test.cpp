@@ -12,12 +12,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <tapegrad/graph/sanitizers.h>
 #include <tapegrad/ops/gradients.h>
 #include <tapegrad/ops/loops/parallel.h>
 #include <tapegrad/ops/threads.h>
 
 #include "op_support.h"
-#include "sanitizers.h"
 
 namespace parallel_test {
 

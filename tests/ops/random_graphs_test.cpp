@@ -11,12 +11,12 @@
 
 #include <tapegrad/graph/format.h>
 #include <tapegrad/graph/rule_probe.h>
+#include <tapegrad/graph/sanitizers.h>
 #include <tapegrad/ops/functional/numeric.h>
 #include <tapegrad/ops/op_info.h>
 #include <tapegrad/ops/samples.h>
 
 #include "op_support.h"
-#include "sanitizers.h"
 
 namespace random_graphs_test {
 

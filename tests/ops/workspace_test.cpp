@@ -1,12 +1,11 @@
 // Memory to work in: the stack's or the pool's.
 #include <cstdint>
 
+#include <tapegrad/graph/sanitizers.h>
 #include <tapegrad/graph/storage.h>
 #include <tapegrad/ops/loops/workspace.h>
 
 #include <boost/test/unit_test.hpp>
-
-#include "sanitizers.h"
 
 namespace workspace_test {
 

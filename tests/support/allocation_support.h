@@ -3,7 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "sanitizers.h"
+#include <tapegrad/graph/sanitizers.h>
 
 /// Every call of malloc and its like in a test program, counted, and failed where a test asks for it. operator new
 /// and the library's blocks end there as well.

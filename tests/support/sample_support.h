@@ -2,7 +2,7 @@
 
 #include <cstddef>
 
-#include "sanitizers.h"
+#include <tapegrad/graph/sanitizers.h>
 
 namespace tapegrad::test {
 

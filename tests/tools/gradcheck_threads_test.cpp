@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <thread>
 
+#include <tapegrad/graph/sanitizers.h>
 #include <tapegrad/ops/threads.h>
 
 #include "gradcheck_support.h"
-#include "sanitizers.h"
 
 namespace gradcheck_threads_test {
 

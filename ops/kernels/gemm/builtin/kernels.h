@@ -2,8 +2,18 @@
 
 #include <cstdint>
 
+#include <tapegrad/graph/sanitizers.h>
 #include <tapegrad/ops/kernels/gemm/gemm.h>
 #include <tapegrad/ops/loops/isa.h>
+
+/// Before a loop of at most so many turns: unrolled, what it indexes stays in registers. Where each access is checked in
+/// memory, checks that are unrolled take minutes to compile.
+#if TAPEGRAD_ASAN || TAPEGRAD_TSAN
+#define TAPEGRAD_UNROLL(turns)
+#else
+#define TAPEGRAD_PRAGMA(text) _Pragma(#text)
+#define TAPEGRAD_UNROLL(turns) TAPEGRAD_PRAGMA(GCC unroll turns)
+#endif
 
 /// The innermost loops of a matrix product, one table for each instruction set and type. product.cpp
 /// divides a product into what they do.

@@ -1,6 +1,8 @@
 #pragma once
 
-/// Which sanitizer tests are compiled with, 1 or 0: GCC and Clang say it in different ways.
+#include <tapegrad/graph/export.h>
+
+/// Which sanitizer this is compiled with, 1 or 0: GCC and Clang say it in different ways.
 #if defined(__SANITIZE_ADDRESS__)
 #define TAPEGRAD_ASAN 1
 #elif defined(__SANITIZE_THREAD__)

@@ -106,6 +106,21 @@ BOOST_AUTO_TEST_CASE(a_chart_is_well_formed_and_holds_its_series) {
   BOOST_TEST(count(svg.substr(line, svg.find("fill", line) - line), "M") == 3U);
 }
 
+BOOST_AUTO_TEST_CASE(series_that_belong_together_share_a_colour) {
+  const auto strokes = [](const char* of, const Style& second) {
+    Chart chart("c");
+    chart.line("one", {{0, 0}, {1, 1}}).line("two", {{0, 1}, {1, 0}}, second).line("three", {{0, 2}, {1, 2}});
+    return count(chart.draw().document(), std::string("stroke=\"") + of + "\"");
+  };
+  // Each series draws its line and its entry of the legend.
+  const std::size_t alone = strokes(colour(0), {});
+  BOOST_TEST_REQUIRE(alone > 0U);
+  BOOST_TEST(strokes(colour(0), {.colour = 0}) == 2 * alone);
+  BOOST_TEST(strokes(colour(1), {.colour = 0}) == alone);  // the third has it now
+  BOOST_TEST(strokes(colour(2), {.colour = 0}) == 0U);
+  BOOST_TEST(strokes(colour(2), {}) == alone);
+}
+
 BOOST_AUTO_TEST_CASE(one_value_alone_has_axes_too) {
   for (const double v : {0.0, 7.0, -1e-9, 1e12})
     BOOST_TEST(well_formed(Chart("c").dots("", {{v, v}}).draw().document()));

@@ -73,7 +73,7 @@ Chart& Chart::mark(double x, std::string label) {
 }
 
 Chart& Chart::line(std::string name, Points points, const Style& style) {
-  series_.push_back({std::move(name), std::move(points), style, colours_++});
+  series_.push_back({std::move(name), std::move(points), style, style.colour ? *style.colour : colours_++});
   return *this;
 }
 

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -31,6 +32,7 @@ struct Style {
   double width = 2;
   double opacity = 1;  ///< of dots: many that lie on one another show where they are dense
   bool values = true;  ///< the values of a line's points show where the mouse is; dots always do
+  std::optional<std::size_t> colour{};  ///< of colour(), for series that belong together; else the next one
 };
 /// Where the names of series stand: right of the axes, or in a row above them, for small diagrams.
 enum class Legend { right, above };
@@ -45,7 +47,7 @@ inline constexpr Style kDashed{.dashed = true};
 std::vector<double> bin_counts(std::span<const double> values, int bins, double from, double to);
 
 /// A diagram with two axes; the label of a logarithmic one says so. What is added first lies lowest; each named series
-/// gets the next colour and an entry of the legend.
+/// gets an entry of the legend and, where its style has none, the next colour.
 ///
 ///     Chart chart("Training");
 ///     chart.x({.label = "epoch"}).y({.label = "loss", .scale = Scale::log}).line("train", losses);

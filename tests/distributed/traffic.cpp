@@ -1,6 +1,5 @@
-// Trains a task of the benchmark on ranks of MPI, which traffic.sh has counted what they send, and prints two numbers of
-// bytes that a rank sends in a step: the fewest there can be for the gradient, along a ring, and those by the
-// benchmark's cost model.
+// Trains a task of the benchmark on ranks of MPI, for traffic.sh, and prints two numbers of bytes that a rank sends in
+// a step: the fewest there can be for the gradient, along a ring, and those by the benchmark's cost model.
 // usage: mpirun -n RANKS distributed_traffic TASK MICRO_BATCHES|fast BUCKET_BYTES UPDATES
 #include <cstdint>
 #include <cstdlib>

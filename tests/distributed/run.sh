@@ -2,44 +2,12 @@
 # Trains on ranks that mpirun starts on this machine, right and wrong: equal bits for any number of them, what ends all,
 # what is gone on from. Then between two network namespaces, over TCP, where they may be made.
 # usage: tests/distributed/run.sh CHECKS_PROGRAM TAPEGRAD_COMMAND MNIST_FOLDER
-set -uo pipefail
+# shellcheck source=tests/distributed/support.sh
+source "$(dirname "$0")/support.sh"
 
 checks=$1
 tapegrad=$2
 mnist=$3
-# Within this machine nothing has to leave it; a root account, as in a container, may do so.
-export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
-export OMPI_MCA_btl=self,vader,tcp OMPI_MCA_btl_tcp_if_include=lo OMPI_MCA_oob_tcp_if_include=lo
-export OMPI_MCA_btl_vader_single_copy_mechanism=none # ptrace may be forbidden
-if ! command -v mpirun >/dev/null; then
-  echo "SKIPPED: there is no mpirun (openmpi-bin)"
-  exit 77
-fi
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-failures=0
-
-ranks() {
-  local n=$1
-  shift
-  timeout 300 mpirun --quiet --oversubscribe --bind-to none -n "$n" "$@"
-}
-check() {
-  local what=$1
-  shift
-  "$@" || { echo "FAILED: $what"; tail -q -n 5 "$work/out" "$work/err" 2>/dev/null | cut -c 1-500; failures=$((failures + 1)); }
-}
-# Seconds are many where the machine has other work: on one that has none, all end within two.
-# expect CODE TEXT RANKS COMMAND...: exits with 0 or (CODE "not 0") another code within a minute, and prints TEXT.
-expect() {
-  local code=$1 text=$2 n=$3 start=$SECONDS got=0
-  shift 3
-  ranks "$n" "$@" >"$work/out" 2>"$work/err" || got=$?
-  [ $got -eq 0 ] && got=0 || got="not 0"
-  check "$n ranks: $*: exit code $got, expected $code" [ "$got" = "$code" ]
-  check "$n ranks: $*: '$text' is not in its output" grep -qE -- "$text" "$work/out" "$work/err"
-  [ "$code" = 0 ] || check "$n ranks: $*: took $((SECONDS - start)) s to end" [ $((SECONDS - start)) -lt 60 ]
-}
 
 # ---- the communicator ----
 for n in 1 2 3 4; do
@@ -82,21 +50,28 @@ check "other weights with two threads a rank" cmp "$work/mlp/parameters.safetens
 expect 0 '^2 ranks of 1 threads, fast' 2 "${train[@]}" --distributed=fast --out "$work/fast" --iterations 20
 
 # ---- what is wrong ----
+# Seconds are many where the machine has other work: on one that has none, all end within two.
+# fails TEXT RANKS COMMAND...: all ranks end within a minute, not with 0, and print TEXT.
+fails() {
+  local start=$SECONDS
+  expect "not 0" "$@"
+  check "$*: took $((SECONDS - start)) s to end" [ $((SECONDS - start)) -lt 60 ]
+}
 once() { check "$1 is told once" [ "$(grep -cE -- "$1" "$work/err")" -eq 1 ]; }
-expect "not 0" 'rank 2 of 4 has failed: the disk is away' 4 "$checks" fail 2
+fails 'rank 2 of 4 has failed: the disk is away' 4 "$checks" fail 2
 once 'has failed'
-expect "not 0" 'rank 0 of 3 has failed: the disk is away' 3 "$checks" fail 0
+fails 'rank 0 of 3 has failed: the disk is away' 3 "$checks" fail 0
 once 'has failed'
-expect "not 0" "rank 0 of 4 has failed: there is no 'data.csv'" 4 "$checks" all-fail
+fails "rank 0 of 4 has failed: there is no 'data.csv'" 4 "$checks" all-fail
 once 'has failed'
-expect "not 0" "average: the ranks differ: parameter 'weight' is f32 \[3, 4\] on ranks 0, 2, f32 \[3, 5\] on rank 1" 3 "$checks" differ
+fails "average: the ranks differ: parameter 'weight' is f32 \[3, 4\] on ranks 0, 2, f32 \[3, 5\] on rank 1" 3 "$checks" differ
 once 'has failed'
-expect "not 0" '^left$' 2 "$checks" leave 1
-expect "not 0" 'micro_batches is 8, and there are 9 ranks' 9 "${train[@]}" --out "$work/many"
+fails '^left$' 2 "$checks" leave 1
+fails 'micro_batches is 8, and there are 9 ranks' 9 "${train[@]}" --out "$work/many"
 once 'has failed'
-expect "not 0" 'no-such-option' 4 "${train[@]}" --no-such-option
+fails 'no-such-option' 4 "${train[@]}" --no-such-option
 once 'no-such-option'
-expect "not 0" "no-such-folder" 2 "$tapegrad" train --data "$work/no-such-folder" --distributed --out "$work/no"
+fails "no-such-folder" 2 "$tapegrad" train --data "$work/no-such-folder" --distributed --out "$work/no"
 once 'has failed'
 
 # A rank is killed: all end, the last checkpoint is whole, and another number of ranks goes on from it.

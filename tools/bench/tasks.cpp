@@ -1,8 +1,10 @@
 #include "tasks.h"
 
+#include <charconv>
 #include <cmath>
 #include <random>
 #include <stdexcept>
+#include <system_error>
 
 namespace tapegrad::bench {
 
@@ -48,8 +50,18 @@ NetTask convolutional(const ImageSize& image, std::vector<ConvLayer> convolution
   return t;
 }
 
+[[noreturn]] void throw_unknown(const std::string& name) {
+  throw std::invalid_argument("there is no training task " + name);
+}
+
 // The N of a name WHAT:N.
-std::int64_t number_in(const std::string& name) { return std::stoll(name.substr(name.find(':') + 1)); }
+std::int64_t number_in(const std::string& name) {
+  const char* const end = name.data() + name.size();
+  std::int64_t n = 0;
+  const auto [at, error] = std::from_chars(name.data() + name.find(':') + 1, end, n);
+  if (error != std::errc() || at != end || n < 1) throw_unknown(name);
+  return n;
+}
 
 }  // namespace
 
@@ -157,7 +169,8 @@ std::shared_ptr<const NetTask> make_net_task(const std::string& name) {
     t = convolutional(
         {1, 28}, {{16, 3, 1}, {16, 3, 1, true}, {32, 3, 1}, {32, 3, 2, true}, {64, 3, 1}, {64, 3, 1, true}},
         {50, 10}, images());
-  } else if (name.starts_with("conv-")) {
+  } else if (name.starts_with("conv-side:") || name.starts_with("conv-channels:") ||
+             name.starts_with("conv-batch:")) {
     const std::int64_t n = number_in(name);
     const std::int64_t side = name.starts_with("conv-side:") ? n : 32;
     const std::int64_t channels = name.starts_with("conv-channels:") ? n : 32;
@@ -179,7 +192,7 @@ std::shared_ptr<const NetTask> make_net_task(const std::string& name) {
     t = training(std::move(widths), make_images(1000, 4));
     t.lr = 0.01;
   } else {
-    throw std::invalid_argument("there is no training task " + name);
+    throw_unknown(name);
   }
   draw(t, 1000);
   return std::make_shared<const NetTask>(std::move(t));

@@ -4,7 +4,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
+#include <sstream>
 #include <string>
 #include <thread>
 #include <vector>
@@ -44,8 +44,14 @@ void write_file(const std::string& path, const std::string& text) {
 
 RanksMeasurement read(const std::string& path) {
   std::ifstream file(path);
-  if (!file) throw FileError(fmt::format("cannot open '{}'", path));
-  return measurement_from_json({std::istreambuf_iterator<char>(file), {}});
+  std::ostringstream text;
+  // Of a folder, which can be opened, nothing can be read.
+  if (!file || !(text << file.rdbuf())) throw FileError(fmt::format("cannot read '{}'", path));
+  try {
+    return measurement_from_json(text.str());
+  } catch (const ArgumentError& e) {
+    throw FileError(fmt::format("'{}': {}", path, e.what()));
+  }
 }
 
 /// MPI's own barriers poll, and take the processor from a rank that works.
@@ -105,6 +111,9 @@ int main(int argc, char** argv) {
   app.add_option("--json", o.json, "File for the measurement")->transform(tapegrad::cli::file_to_write());
   CLI::Option* model = app.add_option(
       "--model", o.files, "Files of measurements on different numbers of ranks, to fit the model to");
+  for (CLI::Option* const measuring : app.get_options(
+           [&](const CLI::Option* option) { return option != model && option != app.get_help_ptr(); }))
+    model->excludes(measuring);
   app.add_option("--svg", o.svg, "Folder for charts of what it predicts")->needs(model);
   app.callback([&] { exit_code = o.files.empty() ? measure(o) : predict(o); });
   return tapegrad::cli::run_program(app, argc, argv, exit_code);

@@ -21,10 +21,14 @@ constexpr std::array<std::string_view, 4> kPartners{"one rank", "all ranks", "no
 constexpr std::array<std::string_view, 3> kSummings{"plain", "strict", "fast"};
 constexpr std::array<std::string_view, 4> kKinds{"all_reduce", "ordered_sum", "gather", "broadcast"};
 
+[[noreturn]] void refuse(const std::string& why) {
+  throw ArgumentError(fmt::format("ranks: this is no measurement as --json writes it: {}", why));
+}
+
 template <class E, std::size_t N>
 E named(const std::array<std::string_view, N>& names, const Json& name) {
   const auto found = std::ranges::find(names, name.get<std::string>());
-  if (found == names.end()) throw ArgumentError(fmt::format("'{}' is not known", name.get<std::string>()));
+  if (found == names.end()) refuse(fmt::format("'{}' is not known", name.get<std::string>()));
   return static_cast<E>(found - names.begin());
 }
 template <class E, std::size_t N>
@@ -63,7 +67,7 @@ StepTimes step_times_of(const Json& j) {
       {named<Partners>(kPartners, j.at("partners")), named<Summing>(kSummings, j.at("summing")),
        j.at("micro_batches").get<std::int64_t>(), j.at("overlap").get<bool>(), j.at("threads").get<int>()},
       j.at("seconds").get<std::vector<double>>()};
-  if (s.runs.empty()) throw ArgumentError("a step has no seconds");
+  if (s.runs.empty()) refuse(fmt::format("'{}' has no seconds", describe(s.setup)));
   return s;
 }
 
@@ -133,7 +137,7 @@ RanksMeasurement measurement_from_json(const std::string& text) {
     for (const Json& t : j.at("tasks")) m.tasks.push_back(task_of(t));
     return m;
   } catch (const nlohmann::json::exception& e) {
-    throw ArgumentError(fmt::format("ranks: this is no measurement as --json writes it: {}", e.what()));
+    refuse(e.what());
   }
 }
 

@@ -162,6 +162,18 @@ class TaskRunner {
   Training training_;
 };
 
+/// Refuses what cannot be measured before anything is.
+void require_tasks(const std::vector<std::string>& names) {
+  for (const std::string& name : names) {
+    const auto task = make_net_task(name);
+    if (task->train->count < 2 * task->batch)
+      throw ArgumentError(fmt::format(
+          "ranks: {} has {} items, and a step is measured from one batch of {} to the next; choose "
+          "a task of two batches at least",
+          name, task->train->count, task->batch));
+  }
+}
+
 /// What a sleep of so many seconds takes, which is longer.
 double real_delay(double seconds) {
   constexpr int kSleeps = 51;
@@ -179,6 +191,7 @@ double real_delay(double seconds) {
 RanksMeasurement measure_ranks(nn::Communicator& communicator, const RanksOptions& options,
                                const Callback<void()>& rest, const Callback<void(const std::string&)>& say) {
   set_threads(1);
+  require_tasks(options.tasks);
   RanksMeasurement m{.ranks = communicator.size(), .delay = real_delay(options.delay)};
   if (m.ranks > 1) {
     say("collectives");

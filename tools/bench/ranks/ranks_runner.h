@@ -25,6 +25,7 @@ inline constexpr std::int64_t kMicroBatches = 8;
 
 /// Measures all. Collective; the result is on rank 0. rest() is a barrier in which a rank that waits takes no time of a
 /// processor, for ranks that share one with the rank that is measured; say(line) tells rank 0's user how it goes.
+/// Throws what make_net_task does, and ArgumentError for a task of a single batch.
 RanksMeasurement measure_ranks(nn::Communicator& communicator, const RanksOptions& options,
                                const Callback<void()>& rest, const Callback<void(const std::string&)>& say);
 

@@ -7,7 +7,7 @@
 
 #include "bench/ranks/cost_model.h"
 
-namespace cost_model_test {
+namespace bench_cost_model_test {
 
 using namespace tapegrad;
 using namespace tapegrad::bench;
@@ -40,7 +40,7 @@ std::vector<CollectiveTime> times_of(const Link& link, CollectiveKind kind, doub
 
 }  // namespace
 
-BOOST_AUTO_TEST_SUITE(cost_model)
+BOOST_AUTO_TEST_SUITE(bench_cost_model)
 
 BOOST_AUTO_TEST_CASE(traffic_of_each_collective) {
   check_traffic(CollectiveKind::all_reduce, kMiB, 2, 2, kMiB);
@@ -146,4 +146,4 @@ BOOST_AUTO_TEST_CASE(too_little_to_fit) {
 
 BOOST_AUTO_TEST_SUITE_END()
 
-}  // namespace cost_model_test
+}  // namespace bench_cost_model_test

@@ -94,6 +94,9 @@ BOOST_AUTO_TEST_CASE(what_is_no_measurement) {
   check_refused("\"blocks\"", "\"blacks\"", "key 'blocks' not found");
   check_refused("\"ranks\": 2", "\"ranks\": \"two\"", "type must be number");
   check_refused("\"overlap\": true", "\"overlap\": 1", "type must be boolean");
+  check_refused("\"ranks\": 2", "\"ranks\": 0", "there are no 0 ranks");
+  check_refused(fmt::format("{}", 1.0 / 3), "0.0", "nothing takes 0 s");
+  check_refused(fmt::format("{}", 1.0 / 3), "-1e-3", "nothing takes -0.001 s");
   check_refused(fmt::format("{}", 1.0 / 3), "",
                 "'all ranks, strict, 2 micro-batches, overlap' has no seconds");
 }

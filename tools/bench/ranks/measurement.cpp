@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <string_view>
 
 #include <tapegrad/graph/errors.h>
@@ -23,6 +24,13 @@ constexpr std::array<std::string_view, 4> kKinds{"all_reduce", "ordered_sum", "g
 
 [[noreturn]] void refuse(const std::string& why) {
   throw ArgumentError(fmt::format("ranks: this is no measurement as --json writes it: {}", why));
+}
+
+/// What something took: above 0, for speeds are its reciprocals.
+double seconds_in(const Json& number) {
+  const auto seconds = number.get<double>();
+  if (!(seconds > 0) || !std::isfinite(seconds)) refuse(fmt::format("nothing takes {} s", seconds));
+  return seconds;
 }
 
 template <class E, std::size_t N>
@@ -49,6 +57,7 @@ StepProfile profile_of(const Json& j) {
   for (const Json& c : j.at("collectives"))
     profile.collectives.push_back({named<CollectiveKind>(kKinds, c.at("kind")), c.at("bytes").get<double>(),
                                    c.at("at").get<double>(), c.at("blocks").get<bool>()});
+  if (!profile.collectives.empty()) seconds_in(j.at("seconds"));
   return profile;
 }
 
@@ -66,7 +75,8 @@ StepTimes step_times_of(const Json& j) {
   StepTimes s{
       {named<Partners>(kPartners, j.at("partners")), named<Summing>(kSummings, j.at("summing")),
        j.at("micro_batches").get<std::int64_t>(), j.at("overlap").get<bool>(), j.at("threads").get<int>()},
-      j.at("seconds").get<std::vector<double>>()};
+      {}};
+  for (const Json& run : j.at("seconds")) s.runs.push_back(seconds_in(run));
   if (s.runs.empty()) refuse(fmt::format("'{}' has no seconds", describe(s.setup)));
   return s;
 }
@@ -93,7 +103,7 @@ TaskMeasurement task_of(const Json& j) {
                     .fast = profile_of(j.at("fast"))};
   for (const Json& s : j.at("steps")) t.steps.push_back(step_times_of(s));
   for (const Json& c : j.at("computation"))
-    t.computation.push_back({c.at("items").get<double>(), c.at("seconds").get<double>()});
+    t.computation.push_back({c.at("items").get<double>(), seconds_in(c.at("seconds"))});
   return t;
 }
 
@@ -131,9 +141,10 @@ RanksMeasurement measurement_from_json(const std::string& text) {
   try {
     const Json j = Json::parse(text);
     RanksMeasurement m{.ranks = j.at("ranks").get<int>(), .delay = j.at("delay").get<double>()};
+    if (m.ranks < 1) refuse(fmt::format("there are no {} ranks", m.ranks));
     for (const Json& c : j.at("collectives"))
       m.collectives.push_back({named<CollectiveKind>(kKinds, c.at("kind")), c.at("bytes").get<double>(),
-                               m.ranks, c.at("seconds").get<double>()});
+                               m.ranks, seconds_in(c.at("seconds"))});
     for (const Json& t : j.at("tasks")) m.tasks.push_back(task_of(t));
     return m;
   } catch (const nlohmann::json::exception& e) {

@@ -89,7 +89,8 @@ std::string speed_table(const TaskMeasurement& t, const std::vector<NamedNetwork
     text += fmt::format("\n  {:<22}", n.name);
     for (int ranks = 4; ranks <= kMostPredicted; ranks *= 4) {
       const Speed s = predicted_speed(t, ranks, n.network);
-      text += fmt::format(" {:>14}", fmt::format("{:.3g}, {:.3g}", s.weak, s.strong));
+      text += fmt::format(" {:>14}", s.strong ? fmt::format("{:.3g}, {:.3g}", s.weak, *s.strong)
+                                              : fmt::format("{:.3g}, -", s.weak));
     }
   }
   return text + "\n";
@@ -107,14 +108,16 @@ plot::Picture speed_chart(const TaskMeasurement& t, const std::vector<NamedNetwo
     for (std::size_t i = 0; i < networks.size(); ++i) {
       const Speed s = predicted_speed(t, ranks, networks[i].network);
       of_networks[i].first.push_back({n, s.weak});
-      of_networks[i].second.push_back({n, s.strong});
+      if (s.strong) of_networks[i].second.push_back({n, *s.strong});
     }
   }
-  chart.line("ideal", std::move(ideal), {.width = 1, .opacity = 1, .values = false});
+  chart.line("ideal", std::move(ideal),
+             {.width = 1, .opacity = 1, .values = false, .colour = networks.size()});
   for (std::size_t i = 0; i < networks.size(); ++i)
-    chart.line(fmt::format("{}, weak", networks[i].name), std::move(of_networks[i].first));
+    chart.line(fmt::format("{}, weak", networks[i].name), std::move(of_networks[i].first), {.colour = i});
   for (std::size_t i = 0; i < networks.size(); ++i)
-    chart.line(fmt::format("{}, strong", networks[i].name), std::move(of_networks[i].second), plot::kDashed);
+    chart.line(fmt::format("{}, strong", networks[i].name), std::move(of_networks[i].second),
+               {.dashed = true, .colour = i});
   return chart.draw();
 }
 
@@ -136,7 +139,9 @@ Speed predicted_speed(const TaskMeasurement& task, int ranks, const Network& net
   const auto seconds = [&](double items) {
     return step_seconds(task.strict.in(computation.seconds(items)), ranks, network);
   };
-  return {.weak = ranks * one / seconds(batch), .strong = one / seconds(std::ceil(batch / ranks))};
+  Speed speed{.weak = ranks * one / seconds(batch)};
+  if (ranks <= task.batch) speed.strong = one / seconds(std::ceil(batch / ranks));
+  return speed;
 }
 
 Prediction predict(std::span<const RanksMeasurement> measurements) {

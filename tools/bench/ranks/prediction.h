@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -19,10 +20,10 @@ struct Prediction {
 };
 
 /// The speed of a task on n ranks against one: of a fixed batch for each rank (weak), which makes a global batch n times as
-/// large, or a fixed global batch (strong), of which a rank has at least one item.
+/// large, or a fixed global batch (strong), as far as each rank has an item of it.
 struct Speed {
   double weak = 1;
-  double strong = 1;
+  std::optional<double> strong{};
 };
 /// By the cost model, with as many micro-batches as ranks: the computation of a share follows the fit of task.computation,
 /// and asks for collectives at the same share of its time as task.strict.

@@ -35,6 +35,6 @@ find -L "$headers" -name '*.h' -exec python3 tools/docs/header_filter.py {} + >/
 doxygen "$pages/Doxyfile"
 # Doxygen finds pictures by their names alone.
 cp tools/bench/charts/*.svg "$out"
-sed -i 's#"\.\./\.\./bench/charts/#"#g' "$out"/*performance.html
+sed -i 's#"\.\./\.\./bench/charts/#"#g' "$out"/*.html
 python3 tools/docs/check_links.py "$out" README.md tools/docs/guide/*.md
 echo "docs: $out/index.html"

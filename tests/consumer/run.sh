@@ -117,6 +117,9 @@ documented() {
     fail "the installed pages link to files that are not installed"
 }
 
+step "tests and tools without a preset are configured"
+cmake -S "$source" -B "$work.plain_build" -G Ninja >"$work/log" || { cat "$work/log"; fail "without a preset"; }
+
 step "static: find_package in the moved tree"
 install "$static_build" static_prefix
 build static -DCONSUME=find_package -DCMAKE_PREFIX_PATH="$work/static_prefix"

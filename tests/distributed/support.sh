@@ -2,10 +2,8 @@
 # Part of the tests of this folder: how they start ranks, and what is checked of them.
 set -uo pipefail
 
-# Within this machine nothing has to leave it; a root account, as in a container, may do so.
-export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
-export OMPI_MCA_btl=self,vader,tcp OMPI_MCA_btl_tcp_if_include=lo OMPI_MCA_oob_tcp_if_include=lo
-export OMPI_MCA_btl_vader_single_copy_mechanism=none # ptrace may be forbidden
+# shellcheck source=tools/bench/ranks/one_machine.sh
+source "$(dirname "${BASH_SOURCE[0]}")/../../tools/bench/ranks/one_machine.sh"
 if ! command -v mpirun >/dev/null; then
   echo "SKIPPED: there is no mpirun (openmpi-bin)"
   exit 77

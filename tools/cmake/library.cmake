@@ -75,6 +75,10 @@ function(tapegrad_add_library name)
                CXX_EXTENSIONS OFF
                CXX_VISIBILITY_PRESET hidden
                VISIBILITY_INLINES_HIDDEN ON)
+  if(TAPEGRAD_SANITIZE STREQUAL "address")
+    # Here files are compiled as in a user's project, one by one: each has to include what it needs.
+    set_target_properties(${name} PROPERTIES UNITY_BUILD OFF)
+  endif()
   target_compile_features(${name} PUBLIC cxx_std_20)
   target_include_directories(${name} PUBLIC $<BUILD_INTERFACE:${tapegrad_include_dir}>
                                             $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)

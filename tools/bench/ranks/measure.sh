@@ -5,10 +5,8 @@ set -euo pipefail
 
 bench=$1/bin/tapegrad_ranks_bench
 charts=${2:-$(dirname "${BASH_SOURCE[0]}")/../charts}
-# Within this machine nothing has to leave it; a root account, as in a container, may do so.
-export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
-export OMPI_MCA_btl=self,vader,tcp OMPI_MCA_btl_tcp_if_include=lo OMPI_MCA_oob_tcp_if_include=lo
-export OMPI_MCA_btl_vader_single_copy_mechanism=none # ptrace may be forbidden
+# shellcheck source=tools/bench/ranks/one_machine.sh
+source "$(dirname "${BASH_SOURCE[0]}")/one_machine.sh"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 

@@ -167,6 +167,8 @@ std::vector<std::pair<std::string, Tensor>> ModuleBase::buffers() const {
   return list;
 }
 
+std::vector<std::pair<std::string, ModuleBase*>> ModuleBase::modules() { return Members(*this).modules; }
+
 std::int64_t ModuleBase::parameter_count() const {
   std::int64_t count = 0;
   for (const auto& [name, parameter] : parameters()) count += parameter.size();

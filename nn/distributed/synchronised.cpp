@@ -1,6 +1,3 @@
-#include <string_view>
-#include <unordered_set>
-
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/nn/distributed/synchronised.h>
 
@@ -10,28 +7,6 @@ namespace tapegrad::nn {
 
 namespace {
 
-class Finder final : Visitor {
- public:
-  explicit Finder(ModuleBase& net) { look_at({}, net); }
-  std::vector<std::pair<std::string, const Communicator*>> found{};
-
- private:
-  void module(std::string_view name, ModuleBase& m) override { look_at(name, m); }
-
-  void look_at(std::string_view name, ModuleBase& m) {
-    if (!seen_.insert(&m).second) return;  // a layer may be in several places
-    const std::string before = path_;
-    if (!path_.empty()) path_ += '.';
-    path_ += name;
-    if (const Communicator* const communicator = m.communicator()) found.emplace_back(path_, communicator);
-    m.visit(*this);
-    path_ = before;
-  }
-
-  std::string path_{};
-  std::unordered_set<const ModuleBase*> seen_{};
-};
-
 std::string label_of(const std::string& path) {
   return path.empty() ? "the network is a synchronised layer"
                       : fmt::format("'{}' is a synchronised layer", path);
@@ -40,7 +15,11 @@ std::string label_of(const std::string& path) {
 }  // namespace
 
 std::vector<std::pair<std::string, const Communicator*>> synchronised_layers(ModuleBase& net) {
-  return Finder(net).found;
+  std::vector<std::pair<std::string, const Communicator*>> found;
+  for (const auto& [path, module] : net.modules())
+    if (const Communicator* const communicator = module->communicator())
+      found.emplace_back(path, communicator);
+  return found;
 }
 
 std::string describe_synchronised_layers(ModuleBase& net) {

@@ -102,4 +102,14 @@ std::unique_ptr<ModuleBase> BatchNorm::new_like() const {
   return std::make_unique<BatchNorm>(features_, options_);
 }
 
+std::int64_t synchronise_batch_norm(ModuleBase& net, Communicator* communicator) {
+  std::int64_t count = 0;
+  for (const auto& [path, module] : net.modules())
+    if (auto* const layer = dynamic_cast<BatchNorm*>(module)) {
+      layer->set_communicator(communicator);
+      ++count;
+    }
+  return count;
+}
+
 }  // namespace tapegrad::nn

@@ -57,6 +57,8 @@ class TAPEGRAD_API BatchNorm final : public Module {
   Tensor forward(const Tensor& x) override;
   std::unique_ptr<ModuleBase> new_like() const override;
   const Communicator* communicator() const noexcept override { return options_.communicator; }
+  /// From the next forward on by this one, as by the option; null: by the batch alone.
+  void set_communicator(Communicator* communicator) noexcept { options_.communicator = communicator; }
 
  private:
   void update_running(const Tensor& mean, const Tensor& variance, double count);
@@ -68,5 +70,12 @@ class TAPEGRAD_API BatchNorm final : public Module {
   Buffer running_mean_;
   Buffer running_var_;
 };
+
+/// Has each BatchNorm of a network, and the network itself where it is one, take its statistics over all ranks, as if
+/// made with this communicator (null: over its own batch). Returns how many there are.
+///
+///     nn::MultiLayerNet net(784, 10, rng, {.batch_norm = true});
+///     nn::synchronise_batch_norm(net, &comm);
+TAPEGRAD_API std::int64_t synchronise_batch_norm(ModuleBase& net, Communicator* communicator);
 
 }  // namespace tapegrad::nn

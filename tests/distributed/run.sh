@@ -49,6 +49,16 @@ expect 0 '^2 ranks of 2 threads' 2 "${train[@]}" --out "$work/threads" --iterati
 check "other weights with two threads a rank" cmp "$work/mlp/parameters.safetensors" "$work/threads/parameters.safetensors"
 expect 0 '^2 ranks of 1 threads, fast' 2 "${train[@]}" --distributed=fast --out "$work/fast" --iterations 20
 
+# Batch norm over all ranks: the loss of a training without any, but for rounding, on however many it begins and goes on.
+sync=(--batch-norm --distributed=fast --sync-batch-norm)
+expect 0 'parameters and history are in' 0 "$tapegrad" train --data "$mnist" --batch-norm --epochs 2 --out "$work/whole"
+expect 0 '^2 ranks of 1 threads, fast, batch norm over all ranks' 2 "${train[@]}" "${sync[@]}" --out "$work/sync" \
+  --epochs 1 --checkpoint-every 60
+expect 0 'goes on from' 3 "$tapegrad" train --resume "$work/sync" --epochs 2
+losses() { awk -F, 'NR > 1 { printf "%s %.3f\n", $2, $3 }' "$work/$1/history.csv"; }
+check "batch norm over all ranks is not that of the whole batch: $(losses sync), $(losses whole)" \
+  diff <(losses whole) <(losses sync)
+
 # ---- what is wrong ----
 # Seconds are many where the machine has other work: on one that has none, all end within two.
 # fails TEXT RANKS COMMAND...: all ranks end within a minute, not with 0, and print TEXT.
@@ -69,26 +79,45 @@ once 'has failed'
 fails '^left$' 2 "$checks" leave 1
 fails 'micro_batches is 8, and there are 9 ranks' 9 "${train[@]}" --out "$work/many"
 once 'has failed'
+fails 'give --distributed=fast' 2 "${train[@]}" --out "$work/no" --batch-norm --sync-batch-norm
+fails 'the network has no batch norm' 2 "${train[@]}" --out "$work/no" --distributed=fast --sync-batch-norm
+fails '--sync-batch-norm requires --distributed' 2 "$tapegrad" train --data "$mnist" --out "$work/no" --sync-batch-norm
 fails 'no-such-option' 4 "${train[@]}" --no-such-option
 once 'no-such-option'
 fails "no-such-folder" 2 "$tapegrad" train --data "$work/no-such-folder" --distributed --out "$work/no"
 once 'has failed'
 
-# A rank is killed: all end, the last checkpoint is whole, and another number of ranks goes on from it.
-ranks 4 "${train[@]}" "${long[@]}" --out "$work/killed" --checkpoint-every 2 --epochs 3000 >"$work/out" 2>"$work/err" &
-mpirun_pid=$!
-for _ in $(seq 10000); do [ "$(ls "$work/killed/checkpoints" 2>/dev/null | wc -l)" -ge 2 ] && break; sleep 0.02; done
-# One of the ranks: the folder's name is in their command lines alone, and in mpirun's.
-victim=$(pgrep -af -- "$work/killed" | grep -v mpirun | tail -1 | cut -d ' ' -f 1)
-check "there is a rank to kill" [ -n "$victim" ]
-start=$SECONDS
+# begin NAME: a long training on 4 ranks, which has saved checkpoints when this returns; `victim` is one of the ranks.
+begin() {
+  ranks 4 "${train[@]}" "${long[@]}" --out "$work/$1" --checkpoint-every 2 --epochs 3000 >"$work/out" 2>"$work/err" &
+  mpirun_pid=$!
+  for _ in $(seq 10000); do [ "$(ls "$work/$1/checkpoints" 2>/dev/null | wc -l)" -ge 2 ] && break; sleep 0.02; done
+  # The folder's name is in their command lines alone, and in mpirun's.
+  victim=$(pgrep -af -- "$work/$1" | grep -v mpirun | tail -1 | cut -d ' ' -f 1)
+  check "there is a rank to end" [ -n "$victim" ]
+  start=$SECONDS
+}
+# ended NAME: all ranks end in time, with an exit code that tells.
+ended() {
+  wait $mpirun_pid
+  check "$1: the exit code is not 0" [ $? -ne 0 ]
+  check "$1: all ranks end within seconds" [ $((SECONDS - start)) -lt 20 ]
+}
+# goes_on NAME: on another number of ranks, to the bits of an undisturbed run.
+goes_on() {
+  expect 0 'goes on from .*checkpoint-' 2 "$tapegrad" train --distributed --resume "$work/$1" --epochs 3
+  check "$1: what is resumed on 2 ranks has the weights of an undisturbed run" \
+    cmp "$work/normalised/parameters.safetensors" "$work/$1/parameters.safetensors"
+}
+begin killed
 kill -KILL "$victim"
-wait $mpirun_pid
-check "a killed rank ends all with a code that is not 0" [ $? -ne 0 ]
-check "and within seconds" [ $((SECONDS - start)) -lt 20 ]
-expect 0 'goes on from .*checkpoint-' 2 "$tapegrad" train --distributed --resume "$work/killed" --epochs 3
-check "what is resumed on 2 ranks has the weights of an undisturbed run" \
-  cmp "$work/normalised/parameters.safetensors" "$work/killed/parameters.safetensors"
+ended killed
+goes_on killed
+# A signal to one rank stops all after the update at hand.
+begin stopped
+kill -TERM "$victim"
+ended stopped
+check "all ranks were told of the signal" grep -q 'interrupted after [0-9]* iterations' "$work/out"
 expect 0 'all 54 iterations are done' 1 "$tapegrad" train --resume "$work/killed"
 
 # ---- over TCP ----

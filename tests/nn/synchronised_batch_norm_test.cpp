@@ -260,6 +260,36 @@ BOOST_AUTO_TEST_CASE(two_ranks_are_trained_as_one_on_the_whole_batch) {
     });
 }
 
+BOOST_AUTO_TEST_CASE(networks_are_synchronised_as_a_whole) {
+  nn::run_on_threads(2, [](Communicator& comm) {
+    const auto require_count = [&](nn::ModuleBase& net, std::int64_t layers) {
+      if (nn::synchronise_batch_norm(net, &comm) != layers)
+        throw std::logic_error("another number of layers");
+      std::int64_t found = 0;
+      for (const auto& [path, module] : net.modules()) found += module->communicator() == &comm;
+      if (found != layers) throw std::logic_error("another number is synchronised");
+      nn::synchronise_batch_norm(net, nullptr);
+      for (const auto& [path, module] : net.modules())
+        if (module->communicator()) throw std::logic_error("'" + path + "' is still synchronised");
+    };
+    Generator rng(1);
+    nn::BatchNorm alone(3);
+    require_count(alone, 1);
+    nn::MultiLayerNet net(4, 2, rng, {.hidden = {5, 6}, .batch_norm = true});
+    require_count(net, 2);
+    const std::unique_ptr<nn::ModuleBase> of_words =
+        nn::layers_from_words("conv:2x3,batch-norm,relu,flatten,affine:2", {1, 5, 5}, rng).clone();
+    require_count(*of_words, 1);
+    nn::Affine without(2, 2, rng);
+    require_count(without, 0);
+    // What is set counts in the next forward.
+    nn::synchronise_batch_norm(alone, &comm);
+    const Tensor all = randn({8, 3}, rng), own = slice(all, 0, 4 * comm.rank(), 4 * comm.rank() + 4);
+    require_close(alone(own), slice(nn::BatchNorm(3)(all), 0, 4 * comm.rank(), 4 * comm.rank() + 4), 1e-6,
+                  "y");
+  });
+}
+
 BOOST_AUTO_TEST_CASE(trainers_refuse_what_would_not_be_the_whole_batch) {
   BOOST_TEST(mentions("'norm'", "8 micro-batches for 2 ranks",
                       "strict")(std::logic_error(refusal(2, {.epochs = 1, .batch = 16}))));

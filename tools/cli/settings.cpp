@@ -20,8 +20,9 @@ bool is_excluded(const CLI::Option& option) {
 }
 
 std::string value_of(const CLI::Option& option) {
-  // As it would be given: a list is one option with commas.
-  return option.count() > 0 ? fmt::format("{}", fmt::join(option.results(), ",")) : option.get_default_str();
+  // As it would be given once: a list is one option with commas, of a flag that is given again the last counts.
+  return option.count() > 0 ? fmt::format("{}", fmt::join(option.reduced_results(), ","))
+                            : option.get_default_str();
 }
 
 }  // namespace

@@ -16,6 +16,7 @@
 #include "interrupt.h"
 #include "models.h"
 #include "program.h"
+#include "rank_options.h"
 #include "ranks.h"
 #include "report_file.h"
 #include "run_folder.h"
@@ -44,8 +45,7 @@ struct TrainOptions {
   std::uint64_t seed = 0;
   int threads = 1;
   std::string standardize;  ///< empty: not
-  std::string distributed;  ///< "strict" or "fast": on ranks; empty: not
-  std::int64_t micro_batches = 8;
+  RankOptions ranks;
   std::string out;
   bool force = false;  ///< what another run has left in `out` is replaced
   std::string report;
@@ -63,7 +63,7 @@ std::string score_text(const char* of, const nn::Score& s, const char* metric) {
 }
 
 nn::TrainerOptions trainer_options(const TrainOptions& o, const TrainData& data, std::int64_t iterations,
-                                   const CLI::App& command, nn::Communicator* ranks) {
+                                   const CLI::App& command) {
   nn::TrainerOptions t{.iterations = iterations,
                        .batch = o.batch,
                        .drop_last = true,
@@ -72,8 +72,7 @@ nn::TrainerOptions trainer_options(const TrainOptions& o, const TrainData& data,
                        .schedule = optim::make_schedule(o.schedule, o.lr, iterations - o.warm_up),
                        .clip_norm = o.clip,
                        .gradient_norm = !o.report.empty(),
-                       .patience = o.patience,
-                       .data_parallel = {ranks, o.distributed != "fast", o.micro_batches}};
+                       .patience = o.patience};
   if (o.warm_up > 0) t.schedule = optim::warm_up(o.warm_up, t.schedule);
   if (o.plateau > 0) t.plateau = optim::ReduceOnPlateau({.patience = o.plateau});
   if (o.checkpoint_every > 0) {
@@ -183,7 +182,8 @@ int train(const TrainOptions& o, const CLI::App& command, const nn::Checkpoint* 
   const nn::Metadata metadata = metadata_of(command, model, data);
   const auto optimizer = optim::make_optimizer(o.optimizer, model.groups, o.lr);
   const std::int64_t iterations = iterations_of(o, parts.training);
-  nn::TrainerOptions options = trainer_options(o, data, iterations, command, several);
+  nn::TrainerOptions options = trainer_options(o, data, iterations, command);
+  if (several) options.data_parallel = o.ranks.apply(ranks, net);
   ReportFile report(root ? o.report : "", command);
   report.begin(model, data);
 
@@ -219,9 +219,7 @@ int train(const TrainOptions& o, const CLI::App& command, const nn::Checkpoint* 
   if (!data.format && o.model.takes_images())
     fmt::print(out, "{}", nn::to_string(nn::summary(net, parts.training.input_shape())));
   if (several)
-    progress.line(fmt::format(
-        "{} ranks of {} threads, {}", ranks.size(), o.threads,
-        o.distributed == "fast" ? std::string("fast") : fmt::format("{} micro-batches", o.micro_batches)));
+    progress.line(fmt::format("{} ranks of {} threads, {}", ranks.size(), o.threads, o.ranks.describe()));
   progress.line(
       fmt::format("{}, {} parameters, {} lr {}, batch {}, {} iterations, {} training and {} test {}",
                   model.description, net.parameter_count(), o.optimizer, o.lr, o.batch, iterations,
@@ -338,15 +336,7 @@ void add_train_command(CLI::App& app, int& exit_code) {
   c.add_option("--threads", o.threads, "Threads that compute; the result does not depend on it")
       ->check(at_least(1))
       ->capture_default_str();
-  c.add_flag(
-       "--distributed{strict}", o.distributed,
-       "Train on the ranks that mpirun starts, as in mpirun -n 4 tapegrad train --distributed ...: each has --threads of "
-       "its own. Weights do not depend on the number of ranks, or with --distributed=fast sums are taken as MPI does")
-      ->check(CLI::IsMember({"strict", "fast"}));
-  c.add_option("--micro-batches", o.micro_batches,
-               "Parts of a batch that ranks share, unless fast; at least as many as ranks")
-      ->check(at_least(1))
-      ->capture_default_str();
+  o.ranks.add_to(c);
   CLI::Option* out = c.add_option(
       "--out", o.out, "Folder for history.csv and parameters.safetensors; needed but for --resume");
   c.add_flag("--force", o.force, "Replace what another run has left in that folder");
@@ -373,7 +363,7 @@ void add_train_command(CLI::App& app, int& exit_code) {
       if (options->resume.empty()) return train(*options, c, nullptr, ranks);
       const nn::Checkpoint checkpoint = take_up(*options, c);
       // A run that was on ranks goes on with at least one.
-      if (!ranks && !options->distributed.empty())
+      if (!ranks && options->ranks.any())
         return on_ranks([&](nn::Communicator& comm) { return train(*options, c, &checkpoint, &comm); });
       return train(*options, c, &checkpoint, ranks);
     };
@@ -382,8 +372,8 @@ void add_train_command(CLI::App& app, int& exit_code) {
         throw CLI::RequiredError("--data or --csv");
       if (out->count() == 0) throw CLI::RequiredError(out->get_name());
     }
-    exit_code = options->distributed.empty() ? run(nullptr)
-                                             : on_ranks([&](nn::Communicator& ranks) { return run(&ranks); });
+    exit_code =
+        options->ranks.any() ? on_ranks([&](nn::Communicator& ranks) { return run(&ranks); }) : run(nullptr);
   });
 }
 

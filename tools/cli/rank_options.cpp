@@ -1,0 +1,53 @@
+#include "rank_options.h"
+
+#include <tapegrad/graph/errors.h>
+#include <tapegrad/nn/layers/batch_norm.h>
+
+#include <fmt/format.h>
+
+#include "program.h"
+
+namespace tapegrad::cli {
+
+void RankOptions::add_to(CLI::App& command) {
+  CLI::Option* const ranks =
+      command
+          .add_flag(
+              "--distributed{strict}", distributed,
+              "Train on the ranks that mpirun starts, as in mpirun -n 4 tapegrad train --distributed ...: each has "
+              "--threads of its own. Weights do not depend on the number of ranks, or with --distributed=fast "
+              "sums are taken as MPI does")
+          ->check(CLI::IsMember({"strict", "fast"}));
+  command
+      .add_option("--micro-batches", micro_batches,
+                  "Parts of a batch that ranks share, unless fast; at least as many as ranks")
+      ->check(at_least(1))
+      ->capture_default_str();
+  command
+      .add_flag(
+          "--sync-batch-norm", sync_batch_norm,
+          "Take the mean and variance of batch norm over all ranks, of the whole batch and not of their parts; "
+          "with --distributed=fast")
+      ->needs(ranks);
+}
+
+nn::DataParallel RankOptions::apply(nn::Communicator& ranks, nn::ModuleBase& net) const {
+  const bool strict = distributed != "fast";
+  if (sync_batch_norm) {
+    if (strict)
+      throw ArgumentError(
+          "--sync-batch-norm: weights depend on the number of ranks then, by rounding, which --distributed promises "
+          "against; give --distributed=fast");
+    if (nn::synchronise_batch_norm(net, &ranks) == 0)
+      throw ArgumentError(
+          "--sync-batch-norm: the network has no batch norm; --batch-norm, or batch-norm in --layers, adds it");
+  }
+  return {&ranks, strict, micro_batches};
+}
+
+std::string RankOptions::describe() const {
+  if (distributed != "fast") return fmt::format("{} micro-batches", micro_batches);
+  return sync_batch_norm ? "fast, batch norm over all ranks" : "fast";
+}
+
+}  // namespace tapegrad::cli

@@ -73,5 +73,7 @@ for program in consumer plain; do
   ldd "$file" >"$work/dynamic"
   grep -qF "$libraries/libtapegrad.so.0.1" "$work/dynamic" || fail "$program does not run with the packaged library"
 done
-LD_LIBRARY_PATH=$libraries "$work/debian/usr/bin/tapegrad" --help >/dev/null ||
-  fail "the packaged command does not start"
+for command in --help "gradcheck --op relu --mode fast" "bench --list"; do
+  # shellcheck disable=SC2086 # several words
+  LD_LIBRARY_PATH=$libraries "$work/debian/usr/bin/tapegrad" $command >/dev/null || fail "the packaged command fails: $command"
+done

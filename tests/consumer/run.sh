@@ -170,6 +170,7 @@ build shared -DCONSUME=find_package -DCMAKE_PREFIX_PATH="$work/shared_prefix"
 check_gradients shared
 ranks shared "$work.shared_build"
 "$work/shared_prefix/bin/tapegrad" --help >/dev/null || fail "the installed command does not start"
+"$work/shared_prefix/bin/tapegrad" gradcheck --op relu --mode fast >/dev/null || fail "the installed command does not check"
 plain "$work/shared_prefix" -Wl,-rpath,"$work/shared_prefix/lib"
 plain_checks "$work/shared_prefix" -Wl,-rpath,"$work/shared_prefix/lib"
 

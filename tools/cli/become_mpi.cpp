@@ -2,8 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "arguments.h"
 #include "become.h"
-#include "program.h"
 #include "ranks.h"
 
 namespace tapegrad::cli {

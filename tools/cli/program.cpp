@@ -9,17 +9,17 @@
 #include <filesystem>
 #include <initializer_list>
 #include <new>
-#include <span>
 #include <string>
 #include <string_view>
 #include <system_error>
 #include <thread>
 #include <vector>
 
-#include <tapegrad/gradcheck/report/shell_word.h>
 #include <tapegrad/graph/errors.h>
 
 #include <fmt/format.h>
+
+#include "arguments.h"
 
 namespace tapegrad::cli {
 
@@ -36,9 +36,6 @@ CLI::Validator number(std::string range, bool (*holds)(double, double), double b
   return CLI::Validator(check, range);
 }
 
-/// Those that run_program was called with.
-std::span<char* const> arguments;
-
 /// Whether mpirun (of OpenMPI, or by PMI another one's) has started this process as another rank than the first.
 bool is_other_rank() {
   for (const char* name : {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK"})
@@ -50,14 +47,6 @@ bool is_other_rank() {
 std::string program_name(const CLI::App& app) { return app.get_name().substr(0, app.get_name().find(' ')); }
 
 }  // namespace
-
-char* const* arguments_for_exec() { return arguments.data(); }
-
-std::string command_line() {
-  std::string line;
-  for (const char* word : arguments) line += (line.empty() ? "" : " ") + gradcheck::detail::shell_word(word);
-  return line;
-}
 
 CLI::Validator at_least(double least) {
   return number(
@@ -119,7 +108,7 @@ int usage_error(const CLI::App& app, std::string message) {
 }
 
 int run_program(CLI::App& app, int argc, char** argv, const int& exit_code) {
-  arguments = {argv, static_cast<std::size_t>(argc)};
+  remember_arguments(argc, argv);
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& e) {

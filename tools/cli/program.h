@@ -10,14 +10,8 @@
 namespace tapegrad::cli {
 
 /// Parses the arguments and runs what they ask for. Returns 2 for a wrong use and 1 for a failure, each told
-/// in one line, and else what the callbacks have put into `exit_code`.
+/// in one line, and else what the callbacks have put into `exit_code`. Remembers the arguments (arguments.h).
 int run_program(CLI::App& app, int argc, char** argv, const int& exit_code);
-
-/// What run_program was called with, behind the last a null pointer, as exec takes it.
-char* const* arguments_for_exec();
-
-/// What run_program was called with, which must still exist, as a shell takes it: quoted where that needs it.
-std::string command_line();
 
 /// Checks of an option's number: finite, and at least so much, or more than that.
 CLI::Validator at_least(double least);

@@ -10,8 +10,8 @@
 
 #include <fmt/format.h>
 
+#include "arguments.h"
 #include "plot/weights.h"
-#include "program.h"
 #include "settings.h"
 
 namespace tapegrad::cli {

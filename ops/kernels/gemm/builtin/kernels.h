@@ -4,6 +4,7 @@
 
 #include <tapegrad/graph/sanitizers.h>
 #include <tapegrad/ops/kernels/gemm/gemm.h>
+#include <tapegrad/ops/loops/dispatch.h>
 #include <tapegrad/ops/loops/isa.h>
 
 /// Before a loop of at most so many turns: unrolled, what it indexes stays in registers. Where each access is checked in
@@ -117,19 +118,20 @@ const GemmKernels<T>& gemm_kernels_avx2() noexcept;
 template <class T>
 const GemmKernels<T>& gemm_kernels_avx512() noexcept;
 
-/// Those of the instruction set in use.
+/// Those of the instruction set in use. Throws Error where they are compiled for another one alone.
 template <class T>
-const GemmKernels<T>& gemm_kernels() noexcept {
-  switch (isa()) {
+const GemmKernels<T>& gemm_kernels() {
+  if constexpr (kOnlyIsa.has_value())
+    if (isa() != *kOnlyIsa) throw_not_compiled(isa(), *kOnlyIsa);
+      // The files of sets that are not compiled are not in the library.
 #if TAPEGRAD_X86
-    case Isa::avx512:
-      return gemm_kernels_avx512<T>();
-    case Isa::avx2:
-      return gemm_kernels_avx2<T>();
+  if constexpr (is_compiled(Isa::avx512))
+    if (isa() == Isa::avx512) return gemm_kernels_avx512<T>();
+  if constexpr (is_compiled(Isa::avx2))
+    if (isa() == Isa::avx2) return gemm_kernels_avx2<T>();
 #endif
-    default:
-      return gemm_kernels_base<T>();
-  }
+  if constexpr (is_compiled(Isa::base)) return gemm_kernels_base<T>();
+  __builtin_unreachable();  // behind the only set
 }
 
 }  // namespace tapegrad::detail

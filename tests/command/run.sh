@@ -260,6 +260,24 @@ expect 2 '--json' bench --filter W1 --json "$work/missing/bench.json"
 expect 2 '--svg' bench --svg "$work/charts"
 expect 2 '--svg' bench --grow --filter nodes-1000 --svg "$work/file/charts"
 
+# ---- commands that are programs of their own ----
+check "the checker is no part of the command" bash -c "! grep -q 'Random directions where a Jacobian' '$tapegrad'"
+expect 0 'Usage: tapegrad gradcheck' --help gradcheck
+expect 0 '--filter TEXT' --help bench
+expect 3 "repeat: $tapegrad gradcheck --repro \"tanh#0:seed=0\"" gradcheck --op tanh --mode fast --rtol 1e-30
+mkdir -p "$work/alone/bin"
+cp "$tapegrad" "$work/alone/bin"
+built=$tapegrad
+tapegrad=$work/alone/bin/tapegrad
+expect 0 'gradcheck .*finite differences' --help
+expect 6 '^tapegrad: .*/alone/bin/tapegrad_gradcheck: No such file .* cmake --build build/release --target tapegrad_gradcheck_cli$' gradcheck --op relu
+check "an error is one line" [ "$(wc -l <"$work/err")" -eq 1 ]
+expect 1 '/alone/bin/tapegrad_bench: No such file .* cmake --build build/release --target tapegrad_bench$' bench --list
+expect 1 '^tapegrad: --distributed: .*/alone/bin/tapegrad_mpi: No such file .*libopenmpi-dev.* --target tapegrad_mpi$' "${train[@]}" --distributed
+touch "$work/alone/CMakeCache.txt"
+expect 6 "cmake --build $work/alone --target" gradcheck
+tapegrad=$built
+
 # ---- links, pipes and devices stay what they are ----
 expect 0 'nodes' graph --out "$work/net7.dot"
 ln -s net7.dot "$work/latest.dot"

@@ -14,7 +14,7 @@ field() {
 packages=$work.shared_build
 seconds=$SECONDS
 cmake --preset deb -S "$source" -B "$packages" "${options[@]}" >"$work/log" || { cat "$work/log"; fail "no preset"; }
-cmake --build "$packages" --target tapegrad_gradcheck tapegrad_cli tapegrad_bench >"$work/log" ||
+cmake --build "$packages" --target tapegrad_gradcheck tapegrad_cli tapegrad_gradcheck_cli tapegrad_bench >"$work/log" ||
   { cat "$work/log"; fail "it does not build"; }
 (cd "$packages" && cpack) >"$work/log" 2>&1 || { cat "$work/log"; fail "cpack makes no packages"; }
 for package in libtapegrad0.1 libtapegrad-dev tapegrad; do

@@ -161,7 +161,7 @@ find "$work/static_prefix/include" -name '*.h' -printf '%P\n' |
 
 step "shared: build, find_package in the moved tree, the installed command"
 cmake -S "$source" -B "$work.shared_build" "${options[@]}" -DBUILD_SHARED_LIBS=ON -DTAPEGRAD_BUILD_TESTS=OFF >/dev/null
-programs=(tapegrad_cli tapegrad_bench)
+programs=(tapegrad_cli tapegrad_gradcheck_cli tapegrad_bench)
 if [ -e "$static_build/bin/tapegrad_mpi" ]; then programs+=(tapegrad_mpi); fi
 cmake --build "$work.shared_build" --target tapegrad_gradcheck "${programs[@]}" >"$work/log" ||
   { cat "$work/log"; fail "it does not build"; }

@@ -1,7 +1,5 @@
 #pragma once
 
-#include <string>
-
 #include <CLI/CLI.hpp>
 
 /// The subcommands of `tapegrad`. Each adds itself to the application and leaves its exit code where
@@ -11,8 +9,10 @@ namespace tapegrad::cli {
 void add_train_command(CLI::App& app, int& exit_code);
 void add_predict_command(CLI::App& app, int& exit_code);
 void add_export_command(CLI::App& app, int& exit_code);
-/// `program`: what was typed to start it.
-void add_gradcheck_command(CLI::App& app, int& exit_code, const std::string& program);
 void add_graph_command(CLI::App& app, int& exit_code);
+
+/// Of `tapegrad gradcheck`, which is a program of its own: in the list of commands, and at the head of its help.
+inline constexpr const char* kGradcheckDescription =
+    "Check the derivatives of every op and module against finite differences in double";
 
 }  // namespace tapegrad::cli

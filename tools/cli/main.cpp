@@ -1,34 +1,66 @@
-#include <unistd.h>
-
-#include <cerrno>
-#include <cstring>
-#include <filesystem>
+#include <cstdio>
+#include <exception>
 #include <string>
 #include <string_view>
+#include <vector>
 
+#include <tapegrad/gradcheck/report/run_options.h>
 #include <tapegrad/ops/loops/isa.h>
 #include <tapegrad/ops/matmul_engine.h>
 
 #include <fmt/format.h>
 
+#include "become.h"
 #include "commands.h"
 #include "program.h"
 
 namespace {
 
-constexpr const char* kBench = "bench";
+using namespace std::string_view_literals;
 
-/// Becomes the benchmark's program, which lies beside this one: what it is linked with, other libraries among
-/// them, is not loaded for any other command.
-int become_bench(char** argv) {
-  const std::filesystem::path self = std::filesystem::read_symlink("/proc/self/exe");
-  const std::string program = self.parent_path() / "tapegrad_bench";
-  execv(program.c_str(), argv);
-  fmt::print(stderr,
-             "tapegrad: {}: {}; the benchmark is a program of its own, tapegrad_bench, and must lie beside "
-             "the command\n",
-             program, std::strerror(errno));
-  return 1;
+/// A command that is a program of its own.
+struct Command {
+  const char* name;
+  const char* description;
+  tapegrad::cli::SiblingProgram program;
+  int exit_code;  ///< where that program is not there
+};
+
+// Nobody who only trains compiles the checker.
+constexpr Command kGradcheck{
+    "gradcheck",
+    tapegrad::cli::kGradcheckDescription,
+    {.file = "tapegrad_gradcheck", .target = "tapegrad_gradcheck_cli"},
+    static_cast<int>(tapegrad::gradcheck::ExitCode::internal_error)};  // 1 would be a wrong derivative
+// What the benchmark is linked with, other libraries among them, is not loaded for any other command.
+constexpr Command kBench{"bench",
+                         "Measure speed and memory beside a hand-written program and other libraries",
+                         {.file = "tapegrad_bench", .target = "tapegrad_bench"},
+                         1};
+
+void add_command(CLI::App& app, const Command& c) { app.add_subcommand(c.name, c.description); }
+
+/// The place of that command's name in the arguments, behind nothing but requests for help; 0 where another is asked for.
+int place_of(const Command& c, int argc, char** argv) {
+  int i = 1;
+  while (i < argc && (argv[i] == "-h"sv || argv[i] == "--help"sv)) ++i;
+  return i < argc && argv[i] == std::string_view(c.name) ? i : 0;
+}
+
+/// Becomes the program of that command, whose name stands there: it is given both words that start it as one, and the
+/// other arguments. Returns what to exit with where that program is not there.
+int become_program(const Command& c, int place, char** argv) {
+  std::string started_by = fmt::format("{} {}", argv[0], c.name);
+  std::vector<char*> arguments{started_by.data()};
+  arguments.insert(arguments.end(), argv + 1, argv + place);
+  for (char** next = argv + place + 1; *next; ++next) arguments.push_back(*next);
+  arguments.push_back(nullptr);
+  try {
+    become(c.program, arguments.data());
+  } catch (const std::exception& e) {
+    fmt::print(stderr, "tapegrad: {}\n", tapegrad::cli::printable(e.what()));
+    return c.exit_code;
+  }
 }
 
 std::string version() {
@@ -41,7 +73,8 @@ std::string version() {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc > 1 && argv[1] == std::string_view(kBench)) return become_bench(argv + 1);
+  for (const Command& c : {kGradcheck, kBench})
+    if (const int place = place_of(c, argc, argv)) return become_program(c, place, argv);
   int exit_code = 0;
   CLI::App app(
       "Trains networks and predicts by them, checks gradients, draws graphs and measures speed with the "
@@ -52,9 +85,9 @@ int main(int argc, char** argv) {
   tapegrad::cli::add_train_command(app, exit_code);
   tapegrad::cli::add_predict_command(app, exit_code);
   tapegrad::cli::add_export_command(app, exit_code);
-  tapegrad::cli::add_gradcheck_command(app, exit_code, argc > 0 ? argv[0] : "tapegrad");
+  add_command(app, kGradcheck);
   tapegrad::cli::add_graph_command(app, exit_code);
-  app.add_subcommand(kBench, "Measure speed and memory beside a hand-written program and other libraries");
+  add_command(app, kBench);
   // The parser would only say that a command is missing.
   const auto is_command = [&](CLI::App* c) { return c->get_name() == argv[1]; };
   if (argc > 1 && argv[1][0] != '-' && app.get_subcommands(is_command).empty())

@@ -46,6 +46,9 @@ bool is_other_rank() {
   return false;
 }
 
+/// What its errors begin with: the command's name, also where one of its commands is a program of its own.
+std::string program_name(const CLI::App& app) { return app.get_name().substr(0, app.get_name().find(' ')); }
+
 }  // namespace
 
 char* const* arguments_for_exec() { return arguments.data(); }
@@ -111,7 +114,7 @@ int usage_error(const CLI::App& app, std::string message) {
   std::string command;  // down to the subcommand that was asked for
   for (const CLI::App* a = &app; a; a = a->get_subcommands().empty() ? nullptr : a->get_subcommands().front())
     command += (command.empty() ? "" : " ") + a->get_name();
-  fmt::print(stderr, "{}: {}; see {} --help\n", app.get_name(), message, command);
+  fmt::print(stderr, "{}: {}; see {} --help\n", program_name(app), message, command);
   return 2;
 }
 
@@ -130,10 +133,10 @@ int run_program(CLI::App& app, int argc, char** argv, const int& exit_code) {
   } catch (const ArgumentError& e) {
     return usage_error(app, e.what());
   } catch (const std::bad_alloc&) {
-    fmt::print(stderr, "{}: there is not enough memory\n", app.get_name());
+    fmt::print(stderr, "{}: there is not enough memory\n", program_name(app));
     return 1;
   } catch (const std::exception& e) {
-    fmt::print(stderr, "{}: {}\n", app.get_name(), printable(e.what()));
+    fmt::print(stderr, "{}: {}\n", program_name(app), printable(e.what()));
     return 1;
   }
   return exit_code;

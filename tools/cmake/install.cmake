@@ -75,7 +75,7 @@ endforeach()
 
 if(TAPEGRAD_BUILD_TOOLS)
   file(RELATIVE_PATH libdir_of_bin ${CMAKE_INSTALL_FULL_BINDIR} ${CMAKE_INSTALL_FULL_LIBDIR})
-  set(programs tapegrad_cli tapegrad_bench bench_startup_tapegrad)
+  set(programs tapegrad_cli tapegrad_gradcheck_cli tapegrad_bench bench_startup_tapegrad)
   if(TARGET tapegrad_mpi)
     list(APPEND programs tapegrad_mpi)
   endif()

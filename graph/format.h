@@ -19,7 +19,7 @@ class Parameter;
 /// none, shape and dtype follow. Any tensor can be printed: tracked, stale, undefined.
 ///
 /// A format specification applies to the elements, "{:.3f}" for one; fmt refuses one that does not fit them
-/// with fmt::format_error. Without one, six significant digits are shown. A zero is shown without its sign.
+/// with fmt::format_error. Without one, six significant digits are shown. A zero is shown without its sign, and so is a nan.
 TAPEGRAD_API std::string to_string(const Tensor& tensor);
 
 /// The same on a stream, whose precision and std::fixed or std::scientific apply to the elements. A parameter is

@@ -79,7 +79,7 @@ class TAPEGRAD_API ModuleBase {
   std::vector<std::pair<std::string, Parameter>> parameters() const;
   /// Tensors that are not trained, with their path.
   std::vector<std::pair<std::string, Tensor>> buffers() const;
-  /// This module, whose path is empty, and all within it, in the order of visiting; one that is reached twice counts once.
+  /// This module, whose path is empty, and all within it in the order of visiting; one reached twice counts once.
   std::vector<std::pair<std::string, ModuleBase*>> modules();
   /// How many numbers the parameters hold, frozen or not.
   std::int64_t parameter_count() const;

@@ -61,15 +61,33 @@ void OrderedSum::add_row(Tensor& to, const Tensor& from) {
 
 Tensor OrderedSum::sum(const Bucket& bucket, Terms& terms, const std::vector<std::uint8_t>& is_there) {
   if (communicator_.size() == 1) return terms.take_all();
+  const Nodes own = terms.take_nodes();
+  const std::size_t most = std::max<std::size_t>(1, communicator_.bytes_at_once() / size_of(bucket.dtype));
+  const auto share = static_cast<std::int64_t>(
+      std::min(most, static_cast<std::size_t>(bucket.length / communicator_.size())));
   const auto ranks = static_cast<std::size_t>(communicator_.size());
-  const auto self = static_cast<std::size_t>(communicator_.rank());
-  std::vector<Terms::Node> own = terms.take_nodes();
-  const std::int64_t share = bucket.length / communicator_.size();
-  const std::size_t block = static_cast<std::size_t>(share) * size_of(bucket.dtype);
-  if (const std::size_t bytes = rounds_ * ranks * block; bytes > received_bytes_) {
+  if (const std::size_t bytes = rounds_ * ranks * static_cast<std::size_t>(share) * size_of(bucket.dtype);
+      bytes > received_bytes_) {
     received_ = std::make_unique_for_overwrite<std::byte[]>(bytes);
     received_bytes_ = bytes;
   }
+  // What was sent of a stretch is no longer needed: the sum takes its place.
+  Tensor sum = own.front().value.defined() ? own.front().value : bucket.new_row();
+  for (std::int64_t begin = 0; begin < bucket.length; begin += share * communicator_.size())
+    sum_stretch(bucket.dtype, begin, std::min(share, (bucket.length - begin) / communicator_.size()), own,
+                sum, is_there);
+  return sum;
+}
+
+/// Elements [begin, begin + ranks * share) of the sum.
+void OrderedSum::sum_stretch(Dtype dtype, std::int64_t begin, std::int64_t share, const Nodes& own,
+                             Tensor& sum, const std::vector<std::uint8_t>& is_there) {
+  const auto ranks = static_cast<std::size_t>(communicator_.size());
+  const auto self = static_cast<std::size_t>(communicator_.rank());
+  const std::size_t block = static_cast<std::size_t>(share) * size_of(dtype);
+  const auto stretch_of = [&](Tensor row) {
+    return bytes_of(row).subspan(static_cast<std::size_t>(begin) * size_of(dtype), ranks * block);
+  };
 
   // In round k each rank sends the k-th of its subtrees.
   const auto received_in = [&](std::size_t round) { return received_.get() + round * ranks * block; };
@@ -77,12 +95,12 @@ Tensor OrderedSum::sum(const Bucket& bucket, Terms& terms, const std::vector<std
     std::vector<std::uint8_t> sends(ranks);
     for (std::size_t r = 0; r < ranks; ++r)
       sends[r] = round < of_ranks_[r].size() && any_there(of_ranks_[r][round], is_there);
-    communicator_.exchange(sends[self] ? bytes_of(own[round].value) : std::span<std::byte>(),
+    communicator_.exchange(sends[self] ? stretch_of(own[round].value) : std::span<std::byte>(),
                            {received_in(round), ranks * block}, block, sends);
   }
 
   const auto add = [&](Share& to, const Share& from) {
-    tapegrad::detail::add_elements(bucket.dtype, to.data, from.data, share);
+    tapegrad::detail::add_elements(dtype, to.data, from.data, share);
   };
   TreeSum<Share, decltype(add)> tree(add);
   for (std::size_t r = 0; r < ranks; ++r)
@@ -90,13 +108,10 @@ Tensor OrderedSum::sum(const Bucket& bucket, Terms& terms, const std::vector<std
       Share term;
       if (any_there(of_ranks_[r][round], is_there))
         term.data =
-            r == self ? bytes_of(own[round].value).data() + self * block : received_in(round) + r * block;
+            r == self ? stretch_of(own[round].value).data() + self * block : received_in(round) + r * block;
       tree.push(of_ranks_[r][round], term);
     }
-  // What was sent is no longer needed: the sum takes its place.
-  Tensor sum = own.front().value.defined() ? std::move(own.front().value) : bucket.new_row();
-  communicator_.all_gather({tree.take_all().data, block}, bytes_of(sum));
-  return sum;
+  communicator_.all_gather({tree.take_all().data, block}, stretch_of(sum));
 }
 
 }  // namespace tapegrad::nn

@@ -82,6 +82,8 @@ class TreeSum {
 /// Each rank adds up the subtrees that lie within its own terms. Of all these, rank r gets share r, adds it up along
 /// the same tree, and sends the sum to the others: where each rank has one subtree, as where both numbers are powers of
 /// two, that is as many bytes as a ring sends, 2 (n - 1) / n of a row, the fewest there can be.
+///
+/// A row goes in stretches of communicator.bytes_at_once() for each rank, each with shares of its own.
 class OrderedSum {
  public:
   /// This rank's terms of one sum, which are pushed in their order.
@@ -101,14 +103,17 @@ class OrderedSum {
   Tensor sum(const Bucket& bucket, Terms& terms, const std::vector<std::uint8_t>& is_there);
 
  private:
+  using Nodes = std::vector<Terms::Node>;
   static void add_row(Tensor& to, const Tensor& from);
+  void sum_stretch(Dtype dtype, std::int64_t begin, std::int64_t share, const Nodes& own, Tensor& sum,
+                   const std::vector<std::uint8_t>& is_there);
 
   Communicator& communicator_;
   std::int64_t first_;
   std::int64_t last_;
   std::vector<std::vector<Subtree>> of_ranks_;  ///< the subtrees that each rank ends up with
   std::size_t rounds_ = 0;                      ///< the most that a rank has
-  std::unique_ptr<std::byte[]> received_{};     ///< from all ranks, in each round
+  std::unique_ptr<std::byte[]> received_{};     ///< of a stretch from all ranks, in each round
   std::size_t received_bytes_ = 0;
 };
 

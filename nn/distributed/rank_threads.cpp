@@ -100,6 +100,7 @@ class RankThread final : public Communicator {
   }
 
   void barrier() override { place_.meet(rank_); }
+  std::size_t bytes_at_once() const noexcept override { return kCachedBytes; }
 
  private:
   void reduce(void* values, std::size_t count, Dtype dtype) override {

@@ -58,6 +58,7 @@ BOOST_AUTO_TEST_CASE(a_specification_that_does_not_fit_is_refused) {
 BOOST_AUTO_TEST_CASE(values_that_are_not_finite_are_shown) {
   const double inf = std::numeric_limits<double>::infinity();
   BOOST_TEST(to_string(Tensor::from({std::nan(""), inf, -inf, 1})) == "[ nan,  inf, -inf,    1]");
+  BOOST_TEST(to_string(Tensor::from({-std::nan(""), inf - inf})) == "[nan, nan]");
 }
 
 BOOST_AUTO_TEST_CASE(six_significant_digits_are_shown) {

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <span>
 #include <stdexcept>
 #include <string>
@@ -28,13 +29,15 @@ using nn::OrderedSum;
 /// Counts the bytes that leave this rank.
 class Counting final : public bench::Forwarding {
  public:
-  using Forwarding::Forwarding;
+  Counting(Communicator& to, std::size_t at_once) : Forwarding(to), at_once_(at_once) {}
+  std::size_t bytes_at_once() const noexcept override { return at_once_; }
   void all_gather(std::span<const std::byte> own, std::span<std::byte> all) override {
     sent += own.size() * static_cast<std::size_t>(size() - 1);
     Forwarding::all_gather(own, all);
   }
   void exchange(std::span<const std::byte> from, std::span<std::byte> to, std::size_t block,
                 std::span<const std::uint8_t> sends) override {
+    if (block > at_once_) throw std::logic_error("too much at once");
     if (sends[static_cast<std::size_t>(rank())]) sent += block * static_cast<std::size_t>(size() - 1);
     Forwarding::exchange(from, to, block, sends);
   }
@@ -45,17 +48,21 @@ class Counting final : public bench::Forwarding {
   void begin(Operation operation, std::size_t) override {
     if (operation == Operation::all_reduce) throw std::logic_error("not in an ordered sum");
   }
+
+  std::size_t at_once_;
 };
+
+constexpr std::size_t kAll = std::numeric_limits<std::size_t>::max();
 
 constexpr std::int64_t kFloats = 1013, kDoubles = 101;  // no multiples of anything
 
 /// The sum on each rank, of terms that are there or not: equal on all.
 std::vector<double> summed(int ranks, std::int64_t terms, const std::vector<std::uint8_t>& is_there,
-                           std::size_t* sent = nullptr) {
+                           std::size_t at_once = kAll, std::size_t* sent = nullptr) {
   std::vector<std::vector<double>> sums(static_cast<std::size_t>(ranks));
   std::vector<std::size_t> bytes(static_cast<std::size_t>(ranks));
   nn::run_on_threads(ranks, [&](Communicator& comm) {
-    Counting counting(comm);
+    Counting counting(comm, at_once);
     const std::vector<Tensor> like{Tensor::empty({kFloats}, f32), Tensor::empty({kDoubles}, f64)};
     const std::vector<nn::Bucket> buckets = nn::buckets_of(like, 1 << 20, ranks);
     OrderedSum sum(counting, terms);
@@ -117,21 +124,24 @@ BOOST_AUTO_TEST_CASE(it_has_the_same_bits_for_any_number_of_ranks) {
       for (int ranks = 2; ranks <= std::min<std::int64_t>(terms, 8); ++ranks)
         BOOST_TEST_CONTEXT(terms << " terms on " << ranks << " ranks, missing " << missing) {
           BOOST_TEST((summed(ranks, terms, is_there) == expected));
+          // In stretches, of which the last is shorter.
+          BOOST_TEST((summed(ranks, terms, is_there, 88) == expected));
         }
     }
   }
 }
 
 BOOST_AUTO_TEST_CASE(it_costs_as_many_bytes_as_a_ring) {
-  for (const int ranks : {2, 4, 8}) {
-    std::size_t sent = 0;
-    summed(ranks, 8, std::vector<std::uint8_t>(8, 1), &sent);
-    const double row = 4 * kFloats + 8 * kDoubles;
-    const double ring = 2 * (ranks - 1.0) / ranks * row;
-    // Rows are filled up to whole shares.
-    BOOST_TEST(static_cast<double>(sent) >= ring);
-    BOOST_TEST(static_cast<double>(sent) <= ring + 2 * (ranks - 1) * (4 + 8));
-  }
+  for (const std::size_t at_once : {kAll, std::size_t{8}, std::size_t{200}})
+    for (const int ranks : {2, 4, 8}) {
+      std::size_t sent = 0;
+      summed(ranks, 8, std::vector<std::uint8_t>(8, 1), at_once, &sent);
+      const double row = 4 * kFloats + 8 * kDoubles;
+      const double ring = 2 * (ranks - 1.0) / ranks * row;
+      // Rows are filled up to whole shares.
+      BOOST_TEST(static_cast<double>(sent) >= ring);
+      BOOST_TEST(static_cast<double>(sent) <= ring + 2 * (ranks - 1) * (4 + 8));
+    }
 }
 
 BOOST_AUTO_TEST_CASE(more_ranks_than_terms_are_refused) {

@@ -29,10 +29,10 @@ void check(int code, const char* what) {
   throw Error(fmt::format("mpi: {}: {}", what, std::string_view(text, static_cast<std::size_t>(length))));
 }
 
-/// f(begin, count) for parts of n elements of this size that MPI can count.
+/// f(begin, count) for parts of n elements of this size, each of at most so many bytes, which MPI can count.
 template <class F>
-void in_parts(std::size_t n, std::size_t size, const F& f) {
-  const std::size_t most = kMostAtOnce / size;
+void in_parts(std::size_t n, std::size_t size, const F& f, std::size_t bytes = kMostAtOnce) {
+  const std::size_t most = bytes / size;
   for (std::size_t begin = 0; begin < n; begin += most) f(begin, static_cast<int>(std::min(most, n - begin)));
 }
 
@@ -44,6 +44,13 @@ class MpiRank final : public Communicator {
     check(MPI_Comm_set_errhandler(comm_, MPI_ERRORS_RETURN), "its errors");
     check(MPI_Comm_rank(comm_, &rank_), "the rank");
     check(MPI_Comm_size(comm_, &size_), "the number of ranks");
+    MPI_Comm here = MPI_COMM_NULL;
+    check(MPI_Comm_split_type(comm_, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &here),
+          "the ranks of a machine");
+    int size_here = 0;
+    check(MPI_Comm_size(here, &size_here), "the number of ranks of a machine");
+    check(MPI_Comm_free(&here), "to free the communicator of a machine");
+    one_machine_ = size_here == size_;
   }
   /// Frees it, which all ranks do together: not where one has failed.
   void free() { check(MPI_Comm_free(&comm_), "to free the communicator"); }
@@ -98,21 +105,29 @@ class MpiRank final : public Communicator {
 
   void barrier() override { check(MPI_Barrier(comm_), "barrier"); }
 
+  std::size_t bytes_at_once() const noexcept override {
+    return one_machine_ ? kCachedBytes : Communicator::bytes_at_once();
+  }
+
  private:
   static constexpr int kTag = 1;
 
   void reduce(void* values, std::size_t count, Dtype dtype) override {
     const MPI_Datatype type = dtype == f32 ? MPI_FLOAT : dtype == f64 ? MPI_DOUBLE : MPI_INT64_T;
-    in_parts(count, size_of(dtype), [&](std::size_t begin, int n) {
+    const auto reduce_part = [&](std::size_t begin, int n) {
       check(MPI_Allreduce(MPI_IN_PLACE, static_cast<std::byte*>(values) + begin * size_of(dtype), n, type,
                           MPI_SUM, comm_),
             "all_reduce");
-    });
+    };
+    const auto ranks = static_cast<std::size_t>(size_);
+    in_parts(count, size_of(dtype), reduce_part,
+             bytes_at_once() < kMostAtOnce / ranks ? ranks * bytes_at_once() : kMostAtOnce);
   }
 
   MPI_Comm comm_ = MPI_COMM_NULL;
   int rank_ = 0;
   int size_ = 0;
+  bool one_machine_ = false;
 };
 
 /// Ends all ranks. The others may wait for this one in a collective operation: nothing can be agreed on any more.

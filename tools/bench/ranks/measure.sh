@@ -7,6 +7,7 @@ bench=$1/bin/tapegrad_ranks_bench
 charts=${2:-$(dirname "${BASH_SOURCE[0]}")/../charts}
 # shellcheck source=tools/bench/ranks/one_machine.sh
 source "$(dirname "${BASH_SOURCE[0]}")/one_machine.sh"
+mkdir -p "$charts"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 

@@ -18,7 +18,7 @@ given() {
 }
 
 "$root/tools/setup.sh"
-echo "train_mnist: building the library and the command; the first time this takes some 6 minutes of processor time"
+echo "train_mnist: building the library and the command; the first time this takes some 5 minutes of processor time"
 start=$SECONDS
 (
   cd "$root"

@@ -1,7 +1,5 @@
 #include <algorithm>
-#include <cmath>
 #include <ostream>
-#include <type_traits>
 #include <vector>
 
 #include <tapegrad/graph/format.h>
@@ -41,10 +39,8 @@ class Printer {
   void collect(std::size_t axis, std::int64_t row) {
     if (axis == tensor_.rank()) {
       visit_dtype(tensor_.dtype(), [&]<class T> {
-        T value = detail::TensorAccess::data_as<T>(tensor_)[row] + T{0};  // without the sign of a zero
-        if constexpr (std::is_floating_point_v<T>)
-          if (std::isnan(value)) value = std::abs(value);  // whose sign means nothing: inf - inf has one
-        elements_.push_back(fmt::format(fmt::runtime(format_), value));
+        const T value = detail::TensorAccess::data_as<T>(tensor_)[row];
+        elements_.push_back(fmt::format(fmt::runtime(format_), detail::shown(value)));
       });
       return;
     }

@@ -1,8 +1,10 @@
 #pragma once
 
+#include <cmath>
 #include <iosfwd>
 #include <string>
 #include <string_view>
+#include <type_traits>
 
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/graph/export.h>
@@ -19,7 +21,8 @@ class Parameter;
 /// none, shape and dtype follow. Any tensor can be printed: tracked, stale, undefined.
 ///
 /// A format specification applies to the elements, "{:.3f}" for one; fmt refuses one that does not fit them
-/// with fmt::format_error. Without one, six significant digits are shown. A zero is shown without its sign, and so is a nan.
+/// with fmt::format_error. Without one, six significant digits are shown. A zero is shown without its sign, and so is
+/// a nan.
 TAPEGRAD_API std::string to_string(const Tensor& tensor);
 
 /// The same on a stream, whose precision and std::fixed or std::scientific apply to the elements. A parameter is
@@ -30,6 +33,14 @@ TAPEGRAD_API std::ostream& operator<<(std::ostream& out, const Shape& shape);
 TAPEGRAD_API std::ostream& operator<<(std::ostream& out, Dtype dtype);
 
 namespace detail {
+
+/// A number as it is shown: without the sign of a zero, and of a nan, whose sign means nothing (inf - inf has one).
+template <class T>
+T shown(T value) {
+  if constexpr (std::is_floating_point_v<T>)
+    if (std::isnan(value)) return std::abs(value);
+  return value + T{0};
+}
 
 TAPEGRAD_API std::string format_tensor(const Tensor& tensor, std::string_view spec);
 /// Of the parameter's value.

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <string>
 
+#include <tapegrad/graph/format.h>
 #include <tapegrad/nn/train/progress.h>
 
 #include <fmt/format.h>
@@ -23,7 +24,7 @@ std::string bar(double share) {
 /// "  training loss 0.1234 metric 0.9876", of what was measured.
 std::string text_of(const char* of, const Score& score) {
   if (std::isnan(score.loss) && std::isnan(score.metric)) return "";
-  return fmt::format("  {} loss {:.4f}{}", of, score.loss,
+  return fmt::format("  {} loss {:.4f}{}", of, tapegrad::detail::shown(score.loss),
                      std::isnan(score.metric) ? "" : fmt::format(" metric {:.4f}", score.metric));
 }
 

@@ -113,13 +113,6 @@ double Trainer::clip(Gradients& gradients) const {
 
 Diverged::~Diverged() = default;
 
-namespace {
-
-/// As a tensor shows it: a nan has no sign.
-std::string text_of(double loss) { return to_string(Tensor::full({}, loss, f64)); }
-
-}  // namespace
-
 /// Forward and backward of a batch.
 BatchGradients Trainer::compute(const Batch& batch) const {
   Tape tape;
@@ -145,7 +138,8 @@ bool Trainer::update(Batches::Iterator& batch, std::int64_t items, Epoch& epoch)
   UpdateAtWork at_work(updating_);
   BatchGradients computed = has_ranks() ? compute_on_ranks(batch, items) : compute(*batch);
   if (!std::isfinite(computed.loss)) {
-    divergence_ = fmt::format("the loss of a batch is {}{}", text_of(computed.loss), computed.culprit);
+    divergence_ =
+        fmt::format("the loss of a batch is {}{}", tapegrad::detail::shown(computed.loss), computed.culprit);
     return false;
   }
   BatchReport report{epoch.report.epoch, iteration_, last_, computed.loss, optimizer_.lr()};
@@ -258,7 +252,7 @@ const History& Trainer::fit(const Dataset& training, const Dataset& validation) 
       diverged = true;
       divergence_ =
           fmt::format("the loss of the training data is {}; a lower rate, or clipped gradients, may help",
-                      text_of(epoch.report.training.loss));
+                      tapegrad::detail::shown(epoch.report.training.loss));
     }
     const bool stopped = is_stopped();
     const bool early = options_.patience > 0 && waited_ >= options_.patience;

@@ -261,7 +261,8 @@ expect 2 '--svg' bench --svg "$work/charts"
 expect 2 '--svg' bench --grow --filter nodes-1000 --svg "$work/file/charts"
 
 # ---- commands that are programs of their own ----
-check "the checker is no part of the command" bash -c "! grep -q 'Random directions where a Jacobian' '$tapegrad'"
+check "the checker is a program of its own" grep -q 'Random directions where a Jacobian' "$(dirname "$tapegrad")/tapegrad_gradcheck"
+check "and no part of the command" bash -c "! grep -q 'Random directions where a Jacobian' '$tapegrad'"
 expect 0 'Usage: tapegrad gradcheck' --help gradcheck
 expect 0 '--filter TEXT' --help bench
 expect 3 "repeat: $tapegrad gradcheck --repro \"tanh#0:seed=0\"" gradcheck --op tanh --mode fast --rtol 1e-30

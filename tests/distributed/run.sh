@@ -79,6 +79,13 @@ once 'has failed'
 fails '^left$' 2 "$checks" leave 1
 fails 'micro_batches is 8, and there are 9 ranks' 9 "${train[@]}" --out "$work/many"
 once 'has failed'
+# What neither names nor shapes nor the first rate tell.
+same=("${train[@]}" --out "$work/no" --iterations 20)
+for other in '--schedule cosine' '--activation tanh'; do
+  # shellcheck disable=SC2086 # an option and its value
+  fails "train: the ranks differ: ${other% *} is [a-z]* on rank 0, ${other#* } on rank 1" 1 "${same[@]}" : -n 1 "${same[@]}" $other
+done
+expect 0 'parameters and history are in' 1 "${same[@]}" : -n 1 "${same[@]}" --threads 2
 fails 'give --distributed=fast' 2 "${train[@]}" --out "$work/no" --batch-norm --sync-batch-norm
 fails 'the network has no batch norm' 2 "${train[@]}" --out "$work/no" --distributed=fast --sync-batch-norm
 fails '--sync-batch-norm requires --distributed' 2 "$tapegrad" train --data "$mnist" --out "$work/no" --sync-batch-norm
@@ -103,22 +110,18 @@ ended() {
   check "$1: the exit code is not 0" [ $? -ne 0 ]
   check "$1: all ranks end within seconds" [ $((SECONDS - start)) -lt 20 ]
 }
-# goes_on NAME: on another number of ranks, to the bits of an undisturbed run.
-goes_on() {
-  expect 0 'goes on from .*checkpoint-' 2 "$tapegrad" train --distributed --resume "$work/$1" --epochs 3
-  check "$1: what is resumed on 2 ranks has the weights of an undisturbed run" \
-    cmp "$work/normalised/parameters.safetensors" "$work/$1/parameters.safetensors"
-}
 begin killed
 kill -KILL "$victim"
 ended killed
-goes_on killed
+expect 0 'goes on from .*checkpoint-' 2 "$tapegrad" train --distributed --resume "$work/killed" --epochs 3
+check "what is resumed on 2 ranks has the weights of an undisturbed run" \
+  cmp "$work/normalised/parameters.safetensors" "$work/killed/parameters.safetensors"
+expect 0 'all 54 iterations are done' 1 "$tapegrad" train --resume "$work/killed"
 # A signal to one rank stops all after the update at hand.
 begin stopped
 kill -TERM "$victim"
 ended stopped
 check "all ranks were told of the signal" grep -q 'interrupted after [0-9]* iterations' "$work/out"
-expect 0 'all 54 iterations are done' 1 "$tapegrad" train --resume "$work/killed"
 
 # ---- over TCP ----
 . "$(dirname "$0")/namespaces.sh"

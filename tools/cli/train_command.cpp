@@ -59,7 +59,16 @@ const std::vector<std::string_view> kMayChange{
     "--clip", "--patience", "--threads",  "--report", "--checkpoint-every"};
 
 std::string score_text(const char* of, const nn::Score& s, const char* metric) {
-  return fmt::format("  {} loss {:.4f} {} {:.4f}", of, s.loss, metric, s.metric);
+  return fmt::format("  {} loss {:.4f} {} {:.4f}", of, detail::shown(s.loss), metric, s.metric);
+}
+
+/// What a run was asked for, but for the folder that it is written to.
+std::vector<std::pair<std::string, std::string>> run_settings(const CLI::App& command) {
+  auto settings = settings_of(command);
+  std::erase_if(settings, [](const auto& setting) {
+    return setting.first == kResume || setting.first == "--out" || setting.first == "--force";
+  });
+  return settings;
 }
 
 nn::TrainerOptions trainer_options(const TrainOptions& o, const TrainData& data, std::int64_t iterations,
@@ -79,8 +88,7 @@ nn::TrainerOptions trainer_options(const TrainOptions& o, const TrainData& data,
     t.checkpoint_folder = RunFolder::checkpoints(o.out);
     t.checkpoint_every = o.checkpoint_every;
   }
-  for (const auto& [name, value] : settings_of(command))
-    if (name != kResume && name != "--out" && name != "--force") t.settings.emplace(name, value);
+  for (const auto& [name, value] : run_settings(command)) t.settings.emplace(name, value);
   return t;
 }
 
@@ -172,6 +180,11 @@ int train(const TrainOptions& o, const CLI::App& command, const nn::Checkpoint* 
   nn::OneRank one;
   nn::Communicator& ranks = several ? *several : one;
   const bool root = ranks.is_root();
+  // A trainer compares names, shapes and the next rate, which do not tell another activation or schedule. How many threads
+  // a rank has is its own affair.
+  auto settings = run_settings(command);
+  std::erase_if(settings, [](const auto& setting) { return setting.first == "--threads"; });
+  nn::require_same(ranks, "train", settings);
   set_threads(o.threads);
   require_other_file("--report", o.report, {o.data.csv, o.data.test_csv});
   const TrainData data = load_data(o.data, o.model.takes_images(), o.seed);

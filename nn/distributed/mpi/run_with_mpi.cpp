@@ -120,8 +120,7 @@ class MpiRank final : public Communicator {
             "all_reduce");
     };
     const auto ranks = static_cast<std::size_t>(size_);
-    in_parts(count, size_of(dtype), reduce_part,
-             bytes_at_once() < kMostAtOnce / ranks ? ranks * bytes_at_once() : kMostAtOnce);
+    in_parts(count, size_of(dtype), reduce_part, ranks * std::min(bytes_at_once(), kMostAtOnce / ranks));
   }
 
   MPI_Comm comm_ = MPI_COMM_NULL;

@@ -121,9 +121,10 @@ const GemmKernels<T>& gemm_kernels_avx512() noexcept;
 /// Those of the instruction set in use. Throws Error where they are compiled for another one alone.
 template <class T>
 const GemmKernels<T>& gemm_kernels() {
-  if constexpr (kOnlyIsa.has_value())
+  if constexpr (kOnlyIsa.has_value()) {
     if (isa() != *kOnlyIsa) throw_not_compiled(isa(), *kOnlyIsa);
-      // The files of sets that are not compiled are not in the library.
+  }
+  // The files of sets that are not compiled are not in the library.
 #if TAPEGRAD_X86
   if constexpr (is_compiled(Isa::avx512))
     if (isa() == Isa::avx512) return gemm_kernels_avx512<T>();

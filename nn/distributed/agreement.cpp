@@ -3,6 +3,7 @@
 
 #include <tapegrad/graph/shape.h>
 #include <tapegrad/nn/distributed/agreement.h>
+#include <tapegrad/nn/distributed/fingerprint.h>
 #include <tapegrad/nn/distributed/wire.h>
 
 #include <fmt/format.h>
@@ -15,18 +16,13 @@ namespace {
 std::span<const std::byte> bytes_of(const std::string& text) { return std::as_bytes(std::span(text)); }
 std::span<std::byte> bytes_of(std::string& text) { return std::as_writable_bytes(std::span(text)); }
 
-/// Fowler, Noll, Vo: FNV-1a of 64 bits.
 std::uint64_t fingerprint(const Facts& facts) {
-  std::uint64_t hash = 0xcbf29ce484222325U;
-  const auto add = [&](std::string_view text) {
-    for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3U;
-    hash = (hash ^ 0x100U) * 0x100000001b3U;  // ends the text
-  };
+  Fingerprint print;
   for (const auto& [name, value] : facts) {
-    add(name);
-    add(value);
+    print.add(name);
+    print.add(value);
   }
-  return hash;
+  return print.value();
 }
 
 template <class T>

@@ -45,8 +45,8 @@ OrderedSum::OrderedSum(Communicator& communicator, std::int64_t terms)
       last_(piece_begin(communicator.rank() + 1, communicator.size(), terms)) {
   if (communicator.size() > terms)
     throw ArgumentError(fmt::format(
-        "micro_batches is {}, and there are {} ranks; give at least as many micro-batches as ranks, the same "
-        "number for any number of ranks",
+        "{} micro-batches for {} ranks; give at least as many micro-batches as ranks, the same number for any "
+        "number of ranks",
         terms, communicator.size()));
   for (std::int64_t r = 0; r < communicator.size(); ++r) {
     of_ranks_.push_back(subtrees_of(piece_begin(r, communicator.size(), terms),

@@ -57,6 +57,20 @@ Tensor changed(const Tensor& before, const Tensor& change) {
   return result;
 }
 
+/// What `work` gives, on a micro-batch. An argument that it refuses may be right for a batch, as one item is too few
+/// for BatchNorm: the message says of which part it is.
+template <class Work>
+PieceResult named_piece(std::int64_t piece, std::int64_t pieces, std::int64_t items, std::int64_t of_batch,
+                        const Work& work) {
+  try {
+    return work();
+  } catch (const ArgumentError& e) {
+    if (pieces == 1) throw;
+    throw ArgumentError(fmt::format("{}; this was micro-batch {} of {}, with {} of the {} items of a batch",
+                                    e.what(), piece + 1, pieces, items, of_batch));
+  }
+}
+
 /// The network as forward of a micro-batch is to find it.
 void start_piece(const ForwardState& before, std::int64_t piece) {
   before.restore();
@@ -154,7 +168,7 @@ BatchGradients RankStep::run(ModuleBase& net, Batches::Iterator& pieces, std::in
     Tape tape;
     PieceResult computed;
     if (n > 0) {
-      computed = forward(*pieces);
+      computed = named_piece(piece, pieces_, n, items, [&] { return forward(*pieces); });
       for (std::size_t i = 0; i < parameters_.size(); ++i)
         comes_[buffers_ + i] = tape.has_read(parameters_[i]);
       own.take(static_cast<std::size_t>(piece - sums_.first()), computed,

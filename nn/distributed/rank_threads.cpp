@@ -3,6 +3,7 @@
 #include <exception>
 #include <mutex>
 #include <string>
+#include <string_view>
 #include <system_error>
 #include <thread>
 #include <vector>
@@ -15,6 +16,26 @@ namespace tapegrad::nn {
 
 namespace {
 
+/// What a rank has come for, and what the others are to read of it.
+struct Call {
+  std::string_view operation{};
+  std::size_t count = 0;  ///< of elements, or of the bytes of a block
+  std::string_view element = "bytes";
+  int root = 0;
+  const void* data = nullptr;
+
+  /// As in "all_reduce of 100 f32".
+  std::string describe() const {
+    if (operation == "barrier") return "barrier";
+    const std::string text = fmt::format("{} of {} {}", operation, count, element);
+    return operation == "broadcast" ? fmt::format("{} from rank {}", text, root) : text;
+  }
+  bool is_same(const Call& other) const noexcept {
+    return operation == other.operation && count == other.count && element == other.element &&
+           root == other.root;
+  }
+};
+
 /// Where the threads meet. Each publishes what the others are to read and waits for all; when it has read, it waits
 /// again, so that nobody changes what is still read.
 class MeetingPlace {
@@ -23,8 +44,20 @@ class MeetingPlace {
 
   int size() const noexcept { return static_cast<int>(published_.size()); }
   /// What a rank has published, between two meetings.
-  const void* of(int rank) const noexcept { return published_[static_cast<std::size_t>(rank)]; }
-  void publish(int rank, const void* data) noexcept { published_[static_cast<std::size_t>(rank)] = data; }
+  const void* of(int rank) const noexcept { return published_[static_cast<std::size_t>(rank)].data; }
+  void publish(int rank, const Call& call) noexcept { published_[static_cast<std::size_t>(rank)] = call; }
+  /// Which rank has come for something else than rank 0, between two meetings; -1 where all have come for the same.
+  int find_other() const noexcept {
+    for (int r = 1; r < size(); ++r)
+      if (!published_[static_cast<std::size_t>(r)].is_same(published_[0])) return r;
+    return -1;
+  }
+  /// What rank 0 and another one have come for, where it is not the same.
+  std::string describe_difference(int other) const {
+    return fmt::format(
+        "{} on rank 0, {} on rank {}; all ranks call the same operations in the same order, with equal sizes",
+        published_[0].describe(), published_[static_cast<std::size_t>(other)].describe(), other);
+  }
 
   /// Returns when all ranks have called it as often. Throws RankFailed where one will not.
   void meet(int rank) {
@@ -50,7 +83,7 @@ class MeetingPlace {
  private:
   std::mutex mutex_;
   std::condition_variable all_here_;
-  std::vector<const void*> published_;
+  std::vector<Call> published_;
   int arrived_ = 0;
   std::int64_t meetings_ = 0;
   std::string gone_;
@@ -78,33 +111,14 @@ class RankThread final : public Communicator {
   int rank() const noexcept override { return rank_; }
   int size() const noexcept override { return place_.size(); }
 
-  void broadcast(std::span<std::byte> bytes, int root) override {
-    share(bytes.data(), [&] {
-      if (rank_ != root && !bytes.empty()) std::memcpy(bytes.data(), place_.of(root), bytes.size());
-    });
+  void barrier() override {
+    share({.operation = "barrier"}, [] {});
   }
-
-  void all_gather(std::span<const std::byte> own, std::span<std::byte> all) override {
-    share(own.data(), [&] {
-      for (int r = 0; r < size(); ++r) copy_block(all, r, place_.of(r), 0, own.size());
-    });
-  }
-
-  void exchange(std::span<const std::byte> sent, std::span<std::byte> received, std::size_t block,
-                std::span<const std::uint8_t> sends) override {
-    share(sent.data(), [&] {
-      for (int r = 0; r < size(); ++r)
-        if (r != rank_ && sends[static_cast<std::size_t>(r)])
-          copy_block(received, r, place_.of(r), rank_, block);
-    });
-  }
-
-  void barrier() override { place_.meet(rank_); }
   std::size_t bytes_at_once() const noexcept override { return kCachedBytes; }
 
  private:
   void reduce(void* values, std::size_t count, Dtype dtype) override {
-    share(values, [&] {
+    share({.operation = "all_reduce", .count = count, .element = name_of(dtype), .data = values}, [&] {
       if (dtype == f32)
         add_up<float>(place_, rank_, count);
       else if (dtype == f64)
@@ -114,12 +128,39 @@ class RankThread final : public Communicator {
     });
   }
 
+  void broadcast_bytes(std::span<std::byte> bytes, int root) override {
+    share({.operation = "broadcast", .count = bytes.size(), .root = root, .data = bytes.data()}, [&] {
+      if (rank_ != root && !bytes.empty()) std::memcpy(bytes.data(), place_.of(root), bytes.size());
+    });
+  }
+
+  void gather_blocks(std::span<const std::byte> own, std::span<std::byte> all) override {
+    share({.operation = "all_gather", .count = own.size(), .data = own.data()}, [&] {
+      for (int r = 0; r < size(); ++r) copy_block(all, r, place_.of(r), 0, own.size());
+    });
+  }
+
+  void exchange_blocks(std::span<const std::byte> sent, std::span<std::byte> received, std::size_t block,
+                       std::span<const std::uint8_t> sends) override {
+    share({.operation = "exchange", .count = block, .data = sent.data()}, [&] {
+      for (int r = 0; r < size(); ++r)
+        if (r != rank_ && sends[static_cast<std::size_t>(r)])
+          copy_block(received, r, place_.of(r), rank_, block);
+    });
+  }
+
   template <class Read>
-  void share(const void* data, const Read& read) {
-    place_.publish(rank_, data);
+  void share(const Call& call, const Read& read) {
+    place_.publish(rank_, call);
     place_.meet(rank_);
-    read();
+    const int other = place_.find_other();
+    std::string difference;
+    if (other < 0)
+      read();
+    else
+      difference = place_.describe_difference(other);
     place_.meet(rank_);
+    if (other >= 0) throw ArgumentError(fmt::format("the ranks differ: {}", difference));
   }
 
   /// Block `from` of what another rank has published becomes block `to`.

@@ -48,13 +48,13 @@ DataParallel with_synchronised_layers(const DataParallel& options, ModuleBase& n
   return result;
 }
 
-void require_items_for_all(const DataParallel& options, ModuleBase& net, std::int64_t items) {
+void require_items_for_all(const DataParallel& options, ModuleBase& net, std::int64_t items, bool is_rest) {
   const auto layers = synchronised_layers(net);
   if (layers.empty() || items >= options.pieces()) return;
   throw ArgumentError(fmt::format(
-      "trainer: {}, which needs items on each of {} ranks, and a batch has {}; choose another batch size, or set "
-      "drop_last",
-      label_of(layers[0].first), options.pieces(), items));
+      "trainer: {}, which needs items on each of {} ranks, and {} batch has {}; {}",
+      label_of(layers[0].first), options.pieces(), is_rest ? "the last" : "a", items,
+      is_rest ? "choose another batch size, or set drop_last" : "take larger batches, or fewer ranks"));
 }
 
 }  // namespace tapegrad::nn

@@ -24,7 +24,8 @@ std::string describe_synchronised_layers(ModuleBase& net);
 DataParallel with_synchronised_layers(const DataParallel& options, ModuleBase& net);
 
 /// Throws ArgumentError for synchronised layers where a batch of so many items, the smallest, leaves a rank without
-/// items: it has nothing to compute, and the others would wait for it in the layer.
-void require_items_for_all(const DataParallel& options, ModuleBase& net, std::int64_t items);
+/// items: it has nothing to compute, and the others would wait for it in the layer. `is_rest`: it is the last one of
+/// an epoch, which is not full.
+void require_items_for_all(const DataParallel& options, ModuleBase& net, std::int64_t items, bool is_rest);
 
 }  // namespace tapegrad::nn

@@ -81,8 +81,8 @@ Tensor BatchNorm::forward(const Tensor& x) {
   const auto m = static_cast<double>(x.size() / features_);
   if (m < 2)
     throw ArgumentError(fmt::format(
-        "{}: a batch of {} in training, {} with {} of each feature; the variance needs at least 2 (leave out "
-        "a last batch that is not full, or call eval() to use the running statistics)",
+        "{}: a batch of {} in training, {} with {} of each feature; the variance needs at least 2 (take "
+        "larger batches, leave out a last one that is not full, or call eval() to use the running statistics)",
         op_label("batch_norm"), x.dim(0), to_string(x.shape()), m == 1 ? "1 element" : "no element"));
   const BatchNormalized batch = batch_norm(x, gamma_, beta_, options_.eps);
   update_running(batch.mean, batch.variance, m);

@@ -58,7 +58,8 @@ SynchronisedNorm synchronised_norm(const Tensor& x, const Tensor& gamma, const T
   if (result.count < 2)
     throw ArgumentError(fmt::format(
         "{}: a batch in training with {} of each feature on all {} ranks together, {} here; the variance needs "
-        "at least 2 (leave out a last batch that is not full, or call eval() to use the running statistics)",
+        "at least 2 (take larger batches, leave out a last one that is not full, or call eval() to use the running "
+        "statistics)",
         op_label(kOp), result.count == 1 ? "1 element" : "no element", communicator.size(),
         to_string(x.shape())));
   const Tensor mean = slice(sums, 0, 0, channels) / result.count;

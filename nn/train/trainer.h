@@ -205,8 +205,9 @@ class TAPEGRAD_API Trainer {
   /// Throws what its parts throw. What an unfinished update has changed is then taken back, also buffers that forward
   /// has replaced and generators, so that another call computes what this one would have. A checkpoint that cannot be
   /// saved is such an error; those before it stay. ArgumentError where a training that starts has a checkpoint_folder
-  /// with checkpoints in it, which it would come to remove; on all ranks where networks, settings or numbers of items
-  /// are not the same on all, and for more ranks than micro-batches.
+  /// with checkpoints in it, which it would come to remove; on all ranks where networks, settings, rates ahead or
+  /// numbers of items are not the same on all, or where strict ones differ in items or in what the networks make of the
+  /// first (a sample is compared), and for more ranks than micro-batches.
   const History& fit(const Dataset& training, const Dataset& validation = {});
   /// Asks fit to end after the update at hand and the evaluation of what is reached. From a callback, another
   /// thread or a signal handler.
@@ -285,6 +286,7 @@ class TAPEGRAD_API Trainer {
   template <class Work>
   void write(const Work& work);
   void join_ranks(const Dataset& training, const Dataset& validation);
+  void compare_work(const Dataset& training);
   BatchGradients compute(const Batch& batch) const;
   BatchGradients compute_on_ranks(Batches::Iterator& pieces, std::int64_t items);
   bool save_in_folder();

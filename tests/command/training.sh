@@ -44,6 +44,18 @@ awk -F, -v OFS=, 'NR == 7 { $5 = $6 = "" } { print }' "$resumed/history.csv" >"$
 check "a test score is missing" bash -c "! cmp -s '$resumed/history.csv' '$work/older/history.csv'"
 expect 0 'all 324 iterations are done' train --resume "$work/older"
 check "a test score that is missing is made up for" cmp "$resumed/history.csv" "$work/older/history.csv"
+# One run at a time in a folder.
+exec 9<"$resumed"
+flock -n 9
+expect 2 '--resume .*: another run is at work there; give another folder, or wait for its end' train --resume "$resumed"
+expect 2 '--out .*: another run is at work there' "${long[@]}" --out "$resumed" --force
+exec 9<&-
+# What is refused before the first update leaves nothing that the next run would have to replace.
+"$tapegrad" train --data "$mnist" --out "$work/refused" --layers flatten,affine:10,batch-norm --batch 1 >/dev/null 2>"$work/err"
+check "batch norm of one item is refused" [ $? -eq 2 ]
+check "and it says why" grep -q 'a batch of 1 in training.*take larger batches' "$work/err"
+check "a run that is refused leaves no file" [ -z "$(ls -A "$work/refused")" ]
+expect 1 '--out /dev/null/run: cannot make the folder' train --data "$mnist" --out /dev/null/run
 expect 2 '--out excludes --resume' train --resume "$resumed" --out "$work/run"
 expect 2 'has checkpoints of another run.*go on with that by --resume' "${long[@]}" --out "$resumed"
 check "that is told before anything is written" [ "$(wc -l <"$resumed/history.csv")" -eq 7 ]

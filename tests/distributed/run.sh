@@ -33,7 +33,7 @@ equal() {
   shift
   expect 0 'parameters and history are in' 1 "${train[@]}" --out "$work/$name" "$@"
   for n in 2 4; do
-    expect 0 "^$n ranks of 1 threads, 8 micro-batches" $n "${train[@]}" --out "$work/$name-$n" "$@"
+    expect 0 "^$n ranks? of 1 thread, 8 micro-batches" $n "${train[@]}" --out "$work/$name-$n" "$@"
     check "progress comes from rank 0 alone" [ "$(grep -c ' train loss ' "$work/out")" -eq "$(grep -c '^[0-9]' "$work/$name/history.csv")" ]
     check "$name: other weights on $n ranks" cmp "$work/$name/parameters.safetensors" "$work/$name-$n/parameters.safetensors"
     # But for times.
@@ -47,12 +47,12 @@ equal normalised "${long[@]}" --epochs 3
 equal cnn --model simple-conv --iterations 6 --batch 40
 expect 0 '^2 ranks of 2 threads' 2 "${train[@]}" --out "$work/threads" --iterations 30 --threads 2
 check "other weights with two threads a rank" cmp "$work/mlp/parameters.safetensors" "$work/threads/parameters.safetensors"
-expect 0 '^2 ranks of 1 threads, fast' 2 "${train[@]}" --distributed=fast --out "$work/fast" --iterations 20
+expect 0 '^2 ranks of 1 thread, fast' 2 "${train[@]}" --distributed=fast --out "$work/fast" --iterations 20
 
 # Batch norm over all ranks: the loss of a training without any, but for rounding, on however many it begins and goes on.
 sync=(--batch-norm --distributed=fast --sync-batch-norm)
 expect 0 'parameters and history are in' 0 "$tapegrad" train --data "$mnist" --batch-norm --epochs 2 --out "$work/whole"
-expect 0 '^2 ranks of 1 threads, fast, batch norm over all ranks' 2 "${train[@]}" "${sync[@]}" --out "$work/sync" \
+expect 0 '^2 ranks of 1 thread, fast, batch norm over all ranks' 2 "${train[@]}" "${sync[@]}" --out "$work/sync" \
   --epochs 1 --checkpoint-every 60
 expect 0 'goes on from' 3 "$tapegrad" train --resume "$work/sync" --epochs 2
 losses() { awk -F, 'NR > 1 { printf "%s %.3f\n", $2, $3 }' "$work/$1/history.csv"; }
@@ -77,8 +77,15 @@ once 'has failed'
 fails "average: the ranks differ: parameter 'weight' is f32 \[3, 4\] on ranks 0, 2, f32 \[3, 5\] on rank 1" 3 "$checks" differ
 once 'has failed'
 fails '^left$' 2 "$checks" leave 1
-fails 'micro_batches is 8, and there are 9 ranks' 9 "${train[@]}" --out "$work/many"
+fails '8 micro-batches for 9 ranks' 9 "${train[@]}" --out "$work/many"
 once 'has failed'
+# What is refused leaves nothing that the next run would have to replace.
+fails 'a batch of 1 in training.*; this was micro-batch . of 8, with 1 of the 9 items of a batch' 2 "${train[@]:0:5}" --out "$work/many" \
+  --layers flatten,affine:10,batch-norm --batch 9
+expect 0 'parameters and history are in' 2 "${train[@]:0:5}" --out "$work/many" --iterations 2
+fails '--micro-batches: with --distributed=fast there is one for each rank' 2 "${train[@]}" --distributed=fast --micro-batches 4 --out "$work/no"
+fails 'mpirun has started 2 of this command, and each trains by itself; --distributed makes them ranks' 2 \
+  "$tapegrad" train --data "$mnist" --out "$work/apart"
 # What neither names nor shapes nor the first rate tell.
 same=("${train[@]}" --out "$work/no" --iterations 20)
 for other in '--schedule cosine' '--activation tanh'; do

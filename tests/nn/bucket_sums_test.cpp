@@ -92,12 +92,6 @@ std::vector<double> summed(int ranks, DataParallel options) {
 class Observed final : public bench::Forwarding {
  public:
   using Forwarding::Forwarding;
-  void all_gather(std::span<const std::byte> own, std::span<std::byte> all) override {
-    Forwarding::all_gather(own, all);
-    const std::lock_guard lock(mutex_);
-    ++gathered_;
-    changed_.notify_all();
-  }
   /// False where it has not come in a minute.
   bool wait_for_sums(int count) {
     std::unique_lock lock(mutex_);
@@ -109,6 +103,12 @@ class Observed final : public bench::Forwarding {
  private:
   void begin(Operation, std::size_t) override {
     if (fails) throw std::runtime_error("the network is down");
+  }
+  void gather_blocks(std::span<const std::byte> own, std::span<std::byte> all) override {
+    Forwarding::gather_blocks(own, all);
+    const std::lock_guard lock(mutex_);
+    ++gathered_;
+    changed_.notify_all();
   }
 
   std::mutex mutex_;

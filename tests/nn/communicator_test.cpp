@@ -1,4 +1,5 @@
 // How ranks exchange numbers, by threads and alone; and what they say of ranks that fail or differ.
+#include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -9,8 +10,10 @@
 
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/nn/distributed/agreement.h>
+#include <tapegrad/nn/distributed/all_reduce.h>
 #include <tapegrad/nn/distributed/rank_threads.h>
 
+#include <fmt/format.h>
 #include <boost/test/unit_test.hpp>
 
 #include "communicator_support.h"
@@ -51,6 +54,84 @@ BOOST_AUTO_TEST_CASE(the_order_of_a_sum_is_that_of_ranks) {
     comm.all_reduce(std::span(x));
     if (x[0] != 0) throw std::logic_error("another order");
   });
+}
+
+/// What each rank hears where the last one of three calls something else.
+std::vector<std::string> heard_of(const Callback<void(Communicator&)>& all,
+                                  const Callback<void(Communicator&)>& last) {
+  std::vector<std::string> heard(3);
+  run_on_threads(3, [&](Communicator& comm) {
+    try {
+      (comm.rank() == 2 ? last : all)(comm);
+    } catch (const ArgumentError& e) {
+      heard[static_cast<std::size_t>(comm.rank())] = e.what();
+    }
+    comm.barrier();  // all go on
+  });
+  return heard;
+}
+
+void reduce(Communicator& comm, std::size_t n) {
+  std::vector<float> x(n);
+  comm.all_reduce(std::span(x));
+}
+
+BOOST_AUTO_TEST_CASE(ranks_that_call_something_else_all_hear_it) {
+  const auto of_5 = [](Communicator& comm) { reduce(comm, 5); };
+  std::array<std::byte, 16> bytes{};
+  const auto check = [&](const Callback<void(Communicator&)>& last, const std::string& text) {
+    for (const std::string& heard : heard_of(of_5, last))
+      BOOST_TEST(heard ==
+                 "the ranks differ: all_reduce of 5 f32 on rank 0, " + text +
+                     " on rank 2; all ranks call the same operations in the same order, with equal sizes");
+  };
+  check([](Communicator& comm) { reduce(comm, 7); }, "all_reduce of 7 f32");
+  check(
+      [](Communicator& comm) {
+        std::array<double, 5> x{};
+        comm.all_reduce(std::span(x));
+      },
+      "all_reduce of 5 f64");
+  check([&](Communicator& comm) { comm.broadcast(bytes, 1); }, "broadcast of 16 bytes from rank 1");
+  check([](Communicator& comm) { comm.barrier(); }, "barrier");
+  check([&](Communicator& comm) { comm.all_gather({}, {}); }, "all_gather of 0 bytes");
+  check([&](Communicator& comm) { comm.exchange({}, {}, 0, std::array<std::uint8_t, 3>{}); },
+        "exchange of 0 bytes");
+  // Tensors come to the same.
+  for (const std::string& heard : heard_of(
+           [](Communicator& comm) {
+             nn::all_reduce(Tensor::ones({2, 3}), comm);
+           },
+           [](Communicator& comm) { nn::all_reduce(Tensor::ones({3}), comm); }))
+    BOOST_TEST(
+        heard.find("all_reduce of 6 f32 on rank 0, all_reduce of 3 f32 on rank 2") != std::string::npos,
+        heard);
+}
+
+BOOST_AUTO_TEST_CASE(arguments_that_cannot_be_are_refused) {
+  const auto check = [](Communicator& comm) {
+    std::array<std::byte, 7> bytes{};
+    for (const int root : {-1, comm.size(), 7})
+      BOOST_CHECK_EXCEPTION(
+          comm.broadcast(bytes, root), ArgumentError,
+          mentions(fmt::format("broadcast: from rank {} of {}; they are numbered", root, comm.size())));
+    BOOST_CHECK_EXCEPTION(
+        comm.all_gather(std::span(bytes).first(5), bytes), ArgumentError,
+        mentions(fmt::format("all_gather: 5 bytes of each of {} ranks, and a place for 7", comm.size())));
+    const std::vector<std::uint8_t> sends(static_cast<std::size_t>(comm.size()), 1);
+    BOOST_CHECK_EXCEPTION(comm.exchange(bytes, bytes, 5, sends), ArgumentError,
+                          mentions("7 bytes to send, 7 to receive"));
+    BOOST_CHECK_EXCEPTION(comm.exchange({}, {}, 0, {}), ArgumentError, mentions("and 0 senders to tell of"));
+  };
+  nn::OneRank one;
+  check(one);
+  bool is_checked = false;
+  run_on_threads(2, [&](Communicator& comm) {
+    if (!comm.is_root()) return;  // what is refused waits for nobody; and assertions are for one thread
+    check(comm);
+    is_checked = true;
+  });
+  BOOST_TEST(is_checked);
 }
 
 BOOST_AUTO_TEST_CASE(a_rank_that_throws_releases_the_others) {

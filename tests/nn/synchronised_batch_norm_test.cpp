@@ -295,8 +295,11 @@ BOOST_AUTO_TEST_CASE(trainers_refuse_what_would_not_be_the_whole_batch) {
                       "strict")(std::logic_error(refusal(2, {.epochs = 1, .batch = 16}))));
   BOOST_TEST(mentions(
       "'norm'", "8 micro-batches for 1 rank;")(std::logic_error(refusal(1, {.epochs = 1, .batch = 16}))));
-  BOOST_TEST(mentions("'norm'", "each of 3 ranks", "a batch has 1", "drop_last")(
+  BOOST_TEST(mentions("'norm'", "each of 3 ranks", "the last batch has 1", "drop_last")(
       std::logic_error(refusal(3, {.epochs = 1, .batch = 21, .data_parallel = {.strict = false}}))));
+  BOOST_TEST(
+      mentions("each of 3 ranks", "a batch has 2; take larger batches, or fewer ranks")(std::logic_error(
+          refusal(3, {.epochs = 1, .batch = 2, .drop_last = true, .data_parallel = {.strict = false}}))));
   BOOST_TEST(refusal(3, {.epochs = 1, .batch = 21, .drop_last = true, .data_parallel = {.strict = false}}) ==
              "");
 }

@@ -19,10 +19,12 @@ void RankOptions::add_to(CLI::App& command) {
               "sums are taken as MPI does")
           ->check(CLI::IsMember({"strict", "fast"}));
   command
-      .add_option("--micro-batches", micro_batches,
-                  "Parts of a batch that ranks share, unless fast; at least as many as ranks")
+      .add_option(
+          "--micro-batches", micro_batches,
+          fmt::format("Parts of a batch that ranks share, unless fast; at least as many as ranks; default {}",
+                      nn::DataParallel{}.micro_batches))
       ->check(at_least(1))
-      ->capture_default_str();
+      ->needs(ranks);
   command
       .add_flag(
           "--sync-batch-norm", sync_batch_norm,
@@ -33,6 +35,8 @@ void RankOptions::add_to(CLI::App& command) {
 
 nn::DataParallel RankOptions::apply(nn::Communicator& ranks, nn::ModuleBase& net) const {
   const bool strict = distributed != "fast";
+  if (!strict && micro_batches)
+    throw ArgumentError("--micro-batches: with --distributed=fast there is one for each rank");
   if (sync_batch_norm) {
     if (strict)
       throw ArgumentError(
@@ -42,11 +46,14 @@ nn::DataParallel RankOptions::apply(nn::Communicator& ranks, nn::ModuleBase& net
       throw ArgumentError(
           "--sync-batch-norm: the network has no batch norm; --batch-norm, or batch-norm in --layers, adds it");
   }
-  return {&ranks, strict, micro_batches};
+  nn::DataParallel result{.communicator = &ranks, .strict = strict};
+  if (micro_batches) result.micro_batches = *micro_batches;
+  return result;
 }
 
 std::string RankOptions::describe() const {
-  if (distributed != "fast") return fmt::format("{} micro-batches", micro_batches);
+  if (distributed != "fast")
+    return fmt::format("{} micro-batches", micro_batches.value_or(nn::DataParallel{}.micro_batches));
   return sync_batch_norm ? "fast, batch norm over all ranks" : "fast";
 }
 

@@ -1,6 +1,10 @@
 #include "run_folder.h"
 
+#include <fcntl.h>
+#include <sys/file.h>
+
 #include <algorithm>
+#include <cerrno>
 #include <cmath>
 #include <cstdint>
 #include <iterator>
@@ -74,47 +78,59 @@ RunFolder::RunFolder(const std::string& path, bool validated, const char* metric
       scores_(fmt::format("epoch,iteration,train_loss,train_{0},test_loss,test_{0}{1}", metric,
                           validated ? fmt::format(",validation_loss,validation_{}", metric) : "")) {}
 
+/// Throws ArgumentError where another run is at work in the folder. The lock ends with the process, whatever ends that.
+void RunFolder::take(const char* option) {
+  lock_ = nn::files::Descriptor(::open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!lock_ || ::flock(lock_.get(), LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK) return;
+  throw ArgumentError(fmt::format(
+      "{} {}: another run is at work there; give another folder, or wait for its end", option, path_));
+}
+
 RunFolder RunFolder::start(const std::string& path, bool validated, const char* metric, bool replace) {
   RunFolder folder(path, validated, metric);
+  std::error_code error;
+  std::filesystem::create_directories(path, error);
+  if (error) throw FileError(fmt::format("--out {}: cannot make the folder: {}", path, error.message()));
+  folder.take("--out");
   if (const auto others = nn::checkpoints_in(checkpoints(path)); !others.empty())
     throw ArgumentError(fmt::format(
         "--out {}: it has checkpoints of another run, the newest {}; go on with that by --resume {}, "
         "give another folder, or remove {}",
         path, others.front(), path, checkpoints(path)));
-  std::error_code error;
   for (const char* written : kWritten)
     if (!replace && std::filesystem::exists(folder.file(written), error))
       throw ArgumentError(
           fmt::format("--out {}: another run has left its {} there; give another folder, or --force to "
                       "replace what it has left",
                       path, written));
-  std::filesystem::create_directories(path, error);
-  if (error) throw FileError(fmt::format("--out {}: cannot make the folder: {}", path, error.message()));
-  folder.write_history();
+  const nn::AtomicFile can_be_written(folder.file(kWritten[0]));
   return folder;
 }
 
-RunFolder RunFolder::go_on(const std::string& path, bool validated, const char* metric,
-                           const std::vector<nn::EpochReport>& epochs) {
+RunFolder RunFolder::resume(const std::string& path, bool validated, const char* metric) {
   RunFolder folder(path, validated, metric);
-  const std::string name = folder.file("history.csv");
-  std::istringstream file(text_of(name));
+  folder.take("--resume");
+  return folder;
+}
+
+void RunFolder::go_on(const std::vector<nn::EpochReport>& epochs) {
+  const std::string name = file("history.csv");
+  std::istringstream history(text_of(name));
   std::string row;
-  bool good = std::getline(file, row) && (row == folder.scores_ + kMeasures || row == folder.scores_);
+  bool good = std::getline(history, row) && (row == scores_ + kMeasures || row == scores_);
   for (const nn::EpochReport& e : epochs) {
     std::optional<nn::Score> test;
-    good = good && std::getline(file, row) && read_test_score(row, e, test);
+    good = good && std::getline(history, row) && read_test_score(row, e, test);
     if (!good) break;
-    folder.rows_.push_back(row_of(e, test, validated));
-    folder.test_scores_.push_back(test);
+    rows_.push_back(row_of(e, test, validated_));
+    test_scores_.push_back(test);
   }
   if (!good)
     throw FileError(
         fmt::format("'{}' does not have the {} epochs of the checkpoint; the run that is resumed has "
                     "written it: put it back",
                     name, epochs.size()));
-  folder.write_history();
-  return folder;
+  write_history();
 }
 
 void RunFolder::add(const nn::EpochReport& e, const std::optional<nn::Score>& test) {

@@ -6,24 +6,29 @@
 #include <string>
 #include <vector>
 
+#include <tapegrad/nn/io/file.h>
 #include <tapegrad/nn/io/serialize.h>
 #include <tapegrad/nn/train/trainer.h>
 
 namespace tapegrad::cli {
 
 /// Where a run leaves its history, its parameters and its checkpoints. Whether the folder can be written is found out
-/// before training.
+/// before training. As long as the object lives no other run takes the folder, where the file system has locks.
 class RunFolder {
  public:
-  /// Of a run that starts: makes the folder. The history has columns of the loss and of this metric. Throws FileError
-  /// where the folder cannot be made, ArgumentError where it has checkpoints of another run, or, unless `replace`,
-  /// its history or parameters.
+  /// Of a run that starts: makes the folder. Its history, with columns of the loss and of this metric, is written by
+  /// begin(). Throws FileError where the folder cannot be made, ArgumentError where another run is at work there, or has
+  /// left checkpoints or, unless `replace`, its history or parameters.
   static RunFolder start(const std::string& path, bool validated, const char* metric, bool replace);
-  /// Of a run that goes on after these epochs: what the history says of later ones is dropped. One that an older
-  /// version has written gets the columns that it lacks. Throws FileError where it does not have these epochs.
-  static RunFolder go_on(const std::string& path, bool validated, const char* metric,
-                         const std::vector<nn::EpochReport>& epochs);
+  /// Of a run that goes on, by go_on(). Throws ArgumentError where another run is at work there.
+  static RunFolder resume(const std::string& path, bool validated, const char* metric);
 
+  /// Writes a history without epochs, when the first update is made: what is refused before leaves nothing that the next
+  /// run would have to replace.
+  void begin() const { write_history(); }
+  /// Goes on after these epochs: what the history says of later ones is dropped. One that an older version has written
+  /// gets the columns that it lacks. Throws FileError where it does not have these epochs.
+  void go_on(const std::vector<nn::EpochReport>& epochs);
   /// Without a score, the test data are still to be evaluated: its columns are empty.
   void add(const nn::EpochReport& e, const std::optional<nn::Score>& test);
   /// Adds the test score that the last epoch lacks.
@@ -46,9 +51,11 @@ class RunFolder {
  private:
   RunFolder(const std::string& path, bool validated, const char* metric);
   std::string file(const char* name) const { return (std::filesystem::path(path_) / name).string(); }
+  void take(const char* option);
   void write_history() const;
 
   std::string path_;
+  nn::files::Descriptor lock_{};
   bool validated_;
   std::string scores_;  ///< the columns that every version has
   std::vector<std::string> rows_;

@@ -1,8 +1,10 @@
 #include <cmath>
 #include <cstdio>
+#include <cstdlib>
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include <tapegrad/nn/distributed/agreement.h>
@@ -180,8 +182,8 @@ int train(const TrainOptions& o, const CLI::App& command, const nn::Checkpoint* 
   nn::OneRank one;
   nn::Communicator& ranks = several ? *several : one;
   const bool root = ranks.is_root();
-  // A trainer compares names, shapes and the next rate, which do not tell another activation or schedule. How many threads
-  // a rank has is its own affair.
+  // Before anything of them is used: a trainer would say what differs in its own words. How many threads a rank has is
+  // its own affair.
   auto settings = run_settings(command);
   std::erase_if(settings, [](const auto& setting) { return setting.first == "--threads"; });
   nn::require_same(ranks, "train", settings);
@@ -202,9 +204,13 @@ int train(const TrainOptions& o, const CLI::App& command, const nn::Checkpoint* 
 
   std::FILE* const out = root ? beside(o.report) : nowhere();
   const nn::Progress progress(out);
-  options.on_batch = progress;
-  options.interrupted = &InterruptHandler::received();
   std::optional<RunFolder> folder;
+  const bool starts = root && !checkpoint;
+  options.on_batch = [&](const nn::Trainer& trainer, const nn::BatchReport& report_of_batch) {
+    if (starts && report_of_batch.iteration == 1) folder->begin();
+    progress(trainer, report_of_batch);
+  };
+  options.interrupted = &InterruptHandler::received();
   // Nothing where a signal has come: it is not waited for.
   const auto test_score = [&] {
     return nn::evaluate_unless(&InterruptHandler::received(), ranks, net, nn::forward_of(net), data.test,
@@ -224,15 +230,18 @@ int train(const TrainOptions& o, const CLI::App& command, const nn::Checkpoint* 
     if (std::isfinite(e.training.loss)) folder->save("parameters.safetensors", metadata, net.state());
     if (validated && e.best) folder->save("best.safetensors", metadata, net.state());
   };
-  if (!checkpoint)
-    nn::at_root(ranks, [&] { folder = RunFolder::start(o.out, validated, data.metric, o.force); });
+  nn::at_root(ranks, [&] {
+    folder = checkpoint ? RunFolder::resume(o.out, validated, data.metric)
+                        : RunFolder::start(o.out, validated, data.metric, o.force);
+  });
   nn::Trainer trainer(net, *optimizer, options);
   std::optional<InterruptHandler> handler(std::in_place);
 
   if (!data.format && o.model.takes_images())
     fmt::print(out, "{}", nn::to_string(nn::summary(net, parts.training.input_shape())));
   if (several)
-    progress.line(fmt::format("{} ranks of {} threads, {}", ranks.size(), o.threads, o.ranks.describe()));
+    progress.line(fmt::format("{} rank{} of {} thread{}, {}", ranks.size(), ranks.size() == 1 ? "" : "s",
+                              o.threads, o.threads == 1 ? "" : "s", o.ranks.describe()));
   progress.line(
       fmt::format("{}, {} parameters, {} lr {}, batch {}, {} iterations, {} training and {} test {}",
                   model.description, net.parameter_count(), o.optimizer, o.lr, o.batch, iterations,
@@ -240,7 +249,7 @@ int train(const TrainOptions& o, const CLI::App& command, const nn::Checkpoint* 
   if (checkpoint) {
     resume(trainer, *checkpoint, iterations, progress);
     const std::vector<nn::EpochReport>& epochs = trainer.history().epochs;
-    nn::at_root(ranks, [&] { folder = RunFolder::go_on(o.out, validated, data.metric, epochs); });
+    nn::at_root(ranks, [&] { folder->go_on(epochs); });
     // An evaluation that a signal has ended: the weights are still those of its epoch.
     std::int64_t lacks_score = root && !epochs.empty() && !folder->test_scores().back() &&
                                epochs.back().iteration == optimizer->steps();
@@ -267,6 +276,7 @@ int train(const TrainOptions& o, const CLI::App& command, const nn::Checkpoint* 
   // Where training has stopped without a signal here, another rank has received one.
   const bool interrupted =
       InterruptHandler::received() || trainer.history().stop_reason == nn::StopReason::stopped;
+  if (interrupted && starts && optimizer->steps() == 0) folder->begin();
   if (interrupted && root && nn::is_finite(net.state()))
     folder->save("parameters.safetensors", metadata, net.state());
   // What is saved is whole: from here on, a signal ends the process.
@@ -278,6 +288,17 @@ int train(const TrainOptions& o, const CLI::App& command, const nn::Checkpoint* 
   }
   // What a shell reports for a program that the signal has ended: 130 for Ctrl-C.
   return InterruptHandler::signal() ? 128 + InterruptHandler::signal() : 0;
+}
+
+/// Each process that mpirun starts trains by itself without --distributed, which is hardly meant.
+void warn_of_mpirun() {
+  const char* const processes = std::getenv("OMPI_COMM_WORLD_SIZE");
+  if (processes && std::string_view(processes) != "1")
+    fmt::print(
+        stderr,
+        "tapegrad: warning: mpirun has started {} of this command, and each trains by itself; --distributed "
+        "makes them ranks of one training\n",
+        printable(processes));
 }
 
 /// The checkpoint that --resume asks for; the options then say what its run was started with.
@@ -385,6 +406,7 @@ void add_train_command(CLI::App& app, int& exit_code) {
         throw CLI::RequiredError("--data or --csv");
       if (out->count() == 0) throw CLI::RequiredError(out->get_name());
     }
+    if (!options->ranks.any() && options->resume.empty()) warn_of_mpirun();
     exit_code =
         options->ranks.any() ? on_ranks([&](nn::Communicator& ranks) { return run(&ranks); }) : run(nullptr);
   });

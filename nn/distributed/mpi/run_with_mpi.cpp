@@ -26,7 +26,11 @@ void check(int code, const char* what) {
   char text[MPI_MAX_ERROR_STRING];
   int length = 0;
   MPI_Error_string(code, text, &length);
-  throw Error(fmt::format("mpi: {}: {}", what, std::string_view(text, static_cast<std::size_t>(length))));
+  int kind = MPI_SUCCESS;
+  MPI_Error_class(code, &kind);
+  throw Error(fmt::format(
+      "mpi: {}: {}{}", what, std::string_view(text, static_cast<std::size_t>(length)),
+      kind == MPI_ERR_TRUNCATE ? "; another rank has called it with another size, or something else" : ""));
 }
 
 /// f(begin, count) for parts of n elements of this size, each of at most so many bytes, which MPI can count.
@@ -58,13 +62,33 @@ class MpiRank final : public Communicator {
   int rank() const noexcept override { return rank_; }
   int size() const noexcept override { return size_; }
 
-  void broadcast(std::span<std::byte> bytes, int root) override {
+  void barrier() override { check(MPI_Barrier(comm_), "barrier"); }
+
+  std::size_t bytes_at_once() const noexcept override {
+    return one_machine_ ? kCachedBytes : Communicator::bytes_at_once();
+  }
+
+ private:
+  static constexpr int kTag = 1;
+
+  void reduce(void* values, std::size_t count, Dtype dtype) override {
+    const MPI_Datatype type = dtype == f32 ? MPI_FLOAT : dtype == f64 ? MPI_DOUBLE : MPI_INT64_T;
+    const auto reduce_part = [&](std::size_t begin, int n) {
+      check(MPI_Allreduce(MPI_IN_PLACE, static_cast<std::byte*>(values) + begin * size_of(dtype), n, type,
+                          MPI_SUM, comm_),
+            "all_reduce");
+    };
+    const auto ranks = static_cast<std::size_t>(size_);
+    in_parts(count, size_of(dtype), reduce_part, ranks * std::min(bytes_at_once(), kMostAtOnce / ranks));
+  }
+
+  void broadcast_bytes(std::span<std::byte> bytes, int root) override {
     in_parts(bytes.size(), 1, [&](std::size_t begin, int count) {
       check(MPI_Bcast(bytes.data() + begin, count, MPI_BYTE, root, comm_), "broadcast");
     });
   }
 
-  void all_gather(std::span<const std::byte> own, std::span<std::byte> all) override {
+  void gather_blocks(std::span<const std::byte> own, std::span<std::byte> all) override {
     const std::size_t block = own.size();
     if (block == 0) return;
     std::byte* const place = all.data() + static_cast<std::size_t>(rank_) * block;
@@ -74,11 +98,12 @@ class MpiRank final : public Communicator {
             "all_gather");
       return;
     }
-    for (int r = 0; r < size_; ++r) broadcast(all.subspan(static_cast<std::size_t>(r) * block, block), r);
+    for (int r = 0; r < size_; ++r)
+      broadcast_bytes(all.subspan(static_cast<std::size_t>(r) * block, block), r);
   }
 
-  void exchange(std::span<const std::byte> sent, std::span<std::byte> received, std::size_t block,
-                std::span<const std::uint8_t> sends) override {
+  void exchange_blocks(std::span<const std::byte> sent, std::span<std::byte> received, std::size_t block,
+                       std::span<const std::uint8_t> sends) override {
     const auto self = static_cast<std::size_t>(rank_);
     std::vector<MPI_Request> requests;
     // Starting with its neighbour, so that not all send to rank 0 first.
@@ -101,26 +126,6 @@ class MpiRank final : public Communicator {
       });
     }
     check(MPI_Waitall(static_cast<int>(requests.size()), requests.data(), MPI_STATUSES_IGNORE), "exchange");
-  }
-
-  void barrier() override { check(MPI_Barrier(comm_), "barrier"); }
-
-  std::size_t bytes_at_once() const noexcept override {
-    return one_machine_ ? kCachedBytes : Communicator::bytes_at_once();
-  }
-
- private:
-  static constexpr int kTag = 1;
-
-  void reduce(void* values, std::size_t count, Dtype dtype) override {
-    const MPI_Datatype type = dtype == f32 ? MPI_FLOAT : dtype == f64 ? MPI_DOUBLE : MPI_INT64_T;
-    const auto reduce_part = [&](std::size_t begin, int n) {
-      check(MPI_Allreduce(MPI_IN_PLACE, static_cast<std::byte*>(values) + begin * size_of(dtype), n, type,
-                          MPI_SUM, comm_),
-            "all_reduce");
-    };
-    const auto ranks = static_cast<std::size_t>(size_);
-    in_parts(count, size_of(dtype), reduce_part, ranks * std::min(bytes_at_once(), kMostAtOnce / ranks));
   }
 
   MPI_Comm comm_ = MPI_COMM_NULL;

@@ -10,7 +10,7 @@ constexpr std::size_t kLittle = 16384;
 
 }  // namespace
 
-void ClaimedRank::all_gather(std::span<const std::byte> own, std::span<std::byte> all) {
+void ClaimedRank::gather_blocks(std::span<const std::byte> own, std::span<std::byte> all) {
   if (own.empty()) return;
   for (std::size_t r = 0; r < static_cast<std::size_t>(size_); ++r) {
     std::byte* const place = all.data() + r * own.size();
@@ -19,8 +19,8 @@ void ClaimedRank::all_gather(std::span<const std::byte> own, std::span<std::byte
   }
 }
 
-void ClaimedRank::exchange(std::span<const std::byte>, std::span<std::byte> received, std::size_t,
-                           std::span<const std::uint8_t>) {
+void ClaimedRank::exchange_blocks(std::span<const std::byte>, std::span<std::byte> received, std::size_t,
+                                  std::span<const std::uint8_t>) {
   if (received.empty()) return;
   // Sums grow in the place of the first rank's share. Of other ranks that is received memory, zeros no more.
   const bool is_new = cleared_.insert({received.data(), received.size()}).second;

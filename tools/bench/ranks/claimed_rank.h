@@ -21,14 +21,14 @@ class ClaimedRank final : public nn::Communicator {
 
   int rank() const noexcept override { return rank_; }
   int size() const noexcept override { return size_; }
-  void broadcast(std::span<std::byte>, int) override {}
-  void all_gather(std::span<const std::byte> own, std::span<std::byte> all) override;
-  void exchange(std::span<const std::byte> sent, std::span<std::byte> received, std::size_t block,
-                std::span<const std::uint8_t> sends) override;
   void barrier() override {}
 
  private:
   void reduce(void*, std::size_t, Dtype) override {}
+  void broadcast_bytes(std::span<std::byte>, int) override {}
+  void gather_blocks(std::span<const std::byte> own, std::span<std::byte> all) override;
+  void exchange_blocks(std::span<const std::byte> sent, std::span<std::byte> received, std::size_t block,
+                       std::span<const std::uint8_t> sends) override;
 
   int rank_;
   int size_;

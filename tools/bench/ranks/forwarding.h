@@ -15,19 +15,6 @@ class Forwarding : public nn::Communicator {
 
   int rank() const noexcept override { return to_.rank(); }
   int size() const noexcept override { return to_.size(); }
-  void broadcast(std::span<std::byte> bytes, int root) override {
-    begin(Operation::broadcast, bytes.size());
-    to_.broadcast(bytes, root);
-  }
-  void all_gather(std::span<const std::byte> own, std::span<std::byte> all) override {
-    begin(Operation::all_gather, own.size());
-    to_.all_gather(own, all);
-  }
-  void exchange(std::span<const std::byte> sent, std::span<std::byte> received, std::size_t block,
-                std::span<const std::uint8_t> sends) override {
-    begin(Operation::exchange, block);
-    to_.exchange(sent, received, block, sends);
-  }
   void barrier() override {
     begin(Operation::barrier, 0);
     to_.barrier();
@@ -37,6 +24,20 @@ class Forwarding : public nn::Communicator {
   enum class Operation : std::uint8_t { all_reduce, broadcast, all_gather, exchange, barrier };
   /// Bytes: of the row; of all_gather a rank's own; of an exchange a block.
   virtual void begin(Operation operation, std::size_t bytes) = 0;
+
+  void broadcast_bytes(std::span<std::byte> bytes, int root) override {
+    begin(Operation::broadcast, bytes.size());
+    to_.broadcast(bytes, root);
+  }
+  void gather_blocks(std::span<const std::byte> own, std::span<std::byte> all) override {
+    begin(Operation::all_gather, own.size());
+    to_.all_gather(own, all);
+  }
+  void exchange_blocks(std::span<const std::byte> sent, std::span<std::byte> received, std::size_t block,
+                       std::span<const std::uint8_t> sends) override {
+    begin(Operation::exchange, block);
+    to_.exchange(sent, received, block, sends);
+  }
 
  private:
   void reduce(void* values, std::size_t count, Dtype dtype) override {

@@ -11,8 +11,8 @@
 /// Not part of the library's interface.
 namespace tapegrad::nn {
 
-/// What a forward pass may change in a network, its buffers and generators: where they are, and what they were when this
-/// was made.
+/// What a forward pass may change in a network, its buffers and generators: where they are, and what they were when
+/// this was made.
 class ForwardState final : Visitor {
  public:
   template <class T>

@@ -121,9 +121,9 @@ class TAPEGRAD_API ModuleBase {
   /// Settings that visit does not name are for new_like() to pass on. Throws Error unless overridden.
   virtual std::unique_ptr<ModuleBase> new_like() const;
 
-  /// What forward in training mode exchanges numbers with other ranks by (all_reduce, a synchronised BatchNorm); null for
-  /// a module that does not, modules within it left aside. A trainer with ranks asks, so that nothing else is exchanged
-  /// at the same time.
+  /// What forward in training mode exchanges numbers with other ranks by (all_reduce, a synchronised BatchNorm); null
+  /// for a module that does not, modules within it left aside. A trainer with ranks asks, so that nothing else is
+  /// exchanged at the same time.
   virtual const Communicator* communicator() const noexcept { return nullptr; }
 
  protected:

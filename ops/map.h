@@ -16,22 +16,20 @@
 ///     Tensor y = map([=](auto x) { return sigmoid(a * x + b) * tanh(x) + relu(x); }, x);
 ///
 /// y = f(x, ...) element by element, of one to eight tensors that broadcast. The tape records one node and
-/// keeps the inputs alone; forward is one vectorised loop, and so are all gradients together, for the instruction set of
-/// the processor that runs the program, whatever it was compiled for. The gradient follows from the formula, by
-/// the chain rule through the same derivatives that the single operations have. Where a derivative is itself
-/// recorded, f is evaluated on tensors, so that derivatives of any order exist.
+/// keeps the inputs alone; forward is one vectorised loop, and so are all gradients together, for the instruction set
+/// of the processor that runs the program, whatever it was compiled for. The gradient follows from the formula, by the
+/// chain rule through the same derivatives that the single operations have. Where a derivative is itself recorded, f is
+/// evaluated on tensors, so that derivatives of any order exist.
 ///
 /// f is generic (`auto`) over numbers, masks come from comparisons, and it may use, unqualified:
 ///     + - * / with numbers and C++ constants, unary -, pow, clamp, where(a < b, c, d), and every function of
 ///     <tapegrad/ops/elementwise/rows.h>: sqrt, exp, log, abs, maximum, sin, tanh, erf, relu, sigmoid, gelu, ...
 /// A condition is a comparison or a number, as in where(isnan(x), 0, x): true where it is not 0.
-/// A derivative of exactly 0 wins over one that is infinite or NaN wherever it stands in the chain, so that what does not
-/// depend on x contributes nothing: step(x) * log(x) has the gradient 0 at 0.
-/// A constant stands on the right of pow, on either side of the other functions of two numbers, and in at most one
-/// branch of where.
-/// What it captures must be trivially copyable and is a constant: its gradient is not asked. It is vectorised
-/// as far as its functions are: arithmetic, comparisons, exp, expm1, log, log1p, tanh, sigmoid, softplus and
-/// silu; sqrt only under -fno-math-errno.
+/// A derivative of exactly 0 wins over one that is infinite or NaN wherever it stands in the chain, so that what does
+/// not depend on x contributes nothing: step(x) * log(x) has the gradient 0 at 0. A constant stands on the right of
+/// pow, on either side of the other functions of two numbers, and in at most one branch of where. What it captures must
+/// be trivially copyable and is a constant: its gradient is not asked. It is vectorised as far as its functions are:
+/// arithmetic, comparisons, exp, expm1, log, log1p, tanh, sigmoid, softplus and silu; sqrt only under -fno-math-errno.
 namespace tapegrad {
 namespace detail {
 

@@ -14,7 +14,9 @@ namespace tapegrad::nn {
 ///     class Recordings : public nn::DataSource {
 ///      public:
 ///       std::int64_t size() const override { return std::ssize(files_); }
-///       nn::Item item(std::int64_t i) const override { return {.x = read_sound(files_[i]), .t = Tensor::scalar(...)}; }
+///       nn::Item item(std::int64_t i) const override {
+///         return {.x = read_sound(files_[i]), .t = Tensor::scalar(...)};
+///       }
 ///       ...
 ///     };
 ///     nn::DataLoader loader(nn::Dataset(std::make_shared<Recordings>(folder)), {.batch = 32, .workers = 2});

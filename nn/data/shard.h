@@ -6,10 +6,10 @@
 
 namespace tapegrad::nn {
 
-/// A part of each batch: it is cut into `pieces` of neighbouring items, as equal as they can be, of which a loader makes
-/// `count` from `first` on, one after the other. Ranks that train together have one piece each, or several; what is in a
-/// piece depends neither on the number of ranks nor on which of them makes it. A batch with fewer items than pieces has
-/// pieces without items, whose tensors are undefined.
+/// A part of each batch: it is cut into `pieces` of neighbouring items, as equal as they can be, of which a loader
+/// makes `count` from `first` on, one after the other. Ranks that train together have one piece each, or several; what
+/// is in a piece depends neither on the number of ranks nor on which of them makes it. A batch with fewer items than
+/// pieces has pieces without items, whose tensors are undefined.
 struct Shard {
   std::int64_t pieces = 1;  ///< of one batch
   std::int64_t first = 0;   ///< the first of them that is made

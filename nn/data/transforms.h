@@ -16,8 +16,8 @@ namespace tapegrad::nn {
 /// Makes of a batch another one of as many items. All that is random in it is to be drawn from the generator, so that
 /// the result depends on the batch and the generator's state alone.
 ///
-///     nn::DataLoader loader(cifar.train, {.transform = nn::Compose{nn::RandomCrop(32, 32, 4), nn::RandomHorizontalFlip()},
-///                                         .transform_seed = 1});
+///     const nn::Compose moved{nn::RandomCrop(32, 32, 4), nn::RandomHorizontalFlip()};
+///     nn::DataLoader loader(cifar.train, {.transform = moved, .transform_seed = 1});
 ///
 /// Those below take images x [n, c, h, w] of any dtype and leave the other tensors as they are, as one of your own does
 /// that changes a copy of the batch. They throw ShapeError for inputs of another rank.

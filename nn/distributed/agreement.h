@@ -25,7 +25,8 @@ TAPEGRAD_API void require_same(Communicator& communicator, std::string_view what
 /// A fact for each parameter: its dtype and shape, and whether it is frozen.
 TAPEGRAD_API Facts facts_of(const optim::ParameterList& parameters);
 
-/// Throws ArgumentError where there are gradients of other parameters than the `listed` ones, so many of which have one.
+/// Throws ArgumentError where there are gradients of other parameters than the `listed` ones, so many of which have
+/// one.
 void require_all_listed(const Communicator& communicator, std::string_view what, const Gradients& gradients,
                         std::size_t listed);
 

@@ -15,11 +15,11 @@
 /// Not part of the library's interface.
 namespace tapegrad::nn {
 
-/// Sums of a list of tensors over the micro-batches of all ranks. They stand in buckets, and each bucket is summed as soon
-/// as this rank's part of it is complete, by another thread, while the rank computes what is in the next one.
+/// Sums of a list of tensors over the micro-batches of all ranks. They stand in buckets, and each bucket is summed as
+/// soon as this rank's part of it is complete, by another thread, while the rank computes what is in the next one.
 ///
-/// For each of this rank's terms: begin_term() and add() for its tensors, or skip_term(). Before the tensors of the last
-/// one come the ranks have to agree on what there is: exchange(). Then finish(), and the sums are there.
+/// For each of this rank's terms: begin_term() and add() for its tensors, or skip_term(). Before the tensors of the
+/// last one come the ranks have to agree on what there is: exchange(). Then finish(), and the sums are there.
 class BucketSums {
  public:
   /// For tensors like these, the last of which come first.
@@ -37,8 +37,8 @@ class BucketSums {
   void add(std::size_t tensor, const Tensor& value, double factor = 1);
   /// The next term is not there.
   void skip_term();
-  /// From here on buckets are exchanged. is_there[i] says which of all ranks' terms are there, is_used[i] whether any of
-  /// them adds tensor i, the same on all ranks.
+  /// From here on buckets are exchanged. is_there[i] says which of all ranks' terms are there, is_used[i] whether any
+  /// of them adds tensor i, the same on all ranks.
   void exchange(std::vector<std::uint8_t> is_there, std::vector<std::uint8_t> is_used);
   /// Returns when all sums are there. Collective, and so is what begins with exchange(): until here this rank's
   /// communicator is for these sums alone.

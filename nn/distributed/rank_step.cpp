@@ -89,8 +89,8 @@ void end_step(const ForwardState& before) {
 
 }  // namespace
 
-/// What ranks tell each other of a step before the gradients, in one message: losses and metrics of their micro-batches,
-/// and which parameters these have read.
+/// What ranks tell each other of a step before the gradients, in one message: losses and metrics of their
+/// micro-batches, and which parameters these have read.
 class RankStep::Measured {
  public:
   /// Of one rank.

@@ -20,8 +20,8 @@ struct MemoryLimit {
   constexpr std::uint64_t of(std::uint64_t file_size) const { return times * file_size + constant; }
 };
 
-/// Of the description in a file, the elements of tensors aside. A byte or two of a hostile file can ask for a hundred; a
-/// real one names what it describes, beside the elements, and stays far below the limit.
+/// Of the description in a file, the elements of tensors aside. A byte or two of a hostile file can ask for a hundred;
+/// a real one names what it describes, beside the elements, and stays far below the limit.
 inline constexpr MemoryLimit kOfDescription{12, std::uint64_t{1} << 20};
 
 /// Of compressed elements, which a byte of deflate may be a thousand of, each eight bytes as a number. Masks and tables

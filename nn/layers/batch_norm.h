@@ -52,8 +52,8 @@ class TAPEGRAD_API BatchNorm final : public Module {
 
   void visit(Visitor& v) override;
   /// Throws ShapeError for another shape than [n, features, ...], and ArgumentError in training for fewer than two
-  /// elements of each feature (on all ranks together, where they are synchronised), in evaluation for an infinite running
-  /// variance; synchronised, for an infinite variance in training, too.
+  /// elements of each feature (on all ranks together, where they are synchronised), in evaluation for an infinite
+  /// running variance; synchronised, for an infinite variance in training, too.
   Tensor forward(const Tensor& x) override;
   std::unique_ptr<ModuleBase> new_like() const override;
   const Communicator* communicator() const noexcept override { return options_.communicator; }

@@ -8,8 +8,9 @@
 /// Not part of the library's interface.
 namespace tapegrad::nn {
 
-/// Throws ArgumentError for an infinite one of these variances of features, f64 [features], which would make everything 0
-/// that it divides: the message says what they are, and of which values. (That of infinite elements is NaN, and shows.)
+/// Throws ArgumentError for an infinite one of these variances of features, f64 [features], which would make everything
+/// 0 that it divides: the message says what they are, and of which values. (That of infinite elements is NaN, and
+/// shows.)
 void require_variances(const Tensor& variances, std::string_view what, std::string_view values);
 
 /// What synchronised_norm gives.
@@ -24,9 +25,9 @@ struct SynchronisedNorm {
 /// another number of items, none too. Differentiable in x, gamma and beta, to any order: see all_reduce. Statistics and
 /// x_hat are computed in f64, also of f32.
 ///
-/// Collective: two exchanges, of channels + 1 and channels numbers, and as many in backward. Throws, on all ranks alike,
-/// ArgumentError for a channel with fewer than two elements on all ranks, and for one whose variance is beyond f64; on
-/// this rank DtypeError for other dtypes than that of gamma and beta.
+/// Collective: two exchanges, of channels + 1 and channels numbers, and as many in backward. Throws, on all ranks
+/// alike, ArgumentError for a channel with fewer than two elements on all ranks, and for one whose variance is beyond
+/// f64; on this rank DtypeError for other dtypes than that of gamma and beta.
 SynchronisedNorm synchronised_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, double eps,
                                    Communicator& communicator);
 

@@ -83,8 +83,8 @@ TAPEGRAD_API std::optional<Score> evaluate_unless(const std::atomic<bool>* inter
                                                   const Objective& objective = {},
                                                   std::int64_t batch = kEvaluationBatch,
                                                   const Transform& transform = {}, std::int64_t workers = 0);
-/// The same by ranks, each of which takes a share of the batches; the score has the bits of the one above, on all ranks.
-/// Collective: nothing is returned where one of them is interrupted.
+/// The same by ranks, each of which takes a share of the batches; the score has the bits of the one above, on all
+/// ranks. Collective: nothing is returned where one of them is interrupted.
 TAPEGRAD_API std::optional<Score> evaluate_unless(const std::atomic<bool>* interrupted,
                                                   Communicator& communicator, ModuleBase& net,
                                                   const Forward& forward, const Dataset& data,

@@ -238,8 +238,8 @@ class TAPEGRAD_API Trainer {
   void save(const std::string& path) const;
   /// Continues from a checkpoint, to the bit: a file, or of a folder the newest one that can be read. The next call
   /// of fit completes the one that was interrupted: epochs or iterations count from its start, and where it had been
-  /// completed nothing is left to do. It must be given the same data. Of ranks, 0 reads it for all; there may be another
-  /// number of them than there was.
+  /// completed nothing is left to do. It must be given the same data. Of ranks, 0 reads it for all; there may be
+  /// another number of them than there was.
   ///
   ///     nn::Trainer trainer(net, adam, {.epochs = 20, .checkpoint_folder = "run"});
   ///     if (!nn::checkpoints_in("run").empty()) trainer.resume("run");

@@ -39,8 +39,8 @@ inline constexpr bool has_rule = requires {
   Op::saves;
 };
 
-/// What the change d of an input of op, at these values of its inputs and output, changes the output by. Nothing where d
-/// is exactly 0, or the derivative is, even if the other is infinite or NaN.
+/// What the change d of an input of op, at these values of its inputs and output, changes the output by. Nothing where
+/// d is exactly 0, or the derivative is, even if the other is infinite or NaN.
 template <class Op, std::size_t Input, class D, class... A>
 D change_by(const Op& op, const D& d, const A&... values) {
   return elementwise_vjp<Input>(op, Change<D>{d}, values...).v;

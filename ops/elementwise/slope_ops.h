@@ -68,8 +68,8 @@ struct Gaussian {  // y = e^(-c x^2); dy/dx = -2 c x y
   }
 };
 
-/// y = s(x) - t with the sigmoid s, for t in [0, 1]: that of the binary cross entropy. Taken as (1 - t) s(x) - t s(-x), without
-/// the difference that loses all digits of a confident right prediction; dy/dx = s(x) s(-x), dy/dt = -1.
+/// y = s(x) - t with the sigmoid s, for t in [0, 1]: that of the binary cross entropy. Taken as (1 - t) s(x) - t s(-x),
+/// without the difference that loses all digits of a confident right prediction; dy/dx = s(x) s(-x), dy/dt = -1.
 struct LogitResidual {
   static constexpr auto name = "logit_residual";
   static constexpr std::size_t arity = 2;
@@ -103,9 +103,9 @@ struct UndefinedWhere {
   }
 };
 
-/// What a rule contributes that has made r of the incoming gradient g; see <tapegrad/ops/contribution.h>. Where g is 0, and
-/// not nothing, and r is not finite, the derivative for g does not exist: it is NaN whatever the gradient h of this is, so
-/// that a smooth function that passes through such a point never gets a plausible 0 as its second derivative. So
+/// What a rule contributes that has made r of the incoming gradient g; see <tapegrad/ops/contribution.h>. Where g is 0,
+/// and not nothing, and r is not finite, the derivative for g does not exist: it is NaN whatever the gradient h of this
+/// is, so that a smooth function that passes through such a point never gets a plausible 0 as its second derivative. So
 /// are all further derivatives.
 struct Contribution {
   static constexpr auto name = "contribution";

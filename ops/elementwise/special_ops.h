@@ -74,8 +74,8 @@ struct DirectionCosine {
 };
 
 /// With h = hypot(a, b), and s and t the cosines of the angles with both axes over a root of h: d/da =
-/// (t^2 - s^2 / 2) / sqrt(h), d/db = -3/2 s t / sqrt(h). Third derivatives of hypot, that are made of these, stay in range
-/// on their way.
+/// (t^2 - s^2 / 2) / sqrt(h), d/db = -3/2 s t / sqrt(h). Third derivatives of hypot, that are made of these, stay in
+/// range on their way.
 struct CosineOverRoot {
   static constexpr auto name = "cosine_over_root";
   static constexpr std::size_t arity = 2;
@@ -114,7 +114,8 @@ struct ReciprocalReal {
   auto vjp0(auto g, auto a, auto b, auto) const {
     auto h = hypot(a, b);
     auto cos_a = direction_cosine(a, b), cos_b = direction_cosine(b, a);
-    // Where both are alike by their difference, which is exact; else by their squares, in whose derivatives nothing cancels.
+    // Where both are alike by their difference, which is exact; else by their squares, in whose derivatives nothing
+    // cancels.
     auto squares = cos_b * cos_b - cos_a * cos_a;
     // Of halves where b + a may be infinite, and only there, as a subnormal number has none.
     auto difference = where(h > 1, 0.5 * b - 0.5 * a, b - a);

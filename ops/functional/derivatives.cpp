@@ -192,7 +192,8 @@ ValueAndTangent jvp(const TensorFunction& f, const std::vector<Tensor>& inputs,
   require_vectors("jvp", "tangent", inputs, tangents);
   Trace trace("jvp", f, inputs);
   const Tensor& y = trace.value();
-  // J^T u is linear, so its derivative is the same anywhere: at 1, since a gradient of 0 has none behind a singular point.
+  // J^T u is linear, so its derivative is the same anywhere: at 1, since a gradient of 0 has none behind a singular
+  // point.
   const Tensor u = trace.new_variable(Tensor::ones(y.shape(), y.dtype()));
   const Tensor along = trace.inner_product(trace.recorded(u), tangents);
   return {trace.result(), trace.last(along, std::span(&u, 1))[0]};

@@ -58,8 +58,8 @@ class WindowRows {
   /// Of place k along w.
   Run run(std::int64_t k) const { return k < runs_.size() ? runs_[k] : Run{0, 0, 0}; }
 
-  /// f(place, first, count, from) for each place, row by row, that windows of row `o` have a run for: `from` counts from
-  /// the start of the image.
+  /// f(place, first, count, from) for each place, row by row, that windows of row `o` have a run for: `from` counts
+  /// from the start of the image.
   template <class F>
   void for_each_run(std::int64_t o, F&& f) const {
     const WindowAxis::Range rows = h.places(o);

@@ -37,9 +37,9 @@ class BroadcastLoop {
     });
   }
 
-  /// How many elements make a partial sum of those over the axes along which `to` broadcasts to the shape. Long sums are
-  /// built of partial ones, which the threads share and which are added in pairs of equally many terms, so that they
-  /// keep their digits. A partial sum takes long enough for the additions of whole results not to matter.
+  /// How many elements make a partial sum of those over the axes along which `to` broadcasts to the shape. Long sums
+  /// are built of partial ones, which the threads share and which are added in pairs of equally many terms, so that
+  /// they keep their digits. A partial sum takes long enough for the additions of whole results not to matter.
   static std::int64_t period_of(const Shape& to) {
     return std::max(kGrain, blocks_of(16 * to.size(), kOperandBlock) * kOperandBlock);
   }
@@ -62,8 +62,8 @@ class BroadcastLoop {
     sum_rows(static_cast<const T*>(partial.data()), periods, size, out);
   }
 
-  /// Where the results of a loop that makes several go: written, or summed over the axes along which their shape broadcasts
-  /// to that of the loop.
+  /// Where the results of a loop that makes several go: written, or summed over the axes along which their shape
+  /// broadcasts to that of the loop.
   struct Result {
     std::size_t number = 0;  ///< among those of the loop
     Shape shape;

@@ -93,8 +93,8 @@ Real<T> contribution(Real<T> g, Real<T> r) {
   return where(g != 0, r + 0, g);
 }
 
-/// The same where the derivative is a constant of the op. One that is infinite or NaN is no singular point that a result
-/// may leave aside, but is in all elements: it shows.
+/// The same where the derivative is a constant of the op. One that is infinite or NaN is no singular point that a
+/// result may leave aside, but is in all elements: it shows.
 template <class T>
 Real<T> contribution_of_constant(Real<T> g, Real<T> r, double) {
   return where(g != 0, r + 0, where(r == 0, g, r));

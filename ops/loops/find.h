@@ -24,7 +24,8 @@ std::int64_t first_where(const T* x, std::int64_t n, const F& holds) {
   return i;
 }
 
-/// Whether a condition holds for all elements. Such questions are asked at each recorded rule: they cost a fraction of it.
+/// Whether a condition holds for all elements. Such questions are asked at each recorded rule: they cost a fraction of
+/// it.
 template <class T, class F>
 bool all_hold(const T* x, std::int64_t n, const F& holds) {
   std::int64_t failing = 0;

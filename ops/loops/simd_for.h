@@ -84,8 +84,8 @@ struct NoElements {
 
 inline constexpr std::int64_t kPlain = 7;  ///< so many elements cost less in a plain loop than to pad
 
-/// f(begin, count, block...) for blocks of kLongUnroll elements that cover [0, n), the last one padded; count is what there
-/// is of it. One piece of code for all of them: a formula is long, and compiled for each instruction set.
+/// f(begin, count, block...) for blocks of kLongUnroll elements that cover [0, n), the last one padded; count is what
+/// there is of it. One piece of code for all of them: a formula is long, and compiled for each instruction set.
 template <class F, class... Operands>
 void padded_blocks(std::int64_t n, const F& f, const Operands&... operands) {
   std::tuple<typename Operands::Buffer...> buffers;
@@ -118,8 +118,8 @@ void simd_map(std::int64_t n, T* out, const F& f, const Operands&... operands) {
       operands...);
 }
 
-/// The same with several results: f gives an std::array of them, whose element r goes to out[r], or nowhere where that is
-/// null.
+/// The same with several results: f gives an std::array of them, whose element r goes to out[r], or nowhere where that
+/// is null.
 template <class T, std::size_t kResults, class F, class... Operands>
 void simd_map_several(std::int64_t n, T* const* out, const F& f, const Operands&... operands) {
   alignas(64) T results[kResults][kLongUnroll];

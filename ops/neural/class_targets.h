@@ -9,7 +9,8 @@
 #include <tapegrad/ops/loops/rows.h>
 #include <tapegrad/ops/op.h>
 
-/// What losses of classes share: how targets fit the scores, the targets of a row, and gradients of a few rows at a time.
+/// What losses of classes share: how targets fit the scores, the targets of a row, and gradients of a few rows at a
+/// time.
 namespace tapegrad::detail {
 
 /// Of cross_entropy: added to a probability before its logarithm is taken.

@@ -43,8 +43,8 @@ class DominantClasses {
   std::int64_t n_;
 };
 
-/// The sum of a row without element i, of all where i is n. A part of a loop for an instruction set: what adds is in the
-/// code once, as the compiler puts all of it in line.
+/// The sum of a row without element i, of all where i is n. A part of a loop for an instruction set: what adds is in
+/// the code once, as the compiler puts all of it in line.
 template <class T>
 double sum_without(const T* x, std::int64_t n, std::int64_t i) {
   const std::int64_t begin[2] = {0, std::min(i + 1, n)}, end[2] = {i, n};
@@ -59,9 +59,9 @@ bool all_zero(const T* x, std::int64_t n) {
   return first_where(x, n, [](T v) { return v != T{0}; }) == n;
 }
 
-/// g - sum g y along an axis, where the y of a row add up to 1: y times this is the gradient of y = softmax(x), g its own. A
-/// shift of g changes nothing; by the g of an element that has nearly all of y no digit is lost, where g - sum g y would
-/// be 1 - 1.
+/// g - sum g y along an axis, where the y of a row add up to 1: y times this is the gradient of y = softmax(x), g its
+/// own. A shift of g changes nothing; by the g of an element that has nearly all of y no digit is lost, where g - sum g
+/// y would be 1 - 1.
 inline Tensor centred(const Tensor& y, const Tensor& g, std::size_t axis) {
   Tensor shifted = g;
   if (const Tensor ahead = elements_above(y, kFarAhead); ahead.defined())
@@ -69,8 +69,8 @@ inline Tensor centred(const Tensor& y, const Tensor& g, std::size_t axis) {
   return shifted - sum(shifted * y, axis, KeepDims::yes);
 }
 
-/// out[j] = f(j, element j of the same) for one row, of which dominant_class is known; 0 where g is 0 throughout. A part
-/// of a loop for an instruction set.
+/// out[j] = f(j, element j of the same) for one row, of which dominant_class is known; 0 where g is 0 throughout. A
+/// part of a loop for an instruction set.
 template <class T, class F>
 void centre_row(const T* y, const T* g, std::int64_t n, std::int64_t ahead, T* out, F&& f) {
   const T shift = ahead < n ? g[ahead] : T{0};

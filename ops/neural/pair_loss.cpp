@@ -322,8 +322,8 @@ Tensor binary_cross_entropy_with_logits(const Tensor& x, const Tensor& t, const 
 
 namespace {
 
-/// The logarithm of a probability, `log`, not below -100 and not steeper than 1e12: so a wrong certainty is a finite loss,
-/// with a gradient that leads away.
+/// The logarithm of a probability, `log`, not below -100 and not steeper than 1e12: so a wrong certainty is a finite
+/// loss, with a gradient that leads away.
 Tensor limited(const Tensor& probability, const Tensor& log) {
   constexpr double kSteepest = 1e12;
   const Tensor value = maximum(log.detach(), -100);

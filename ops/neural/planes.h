@@ -39,8 +39,8 @@ struct Planes {
   /// [n, c, windows along h, windows along w].
   Shape pooled() const { return images.with(2, windows[0]).with(3, windows[1]); }
 
-  /// f(rows, begin, end) for ranges of planes, shared among threads, compiled for each instruction set. `work`: how many
-  /// elements a plane stands for.
+  /// f(rows, begin, end) for ranges of planes, shared among threads, compiled for each instruction set. `work`: how
+  /// many elements a plane stands for.
   template <class F>
   void for_ranges(F&& f) const {
     for_ranges(std::max(image_size(), windows_size()), f);

@@ -9,8 +9,8 @@
 /// operation of its own.
 namespace tapegrad::detail {
 
-/// y = softmax(x) sum_c t - t of scores [..., C] and targets as of softmax_with_loss. Where one class has nearly all of the
-/// probability no digit is lost. Nothing for a row whose targets are all 0, whatever its scores.
+/// y = softmax(x) sum_c t - t of scores [..., C] and targets as of softmax_with_loss. Where one class has nearly all of
+/// the probability no digit is lost. Nothing for a row whose targets are all 0, whatever its scores.
 Tensor softmax_residual(const Tensor& x, const Tensor& t);
 
 /// out = scale times that of `count` rows from `first` on, of their probabilities p.

@@ -18,14 +18,15 @@ namespace tapegrad::detail {
 using Size2d = Sizes<2>;
 
 /// A window over the last two axes of images [n, c, h, w]. Each member has an entry for h and one for w. Place k of
-/// window o along an axis holds element o * stride - padding.before + k * dilation of it, which lies in the padding where
-/// it is negative or beyond the last.
+/// window o along an axis holds element o * stride - padding.before + k * dilation of it, which lies in the padding
+/// where it is negative or beyond the last.
 struct Window2d {
   Size2d kernel{1, 1};
   Size2d stride{1, 1};
   std::array<Padding, 2> padding{};
   Size2d dilation{1, 1};
-  /// A last window that overhangs the padding at the end counts too, if it starts within the axis or the padding before it.
+  /// A last window that overhangs the padding at the end counts too, if it starts within the axis or the padding before
+  /// it.
   bool ceil_mode = false;
 
   /// Number of places in a window.
@@ -64,7 +65,8 @@ Tensor on_sequences(const Tensor& x, F&& f) {
 /// beyond 2^59, in entry i of the window.
 TAPEGRAD_API void require_window(const char* op, std::size_t axis, const Window2d& w, std::size_t i);
 
-/// How many windows stand along `axis` of x, by entry i of the window: with `padded` the size of the axis and its padding
+/// How many windows stand along `axis` of x, by entry i of the window: with `padded` the size of the axis and its
+/// padding
 ///
 ///     floor((padded - span) / stride) + 1,
 ///

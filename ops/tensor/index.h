@@ -7,8 +7,8 @@
 
 /// Elements picked by tensors of indices, which are i64 and count from 0: negative ones are refused, so that
 /// a label of -1 does not silently pick the last class. An index outside throws ArgumentError, which names
-/// it, its position and the bound. Values may have any dtype. All throw ArgumentError for an undefined tensor or an axis
-/// that does not exist, DtypeError for indices that are not i64, and ShapeError for shapes other than those named.
+/// it, its position and the bound. Values may have any dtype. All throw ArgumentError for an undefined tensor or an
+/// axis that does not exist, DtypeError for indices that are not i64, and ShapeError for shapes other than those named.
 namespace tapegrad {
 
 /// y[i, j, k] = x[i, index[i, j, k], k] for axis 1, and so on. x and index agree in the sizes of all other axes.

@@ -43,8 +43,8 @@ Tensor op::Norm::forward(const Tensor& x) const {
 namespace {
 
 /// Where one element is longer than all others together, 1 minus its share of the square cancels, which a second
-/// derivative is made of. There the elements are divided by that one, which is 1 then and depends on nothing: they have the
-/// same direction, and what is left of the length are the others.
+/// derivative is made of. There the elements are divided by that one, which is 1 then and depends on nothing: they have
+/// the same direction, and what is left of the length are the others.
 void divide_by_dominant(const VjpContext<op::Norm>& ctx, ScaledLength& at) {
   const Tensor x = at.x.detach();
   const Tensor dominant = square(x / beside_input(ctx, at.y.detach())) > 0.6;

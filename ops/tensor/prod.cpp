@@ -33,8 +33,8 @@ struct Prod : Reduction {
   }
 };
 
-/// y = x 2^e for the exponents e of each element, i64. Its derivative takes others, d, by the same formula the other way
-/// round: those of a rule whose other powers make up for the difference.
+/// y = x 2^e for the exponents e of each element, i64. Its derivative takes others, d, by the same formula the other
+/// way round: those of a rule whose other powers make up for the difference.
 struct TimesPowers {
   static constexpr auto name = "times_powers";
   static constexpr auto saves = saves_for(kIn1 | kIn2);
@@ -57,8 +57,8 @@ struct TimesPowers {
 // ---- products of any size ----
 //
 // A product may be in range where products of some of its factors are not. Where one is not, a power of two is taken
-// from each factor: that loses no digit. The product of what is left is near 1, as is that of any factors that follow each
-// other, and of the two ends without the middle. The powers are given back at the end.
+// from each factor: that loses no digit. The product of what is left is near 1, as is that of any factors that follow
+// each other, and of the two ends without the middle. The powers are given back at the end.
 
 namespace {
 
@@ -145,9 +145,9 @@ Tensor operator*(const Tensor& x, const Powers& p) { return apply_op(op::TimesPo
 
 /// The powers by which a rule for x with the gradient g brings both near 1, and the gradient of x back.
 ///
-/// A gradient that is 0 for a zero among the factors has derivatives in range though its power may be beyond. So where there
-/// is a zero the powers of derivatives are others: what enters is divided by the power of its element, and each result is
-/// multiplied by 2^total over that of its own, which is the same in all.
+/// A gradient that is 0 for a zero among the factors has derivatives in range though its power may be beyond. So where
+/// there is a zero the powers of derivatives are others: what enters is divided by the power of its element, and each
+/// result is multiplied by 2^total over that of its own, which is the same in all.
 struct Scaling {
   Powers into_x, into_g, back;
 
@@ -213,8 +213,8 @@ Tensor op::Prod::forward(const Tensor& x) const {
 namespace {
 
 // In general, a tree of products: of elements that follow each other, then of products that do. Going down again, each
-// half's gradient is the parent's times the other half: no division, so zeros do no harm, and every step is an op, so that
-// the rule itself has derivatives.
+// half's gradient is the parent's times the other half: no division, so zeros do no harm, and every step is an op, so
+// that the rule itself has derivatives.
 Tensor times_others(const Tensor& x, const Tensor& grad_output, AxisMask axes) {
   const ReducedInFront order(x.shape(), axes);
   const Tensor front = permute(x, order.to_front);
@@ -258,8 +258,8 @@ void op::Prod::vjp(VjpContext<Prod>& ctx) {
     const Scaling by(x.detach(), g.detach(), ctx.op());
     const Tensor near_1 = times_others(x * by.into_x, g * by.into_g, axes);
     const Tensor right = near_1 * by.back;
-    // The derivatives of what is out of range itself may be in it, which those powers would take there; a product with a
-    // factor of 0 is in it.
+    // The derivatives of what is out of range itself may be in it, which those powers would take there; a product with
+    // a factor of 0 is in it.
     const Tensor out_of_range = rightly_out_of_range(r.detach(), right.detach()) * (near_1.detach() != 0);
     r = where(out_of_range, r, right);
   }

@@ -18,8 +18,9 @@ namespace tapegrad {
 /// Whether a reduced axis stays, with size 1, so that the result broadcasts against x.
 enum class KeepDims : bool { no, yes };
 
-/// The sum, 0 of no elements; and the product, 1 of no elements: also i64, which wraps around on overflow. A product that is
-/// in the range of the dtype is right, as are its first two derivatives, also where products of some of its elements are not.
+/// The sum, 0 of no elements; and the product, 1 of no elements: also i64, which wraps around on overflow. A product
+/// that is in the range of the dtype is right, as are its first two derivatives, also where products of some of its
+/// elements are not.
 TAPEGRAD_API Tensor sum(const Tensor& x, const Axes& axes = Axes::all(), KeepDims keep = KeepDims::no);
 TAPEGRAD_API Tensor prod(const Tensor& x, const Axes& axes = Axes::all(), KeepDims keep = KeepDims::no);
 /// The arithmetic mean, also of numbers whose sum leaves the range of the dtype. Throws ArgumentError for no elements.
@@ -36,8 +37,8 @@ TAPEGRAD_API Tensor argmin(const Tensor& x, const Axes& axes = Axes::all(), Keep
 
 /// The variance sum (x - mean)^2 / (n - ddof), from the differences themselves, and its square root. ddof = 1
 /// gives the unbiased estimate. Equal elements have exactly 0, and the elements of a gradient add up to 0 but for
-/// rounding; std is right for numbers of any size, also where the variance leaves the range of the dtype. The gradient of
-/// std is 0 where std is 0, as in PyTorch; a second derivative does not exist there and is NaN. Throws ArgumentError
+/// rounding; std is right for numbers of any size, also where the variance leaves the range of the dtype. The gradient
+/// of std is 0 where std is 0, as in PyTorch; a second derivative does not exist there and is NaN. Throws ArgumentError
 /// unless 0 <= ddof < n.
 TAPEGRAD_API Tensor var(const Tensor& x, const Axes& axes = Axes::all(), KeepDims keep = KeepDims::no,
                         std::int64_t ddof = 0);
@@ -56,11 +57,11 @@ TAPEGRAD_API Tensor logsumexp(const Tensor& x, const Axes& axes = Axes::all(), K
 TAPEGRAD_API Tensor norm(const Tensor& x, const Axes& axes = Axes::all(), KeepDims keep = KeepDims::no);
 /// (sum |x|^p)^(1/p) for a p above 0, without overflow or underflow; the largest and the smallest |x| for p = infinity
 /// and -infinity, and how many are not 0 for p = 0. PyTorch's linalg.vector_norm. vector_norm(x, 2) is norm(x).
-/// The gradient is sign(x) (|x| / norm)^(p - 1). At a kink it is one of the subgradients, PyTorch's: 0 at an element that
-/// is 0, for any p (for p = 1, the sum of |x|, all of -1 to 1 would do); for p = infinity and -infinity the n elements
-/// of the largest, and of the smallest, size share it evenly, sign(x) / n each. Where no second derivative exists (at an
-/// element that is 0 for a p below 2 but 1, where the norm is 0 for one above) it is infinite or NaN. Throws
-/// ArgumentError for another p.
+/// The gradient is sign(x) (|x| / norm)^(p - 1). At a kink it is one of the subgradients, PyTorch's: 0 at an element
+/// that is 0, for any p (for p = 1, the sum of |x|, all of -1 to 1 would do); for p = infinity and -infinity the n
+/// elements of the largest, and of the smallest, size share it evenly, sign(x) / n each. Where no second derivative
+/// exists (at an element that is 0 for a p below 2 but 1, where the norm is 0 for one above) it is infinite or NaN.
+/// Throws ArgumentError for another p.
 TAPEGRAD_API Tensor vector_norm(const Tensor& x, double p, const Axes& axes = Axes::all(),
                                 KeepDims keep = KeepDims::no);
 

@@ -90,8 +90,8 @@ void op::VectorNorm::vjp(VjpContext<VectorNorm>& ctx) {
   const Tensor cusp = p < 2 ? x == 0 : broadcast_to(norm.detach() == 0, x.shape());
   const Tensor size = where(cusp, 1, abs(x));
   const Tensor y = where(norm == 0, 1, norm);
-  // Below p = 2 a ratio may be out of range whose power is in it. No exponent here or in the derivative is beyond -1 and
-  // 1 but that of an element, whose derivatives may be infinite.
+  // Below p = 2 a ratio may be out of range whose power is in it. No exponent here or in the derivative is beyond -1
+  // and 1 but that of an element, whose derivatives may be infinite.
   const auto power = [&] {
     if (p >= 2) return pow(size / y, p - 1);
     return p > 1 ? pow(size, p - 1) / pow(y, p - 1) : pow(size, p - 1) * pow(y, 1 - p);

@@ -1,7 +1,8 @@
 /// Networks whose weights go to PyTorch and come from there; pytorch.py has the same ones.
 /// usage: networks NAME load FROM.pt PREFIX X.npy Y.npy    evaluates x by the weights of a file, names of which have
 /// the prefix
-///        networks NAME export TO.pt X.npy Y.npy           trains for some steps and saves weights, an input, and its result
+///        networks NAME export TO.pt X.npy Y.npy           trains for some steps and saves weights, an input, and its
+/// result
 #include <cstdio>
 #include <functional>
 #include <map>

@@ -1,5 +1,5 @@
-// Reductions, label smoothing, class weights and ignored samples, against PyTorch's formulas written out in long double:
-// a term of the target's class and a term of the smoothing, each with its weights.
+// Reductions, label smoothing, class weights and ignored samples, against PyTorch's formulas written out in long
+// double: a term of the target's class and a term of the smoothing, each with its weights.
 
 #include <functional>
 #include <optional>

@@ -12,8 +12,8 @@ namespace map_points_test {
 using namespace tapegrad;
 using namespace tapegrad::test;
 
-// A function inside a map has the derivatives of the operation also where these are singular: at zeros of both signs, at
-// infinities, at the smallest and at the largest numbers.
+// A function inside a map has the derivatives of the operation also where these are singular: at zeros of both signs,
+// at infinities, at the smallest and at the largest numbers.
 
 namespace {
 

@@ -10,7 +10,8 @@ namespace more_losses_test {
 using namespace tapegrad;
 using namespace tapegrad::test;
 
-// l1_loss, binary_cross_entropy, nll_loss, and the weight of positive targets, against PyTorch's formulas in long double.
+// l1_loss, binary_cross_entropy, nll_loss, and the weight of positive targets, against PyTorch's formulas in long
+// double.
 
 namespace {
 

@@ -17,8 +17,8 @@ namespace prod_op_test {
 using namespace tapegrad;
 using namespace tapegrad::test;
 
-// Products whose partial products leave the range of the dtype, against long double, whose exponents reach as far as those
-// of sixteen doubles.
+// Products whose partial products leave the range of the dtype, against long double, whose exponents reach as far as
+// those of sixteen doubles.
 namespace {
 
 using Real = long double;

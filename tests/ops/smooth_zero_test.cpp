@@ -10,8 +10,8 @@
 
 namespace smooth_zero_test {
 
-/// A gradient is 0 where a result does not depend on an element, and stays so at every order. Or it happens to be 0, and an
-/// infinite derivative behind it may make anything of the next: right, or NaN, but no plausible number.
+/// A gradient is 0 where a result does not depend on an element, and stays so at every order. Or it happens to be 0,
+/// and an infinite derivative behind it may make anything of the next: right, or NaN, but no plausible number.
 
 using namespace tapegrad;
 using namespace tapegrad::test;

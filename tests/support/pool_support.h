@@ -61,8 +61,9 @@ inline std::string text_of(const WindowCase& c) {
   return to_string(c.images) + ", " + text.text();
 }
 
-/// f(window, place, element) for every place of every window of every plane, row by row: the place's number in the window,
-/// and the flat index of its element in the images, -1 in the padding. One loop inside the other, nothing clever.
+/// f(window, place, element) for every place of every window of every plane, row by row: the place's number in the
+/// window, and the flat index of its element in the images, -1 in the padding. One loop inside the other, nothing
+/// clever.
 template <class F>
 void for_each_place(const WindowCase& c, F&& f) {
   const std::int64_t h = c.images[2], w = c.images[3];

@@ -11,8 +11,8 @@ namespace tapegrad::bench {
 /// logits.
 std::vector<Workload> loss_workloads();
 
-/// Measures one of them by both, in turns: more and shorter ones than those of other workloads. With one thread it is the
-/// processor's time that counts.
+/// Measures one of them by both, in turns: more and shorter ones than those of other workloads. With one thread it is
+/// the processor's time that counts.
 std::vector<Measurement> measure_losses(const Workload& loss, const RunnerOptions& options);
 
 }  // namespace tapegrad::bench

@@ -59,8 +59,9 @@ R mixture(const std::vector<R>& p, const std::vector<double>& x) {
   return sum;
 }
 
-/// Squared distance between where a camera sees a point and where it was seen. The camera turns by the length of c[0..2]
-/// around it, moves by c[3..5], looks along -z, and has the focal length c[6] and a lens distorted by c[7] and c[8].
+/// Squared distance between where a camera sees a point and where it was seen. The camera turns by the length of
+/// c[0..2] around it, moves by c[3..5], looks along -z, and has the focal length c[6] and a lens distorted by c[7] and
+/// c[8].
 template <class R>
 R reprojection_error(const R* c, const R* point, const double* seen) {
   using std::cos, std::sin, std::sqrt;

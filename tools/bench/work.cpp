@@ -50,8 +50,8 @@ Work forward(const Layer& l, double items) {
   return {2 * items * l.multiplications, kBytes * (items * (l.x + l.y * (1 + l.passes)) + l.w)};
 }
 
-/// The gradient of w reads x and that of y; the gradient of x, of which the first layer's is not asked, reads w and that
-/// of y.
+/// The gradient of w reads x and that of y; the gradient of x, of which the first layer's is not asked, reads w and
+/// that of y.
 Work backward(const Layer& l, double items, bool first) {
   const double each = 2 * items * l.multiplications;
   const Work of_w{each, kBytes * (items * (l.x + l.y * (1 + l.passes)) + l.w)};

@@ -40,7 +40,8 @@ constexpr Command kBench{"bench",
 
 void add_command(CLI::App& app, const Command& c) { app.add_subcommand(c.name, c.description); }
 
-/// The place of that command's name in the arguments, behind nothing but requests for help; 0 where another is asked for.
+/// The place of that command's name in the arguments, behind nothing but requests for help; 0 where another is asked
+/// for.
 int place_of(const Command& c, int argc, char** argv) {
   int i = 1;
   while (i < argc && (argv[i] == "-h"sv || argv[i] == "--help"sv)) ++i;

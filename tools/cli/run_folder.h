@@ -17,14 +17,14 @@ namespace tapegrad::cli {
 class RunFolder {
  public:
   /// Of a run that starts: makes the folder. Its history, with columns of the loss and of this metric, is written by
-  /// begin(). Throws FileError where the folder cannot be made, ArgumentError where another run is at work there, or has
-  /// left checkpoints or, unless `replace`, its history or parameters.
+  /// begin(). Throws FileError where the folder cannot be made, ArgumentError where another run is at work there, or
+  /// has left checkpoints or, unless `replace`, its history or parameters.
   static RunFolder start(const std::string& path, bool validated, const char* metric, bool replace);
   /// Of a run that goes on, by go_on(). Throws ArgumentError where another run is at work there.
   static RunFolder resume(const std::string& path, bool validated, const char* metric);
 
-  /// Writes a history without epochs, when the first update is made: what is refused before leaves nothing that the next
-  /// run would have to replace.
+  /// Writes a history without epochs, when the first update is made: what is refused before leaves nothing that the
+  /// next run would have to replace.
   void begin() const { write_history(); }
   /// Goes on after these epochs: what the history says of later ones is dropped. One that an older version has written
   /// gets the columns that it lacks. Throws FileError where it does not have these epochs.

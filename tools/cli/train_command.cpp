@@ -16,49 +16,18 @@
 
 #include "commands.h"
 #include "interrupt.h"
-#include "models.h"
 #include "program.h"
-#include "rank_options.h"
 #include "ranks.h"
 #include "report_file.h"
 #include "run_folder.h"
 #include "saved_model.h"
 #include "settings.h"
 #include "train_data.h"
+#include "train_options.h"
 
 namespace tapegrad::cli {
 
 namespace {
-
-struct TrainOptions {
-  DataOptions data;
-  ModelOptions model;
-  std::string optimizer = "sgd";
-  double lr = 0.1;
-  std::int64_t batch = 100;
-  std::int64_t epochs = 17;
-  std::int64_t iterations = 0;  ///< 0: as many as the epochs hold
-  std::string schedule = "constant";
-  std::int64_t warm_up = 0;
-  std::int64_t plateau = 0;
-  double clip = 0;
-  double validation = 0;
-  std::int64_t patience = 0;
-  std::uint64_t seed = 0;
-  int threads = 1;
-  std::string standardize;  ///< empty: not
-  RankOptions ranks;
-  std::string out;
-  bool force = false;  ///< what another run has left in `out` is replaced
-  std::string report;
-  std::int64_t checkpoint_every = 0;  ///< 0: none are saved
-  std::string resume;                 ///< the folder of the run that is gone on with; empty: a new one
-};
-
-/// What a run that goes on may have otherwise.
-const std::vector<std::string_view> kMayChange{
-    "--data", "--csv",      "--test-csv", "--epochs", "--iterations",      "--lr", "--schedule", "--warm-up",
-    "--clip", "--patience", "--threads",  "--report", "--checkpoint-every"};
 
 std::string score_text(const char* of, const nn::Score& s, const char* metric) {
   return fmt::format("  {} loss {:.4f} {} {:.4f}", of, detail::shown(s.loss), metric, s.metric);
@@ -175,8 +144,8 @@ std::FILE* nowhere() {
   return file ? file : stderr;
 }
 
-/// With a checkpoint: goes on from it. With ranks: as one of them, of which rank 0 alone writes files and speaks. The exit
-/// code of the command.
+/// With a checkpoint: goes on from it. With ranks: as one of them, of which rank 0 alone writes files and speaks. The
+/// exit code of the command.
 int train(const TrainOptions& o, const CLI::App& command, const nn::Checkpoint* checkpoint,
           nn::Communicator* several) {
   nn::OneRank one;
@@ -317,7 +286,7 @@ nn::Checkpoint take_up(TrainOptions& o, CLI::App& command) {
   if (const auto report = checkpoint.settings.find("--report");
       report != checkpoint.settings.end() && !RunFolder::holds(o.resume, report->second))
     not_restored.emplace_back("--report");
-  restore_settings(command, checkpoint.settings, kMayChange, not_restored);
+  restore_settings(command, checkpoint.settings, may_change(), not_restored);
   o.out = o.resume;
   return checkpoint;
 }
@@ -326,73 +295,10 @@ nn::Checkpoint take_up(TrainOptions& o, CLI::App& command) {
 
 void add_train_command(CLI::App& app, int& exit_code) {
   auto options = std::make_shared<TrainOptions>();
-  TrainOptions& o = *options;
   CLI::App& c = *app.add_subcommand(
       "train", "Train a network on images in MNIST's format (IDX, plain or gzip), or on a table");
-  o.data.add_to(c);
-  CLI::Option* const table = c.get_option("--csv");
-  c.add_flag(
-       "--standardize{all}", o.standardize,
-       "Scale the images to mean 0 and standard deviation 1 by those of the training images: of all pixels "
-       "together, or with --standardize=pixels of each pixel by itself")
-      ->check(CLI::IsMember({"all", "pixels"}))
-      ->excludes(table);
-  o.model.add_to(c);
-  c.add_option("--optimizer", o.optimizer, "Update rule")
-      ->check(CLI::IsMember(optim::optimizer_names()))
-      ->capture_default_str();
-  c.add_option("--lr", o.lr, "Learning rate")->check(above(0))->capture_default_str();
-  c.add_option(
-       "--schedule", o.schedule,
-       "Of the rate: constant, step[:LEFT], exponential[:LEFT], inverse[:LEFT], linear[:LEFT], cosine[:LEFT] "
-       "or one-cycle; LEFT is the share of the rate that is left in the end, for step after a third")
-      ->capture_default_str();
-  c.add_option("--warm-up", o.warm_up, "Iterations in which the rate rises first")->check(at_least(0));
-  c.add_option("--plateau", o.plateau, "Reduce the rate to a tenth after so many epochs without a better one")
-      ->check(at_least(1));
-  c.add_option("--weight-decay", o.model.weight_decay,
-               "Of the weights; default 0, for adamw 0.01 of all parameters")
-      ->check(at_least(0));
-  c.add_option("--clip", o.clip, "Largest global norm of a gradient")->check(above(0));
-  c.add_option("--validation", o.validation,
-               "Share of the training data held out, by which the best epoch is found");
-  c.add_option("--patience", o.patience, "End after so many epochs without a better one")->check(at_least(1));
-  c.add_option("--batch", o.batch, "Items in a batch")->check(at_least(1))->capture_default_str();
-  CLI::Option* epochs = c.add_option("--epochs", o.epochs, "Passes over the training data")
-                            ->check(at_least(1))
-                            ->capture_default_str();
-  c.add_option("--iterations", o.iterations, "Batches in all, in place of --epochs")
-      ->check(at_least(1))
-      ->excludes(epochs);
-  c.add_option("--seed", o.seed, "Of the initial weights, the order of the items, and what is held out")
-      ->check(at_least(0))
-      ->capture_default_str();
-  c.add_option("--threads", o.threads, "Threads that compute; the result does not depend on it")
-      ->check(at_least(1))
-      ->capture_default_str();
-  o.ranks.add_to(c);
-  CLI::Option* out = c.add_option(
-      "--out", o.out, "Folder for history.csv and parameters.safetensors; needed but for --resume");
-  c.add_flag("--force", o.force, "Replace what another run has left in that folder");
-  c.add_option(
-       "--report", o.report,
-       "HTML page to write: curves, confusion matrix or predictions, precision and recall, misclassified "
-       "images, weights, graph; - is the standard output, and what is said in training goes to the standard "
-       "error")
-      ->transform(file_to_write());
-  c.add_option(
-       "--checkpoint-every", o.checkpoint_every,
-       "Save the whole training after so many iterations, and in the end, for --resume to go on from; the "
-       "last 3 stay, in OUT/checkpoints")
-      ->check(at_least(1));
-  c.add_option(
-       std::string(kResume), o.resume,
-       fmt::format("Folder of a run that was interrupted, or is to be longer: goes on from its newest "
-                   "checkpoint with its settings, to the bit. Others may be given for {}. It writes in this "
-                   "folder alone: a --report elsewhere is to be given again",
-                   fmt::join(kMayChange, ", ")))
-      ->excludes(out);
-  c.callback([options, out, &c, &exit_code] {
+  options->add_to(c);
+  c.callback([options, &c, &exit_code] {
     const auto run = [&](nn::Communicator* ranks) {
       if (options->resume.empty()) return train(*options, c, nullptr, ranks);
       const nn::Checkpoint checkpoint = take_up(*options, c);
@@ -404,7 +310,7 @@ void add_train_command(CLI::App& app, int& exit_code) {
     if (options->resume.empty()) {
       if (options->data.folder.empty() && !options->data.is_table())
         throw CLI::RequiredError("--data or --csv");
-      if (out->count() == 0) throw CLI::RequiredError(out->get_name());
+      if (options->out.empty()) throw CLI::RequiredError("--out");
     }
     if (!options->ranks.any() && options->resume.empty()) warn_of_mpirun();
     exit_code =

@@ -19,9 +19,9 @@ namespace tapegrad::nn {
 ///     }
 ///
 /// A program that is started without mpirun is the only rank. Where `run` throws, the message is printed on stderr,
-/// behind the number of the rank, and MPI ends all ranks with exit code 1; where all ranks throw at once rank 0 alone prints. MPI is
-/// initialised, for one thread that calls it at a time, and finalised behind `run`, unless the program has initialised
-/// it. To be called once, as MPI cannot be initialised again. Throws Error where MPI refuses.
+/// behind the number of the rank, and MPI ends all ranks with exit code 1; where all ranks throw at once rank 0 alone
+/// prints. MPI is initialised, for one thread that calls it at a time, and finalised behind `run`, unless the program
+/// has initialised it. To be called once, as MPI cannot be initialised again. Throws Error where MPI refuses.
 TAPEGRAD_API int run_with_mpi(const Callback<int(Communicator&)>& run);
 
 }  // namespace tapegrad::nn

@@ -8,8 +8,8 @@
 #include <tapegrad/ops/loops/find.h>
 #include <tapegrad/ops/loops/workspace.h>
 
-/// Convolutions with a gradient, in which an element of exactly 0 contributes nothing, even where it meets an infinity or
-/// a NaN; nor does what the kernels read beyond the images.
+/// Convolutions with a gradient, in which an element of exactly 0 contributes nothing, even where it meets an infinity
+/// or a NaN; nor does what the kernels read beyond the images.
 namespace tapegrad::detail {
 
 /// f(i, k, j) for each term x[i] w[k] of y[j] that lies within the image.
@@ -33,8 +33,8 @@ void for_each_term(const ConvShape& s, const F& f) {
   }
 }
 
-/// One of the three tensors of a convolution, as made of both others, `left` and `right`, by `run(to)`. `terms(f)` calls
-/// f(target, left, right) with the indices of each of its terms, `start(i)` is what element i begins with.
+/// One of the three tensors of a convolution, as made of both others, `left` and `right`, by `run(to)`. `terms(f)`
+/// calls f(target, left, right) with the indices of each of its terms, `start(i)` is what element i begins with.
 template <class T, class Run, class Terms, class Start>
 void gradient_conv(Gradient gradient, const T* left, std::int64_t left_size, const T* right,
                    std::int64_t right_size, Destination<T> to, std::int64_t size, const Run& run,

@@ -30,8 +30,8 @@ struct Range {
   std::int64_t from;
   std::int64_t to;
 };
-/// The length of blocks of [0, size) that are at most `most` long, at least 1, and as many as they have to be; all are as
-/// long but the last, which is as long as can be.
+/// The length of blocks of [0, size) that are at most `most` long, at least 1, and as many as they have to be; all are
+/// as long but the last, which is as long as can be.
 inline std::int64_t even_blocks(std::int64_t size, std::int64_t most) {
   return blocks_of(size, blocks_of(size, std::max<std::int64_t>(1, most)));
 }

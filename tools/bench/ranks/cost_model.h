@@ -4,13 +4,13 @@
 #include <span>
 #include <vector>
 
-/// What a training step on ranks costs, by the alpha-beta model: a message of b bytes takes alpha + b / beta seconds, with
-/// the latency alpha and the bandwidth beta of a rank's link (Hockney, "The communication challenge for MPP: Intel
+/// What a training step on ranks costs, by the alpha-beta model: a message of b bytes takes alpha + b / beta seconds,
+/// with the latency alpha and the bandwidth beta of a rank's link (Hockney, "The communication challenge for MPP: Intel
 /// Paragon and Meiko CS-2", Parallel Computing 20, 1994).
 ///
 /// The model has no contention: each rank's link is its own, sends and receives at once, and takes no time of the
-/// processor. Ranks of one machine share its memory, and its processors where there are not enough: how far the model is
-/// off there has to be measured.
+/// processor. Ranks of one machine share its memory, and its processors where there are not enough: how far the model
+/// is off there has to be measured.
 namespace tapegrad::bench {
 
 /// What ranks do together in a step.

@@ -24,8 +24,8 @@ class Training {
   std::int64_t parameters();
 
   /// Makes so many updates from where the last call ended, and returns what each of them took from the end of the one
-  /// before: those within an epoch, whose begin and end are left out. With a recorder each has its collectives. All ranks
-  /// that take part call it with the same numbers.
+  /// before: those within an epoch, whose begin and end are left out. With a recorder each has its collectives. All
+  /// ranks that take part call it with the same numbers.
   std::vector<StepProfile> run(const nn::DataParallel& ranks, std::int64_t updates,
                                Recorder* recorder = nullptr);
 

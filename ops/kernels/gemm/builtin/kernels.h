@@ -7,8 +7,8 @@
 #include <tapegrad/ops/loops/dispatch.h>
 #include <tapegrad/ops/loops/isa.h>
 
-/// Before a loop of at most so many turns: unrolled, what it indexes stays in registers. Where each access is checked in
-/// memory, checks that are unrolled take minutes to compile.
+/// Before a loop of at most so many turns: unrolled, what it indexes stays in registers. Where each access is checked
+/// in memory, checks that are unrolled take minutes to compile.
 #if TAPEGRAD_ASAN || TAPEGRAD_TSAN
 #define TAPEGRAD_UNROLL(turns)
 #else

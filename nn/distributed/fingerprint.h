@@ -5,6 +5,8 @@
 #include <span>
 #include <string_view>
 
+#include <tapegrad/graph/export.h>
+
 /// What ranks tell each other of what is too long to be sent. Not part of the library's interface.
 namespace tapegrad::nn {
 

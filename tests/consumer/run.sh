@@ -197,8 +197,9 @@ rm -r "$work.shared_build"
 
 for way in add_subdirectory FetchContent; do
   step "$way"
-  # The library is compiled anew, as quickly as it can be; the templates of its headers for the same processor.
-  build "$way" -DCONSUME="$way" -DTAPEGRAD_SOURCE="$source" -DTAPEGRAD_ISA=native
+  # The library is compiled anew: unoptimised, as in a project that is debugged, and quickly; the templates of its headers
+  # for the same processor.
+  build "$way" -DCONSUME="$way" -DTAPEGRAD_SOURCE="$source" -DTAPEGRAD_ISA=native -DCMAKE_BUILD_TYPE=Debug
   grep -q -- ' -DTAPEGRAD_ISA=' "$work/commands" || fail "$way: the user's files do not know for which processor"
 done
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -24,9 +25,20 @@ class ForwardState final : Visitor {
   const List<Buffer>& buffers() const noexcept { return buffers_; }
   const List<Generator>& generators() const noexcept { return generators_; }
   void restore() const {
+    restore_buffers();
+    restore_generators();
+  }
+  void restore_buffers() const {
     for (const auto& [buffer, before] : buffers_) *buffer = before;
+  }
+  void restore_generators() const {
     for (const auto& [generator, before] : generators_) *generator = before;
   }
+  /// Generators as this part of a step, a micro-batch or a batch that is evaluated, is to find them, whoever computes
+  /// the parts before.
+  void start_part(std::int64_t part) const;
+  /// Generators as the next step is to find them, whatever the parts of this one have drawn.
+  void end_step() const;
 
  private:
   void buffer(std::string_view, Buffer& b) override { buffers_.emplace_back(&b, b); }

@@ -3,6 +3,7 @@
 
 #include <tapegrad/graph/shape.h>
 #include <tapegrad/nn/distributed/agreement.h>
+#include <tapegrad/nn/distributed/bucket.h>
 #include <tapegrad/nn/distributed/fingerprint.h>
 #include <tapegrad/nn/distributed/wire.h>
 
@@ -95,6 +96,24 @@ Facts facts_of(const optim::ParameterList& parameters) {
     facts.emplace_back(fmt::format("parameter '{}'", name),
                        fmt::format("{} {}{}", name_of(parameter.dtype()), to_string(parameter.shape()),
                                    parameter.frozen() ? ", frozen" : ""));
+  return facts;
+}
+
+Facts facts_of(const Dataset& data, std::string_view name) {
+  constexpr std::int64_t kMost = 16;
+  Facts facts{{fmt::format("the number of items of {}", name), fmt::format("{}", data.size())}};
+  const std::int64_t count = std::min(kMost, data.size());
+  for (std::int64_t i = 0; i < count; ++i) {
+    const std::int64_t index = i * (data.size() - 1) / std::max<std::int64_t>(count - 1, 1);
+    Fingerprint print;
+    batching::for_each(data.gather({&index, 1}), [&](std::string_view of, Tensor& tensor) {
+      print.add(of);
+      print.add(fmt::format("{} {}", name_of(tensor.dtype()), to_string(tensor.shape())));
+      print.add(bytes_of(tensor));
+    });
+    facts.emplace_back(fmt::format("item {} of {}", index, name),
+                       fmt::format("one of the fingerprint {:016x}", print.value()));
+  }
   return facts;
 }
 

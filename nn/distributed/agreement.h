@@ -9,6 +9,7 @@
 
 #include <tapegrad/graph/export.h>
 #include <tapegrad/graph/gradients.h>
+#include <tapegrad/nn/data/dataset.h>
 #include <tapegrad/nn/distributed/communicator.h>
 #include <tapegrad/optim/parameters.h>
 
@@ -24,6 +25,10 @@ TAPEGRAD_API void require_same(Communicator& communicator, std::string_view what
 
 /// A fact for each parameter: its dtype and shape, and whether it is frozen.
 TAPEGRAD_API Facts facts_of(const optim::ParameterList& parameters);
+
+/// A fact for the number of items, and for up to 16 of them from the first to the last, of `name`, as in "the training
+/// data". All items would be read once more, and they may be files.
+TAPEGRAD_API Facts facts_of(const Dataset& data, std::string_view name);
 
 /// Throws ArgumentError where there are gradients of other parameters than the `listed` ones, so many of which have
 /// one.

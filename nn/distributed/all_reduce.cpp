@@ -1,6 +1,7 @@
 #include <tapegrad/nn/distributed/all_reduce.h>
 #include <tapegrad/nn/distributed/all_reduce_op.h>
 #include <tapegrad/nn/distributed/bucket.h>
+#include <tapegrad/nn/distributed/synchronised.h>
 #include <tapegrad/ops/check.h>
 #include <tapegrad/ops/define.h>
 
@@ -8,6 +9,7 @@ namespace tapegrad {
 
 Tensor op::AllReduce::forward(const Tensor& x) const {
   detail::require_floating(name, x);
+  nn::require_may_exchange(*communicator);
   Tensor y = x.copy();
   nn::all_reduce(*communicator, y);
   return y;

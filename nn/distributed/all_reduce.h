@@ -14,7 +14,8 @@ namespace tapegrad::nn {
 ///
 /// Collective, and so is what differentiates it: all ranks call it in the same order, with tensors of one shape and
 /// dtype that are tracked on all of them or on none, and differentiate alike. The communicator must outlive the tape.
-/// Throws DtypeError for i64, RankFailed where another rank does not come any more.
+/// In a Trainer on ranks it belongs into a module that overrides communicator(). Throws ArgumentError elsewhere in one,
+/// DtypeError for i64, RankFailed where another rank does not come any more.
 TAPEGRAD_API Tensor all_reduce(const Tensor& x, Communicator& communicator);
 
 }  // namespace tapegrad::nn

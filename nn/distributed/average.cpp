@@ -55,4 +55,19 @@ void broadcast(Communicator& communicator, const optim::ParameterList& parameter
   }
 }
 
+void broadcast(Communicator& communicator, ModuleBase& net) {
+  Facts facts;
+  State buffers = net.buffers();
+  for (const auto& [name, t] : buffers)
+    facts.emplace_back(fmt::format("buffer '{}'", name),
+                       fmt::format("{} {}", name_of(t.dtype()), to_string(t.shape())));
+  require_same(communicator, "broadcast", facts);
+  broadcast(communicator, optim::ParameterList(net));
+  for (auto& [name, t] : buffers) {
+    t = t.copy();
+    if (t.size() > 0) communicator.broadcast(bytes_of(t));
+  }
+  if (!communicator.is_root()) net.load_state(buffers, {.strict = false});
+}
+
 }  // namespace tapegrad::nn

@@ -3,6 +3,7 @@
 #include <tapegrad/graph/export.h>
 #include <tapegrad/graph/gradients.h>
 #include <tapegrad/nn/distributed/communicator.h>
+#include <tapegrad/nn/module.h>
 #include <tapegrad/optim/parameters.h>
 
 namespace tapegrad::nn {
@@ -22,5 +23,7 @@ TAPEGRAD_API Gradients average(Communicator& communicator, const optim::Paramete
 
 /// Copies the parameters of rank 0 to all. Throws ArgumentError on all ranks where names, shapes or dtypes differ.
 TAPEGRAD_API void broadcast(Communicator& communicator, const optim::ParameterList& parameters);
+/// The same of a network: its parameters and its buffers, such as the running statistics of BatchNorm.
+TAPEGRAD_API void broadcast(Communicator& communicator, ModuleBase& net);
 
 }  // namespace tapegrad::nn

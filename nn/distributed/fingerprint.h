@@ -1,7 +1,9 @@
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <span>
 #include <string_view>
 
@@ -10,18 +12,28 @@
 /// What ranks tell each other of what is too long to be sent. Not part of the library's interface.
 namespace tapegrad::nn {
 
-/// Fowler, Noll, Vo: FNV-1a of 64 bits.
+/// After Fowler, Noll and Vo (FNV-1a), eight bytes at a time: it tells what differs by accident, not by intent.
 class Fingerprint {
  public:
   void add(std::span<const std::byte> bytes) noexcept {
-    for (const std::byte b : bytes) take(std::to_integer<std::uint64_t>(b));
-    take(0x100U);  // ends what is added: "ab" and "c" are not "a" and "bc"
+    take(bytes.size());  // "ab" and "c" are not "a" and "bc"
+    for (; bytes.size() >= sizeof(std::uint64_t); bytes = bytes.subspan(sizeof(std::uint64_t)))
+      take_word(bytes);
+    if (!bytes.empty()) take_word(bytes);
   }
   void add(std::string_view text) noexcept { add(std::as_bytes(std::span(text))); }
   std::uint64_t value() const noexcept { return hash_; }
 
  private:
-  void take(std::uint64_t part) noexcept { hash_ = (hash_ ^ part) * 0x100000001b3U; }
+  void take(std::uint64_t part) noexcept {
+    hash_ = (hash_ ^ part) * 0x100000001b3U;
+    hash_ ^= hash_ >> 32;
+  }
+  void take_word(std::span<const std::byte> bytes) noexcept {
+    std::uint64_t word = 0;
+    std::memcpy(&word, bytes.data(), std::min(bytes.size(), sizeof word));
+    take(word);
+  }
 
   std::uint64_t hash_ = 0xcbf29ce484222325U;
 };

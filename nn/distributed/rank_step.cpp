@@ -16,20 +16,6 @@ using tapegrad::detail::TensorAccess;
 
 namespace {
 
-/// What a micro-batch draws from: as independent of the others as of the generator that it is made from.
-Generator generator_of_piece(const Generator::State& at, std::int64_t piece) {
-  const auto low = [](std::uint64_t n) { return static_cast<std::uint32_t>(n); };
-  const auto high = [](std::uint64_t n) { return static_cast<std::uint32_t>(n >> 32); };
-  constexpr std::uint32_t kOfPieces = 0x70696563U;
-  const auto words = philox4x32({low(at.position), high(at.position), low(at.stream), high(at.stream)},
-                                {low(at.seed), high(at.seed)});
-  const auto r = philox4x32(words, {low(static_cast<std::uint64_t>(piece)), kOfPieces});
-  return Generator(std::uint64_t{r[1]} << 32 | r[0], std::uint64_t{r[3]} << 32 | r[2]);
-}
-
-/// How many words of a generator stand for a step, of which its micro-batches' are made.
-constexpr std::uint64_t kWordsOfStep = 4;
-
 template <class T>
 std::span<T> floating_values(Tensor& t) {
   return {TensorAccess::data_as<T>(t), static_cast<std::size_t>(t.size())};
@@ -37,6 +23,12 @@ std::span<T> floating_values(Tensor& t) {
 
 /// after - before; exactly 0 where they are the same, also where both are infinite.
 Tensor change(const Tensor& before, const Tensor& after) {
+  if (!after.defined() || after.dtype() != before.dtype() || after.shape() != before.shape())
+    throw ArgumentError(fmt::format(
+        "trainer: a buffer of {} {} is {} behind forward; on ranks, who exchange it, a buffer keeps its dtype and shape",
+        name_of(before.dtype()), to_string(before.shape()),
+        after.defined() ? fmt::format("{} {}", name_of(after.dtype()), to_string(after.shape()))
+                        : "undefined"));
   Tensor result = Tensor::empty(before.shape(), before.dtype());
   visit_floating(before.dtype(), [&]<class T> {
     const std::span<T> to = floating_values<T>(result);
@@ -71,31 +63,17 @@ PieceResult named_piece(std::int64_t piece, std::int64_t pieces, std::int64_t it
   }
 }
 
-/// The network as forward of a micro-batch is to find it.
-void start_piece(const ForwardState& before, std::int64_t piece) {
-  before.restore();
-  for (const auto& [generator, value] : before.generators())
-    *generator = generator_of_piece(value.state(), piece);
-}
-
-/// Generators where the next step is to find them.
-void end_step(const ForwardState& before) {
-  for (const auto& [generator, value] : before.generators()) {
-    Generator::State state = value.state();
-    state.position += kWordsOfStep;
-    *generator = Generator(state);
-  }
-}
-
 }  // namespace
 
 /// What ranks tell each other of a step before the gradients, in one message: losses and metrics of their
-/// micro-batches, and which parameters these have read.
+/// micro-batches, and which parameters these have read, and the rate of the update.
 class RankStep::Measured {
  public:
   /// Of one rank.
-  Measured(std::size_t pieces, std::size_t parameters)
-      : read_(2 * pieces), of_rank_(read_ + parameters), values_(of_rank_) {}
+  Measured(std::size_t pieces, std::size_t parameters, double lr)
+      : read_(2 * pieces), of_rank_(read_ + parameters + 1), values_(of_rank_) {
+    values_.back() = lr;
+  }
   /// Of all ranks, who tell their own. Collective.
   Measured(const Measured& own, Communicator& communicator)
       : read_(own.read_),
@@ -115,6 +93,7 @@ class RankStep::Measured {
   double metric(std::size_t piece, std::size_t rank) const {
     return values_[rank * of_rank_ + 2 * piece + 1];
   }
+  double lr(std::size_t rank) const { return values_[(rank + 1) * of_rank_ - 1]; }
   bool is_used(std::size_t parameter) const {
     for (std::size_t at = read_ + parameter; at < values_.size(); at += of_rank_)
       if (values_[at] != 0) return true;
@@ -132,6 +111,7 @@ class RankStep::Measured {
 RankStep::RankStep(const DataParallel& options, ModuleBase& net)
     : communicator_(*options.communicator),
       pieces_(options.pieces()),
+      declares_exchange_(!synchronised_layers(net).empty()),
       sums_(with_synchronised_layers(options, net), list(net)) {}
 
 /// What is summed.
@@ -155,15 +135,17 @@ std::int64_t RankStep::items_of(std::int64_t piece, std::int64_t items) const {
   return piece_begin(piece + 1, pieces_, items) - piece_begin(piece, pieces_, items);
 }
 
-BatchGradients RankStep::run(ModuleBase& net, Batches::Iterator& pieces, std::int64_t items,
+BatchGradients RankStep::run(ModuleBase& net, Batches::Iterator& pieces, std::int64_t items, double lr,
                              const std::function<PieceResult(const Batch&)>& forward) {
   const ForwardState before(net);
-  Measured own(static_cast<std::size_t>(batch_count(pieces_, communicator_.size())), parameters_.size());
+  Measured own(static_cast<std::size_t>(batch_count(pieces_, communicator_.size())), parameters_.size(), lr);
+  const NoExchange no_exchange(declares_exchange_ ? nullptr : &communicator_);
   BatchGradients result;
   sums_.clear();
   for (std::int64_t piece = sums_.first(); piece < sums_.last(); ++piece) {
     if (piece > sums_.first()) ++pieces;
-    start_piece(before, piece);
+    before.restore_buffers();
+    before.start_part(piece);
     const std::int64_t n = items_of(piece, items);
     Tape tape;
     PieceResult computed;
@@ -199,7 +181,7 @@ BatchGradients RankStep::run(ModuleBase& net, Batches::Iterator& pieces, std::in
       *buffer = count;
     }
   }
-  end_step(before);
+  before.end_step();
   return result;
 }
 
@@ -207,6 +189,12 @@ BatchGradients RankStep::run(ModuleBase& net, Batches::Iterator& pieces, std::in
 BatchGradients RankStep::agree(const Measured& own, std::int64_t items) {
   BatchGradients result;
   const Measured all(own, communicator_);
+  for (std::int64_t r = 1; r < communicator_.size(); ++r)
+    if (const double rate = all.lr(static_cast<std::size_t>(r)); rate != all.lr(0))
+      throw ArgumentError(fmt::format(
+          "trainer: the ranks differ: the rate of an update is {} on rank 0, {} on rank {}; give all "
+          "ranks the same schedule, and set the same rates in callbacks",
+          all.lr(0), rate, r));
   std::vector<std::uint8_t> is_there;
   for (std::int64_t r = 0; r < communicator_.size(); ++r) {
     const std::int64_t first = piece_begin(r, communicator_.size(), pieces_);

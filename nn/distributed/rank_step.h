@@ -43,11 +43,11 @@ class RankStep {
 
   /// What a loader makes for this rank.
   Shard shard() const noexcept { return {pieces_, sums_.first(), sums_.last() - sums_.first()}; }
-  /// Runs `forward` on each of this rank's micro-batches of a batch of so many items, from `pieces` on, which then
+  /// `lr` is the rate of the update, which all ranks have to have the same. Runs `forward` on each of this rank's micro-batches of a batch of so many items, from `pieces` on, which then
   /// stands at the last of them, and leaves the network with the buffers and generators that all ranks agree on.
-  /// Collective. Throws ArgumentError for a gradient of a parameter that the network does not list, and what `forward`
-  /// throws.
-  BatchGradients run(ModuleBase& net, Batches::Iterator& pieces, std::int64_t items,
+  /// Collective. Throws ArgumentError for a gradient of a parameter that the network does not list, for rates
+  /// that differ and buffers that change their shape, and what `forward` throws.
+  BatchGradients run(ModuleBase& net, Batches::Iterator& pieces, std::int64_t items, double lr,
                      const std::function<PieceResult(const Batch&)>& forward);
 
  private:
@@ -59,6 +59,7 @@ class RankStep {
 
   Communicator& communicator_;
   std::int64_t pieces_;
+  bool declares_exchange_;   ///< a layer that exchanges in forward says so: see ModuleBase::communicator
   std::size_t buffers_ = 0;  ///< the floating ones, in the order of visiting, are first in what is summed
   std::vector<Parameter> parameters_{};                       ///< and these follow
   std::unordered_map<std::uint64_t, std::size_t> numbers_{};  ///< of parameters, by their ids

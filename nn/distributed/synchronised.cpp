@@ -1,3 +1,5 @@
+#include <utility>
+
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/nn/distributed/synchronised.h>
 
@@ -12,7 +14,20 @@ std::string label_of(const std::string& path) {
                       : fmt::format("'{}' is a synchronised layer", path);
 }
 
+thread_local const Communicator* refused = nullptr;
+
 }  // namespace
+
+NoExchange::NoExchange(const Communicator* communicator) noexcept
+    : before_(std::exchange(refused, communicator)) {}
+NoExchange::~NoExchange() { refused = before_; }
+
+void require_may_exchange(const Communicator& communicator) {
+  if (refused == &communicator)
+    throw ArgumentError(
+        "all_reduce: in a training on ranks, and no layer says that it exchanges: ranks have several micro-batches, and "
+        "gradients are exchanged at the same time; call it in forward of a module that overrides communicator()");
+}
 
 std::vector<std::pair<std::string, const Communicator*>> synchronised_layers(ModuleBase& net) {
   std::vector<std::pair<std::string, const Communicator*>> found;

@@ -23,6 +23,21 @@ std::string describe_synchronised_layers(ModuleBase& net);
 /// the other, and a layer would see one from each rank.
 DataParallel with_synchronised_layers(const DataParallel& options, ModuleBase& net);
 
+/// While it lives, this thread makes a step of ranks whose network declares no exchange: nn::all_reduce over this
+/// communicator is refused. Null refuses nothing.
+class NoExchange {
+ public:
+  explicit NoExchange(const Communicator* communicator) noexcept;
+  ~NoExchange();
+  NoExchange(const NoExchange&) = delete;
+  NoExchange& operator=(const NoExchange&) = delete;
+
+ private:
+  const Communicator* before_;
+};
+/// Throws ArgumentError where an exchange is refused.
+void require_may_exchange(const Communicator& communicator);
+
 /// Throws ArgumentError for synchronised layers where a batch of so many items, the smallest, leaves a rank without
 /// items: it has nothing to compute, and the others would wait for it in the layer. `is_rest`: it is the last one of
 /// an epoch, which is not full.

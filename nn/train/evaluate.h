@@ -84,7 +84,10 @@ TAPEGRAD_API std::optional<Score> evaluate_unless(const std::atomic<bool>* inter
                                                   std::int64_t batch = kEvaluationBatch,
                                                   const Transform& transform = {}, std::int64_t workers = 0);
 /// The same by ranks, each of which takes a share of the batches; the score has the bits of the one above, on all
-/// ranks. Collective: nothing is returned where one of them is interrupted.
+/// ranks. Where the network draws in evaluation, a batch does from generators of its own, made of the network's, so that
+/// the score does not depend on the number of ranks. Generators are left as they were, and so are buffers of several
+/// ranks. Collective: nothing is returned where one of them is interrupted. Throws ArgumentError on all ranks for other
+/// numbers of items.
 TAPEGRAD_API std::optional<Score> evaluate_unless(const std::atomic<bool>* interrupted,
                                                   Communicator& communicator, ModuleBase& net,
                                                   const Forward& forward, const Dataset& data,

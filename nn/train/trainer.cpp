@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cmath>
 #include <string_view>
@@ -69,6 +70,8 @@ void Trainer::check_options() const {
   require(o.patience >= 0, "patience", o.patience, "at least 0");
   require(o.checkpoint_every >= 0, "checkpoint_every", o.checkpoint_every, "at least 0");
   require(o.data_parallel.micro_batches >= 1, "micro_batches", o.data_parallel.micro_batches, "at least 1");
+  require(o.data_parallel.micro_batches <= std::max(o.batch, DataParallel{}.micro_batches), "micro_batches",
+          o.data_parallel.micro_batches, "at most the number of items of a batch");
   require(o.data_parallel.bucket_bytes >= 1, "bucket_bytes", o.data_parallel.bucket_bytes, "at least 1");
   require(o.checkpoint_limit >= 2, "checkpoint_limit", o.checkpoint_limit, "at least 2");
   if (o.checkpoint_every > 0 && o.checkpoint_folder.empty())
@@ -173,6 +176,7 @@ bool Trainer::update(Batches::Iterator& batch, std::int64_t items, Epoch& epoch)
 /// Measures what the epoch has reached, saves it where it is the best, and reports it. False, and none of that has
 /// happened, where the training is interrupted before all is measured.
 bool Trainer::finish(Epoch& epoch, std::int64_t batches, const Dataset& training, const Dataset& validation) {
+  compare_weights();
   EpochReport& r = epoch.report;
   const auto items = static_cast<double>(at_.items);
   const auto measure = [&](const Dataset& data) {
@@ -216,6 +220,7 @@ bool Trainer::finish(Epoch& epoch, std::int64_t batches, const Dataset& training
 }
 
 const History& Trainer::fit(const Dataset& training, const Dataset& validation) {
+  const TrainedByThisThread alone(net_);
   if (validation.size() == 0 && options_.validation > 0) {
     const auto held_out = std::llround(options_.validation * static_cast<double>(training.size()));
     if (held_out < 1 || held_out >= training.size())
@@ -234,7 +239,7 @@ const History& Trainer::fit(const Dataset& training, const Dataset& validation) 
                                      .workers = options_.workers,
                                      .shard = rank_step_ ? rank_step_->shard() : Shard{}});
   bool unreported = begin_fit(loader.size(), training, validation);
-  if (has_ranks()) compare_work(training);
+  if (has_ranks()) compare_work(training, validation);
   const Clock::time_point start =
       Clock::now() - std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(fit_.seconds));
   if (!net_.training()) net_.train();
@@ -255,7 +260,7 @@ const History& Trainer::fit(const Dataset& training, const Dataset& validation) 
           fmt::format("the loss of the training data is {}; a lower rate, or clipped gradients, may help",
                       tapegrad::detail::shown(epoch.report.training.loss));
     }
-    const bool stopped = is_stopped();
+    const bool stopped = is_stopped(false);
     const bool early = options_.patience > 0 && waited_ >= options_.patience;
     // One that is finished but for its evaluation is saved as well: what is resumed begins with that.
     const bool finished = at_.batch == 0 || at_.batch >= loader.size();
@@ -319,11 +324,13 @@ bool Trainer::train_epoch(Epoch& epoch, const DataLoader& loader) {
   for (Batches::Iterator batch = batches.begin(); batch != batches.end(); ++batch) {
     const std::int64_t items =
         std::min(loader.batch_size(), loader.data().size() - at_.batch * loader.batch_size());
-    if (!update(batch, items, epoch)) {
+    const bool diverged = !update(batch, items, epoch);
+    const bool stopped = is_stopped(diverged);
+    if (diverged) {
       drop_dead_checkpoint();
       return false;
     }
-    const bool ends = iteration_ == last_ || is_stopped();
+    const bool ends = iteration_ == last_ || stopped;
     // Here, before the unfinished epoch is measured: a training that is not interrupted there does not do that, and the
     // best state could be another.
     if (at_.batch < loader.size() && (ends || is_due()) && !save_in_folder()) return false;
@@ -332,11 +339,19 @@ bool Trainer::train_epoch(Epoch& epoch, const DataLoader& loader) {
   return true;
 }
 
-bool Trainer::is_stopped() {
-  std::int64_t stopped = stop_.load(std::memory_order_relaxed) ||
-                         (options_.interrupted && options_.interrupted->load(std::memory_order_relaxed));
-  ranks().all_reduce(std::span(&stopped, 1));
-  return stopped > 0;
+/// Whether training is to end, on any rank. All ranks have diverged, or none has: they have the same gradients, but for
+/// what a callback makes of them.
+bool Trainer::is_stopped(bool diverged) {
+  const bool stopped = stop_.load(std::memory_order_relaxed) ||
+                       (options_.interrupted && options_.interrupted->load(std::memory_order_relaxed));
+  std::array<std::int64_t, 2> count{stopped, diverged};
+  ranks().all_reduce(std::span(count));
+  if (count[1] != 0 && count[1] != ranks().size())
+    throw ArgumentError(fmt::format(
+        "trainer: the ranks differ: a gradient is not finite on {} of {}; callbacks have to make the same of "
+        "gradients on all ranks",
+        count[1], ranks().size()));
+  return count[0] > 0;
 }
 
 bool Trainer::is_due() const {

@@ -205,9 +205,10 @@ class TAPEGRAD_API Trainer {
   /// Throws what its parts throw. What an unfinished update has changed is then taken back, also buffers that forward
   /// has replaced and generators, so that another call computes what this one would have. A checkpoint that cannot be
   /// saved is such an error; those before it stay. ArgumentError where a training that starts has a checkpoint_folder
-  /// with checkpoints in it, which it would come to remove; on all ranks where networks, settings, rates ahead or
-  /// numbers of items are not the same on all, or where strict ones differ in items or in what the networks make of the
-  /// first (a sample is compared), and for more ranks than micro-batches.
+  /// with checkpoints in it, which it would come to remove; on all ranks where networks, settings, data
+  /// or numbers of items are not the same on all, or where strict networks make something else of the first items (a
+  /// sample is compared), where rates or weights come to differ, for buffers that change their shape, and for more
+  /// ranks than micro-batches; where another thread trains the network.
   const History& fit(const Dataset& training, const Dataset& validation = {});
   /// Asks fit to end after the update at hand and the evaluation of what is reached. From a callback, another
   /// thread or a signal handler.
@@ -280,13 +281,14 @@ class TAPEGRAD_API Trainer {
   void check_options() const;
   bool begin_fit(std::int64_t batches, const Dataset& training, const Dataset& validation);
   bool train_epoch(Epoch& epoch, const DataLoader& loader);
-  bool is_stopped();
+  bool is_stopped(bool diverged);
   bool has_ranks() const noexcept { return options_.data_parallel.communicator != nullptr; }
   Communicator& ranks() noexcept { return has_ranks() ? *options_.data_parallel.communicator : one_rank_; }
   template <class Work>
   void write(const Work& work);
   void join_ranks(const Dataset& training, const Dataset& validation);
-  void compare_work(const Dataset& training);
+  void compare_work(const Dataset& training, const Dataset& validation);
+  void compare_weights();
   BatchGradients compute(const Batch& batch) const;
   BatchGradients compute_on_ranks(Batches::Iterator& pieces, std::int64_t items);
   bool save_in_folder();

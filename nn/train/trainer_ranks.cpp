@@ -5,7 +5,6 @@
 #include <memory>
 #include <span>
 #include <string>
-#include <string_view>
 #include <utility>
 
 #include <tapegrad/graph/format.h>
@@ -14,6 +13,7 @@
 #include <tapegrad/nn/distributed/fingerprint.h>
 #include <tapegrad/nn/distributed/rank_step.h>
 #include <tapegrad/nn/distributed/synchronised.h>
+#include <tapegrad/nn/forward_state.h>
 #include <tapegrad/nn/train/checkpoint_broadcast.h>
 #include <tapegrad/nn/train/trainer.h>
 #include <tapegrad/nn/train/update_guards.h>
@@ -22,48 +22,19 @@
 
 namespace tapegrad::nn {
 
-namespace {
-
-/// So many items tell data sets apart. All of them would be read once more, and the data may be files.
-constexpr std::int64_t kCompared = 16;
-
-/// A fact for some items from all over the data.
-void append_items(Facts& facts, const Dataset& data) {
-  const std::int64_t count = std::min(kCompared, data.size());
-  for (std::int64_t i = 0; i < count; ++i) {
-    const std::int64_t index = i * (data.size() - 1) / std::max<std::int64_t>(count - 1, 1);
-    Fingerprint print;
-    batching::for_each(data.gather({&index, 1}), [&](std::string_view name, Tensor& tensor) {
-      print.add(name);
-      print.add(fmt::format("{} {}", name_of(tensor.dtype()), to_string(tensor.shape())));
-      print.add(bytes_of(tensor));
-    });
-    facts.emplace_back(fmt::format("item {} of the training data", index),
-                       fmt::format("one of the fingerprint {:016x}", print.value()));
-  }
-}
-
-/// A fact for the rates of some updates ahead, the next one too: a schedule is a function, which may know no others.
-void append_rates(Facts& facts, const optim::Schedule& schedule, std::int64_t next, std::int64_t last) {
-  if (!schedule.defined()) return;
-  for (std::int64_t ahead = 1; ahead <= last - next; ahead *= 2) {
-    const std::int64_t update = next + ahead;  // counted from 1
-    facts.emplace_back(fmt::format("the rate of update {}", update), fmt::format("{}", schedule(update - 1)));
-    if (ahead > last / 2) break;
-  }
-}
-
-}  // namespace
-
 /// Before training: all ranks have the same network, settings and data, and take the values of rank 0.
 void Trainer::join_ranks(const Dataset& training, const Dataset& validation) {
   Communicator& communicator = ranks();
-  Facts facts{{"the number of items", fmt::format("{}", training.size())},
+  Facts facts{{"the number of updates so far", fmt::format("{}", iteration_)},
+              {"the number of items", fmt::format("{}", training.size())},
               {"the number of items to validate", fmt::format("{}", validation.size())}};
   for (auto& fact : describe_settings()) facts.push_back(std::move(fact));
   facts.emplace_back("bucket_bytes", fmt::format("{}", options_.data_parallel.bucket_bytes));
   facts.emplace_back("synchronised layers", describe_synchronised_layers(net_));
   facts.emplace_back("checkpoint_every", fmt::format("{}", options_.checkpoint_every));
+  // Rank 0 alone writes them, and all come together for it.
+  facts.emplace_back("checkpoint_folder", options_.checkpoint_folder.empty() ? "not given" : "given");
+  facts.emplace_back("best_file", options_.best_file.empty() ? "not given" : "given");
   for (auto& fact : facts_of(net_.parameters())) facts.push_back(std::move(fact));
   State all = state();
   for (const auto& [name, tensor] : all)
@@ -78,19 +49,20 @@ void Trainer::join_ranks(const Dataset& training, const Dataset& validation) {
   require_items_for_all(options_.data_parallel, net_, rest > 0 ? rest : options_.batch, rest > 0);
 }
 
-/// Before the first update: all ranks have the same rates ahead of them and, where strict training promises bits, the
-/// same data, of which the networks make the same. A sample of each is compared.
-void Trainer::compare_work(const Dataset& training) {
+/// Before the first update: all ranks have the same data and, where strict training promises bits, networks that make
+/// the same of them. A sample is compared.
+void Trainer::compare_work(const Dataset& training, const Dataset& validation) {
   if (ranks().size() == 1) return;
-  Facts facts;
-  append_rates(facts, options_.schedule, iteration_, last_);
-  if (options_.data_parallel.strict) append_items(facts, training);
-  require_same(ranks(), "trainer", facts);
+  require_same(ranks(), "trainer", facts_of(training, "the training data"));
+  require_same(ranks(), "trainer", facts_of(validation, "the validation data"));
   // What is never evaluated may fit the network only when it has been transformed.
   if (!options_.data_parallel.strict || !options_.evaluate_training || training.size() == 0) return;
-  const std::int64_t count = std::min(kCompared, training.size());
+  constexpr std::int64_t kMost = 16;
+  const std::int64_t count = std::min(kMost, training.size());
+  const ForwardState before(net_);
   const Score score = evaluate(net_, forward_, training.head(count), options_.objective, count,
                                options_.evaluation_transform);
+  before.restore();
   const auto fact = [&](const char* of, double value) {
     return Facts::value_type(fmt::format("the {} of the first {} items", of, count),
                              fmt::format("{:a}", tapegrad::detail::shown(value)));
@@ -98,9 +70,23 @@ void Trainer::compare_work(const Dataset& training) {
   require_same(ranks(), "trainer", {fact("loss", score.loss), fact("metric", score.metric)});
 }
 
+/// After an epoch: a callback may have changed weights or gradients on one rank, and the ranks would drift apart.
+void Trainer::compare_weights() {
+  if (ranks().size() == 1) return;
+  Facts facts;
+  for (auto [name, parameter] : net_.parameters()) {
+    Tensor value = parameter.data();
+    Fingerprint print;
+    print.add(bytes_of(value));
+    facts.emplace_back(fmt::format("parameter '{}'", name),
+                       fmt::format("one of the fingerprint {:016x}", print.value()));
+  }
+  require_same(ranks(), fmt::format("trainer: after update {}", iteration_), facts);
+}
+
 /// The same by ranks, of a batch of so many items.
 BatchGradients Trainer::compute_on_ranks(Batches::Iterator& pieces, std::int64_t items) {
-  return rank_step_->run(net_, pieces, items, [&](const Batch& batch) {
+  return rank_step_->run(net_, pieces, items, optimizer_.lr(), [&](const Batch& batch) {
     const Tensor y = forward_(batch);
     PieceResult result{.loss = options_.objective.loss(y, batch["t"])};
     if (!std::isfinite(result.loss.item())) result.culprit = culprit_in(batch);

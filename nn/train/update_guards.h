@@ -54,4 +54,17 @@ class UpdateAtWork {
   bool& flag_;
 };
 
+/// Throws ArgumentError where another thread trains the network: rank threads that share one, for example.
+class TrainedByThisThread {
+ public:
+  explicit TrainedByThisThread(const ModuleBase& net);
+  ~TrainedByThisThread();
+  TrainedByThisThread(const TrainedByThisThread&) = delete;
+  TrainedByThisThread& operator=(const TrainedByThisThread&) = delete;
+
+ private:
+  const ModuleBase* net_;
+  bool is_first_;  ///< of this thread: a callback may train it as well
+};
+
 }  // namespace tapegrad::nn

@@ -1,5 +1,5 @@
 // What run.sh starts as ranks of MPI:
-// exchange | average | trainers | synchronised | fail RANK | all-fail | differ | leave RANK.
+// exchange | average | trainers | synchronised | fail RANK | all-fail | differ | leave RANK | twice.
 #include <cmath>
 #include <cstddef>
 #include <cstdlib>
@@ -102,6 +102,8 @@ int run(Communicator& comm, std::string_view what, int rank) {
       std::_Exit(3);
     }
     comm.barrier();
+  } else if (what == "twice") {
+    comm.barrier();
   } else if (what == "all-fail") {
     throw FileError("there is no 'data.csv'");
   } else if (what == "differ") {
@@ -121,5 +123,16 @@ int run(Communicator& comm, std::string_view what, int rank) {
 int main(int argc, char** argv) {
   const std::string_view what = argc > 1 ? argv[1] : "";
   const int rank = argc > 2 ? std::atoi(argv[2]) : 0;
-  return nn::run_with_mpi([&](Communicator& comm) { return run(comm, what, rank); });
+  const auto once = [&] {
+    return nn::run_with_mpi([&](Communicator& comm) { return run(comm, what, rank); });
+  };
+  if (what != "twice") return once();
+  once();
+  try {
+    once();
+  } catch (const Error& e) {
+    fmt::print("{}\n", e.what());
+    return 0;
+  }
+  return 1;
 }

@@ -15,6 +15,7 @@ for n in 1 2 3 4; do
   expect 0 "average holds on $n ranks" $n "$checks" average
   expect 0 "synchronised holds on $n ranks" $n "$checks" synchronised
 done
+expect 0 'mpi: it is finalised, and cannot be initialised again' 2 "$checks" twice
 "$checks" exchange >"$work/out" 2>&1
 check "without mpirun it is the only rank" grep -q 'exchange holds on 1 ranks' "$work/out"
 
@@ -98,6 +99,13 @@ fails 'the network has no batch norm' 2 "${train[@]}" --out "$work/no" --distrib
 fails '--sync-batch-norm requires --distributed' 2 "$tapegrad" train --data "$mnist" --out "$work/no" --sync-batch-norm
 fails 'no-such-option' 4 "${train[@]}" --no-such-option
 once 'no-such-option'
+PMI_RANK=3 "$tapegrad" train --no-such-option >"$work/out" 2>"$work/err"
+check "a command that is no rank is told, too" grep -q 'no-such-option' "$work/err"
+# A fresh start beside one that goes on.
+again=("${train[@]}" --iterations 20 --checkpoint-every 10)
+expect 0 'parameters and history are in' 1 "${again[@]}" --out "$work/again"
+fails 'train: the ranks differ: --resume is given on rank 0, not given on rank 1' 1 \
+  "$tapegrad" train --distributed --resume "$work/again" : -n 1 "${again[@]}" --out "$work/no"
 fails "no-such-folder" 2 "$tapegrad" train --data "$work/no-such-folder" --distributed --out "$work/no"
 once 'has failed'
 

@@ -131,6 +131,21 @@ BOOST_AUTO_TEST_CASE(a_gradient_of_a_parameter_that_is_not_listed_is_refused) {
                         mentions("rank 0 has gradients of 2 parameters, of which 1 are listed"));
 }
 
+BOOST_AUTO_TEST_CASE(a_network_is_broadcast_with_its_buffers) {
+  nn::run_on_threads(3, [](Communicator& comm) {
+    Generator rng(static_cast<std::uint64_t>(comm.rank()));
+    nn::Sequential net{nn::Affine(2, 3, rng), nn::BatchNorm(3)};
+    net(randn({8, 2}, rng));
+    broadcast(comm, net);
+    net.eval();
+    const Tensor y = net(Tensor::ones({1, 2}));
+    std::vector<float> own = y.to_vector<float>(), all(own.size() * 3);
+    comm.all_gather(std::as_bytes(std::span(own)), std::as_writable_bytes(std::span(all)));
+    for (std::size_t i = 0; i < all.size(); ++i)
+      if (all[i] != own[i % own.size()]) throw std::logic_error("other outputs");
+  });
+}
+
 BOOST_AUTO_TEST_CASE(parameters_are_broadcast) {
   nn::run_on_threads(3, [](Communicator& comm) {
     Generator rng(static_cast<std::uint64_t>(comm.rank())), root(0);

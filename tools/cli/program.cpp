@@ -92,11 +92,9 @@ std::string printable(std::string_view message) {
 }
 
 int usage_error(const CLI::App& app, std::string message) {
-  if (is_other_rank()) {
-    // All ranks are told the same: the first says it, and has the time to before mpirun ends all.
-    std::this_thread::sleep_for(std::chrono::milliseconds(500));
-    return 2;
-  }
+  // What all ranks are told the first says, and mpirun then ends the others before they do. What is wrong with one
+  // alone, or with a command that is no rank of a training, comes late.
+  if (is_other_rank()) std::this_thread::sleep_for(std::chrono::seconds(2));
   message = printable(message);
   for (char& c : message)
     if (c == '\n') c = ' ';

@@ -155,10 +155,13 @@ int train(const TrainOptions& o, const CLI::App& command, const nn::Checkpoint* 
   // its own affair.
   auto settings = run_settings(command);
   std::erase_if(settings, [](const auto& setting) { return setting.first == "--threads"; });
+  settings.emplace_back(kResume, checkpoint ? "given" : "not given");
   nn::require_same(ranks, "train", settings);
   set_threads(o.threads);
   require_other_file("--report", o.report, {o.data.csv, o.data.test_csv});
   const TrainData data = load_data(o.data, o.model.takes_images(), o.seed);
+  nn::require_same(ranks, "train", nn::facts_of(data.train, "the training data"));
+  nn::require_same(ranks, "train", nn::facts_of(data.test, "the test data"));
   const nn::Dataset::Split parts = split_of(o, data);
   const bool validated = o.validation > 0;
   const Model model = model_of(o, data, parts.training);
@@ -305,6 +308,7 @@ void add_train_command(CLI::App& app, int& exit_code) {
       // A run that was on ranks goes on with at least one.
       if (!ranks && options->ranks.any())
         return on_ranks([&](nn::Communicator& comm) { return train(*options, c, &checkpoint, &comm); });
+      if (!ranks) warn_of_mpirun();
       return train(*options, c, &checkpoint, ranks);
     };
     if (options->resume.empty()) {

@@ -147,14 +147,21 @@ class MpiRank final : public Communicator {
 }  // namespace
 
 int run_with_mpi(const Callback<int(Communicator&)>& run) {
+  int finalised = 0;
+  check(MPI_Finalized(&finalised), "whether it is finalised");
+  if (finalised) throw Error("mpi: it is finalised, and cannot be initialised again; call run_with_mpi once");
   int initialised = 0;
   check(MPI_Initialized(&initialised), "whether it is initialised");
-  if (!initialised) {
-    int level = 0;
+  int level = 0;
+  if (initialised)
+    check(MPI_Query_thread(&level), "what it knows of threads");
+  else
     check(MPI_Init_thread(nullptr, nullptr, MPI_THREAD_SERIALIZED, &level), "to be initialised");
-    if (level < MPI_THREAD_SERIALIZED)
-      throw Error("mpi: it knows no threads (MPI_THREAD_SERIALIZED); take one that was built with them");
-  }
+  if (level < MPI_THREAD_SERIALIZED)
+    throw Error(initialised
+                    ? "mpi: the program has initialised it for one thread; ask MPI_Init_thread for "
+                      "MPI_THREAD_SERIALIZED"
+                    : "mpi: it knows no threads (MPI_THREAD_SERIALIZED); take one that was built with them");
   MpiRank rank;
   int exit_code = 1;
   try {

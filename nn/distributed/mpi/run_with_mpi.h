@@ -21,7 +21,9 @@ namespace tapegrad::nn {
 /// A program that is started without mpirun is the only rank. Where `run` throws, the message is printed on stderr,
 /// behind the number of the rank, and MPI ends all ranks with exit code 1; where all ranks throw at once rank 0 alone
 /// prints. MPI is initialised, for one thread that calls it at a time, and finalised behind `run`, unless the program
-/// has initialised it. To be called once, as MPI cannot be initialised again. Throws Error where MPI refuses.
+/// has initialised it. A rank that returns while others still wait for it is waited for, as MPI does. To be called
+/// once, as MPI cannot be initialised again. Throws Error for another call, where the program has initialised MPI for
+/// one thread alone, and where MPI refuses.
 TAPEGRAD_API int run_with_mpi(const Callback<int(Communicator&)>& run);
 
 }  // namespace tapegrad::nn

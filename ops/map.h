@@ -28,8 +28,9 @@
 /// A derivative of exactly 0 wins over one that is infinite or NaN wherever it stands in the chain, so that what does
 /// not depend on x contributes nothing: step(x) * log(x) has the gradient 0 at 0. A constant stands on the right of
 /// pow, on either side of the other functions of two numbers, and in at most one branch of where. What it captures must
-/// be trivially copyable and is a constant: its gradient is not asked. It is vectorised as far as its functions are:
-/// arithmetic, comparisons, exp, expm1, log, log1p, tanh, sigmoid, softplus and silu; sqrt only under -fno-math-errno.
+/// be trivially copyable and is a constant: its gradient is not asked. It is vectorised unless it has pow, exp2, log2,
+/// hypot, atan2, fmod or remainder. Where Clang compiles it, that holds of arithmetic, comparisons, exp, expm1, log,
+/// log1p, tanh, sigmoid, softplus and silu, and of sqrt under -fno-math-errno.
 namespace tapegrad {
 namespace detail {
 

@@ -13,8 +13,8 @@
 /// Loops over elements that become loops over vectors, also in a user's program that is compiled with -O2 and
 /// for any processor.
 ///
-/// At -O2, GCC vectorises a loop whose number of rounds it knows, and only where no other function is called
-/// in it. So the work is done in blocks of fixed length, within functions of dispatch.h.
+/// At -O2, GCC vectorises a loop whose number of rounds it knows, and only where no other function is called in it
+/// than those of vector_calls.h. So the work is done in blocks of fixed length, within functions of dispatch.h.
 namespace tapegrad::detail {
 
 /// Before a loop whose steps are independent of each other.

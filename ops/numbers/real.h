@@ -6,6 +6,7 @@
 #include <limits>
 #include <type_traits>
 
+#include <tapegrad/ops/numbers/vector_calls.h>
 #include <tapegrad/ops/numbers/vector_math.h>
 
 /// The number type that elementwise formulas are instantiated with to become loops: a float, double or int64
@@ -105,37 +106,15 @@ struct Real {
   friend Real expm1(Real x) { return {vm::expm1(x.v)}; }
   friend Real log(Real x) { return {vm::log(x.v)}; }
   friend Real log1p(Real x) { return {vm::log1p(x.v)}; }
-  friend Real sqrt(Real x) { return {std::sqrt(x.v)}; }
-  friend Real sin(Real x) { return {std::sin(x.v)}; }
-  friend Real cos(Real x) { return {std::cos(x.v)}; }
-  friend Real tan(Real x) { return {std::tan(x.v)}; }
-  friend Real asin(Real x) { return {std::asin(x.v)}; }
-  friend Real acos(Real x) { return {std::acos(x.v)}; }
-  friend Real atan(Real x) { return {std::atan(x.v)}; }
-  friend Real sinh(Real x) { return {std::sinh(x.v)}; }
-  friend Real cosh(Real x) { return {std::cosh(x.v)}; }
+#define TAPEGRAD_ROW(function) \
+  friend Real function(Real x) { return {vector_call::function(x.v)}; }
+  TAPEGRAD_VECTOR_CALLS(TAPEGRAD_ROW)
+  TAPEGRAD_ROW(sqrt)
+  TAPEGRAD_ROW(normal_cdf)
+#undef TAPEGRAD_ROW
   friend Real tanh(Real x) { return {vm::tanh(x.v)}; }
-  friend Real erf(Real x) { return {std::erf(x.v)}; }
-  friend Real erfc(Real x) { return {std::erfc(x.v)}; }
-  /// (1 + erf(x / sqrt(2))) / 2, with all digits in the left tail: there the rounding of x / sqrt(2) would be
-  /// magnified, so that float computes in double, and double adds what the product has lost.
-  friend Real normal_cdf(Real x) {
-    constexpr double kHigh = 0x1.6a09e667f3bcdp-1;  // 1 / sqrt(2)
-    constexpr double kLow = -0x1.bdd3413b26456p-55;
-    const double wide = static_cast<double>(x.v);
-    const double z = wide * -kHigh;
-    if constexpr (sizeof(T) < sizeof(double)) {
-      return {static_cast<T>(0.5 * std::erfc(z))};
-    } else {
-      const double lost = std::fma(wide, -kHigh, -z) - wide * kLow;
-      const double slope = 1.1283791670955126 * std::exp(-z * z);  // of -erfc; 0 where `lost` is no number
-      return {0.5 * (std::erfc(z) - (slope > 0 ? slope * lost : 0))};
-    }
-  }
-  friend Real cbrt(Real x) { return {std::cbrt(x.v)}; }
   friend Real exp2(Real x) { return {std::exp2(x.v)}; }
   friend Real log2(Real x) { return {std::log2(x.v)}; }
-  friend Real log10(Real x) { return {std::log10(x.v)}; }
   friend Real round(Real x) { return {std::nearbyint(x.v)}; }
   friend Real hypot(Real a, Real b) { return {std::hypot(a.v, b.v)}; }
   friend Real atan2(Real y, Real x) { return {std::atan2(y.v, x.v)}; }

@@ -163,17 +163,25 @@ TAPEGRAD_INLINE double exp_tail(double r) {
   return q * r + 0.5;
 }
 
+/// y 2^n, in two factors, since 2^n alone may be infinite or subnormal where the result is not. The halving shifts a
+/// number made positive, as vectors of 64-bit integers have no arithmetic shift everywhere.
 template <class T>
-TAPEGRAD_INLINE T exp(T x) {
-  const Reduced<T> a = reduce_by_ln2(limited(x, Format<T>::kExpLowest, Format<T>::kExpHighest));
+TAPEGRAD_INLINE T times_power_of_two(T y, Bits<T> n) {
+  constexpr Bits<T> kEven = 2048;
+  const Bits<T> half = ((n + kEven) >> 1) - kEven / 2;
+  return y * power_of_two<T>(half) * power_of_two<T>(n - half);
+}
+
+/// e^x of a reduced x
+template <class T>
+TAPEGRAD_INLINE T exp_of(const Reduced<T>& a) {
   const T sum = rounded(1 + a.r);
   const T lost = a.r - rounded(sum - 1) + a.lost;
-  const T y = sum + (lost + a.r * a.r * exp_tail(a.r));
-  // In two factors, since 2^n alone may be infinite or subnormal where the result is not. The halving shifts
-  // a number made positive, as vectors of 64-bit integers have no arithmetic shift everywhere.
-  constexpr Bits<T> kEven = 2048;
-  const Bits<T> half = ((a.integer + kEven) >> 1) - kEven / 2;
-  return y * power_of_two<T>(half) * power_of_two<T>(a.integer - half);
+  return times_power_of_two(sum + (lost + a.r * a.r * exp_tail(a.r)), a.integer);
+}
+template <class T>
+TAPEGRAD_INLINE T exp(T x) {
+  return exp_of(reduce_by_ln2(limited(x, Format<T>::kExpLowest, Format<T>::kExpHighest)));
 }
 
 template <class T>

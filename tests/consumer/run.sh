@@ -136,10 +136,25 @@ echo "the ten-line program: $seconds s to compile and link (limit: $max_seconds)
 [ "${seconds%.*}" -lt "$max_seconds" ] || fail "too slow"
 plain_checks "$work/static_prefix"
 
-step "static: compiled with -Ofast"
+step "static: formulas compiled with -O2 and -Ofast"
 package "$work/static_prefix" --cflags --libs
-"$cxx" -std=c++20 -Ofast "${strict[@]}" "$here/fast_math.cpp" -o "$work/fast_math" "${flags[@]}"
-"$work/fast_math" || fail "formulas are wrong in a file that is compiled with -Ofast"
+for option in -O2 -Ofast; do
+  "$cxx" -std=c++20 $option "${strict[@]}" "$here/fast_math.cpp" -o "$work/fast_math" "${flags[@]}"
+  "$work/fast_math" || fail "formulas are wrong in a file that is compiled with $option"
+  # Clang knows no versions for vectors.
+  if [ "$(uname -m)" = x86_64 ] && ! "$cxx" --version | grep -q clang; then
+    objdump --disassemble --no-show-raw-insn "$work/fast_math" >"$work/code"
+    for function in sqrt cbrt sin cos tan asin acos atan sinh cosh erf erfc log10 normal_cdf; do
+      for version in dN4v eN8v; do
+        grep -q "call.*<_ZGV${version}__ZN8tapegrad6detail11vector_call${#function}${function}Ed" "$work/code" ||
+          fail "$function is not vectorised by $version in a file that is compiled with $option"
+      done
+    done
+  fi
+done
+# A library that Clang compiled has no versions for vectors, and says so.
+"$cxx" -std=c++20 -O2 -DTAPEGRAD_WITHOUT_VECTOR_CALLS -c "$here/fast_math.cpp" -o "$work/fast_math.o" "${flags[@]}"
+if nm --undefined-only "$work/fast_math.o" | grep _ZGV; then fail "these are called where the library has none"; fi
 # The library's own flags win over those of a user's project.
 cmake -S "$source" -B "$work.fast_build" "${options[@]}" -DCMAKE_UNITY_BUILD=OFF -DTAPEGRAD_BUILD_TESTS=OFF \
   -DCMAKE_CXX_FLAGS=-Ofast >/dev/null
@@ -172,6 +187,10 @@ ranks shared "$work.shared_build"
 "$work/shared_prefix/bin/tapegrad" --help >/dev/null || fail "the installed command does not start"
 "$work/shared_prefix/bin/tapegrad" gradcheck --op relu --mode fast >/dev/null || fail "the installed command does not check"
 plain "$work/shared_prefix" -Wl,-rpath,"$work/shared_prefix/lib"
+package "$work/shared_prefix" --cflags --libs
+"$cxx" -std=c++20 -O2 "${strict[@]}" "$here/fast_math.cpp" -o "$work/shared_formulas" "${flags[@]}" \
+  -Wl,-rpath,"$work/shared_prefix/lib"
+"$work/shared_formulas" || fail "formulas are wrong in a program with the shared library"
 plain_checks "$work/shared_prefix" -Wl,-rpath,"$work/shared_prefix/lib"
 
 step "shared: size and exported symbols"
@@ -179,7 +198,8 @@ for library in tapegrad tapegrad_gradcheck; do
   file=$work/shared_prefix/lib/lib$library.so
   nm -D --defined-only --format=posix "$file" | cut -d ' ' -f 1 >"$work/symbols"
   [ -s "$work/symbols" ] || fail "$library exports nothing"
-  if grep -vE '^_Z[A-Z]*8tapegrad' "$work/symbols" | c++filt; then
+  # After _ZGV the version for vectors of a function follows.
+  if grep -vE '^(_ZGV[bcde]N[0-9]+v_)?_Z[A-Z]*8tapegrad' "$work/symbols" | c++filt; then
     fail "$library exports the symbols above"
   fi
   strip "$file" -o "$work/stripped"

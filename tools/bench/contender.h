@@ -66,6 +66,7 @@ class Contender {
   virtual std::unique_ptr<Program> product(const ProductTask&) { return nullptr; }
   virtual std::unique_ptr<Program> convolution(const ConvolutionTask&) { return nullptr; }
   virtual std::unique_ptr<Program> loss(const LossTask&) { return nullptr; }
+  virtual std::unique_ptr<Program> function(const FunctionTask&) { return nullptr; }
 };
 
 std::unique_ptr<Contender> make_tapegrad();

@@ -133,7 +133,7 @@ int main(int argc, char** argv) {
   app.add_option("--filter", o.filter,
                  "Workloads whose names match, as in 'W5*'; 'gemm*' compares the "
                  "engines of matrix products, 'conv-*' measures single convolutions, 'losses*' losses of "
-                 "the library beside the same as maps")
+                 "the library beside the same as maps, 'functions*' elementary functions by instruction set")
       ->capture_default_str();
   app.add_option("--threads", o.runner.threads, "Threads that each contender may use")
       ->check(CLI::Range(1, 256))

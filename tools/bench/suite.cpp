@@ -5,6 +5,7 @@
 #include "child.h"
 #include "convolutions.h"
 #include "engines.h"
+#include "functions.h"
 #include "losses.h"
 #include "plot/chart.h"
 #include "workloads.h"
@@ -71,6 +72,9 @@ std::vector<Entry> suite() {
   for (const Workload& w : loss_workloads())
     all.push_back({w.name, w.description,
                    [w](const Contenders&, const RunnerOptions& o) { return measure_losses(w, o); }, true});
+  for (const Workload& w : function_workloads())
+    all.push_back({w.name, w.description,
+                   [w](const Contenders&, const RunnerOptions& o) { return measure_functions(w, o); }, true});
   for (const Workload& w : convolution_workloads()) {
     all.push_back(entry_of(w));
     all.back().on_demand = true;

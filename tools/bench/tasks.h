@@ -143,6 +143,12 @@ struct LossTask {
   std::int64_t count = 0;
 };
 
+/// A function of each of 4096 numbers, by the position of its row in functions.cpp.
+struct FunctionTask {
+  std::size_t row = 0;
+  Dtype dtype = Dtype::f32;
+};
+
 /// What an operation costs beside its arithmetic: a call is a chain of kOverheadOps recorded operations on
 /// tiny tensors, or (gradient) recorded sum(relu(x + b)) of four numbers and its gradient.
 enum class Overhead : std::uint8_t { add, relu, affine, gradient };

@@ -53,9 +53,9 @@ install(
 # Everything in the .pc file is relative to itself, so the installed tree can be moved.
 file(RELATIVE_PATH pc_prefix ${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig ${CMAKE_INSTALL_PREFIX})
 file(RELATIVE_PATH pc_includedir ${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig ${CMAKE_INSTALL_FULL_INCLUDEDIR})
-if(tapegrad_isa_definition)
-  set(pc_cflags " -D${tapegrad_isa_definition}")
-endif()
+foreach(definition ${tapegrad_isa_definitions})
+  string(APPEND pc_cflags " -D${definition}")
+endforeach()
 if(BUILD_SHARED_LIBS)
   set(pc_requires "Requires: fmt")
 else()

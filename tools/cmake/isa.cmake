@@ -1,5 +1,5 @@
-# Which instruction sets kernels are compiled for: TAPEGRAD_ISA. Its definition is public, for templates of the headers
-# are compiled in users' files as well.
+# Which instruction sets kernels are compiled for: TAPEGRAD_ISA. What says so to the headers is public, for their templates
+# are compiled in users' files as well: tapegrad_isa_definitions.
 set(isas base avx2 avx512)
 if(TAPEGRAD_ISA STREQUAL "native")
   try_run(ran compiled ${PROJECT_BINARY_DIR}/best_isa ${PROJECT_SOURCE_DIR}/tools/cmake/best_isa.cpp
@@ -15,6 +15,10 @@ elseif(NOT TAPEGRAD_ISA STREQUAL "all")
   list(JOIN isas ", " names)
   message(FATAL_ERROR "TAPEGRAD_ISA is '${TAPEGRAD_ISA}'; it can be all, native, ${names}")
 endif()
+set(tapegrad_isa_definitions)
 if(isa)
-  set(tapegrad_isa_definition TAPEGRAD_ISA=${isa})
+  list(APPEND tapegrad_isa_definitions TAPEGRAD_ISA=${isa})
+endif()
+if(CMAKE_CXX_COMPILER_ID MATCHES "Clang")
+  list(APPEND tapegrad_isa_definitions TAPEGRAD_WITHOUT_VECTOR_CALLS) # see ops/numbers/vector_calls.h
 endif()

@@ -220,6 +220,7 @@ for way in add_subdirectory FetchContent; do
   # The library is compiled anew: unoptimised, as in a project that is debugged, and quickly; the templates of its headers
   # for the same processor.
   build "$way" -DCONSUME="$way" -DTAPEGRAD_SOURCE="$source" -DTAPEGRAD_ISA=native -DCMAKE_BUILD_TYPE=Debug
+  [ "$way" = FetchContent ] || "$work.$way/formulas" || fail "$way: formulas are wrong with a library that is not optimised"
   grep -q -- ' -DTAPEGRAD_ISA=' "$work/commands" || fail "$way: the user's files do not know for which processor"
 done
 

@@ -141,19 +141,20 @@ BOOST_AUTO_TEST_CASE(a_claimed_rank_has_its_own_part) {
 BOOST_AUTO_TEST_CASE(a_step_in_one_bucket) {
   const std::vector<Collective> two = of_step({.micro_batches = 2});
   BOOST_REQUIRE(two.size() == 3);
-  // Whether someone has stopped; loss and metric of a micro-batch, and of four parameters whether they are used.
-  check(two[0], CollectiveKind::all_reduce, 8, true);
-  check(two[1], CollectiveKind::gather, 6 * sizeof(double), true);
+  // Whether someone has stopped or diverged; loss and metric of a micro-batch, of four parameters whether they are used,
+  // and the rate.
+  check(two[0], CollectiveKind::all_reduce, 16, true);
+  check(two[1], CollectiveKind::gather, 7 * sizeof(double), true);
   check(two[2], CollectiveKind::ordered_sum, kGradient, true);
-  BOOST_TEST(bytes_sent(two, 2) == 8 + 48 + kGradient);
+  BOOST_TEST(bytes_sent(two, 2) == 16 + 56 + kGradient);
   // Of a rank's four micro-batches there are more losses and metrics, and the sum is the same.
   const std::vector<Collective> eight = of_step({.micro_batches = 8});
   BOOST_REQUIRE(eight.size() == 3);
-  check(eight[1], CollectiveKind::gather, 12 * sizeof(double), true);
+  check(eight[1], CollectiveKind::gather, 13 * sizeof(double), true);
   check(eight[2], CollectiveKind::ordered_sum, kGradient, true);
   const std::vector<Collective> fast = of_step({.strict = false});
   BOOST_REQUIRE(fast.size() == 3);
-  check(fast[1], CollectiveKind::gather, 6 * sizeof(double), true);
+  check(fast[1], CollectiveKind::gather, 7 * sizeof(double), true);
   check(fast[2], CollectiveKind::all_reduce, kGradient, true);
 }
 

@@ -19,7 +19,8 @@ struct DataParallel {
   /// The weights have the same bits for any number of ranks, one too, and any number of threads. Otherwise there is one
   /// micro-batch for each rank, and sums are taken in the communicator's order.
   bool strict = true;
-  std::int64_t micro_batches = 8;  ///< where strict; at least as many as ranks
+  /// Where strict; at least as many as ranks, and beyond 8 at most as many as a batch has items.
+  std::int64_t micro_batches = 8;
   /// Gradients are exchanged while backward still computes those of earlier layers, on a thread of its own. The bits
   /// are the same without.
   bool overlap = true;

@@ -1,10 +1,10 @@
 #include <algorithm>
 #include <cstdint>
+#include <utility>
 
 #include <tapegrad/graph/shape.h>
 #include <tapegrad/nn/distributed/agreement.h>
 #include <tapegrad/nn/distributed/bucket.h>
-#include <tapegrad/nn/distributed/fingerprint.h>
 #include <tapegrad/nn/distributed/wire.h>
 
 #include <fmt/format.h>
@@ -90,12 +90,19 @@ void require_same(Communicator& communicator, std::string_view what, const Facts
   throw_difference(what, all);
 }
 
+std::string describe(const Tensor& tensor) {
+  return fmt::format("{} {}", name_of(tensor.dtype()), to_string(tensor.shape()));
+}
+
+Facts::value_type fact_of(std::string name, const Fingerprint& print) {
+  return {std::move(name), fmt::format("one of the fingerprint {:016x}", print.value())};
+}
+
 Facts facts_of(const optim::ParameterList& parameters) {
   Facts facts;
   for (const auto& [name, parameter] : parameters)
     facts.emplace_back(fmt::format("parameter '{}'", name),
-                       fmt::format("{} {}{}", name_of(parameter.dtype()), to_string(parameter.shape()),
-                                   parameter.frozen() ? ", frozen" : ""));
+                       describe(parameter.data()) + (parameter.frozen() ? ", frozen" : ""));
   return facts;
 }
 
@@ -108,11 +115,10 @@ Facts facts_of(const Dataset& data, std::string_view name) {
     Fingerprint print;
     batching::for_each(data.gather({&index, 1}), [&](std::string_view of, Tensor& tensor) {
       print.add(of);
-      print.add(fmt::format("{} {}", name_of(tensor.dtype()), to_string(tensor.shape())));
+      print.add(describe(tensor));
       print.add(bytes_of(tensor));
     });
-    facts.emplace_back(fmt::format("item {} of {}", index, name),
-                       fmt::format("one of the fingerprint {:016x}", print.value()));
+    facts.push_back(fact_of(fmt::format("item {} of {}", index, name), print));
   }
   return facts;
 }

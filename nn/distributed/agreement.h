@@ -11,6 +11,7 @@
 #include <tapegrad/graph/gradients.h>
 #include <tapegrad/nn/data/dataset.h>
 #include <tapegrad/nn/distributed/communicator.h>
+#include <tapegrad/nn/distributed/fingerprint.h>
 #include <tapegrad/optim/parameters.h>
 
 /// What ranks have to agree on before they exchange numbers.
@@ -23,6 +24,10 @@ using Facts = std::vector<std::pair<std::string, std::string>>;
 /// first that differs, and what it is on which ranks. Costs eight bytes a rank where they are the same.
 TAPEGRAD_API void require_same(Communicator& communicator, std::string_view what, const Facts& facts);
 
+/// A tensor's dtype and shape, as in "f32 [4, 3]".
+TAPEGRAD_API std::string describe(const Tensor& tensor);
+/// What is too long to be a fact itself.
+Facts::value_type fact_of(std::string name, const Fingerprint& print);
 /// A fact for each parameter: its dtype and shape, and whether it is frozen.
 TAPEGRAD_API Facts facts_of(const optim::ParameterList& parameters);
 

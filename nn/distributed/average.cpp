@@ -58,9 +58,7 @@ void broadcast(Communicator& communicator, const optim::ParameterList& parameter
 void broadcast(Communicator& communicator, ModuleBase& net) {
   Facts facts;
   State buffers = net.buffers();
-  for (const auto& [name, t] : buffers)
-    facts.emplace_back(fmt::format("buffer '{}'", name),
-                       fmt::format("{} {}", name_of(t.dtype()), to_string(t.shape())));
+  for (const auto& [name, t] : buffers) facts.emplace_back(fmt::format("buffer '{}'", name), describe(t));
   require_same(communicator, "broadcast", facts);
   broadcast(communicator, optim::ParameterList(net));
   for (auto& [name, t] : buffers) {

@@ -25,10 +25,8 @@ std::span<T> floating_values(Tensor& t) {
 Tensor change(const Tensor& before, const Tensor& after) {
   if (!after.defined() || after.dtype() != before.dtype() || after.shape() != before.shape())
     throw ArgumentError(fmt::format(
-        "trainer: a buffer of {} {} is {} behind forward; on ranks, who exchange it, a buffer keeps its dtype and shape",
-        name_of(before.dtype()), to_string(before.shape()),
-        after.defined() ? fmt::format("{} {}", name_of(after.dtype()), to_string(after.shape()))
-                        : "undefined"));
+        "trainer: a buffer of {} is {} behind forward; on ranks, who exchange it, a buffer keeps its dtype and shape",
+        describe(before), after.defined() ? describe(after) : "undefined"));
   Tensor result = Tensor::empty(before.shape(), before.dtype());
   visit_floating(before.dtype(), [&]<class T> {
     const std::span<T> to = floating_values<T>(result);

@@ -239,7 +239,7 @@ const History& Trainer::fit(const Dataset& training, const Dataset& validation) 
                                      .workers = options_.workers,
                                      .shard = rank_step_ ? rank_step_->shard() : Shard{}});
   bool unreported = begin_fit(loader.size(), training, validation);
-  if (has_ranks()) compare_work(training, validation);
+  if (has_ranks()) compare_scores(training);
   const Clock::time_point start =
       Clock::now() - std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(fit_.seconds));
   if (!net_.training()) net_.train();

@@ -287,7 +287,9 @@ class TAPEGRAD_API Trainer {
   template <class Work>
   void write(const Work& work);
   void join_ranks(const Dataset& training, const Dataset& validation);
-  void compare_work(const Dataset& training, const Dataset& validation);
+  std::vector<std::pair<std::string, std::string>> facts(const Dataset& training,
+                                                         const Dataset& validation) const;
+  void compare_scores(const Dataset& training);
   void compare_weights();
   BatchGradients compute(const Batch& batch) const;
   BatchGradients compute_on_ranks(Batches::Iterator& pieces, std::int64_t items);

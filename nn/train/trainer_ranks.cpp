@@ -10,7 +10,6 @@
 #include <tapegrad/graph/format.h>
 #include <tapegrad/nn/distributed/agreement.h>
 #include <tapegrad/nn/distributed/bucket.h>
-#include <tapegrad/nn/distributed/fingerprint.h>
 #include <tapegrad/nn/distributed/rank_step.h>
 #include <tapegrad/nn/distributed/synchronised.h>
 #include <tapegrad/nn/forward_state.h>
@@ -22,25 +21,32 @@
 
 namespace tapegrad::nn {
 
+/// What all ranks must have the same.
+Facts Trainer::facts(const Dataset& training, const Dataset& validation) const {
+  Facts all{{"the number of updates so far", fmt::format("{}", iteration_)}};
+  const auto append = [&](Facts more) {
+    for (auto& fact : more) all.push_back(std::move(fact));
+  };
+  append(facts_of(training, "the training data"));
+  append(facts_of(validation, "the validation data"));
+  append(describe_settings());
+  all.emplace_back("bucket_bytes", fmt::format("{}", options_.data_parallel.bucket_bytes));
+  all.emplace_back("synchronised layers", describe_synchronised_layers(net_));
+  all.emplace_back("checkpoint_every", fmt::format("{}", options_.checkpoint_every));
+  // Rank 0 alone writes them, and all come together for it.
+  all.emplace_back("checkpoint_folder", options_.checkpoint_folder.empty() ? "not given" : "given");
+  all.emplace_back("best_file", options_.best_file.empty() ? "not given" : "given");
+  append(facts_of(net_.parameters()));
+  for (const auto& [name, tensor] : state())
+    all.emplace_back(fmt::format("'{}' of its state", name), describe(tensor));
+  return all;
+}
+
 /// Before training: all ranks have the same network, settings and data, and take the values of rank 0.
 void Trainer::join_ranks(const Dataset& training, const Dataset& validation) {
   Communicator& communicator = ranks();
-  Facts facts{{"the number of updates so far", fmt::format("{}", iteration_)},
-              {"the number of items", fmt::format("{}", training.size())},
-              {"the number of items to validate", fmt::format("{}", validation.size())}};
-  for (auto& fact : describe_settings()) facts.push_back(std::move(fact));
-  facts.emplace_back("bucket_bytes", fmt::format("{}", options_.data_parallel.bucket_bytes));
-  facts.emplace_back("synchronised layers", describe_synchronised_layers(net_));
-  facts.emplace_back("checkpoint_every", fmt::format("{}", options_.checkpoint_every));
-  // Rank 0 alone writes them, and all come together for it.
-  facts.emplace_back("checkpoint_folder", options_.checkpoint_folder.empty() ? "not given" : "given");
-  facts.emplace_back("best_file", options_.best_file.empty() ? "not given" : "given");
-  for (auto& fact : facts_of(net_.parameters())) facts.push_back(std::move(fact));
+  if (communicator.size() > 1) require_same(communicator, "trainer", facts(training, validation));
   State all = state();
-  for (const auto& [name, tensor] : all)
-    facts.emplace_back(fmt::format("'{}' of its state", name),
-                       fmt::format("{} {}", name_of(tensor.dtype()), to_string(tensor.shape())));
-  require_same(communicator, "trainer", facts);
   for (auto& [name, tensor] : all)
     if (tensor.size() > 0) communicator.broadcast(bytes_of(tensor));
   if (!communicator.is_root()) load_state(all);
@@ -49,14 +55,13 @@ void Trainer::join_ranks(const Dataset& training, const Dataset& validation) {
   require_items_for_all(options_.data_parallel, net_, rest > 0 ? rest : options_.batch, rest > 0);
 }
 
-/// Before the first update: all ranks have the same data and, where strict training promises bits, networks that make
-/// the same of them. A sample is compared.
-void Trainer::compare_work(const Dataset& training, const Dataset& validation) {
-  if (ranks().size() == 1) return;
-  require_same(ranks(), "trainer", facts_of(training, "the training data"));
-  require_same(ranks(), "trainer", facts_of(validation, "the validation data"));
+/// Before the first update: where strict training promises bits, networks and objectives of all ranks make the same of
+/// some items.
+void Trainer::compare_scores(const Dataset& training) {
   // What is never evaluated may fit the network only when it has been transformed.
-  if (!options_.data_parallel.strict || !options_.evaluate_training || training.size() == 0) return;
+  if (ranks().size() == 1 || !options_.data_parallel.strict || !options_.evaluate_training ||
+      training.size() == 0)
+    return;
   constexpr std::int64_t kMost = 16;
   const std::int64_t count = std::min(kMost, training.size());
   const ForwardState before(net_);
@@ -78,8 +83,7 @@ void Trainer::compare_weights() {
     Tensor value = parameter.data();
     Fingerprint print;
     print.add(bytes_of(value));
-    facts.emplace_back(fmt::format("parameter '{}'", name),
-                       fmt::format("one of the fingerprint {:016x}", print.value()));
+    facts.push_back(fact_of(fmt::format("parameter '{}'", name), print));
   }
   require_same(ranks(), fmt::format("trainer: after update {}", iteration_), facts);
 }

@@ -79,7 +79,8 @@ BOOST_AUTO_TEST_CASE(other_networks_settings_and_numbers_of_items) {
   check_all(
       heard_with({.hidden = 9}),
       "trainer: the ranks differ: parameter '0.weight' is f32 [2, 8] on ranks 0, 1, f32 [2, 9] on rank 2");
-  check_all(heard_with({.data = quarters(81)}), "the number of items is 80 on ranks 0, 1, 81 on rank 2");
+  check_all(heard_with({.data = quarters(81)}),
+            "the number of items of the training data is 80 on ranks 0, 1, 81 on rank 2");
   check_all(heard_with({.lr = 0.2}), "lr is 0.1 on ranks 0, 1, 0.2 on rank 2");
   check_all(heard_with({.frozen = true}), "f32 [2, 8] on ranks 0, 1, f32 [2, 8], frozen on rank 2");
 }

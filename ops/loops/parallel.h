@@ -39,17 +39,21 @@ class TAPEGRAD_API ThreadLimit {
   int before_;
 };
 
+/// (*function)(block); by itself, so that f is compiled once for the block of one thread and for those that are shared.
+template <class F>
+[[gnu::noinline]] void run_block(void* function, std::int64_t block) {
+  (*static_cast<F*>(function))(block);
+}
+
 /// f(b) for each b in [0, blocks).
 template <class F>
 void parallel_for(std::int64_t blocks, F&& f) {
-  if (blocks == 1) {
-    f(std::int64_t{0});
-    return;
-  }
   using Function = std::remove_reference_t<F>;
-  run_blocks(
-      blocks, [](void* context, std::int64_t block) { (*static_cast<Function*>(context))(block); },
-      const_cast<void*>(static_cast<const void*>(std::addressof(f))));
+  void* const function = const_cast<void*>(static_cast<const void*>(std::addressof(f)));
+  if (blocks == 1)
+    run_block<Function>(function, 0);
+  else
+    run_blocks(blocks, &run_block<Function>, function);
 }
 
 /// Elements of a block: enough to be worth waking a thread, few enough to be shared. A power of two, so that

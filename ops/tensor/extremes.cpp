@@ -88,17 +88,21 @@ void share_among_equals(VjpContext<Op>& ctx) {
   ctx.add(0, where(y == y, selected, contribution(g, g * y)));  // of a NaN none is equal to the result
 }
 
+/// The share where an element is the result, else 0.
+auto share_of_each(const Tensor& x, const Tensor& y, const Tensor& share) {
+  return [&]<class T> {
+    return [x = elements<T>(x), y = elements<T>(y), s = elements<T>(share)](std::int64_t i, std::int64_t o) {
+      return static_cast<T>(x[i] == y[o]) * s[o];
+    };
+  };
+}
+
 template <class Op>
 void share_among_equals_fused(VjpContext<Op>& ctx) {
   const Tensor x = ctx.template input<0>();
   const Tensor y = ctx.output();
-  const Tensor count = reduce_floating<EqualsReducer>(x, ctx.op(), &y);
-  const Tensor share = ctx.grad_output() / count;
-  broadcast_grad(ctx, [&]<class T> {
-    return [x = elements<T>(x), y = elements<T>(y), s = elements<T>(share)](std::int64_t i, std::int64_t o) {
-      return static_cast<T>(x[i] == y[o]) * s[o];
-    };
-  });
+  const Tensor share = ctx.grad_output() / reduce_floating<EqualsReducer>(x, ctx.op(), &y);
+  broadcast_grad(ctx, share_of_each(x, y, share));
 }
 
 }  // namespace

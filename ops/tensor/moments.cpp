@@ -131,30 +131,49 @@ Tensor deviations(const Tensor& x, const op::Reduction& r, const Tensor& varianc
   return d - mean_over(d, r.axes);
 }
 
-/// Writes s (x - mean), with a factor s for each output.
-template <class Op>
-void deviation_rule_fused(VjpContext<Op>& ctx, const Tensor& x, const Tensor& variance,
-                          const Tensor& factor) {
-  Moments m{mean_of(x, ctx.op()), variance};
-  if (!any_far(m, kForGradients))
-    return broadcast_grad(ctx, [&]<class T> {
-      return [x = elements<T>(x), mean = elements<T>(m.mean), s = elements<T>(factor)](
-                 std::int64_t i, std::int64_t o) { return s[o] * (x[i] - mean[o]); };
-    });
-  // What a corrected mean still lacks as a number of the dtype is taken off, too; nothing where elements are equal.
+/// What deviations are taken from, not recorded: the mean, and where it is far from zero what it lacks as a number of the
+/// dtype; that is 0 where elements are equal.
+struct Centre {
+  Tensor mean;
+  Tensor rest;
+};
+Centre centre_of(const Tensor& x, const op::Reduction& r, const Tensor& variance) {
+  Moments m{mean_of(x, r), variance};
+  if (!any_far(m, kForGradients)) return {m.mean, {}};
   const Tensor first = m.mean.copy();
-  correct_mean(x, ctx.op(), m, kForGradients);
-  const auto n = static_cast<double>(reduced_count(x.shape(), ctx.op().axes));
-  const Tensor rest =
-      changed(reduce_floating<DifferencesReducer>(x, ctx.op(), &m.mean), [&]<class T>(T sum, std::int64_t o) {
+  correct_mean(x, r, m, kForGradients);
+  const auto n = static_cast<double>(reduced_count(x.shape(), r.axes));
+  Tensor rest =
+      changed(reduce_floating<DifferencesReducer>(x, r, &m.mean), [&]<class T>(T sum, std::int64_t o) {
         const bool far = is_far(elements<T>(first)[o], elements<T>(variance)[o], T{Far<T>::kGradients});
         return far ? sum / static_cast<T>(n) : T{0};
       });
-  broadcast_grad(ctx, [&]<class T> {
-    return
-        [x = elements<T>(x), mean = elements<T>(m.mean), rest = elements<T>(rest), s = elements<T>(factor)](
-            std::int64_t i, std::int64_t o) { return s[o] * ((x[i] - mean[o]) - rest[o]); };
-  });
+  return {m.mean, rest};
+}
+
+/// s (x - mean), with a factor s for each output.
+auto deviations_times(const Tensor& x, const Tensor& mean, const Tensor& factor) {
+  return [&]<class T> {
+    return [x = elements<T>(x), mean = elements<T>(mean), s = elements<T>(factor)](
+               std::int64_t i, std::int64_t o) { return s[o] * (x[i] - mean[o]); };
+  };
+}
+/// The same, less the rest.
+auto deviations_times(const Tensor& x, const Centre& centre, const Tensor& factor) {
+  return [&]<class T> {
+    return [x = elements<T>(x), mean = elements<T>(centre.mean), rest = elements<T>(centre.rest),
+            s = elements<T>(factor)](std::int64_t i, std::int64_t o) {
+      return s[o] * ((x[i] - mean[o]) - rest[o]);
+    };
+  };
+}
+
+template <class Op>
+void deviation_rule_fused(VjpContext<Op>& ctx, const Tensor& x, const Tensor& variance,
+                          const Tensor& factor) {
+  const Centre centre = centre_of(x, ctx.op(), variance);
+  if (!centre.rest.defined()) return broadcast_grad(ctx, deviations_times(x, centre.mean, factor));
+  broadcast_grad(ctx, deviations_times(x, centre, factor));
 }
 
 Tensor squared(const Tensor& y) {

@@ -40,7 +40,7 @@ Tensor op::Sum::forward(const Tensor& x) const { return reduce_any<SumReducer>(x
 void op::Sum::vjp(VjpContext<Sum>& ctx) {
   ctx.add(0, broadcast_to(beside_input(ctx, ctx.grad_output()), ctx.input_shape(0)));
 }
-void op::Sum::vjp_fused(VjpContext<Sum>& ctx) { broadcast_same(ctx, ctx.grad_output()); }
+void op::Sum::vjp_fused(VjpContext<Sum>& ctx) { broadcast_grad(ctx, same_for_each(ctx.grad_output())); }
 
 Tensor op::Mean::forward(const Tensor& x) const {
   require_floating(name, x);
@@ -52,8 +52,8 @@ void op::Mean::vjp(VjpContext<Mean>& ctx) {
   ctx.add(0, broadcast_to(beside_input(ctx, ctx.grad_output() / n), ctx.input_shape(0)));
 }
 void op::Mean::vjp_fused(VjpContext<Mean>& ctx) {
-  broadcast_same(ctx,
-                 ctx.grad_output() / static_cast<double>(reduced_count(ctx.input_shape(0), ctx.op().axes)));
+  const auto n = static_cast<double>(reduced_count(ctx.input_shape(0), ctx.op().axes));
+  broadcast_grad(ctx, same_for_each(ctx.grad_output() / n));
 }
 
 Tensor detail::sum_over(const Tensor& x, AxisMask axes) { return apply_op(op::Sum{{axes, true}}, x); }

@@ -138,31 +138,33 @@ const T* elements(const Tensor& t) {
   return TensorAccess::data_as<T>(t);
 }
 
-/// Writes the gradient of x: f(element, its output's place) of the given tensors' elements, first-order only. An output
-/// whose incoming gradient is 0 contributes nothing, whatever f is there.
+/// Writes f(element, its output's place) for each element of the input, but the output's incoming gradient g where that
+/// is 0, whatever f is there. Not a template of the op: those that share an f share its loops.
+template <class T, class F>
+void broadcast_contributions(const ReductionNest& nest, const Tensor& g, Destination<T> to, const F& f) {
+  if (all_hold(g, [](auto v) { return v != 0; })) return broadcast_grad(nest, to, f);
+  broadcast_grad(nest, to, [f, g = elements<T>(g)](std::int64_t i, std::int64_t o) {
+    return vm::choose(g[o] == T{0}, g[o], f(i, o));
+  });
+}
+
+/// Writes the gradient of x, first-order only: f.operator()<T>() is the function of an element and its output's place
+/// that broadcast_contributions takes.
 template <class Op, class F>
-void broadcast_grad(VjpContext<Op>& ctx, F&& f) {
+void broadcast_grad(VjpContext<Op>& ctx, const F& f) {
   const Shape shape = ctx.input_shape(0);
   if (shape.size() == 0) return ctx.add(0, Tensor::zeros(shape, ctx.input_dtype(0)));
-  const Tensor& g = ctx.grad_output();
-  const bool all_contribute = all_hold(g, [](auto v) { return v != 0; });
   visit_floating(ctx.input_dtype(0), [&]<class T> {
-    const auto of_element = f.template operator()<T>();
     ctx.template accumulate<T>(0, [&](Destination<T> to) {
-      const ReductionNest nest = nest_of(shape, ctx.op().axes);
-      if (all_contribute) return broadcast_grad(nest, to, of_element);
-      broadcast_grad(nest, to, [&, g = elements<T>(g)](std::int64_t i, std::int64_t o) {
-        return vm::choose(g[o] == T{0}, g[o], of_element(i, o));
-      });
+      broadcast_contributions(nest_of(shape, ctx.op().axes), ctx.grad_output(), to,
+                              f.template operator()<T>());
     });
   });
 }
 
-/// g, the same for each element: of sum, and of mean where it is divided already.
-template <class Op>
-void broadcast_same(VjpContext<Op>& ctx, const Tensor& g) {
-  broadcast_grad(
-      ctx, [&]<class T> { return [g = elements<T>(g)](std::int64_t, std::int64_t o) { return g[o]; }; });
+/// f is g, the same for each element: of sum, and of mean where it is divided already.
+inline auto same_for_each(const Tensor& g) {
+  return [&g]<class T> { return [g = elements<T>(g)](std::int64_t, std::int64_t o) { return g[o]; }; };
 }
 
 /// What a user calls: the op along these axes.

@@ -105,9 +105,9 @@ class BroadcastLoop {
   void make_range(std::span<const Result> results, const std::array<T*, kMaxArity>& sums, std::int64_t begin,
                   std::int64_t end) const {
     Workspace<T> blocks(static_cast<std::int64_t>(results.size()) * kOperandBlock);
-    std::array<LoopNest<1>, kMaxArity> nests;
+    std::array<std::optional<LoopNest<1>>, kMaxArity> nests;
     for (std::size_t r = 0; r < results.size(); ++r)
-      if (results[r].size() != n_) nests[r] = broadcast_nest(shape_, results[r].shape);
+      if (results[r].size() != n_) nests[r].emplace(broadcast_nest(shape_, results[r].shape));
     for_blocks(begin, end, [&](std::int64_t start, std::int64_t count, const auto& compute) {
       std::array<T*, kMaxArity> to{};
       for (std::size_t r = 0; r < results.size(); ++r) {
@@ -118,8 +118,8 @@ class BroadcastLoop {
       compute(to.data());
       for (std::size_t r = 0; r < results.size(); ++r) {
         const T* const made = to[results[r].number];
-        if (results[r].size() != n_)
-          add_block(nests[r], start, count, made, sums[r]);
+        if (nests[r])
+          add_block(*nests[r], start, count, made, sums[r]);
         else if (results[r].to.add)
           dispatch_isa(
               [&] { (results[r].to + start).put(count, [made](std::int64_t i) { return made[i]; }); });

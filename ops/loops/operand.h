@@ -8,6 +8,7 @@
 
 #include <tapegrad/graph/dtype.h>
 #include <tapegrad/ops/loops/loop_nest.h>
+#include <tapegrad/ops/loops/simd_for.h>
 
 namespace tapegrad::detail {
 
@@ -66,7 +67,7 @@ class BroadcastOperand {
     visit_dtype(dtype_, [&]<class T> {
       T v;
       std::memcpy(&v, value, sizeof v);
-      std::fill_n(reinterpret_cast<T*>(to), count, v);
+      simd_for(count, [elements = reinterpret_cast<T*>(to), v](std::int64_t i) { elements[i] = v; });
     });
   }
 

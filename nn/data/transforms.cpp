@@ -23,7 +23,7 @@ using tapegrad::detail::TensorAccess;
 
 namespace {
 
-constexpr std::int64_t kMost = std::int64_t{1} << 30;  // sums of a few do not overflow
+constexpr std::int64_t kMostPixels = std::int64_t{1} << 30;  // sums of a few do not overflow
 
 void require_images(const char* op, const Tensor& x) {
   tapegrad::detail::require_defined(op, x, "the tensor of images");
@@ -35,13 +35,13 @@ void require_images(const char* op, const Tensor& x) {
 }
 
 void require_size(const char* op, std::int64_t height, std::int64_t width) {
-  if (std::min(height, width) < 1 || std::max(height, width) > kMost)
+  if (std::min(height, width) < 1 || std::max(height, width) > kMostPixels)
     throw ArgumentError(
         fmt::format("{}: {} x {} elements asked for; each number must be in [1, 2^30]", op, height, width));
 }
 
 void require_padding(const char* op, const char* what, std::int64_t padding) {
-  if (padding < 0 || padding > kMost)
+  if (padding < 0 || padding > kMostPixels)
     throw ArgumentError(fmt::format("{}: {} is {}; it must be in [0, 2^30]", op, what, padding));
 }
 

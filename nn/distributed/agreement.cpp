@@ -107,9 +107,9 @@ Facts facts_of(const optim::ParameterList& parameters) {
 }
 
 Facts facts_of(const Dataset& data, std::string_view name) {
-  constexpr std::int64_t kMost = 16;
+  constexpr std::int64_t kMostItems = 16;
   Facts facts{{fmt::format("the number of items of {}", name), fmt::format("{}", data.size())}};
-  const std::int64_t count = std::min(kMost, data.size());
+  const std::int64_t count = std::min(kMostItems, data.size());
   for (std::int64_t i = 0; i < count; ++i) {
     const std::int64_t index = i * (data.size() - 1) / std::max<std::int64_t>(count - 1, 1);
     Fingerprint print;

@@ -6,14 +6,14 @@ namespace tapegrad::detail {
 
 namespace {
 /// Holds the product of two sizes.
-__extension__ using Wide = __int128;
+__extension__ using Int128 = __int128;
 }  // namespace
 
 Place place_of(std::int64_t i, std::int64_t in, std::int64_t out, const Interpolation& between) {
-  if (!between.bilinear) return {static_cast<std::int64_t>(Wide(i) * in / out), 0};
-  const Wide over =
-      between.align_corners ? Wide(i) * (in - 1) : std::max<Wide>(0, (2 * Wide(i) + 1) * in - out);
-  const Wide under = between.align_corners ? std::max<Wide>(1, out - 1) : 2 * Wide(out);
+  if (!between.bilinear) return {static_cast<std::int64_t>(Int128(i) * in / out), 0};
+  const Int128 over =
+      between.align_corners ? Int128(i) * (in - 1) : std::max<Int128>(0, (2 * Int128(i) + 1) * in - out);
+  const Int128 under = between.align_corners ? std::max<Int128>(1, out - 1) : 2 * Int128(out);
   const auto first = static_cast<std::int64_t>(over / under);
   if (first >= in - 1) return {in - 1, 0};
   return {first, static_cast<double>(over % under) / static_cast<double>(under)};

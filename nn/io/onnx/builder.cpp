@@ -71,7 +71,7 @@ void require_text(const std::string& text) {
 }  // namespace
 
 Builder::Builder(const Graph& graph, const OnnxOptions& options)
-    : graph_(graph), options_(options), terms_(graph.values.size()), free_sizes_(graph.free_sizes.size()) {
+    : graph_(graph), terms_(graph.values.size()), free_sizes_(graph.free_sizes.size()) {
   model_.name = options.graph_name;
   model_.metadata = options.metadata;
   model_.metadata[kParametersKey] = "";

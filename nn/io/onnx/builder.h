@@ -104,7 +104,6 @@ class Builder {
   Term expanded(const Value& value, Term one);
 
   const Graph& graph_;
-  const OnnxOptions& options_;
   Model model_;
   std::string prefix_;
   std::map<std::string, int, std::less<>> names_;  ///< taken, with how often

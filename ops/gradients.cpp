@@ -13,7 +13,7 @@
 namespace tapegrad {
 
 using detail::dispatch_isa;
-using detail::parallel_ranges;
+using detail::parallel_elements;
 using detail::simd_for;
 using detail::TensorAccess;
 
@@ -31,7 +31,7 @@ void transform(Gradients& g, F&& f) {
   for (Gradients::Entry& e : g)
     visit_floating(e.value.dtype(), [&]<class T> {
       T* x = TensorAccess::data_as<T>(own(e.value));
-      parallel_ranges(e.value.size(), detail::kGrain, [&](std::int64_t from, std::int64_t to) {
+      parallel_elements(e.value.size(), [&](std::int64_t from, std::int64_t to) {
         dispatch_isa([&] { simd_for(to - from, [&](std::int64_t i) { x[from + i] = f(x[from + i]); }); });
       });
     });

@@ -14,7 +14,7 @@
 namespace tapegrad::optim {
 
 using tapegrad::detail::dispatch_isa;
-using tapegrad::detail::parallel_ranges;
+using tapegrad::detail::parallel_elements;
 using tapegrad::detail::simd_for;
 
 namespace {
@@ -50,7 +50,7 @@ void for_each_element(Parameter& w, const Tensor& g, std::span<Tensor> moments, 
     const T* const gradient = g.values<T>().data();
     [&]<std::size_t... I>(std::index_sequence<I...>) {
       const std::array<T*, Moments> moment_values{moments[I].template mutable_values<T>().data()...};
-      parallel_ranges(g.size(), tapegrad::detail::kGrain, [&](std::int64_t begin, std::int64_t end) {
+      parallel_elements(g.size(), [&](std::int64_t begin, std::int64_t end) {
         dispatch_isa([&]() {
           sweep(end - begin, values + begin, gradient + begin, decay, rule, moment_values[I] + begin...);
         });

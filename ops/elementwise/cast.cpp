@@ -59,8 +59,8 @@ Tensor op::Cast::forward(const Tensor& x) const {
     const From* from = detail::TensorAccess::data_as<From>(x);
     visit_dtype(to, [&]<class To> {
       To* out = detail::TensorAccess::data_as<To>(y);
-      detail::parallel_ranges(x.size(), detail::kGrain,
-                              [&](std::int64_t begin, std::int64_t end) { convert(from, out, begin, end); });
+      detail::parallel_elements(
+          x.size(), [&](std::int64_t begin, std::int64_t end) { convert(from, out, begin, end); });
     });
   });
   return y;

@@ -30,7 +30,7 @@ class BroadcastLoop {
   }
 
   void write(Destination<T> to) const {
-    parallel_ranges(n_, kGrain, [&](std::int64_t begin, std::int64_t end) {
+    parallel_elements(n_, [&](std::int64_t begin, std::int64_t end) {
       for_blocks(begin, end, [&](std::int64_t start, std::int64_t count, const auto& compute) {
         (to + start).through(count, compute);
       });
@@ -74,7 +74,7 @@ class BroadcastLoop {
 
   /// Several results of one loop.
   void make(std::span<const Result> results) const {
-    std::int64_t period = kGrain;
+    std::int64_t period = even_grain(n_);
     for (const Result& result : results)
       if (result.size() != n_) period = std::max(period, period_of(result.shape));
     const std::int64_t periods = blocks_of(n_, period);

@@ -55,7 +55,7 @@ __attribute__((noinline)) Tensor forward_broadcast(const ElementwiseOp& e, const
 __attribute__((noinline)) void forward_shared(const ElementwiseLoop& loop, const void* op, std::size_t arity,
                                               const void* const* in, std::byte* to, std::int64_t n,
                                               std::size_t size) {
-  parallel_ranges(n, kGrain, [&](std::int64_t begin, std::int64_t end) {
+  parallel_elements(n, [&](std::int64_t begin, std::int64_t end) {
     const void* from[kMaxArity];
     for (std::size_t i = 0; i < arity; ++i) from[i] = at(in[i], begin, size);
     dispatch(loop)(op, end - begin, from, at(to, begin, size));
@@ -244,7 +244,7 @@ void joint_direct_gradients(const ElementwiseOp& e, const void* op, unsigned inp
           if (gradients[i].add) add_elements(gradients[i].data + start, to[i], count);
       }
     };
-    if (n > 0) parallel_ranges(n, kGrain, range);
+    if (n > 0) parallel_elements(n, range);
   });
 }
 
@@ -269,7 +269,7 @@ void backward_direct(const ElementwiseOp& e, const void* op, unsigned needed, Sa
         const Destination<T> destination{reinterpret_cast<T*>(to), add};
         if (n <= kOperandBlock)
           return destination.through(n, [&](T* out) { dispatch(loop)(op, n, operands.data(), out); });
-        parallel_ranges(n, kGrain, [&](std::int64_t begin, std::int64_t end) {
+        parallel_elements(n, [&](std::int64_t begin, std::int64_t end) {
           gradient_range(loop, op, operands, destination, begin, end);
         });
       });
@@ -344,7 +344,7 @@ void add_elements(Dtype dtype, std::byte* sum, const std::byte* term, std::int64
     const T* const from = reinterpret_cast<const T*>(term);
     if (n == 1) return AddTo{}(*to, *from);
     if (n <= kGrain) return add_elements(to, from, n);
-    parallel_ranges(n, kGrain, [&](std::int64_t begin, std::int64_t end) {
+    parallel_elements(n, [&](std::int64_t begin, std::int64_t end) {
       add_elements(to + begin, from + begin, end - begin);
     });
   });

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <type_traits>
+#include <utility>
 
 #include <tapegrad/graph/export.h>
 
@@ -73,6 +74,20 @@ template <class F>
 void parallel_ranges(std::int64_t n, std::int64_t length, F&& f) {
   parallel_for(blocks_of(n, length),
                [&](std::int64_t block) { f(block * length, std::min(n, (block + 1) * length)); });
+}
+
+/// The length of blocks of at most kGrain that are all about as long: a thread is not worth waking for the few elements
+/// that are left behind a long one.
+constexpr std::int64_t even_grain(std::int64_t n) {
+  constexpr std::int64_t kWhole = 1024;  // whole vectors, cache lines and blocks of operands
+  const std::int64_t blocks = std::max<std::int64_t>(1, blocks_of(n, kGrain));
+  return std::max<std::int64_t>(1, blocks_of(blocks_of(n, blocks), kWhole)) * kWhole;
+}
+
+/// f(begin, end) for even blocks that cover n elements, each of which is computed by itself.
+template <class F>
+void parallel_elements(std::int64_t n, F&& f) {
+  parallel_ranges(n, even_grain(n), std::forward<F>(f));
 }
 
 }  // namespace tapegrad::detail

@@ -285,7 +285,7 @@ void find_first(const ReductionNest& nest, const T* in, const T* value, std::int
 /// Element i of the input's gradient is f(i, o), where o is the output that it is reduced to.
 template <class T, class F>
 void broadcast_grad(const ReductionNest& nest, Destination<T> to, const F& f) {
-  parallel_ranges(nest.size(), kGrain, [&](std::int64_t begin, std::int64_t end) {
+  parallel_elements(nest.size(), [&](std::int64_t begin, std::int64_t end) {
     dispatch_isa([&] {
       const auto of_element = f;  // a local, so that its pointers stay in registers
       nest.for_each_run(begin, end, [&](const ReductionNest::Offsets& at, std::int64_t run) {

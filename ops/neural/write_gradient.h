@@ -15,7 +15,7 @@ template <class T, class Op, class F>
 void write_elements(VjpContext<Op>& ctx, std::size_t input, F&& derivative) {
   const std::int64_t n = ctx.input_shape(input).size();
   ctx.template accumulate<T>(input, [&](Destination<T> to) {
-    parallel_ranges(n, kGrain, [&](std::int64_t begin, std::int64_t end) {
+    parallel_elements(n, [&](std::int64_t begin, std::int64_t end) {
       dispatch_isa(
           [&] { (to + begin).put(end - begin, [&](std::int64_t j) { return derivative(begin + j); }); });
     });

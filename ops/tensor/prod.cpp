@@ -182,7 +182,7 @@ struct Scaling {
 Tensor op::TimesPowers::forward(const Tensor& x, const Tensor& e, const Tensor&) const {
   Tensor y = Tensor::empty(x.shape(), x.dtype());
   visit_floating(x.dtype(), [&]<class T> {
-    parallel_ranges(x.size(), kGrain, [&](std::int64_t begin, std::int64_t end) {
+    parallel_elements(x.size(), [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t i = begin; i < end; ++i)
         TensorAccess::data_as<T>(y)[i] = times_power(elements<T>(x)[i], elements<std::int64_t>(e)[i]);
     });

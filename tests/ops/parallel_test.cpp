@@ -87,6 +87,21 @@ void check_same_bits(F&& f) {
 
 BOOST_AUTO_TEST_SUITE(parallel)
 
+// No thread is woken for the few elements that a long block leaves behind.
+BOOST_AUTO_TEST_CASE(blocks_of_elements_are_even) {
+  using detail::blocks_of;
+  using detail::even_grain;
+  using detail::kGrain;
+  for (std::int64_t n = 0; n <= 4 * kGrain; n += n % 997 ? 1 : 37) {
+    const std::int64_t length = even_grain(n), blocks = blocks_of(n, length);
+    BOOST_TEST_REQUIRE(length <= kGrain);
+    BOOST_TEST_REQUIRE(length % 1024 == 0);
+    BOOST_TEST_REQUIRE(blocks == blocks_of(n, kGrain));
+    if (blocks > 1) BOOST_TEST_REQUIRE(n - (blocks - 1) * length > length / 2);
+  }
+  BOOST_TEST(blocks_of(1'000'000'000, even_grain(1'000'000'000)) <= blocks_of(1'000'000'000, kGrain));
+}
+
 BOOST_AUTO_TEST_CASE(number_of_threads) {
   const Threads before(3);
   BOOST_TEST(threads() == 3);

@@ -118,28 +118,36 @@ void simd_map(std::int64_t n, T* out, const F& f, const Operands&... operands) {
       operands...);
 }
 
-/// The same with several results: f gives an std::array of them, whose element r goes to out[r], or nowhere where that
-/// is null.
+/// The same with several results, in arrays that do not overlap: f gives an std::array of them, whose element r goes to
+/// out[r], or nowhere where that is null.
 template <class T, std::size_t kResults, class F, class... Operands>
 void simd_map_several(std::int64_t n, T* const* out, const F& f, const Operands&... operands) {
-  alignas(64) T results[kResults][kLongUnroll];
-  const auto store = [&](std::int64_t k, const std::array<T, kResults>& all) {
-    [&]<std::size_t... R>(std::index_sequence<R...>) { ((results[R][k] = all[R]), ...); }
-    (std::make_index_sequence<kResults>());
-  };
-  const auto write = [&](std::int64_t begin, std::int64_t count) {
-    for (std::size_t r = 0; r < kResults; ++r)
-      if (out[r]) std::memcpy(out[r] + begin, results[r], static_cast<std::size_t>(count) * sizeof(T));
-  };
+  alignas(64) T last[kResults][kLongUnroll];
   if (n <= kPlain) {
-    for (std::int64_t k = 0; k < n; ++k) store(k, f(operands[k]...));
-    return write(0, n);
+    for (std::int64_t k = 0; k < n; ++k) {
+      const std::array<T, kResults> all = f(operands[k]...);
+      for (std::size_t r = 0; r < kResults; ++r)
+        if (out[r]) out[r][k] = all[r];
+    }
+    return;
   }
   padded_blocks(
       n,
       [&](std::int64_t begin, std::int64_t count, const auto&... block) {
-        for (std::int64_t k = 0; k < kLongUnroll; ++k) store(k, f(block[k]...));
-        write(begin, count);
+        std::array<T*, kResults> to;
+        for (std::size_t r = 0; r < kResults; ++r)
+          to[r] = count < kLongUnroll || !out[r] ? last[r] : out[r] + begin;
+        [&]<std::size_t... R>(std::index_sequence<R...>) {
+          TAPEGRAD_INDEPENDENT
+          for (std::int64_t k = 0; k < kLongUnroll; ++k) {
+            const std::array<T, kResults> all = f(block[k]...);
+            ((to[R][k] = all[R]), ...);
+          }
+        }
+        (std::make_index_sequence<kResults>());
+        if (count < kLongUnroll)
+          for (std::size_t r = 0; r < kResults; ++r)
+            if (out[r]) std::memcpy(out[r] + begin, last[r], static_cast<std::size_t>(count) * sizeof(T));
       },
       operands...);
 }

@@ -54,9 +54,9 @@ function(tapegrad_precompile target header)
     target_compile_options(${target} PRIVATE -fpch-preprocess)
   endif()
 endfunction()
-# tapegrad_precompile_standard(TARGET): the standard library's headers, where TAPEGRAD_PRECOMPILED_HEADERS asks for it: a
-# tenth of the processor time of a build. Else builds of one tree share the objects of libraries and of the command in a
-# compiler cache, which keeps none across precompiled headers.
+# tapegrad_precompile_standard(TARGET): the standard library's headers, where TAPEGRAD_PRECOMPILED_HEADERS asks for it.
+# Else builds of one tree share the objects of libraries and of the command in a compiler cache, which keeps none across
+# precompiled headers.
 function(tapegrad_precompile_standard target)
   if(TAPEGRAD_PRECOMPILED_HEADERS)
     tapegrad_precompile(${target} ${PROJECT_SOURCE_DIR}/tools/cmake/precompiled.h)

@@ -17,13 +17,6 @@ void RuleContext::make_grad_output() const {
       node_.shape->tensor(std::exchange(gradient_, nullptr), gradient_data_, tag_of(node_.gradient_node));
 }
 
-Tensor RuleContext::take_grad_output() {
-  if (recording_) throw_recorded();
-  const Tensor& gradient = grad_output();
-  const bool own = !probed_ && is_unique(TensorAccess::storage(gradient));
-  return own ? std::move(*grad_output_) : gradient.copy();
-}
-
 void RuleContext::throw_no_input(std::size_t i) const {
   throw Error(fmt::format("{}: its rule speaks of input {}; it has {}, of which the first {} can be saved",
                           label_of(node_), i, node_.inputs, kOutputBit));

@@ -51,9 +51,6 @@ class TAPEGRAD_API RuleContext {
     if (gradient_) make_grad_output();
     return *grad_output_;
   }
-  /// The same for a rule that overwrites it, and asks for it no more: a copy where others hold it, or a probe may look
-  /// at it and run the rule again. First order only.
-  Tensor take_grad_output();
   Shape input_shape(std::size_t i) const { return node_.edges()[i].shape->shape(); }
   Dtype input_dtype(std::size_t i) const { return node_.edges()[i].shape->dtype; }
   Shape output_shape() const { return node_.shape->shape(); }
@@ -133,7 +130,6 @@ class TAPEGRAD_API RuleContext {
   Node& node_;
   bool recording_;
   bool all_need_grad_;
-  bool probed_ = false;
   // The gradient, until grad_output() makes a tensor of it; scalars seldom need one.
   mutable Storage* gradient_;
   std::byte* gradient_data_;

@@ -24,7 +24,7 @@ enum class RuleKind : std::uint8_t {
 /// A rule that is about to run, or running.
 class TAPEGRAD_API RuleProbe {
  public:
-  RuleProbe(RuleContext& context, const OpTable& op) : context_(context), op_(op) { context.probed_ = true; }
+  RuleProbe(RuleContext& context, const OpTable& op) : context_(context), op_(op) {}
 
   const OpTable& op() const { return op_; }
   const void* attributes() const { return context_.attributes(); }

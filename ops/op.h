@@ -183,8 +183,6 @@ class VjpContext {
   Shape input_shape(std::size_t i) const { return context_.input_shape(i); }
   Dtype input_dtype(std::size_t i) const { return context_.input_dtype(i); }
   Shape output_shape() const { return context_.output_shape(); }
-  /// First order only: grad_output() for a rule that overwrites it, and asks for it no more.
-  Tensor take_grad_output() { return context_.take_grad_output(); }
   /// Adds to the gradient of input i.
   void add(std::size_t i, Tensor gradient) { context_.add(i, std::move(gradient)); }
   /// First order only: the same for loops over elements.

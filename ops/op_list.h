@@ -22,8 +22,8 @@
                                   row(UpsampleAdjoint) row(MaxPool2d) row(MaxPool2dScatter)                  \
                                       row(MaxPool2dGather) row(AvgPool2d) row(AvgPool2dAdjoint)              \
                                           row(AdaptiveAvgPool2d) row(AdaptiveAvgPool2dAdjoint) row(Im2col)   \
-                                              row(Col2im) row(Conv2d) row(Conv2dRelu) row(ConvTranspose2d)   \
-                                                  row(ConvWeight2d)
+                                              row(Col2im) row(Conv2d) row(Conv2dRelu) row(Conv2dMaxPool)     \
+                                                  row(ConvTranspose2d) row(ConvWeight2d)
 
 namespace tapegrad {
 

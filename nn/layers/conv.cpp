@@ -90,6 +90,11 @@ Tensor Conv2d::forward_with_relu(const Tensor& x) const {
   return tapegrad::detail::named("conv2d", [&] { return conv2d_relu(x, weight(), given_bias(), options()); });
 }
 
+Tensor Conv2d::forward_with_max_pool(const Tensor& x, const MaxPool2dOptions& pool) const {
+  return tapegrad::detail::named("conv2d",
+                                 [&] { return conv2d_max_pool(x, weight(), given_bias(), pool, options()); });
+}
+
 std::unique_ptr<ModuleBase> Conv2d::new_like() const {
   return std::unique_ptr<Conv2d>(new Conv2d(options()));
 }

@@ -78,6 +78,8 @@ class TAPEGRAD_API Conv2d final : public ConvLayer<Conv2dOptions> {
   Tensor forward(const Tensor& x) override;
   /// relu(forward(x)), in one pass over memory.
   Tensor forward_with_relu(const Tensor& x) const;
+  /// max_pool2d(forward(x), pool), a few images at a time; as conv2d_max_pool.
+  Tensor forward_with_max_pool(const Tensor& x, const MaxPool2dOptions& pool) const;
   std::unique_ptr<ModuleBase> new_like() const override;
 
  private:

@@ -17,15 +17,11 @@ void Sequential::add(std::string name, std::unique_ptr<Module> module) {
         fmt::format("sequential: '{}' cannot name a layer; a name is not empty and has no dot", name));
   if (std::ranges::find(layers_, name, &Entry::name) != layers_.end())
     throw ArgumentError(fmt::format("sequential: there is a layer '{}' already", name));
-  if (!layers_.empty()) {
-    Entry& before = layers_.back();
-    if (dynamic_cast<const Relu*>(module.get()))
-      before.before_relu = dynamic_cast<const Conv2d*>(before.module.get());
-    // The larger of two numbers stays the larger one behind a ReLU. A window in the padding has none.
-    if (const auto* pool = dynamic_cast<const MaxPool2d*>(module.get()))
-      before.after_pooling = dynamic_cast<const Relu*>(before.module.get()) && pool->options().padding == 0;
-  }
-  layers_.push_back({std::move(name), std::move(module)});
+  const auto* const conv = dynamic_cast<const Conv2d*>(module.get());
+  const auto* pool = dynamic_cast<const MaxPool2d*>(module.get());
+  if (pool && pool->options().padding != 0) pool = nullptr;
+  const bool is_relu = dynamic_cast<const Relu*>(module.get()) != nullptr;
+  layers_.push_back({std::move(name), std::move(module), conv, pool, is_relu});
 }
 
 Module& Sequential::operator[](std::size_t index) const {
@@ -59,21 +55,51 @@ void Sequential::visit(Visitor& v) {
 Tensor Sequential::forward(const Tensor& x) {
   Tensor y = x;
   const bool hooked = tapegrad::detail::hooked();
-  for (auto l = layers_.begin(); l != layers_.end(); ++l) {
-    const auto next = l + 1;
-    if (!hooked && l->after_pooling) {
-      y = call(*next->module, next->name, y);
-      y = call(*l->module, l->name, y);
-      l = next;
-    } else if (!hooked && l->before_relu && !next->after_pooling) {
-      const NameScope inside = scope_of(*l->module, l->name);
-      y = l->before_relu->forward_with_relu(y);
-      l = next;
-    } else {
-      y = call(*l->module, l->name, y);
-    }
-  }
+  for (std::size_t i = 0; i < layers_.size();) i = hooked ? one(i, y) : several(i, y);
   return y;
+}
+
+std::size_t Sequential::one(std::size_t i, Tensor& y) const {
+  y = call(*layers_[i].module, layers_[i].name, y);
+  return i + 1;
+}
+
+std::size_t Sequential::several(std::size_t i, Tensor& y) const {
+  const auto is_relu = [&](std::size_t at) { return at < layers_.size() && layers_[at].is_relu; };
+  const auto is_pool = [&](std::size_t at) { return at < layers_.size() && layers_[at].pool; };
+  const Conv2d* const conv = layers_[i].conv;
+  const std::size_t relu = conv ? i + 1 : i;
+  const std::size_t pool = is_relu(relu) ? relu + 1 : relu;
+  if (conv && is_pool(pool)) {
+    y = conv_and_pool(i, pool, y);
+    // The larger of two numbers stays the larger one behind a ReLU.
+    if (is_relu(relu)) one(relu, y);
+    return pool + 1;
+  }
+  if (conv && is_relu(relu)) {
+    const NameScope inside = scope_of(*layers_[i].module, layers_[i].name);
+    y = conv->forward_with_relu(y);
+    return relu + 1;
+  }
+  if (!conv && is_relu(relu) && is_pool(pool)) {
+    one(pool, y);
+    one(relu, y);
+    return pool + 1;
+  }
+  return one(i, y);
+}
+
+Tensor Sequential::conv_and_pool(std::size_t conv, std::size_t pool, const Tensor& x) const {
+  try {
+    const NameScope inside = scope_of(*layers_[conv].module, layers_[conv].name);
+    return layers_[conv].conv->forward_with_max_pool(x, layers_[pool].pool->options());
+  } catch (const Error&) {
+    // Of the two the one that is to blame says so, by its own name.
+    Tensor y = x;
+    one(conv, y);
+    one(pool, y);
+    throw;
+  }
 }
 
 std::unique_ptr<ModuleBase> Sequential::new_like() const {

@@ -18,6 +18,7 @@
 namespace tapegrad::nn {
 
 class Conv2d;
+class MaxPool2d;
 
 /// A layer with the name it is to have in a Sequential: named("fc1", Affine(784, 50, rng)).
 template <class L>
@@ -41,9 +42,9 @@ requires(!std::is_lvalue_reference_v<L>) Named<L> named(std::string name, L&& la
 /// C++ evaluate the layers in this order, so that each gets the same random numbers with any compiler; with
 /// parentheses the order is the compiler's.
 ///
-/// Unless a hook (hook.h) is to see the output of each layer, two pairs are computed another way, with the same bits:
-/// a Conv2d and a Relu behind it in one pass over memory, and a Relu in front of a MaxPool2d behind it, on fewer
-/// numbers.
+/// Unless a hook (hook.h) is to see the output of each layer, some are computed together, to the same bits: a Conv2d
+/// and a Relu or a MaxPool2d behind it (conv2d_relu, conv2d_max_pool), and a Relu behind the MaxPool2d that follows it,
+/// on fewer numbers. The gradients of weights may differ in rounding.
 class TAPEGRAD_API Sequential final : public Module {
  public:
   Sequential() = default;
@@ -103,9 +104,14 @@ class TAPEGRAD_API Sequential final : public Module {
   struct Entry {
     std::string name;
     std::unique_ptr<Module> module;
-    const Conv2d* before_relu = nullptr;  ///< the module, where a Relu comes next
-    bool after_pooling = false;           ///< a Relu that may as well follow the next module
+    const Conv2d* conv;     ///< the module, where it is one
+    const MaxPool2d* pool;  ///< likewise, without padding: a window in the padding has no largest element
+    bool is_relu;
   };
+  /// Replaces y by what layer i makes of it, or that and those behind it that are computed together; where to go on.
+  std::size_t one(std::size_t i, Tensor& y) const;
+  std::size_t several(std::size_t i, Tensor& y) const;
+  Tensor conv_and_pool(std::size_t conv, std::size_t pool, const Tensor& x) const;
   [[noreturn]] void throw_other_layer(const Module& layer, const std::type_info& asked) const;
   void add(std::string name, std::unique_ptr<Module> module);
 

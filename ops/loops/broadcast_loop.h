@@ -56,7 +56,7 @@ class BroadcastLoop {
     const std::int64_t periods = blocks_of(n_, period);
     Workspace<T> partial(periods * size);
     std::fill(partial.begin(), partial.end(), static_cast<T>(kNothing));
-    parallel_ranges(n_, period, [&](std::int64_t begin, std::int64_t end) {
+    parallel_blocks(n_, period, [&](std::int64_t begin, std::int64_t end) {
       add_blocks(nest, begin, end, partial.data() + begin / period * size);
     });
     sum_rows(static_cast<const T*>(partial.data()), periods, size, out);
@@ -89,7 +89,7 @@ class BroadcastLoop {
       partial[r].emplace(periods * result.size());
       std::fill(partial[r]->begin(), partial[r]->end(), static_cast<T>(kNothing));
     }
-    parallel_ranges(n_, period, [&](std::int64_t begin, std::int64_t end) {
+    parallel_blocks(n_, period, [&](std::int64_t begin, std::int64_t end) {
       std::array<T*, kMaxArity> sums{};
       for (std::size_t r = 0; r < results.size(); ++r)
         sums[r] = partial[r] ? partial[r]->data() + begin / period * results[r].size() : results[r].to.data;

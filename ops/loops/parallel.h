@@ -69,25 +69,36 @@ constexpr std::int64_t grain_for(std::int64_t elements) {
 /// Number of blocks of `length` that cover [0, n), the last one perhaps shorter.
 constexpr std::int64_t blocks_of(std::int64_t n, std::int64_t length) { return (n + length - 1) / length; }
 
-/// f(begin, end) for each block of `length` items of [0, n).
+/// f(begin, end) for each block of `length` items of [0, n), where it matters which items a block holds.
 template <class F>
-void parallel_ranges(std::int64_t n, std::int64_t length, F&& f) {
+void parallel_blocks(std::int64_t n, std::int64_t length, F&& f) {
   parallel_for(blocks_of(n, length),
                [&](std::int64_t block) { f(block * length, std::min(n, (block + 1) * length)); });
 }
 
-/// The length of blocks of at most kGrain that are all about as long: a thread is not worth waking for the few elements
-/// that are left behind a long one.
+/// The length of blocks of at most `most` items that threads share evenly: one block, or an even number of them that are
+/// all about as long. A thread is not worth waking for the few items that are left behind long blocks.
+constexpr std::int64_t even_length(std::int64_t n, std::int64_t most) {
+  const std::int64_t blocks = blocks_of(n, most);
+  return blocks > 1 ? blocks_of(n, blocks + blocks % 2) : most;
+}
+
+/// f(begin, end) for even ranges of at most `most` items that cover [0, n), each item computed by itself.
+template <class F>
+void parallel_ranges(std::int64_t n, std::int64_t most, F&& f) {
+  parallel_blocks(n, even_length(n, most), std::forward<F>(f));
+}
+
+/// The length of even blocks of at most kGrain elements.
 constexpr std::int64_t even_grain(std::int64_t n) {
   constexpr std::int64_t kWhole = 1024;  // whole vectors, cache lines and blocks of operands
-  const std::int64_t blocks = std::max<std::int64_t>(1, blocks_of(n, kGrain));
-  return std::max<std::int64_t>(1, blocks_of(blocks_of(n, blocks), kWhole)) * kWhole;
+  return blocks_of(even_length(n, kGrain), kWhole) * kWhole;
 }
 
 /// f(begin, end) for even blocks that cover n elements, each of which is computed by itself.
 template <class F>
 void parallel_elements(std::int64_t n, F&& f) {
-  parallel_ranges(n, even_grain(n), std::forward<F>(f));
+  parallel_blocks(n, even_grain(n), std::forward<F>(f));
 }
 
 }  // namespace tapegrad::detail

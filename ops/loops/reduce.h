@@ -61,10 +61,14 @@ void reduce_runs(const ReductionAxes& axes, const T* in, const T* parameter, std
 template <template <class> class Reducer, class T>
 void reduce_long_run(const T* x, std::int64_t n, const T* parameter, T* out) {
   Workspace<T> partial(blocks_of(n, kGrain));
-  parallel_ranges(n, kGrain, [&](std::int64_t begin, std::int64_t end) {
-    LoopNest<2> block;
-    block.axis(end - begin, {1, 0});
-    reduce_runs<Reducer>(ReductionAxes(block), x + begin, parameter, 0, 1, &partial[begin / kGrain]);
+  // A block and less than another are done before a thread is awake.
+  const std::int64_t shared_from = 2 * kGrain;
+  parallel_blocks(n, n < shared_from ? shared_from : kGrain, [&](std::int64_t first, std::int64_t last) {
+    for (std::int64_t begin = first; begin < last; begin += kGrain) {
+      LoopNest<2> block;
+      block.axis(std::min(kGrain, last - begin), {1, 0});
+      reduce_runs<Reducer>(ReductionAxes(block), x + begin, parameter, 0, 1, &partial[begin / kGrain]);
+    }
   });
   Pairwise<Reducer<T>, T> all;
   for (const T p : partial) all.push(p);
@@ -169,7 +173,7 @@ void reduce_many_rows(const LoopNest<1>& rows, std::int64_t run, const T* in, co
   if (count < 2 * height) return reduce_rows<R>(rows, run, in, parameter, 0, count, out);
   const std::int64_t ranges = blocks_of(count, height);
   Workspace<T> partial(ranges * run);
-  parallel_ranges(count, height, [&](std::int64_t begin, std::int64_t end) {
+  parallel_blocks(count, height, [&](std::int64_t begin, std::int64_t end) {
     reduce_rows<R>(rows, run, in, parameter, begin, end, partial.data() + begin / height * run);
   });
   LoopNest<1> of_ranges;

@@ -76,7 +76,7 @@ template <class F>
 double sum_ranges(std::int64_t n, std::int64_t grain, F&& part) {
   if (n <= grain) return n == 0 ? 0 : part(std::int64_t{0}, n);
   Workspace<double> partial(blocks_of(n, grain));
-  parallel_ranges(n, grain,
+  parallel_blocks(n, grain,
                   [&](std::int64_t begin, std::int64_t end) { partial[begin / grain] = part(begin, end); });
   Pairwise<SumReducer<double>, double> all;
   for (const double p : partial) all.push(p);

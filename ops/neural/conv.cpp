@@ -7,6 +7,7 @@
 #include <tapegrad/graph/name_scope.h>
 #include <tapegrad/ops/check.h>
 #include <tapegrad/ops/neural/conv_ops.h>
+#include <tapegrad/ops/neural/pool_window.h>
 
 #include <fmt/format.h>
 
@@ -117,6 +118,21 @@ Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const C
 
 Tensor conv2d_relu(const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv2dOptions& o) {
   return conv_of_images<op::Conv2dRelu>(x, weight, bias, o);
+}
+
+Tensor conv2d_max_pool(const Tensor& x, const Tensor& weight, const Tensor& bias,
+                       const MaxPool2dOptions& pool, const Conv2dOptions& o) {
+  constexpr const char* kName = op::Conv2dMaxPool::name;
+  detail::require_images(kName, "the input", x, 2);
+  require_weight(kName, weight, 2, "[out, in / groups, kh, kw]");
+  for (std::size_t i = 0; i < 2; ++i)
+    if (pool.padding[i] != 0)
+      throw ArgumentError(fmt::format(
+          "{}: the padding of the pooling is {} along axis {}; it must be 0. Call max_pool2d behind conv2d",
+          op_label(kName), pool.padding[i], 2 + i));
+  const Window2d window = window_of<2>(kName, weight, o);
+  return apply_op(op::Conv2dMaxPool{window, o.groups, detail::given_pool_window(pool, pool.dilation)}, x,
+                  weight, bias);
 }
 
 Tensor conv1d(const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv1dOptions& o) {

@@ -5,6 +5,7 @@
 
 #include <tapegrad/graph/export.h>
 #include <tapegrad/graph/tensor.h>
+#include <tapegrad/ops/neural/pool.h>
 #include <tapegrad/ops/neural/sizes.h>
 
 /// Convolutions, in the sense of networks: correlations of images with kernels.
@@ -49,6 +50,11 @@ TAPEGRAD_API Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& 
 /// follows a Conv2d.
 TAPEGRAD_API Tensor conv2d_relu(const Tensor& x, const Tensor& weight, const Tensor& bias = {},
                                 const Conv2dOptions& options = {});
+/// max_pool2d(conv2d(x, weight, bias, options), pool), to the bit, a few images at a time: what is pooled is neither
+/// kept for backward nor in memory as a whole. Throws as both do, and ArgumentError for a pooling with padding. A
+/// Sequential calls it where a MaxPool2d follows a Conv2d, also with a Relu between them.
+TAPEGRAD_API Tensor conv2d_max_pool(const Tensor& x, const Tensor& weight, const Tensor& bias,
+                                    const MaxPool2dOptions& pool, const Conv2dOptions& options = {});
 /// As conv2d along one axis: x is [n, c, l], the weight [o, c / groups, k].
 TAPEGRAD_API Tensor conv1d(const Tensor& x, const Tensor& weight, const Tensor& bias = {},
                            const Conv1dOptions& options = {});

@@ -8,6 +8,7 @@
 #include <tapegrad/ops/define.h>
 #include <tapegrad/ops/elementwise/math.h>
 #include <tapegrad/ops/loops/rows.h>
+#include <tapegrad/ops/neural/conv_operands.h>
 #include <tapegrad/ops/tensor/reduce.h>
 
 #include <fmt/format.h>
@@ -15,108 +16,25 @@
 namespace tapegrad {
 
 using detail::and_other;
+using detail::conv_shape;
 using detail::ConvShape;
+using detail::data_or_null;
 using detail::Destination;
 using detail::Gradient;
 using detail::is_left;
 using detail::is_right;
+using detail::require_bias;
+using detail::require_groups;
+using detail::require_result;
+using detail::shape_of_conv;
 using detail::TensorAccess;
 using detail::Window2d;
 
 namespace {
 
-// ---- shapes ----
-
-ConvShape conv_shape(const Window2d& window, std::int64_t groups, const Shape& x, const Shape& y) {
-  return {x[0], groups, x[1] / groups, y[1] / groups, {window, 0, x[2], y[2]}, {window, 1, x[3], y[3]}};
-}
-
-/// Throws unless the channels of an operand, along `axis`, are equally many in each group.
-void require_groups(const char* op, const char* what, const Tensor& t, std::size_t axis,
-                    std::int64_t groups) {
-  if (groups < 1)
-    throw ArgumentError(fmt::format("{}: groups is {}; it must be at least 1", op_label(op), groups));
-  if (t.shape()[axis] % groups != 0)
-    throw ShapeError(fmt::format("{}: {} {} has {} channels, which {} groups cannot share equally",
-                                 op_label(op), what, to_string(t.shape()), t.shape()[axis], groups));
-}
-
-void require_bias(const char* op, const Tensor& x, const Tensor& bias, std::int64_t channels,
-                  const Tensor& w) {
-  if (!bias.defined()) return;
-  detail::require_same_dtype(op, x, bias, "input", "bias");
-  if (bias.rank() != 1 || bias.size() != channels)
-    throw ShapeError(fmt::format("{}: bias {} does not fit weight {}, which expects [{}]", op_label(op),
-                                 to_string(bias.shape()), to_string(w.shape()), channels));
-}
-
-/// Throws unless windows over x make the images of y.
-void require_result(const char* op, const Shape& x, const Shape& y, const Window2d& window) {
-  const detail::Size2d size = detail::windows_of(op, x, window);
-  if (size[0] != y[2] || size[1] != y[3])
-    throw ShapeError(fmt::format("{}: windows over {} make images of {} x {}, not those of {}", op_label(op),
-                                 to_string(x), size[0], size[1], to_string(y)));
-}
-
-/// That of conv2d. Throws for operands that do not fit.
-Shape shape_of_result(const char* op, const Window2d& window, std::int64_t groups, const Tensor& x,
-                      const Tensor& w, const Tensor& bias) {
-  detail::require_same_dtype(op, x, w, "input", "weight");
-  detail::require_floating(op, x, "operands");
-  require_groups(op, "the input", x, 1, groups);
-  require_groups(op, "the weight", w, 0, groups);
-  if (x.shape()[1] != w.shape()[1] * groups)
-    throw ShapeError(fmt::format("{}: input {} has {} channels, weight {} with groups {} expects {}",
-                                 op_label(op), to_string(x.shape()), x.shape()[1], to_string(w.shape()),
-                                 groups, w.shape()[1] * groups));
-  require_bias(op, x, bias, w.shape()[0], w);
-  const detail::Size2d size = detail::windows_of(op, x.shape(), window);
-  return {x.shape()[0], w.shape()[0], size[0], size[1]};
-}
-
-// ---- values ----
-
 template <class T>
-const T* data_or_null(const Tensor& t) {
-  return t.defined() ? TensorAccess::data_as<T>(t) : nullptr;
-}
-
-template <class T>
-void write_y(const ConvShape& s, Gradient gradient, const Tensor& x, const Tensor& w, const Tensor& bias,
-             Destination<T> y) {
-  const T* const from = TensorAccess::data_as<T>(x);
-  const T* const weight = TensorAccess::data_as<T>(w);
-  const T* const b = data_or_null<T>(bias);
-  const auto run = [&](Destination<T> to) { conv(s, from, weight, b, to); };
-  if (gradient == Gradient::none) return run(y);  // 0 around the images is a number like others
-  gradient_conv(
-      gradient, from, s.input_size(), weight, s.weight_size(), y, s.output_size(), run,
-      [&](const auto& f) { for_each_term(s, [&](auto i, auto k, auto j) { f(j, i, k); }); },
-      [&](std::int64_t i) { return b ? b[i / s.output_plane() % (s.groups * s.out)] : T{0}; });
-}
-
-template <class T>
-void write_x(const ConvShape& s, Gradient gradient, const Tensor& y, const Tensor& w, const Tensor& bias,
-             Destination<T> x) {
-  const T* const from = TensorAccess::data_as<T>(y);
-  const T* const weight = TensorAccess::data_as<T>(w);
-  const T* const b = data_or_null<T>(bias);
-  gradient_conv(
-      gradient, from, s.output_size(), weight, s.weight_size(), x, s.input_size(),
-      [&](Destination<T> to) { conv_transpose(s, from, weight, b, to); },
-      [&](const auto& f) { for_each_term(s, [&](auto i, auto k, auto j) { f(i, j, k); }); },
-      [&](std::int64_t i) { return b ? b[i / s.input_plane() % (s.groups * s.in)] : T{0}; });
-}
-
-template <class T>
-void write_w(const ConvShape& s, Gradient gradient, const Tensor& x, const Tensor& y, Destination<T> w) {
-  const T* const left = TensorAccess::data_as<T>(x);
-  const T* const right = TensorAccess::data_as<T>(y);
-  gradient_conv(
-      gradient, left, s.input_size(), right, s.output_size(), w, s.weight_size(),
-      [&](Destination<T> to) { conv_weight(s, left, right, to); },
-      [&](const auto& f) { for_each_term(s, [&](auto i, auto k, auto j) { f(k, i, j); }); },
-      [](std::int64_t) { return T{0}; });
+const T* data(const Tensor& t) {
+  return TensorAccess::data_as<T>(t);
 }
 
 /// A tensor of this shape that f(Destination<T>) writes.
@@ -172,10 +90,21 @@ void detail::describe_conv(AttributeVisitor& v, const Window2d& w, std::int64_t 
 void op::Conv2d::describe(AttributeVisitor& v) const { detail::describe_conv(v, window, groups, gradient); }
 
 Tensor op::Conv2d::forward(const Tensor& x, const Tensor& w, const Tensor& bias) const {
-  const Shape shape = shape_of_result(name, window, groups, x, w, bias);
+  const Shape shape = shape_of_conv(name, window, groups, x, w, bias);
   return written(shape, x.dtype(), [&]<class T>(Destination<T> y) {
-    write_y(conv_shape(window, groups, x.shape(), shape), gradient, x, w, bias, y);
+    write_y(conv_shape(window, groups, x.shape(), shape), gradient, data<T>(x), data<T>(w),
+            data_or_null<T>(bias), y);
   });
+}
+
+Tensor detail::gradient_of_x(const op::Conv2d& op, const Shape& x, const Tensor& w, const Tensor& g) {
+  const Gradient gradient = and_other(Gradient::left, is_right(op.gradient));
+  return contribution_of(op::ConvTranspose2d{op.window, op.groups, size_of_images(x), gradient}, g, w);
+}
+
+Tensor detail::gradient_of_w(const op::Conv2d& op, const Tensor& x, const Tensor& g) {
+  const Gradient gradient = and_other(Gradient::right, is_left(op.gradient));
+  return contribution_of(op::ConvWeight2d{op.window, op.groups, gradient}, x, g);
 }
 
 namespace {
@@ -183,15 +112,9 @@ namespace {
 /// The rule of a convolution `op`, with its output's gradient g.
 template <class Context>
 void add_conv_gradients(Context& ctx, const op::Conv2d& op, const Tensor& g) {
-  using namespace op;
   if (ctx.needs_grad(0))
-    ctx.add(0, contribution_of(ConvTranspose2d{op.window, op.groups, size_of_images(ctx.input_shape(0)),
-                                               and_other(Gradient::left, is_right(op.gradient))},
-                               g, ctx.template input<1>()));
-  if (ctx.needs_grad(1))
-    ctx.add(1, contribution_of(
-                   ConvWeight2d{op.window, op.groups, and_other(Gradient::right, is_left(op.gradient))},
-                   ctx.template input<0>(), g));
+    ctx.add(0, detail::gradient_of_x(op, ctx.input_shape(0), ctx.template input<1>(), g));
+  if (ctx.needs_grad(1)) ctx.add(1, detail::gradient_of_w(op, ctx.template input<0>(), g));
   if (ctx.needs_grad(2)) ctx.add(2, sum(g, {0, 2, 3}));
 }
 
@@ -203,13 +126,13 @@ void accumulate_conv_gradients(Context& ctx, const op::Conv2d& op, const Tensor&
     if (ctx.needs_grad(0)) {
       const Tensor w = ctx.template input<1>();
       ctx.template accumulate<T>(0, [&](Destination<T> to) {
-        write_x(s, and_other(Gradient::left, is_right(op.gradient)), g, w, Tensor(), to);
+        write_x<T>(s, and_other(Gradient::left, is_right(op.gradient)), data<T>(g), data<T>(w), nullptr, to);
       });
     }
     if (ctx.needs_grad(1)) {
       const Tensor x = ctx.template input<0>();
       ctx.template accumulate<T>(1, [&](Destination<T> to) {
-        write_w(s, and_other(Gradient::right, is_left(op.gradient)), x, g, to);
+        write_w(s, and_other(Gradient::right, is_left(op.gradient)), data<T>(x), data<T>(g), to);
       });
     }
   });
@@ -231,7 +154,7 @@ void op::Conv2dRelu::describe(AttributeVisitor& v) const {
 }
 
 Tensor op::Conv2dRelu::forward(const Tensor& x, const Tensor& w, const Tensor& bias) const {
-  const Shape shape = shape_of_result(name, window, groups, x, w, bias);
+  const Shape shape = shape_of_conv(name, window, groups, x, w, bias);
   return written(shape, x.dtype(), [&]<class T>(Destination<T> y) {
     conv(conv_shape(window, groups, x.shape(), shape), TensorAccess::data_as<T>(x),
          TensorAccess::data_as<T>(w), data_or_null<T>(bias), y, detail::Epilogue::relu);
@@ -250,33 +173,40 @@ void op::Conv2dRelu::vjp(VjpContext<Conv2dRelu>& ctx) {
 
 namespace {
 
-/// Makes g, the gradient of y behind a ReLU, the one before it; the sums of its planes, [n, o].
-Tensor pass_relu(const Tensor& y, Tensor& g) {
-  Tensor sums = Tensor::empty({g.shape()[0], g.shape()[1]}, g.dtype());
-  const std::int64_t plane = g.shape()[2] * g.shape()[3];
-  visit_floating(g.dtype(), [&]<class T> {
-    detail::parallel_ranges(sums.size(), detail::grain_for(plane), [&](std::int64_t begin, std::int64_t end) {
-      detail::dispatch_isa([&] {
-        for (std::int64_t p = begin; p < end; ++p) {
-          const T* const out = TensorAccess::data_as<T>(y) + p * plane;
-          T* const to = TensorAccess::data_as<T>(g) + p * plane;
-          detail::simd_for(plane, [&](std::int64_t i) {
-            to[i] = out[i] > T{0} ? to[i] : static_cast<T>(detail::kNothing);
-          });
-          TensorAccess::data_as<T>(sums)[p] = static_cast<T>(detail::sum_of(to, plane));
-        }
-      });
+/// The gradient before a ReLU of so many planes, from g behind it and its results y; the sum of each.
+template <class T>
+void pass_relu(const T* y, const T* g, std::int64_t planes, std::int64_t plane, T* to, T* sums) {
+  detail::parallel_ranges(planes, detail::grain_for(plane), [&](std::int64_t begin, std::int64_t end) {
+    detail::dispatch_isa([&] {
+      for (std::int64_t p = begin; p < end; ++p) {
+        const T *const out = y + p * plane, *const from = g + p * plane;
+        T* const here = to + p * plane;
+        detail::simd_for(plane, [&](std::int64_t i) {
+          here[i] = out[i] > T{0} ? from[i] : static_cast<T>(detail::kNothing);
+        });
+        sums[p] = static_cast<T>(detail::sum_of(here, plane));
+      }
     });
   });
-  return sums;
 }
 
 }  // namespace
 
 void op::Conv2dRelu::vjp_fused(VjpContext<Conv2dRelu>& ctx) {
-  Tensor g = ctx.take_grad_output();
-  const Tensor sums = pass_relu(ctx.output(), g);
-  accumulate_conv_gradients(ctx, Conv2d{ctx.op().window, ctx.op().groups}, g);
+  const Tensor y = ctx.output();
+  const Tensor& g = ctx.grad_output();
+  const Shape shape = y.shape();
+  const std::int64_t plane = shape[2] * shape[3];
+  Tensor sums = Tensor::empty({shape[0], shape[1]}, g.dtype());
+  visit_floating(g.dtype(), [&]<class T> {
+    const auto pass = [&](std::int64_t first, std::int64_t images, T* dy) {
+      const std::int64_t before = first * shape[1];
+      pass_relu(data<T>(y) + before * plane, data<T>(g) + before * plane, images * shape[1], plane, dy,
+                TensorAccess::data_as<T>(sums) + before);
+    };
+    accumulate_by_images<T>(ctx, conv_shape(ctx.op().window, ctx.op().groups, ctx.input_shape(0), shape),
+                            pass);
+  });
   if (ctx.needs_grad(2)) ctx.add(2, sum(sums, {0}));
 }
 
@@ -299,7 +229,8 @@ Tensor op::ConvTranspose2d::forward(const Tensor& y, const Tensor& w, const Tens
   const Shape shape{y.shape()[0], channels, size[0], size[1]};
   require_result(name, shape, y.shape(), window);
   return written(shape, y.dtype(), [&]<class T>(Destination<T> x) {
-    write_x(conv_shape(window, groups, shape, y.shape()), gradient, y, w, bias, x);
+    write_x(conv_shape(window, groups, shape, y.shape()), gradient, data<T>(y), data<T>(w),
+            data_or_null<T>(bias), x);
   });
 }
 
@@ -324,13 +255,13 @@ void op::ConvTranspose2d::vjp_fused(VjpContext<ConvTranspose2d>& ctx) {
     if (ctx.needs_grad(0)) {
       const Tensor w = ctx.input<1>();
       ctx.accumulate<T>(0, [&](Destination<T> to) {
-        write_y(s, and_other(Gradient::left, is_right(op.gradient)), g, w, Tensor(), to);
+        write_y<T>(s, and_other(Gradient::left, is_right(op.gradient)), data<T>(g), data<T>(w), nullptr, to);
       });
     }
     if (ctx.needs_grad(1)) {
       const Tensor y = ctx.input<0>();
       ctx.accumulate<T>(1, [&](Destination<T> to) {
-        write_w(s, and_other(Gradient::left, is_left(op.gradient)), g, y, to);
+        write_w(s, and_other(Gradient::left, is_left(op.gradient)), data<T>(g), data<T>(y), to);
       });
     }
   });
@@ -354,7 +285,7 @@ Tensor op::ConvWeight2d::forward(const Tensor& x, const Tensor& y) const {
   require_result(name, x.shape(), y.shape(), window);
   const Shape shape{y.shape()[1], x.shape()[1] / groups, window.kernel[0], window.kernel[1]};
   return written(shape, x.dtype(), [&]<class T>(Destination<T> w) {
-    write_w(conv_shape(window, groups, x.shape(), y.shape()), gradient, x, y, w);
+    write_w(conv_shape(window, groups, x.shape(), y.shape()), gradient, data<T>(x), data<T>(y), w);
   });
 }
 
@@ -378,13 +309,13 @@ void op::ConvWeight2d::vjp_fused(VjpContext<ConvWeight2d>& ctx) {
     if (ctx.needs_grad(0)) {
       const Tensor y = ctx.input<1>();
       ctx.accumulate<T>(0, [&](Destination<T> to) {
-        write_x(s, and_other(Gradient::right, is_right(op.gradient)), y, g, Tensor(), to);
+        write_x<T>(s, and_other(Gradient::right, is_right(op.gradient)), data<T>(y), data<T>(g), nullptr, to);
       });
     }
     if (ctx.needs_grad(1)) {
       const Tensor x = ctx.input<0>();
       ctx.accumulate<T>(1, [&](Destination<T> to) {
-        write_y(s, and_other(Gradient::right, is_left(op.gradient)), x, g, Tensor(), to);
+        write_y<T>(s, and_other(Gradient::right, is_left(op.gradient)), data<T>(x), data<T>(g), nullptr, to);
       });
     }
   });

@@ -88,6 +88,25 @@ struct Conv2dRelu {  // y = max(x * w + b, 0):  the gradients of Conv2d, of dy w
   static void samples(Samples& s);
 };
 
+/// A few images at a time, forward and backward, so that what is pooled comes from a cache and is never kept.
+struct
+    Conv2dMaxPool {  // y = the largest of each window of x * w + b:  the gradients of Conv2d, of dy at their places
+  static constexpr auto name = "conv2d_max_pool";
+  static constexpr auto saves = saves_for(kIn1 | kResidual0, kIn0 | kResidual0, kNone);
+  static constexpr std::uint8_t optional_inputs = 0b100;  // the bias
+  static constexpr bool composed = false;
+  Window2d window{};
+  std::int64_t groups = 1;
+  Window2d pool{};  ///< without padding: whatever is pooled is the largest of something
+  void describe(AttributeVisitor& v) const;
+  Tensor forward(const Tensor& x, const Tensor& w, const Tensor& bias,
+                 Residuals<1>& r) const;                     // r[0] as of MaxPool2d
+  Tensor branches(std::span<const Tensor* const> in) const;  // likewise
+  static void vjp(VjpContext<Conv2dMaxPool>& ctx);
+  static void vjp_fused(VjpContext<Conv2dMaxPool>& ctx);
+  static void samples(Samples& s);
+};
+
 struct ConvWeight2d {  // w = weight(x, y):  dx = transpose(y, dw),  dy = x * dw
   static constexpr auto name = "conv_weight2d";
   static constexpr auto saves = saves_for(kIn1, kIn0);
@@ -103,3 +122,11 @@ struct ConvWeight2d {  // w = weight(x, y):  dx = transpose(y, dw),  dy = x * dw
 };
 
 }  // namespace tapegrad::op
+
+namespace tapegrad::detail {
+
+/// The gradients of x and of w in y = x * w, recorded; `g` is that of y.
+Tensor gradient_of_x(const op::Conv2d& op, const Shape& x, const Tensor& w, const Tensor& g);
+Tensor gradient_of_w(const op::Conv2d& op, const Tensor& x, const Tensor& g);
+
+}  // namespace tapegrad::detail

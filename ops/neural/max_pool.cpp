@@ -1,13 +1,15 @@
+#include <tapegrad/ops/neural/max_pool.h>
+
+#include <array>
+
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/graph/random.h>
 #include <tapegrad/ops/check.h>
 #include <tapegrad/ops/define.h>
 #include <tapegrad/ops/kernels/max_pool.h>
-#include <tapegrad/ops/neural/planes.h>
 #include <tapegrad/ops/neural/pool.h>
 #include <tapegrad/ops/neural/pool_window.h>
 #include <tapegrad/ops/samples.h>
-#include <tapegrad/ops/tensor/shape.h>
 
 namespace tapegrad {
 
@@ -16,51 +18,7 @@ using detail::TensorAccess;
 using detail::Window2d;
 using detail::WindowRows;
 
-namespace op {
-
-/// y = the largest element of each window; its gradient goes to where that stands.
-struct MaxPool2d {
-  static constexpr auto name = "max_pool2d";
-  static constexpr auto saves = saves_for(kResidual0);
-  static constexpr bool composed = false;
-  Window2d window;
-  void describe(AttributeVisitor& v) const { describe_window(v, window); }
-  Tensor forward(const Tensor& x, Residuals<1>& r) const;    // r[0]: the places of the largest, see places_of
-  Tensor branches(std::span<const Tensor* const> in) const;  // the binary digits of the places
-  static void vjp(VjpContext<MaxPool2d>& ctx);
-  static void vjp_fused(VjpContext<MaxPool2d>& ctx);
-  static void samples(Samples& s);
-};
-
-/// Inputs g [n, c, windows], places: images in which each window's element of g is added at its place.
-struct MaxPool2dScatter {
-  static constexpr auto name = "max_pool2d_scatter";
-  static constexpr auto saves = saves_for(kIn1);
-  static constexpr bool composed = false;
-  Window2d window;
-  detail::Size2d image{};
-  void describe(AttributeVisitor& v) const {
-    describe_window(v, window);
-    v("image", std::span<const std::int64_t>(image));
-  }
-  Tensor forward(const Tensor& g, const Tensor& places) const;
-  static void vjp(VjpContext<MaxPool2dScatter>& ctx);
-  static void samples(Samples& s);
-};
-
-/// Inputs x [n, c, h, w], places: the element of x at each window's place.
-struct MaxPool2dGather {
-  static constexpr auto name = "max_pool2d_gather";
-  static constexpr auto saves = saves_for(kIn1, kNone);
-  static constexpr bool composed = false;
-  Window2d window;
-  void describe(AttributeVisitor& v) const { describe_window(v, window); }
-  Tensor forward(const Tensor& x, const Tensor& places) const;
-  static void vjp(VjpContext<MaxPool2dGather>& ctx);
-  static void samples(Samples& s);
-};
-
-}  // namespace op
+// ---- places ----
 
 namespace {
 
@@ -68,17 +26,10 @@ namespace {
 template <class Place>
 constexpr std::int64_t kPerElement = static_cast<std::int64_t>(sizeof(std::int64_t) / sizeof(Place));
 
-/// Elements of the tensor of places, [n, c, this], for each plane.
+/// Elements of the tensor of places for each plane.
 template <class Place>
 std::int64_t elements_of_places(const Planes& p) {
   return detail::blocks_of(p.windows_size(), kPerElement<Place>);
-}
-
-/// The places of the windows of a plane, in order.
-template <class Place>
-Place* places_of(const Planes& p, const Tensor& places, std::int64_t plane) {
-  return reinterpret_cast<Place*>(TensorAccess::data_as<std::int64_t>(places) +
-                                  plane * elements_of_places<Place>(p));
 }
 
 /// f(rows, begin, end) for ranges of planes.
@@ -90,17 +41,41 @@ void for_ranges(const Planes& p, F&& f) {
     p.for_ranges_of_base(f);
 }
 
-/// Images with the elements of g at their places.
+}  // namespace
+
+Tensor detail::empty_places(const Planes& p) {
+  Tensor places;
+  with_place_type(p.window, [&]<class Place> {
+    places = Tensor::empty({p.images[0], p.images[1], elements_of_places<Place>(p)}, i64);
+  });
+  return places;
+}
+
+std::int64_t* detail::places_from(const Tensor& places, std::int64_t image) {
+  if (!places.defined()) return nullptr;
+  return TensorAccess::data_as<std::int64_t>(places) + image * places.shape()[1] * places.shape()[2];
+}
+
+Tensor detail::digits_of(const Tensor& places) {
+  constexpr std::int64_t kDigits = 64;
+  Tensor digits = Tensor::empty({places.size(), kDigits}, i64);
+  std::int64_t* to = digits.mutable_values<std::int64_t>().data();
+  for (const std::int64_t element : places.values<std::int64_t>())
+    for (std::int64_t digit = 0; digit < kDigits; ++digit) *to++ = element >> digit & 1;
+  return digits;
+}
+
+// ---- loops over images ----
+
 template <class T>
-void scatter(const Planes& p, const Tensor& g, const Tensor& places, detail::Destination<T> to) {
-  detail::with_place_type(p.window, [&]<class Place> {
-    const T* const from = TensorAccess::data_as<T>(g);
+void detail::max_pool_scatter(const Planes& p, const T* g, const std::int64_t* places, Destination<T> to) {
+  with_place_type(p.window, [&]<class Place> {
     for_ranges<Place>(p, [&](const WindowRows& rows, std::int64_t begin, std::int64_t end) {
-      const detail::PlacesInPlane in_plane(p.window, rows);
+      const PlacesInPlane in_plane(p.window, rows);
       for (std::int64_t plane = begin; plane < end; ++plane) {
-        const T* const in = from + plane * p.windows_size();
-        const Place* const at = places_of<Place>(p, places, plane);
-        const detail::Destination<T> out = to + plane * p.image_size();
+        const T* const in = g + plane * p.windows_size();
+        const auto* const at = reinterpret_cast<const Place*>(places + plane * elements_of_places<Place>(p));
+        const Destination<T> out = to + plane * p.image_size();
         if constexpr (sizeof(Place) == 1)
           if (is_two_by_two(p.window, rows)) {
             scatter_two_by_two(rows, in, at, out);
@@ -112,34 +87,45 @@ void scatter(const Planes& p, const Tensor& g, const Tensor& places, detail::Des
   });
 }
 
-}  // namespace
+template <class T>
+void detail::max_pool_images(const Planes& p, const T* x, T* y, std::int64_t* places) {
+  with_place_type(p.window, [&]<class Place> {
+    const std::int64_t elements = elements_of_places<Place>(p);
+    for_ranges<Place>(p, [&](const WindowRows& rows, std::int64_t begin, std::int64_t end) {
+      const auto each = [&](auto&& pool) {
+        for (std::int64_t plane = begin; plane < end; ++plane) {
+          if (places) places[(plane + 1) * elements - 1] = 0;  // it may not be filled
+          pool(x + plane * p.image_size(), y + plane * p.windows_size(),
+               places ? reinterpret_cast<Place*>(places + plane * elements) : nullptr);
+        }
+      };
+      if constexpr (sizeof(Place) == 1)
+        if (is_two_by_two(p.window, rows))
+          return each([&](const T* in, T* out, Place* at) { max_pool_two_by_two(rows, in, out, at); });
+      MaxPoolRows<T, Place> any(rows);
+      each([&](const T* in, T* out, Place* at) { any.plane(in, out, at); });
+    });
+  });
+}
+
+#define TAPEGRAD_INSTANTIATE(T)                                                           \
+  template void detail::max_pool_scatter<T>(const Planes&, const T*, const std::int64_t*, \
+                                            detail::Destination<T>);                      \
+  template void detail::max_pool_images<T>(const Planes&, const T*, T*, std::int64_t*);
+TAPEGRAD_INSTANTIATE(float)
+TAPEGRAD_INSTANTIATE(double)
+#undef TAPEGRAD_INSTANTIATE
+
+// ---- max_pool2d ----
 
 Tensor op::MaxPool2d::forward(const Tensor& x, Residuals<1>& r) const {
   detail::require_floating(name, x);
   const Planes p(name, x.shape(), window);
   Tensor y = Tensor::empty(p.pooled(), x.dtype());
-  detail::with_place_type(window, [&]<class Place> {
-    const std::int64_t elements = elements_of_places<Place>(p);
-    if (r.needed()) r[0] = Tensor::empty({x.shape()[0], x.shape()[1], elements}, i64);
-    visit_floating(x.dtype(), [&]<class T> {
-      for_ranges<Place>(p, [&](const WindowRows& rows, std::int64_t begin, std::int64_t end) {
-        const auto each = [&](auto&& pool) {
-          for (std::int64_t plane = begin; plane < end; ++plane) {
-            Place* const places = r.needed() ? places_of<Place>(p, r[0], plane) : nullptr;
-            if (places)  // the last element may not be filled
-              TensorAccess::data_as<std::int64_t>(r[0])[(plane + 1) * elements - 1] = 0;
-            pool(TensorAccess::data_as<T>(x) + plane * p.image_size(),
-                 TensorAccess::data_as<T>(y) + plane * p.windows_size(), places);
-          }
-        };
-        if constexpr (sizeof(Place) == 1)
-          if (is_two_by_two(window, rows))
-            return each(
-                [&](const T* in, T* out, Place* places) { max_pool_two_by_two(rows, in, out, places); });
-        detail::MaxPoolRows<T, Place> any(rows);
-        each([&](const T* in, T* out, Place* places) { any.plane(in, out, places); });
-      });
-    });
+  if (r.needed()) r[0] = empty_places(p);
+  visit_floating(x.dtype(), [&]<class T> {
+    max_pool_images(p, TensorAccess::data_as<T>(x), TensorAccess::data_as<T>(y),
+                    detail::places_from(r[0], 0));
   });
   return y;
 }
@@ -154,26 +140,26 @@ void op::MaxPool2d::vjp_fused(VjpContext<MaxPool2d>& ctx) {
   const Planes p(name, ctx.input_shape(0), ctx.op().window);
   const Tensor places = ctx.residual<0>();
   visit_floating(ctx.input_dtype(0), [&]<class T> {
-    ctx.accumulate<T>(0, [&](detail::Destination<T> to) { scatter(p, ctx.grad_output(), places, to); });
+    const T* const g = TensorAccess::data_as<T>(ctx.grad_output());
+    ctx.accumulate<T>(
+        0, [&](detail::Destination<T> to) { max_pool_scatter(p, g, detail::places_from(places, 0), to); });
   });
 }
 
 Tensor op::MaxPool2d::branches(std::span<const Tensor* const> in) const {
   std::array<Tensor, 1> places;
   apply_op(*this, places, *in[0]);
-  constexpr std::int64_t kDigits = 64;
-  Tensor digits = Tensor::empty({places[0].size(), kDigits}, i64);
-  std::int64_t* to = digits.mutable_values<std::int64_t>().data();
-  for (const std::int64_t element : places[0].values<std::int64_t>())
-    for (std::int64_t digit = 0; digit < kDigits; ++digit) *to++ = element >> digit & 1;
-  return digits;
+  return detail::digits_of(places[0]);
 }
+
+// ---- its gradient, and the gradient of that ----
 
 Tensor op::MaxPool2dScatter::forward(const Tensor& g, const Tensor& places) const {
   const Planes p(name, g.shape().with(2, image[0]).with(3, image[1]), window);
   Tensor y = Tensor::empty(p.images, g.dtype());
   visit_floating(g.dtype(), [&]<class T> {
-    scatter(p, g, places, detail::Destination<T>{TensorAccess::data_as<T>(y), false});
+    max_pool_scatter(p, TensorAccess::data_as<T>(g), detail::places_from(places, 0),
+                     detail::Destination<T>{TensorAccess::data_as<T>(y), false});
   });
   return y;
 }
@@ -185,12 +171,13 @@ Tensor op::MaxPool2dGather::forward(const Tensor& x, const Tensor& places) const
   const Planes p(name, x.shape(), window);
   Tensor y = Tensor::empty(p.pooled(), x.dtype());
   detail::with_place_type(window, [&]<class Place> {
+    const std::int64_t elements = elements_of_places<Place>(p);
     visit_floating(x.dtype(), [&]<class T> {
       for_ranges<Place>(p, [&](const WindowRows& rows, std::int64_t begin, std::int64_t end) {
         const detail::PlacesInPlane in_plane(window, rows);
         for (std::int64_t plane = begin; plane < end; ++plane)
           gather_any(in_plane, TensorAccess::data_as<T>(x) + plane * p.image_size(),
-                     places_of<Place>(p, places, plane),
+                     reinterpret_cast<const Place*>(detail::places_from(places, 0) + plane * elements),
                      TensorAccess::data_as<T>(y) + plane * p.windows_size());
       });
     });

@@ -20,15 +20,22 @@ inline void require_half(const char* op, std::int64_t padding, std::int64_t kern
                     op_label(op), padding, axis, kernel / 2));
 }
 
-/// The window of options over N axes; throws as pool.h says.
+/// The window of options over N axes, which nothing has looked at.
 template <std::size_t N, class Options>
-Window2d pool_window(const char* op, const Tensor& x, const Options& o, const Sizes<N>& dilation) {
-  require_images(op, "the input", x, N);
+Window2d given_pool_window(const Options& o, const Sizes<N>& dilation) {
   Sizes<N> stride = o.stride;
   for (std::size_t i = 0; i < N; ++i)
     if (stride[i] == kKernelStride) stride[i] = o.kernel[i];
   Window2d w = window_over(o.kernel, stride, both_sides(o.padding), dilation);
   w.ceil_mode = o.ceil_mode;
+  return w;
+}
+
+/// The same of pooling x; throws as pool.h says.
+template <std::size_t N, class Options>
+Window2d pool_window(const char* op, const Tensor& x, const Options& o, const Sizes<N>& dilation) {
+  require_images(op, "the input", x, N);
+  const Window2d w = given_pool_window(o, dilation);
   for (std::size_t i = 0; i < N; ++i) {
     windows_along(op, x.shape(), 2 + i, w, 2 - N + i);
     require_half(op, o.padding[i], o.kernel[i], 2 + i);

@@ -51,7 +51,7 @@ void reduction_samples(Samples& s, Op op, SampleInput (*input)(const Shape&)) {
   add(0b1010, false, {2, 3, 2, 3});
   add(0b10, false, {131, 263});  // for several threads
   add(0b01, false, {263, 131});
-  add(0b11, false, {131, 263});
+  add(0b11, false, {263, 263});
 }
 
 }  // namespace op

@@ -87,28 +87,51 @@ BOOST_AUTO_TEST_CASE(a_sequential_computes_a_convolution_and_its_relu_in_one_pas
                         mentions("conv2d 'conv'", "3 channels", "expects 2"));
 }
 
-BOOST_AUTO_TEST_CASE(a_sequential_applies_a_relu_behind_the_pooling_that_follows_it) {
+BOOST_AUTO_TEST_CASE(a_sequential_pools_a_convolution_a_few_images_at_a_time) {
   Generator g(4);
-  for (const bool padded : {false, true}) {
-    nn::Sequential net{nn::named("conv", nn::Conv2d(1, 4, 3, g)), nn::named("relu", nn::Relu()),
-                       nn::named("pool", nn::MaxPool2d({.kernel = 2, .padding = padded ? 1 : 0})),
-                       nn::Relu()};
-    const Tensor x = randn({3, 1, 9, 8}, g);
-    const auto step = [&] {
-      Tape tape;
-      const Tensor y = net(x);
-      const Gradients grads = tape.backward(sum(y * y));
-      return std::pair(std::array{numbers(y), numbers(grads[net.get<nn::Conv2d>("conv").weight()])},
-                       to_dot(tape));
-    };
-    const auto [values, graph] = step();
-    BOOST_TEST((graph.find("conv2d_relu") != std::string::npos) == padded);
-    std::vector<std::string> seen;
-    nn::Hook hook(
-        [&](std::string_view path, const nn::ModuleBase&, const Tensor&) { seen.emplace_back(path); });
-    BOOST_TEST((step().first == values));
-    BOOST_TEST((seen == std::vector<std::string>{"conv", "relu", "pool", "3", ""}));
-  }
+  for (const bool with_relu : {false, true})
+    for (const bool padded : {false, true}) {
+      nn::Sequential net{nn::named("conv", nn::Conv2d(1, 4, 3, g))};
+      if (with_relu) net.append(nn::named("relu", nn::Relu()));
+      net.append(nn::named("pool", nn::MaxPool2d({.kernel = 2, .padding = padded ? 1 : 0})))
+          .append(nn::Relu());
+      const Tensor x = randn({3, 1, 9, 8}, g);
+      const auto step = [&] {
+        Tape tape;
+        const Tensor y = net(x);
+        const Gradients grads = tape.backward(sum(y * y));
+        return std::pair(std::array{numbers(y), numbers(grads[net.get<nn::Conv2d>("conv").weight()])},
+                         to_dot(tape));
+      };
+      const auto [values, graph] = step();
+      BOOST_TEST((graph.find("conv2d_max_pool") != std::string::npos) == !padded);
+      BOOST_TEST((graph.find("conv2d_relu") != std::string::npos) == (padded && with_relu));
+      std::vector<std::string> seen;
+      nn::Hook hook(
+          [&](std::string_view path, const nn::ModuleBase&, const Tensor&) { seen.emplace_back(path); });
+      BOOST_TEST((step().first == values));
+      BOOST_TEST(seen.size() == net.size() + 1);
+      BOOST_TEST(seen.front() == "conv");
+    }
+  // The layer that is to blame is named, not those that are computed with it.
+  nn::Sequential net{nn::named("conv", nn::Conv2d(1, 4, 3, g)), nn::Relu(),
+                     nn::named("small", nn::MaxPool2d(4))};
+  BOOST_CHECK_EXCEPTION(net(Tensor::zeros({1, 1, 5, 5})), ShapeError,
+                        mentions("max_pool2d 'small'", "[1, 4, 3, 3]"));
+  BOOST_CHECK_EXCEPTION(net(Tensor::zeros({1, 2, 9, 9})), ShapeError,
+                        mentions("conv2d 'conv'", "2 channels"));
+}
+
+BOOST_AUTO_TEST_CASE(a_sequential_applies_a_relu_behind_the_pooling_that_follows_it) {
+  nn::Sequential net{nn::named("relu", nn::Relu()), nn::named("pool", nn::MaxPool2d(2))};
+  const auto works_on_few = [&] {
+    Tape tape;
+    (void)net(tape.watch(random({2, 3, 6, 6}, f32)));
+    return to_dot(tape).find("relu\\n[2, 3, 3, 3]") != std::string::npos;
+  };
+  BOOST_TEST(works_on_few());
+  nn::Hook hook([](std::string_view, const nn::ModuleBase&, const Tensor&) {});
+  BOOST_TEST(!works_on_few());
 }
 
 BOOST_AUTO_TEST_CASE(weights_keep_the_variance_of_what_passes) {

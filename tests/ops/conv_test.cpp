@@ -198,7 +198,7 @@ BOOST_AUTO_TEST_CASE(with_a_relu_in_the_same_pass_it_is_relu_of_conv2d_to_the_bi
                         mentions("conv2d_relu", "expects 3"));
 }
 
-BOOST_AUTO_TEST_CASE(the_gradient_that_a_relu_overwrites_is_nobody_elses) {
+BOOST_AUTO_TEST_CASE(a_relu_leaves_the_gradient_behind_it_as_it_is) {
   // Both layers get one and the same gradient, that of their sum.
   Tape tape;
   const Tensor a = tape.watch(random({2, 1, 6, 6}, f32, -1, 1, 1)),

@@ -87,7 +87,21 @@ void check_same_bits(F&& f) {
 
 BOOST_AUTO_TEST_SUITE(parallel)
 
-// No thread is woken for the few elements that a long block leaves behind.
+// No thread is woken for the few items that a long block leaves behind, and two have as much to do.
+BOOST_AUTO_TEST_CASE(blocks_of_items_are_even) {
+  using detail::blocks_of;
+  using detail::even_length;
+  for (const std::int64_t most : {1, 2, 7, 100})
+    for (std::int64_t n = 0; n <= 10 * most; ++n) {
+      const std::int64_t length = even_length(n, most), blocks = blocks_of(n, length);
+      BOOST_TEST_REQUIRE(length >= 1);
+      BOOST_TEST_REQUIRE(length <= most);
+      BOOST_TEST_REQUIRE((blocks > 1) == (n > most));
+      if (blocks > 1 && most == 100) BOOST_TEST_REQUIRE(blocks % 2 == 0);
+      if (blocks > 1) BOOST_TEST_REQUIRE(length >= most / 2);
+    }
+}
+
 BOOST_AUTO_TEST_CASE(blocks_of_elements_are_even) {
   using detail::blocks_of;
   using detail::even_grain;
@@ -96,10 +110,24 @@ BOOST_AUTO_TEST_CASE(blocks_of_elements_are_even) {
     const std::int64_t length = even_grain(n), blocks = blocks_of(n, length);
     BOOST_TEST_REQUIRE(length <= kGrain);
     BOOST_TEST_REQUIRE(length % 1024 == 0);
-    BOOST_TEST_REQUIRE(blocks == blocks_of(n, kGrain));
+    BOOST_TEST_REQUIRE((blocks > 1) == (n > kGrain));
+    if (blocks > 1) BOOST_TEST_REQUIRE(blocks % 2 == 0);
     if (blocks > 1) BOOST_TEST_REQUIRE(n - (blocks - 1) * length > length / 2);
   }
   BOOST_TEST(blocks_of(1'000'000'000, even_grain(1'000'000'000)) <= blocks_of(1'000'000'000, kGrain));
+}
+
+BOOST_AUTO_TEST_CASE(a_sum_is_shared_from_two_blocks_on) {
+  const detail::ThreadLimit two(2);
+  const auto jobs_of_sum = [](std::int64_t n) {
+    const Tensor x = Tensor::full({n}, 1);
+    const std::int64_t before = detail::shared_jobs_here();
+    BOOST_TEST(sum(x).item() == static_cast<double>(n));
+    return detail::shared_jobs_here() - before;
+  };
+  BOOST_TEST(jobs_of_sum(detail::kGrain + 1) == 0);
+  BOOST_TEST(jobs_of_sum(2 * detail::kGrain - 1) == 0);
+  BOOST_TEST(jobs_of_sum(2 * detail::kGrain) == 1);
 }
 
 BOOST_AUTO_TEST_CASE(number_of_threads) {
@@ -149,7 +177,7 @@ BOOST_AUTO_TEST_CASE(ranges_cover_everything) {
       for (std::int64_t i = from; i < to; ++i) ++seen[static_cast<std::size_t>(i)];
     });
     BOOST_TEST(all_once(seen));
-    BOOST_TEST(longest.load() == std::min<std::int64_t>(n, 10));
+    BOOST_TEST(longest.load() == std::min<std::int64_t>(n, detail::even_length(n, 10)));
   }
 }
 

@@ -113,7 +113,7 @@ int run(const BenchOptions& o) {
       print(say, fmt::format("{}: left out, bench_startup_tapegrad is not beside this program\n", e.name));
     report(std::move(all));
   }
-  print(say, engines_summary(measured));
+  print(say, engines_summary(measured) + threads_summary(measured));
   if (!o.json.empty()) write_file(o.json, to_json(measured, o.runner.threads, machine));
   if (!o.svg.empty())
     for (const NamedChart& c : growth_charts(measured))
@@ -133,7 +133,8 @@ int main(int argc, char** argv) {
   app.add_option("--filter", o.filter,
                  "Workloads whose names match, as in 'W5*'; 'gemm*' compares the "
                  "engines of matrix products, 'conv-*' measures single convolutions, 'losses*' losses of "
-                 "the library beside the same as maps, 'functions*' elementary functions by instruction set")
+                 "the library beside the same as maps, 'functions*' elementary functions by instruction set, "
+                 "'threads*' one thread beside several")
       ->capture_default_str();
   app.add_option("--threads", o.runner.threads, "Threads that each contender may use")
       ->check(CLI::Range(1, 256))

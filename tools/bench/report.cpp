@@ -35,6 +35,17 @@ double automatic_against_better(const std::vector<Measurement>& all) {
   return automatic->median() / better;
 }
 
+/// How much longer several threads take than one, where those were compared, and otherwise 0.
+double several_against_one(const std::vector<Measurement>& all) {
+  const Measurement* one = find(kOneThread, all);
+  if (!one) return 0;
+  const double share = all.back().median() / one->median();
+  return one->metric.higher_is_better ? 1 / share : share;
+}
+
+constexpr const char* kThreadsRow = "{:<26} {:>10} {:>10} {:<8} {:>12}\n";
+constexpr double kSlower = 1.05;
+
 constexpr const char* kEngineRow = "{:<30} {:>9} {:>9} {:>9} {:<7} {:>16} {:>22}\n";
 constexpr double kLost = 0.95;
 
@@ -57,6 +68,9 @@ std::string table_head(const std::vector<Measurement>& of_workload) {
   if (automatic_against_better(of_workload) > 0)
     return fmt::format(kEngineRow, "product", "builtin", "openblas", "automatic", "unit", "builtin/openblas",
                        "automatic/better one");
+  if (several_against_one(of_workload) > 0)
+    return fmt::format(kThreadsRow, "workload", kOneThread, of_workload.back().contender, "unit",
+                       "several/one");
   return fmt::format(kRow, "workload", "contender", "median", "min", "max", "unit", "vs libtorch",
                      "of limit") +
          (is_counted(of_workload.front()) ? fmt::format(kRates, "GFLOPS", "of product", "GB/s", "of triad")
@@ -72,6 +86,11 @@ std::string table_lines(const std::vector<Measurement>& all, const MachineLimits
         kEngineRow, builtin->workload, number(builtin->median()), openblas ? number(openblas->median()) : "-",
         number(find("automatic", all)->median()), builtin->metric.unit,
         openblas ? ratio(builtin->median() / openblas->median(), "{:.2f}") : "", ratio(share, "{:.2f}"));
+  }
+  if (const double share = several_against_one(all); share > 0) {
+    const Measurement& one = all.front();
+    return fmt::format(kThreadsRow, one.workload, number(one.median()), number(all.back().median()),
+                       one.metric.unit, ratio(share, "{:.2f}"));
   }
   std::string text;
   for (const Measurement& m : all) {
@@ -104,6 +123,19 @@ std::string engines_summary(const std::vector<std::vector<Measurement>>& by_work
   return fmt::format(
       "\nautomatic is within 5 % of the better engine in {} of {}; furthest from it in {}: {:.2f}\n", near,
       compared, worst->front().workload, automatic_against_better(*worst));
+}
+
+std::string threads_summary(const std::vector<std::vector<Measurement>>& by_workload) {
+  std::size_t compared = 0;
+  std::string slower;
+  for (const auto& of_workload : by_workload) {
+    const double share = several_against_one(of_workload);
+    compared += share > 0 ? 1 : 0;
+    if (share > kSlower) slower += fmt::format(" {} ({:.2f})", of_workload.front().workload, share);
+  }
+  if (compared == 0) return "";
+  return fmt::format("\nof {} workloads several threads take over 5 % longer in:{}\n", compared,
+                     slower.empty() ? " none" : slower);
 }
 
 std::string to_json(const std::vector<std::vector<Measurement>>& by_workload, int threads,

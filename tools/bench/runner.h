@@ -52,6 +52,9 @@ struct Measurement {
   double max() const;
 };
 
+/// The contender that several threads are compared with.
+inline constexpr const char* kOneThread = "1 thread";
+
 struct RunnerOptions {
   int threads = 1;
   int runs = 0;          ///< 0: the workload's own number

@@ -8,6 +8,7 @@
 #include "functions.h"
 #include "losses.h"
 #include "plot/chart.h"
+#include "thread_workloads.h"
 #include "workloads.h"
 
 namespace tapegrad::bench {
@@ -75,6 +76,9 @@ std::vector<Entry> suite() {
   for (const Workload& w : function_workloads())
     all.push_back({w.name, w.description,
                    [w](const Contenders&, const RunnerOptions& o) { return measure_functions(w, o); }, true});
+  for (const Workload& w : thread_workloads())
+    all.push_back({w.name, w.description,
+                   [w](const Contenders&, const RunnerOptions& o) { return measure_threads(w, o); }, true});
   for (const Workload& w : convolution_workloads()) {
     all.push_back(entry_of(w));
     all.back().on_demand = true;

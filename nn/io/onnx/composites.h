@@ -45,6 +45,7 @@ Term emit_affine(OpContext& c);
 Term emit_conv(OpContext& c);
 Term emit_conv_transpose(OpContext& c);
 Term emit_max_pool(OpContext& c);
+Term emit_conv_max_pool(OpContext& c);
 Term emit_avg_pool(OpContext& c);
 Term emit_adaptive_avg_pool(OpContext& c);
 Term emit_upsample(OpContext& c);

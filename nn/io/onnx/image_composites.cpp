@@ -25,12 +25,24 @@ struct WindowAttributes {
     after = {padding[1], padding[3]};
     if (dilated) dilation = c.integers("dilation");
   }
+  /// That of the pooling behind a convolution, which has no padding.
+  static WindowAttributes of_pooling(OpContext& c) {
+    WindowAttributes w;
+    w.kernel = c.integers("pool_kernel");
+    w.stride = c.integers("pool_stride");
+    w.dilation = c.integers("pool_dilation");
+    w.before = w.after = {0, 0};
+    return w;
+  }
 
   Attribute pads() const { return {"pads", Integers{before[0], before[1], after[0], after[1]}}; }
   std::int64_t span(std::size_t i) const { return (kernel[i] - 1) * dilation[i] + 1; }
   /// Where the last of so many windows ends, in the padded axis.
   std::int64_t end(std::size_t i, std::int64_t windows) const { return (windows - 1) * stride[i] + span(i); }
   Dim end(std::size_t i, const Dim& windows) const { return windows * stride[i] + Dim{span(i) - stride[i]}; }
+
+ private:
+  WindowAttributes() = default;
 };
 
 constexpr const char* kSizes[] = {"the height of images", "the width of images"};
@@ -46,8 +58,7 @@ std::int64_t overhang(OpContext& c, const WindowAttributes& w, std::size_t i) {
   return c.fixed(w.end(i, c.output_dims()[2 + i]) + c.dims(0)[2 + i] * -1, kSizes[i]) - w.before[i];
 }
 
-Term padded(OpContext& c, const WindowAttributes& w, double value) {
-  const Term x = c.input(0);
+Term padded(OpContext& c, const Term& x, const WindowAttributes& w, double value) {
   const Term pads = c.builder().integers({0, 0, w.before[0], w.before[1], 0, 0, w.after[0], w.after[1]});
   return f("Pad", {x, pads, number(x, value)});
 }
@@ -100,22 +111,43 @@ Term emit_conv_transpose(OpContext& c) {
             {"group", c.integer("groups")}});
 }
 
-Term emit_max_pool(OpContext& c) {
-  WindowAttributes w(c, true);
+namespace {
+
+/// The largest of each window of x, the last of which reach beyond it and the padding before it by `overhangs`.
+Term largest(OpContext& c, const Term& x, WindowAttributes w, const Integers& overhangs) {
   // A last window that overhangs is made to fit, as what stands in the padding never is the largest: runtimes count
   // such windows in different ways.
   bool fits = true;
   for (std::size_t i = 0; i < 2; ++i) {
-    w.after[i] = std::max(w.after[i], overhang(c, w, i));
+    w.after[i] = std::max(w.after[i], overhangs[i]);
     fits = fits && w.before[i] < w.kernel[i] && w.after[i] < w.kernel[i];
   }
   const std::vector<Attribute> attributes{
       {"kernel_shape", w.kernel}, {"strides", w.stride}, {"dilations", w.dilation}};
   if (!fits)  // the operator takes no padding of a whole kernel
-    return f("MaxPool", {padded(c, w, -std::numeric_limits<double>::infinity())}, attributes);
+    return f("MaxPool", {padded(c, x, w, -std::numeric_limits<double>::infinity())}, attributes);
   std::vector<Attribute> with_pads = attributes;
   with_pads.push_back(w.pads());
-  return f("MaxPool", {c.input(0)}, with_pads);
+  return f("MaxPool", {x}, with_pads);
+}
+
+}  // namespace
+
+Term emit_max_pool(OpContext& c) {
+  const WindowAttributes w(c, true);
+  return largest(c, c.input(0), w, {overhang(c, w, 0), overhang(c, w, 1)});
+}
+
+Term emit_conv_max_pool(OpContext& c) {
+  const WindowAttributes conv(c, true), pool = WindowAttributes::of_pooling(c);
+  Integers overhangs;
+  for (std::size_t i = 0; i < 2; ++i) {
+    const Dim room = c.dims(0)[2 + i] + Dim{conv.before[i] + conv.after[i] - conv.span(i)};
+    const std::int64_t stride = conv.stride[i];
+    const Dim between = (stride == 1 ? room : Dim{c.fixed(room, kSizes[i]) / stride}) + Dim{1};
+    overhangs.push_back(c.fixed(pool.end(i, c.output_dims()[2 + i]) + between * -1, kSizes[i]));
+  }
+  return largest(c, emit_conv(c), pool, overhangs);
 }
 
 Term emit_avg_pool(OpContext& c) {
@@ -149,7 +181,7 @@ Term emit_avg_pool(OpContext& c) {
   // There is no padding to count here, but a runtime that makes one operator of both would have some.
   std::vector<Attribute> counting = attributes;
   counting.push_back({"count_include_pad", std::int64_t{1}});
-  const Term mean = f("AveragePool", {padded(c, w, 0)}, counting);
+  const Term mean = f("AveragePool", {padded(c, c.input(0), w, 0)}, counting);
   return mean * c.builder().constant(of_type(factors, {1, 1, windows[0], windows[1]}, mean.type), "divisors");
 }
 

@@ -260,6 +260,7 @@ std::vector<OpRow> make_rows() {
       {"col2im", emit_col2im},
       {"conv2d", emit_conv},
       {"conv2d_relu", [](OpContext& c) { return f("Relu", {emit_conv(c)}); }},
+      {"conv2d_max_pool", emit_conv_max_pool},
       {"conv_transpose2d", emit_conv_transpose},
       {"conv_weight2d", nullptr, kOfGradients},
   };

@@ -202,9 +202,10 @@ void sum_up(const ConvShape& s, const Sums& sums, Destination<T> w) {
     for (std::int64_t b = from; b < to; ++b)
       sums.add(b / sums.blocks(), part / sums.slices(), part % sums.slices(), b % sums.blocks(), mine);
   });
-  parallel_for(parts, [&](std::int64_t part) {
-    sums.write(all.data() + part * sums.size(), chunks.count(), parts * sums.size(), part / sums.slices(),
-               part % sums.slices(), w);
+  parallel_ranges(parts, grain_for(chunks.count() * sums.size()), [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t part = begin; part < end; ++part)
+      sums.write(all.data() + part * sums.size(), chunks.count(), parts * sums.size(), part / sums.slices(),
+                 part % sums.slices(), w);
   });
 }
 

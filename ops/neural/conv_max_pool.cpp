@@ -1,5 +1,6 @@
 #include <array>
 
+#include <tapegrad/graph/random.h>
 #include <tapegrad/ops/define.h>
 #include <tapegrad/ops/loops/workspace.h>
 #include <tapegrad/ops/neural/conv_operands.h>
@@ -7,6 +8,7 @@
 #include <tapegrad/ops/neural/max_pool.h>
 #include <tapegrad/ops/samples.h>
 #include <tapegrad/ops/tensor/reduce.h>
+#include <tapegrad/ops/tensor/shape.h>
 
 namespace tapegrad {
 
@@ -127,6 +129,10 @@ void op::Conv2dMaxPool::samples(Samples& s) {
   add("places of more than a byte", {{.kernel = {1, 1}}, 1, {.kernel = {16, 17}, .stride = {1, 2}}},
       {1, 1, 17, 20}, 1, true);
   add("no images", {{.kernel = {2, 2}}, 1, two}, {0, 2, 5, 5}, 3, true);
+  Generator generator(1);
+  const Tensor image = uniform({1, 2, 3, 5}, generator, -2, 2, f64);
+  s.add(Conv2dMaxPool{{.kernel = {2, 2}}, 1, two},
+        {SampleInput::of(concat({image, image}, 0)), Shape{3, 2, 2, 2}, Shape{3}}, "equal images");
   add("images one by one", {{.kernel = {2, 2}, .padding = both_sides({1, 1})}, 1, two}, {3, 1, 130, 131}, 8,
       true);
 }

@@ -133,7 +133,7 @@ void op::Conv2dMaxPool::samples(Samples& s) {
   const Tensor image = uniform({1, 2, 3, 5}, generator, -2, 2, f64);
   s.add(Conv2dMaxPool{{.kernel = {2, 2}}, 1, two},
         {SampleInput::of(concat({image, image}, 0)), Shape{3, 2, 2, 2}, Shape{3}}, "equal images");
-  add("images one by one", {{.kernel = {2, 2}, .padding = both_sides({1, 1})}, 1, two}, {3, 1, 130, 131}, 8,
+  add("images one by one", {{.kernel = {2, 2}, .padding = both_sides({1, 1})}, 1, two}, {2, 1, 91, 93}, 8,
       true);
 }
 

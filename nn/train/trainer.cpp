@@ -244,6 +244,7 @@ const History& Trainer::fit(const Dataset& training, const Dataset& validation) 
       Clock::now() - std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(fit_.seconds));
   if (!net_.training()) net_.train();
 
+  std::int64_t diverged_in = 0;
   while ((iteration_ < last_ || unreported) && history_.stop_reason == StopReason::completed) {
     unreported = false;
     const State before = net_.state();
@@ -260,6 +261,13 @@ const History& Trainer::fit(const Dataset& training, const Dataset& validation) 
           fmt::format("the loss of the training data is {}; a lower rate, or clipped gradients, may help",
                       tapegrad::detail::shown(epoch.report.training.loss));
     }
+    // By NaN no epoch is the best, and none is without progress. An infinite loss is but a bad one.
+    if (!diverged && measured && validation.size() > 0 && std::isnan(epoch.report.validation.loss)) {
+      diverged = true;
+      divergence_ =
+          "the loss of the validation data is nan; look for values in these data that are not finite, or lower the "
+          "rate";
+    }
     const bool stopped = is_stopped(false);
     const bool early = options_.patience > 0 && waited_ >= options_.patience;
     // One that is finished but for its evaluation is saved as well: what is resumed begins with that.
@@ -267,6 +275,7 @@ const History& Trainer::fit(const Dataset& training, const Dataset& validation) 
     const bool due = options_.checkpoint_every == 0 || is_due() || iteration_ >= last_ || stopped || early;
     if (!diverged && finished && due) diverged = !save_in_folder();
     if (diverged && !is_finite(net_.state())) net_.load_state(before);
+    if (diverged) diverged_in = epoch.report.epoch;
     if (diverged)
       history_.stop_reason = StopReason::diverged;
     else if (iteration_ >= last_ && measured)
@@ -277,8 +286,8 @@ const History& Trainer::fit(const Dataset& training, const Dataset& validation) 
       history_.stop_reason = StopReason::early;
   }
   if (history_.stop_reason == StopReason::diverged)
-    throw Diverged(fmt::format("trainer: diverged in epoch {}, after {} updates: {}", at_.epoch + 1,
-                               iteration_, divergence_));
+    throw Diverged(fmt::format("trainer: diverged in epoch {}, after {} updates: {}", diverged_in, iteration_,
+                               divergence_));
   return history_;
 }
 

@@ -242,7 +242,10 @@ touch "$work/file"
 expect 1 'file' "${train[@]/$work\/run/$work/file}" --iterations 1
 expect 1 'missing' "${train[@]}" --report "$work/missing/report.html"
 expect 1 'is a folder' "${train[@]}" --report "$work"
+expect 2 "--report $work/run/parameters.safetensors: the page is HTML; give it a name that ends in .html" \
+  "${train[@]}" --report "$work/run/parameters.safetensors"
 check "that is told before the training" [ ! -s "$work/out" ]
+expect 0 'the report is' train --data "$mnist" --iterations 5 --out "$work/fresh" --report "$work/fresh/report.html"
 expect 1 'missing' graph --out "$work/missing/net.dot"
 # What is unknown is named before what is missing.
 for command in graph predict export; do expect 2 "not expected: --uot=x; see tapegrad $command --help" "$command" --uot=x; done

@@ -58,6 +58,10 @@ check "a run that is refused leaves no file" [ -z "$(ls -A "$work/refused")" ]
 expect 1 '--out /dev/null/run: cannot make the folder' train --data "$mnist" --out /dev/null/run
 expect 2 '--out excludes --resume' train --resume "$resumed" --out "$work/run"
 expect 2 'has checkpoints of another run.*go on with that by --resume' "${long[@]}" --out "$resumed"
+# With --force they go, when training begins.
+cp -r "$resumed" "$work/replaced"
+expect 0 'parameters and history' "${long[@]}" --out "$work/replaced" --force --iterations 7 --checkpoint-every 7
+check "checkpoints of the run that is replaced are gone" [ "$(ls "$work/replaced/checkpoints" | wc -l)" -eq 1 ]
 check "that is told before anything is written" [ "$(wc -l <"$resumed/history.csv")" -eq 7 ]
 expect 1 'there are no checkpoints in .*--checkpoint-every' train --resume "$work/whole"
 expect 2 '--checkpoint-every' "${long[@]}" --out "$work/run" --checkpoint-every 0

@@ -154,6 +154,19 @@ BOOST_AUTO_TEST_CASE(divergence_is_told_and_leaves_finite_weights) {
         trainer.fit(nn::Dataset(x, Tensor::ones({10, 1}))), nn::Diverged,
         mentions("the loss of a batch is nan", "'x' of the batch has nan at [", ", 1]", "the data"));
   }
+  {
+    // By validation data that were never finite: no epoch would be the best, and training would end in silence.
+    Tensor x = Tensor::ones({10, 3});
+    x.mutable_values<float>()[4] = static_cast<float>(kNaN);
+    Generator rng(3);
+    nn::Sequential net{nn::Affine(3, 1, rng)};
+    optim::SGD sgd(net, 0.1);
+    nn::Trainer trainer(net, sgd, {.epochs = 5, .batch = 10, .objective = nn::MSELoss()});
+    const Tensor t = Tensor::ones({10, 1});
+    BOOST_CHECK_EXCEPTION(trainer.fit(nn::Dataset(Tensor::ones({10, 3}), t), nn::Dataset(x, t)), nn::Diverged,
+                          mentions("epoch 1", "the loss of the validation data is nan", "not finite"));
+    BOOST_TEST(nn::is_finite(net.state()));
+  }
   // Before anything was learned there is nothing to report.
   nn::MultiLayerNet net = quarter_net();
   net.parameters()[0].second.assign(Tensor::full({2, 8}, kNaN));

@@ -2,7 +2,9 @@
 
 #include <chrono>
 #include <ctime>
+#include <filesystem>
 
+#include <tapegrad/graph/errors.h>
 #include <tapegrad/nn/io/file.h>
 #include <tapegrad/ops/matmul_engine.h>
 #include <tapegrad/ops/threads.h>
@@ -43,6 +45,15 @@ ReportFile::ReportFile(const std::string& path, const CLI::App& command) : path_
   for (const auto& [name, value] : settings_of(command))
     report_.settings.emplace_back(name.substr(name.find_first_not_of('-')), value);
   const nn::AtomicFile tried(path_);
+}
+
+void ReportFile::require_page(const std::string& path) {
+  if (path.empty() || path.ends_with(".html") || path.ends_with(".htm")) return;
+  std::error_code error;
+  const auto type = std::filesystem::status(path, error).type();
+  // What else there may be, a pipe or a folder, cannot be replaced.
+  if (type != std::filesystem::file_type::not_found && type != std::filesystem::file_type::regular) return;
+  throw ArgumentError(fmt::format("--report {}: the page is HTML; give it a name that ends in .html", path));
 }
 
 void ReportFile::begin(const Model& model, const TrainData& data) {

@@ -92,11 +92,12 @@ RunFolder RunFolder::start(const std::string& path, bool validated, const char* 
   std::filesystem::create_directories(path, error);
   if (error) throw FileError(fmt::format("--out {}: cannot make the folder: {}", path, error.message()));
   folder.take("--out");
-  if (const auto others = nn::checkpoints_in(checkpoints(path)); !others.empty())
+  folder.replaced_ = nn::checkpoints_in(checkpoints(path));
+  if (!replace && !folder.replaced_.empty())
     throw ArgumentError(fmt::format(
         "--out {}: it has checkpoints of another run, the newest {}; go on with that by --resume {}, "
-        "give another folder, or remove {}",
-        path, others.front(), path, checkpoints(path)));
+        "give another folder, or --force to replace what it has left",
+        path, folder.replaced_.front(), path));
   for (const char* written : kWritten)
     if (!replace && std::filesystem::exists(folder.file(written), error))
       throw ArgumentError(
@@ -111,6 +112,12 @@ RunFolder RunFolder::resume(const std::string& path, bool validated, const char*
   RunFolder folder(path, validated, metric);
   folder.take("--resume");
   return folder;
+}
+
+void RunFolder::remove_checkpoints() const {
+  for (const std::string& checkpoint : replaced_)
+    if (std::error_code error; !std::filesystem::remove(checkpoint, error) && error)
+      throw FileError(fmt::format("'{}' cannot be removed: {}", checkpoint, error.message()));
 }
 
 void RunFolder::go_on(const std::vector<nn::EpochReport>& epochs) {

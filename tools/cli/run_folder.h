@@ -17,12 +17,14 @@ namespace tapegrad::cli {
 class RunFolder {
  public:
   /// Of a run that starts: makes the folder. Its history, with columns of the loss and of this metric, is written by
-  /// begin(). Throws FileError where the folder cannot be made, ArgumentError where another run is at work there, or
-  /// has left checkpoints or, unless `replace`, its history or parameters.
+  /// begin(). Throws FileError where the folder cannot be made, ArgumentError where another run is at work there, or,
+  /// unless `replace`, has left checkpoints, its history or parameters.
   static RunFolder start(const std::string& path, bool validated, const char* metric, bool replace);
   /// Of a run that goes on, by go_on(). Throws ArgumentError where another run is at work there.
   static RunFolder resume(const std::string& path, bool validated, const char* metric);
 
+  /// Removes the checkpoints that are replaced: a trainer refuses those of others, and --resume would go on with them.
+  void remove_checkpoints() const;
   /// Writes a history without epochs, when the first update is made: what is refused before leaves nothing that the
   /// next run would have to replace.
   void begin() const { write_history(); }
@@ -57,6 +59,7 @@ class RunFolder {
   std::string path_;
   nn::files::Descriptor lock_{};
   bool validated_;
+  std::vector<std::string> replaced_{};  ///< checkpoints of another run
   std::string scores_;  ///< the columns that every version has
   std::vector<std::string> rows_;
   std::vector<std::optional<nn::Score>> test_scores_;

@@ -159,6 +159,7 @@ int train(const TrainOptions& o, const CLI::App& command, const nn::Checkpoint* 
   nn::require_same(ranks, "train", settings);
   set_threads(o.threads);
   require_other_file("--report", o.report, {o.data.csv, o.data.test_csv});
+  if (beside(o.report) == stdout) ReportFile::require_page(o.report);
   const TrainData data = load_data(o.data, o.model.takes_images(), o.seed);
   // The trainer compares what it is given.
   nn::require_same(ranks, "train", nn::facts_of(data.test, "the test data"));
@@ -171,12 +172,16 @@ int train(const TrainOptions& o, const CLI::App& command, const nn::Checkpoint* 
   const std::int64_t iterations = iterations_of(o, parts.training);
   nn::TrainerOptions options = trainer_options(o, data, iterations, command);
   if (several) options.data_parallel = o.ranks.apply(ranks, net);
-  ReportFile report(root ? o.report : "", command);
-  report.begin(model, data);
-
   std::FILE* const out = root ? beside(o.report) : nowhere();
   const nn::Progress progress(out);
   std::optional<RunFolder> folder;
+  nn::at_root(ranks, [&] {
+    folder = checkpoint ? RunFolder::resume(o.out, validated, data.metric)
+                        : RunFolder::start(o.out, validated, data.metric, o.force);
+  });
+  // Behind the folder, in which it may lie.
+  ReportFile report(root ? o.report : "", command);
+  report.begin(model, data);
   const bool starts = root && !checkpoint;
   options.on_batch = [&](const nn::Trainer& trainer, const nn::BatchReport& report_of_batch) {
     if (starts && report_of_batch.iteration == 1) folder->begin();
@@ -202,10 +207,6 @@ int train(const TrainOptions& o, const CLI::App& command, const nn::Checkpoint* 
     if (std::isfinite(e.training.loss)) folder->save("parameters.safetensors", metadata, net.state());
     if (validated && e.best) folder->save("best.safetensors", metadata, net.state());
   };
-  nn::at_root(ranks, [&] {
-    folder = checkpoint ? RunFolder::resume(o.out, validated, data.metric)
-                        : RunFolder::start(o.out, validated, data.metric, o.force);
-  });
   nn::Trainer trainer(net, *optimizer, options);
   std::optional<InterruptHandler> handler(std::in_place);
 
@@ -237,6 +238,7 @@ int train(const TrainOptions& o, const CLI::App& command, const nn::Checkpoint* 
         folder->save("best.safetensors", metadata, trainer.best_state());
     }
   }
+  if (starts) folder->remove_checkpoints();
   const auto advice = [&] { return folder ? folder->advice() : std::string(); };
   try {
     trainer.fit(parts.training, parts.validation);

@@ -69,7 +69,8 @@ void accumulate_by_images(Context& ctx, const ConvShape& all, const Make& make) 
   const Tensor w = ctx.needs_grad(0) ? ctx.template input<1>() : Tensor();
   const std::int64_t together = even_length(all.batch, images_together(all));
   const std::int64_t weights = weighs ? all.weight_size() : 0;
-  Workspace<T> dy(with_batch(all, std::min(together, all.batch)).output_size()), dw(weights), of_images(weights);
+  Workspace<T> dy(with_batch(all, std::min(together, all.batch)).output_size()), dw(weights),
+      of_images(weights);
   std::fill(dw.begin(), dw.end(), static_cast<T>(kNothing));
   const auto run = [&](Destination<T> to) {
     for (std::int64_t first = 0; first < all.batch; first += together) {

@@ -60,7 +60,7 @@ class RunFolder {
   nn::files::Descriptor lock_{};
   bool validated_;
   std::vector<std::string> replaced_{};  ///< checkpoints of another run
-  std::string scores_;  ///< the columns that every version has
+  std::string scores_;                   ///< the columns that every version has
   std::vector<std::string> rows_;
   std::vector<std::optional<nn::Score>> test_scores_;
 };

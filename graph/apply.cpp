@@ -144,13 +144,14 @@ inline Tensor run_forward(const OpTable& op, const void* attributes, const Tenso
   throw Error(fmt::format("{}: its value is an undefined tensor", op_label(op.name)));
 }
 
-/// What is computed from a gradient that was not recorded is no more differentiable than that; of gradients of several
-/// tapes, the newest counts.
-inline Tag tag_of_constant(const Tensor* const* inputs, std::size_t count) noexcept {
+/// What is computed from values without a history is no more differentiable than those, unless it is constant between
+/// its steps, as a sign; of values of several tapes, the newest counts.
+inline Tag tag_of_constant(const OpTable& op, const Tensor* const* inputs, std::size_t count) noexcept {
   std::uint64_t epoch = 0;
-  for (std::size_t i = 0; i < count; ++i)
-    epoch = std::max(epoch, TensorAccess::tag(*inputs[i]).gradient_epoch());
-  return Tag::of_gradient(epoch);
+  if (op.max_order > 0)
+    for (std::size_t i = 0; i < count; ++i)
+      epoch = std::max(epoch, TensorAccess::tag(*inputs[i]).lost_epoch());
+  return Tag::without_history(epoch);
 }
 
 /// An input without elements must be one that the op declares optional.
@@ -212,7 +213,7 @@ template <ResidualUse kUse>
   if (recorded && (is_floating(out.dtype()) || tape->records_everything()))
     tape->record(out, op, attributes, inputs, nodes, count, kUse == ResidualUse::none ? nullptr : residuals);
   else
-    TensorAccess::set_tag(out, tag_of_constant(inputs, count));
+    TensorAccess::set_tag(out, tag_of_constant(op, inputs, count));
   if (thread && thread->result_hook && tape && tape->records_rule()) [[unlikely]]
     thread->result_hook->replace(op, {inputs, count}, out);
   return out;

@@ -218,19 +218,18 @@ class Backward {
   /// tape are copied where elements would be shared, so that each may be changed in place.
   void make_unrecorded(Tensor& gradient) const {
     if (!is_unique(TensorAccess::storage(gradient))) gradient = gradient.copy();
-    TensorAccess::set_tag(gradient, Tag::of_gradient(tape_.epoch_));
+    TensorAccess::set_tag(gradient, Tag::without_history(tape_.epoch_));
   }
 
-  static constexpr const char* kRecordThem =
-      "ask for these with Tape::grad and {.record = Record::yes}, or detach() them where they are meant as "
-      "constants";
+  static constexpr const char* kLostHistory =
+      "gradients that were not recorded, or a copy(), of this tape. Ask for gradients with Tape::grad and {.record = "
+      "Record::yes}, leave out copy(), or detach() what is meant as a constant";
 
-  /// What was computed from gradients without a history has a derivative, and none is known.
+  /// What was computed from values without a history has a derivative, and none is known.
   void require_recorded() const {
-    if (tape_.is_of_unrecorded_gradient(y_))
-      throw NotTracked(
-          fmt::format("{}: y, of shape {}, was computed from gradients that were not recorded; {}", what_,
-                      to_string(y_.shape()), kRecordThem));
+    if (tape_.lost_history(y_))
+      throw NotTracked(fmt::format("{}: y, of shape {}, was computed from {}", what_, to_string(y_.shape()),
+                                   kLostHistory));
   }
 
   void require_floating(Dtype dtype, const char* tensor) const {
@@ -257,7 +256,7 @@ class Backward {
                                    name_of(given.dtype()), name_of(y_.dtype())));
     if (given.tracked()) return given;
     // A gradient serves as a constant, recorded or not.
-    return with_nothing_for_zero(TensorAccess::tag(given).gradient_epoch() ? given.detach() : given);
+    return with_nothing_for_zero(TensorAccess::tag(given).lost_epoch() ? given.detach() : given);
   }
 
   /// Elements of y that a constant cotangent leaves out contribute nothing at any order.
@@ -339,9 +338,8 @@ class Backward {
 
   void differentiate(Node& n, bool recording, bool all_need_grad) {
     if (n.lacks_derivative) [[unlikely]]
-      throw NotTracked(fmt::format(
-          "{}: {}, which y depends on, is a scalar computed from gradients that were not recorded; {}", what_,
-          label_of(n), kRecordThem));
+      throw NotTracked(
+          fmt::format("{}: {}, which y depends on, was computed from {}", what_, label_of(n), kLostHistory));
     if (recording) {
       if (n.order < 2)
         throw NotDifferentiable(

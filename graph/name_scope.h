@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include <tapegrad/graph/export.h>
+#include <tapegrad/graph/shape.h>
 #include <tapegrad/graph/storage.h>
 
 namespace tapegrad {
@@ -26,7 +27,7 @@ class TAPEGRAD_API NameScope {
     /// records inside.
     void (*find_name)(const NameScope& scope, detail::PoolString& name);
     /// A tape reads a parameter inside, for the first time.
-    void (*reads_parameter)(const NameScope& scope, std::uint64_t parameter);
+    void (*reads_parameter)(const NameScope& scope, std::uint64_t parameter, const Shape& shape);
   };
   /// A scope about an object; where `name` is empty, its kind finds the name.
   NameScope(std::string_view name, const void* subject, const Kind* kind);

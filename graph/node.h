@@ -111,7 +111,7 @@ struct Node {
   bool needs_grad : 1;        ///< leads to a tensor whose gradient is asked
   bool target : 1;            ///< its gradient is itself asked
   bool listed : 1;            ///< among the nodes that a pass visits
-  bool lacks_derivative : 1;  ///< a scalar computed from one that this tape's unrecorded gradients went into
+  bool lacks_derivative : 1;  ///< has an input that depends on this tape and has no history
   SaveMask saved_mask;        ///< which values it still holds; the saved ones stand in order of their bits
 
   Edge* edges() { return reinterpret_cast<Edge*>(this + 1); }

@@ -123,8 +123,8 @@ template <bool kWithResiduals>
 
 }  // namespace
 
-bool Tape::is_of_unrecorded_gradient(const Tensor& t) const noexcept {
-  const std::uint64_t epoch = TensorAccess::tag(t).gradient_epoch();
+bool Tape::lost_history(const Tensor& t) const noexcept {
+  const std::uint64_t epoch = TensorAccess::tag(t).lost_epoch();
   return epoch && is_live(epoch);
 }
 
@@ -160,8 +160,8 @@ void Tape::record(Tensor& out, const detail::OpTable& op, const void* attributes
         continue;
       }
       edges[i] = {nullptr, n->shape->describes(t) ? n->shape : pack(t.shape(), t.dtype())};
-      // As of a loss with a penalty on gradients. Of tensors it is usual: a step along a gradient, a perturbed input.
-      if (out.rank() == 0 && t.rank() == 0 && is_of_unrecorded_gradient(t)) n->lacks_derivative = true;
+      if (lost_history(t)) [[unlikely]]
+        n->lacks_derivative = true;
     }
     std::array<const PackedShape*, detail::kMaxResiduals> residual_shapes;
     if constexpr (kSpecial)
@@ -249,7 +249,7 @@ Tensor Tape::track(Tensor value, std::uint64_t parameter) {
   if (!leaf) {
     const NameScope* scope = thread_->scope;
     while (scope && !scope->kind_) scope = scope->outer_;
-    if (scope) scope->kind_->reads_parameter(*scope, parameter);
+    if (scope) scope->kind_->reads_parameter(*scope, parameter, value.shape());
     return add_leaf(std::move(value), parameter);
   }
   TensorAccess::set_tag(value, {leaf->as_leaf().epoch, leaf});

@@ -100,8 +100,8 @@ class TAPEGRAD_API Tape {
   /// Gradients of y for tensors on this tape, leaves or intermediate ones. Does not spend the tape. Zeros
   /// for an x that y does not depend on. With Record::yes the gradients are tracked: derivatives of any
   /// order. Takes the time of the operations that lead from the xs to y, however many others were recorded.
-  /// Throws NotTracked for an x that is not on the tape, and where y, or a scalar on the way to it, was computed
-  /// from gradients of this tape that were not recorded, as a penalty on them: detach() what is to be a constant.
+  /// Throws NotTracked for an x that is not on the tape, and where gradients of this tape that were not recorded, or
+  /// copies of what it did record, went into y or an operation on the way to it: detach() what is to be a constant.
   std::vector<Tensor> grad(const Tensor& y, std::span<const Tensor> xs, const GradOptions& options = {});
   std::vector<Tensor> grad(const Tensor& y, std::initializer_list<Tensor> xs,
                            const GradOptions& options = {}) {
@@ -195,8 +195,8 @@ class TAPEGRAD_API Tape {
   void require_thread(const char* what) const;
   void require_idle(const char* what) const;
   detail::Tag tag_of(detail::Node* node) const noexcept;
-  /// Whether gradients that this tape has computed since its reset, and has not recorded, went into a constant.
-  bool is_of_unrecorded_gradient(const Tensor& t) const noexcept;
+  /// Whether a tensor that is not on the tape depends on what the tape recorded since its reset.
+  bool lost_history(const Tensor& t) const noexcept;
   detail::Node* append(const detail::OpTable& op, std::size_t inputs, std::size_t saved,
                        std::size_t residuals);
   const detail::PackedShape* pack(const Shape& shape, Dtype dtype);

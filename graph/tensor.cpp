@@ -167,6 +167,7 @@ Tensor Tensor::copy() const {
   require_elements("copy");
   Tensor t = make(shape_, dtype_, "copy");
   std::memcpy(t.data_, data_, static_cast<std::size_t>(size()) * size_of(dtype_));
+  t.tag_ = tag_.epoch ? detail::Tag::without_history(tag_.epoch) : tag_;
   return t;
 }
 

@@ -24,13 +24,13 @@ struct Tag {
   std::uint64_t epoch = 0;
   Node* node = nullptr;
 
-  /// Of a gradient that a tape computed in this epoch and did not record, and of constants computed from it: where
-  /// there is no node, the epoch stands in its place.
-  static Tag of_gradient(std::uint64_t epoch) noexcept {
+  /// Of values that depend on what a tape recorded in this epoch and have no node: gradients that were not recorded,
+  /// copies, and what is computed from them. The epoch stands in the node's place.
+  static Tag without_history(std::uint64_t epoch) noexcept {
     return {0, reinterpret_cast<Node*>(static_cast<std::uintptr_t>(epoch))};
   }
   /// That epoch; 0 for all other tensors.
-  std::uint64_t gradient_epoch() const noexcept { return epoch ? 0 : reinterpret_cast<std::uintptr_t>(node); }
+  std::uint64_t lost_epoch() const noexcept { return epoch ? 0 : reinterpret_cast<std::uintptr_t>(node); }
 };
 struct TensorAccess;
 }  // namespace detail
@@ -78,7 +78,7 @@ class TAPEGRAD_API Tensor {
   /// room for it.
   static Tensor empty(const Shape& shape, Dtype dtype = f32);
   /// Elements of 0, of 1, or of a value. Throw ArgumentError for a value that i64 is to hold and cannot: one with a
-  /// fraction, or beyond its range.
+  /// fraction, or beyond its range. In f32 what is beyond the range is infinite, as where C++ converts a double.
   static Tensor zeros(const Shape& shape, Dtype dtype = f32);
   static Tensor ones(const Shape& shape, Dtype dtype = f32);
   static Tensor full(const Shape& shape, double value, Dtype dtype = f32);
@@ -163,9 +163,11 @@ class TAPEGRAD_API Tensor {
   // the definition stands beside that one's.
   const Tensor operator[](std::int64_t index) const;
 
-  /// The same elements without the history.
+  /// The same elements without the history: a constant.
   Tensor detach() const noexcept;
-  /// A copy of the elements, without the history. Throws ArgumentError for an undefined tensor.
+  /// A copy of the elements, without the history, for one who changes or keeps them. Derivatives do not reach through
+  /// it: where it meets tracked tensors of the same tape, Tape::grad and Tape::backward throw NotTracked, unless
+  /// it is a copy of x.detach(). Throws ArgumentError for an undefined tensor.
   Tensor copy() const;
   /// True where the thread's active tape records what is computed from this tensor.
   bool tracked() const noexcept;

@@ -11,8 +11,8 @@ namespace {
 
 struct Notes {
   std::mutex mutex;
-  std::unordered_map<std::uint64_t, std::string> texts;
-  /// So that those who ask where nothing is noted, as in every correct program, wait for no other thread.
+  std::unordered_map<std::uint64_t, UnlistedNote> of;
+  /// So that those who ask where nothing is noted wait for no other thread.
   std::atomic<bool> any = false;
 };
 
@@ -24,26 +24,27 @@ Notes& notes() {
 
 }  // namespace
 
-void note_unlisted(std::uint64_t parameter, std::string text) {
+void note_unlisted(std::uint64_t parameter, UnlistedNote note) {
   Notes& n = notes();
   const std::lock_guard lock(n.mutex);
-  n.texts.try_emplace(parameter, std::move(text));
+  n.of.try_emplace(parameter, std::move(note));
   n.any = true;
 }
 
 void drop_unlisted(std::uint64_t parameter) noexcept {
   Notes& n = notes();
   const std::lock_guard lock(n.mutex);
-  n.texts.erase(parameter);
-  n.any = !n.texts.empty();
+  n.of.erase(parameter);
+  n.any = !n.of.empty();
 }
 
-std::string unlisted_text(std::uint64_t parameter) {
+bool any_unlisted() noexcept { return notes().any; }
+
+UnlistedNote unlisted_note(std::uint64_t parameter) {
   Notes& n = notes();
-  if (!n.any) return {};
   const std::lock_guard lock(n.mutex);
-  const auto at = n.texts.find(parameter);
-  return at == n.texts.end() ? std::string() : at->second;
+  const auto at = n.of.find(parameter);
+  return at == n.of.end() ? UnlistedNote() : at->second;
 }
 
 }  // namespace tapegrad::detail

@@ -5,14 +5,22 @@
 
 #include <tapegrad/graph/export.h>
 
-/// Parameters that a module uses and no visit() lists, so that nobody trains them. Modules find out, where a tape
+/// Members that a module uses and no visit() lists, so that nobody trains or saves them. Modules find out, where a tape
 /// records what they compute; optimizers, which know no modules, tell. Not part of the library's interface.
 namespace tapegrad::detail {
 
-/// What a message says of the parameter of this id; of several texts the first counts.
-TAPEGRAD_API void note_unlisted(std::uint64_t parameter, std::string text);
+/// What is known of a parameter.
+struct UnlistedNote {
+  std::string text;  ///< for a message; empty where nothing is known
+  bool beside =
+      false;  ///< the parameter is listed, and the text is about a member without any that is used beside it
+};
+
+/// Of several notes on a parameter the first counts.
+TAPEGRAD_API void note_unlisted(std::uint64_t parameter, UnlistedNote note);
 void drop_unlisted(std::uint64_t parameter) noexcept;
-/// Empty for a parameter of which nothing was noted.
-std::string unlisted_text(std::uint64_t parameter);
+/// Whether anything is noted of any parameter, as it is in no correct program.
+bool any_unlisted() noexcept;
+UnlistedNote unlisted_note(std::uint64_t parameter);
 
 }  // namespace tapegrad::detail

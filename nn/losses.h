@@ -1,6 +1,5 @@
 #pragma once
 
-#include <tapegrad/graph/export.h>
 #include <tapegrad/graph/tensor.h>
 #include <tapegrad/ops/neural/loss.h>
 
@@ -10,13 +9,10 @@ namespace tapegrad::nn {
 
 /// softmax_with_loss: the cross entropy between softmax(y) and t; without options, the mean over the batch. With them
 /// as in nn::SoftmaxWithLoss{{.label_smoothing = 0.1}}.
-///
-/// Throws ArgumentError for what is no classification, as well: scores of a single class, whose softmax is always 1,
-/// and targets [n, classes] with a row that is no distribution, negative or with a sum further than 1e-3 from 1.
 struct SoftmaxWithLoss {
   ClassLossOptions options{};  ///< those of softmax_with_loss
   /// The loss of scores y for targets t.
-  TAPEGRAD_API Tensor operator()(const Tensor& y, const Tensor& t) const;
+  Tensor operator()(const Tensor& y, const Tensor& t) const { return softmax_with_loss(y, t, options); }
 };
 
 /// mse_loss: without options, the mean of (y - t)^2.

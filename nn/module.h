@@ -66,7 +66,8 @@ class TAPEGRAD_API ModuleBase {
   /// What it forgets is not trained, saved or checked, and stays in training mode. Where a tape has recorded a
   /// module, or a parameter, that is used inside this one and that no visit of the modules around names, state,
   /// load_state and clone throw Error and name it, and so does the step of an optimizer that has a gradient and not
-  /// the parameter. Frozen parameters and modules in evaluation mode, such as a teacher, may be left out.
+  /// the parameter, or that trains a module that uses a forgotten Dropout. Frozen parameters and modules in evaluation
+  /// mode, such as a teacher, may be left out.
   virtual void visit(Visitor& v);
 
   /// A scope in which messages speak of this module: `affine 'net.fc2'`. The name is the one under which the
@@ -145,7 +146,7 @@ class TAPEGRAD_API ModuleBase {
   friend class Layer;
   friend class EvaluationMode;
   static void find_name(const NameScope& scope, detail::PoolString& name);
-  static void require_listed(const NameScope& scope, std::uint64_t parameter);
+  static void require_listed(const NameScope& scope, std::uint64_t parameter, const Shape& shape);
   static const NameScope::Kind kScope;
 
   bool training_ = true;

@@ -51,9 +51,9 @@ struct Finder final : Visitor {
   bool deep = false;
 };
 
-/// Of a module that nobody names: the parameters that would be trained, and whether there is anything else to save.
-struct Unnamed final : Visitor {
-  explicit Unnamed(ModuleBase& m) : training(m.training()) { m.visit(*this); }
+/// Of a module: the parameters that are to be trained, and whether there is anything else to save.
+struct ToSave final : Visitor {
+  explicit ToSave(ModuleBase& m) : training(m.training()) { m.visit(*this); }
 
   void parameter(std::string_view, Parameter& p) override {
     if (p.defined() && !p.frozen()) trained.push_back(p.id());
@@ -78,6 +78,15 @@ std::string text_of(const ModuleBase& user, std::string_view member) {
       detail::class_name(typeid(user)), member);
 }
 
+/// A parameter that is trained with the module of this scope, or with the nearest around it that has one; 0 for none.
+std::uint64_t trained_within(const NameScope* scope) {
+  for (; scope; scope = scope->around()) {
+    const ToSave user(*static_cast<ModuleBase*>(const_cast<void*>(scope->subject())));
+    if (!user.trained.empty()) return user.trained.front();
+  }
+  return 0;
+}
+
 }  // namespace
 
 const NameScope::Kind ModuleBase::kScope{&ModuleBase::find_name, &ModuleBase::require_listed};
@@ -94,31 +103,32 @@ void ModuleBase::find_name(const NameScope& scope, detail::PoolString& name) {
       return;
     }
   const auto& user = *static_cast<const ModuleBase*>(nearest->subject());
-  const Unnamed unnamed(*const_cast<ModuleBase*>(finder.sought_module));
+  const ToSave unnamed(*const_cast<ModuleBase*>(finder.sought_module));
   if (unnamed.trained.empty() && !unnamed.changes)
     return;  // frozen, and in evaluation mode: to be left alone
   const std::string text =
       text_of(user, fmt::format("a module {}", detail::class_name(typeid(*finder.sought_module))));
-  if (unnamed.trained.empty()) user.unlisted_.add(0, text);
+  if (unnamed.trained.empty()) user.unlisted_.add_without_parameters(trained_within(nearest), text);
   for (const std::uint64_t parameter : unnamed.trained) user.unlisted_.add(parameter, text);
 }
 
-void ModuleBase::require_listed(const NameScope& scope, std::uint64_t parameter) {
+void ModuleBase::require_listed(const NameScope& scope, std::uint64_t parameter, const Shape& shape) {
   Finder finder;
   finder.sought_parameter = parameter;
   for (const NameScope* around = &scope; around; around = around->around())
     if (finder.find_in(*around)) return;
   const auto& user = *static_cast<const ModuleBase*>(scope.subject());
-  user.unlisted_.add(parameter, text_of(user, "a parameter"));
+  user.unlisted_.add(parameter, text_of(user, fmt::format("a parameter of shape {}", to_string(shape))));
 }
 
 }  // namespace nn
 
-void detail::UnlistedMembers::add(std::uint64_t parameter, const std::string& text) {
+void detail::UnlistedMembers::add(std::uint64_t parameter, std::uint64_t beside, const std::string& text) {
   for (const Note* note = first_; note; note = note->next)
     if (note->parameter == parameter && (parameter || note->text == text)) return;
-  std::unique_ptr<Note> note(new Note{parameter, text, first_.load()});
-  if (parameter) note_unlisted(parameter, text);
+  std::unique_ptr<Note> note(new Note{parameter, beside, text, first_.load()});
+  if (parameter) note_unlisted(parameter, {text, false});
+  if (beside) note_unlisted(beside, {text, true});
   while (!first_.compare_exchange_weak(note->next, note.get())) {
   }
   static_cast<void>(note.release());
@@ -128,6 +138,7 @@ void detail::UnlistedMembers::clear() noexcept {
   Note* note = first_.exchange(nullptr);
   while (note) {
     if (note->parameter) drop_unlisted(note->parameter);
+    if (note->beside) drop_unlisted(note->beside);
     delete std::exchange(note, note->next);
   }
 }

@@ -15,6 +15,8 @@ class TAPEGRAD_API UnlistedMembers {
  public:
   struct Note {
     std::uint64_t parameter;  ///< 0: of a module that has none
+    std::uint64_t
+        beside;  ///< then one that its user lists, by which optimizers find the note; 0 where it has none
     std::string text;
     Note* next;
   };
@@ -31,10 +33,12 @@ class TAPEGRAD_API UnlistedMembers {
   ~UnlistedMembers() { clear(); }
 
   /// Does nothing for what is noted already.
-  void add(std::uint64_t parameter, const std::string& text);
+  void add(std::uint64_t parameter, const std::string& text) { add(parameter, 0, text); }
+  void add_without_parameters(std::uint64_t beside, const std::string& text) { add(0, beside, text); }
   const Note* first() const noexcept { return first_; }
 
  private:
+  void add(std::uint64_t parameter, std::uint64_t beside, const std::string& text);
   void clear() noexcept;
 
   std::atomic<Note*> first_ = nullptr;

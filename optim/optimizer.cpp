@@ -152,12 +152,9 @@ std::vector<std::pair<std::string, std::string>> Optimizer::settings() const {
 void Optimizer::step(const Gradients& gradients) {
   // Looked at before anything is changed, so that an error leaves no half update.
   bool any = false;
-  std::size_t found = 0;
   for (const Slot& s : slots_) {
     const Tensor* g = gradients.find(s.parameter);
-    if (!g) continue;
-    ++found;
-    if (s.parameter.frozen()) continue;
+    if (!g || s.parameter.frozen()) continue;
     any = true;
     if (g->shape() != s.parameter.shape())
       throw ShapeError(fmt::format("{}: the gradient of '{}' is {}, the parameter {}", name_, s.name,
@@ -171,7 +168,7 @@ void Optimizer::step(const Gradients& gradients) {
         "{}: none of the {} parameters ('{}', ...) has a gradient among the {} given; the loss was "
         "computed from other parameters, or these are frozen",
         name_, slots_.size(), slots_.front().name, gradients.size()));
-  if (found < gradients.size()) require_listed(gradients);
+  if (tapegrad::detail::any_unlisted()) require_listed(gradients);
   if (steps_ == std::numeric_limits<std::int64_t>::max())
     throw Error(fmt::format("{}: it has made {} steps and can count no further; load a state with fewer",
                             name_, steps_));
@@ -194,10 +191,11 @@ void Optimizer::require_listed(const Gradients& gradients) const {
   for (const auto& [key, gradient] : gradients) {
     const auto parameter = key.parameter;
     if (!parameter) continue;
-    const std::string text = tapegrad::detail::unlisted_text(parameter);
+    const tapegrad::detail::UnlistedNote note = tapegrad::detail::unlisted_note(parameter);
+    if (note.text.empty()) continue;
     const auto is_its = [&](const Slot& s) { return s.parameter.id() == parameter; };
-    if (!text.empty() && std::ranges::none_of(slots_, is_its))
-      throw Error(fmt::format("{}: {}", name_, text));
+    if (std::ranges::any_of(slots_, is_its) == note.beside)
+      throw Error(fmt::format("{}: {}", name_, note.text));
   }
 }
 

@@ -1,4 +1,6 @@
 #include <cmath>
+#include <string_view>
+#include <utility>
 
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/ops/define.h>
@@ -69,6 +71,16 @@ Tensor with_scalar(const Op& op, const Tensor& x) {
   return apply_op(op, x);
 }
 }  // namespace
+
+Tensor& detail::assign_result(const char* name, Tensor& a, const Tensor& b, Tensor result) {
+  if (result.shape() != a.shape())
+    throw ShapeError(fmt::format(
+        "{}: the result of {} and {} is {}, which is not the shape of the left side; write a = a {} b "
+        "to give it another",
+        name, to_string(a.shape()), to_string(b.shape()), to_string(result.shape()),
+        std::string_view(name).substr(0, 1)));
+  return a = std::move(result);
+}
 
 Tensor add(const Tensor& a, double b) { return with_scalar(op::AddScalar{.c = b}, a); }
 Tensor sub(double a, const Tensor& b) { return with_scalar(op::ScalarSub{.c = a}, b); }

@@ -92,15 +92,21 @@ inline Tensor operator/(const Tensor& a, double b) { return div(a, b); }
 inline Tensor operator/(double a, const Tensor& b) { return div(a, b); }
 inline Tensor operator-(const Tensor& x) { return neg(x); }
 
+namespace detail {
+/// a = result, of `name`, such as "+="; throws ShapeError where b was broadcast to another shape than a's.
+TAPEGRAD_API Tensor& assign_result(const char* name, Tensor& a, const Tensor& b, Tensor result);
+}  // namespace detail
+
 /// a = a + b, and so on: `a` becomes a handle on a new tensor, recorded like any other. Other handles on the former one
-/// do not change, and what a backward needs of it stays.
-inline Tensor& operator+=(Tensor& a, const Tensor& b) { return a = add(a, b); }
+/// do not change, and what a backward needs of it stays. Throws ShapeError where the result would have another shape
+/// than a.
+inline Tensor& operator+=(Tensor& a, const Tensor& b) { return detail::assign_result("+=", a, b, add(a, b)); }
 inline Tensor& operator+=(Tensor& a, double b) { return a = add(a, b); }
-inline Tensor& operator-=(Tensor& a, const Tensor& b) { return a = sub(a, b); }
+inline Tensor& operator-=(Tensor& a, const Tensor& b) { return detail::assign_result("-=", a, b, sub(a, b)); }
 inline Tensor& operator-=(Tensor& a, double b) { return a = add(a, -b); }
-inline Tensor& operator*=(Tensor& a, const Tensor& b) { return a = mul(a, b); }
+inline Tensor& operator*=(Tensor& a, const Tensor& b) { return detail::assign_result("*=", a, b, mul(a, b)); }
 inline Tensor& operator*=(Tensor& a, double b) { return a = mul(a, b); }
-inline Tensor& operator/=(Tensor& a, const Tensor& b) { return a = div(a, b); }
+inline Tensor& operator/=(Tensor& a, const Tensor& b) { return detail::assign_result("/=", a, b, div(a, b)); }
 inline Tensor& operator/=(Tensor& a, double b) { return a = div(a, b); }
 
 /// The comparisons equal, not_equal, less, less_equal, greater and greater_equal as operators: 1 where they hold, else

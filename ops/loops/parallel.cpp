@@ -22,8 +22,6 @@ namespace tapegrad {
 namespace detail {
 namespace {
 
-constexpr int kMaxThreads = 256;
-
 // How long a thread that waits keeps its core before it sleeps. Operations of a training step follow each
 // other within microseconds, and waking a sleeper takes tens of them; but a core that another process could
 // use, or that the awaited thread itself needs, must not be held for longer than that.
@@ -81,7 +79,7 @@ class Pool {
   alignas(64) std::atomic<std::int32_t> inside_{0};
 
   std::mutex start_mutex_;
-  std::array<Worker*, kMaxThreads> workers_{};
+  std::array<Worker*, kMostThreads> workers_{};
   std::atomic<std::int64_t> started_{0};
   std::atomic<bool> stopping_{false};
   [[maybe_unused]] Pool*
@@ -234,9 +232,8 @@ void run_blocks(std::int64_t blocks, BlockFunction run, void* context) {
 }  // namespace detail
 
 void set_threads(int count) {
-  if (count < 1 || count > detail::kMaxThreads)
-    throw ArgumentError(
-        fmt::format("set_threads: {} threads asked; it can be 1 to {}", count, detail::kMaxThreads));
+  if (count < 1 || count > kMostThreads)
+    throw ArgumentError(fmt::format("set_threads: {} threads asked; it can be 1 to {}", count, kMostThreads));
   detail::thread_setting.store(count, std::memory_order_relaxed);
 }
 
@@ -244,7 +241,7 @@ int threads() noexcept {
   int count = detail::thread_setting.load(std::memory_order_relaxed);
   if (count == 0) {
     const unsigned processors = std::thread::hardware_concurrency();
-    count = static_cast<int>(std::clamp(processors, 1u, static_cast<unsigned>(detail::kMaxThreads)));
+    count = static_cast<int>(std::clamp(processors, 1u, static_cast<unsigned>(kMostThreads)));
     // Another thread may just have called set_threads: what it set stands.
     int unset = 0;
     if (!detail::thread_setting.compare_exchange_strong(unset, count, std::memory_order_relaxed))

@@ -103,19 +103,22 @@ Tensor reduced(const Tensor& mean, const Tensor& scores, const WeighedTargets& t
 Tensor cross_entropy(const Tensor& y, const Tensor& t, const ClassLossOptions& o) {
   if (plain(o)) return cross_entropy(y, t);
   const WeighedTargets targets("cross_entropy", "probabilities", y, t, o);
+  detail::require_classification("cross_entropy", "probabilities", y, t);
   if (o.reduction == Reduction::none) return by_sample(targets.t, log(y + detail::kCrossEntropyOffset));
-  return reduced(cross_entropy(y, targets.t), y, targets, o.reduction);
+  return reduced(detail::weighed_cross_entropy(y, targets.t), y, targets, o.reduction);
 }
 
 Tensor softmax_with_loss(const Tensor& x, const Tensor& t, const ClassLossOptions& o) {
   if (plain(o)) return softmax_with_loss(x, t);
   const WeighedTargets targets("softmax_with_loss", "logits", x, t, o);
+  detail::require_classification("softmax_with_loss", "logits", x, t);
   if (o.reduction == Reduction::none) return by_sample(targets.t, log_softmax(x));
-  return reduced(softmax_with_loss(x, targets.t), x, targets, o.reduction);
+  return reduced(detail::weighed_softmax_with_loss(x, targets.t), x, targets, o.reduction);
 }
 
 Tensor nll_loss(const Tensor& y, const Tensor& t, const ClassLossOptions& o) {
   const WeighedTargets targets("nll_loss", "logarithms of probabilities", y, t, o);
+  detail::require_classification("nll_loss", "logarithms of probabilities", y, t);
   return detail::named("nll_loss", [&] {
     const Tensor losses = by_sample(targets.t, y);
     if (o.reduction == Reduction::none) return losses;

@@ -1,8 +1,14 @@
+#include <algorithm>
+#include <cmath>
+
 #include <tapegrad/graph/errors.h>
+#include <tapegrad/graph/tape.h>
 #include <tapegrad/graph/values.h>
 #include <tapegrad/ops/check.h>
+#include <tapegrad/ops/loops/find.h>
 #include <tapegrad/ops/neural/class_targets.h>
 #include <tapegrad/ops/tensor/index.h>
+#include <tapegrad/ops/tensor/reduce.h>
 
 #include <fmt/format.h>
 
@@ -38,6 +44,37 @@ Classes Classes::checked(const char* op, const char* what, const Tensor& x, cons
                                         to_string(x.shape()), classes.count - 1));
   }
   return classes;
+}
+
+void require_classification(const char* op, const char* what, const Tensor& scores, const Tensor& t) {
+  if (!scores.defined() || scores.rank() == 0 || !t.defined()) return;
+  if (scores.dim(-1) == 1)
+    throw ArgumentError(fmt::format(
+        "{}: {} {} are of one class, which is always right. For numbers take another loss, such as "
+        "mse_loss (nn::MSELoss), for two classes two scores or binary_cross_entropy_with_logits",
+        op_label(op), what, to_string(scores.shape())));
+  if (t.dtype() != scores.dtype() || !is_floating(t.dtype()) || t.shape() != scores.shape() || t.size() == 0)
+    return;
+  const Pause pause;
+  const Tensor sums = sum(t.detach(), -1);
+  if (all_hold(t, [](auto v) { return v >= -kFarthestFromProbability; }) && all_hold(sums, [](auto v) {
+        return v >= 1 - kFarthestFromProbability && v <= 1 + kFarthestFromProbability;
+      }))
+    return;
+  visit_floating(t.dtype(), [&]<class T> {
+    const std::int64_t n = t.dim(-1);
+    const T* row = TensorAccess::data_as<T>(t);
+    for (std::int64_t r = 0; r < sums.size(); ++r, row += n) {
+      const double total = static_cast<double>(TensorAccess::data_as<T>(sums)[r]);
+      const double least = static_cast<double>(*std::min_element(row, row + n));
+      if (least >= -kFarthestFromProbability && std::abs(total - 1) <= kFarthestFromProbability) continue;
+      throw ArgumentError(fmt::format(
+          "{}: row {} of the targets {} is no distribution over the classes: its sum is {:.6g} and its least element "
+          "{:.6g}. For several labels of a sample there is binary_cross_entropy_with_logits, for numbers mse_loss "
+          "(nn::MSELoss)",
+          op_label(op), r, to_string(t.shape()), total, least));
+    }
+  });
 }
 
 Tensor as_weights(const Tensor& t, const Classes& classes, Dtype dtype) {

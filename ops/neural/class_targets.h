@@ -31,6 +31,16 @@ struct Classes {
   std::int64_t grain() const { return grain_for(count); }
 };
 
+/// Throws ArgumentError, naming the op, for what is no classification: scores of a single class, and targets of
+/// probabilities that are negative or whose sum is not 1, each by more than kFarthestFromProbability. What does not
+/// fit in another way is left to the op.
+void require_classification(const char* op, const char* what, const Tensor& scores, const Tensor& t);
+inline constexpr double kFarthestFromProbability = 1e-3;
+
+/// The losses, whose targets of classes may have any weights.
+Tensor weighed_cross_entropy(const Tensor& y, const Tensor& t);
+Tensor weighed_softmax_with_loss(const Tensor& x, const Tensor& t);
+
 /// The targets of one row, for a loop over its classes: an index (then weights is null), or a weight for
 /// each.
 template <class T>

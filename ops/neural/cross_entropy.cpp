@@ -148,7 +148,14 @@ void op::CrossEntropy::vjp_fused(VjpContext<CrossEntropy>& ctx) {
   });
 }
 
-Tensor cross_entropy(const Tensor& y, const Tensor& t) { return apply_op(op::CrossEntropy{}, y, t); }
+Tensor detail::weighed_cross_entropy(const Tensor& y, const Tensor& t) {
+  return apply_op(op::CrossEntropy{}, y, t);
+}
+
+Tensor cross_entropy(const Tensor& y, const Tensor& t) {
+  detail::require_classification(op::CrossEntropy::name, "probabilities", y, t);
+  return detail::weighed_cross_entropy(y, t);
+}
 
 template const OpInfo& detail::info_of<op::CrossEntropy>();
 

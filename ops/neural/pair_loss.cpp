@@ -192,6 +192,20 @@ void require_probabilities(const char* op, const Tensor& y) {
   });
 }
 
+/// A target may be beyond 0 and 1 by a rounding, or by the step of a numerical derivative.
+void require_binary_targets(const char* op, const Tensor& t) {
+  constexpr double kFarthest = detail::kFarthestFromProbability;
+  const auto is_one = [](auto v) { return (v >= -kFarthest && v <= 1 + kFarthest) || v != v; };
+  if (!t.defined() || !is_floating(t.dtype()) || detail::all_hold(t, is_one)) return;
+  visit_floating(t.dtype(), [&]<class T> {
+    const T* const v = TensorAccess::data_as<T>(t);
+    const T* const bad = std::find_if_not(v, v + t.size(), is_one);
+    throw ArgumentError(fmt::format(
+        "{}: element {} of the targets {} is {}, not between 0 and 1; for numbers take mse_loss (nn::MSELoss)",
+        op_label(op), bad - v, to_string(t.shape()), *bad));
+  });
+}
+
 void require_pos_weight(const char* op, const Tensor& x, const Tensor& weight) {
   detail::require_same_dtype(op, x, weight, "predictions", "pos_weight");
   if (!broadcasts_to(weight.shape(), x.shape()))
@@ -297,6 +311,7 @@ Tensor huber_loss(const Tensor& y, const Tensor& t, double delta, const LossOpti
   return reduced<op::HuberLossElements>(op::HuberLoss(delta), y, t, options.reduction);
 }
 Tensor binary_cross_entropy_with_logits(const Tensor& x, const Tensor& t) {
+  require_binary_targets(op::BinaryCrossEntropyWithLogits::name, t);
   return apply_op(op::BinaryCrossEntropyWithLogits{}, x, t);
 }
 
@@ -306,6 +321,7 @@ Tensor mse_loss(const Tensor& y, const Tensor& t, const LossOptions& options) {
 Tensor binary_cross_entropy_with_logits(const Tensor& x, const Tensor& t, const BinaryLossOptions& options) {
   using Loss = op::BinaryCrossEntropyWithLogits;
   const Tensor& weight = options.pos_weight;
+  require_binary_targets(Loss::name, t);
   if (!weight.defined())
     return reduced<op::BinaryCrossEntropyWithLogitsElements>(Loss{}, x, t, options.reduction);
   require_pair(Loss::name, x, t);
@@ -336,6 +352,7 @@ Tensor binary_cross_entropy(const Tensor& y, const Tensor& t, const LossOptions&
   constexpr const char* kName = "binary_cross_entropy";
   require_pair(kName, y, t);
   require_probabilities(kName, y);
+  require_binary_targets(kName, t);
   return detail::named(kName, [&] {
     return reduced(-(t * limited(y, log(y)) + (1 - t) * limited(1 - y, log1p(-y))), options.reduction);
   });

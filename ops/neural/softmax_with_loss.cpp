@@ -159,7 +159,14 @@ void op::SoftmaxWithLoss::vjp_fused(VjpContext<SoftmaxWithLoss>& ctx) {
   });
 }
 
-Tensor softmax_with_loss(const Tensor& x, const Tensor& t) { return apply_op(op::SoftmaxWithLoss{}, x, t); }
+Tensor detail::weighed_softmax_with_loss(const Tensor& x, const Tensor& t) {
+  return apply_op(op::SoftmaxWithLoss{}, x, t);
+}
+
+Tensor softmax_with_loss(const Tensor& x, const Tensor& t) {
+  detail::require_classification(op::SoftmaxWithLoss::name, "logits", x, t);
+  return detail::weighed_softmax_with_loss(x, t);
+}
 
 template const OpInfo& detail::info_of<op::SoftmaxWithLoss>();
 

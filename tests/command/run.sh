@@ -54,7 +54,21 @@ expect 0 'nodes of 784-50-10' graph --out "$work/net.dot"
 check "a graph with shapes" grep -q 'affine\\n\[100, 50\]' "$work/net.dot"
 expect 0 '^digraph' graph --out -
 check "what is said of the standard output is not in it" bash -c "[ \$(grep -c 'nodes of' '$work/out') -eq 0 ] && grep -q 'nodes of' '$work/err'"
+check "it is called so" grep -q '^the standard output: [0-9]* nodes' "$work/err"
 expect 2 'picture is made by: tapegrad graph --out - \| dot -Tpng >.*net.png' graph --out "$work/net.png"
+expect 2 'dot -Tpng >".*a net.PNG"' graph --out "$work/a net.PNG"
+expect 0 'nodes of 784-50-10' graph --out "$work/NET.SVG"
+check "a picture, whatever the size of the letters" grep -q '^<svg' "$work/NET.SVG"
+# ---- an empty word, as of a shell's variable without a value ----
+for option in data layers report test-csv resume; do
+  expect 2 "--$option: it is empty, as where a shell's variable has no value" "${train[@]}" "--$option" ""
+done
+expect 2 '--out: it is empty' train --data "$mnist" --out ""
+expect 2 '--out: it is empty' graph --out ""
+# ---- in the words of the command ----
+expect 2 '--batch 7000: there are 6000 images to train on' "${train[@]}" --batch 7000
+expect 2 '--threads: 1000: it must be a number from 1 to 256' "${train[@]}" --threads 1000
+expect 0 'each epoch leaves out 5 images, others each time, which fill no batch of 11' "${train[@]/$work\/run/$work/words}" --batch 11 --iterations 2
 expect 0 '^\{' gradcheck --op relu --mode fast --format json --output -
 expect 0 '^image,class,probability' predict --run "$work/run" --images "$mnist/t10k-images-idx3-ubyte.gz" --out -
 expect 0 'nodes of 784-50-10' graph --out "$work/net.svg"
@@ -155,6 +169,9 @@ check "with its class" grep -qE '^999,[0-9],[01]\.[0-9]{4}$' "$work/digits.csv"
 expect 0 "it takes 'images' \[batch, 1, 28, 28\] and gives 'scores'" export "$work/run" --out "$work/net.onnx"
 check "its weights are in it" [ "$(stat -c %s "$work/net.onnx")" -ge "$(stat -c %s "$work/run/parameters.safetensors")" ]
 check "with their names, and the network's" grep -qa 'relu' "$work/net.onnx"
+expect 2 "the model is ONNX; give it a name that ends in .onnx" export "$work/run" --out "$work/net.pb"
+check "nothing is written then" [ ! -e "$work/net.pb" ]
+expect 0 'the model is in the standard output' export "$work/run" --out -
 expect 0 "gives 'probabilities'" export "$work/run" --probabilities --out "$work/net.onnx"
 check "through a softmax" grep -qa 'Softmax' "$work/net.onnx"
 expect 0 "it takes 'features' \[batch, 4\]" export "$work/iris" --best --out "$work/iris.onnx"
@@ -183,6 +200,9 @@ expect 1 "column 1 .'a'. has no value; --missing drop-row leaves such rows out, 
 printf 'a,k,m\n1,x,y\n2,x,z\n3,x,y\n4,x,z\n' >"$work/kinds.csv"
 expect 2 "the target 'k' has one category, 'x', in all rows" train --csv "$work/kinds.csv" --target k --one-hot m --task classification \
   --test 0.5 --out "$work/p"
+printf 'a,k\n1,3\n2,3\n3,3\n4,3\n' >"$work/constant.csv"
+expect 2 "the target 'k' is 3 in all rows to train on: there is nothing to learn" train --csv "$work/constant.csv" \
+  --target k --task regression --test 0.5 --out "$work/p"
 expect 2 "one-hot: 'm' is a target, and --task regression predicts numbers" train --csv "$work/kinds.csv" --target 1,m --one-hot m,k \
   --task regression --test 0.5 --out "$work/p"
 expect 2 'task classification has one' train --csv "$tables/iris.csv" --target 1,species --task classification --out "$work/p"

@@ -97,7 +97,7 @@ expect 0 'warning: .*is damaged.*skipped for the one before' train --resume "$re
 for file in "$resumed/checkpoints"/*; do : >"$file"; done
 expect 1 'no checkpoint in the folder .* can be read' train --resume "$resumed"
 
-for signal in INT TERM; do
+for signal in INT TERM HUP; do
   interrupt $signal "$begun" "${long[@]}" --epochs 500 --out "$work/$signal" --checkpoint-every 1000
   check "SIG$signal exits with 128 and its number" [ $? -eq $((128 + $(kill -l $signal))) ]
   check "SIG$signal says how to go on" grep -q 'the last checkpoint is .*, from which --resume' "$work/out"
@@ -109,7 +109,7 @@ interrupt TERM "ls '$work/evaluated/checkpoints'/checkpoint-*.safetensors >/dev/
 check "SIGTERM in an evaluation exits with 143" [ $? -eq 143 ]
 check "it does not wait for its end" bash -c "! grep -q '^epoch' '$work/out' && [ \$(wc -l <'$work/evaluated/history.csv') -eq 1 ]"
 check "the parameters are saved" [ -s "$work/evaluated/parameters.safetensors" ]
-check "and the report, as far as it goes" bash -c "grep -q '</html>' '$work/evaluated.html' && ! grep -q 'Confusion matrix' '$work/evaluated.html'"
+check "and the report, as far as it goes" bash -c "grep -q '</html>' '$work/evaluated.html' && grep -q 'interrupted after 1 iterations.*from which --resume' '$work/evaluated.html' && ! grep -q 'Confusion matrix' '$work/evaluated.html'"
 expect 0 '^epoch +1  iteration +1 .*test loss' train --resume "$work/evaluated"
 expect 0 '^epoch +1  iteration +1 .*test loss' "${evaluated[@]}" --out "$work/evaluated.2"
 check "what is resumed evaluates the same" cmp <(cut -d, -f1-7 "$work/evaluated/history.csv") \
@@ -122,7 +122,8 @@ check "a stopped run goes on to the same bits" cmp "$work/INT/parameters.safeten
 diverged=$work/diverged
 expect 0 'parameters' "${train[@]/$work\/run/$diverged}" --epochs 1 --checkpoint-every 50
 expect 1 'diverged in epoch .*lower rate.*the last checkpoint is .*checkpoint-000002' train --resume "$diverged" --epochs 2 --lr 1e30 \
-  --checkpoint-every 1
+  --checkpoint-every 1 --report "$work/diverged.html"
+check "the report says how it ended" grep -q 'ended early. trainer: diverged in epoch 2' "$work/diverged.html"
 expect 0 'after 1 epochs and 60 iterations' train --resume "$diverged" --epochs 2 --lr 0.05
 # As on a full disk: files of so many blocks at most.
 (trap '' XFSZ; ulimit -f 100; "$tapegrad" "${train[@]/$work\/run/$work/full}" --iterations 60 --checkpoint-every 20) >"$work/out" 2>"$work/err"

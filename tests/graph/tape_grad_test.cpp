@@ -268,6 +268,16 @@ BOOST_AUTO_TEST_CASE(clause_5_what_was_computed_from_gradients_that_were_not_rec
                         mentions("grad: add", "not recorded", "Record::yes"));
   BOOST_CHECK_EXCEPTION(tape.grad(exp(y * g), x), NotTracked, mentions("mul"));
   BOOST_CHECK_EXCEPTION(tape.backward(y + g, RetainGraph::yes), NotTracked, refused);
+  // Elements, beside what is tracked, by way of any operation.
+  const Tensor u = tape.watch(Tensor::from({1, 2}));
+  const Tensor du = tape.grad(sum(pow(u, 3.0)), u);
+  BOOST_CHECK_EXCEPTION(tape.grad(mean(square(du + u)), u), NotTracked,
+                        mentions("grad: add", "not recorded"));
+  BOOST_CHECK_EXCEPTION(tape.grad(sum(concat({du * 2.0, u}, 0)), u), NotTracked,
+                        mentions("concat", "not recorded"));
+  BOOST_CHECK_EXCEPTION(tape.grad(mse_loss(u, du), u), NotTracked, mentions("mse_loss", "not recorded"));
+  BOOST_CHECK_EXCEPTION(tape.grad(sum(matmul(reshape(du, {1, 2}), reshape(u, {2, 1}))), u), NotTracked,
+                        refused);
   const Tensor of_backward = tape.backward(y, RetainGraph::yes)[p];
   BOOST_CHECK_EXCEPTION(tape.grad(of_backward * 2.0, x), NotTracked, refused);
   BOOST_CHECK_EXCEPTION(tape.backward(y + of_backward), NotTracked, refused);
@@ -281,10 +291,13 @@ BOOST_AUTO_TEST_CASE(clause_5_gradients_that_were_not_recorded_serve_as_constant
   const Tensor s = scale;
   const Tensor g = tape.grad(sum(pow(x, 3.0)), x);
   check_equal(g, {3, 12});
-  // A step along them, and derivatives behind it.
+  // A step along them, and derivatives behind it, and for x where it is said that they are constants.
   const Tensor stepped = x - 0.5 * g;
-  check_equal(tape.grad(sum(square(stepped)), x), {-1, -8});
   check_equal(tape.grad(sum(square(stepped)), stepped), {-1, -8});
+  check_equal(tape.grad(sum(square(x - 0.5 * g.detach())), x), {-1, -8});
+  // A sign and a comparison are constant between their steps, as what an input is perturbed by.
+  check_equal(tape.grad(sum(square(x + 0.5 * sign(g))), x), {3, 5});
+  check_equal(tape.grad(sum(square(where(g > 4, x, 0.0))), x), {0, 4});
   // Scalars that lead to no target.
   const Tensor gs = tape.grad(square(s), s);
   const Tensor moved = s - gs;
@@ -296,6 +309,22 @@ BOOST_AUTO_TEST_CASE(clause_5_gradients_that_were_not_recorded_serve_as_constant
   check_equal(tape.grad(square(s) + gs.detach(), s), {6});
   check_equal(tape.grad(square(s) * gs.item(), s), {36});
   check_equal(tape.grad(sum(g.detach()), x), {0, 0});
+}
+
+BOOST_AUTO_TEST_CASE(clause_5_a_copy_in_a_loss_is_no_constant_by_accident) {
+  const Parameter p = parameter({1, 2});
+  Tape tape;
+  const Tensor x = p;
+  const auto refused = mentions("copy()", "detach()");
+  BOOST_CHECK_EXCEPTION(tape.grad(sum(square(x.copy())), x), NotTracked, refused);
+  BOOST_CHECK_EXCEPTION(tape.grad(sum(x * (x * 2.0).copy()), x), NotTracked, refused);
+  BOOST_CHECK_EXCEPTION(tape.backward(sum(x + exp(x.copy())), RetainGraph::yes), NotTracked, refused);
+  check_equal(tape.grad(sum(x * x.detach().copy()), x), {1, 2});
+  check_equal(tape.grad(sum(x * x.copy().detach()), x), {1, 2});
+  check_equal(tape.grad(sum(x * p.data().copy()), x), {1, 2});
+  const Tensor before = x.copy();
+  tape.reset();
+  check_equal(tape.backward(sum(p * before))[p], {1, 2});  // of what was recorded before
 }
 
 BOOST_AUTO_TEST_CASE(clause_5_gradients_of_another_tape_or_epoch_are_constants) {

@@ -71,8 +71,9 @@ BOOST_AUTO_TEST_CASE(optimizers_refuse_to_leave_them_untrained) {
 
   WithoutParameter other(Generator(1));
   optim::SGD of_other(other.parameters(), 0.1);
-  BOOST_CHECK_EXCEPTION(of_other.step(gradients_of(other)), Error,
-                        mentions("sgd: ", "WithoutParameter", "a parameter", "visit() does not name"));
+  BOOST_CHECK_EXCEPTION(
+      of_other.step(gradients_of(other)), Error,
+      mentions("sgd: ", "WithoutParameter", "a parameter of shape [3]", "visit() does not name"));
 }
 
 BOOST_AUTO_TEST_CASE(states_and_copies_name_them) {
@@ -109,9 +110,25 @@ BOOST_AUTO_TEST_CASE(generators_and_buffers_count_in_training_mode) {
   net.dropout.eval();
   gradients_of(net);
   BOOST_TEST(net.state().size() > 0);
+  optim::SGD sgd(net.parameters(), 0.1);
+  sgd.step(gradients_of(net));
   net.dropout.train();
-  gradients_of(net);
+  const Gradients gradients = gradients_of(net);
   BOOST_CHECK_EXCEPTION(net.state(), Error, mentions("Net", "nn::Dropout", "visit() does not name"));
+  BOOST_CHECK_EXCEPTION(sgd.step(gradients), Error, mentions("sgd: ", "Net", "nn::Dropout", "does not name"));
+
+  // Where the module that uses it trains nothing itself, the one around it does.
+  struct Inner : nn::Module {
+    Tensor forward(const Tensor& x) override { return dropout(x); }
+    nn::Dropout dropout = nn::Dropout(0.5, 1);
+  };
+  nn::Sequential around;
+  Generator rng(1);
+  around.append("first", nn::Affine(3, 3, rng));
+  around.append("second", Inner());
+  optim::SGD of_around(around.parameters(), 0.1);
+  BOOST_CHECK_EXCEPTION(of_around.step(gradients_of(around)), Error,
+                        mentions("sgd: ", "Inner", "nn::Dropout"));
 }
 
 BOOST_AUTO_TEST_CASE(what_is_frozen_or_shared_or_trained_elsewhere_may_be_left_out) {

@@ -1,4 +1,7 @@
 // Losses of scores or probabilities of classes.
+#include <utility>
+#include <vector>
+
 #include "both_rules.h"
 #include "loss_support.h"
 
@@ -21,11 +24,12 @@ std::vector<ClassTargets> class_targets(const Shape& scores, Dtype dtype) {
   const Shape rows = scores.removed(scores.rank() - 1);
   const Tensor labels = random(rows, i64, 0, static_cast<double>(classes - 1), 7);
   const Tensor hot = one_hot(labels, classes, dtype);
-  const Tensor soft = random(scores, dtype, 0, 1, 8);  // rows need not add up to one
+  const Tensor any = random(scores, dtype, 0.05, 1, 8);
+  const Tensor soft = any / sum(any, -1, KeepDims::yes);
   return {{"indices", labels, numbers(hot)}, {"one-hot", hot, numbers(hot)}, {"soft", soft, numbers(soft)}};
 }
 
-const std::vector<Shape> kScores{{3}, {1}, {4, 3}, {1, 5}, {2, 3, 4}, {1700, 10}, {1, 17000}};
+const std::vector<Shape> kScores{{3}, {2}, {4, 3}, {1, 5}, {2, 3, 4}, {1700, 10}, {1, 17000}};
 
 /// The loss -1/N sum t value(row of y), its gradients, and those of the gradients, row by row.
 template <class Loss, class Value, class Slope>
@@ -177,6 +181,33 @@ BOOST_AUTO_TEST_CASE(class_losses_errors) {
                           mentions("no rows"));
     BOOST_CHECK_EXCEPTION(loss(x, Tensor()), ArgumentError, mentions(name, "input 1"));
   }
+}
+
+BOOST_AUTO_TEST_CASE(what_is_no_classification_is_refused) {
+  using Loss = Tensor (*)(const Tensor&, const Tensor&, const ClassLossOptions&);
+  const std::vector<std::pair<const char*, Loss>> losses{
+      {"cross_entropy", &cross_entropy}, {"softmax_with_loss", &softmax_with_loss}, {"nll_loss", &nll_loss}};
+  const Tensor one = random({4, 1}, f64, 0, 1, 1), three = random({2, 3}, f64, 0, 1, 2);
+  const auto of = [](double first, double last) {
+    return Tensor::from({{first, 1 - first, 0.0}, {0.0, 1.0, last}}, f64);
+  };
+  for (const auto& [name, loss] : losses)
+    for (const ClassLossOptions& o : {ClassLossOptions{}, ClassLossOptions{.label_smoothing = 0.1}}) {
+      BOOST_CHECK_EXCEPTION(loss(one, one, o), ArgumentError,
+                            mentions(name, "[4, 1]", "one class", "mse_loss"));
+      BOOST_CHECK_EXCEPTION(loss(one, Tensor::zeros({4}, i64), o), ArgumentError, mentions("one class"));
+      BOOST_TEST(std::isfinite(loss(three, of(0.25, 0), o).item()));
+      BOOST_TEST(std::isfinite(loss(three, of(0.25, 5e-4), o).item()));
+      BOOST_CHECK_EXCEPTION(
+          loss(three, of(0.25, 1), o), ArgumentError,
+          mentions(name, "row 1", "[2, 3]", "its sum is 2", "binary_cross_entropy_with_logits"));
+      BOOST_CHECK_EXCEPTION(loss(three, of(-0.5, 0), o), ArgumentError, mentions("row 0", "-0.5"));
+      BOOST_CHECK_EXCEPTION(loss(three, of(kNan, 0), o), ArgumentError, mentions("row 0"));
+      BOOST_CHECK_EXCEPTION(loss(cast(three, f32), cast(of(-0.5, 0), f32), o), ArgumentError,
+                            mentions("row 0"));
+    }
+  const Tensor y = Tensor::zeros({4, 1, 2});
+  BOOST_TEST(softmax_with_loss(y, Tensor::zeros({4, 1}, i64)).item() == std::log(2.0F));
 }
 
 BOOST_AUTO_TEST_CASE(logits_are_not_probabilities) {

@@ -1,4 +1,7 @@
 // Losses of predictions and targets of one shape.
+#include <functional>
+#include <vector>
+
 #include "both_rules.h"
 #include "loss_support.h"
 
@@ -139,6 +142,24 @@ BOOST_AUTO_TEST_CASE(pair_losses_errors) {
                         mentions("[0, 3]"));
   for (const double delta : {0.0, -1.0, kNan, kInf})
     BOOST_CHECK_EXCEPTION(huber_loss(y, y, delta), ArgumentError, mentions("huber_loss", "delta"));
+}
+
+BOOST_AUTO_TEST_CASE(binary_targets_are_probabilities) {
+  const Tensor y = Tensor::full({2}, 0.5, f64);
+  const auto of = [](double t) { return Tensor::from({1, t}, f64); };
+  const BinaryLossOptions weighed{.pos_weight = Tensor::scalar(2, f64)};
+  for (const double t : {2.0, -1.0, 1.01})
+    for (const auto& loss : std::vector<std::function<Tensor(const Tensor&)>>{
+             [&](const Tensor& v) { return binary_cross_entropy_with_logits(y, v); },
+             [&](const Tensor& v) {
+               return binary_cross_entropy_with_logits(y, v, {.reduction = Reduction::none});
+             },
+             [&](const Tensor& v) { return binary_cross_entropy_with_logits(y, v, weighed); },
+             [&](const Tensor& v) { return binary_cross_entropy(y, v); }}) {
+      BOOST_CHECK_EXCEPTION(loss(of(t)), ArgumentError,
+                            mentions("binary_cross_entropy", "element 1", "targets [2]", "mse_loss"));
+      BOOST_TEST(sum(loss(of(1 + 1e-4))).item() > 0);
+    }
 }
 
 BOOST_AUTO_TEST_CASE(infinite_logits) {

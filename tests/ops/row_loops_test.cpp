@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include <tapegrad/nn/train/metrics.h>
+#include <tapegrad/ops/neural/class_targets.h>
 
 #include "kernel_support.h"
 
@@ -73,9 +74,10 @@ BOOST_AUTO_TEST_CASE(the_loss_and_its_gradient_for_rows_of_any_length) {
             }
             Tape tape;
             const Tensor leaf = tape.watch(x);
-            const Tensor y = softmax_with_loss(leaf, t);
+            const Tensor y = detail::weighed_softmax_with_loss(leaf, t);
             check_tensor(y, {}, {loss}, 10 * tolerance_of(dtype));
-            const Tensor twice = y + softmax_with_loss(leaf, t);  // the second gradient is added
+            const Tensor twice =
+                y + detail::weighed_softmax_with_loss(leaf, t);  // the second gradient is added
             const Tensor g = tape.backward(twice)[leaf];
             for (double& v : gradient) v *= 2;
             check_tensor(g, x.shape(), gradient, 10 * tolerance_of(dtype));

@@ -77,10 +77,19 @@ BOOST_AUTO_TEST_CASE(a_compound_assignment_is_the_operation_and_an_assignment) {
   Tensor itself = b;
   itself += itself;
   check_tensor(itself, {2}, {4, 8});
-  // A smaller one broadcasts, and so has another shape afterwards, as b + a has.
+}
+
+BOOST_AUTO_TEST_CASE(a_compound_assignment_leaves_the_shape) {
+  const Tensor b = Tensor::from({2, 4}, f64);
   Tensor small = Tensor::scalar(1, f64);
-  small += b;
-  check_tensor(small, {2}, {3, 5});
+  BOOST_CHECK_EXCEPTION(small += b, ShapeError, mentions("+=", "[] and [2]", "a = a + b"));
+  BOOST_CHECK_EXCEPTION(small -= b, ShapeError, mentions("-="));
+  BOOST_CHECK_EXCEPTION(small *= b, ShapeError, mentions("*="));
+  BOOST_CHECK_EXCEPTION(small /= b, ShapeError, mentions("/=", "a = a / b"));
+  Tensor column = Tensor::ones({2, 1}, f64);
+  BOOST_CHECK_EXCEPTION(column += b, ShapeError, mentions("[2, 1] and [2]", "[2, 2]"));
+  check_tensor(small, {}, {1});
+  check_tensor(column, {2, 1}, {1, 1});
 }
 
 BOOST_AUTO_TEST_CASE(a_compound_assignment_is_recorded) {

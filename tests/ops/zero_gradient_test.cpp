@@ -1,6 +1,8 @@
 #include <functional>
 #include <vector>
 
+#include <tapegrad/ops/neural/class_targets.h>
+
 #include "both_rules.h"
 #include "op_support.h"
 
@@ -181,10 +183,10 @@ BOOST_AUTO_TEST_CASE(samples_without_a_target) {
   const Tensor probabilities = Tensor::from({{0.2, 0.3, 0.5}, {kNan, -1e-7, 0.1}, {0.3, 0.3, 0.4}}, f64);
   with_both_rules([&] {
     for (const int order : {1, 2}) {
-      const std::vector<double> a =
-          numbers(derivative([&](const Tensor& x) { return softmax_with_loss(x, targets); }, logits, order));
-      const std::vector<double> b = numbers(
-          derivative([&](const Tensor& x) { return cross_entropy(x, targets); }, probabilities, order));
+      const std::vector<double> a = numbers(derivative(
+          [&](const Tensor& x) { return detail::weighed_softmax_with_loss(x, targets); }, logits, order));
+      const std::vector<double> b = numbers(derivative(
+          [&](const Tensor& x) { return detail::weighed_cross_entropy(x, targets); }, probabilities, order));
       for (std::size_t i = 0; i < 9; ++i) {
         BOOST_TEST(std::isfinite(a[i]));
         BOOST_TEST(std::isfinite(b[i]));
@@ -193,7 +195,7 @@ BOOST_AUTO_TEST_CASE(samples_without_a_target) {
     }
     // A loss that is not taken.
     const std::vector<Function> losses{
-        [&](const Tensor& x) { return softmax_with_loss(x, targets); },
+        [&](const Tensor& x) { return detail::weighed_softmax_with_loss(x, targets); },
         [&](const Tensor& x) { return mse_loss(x, targets); },
         [&](const Tensor& x) { return huber_loss(x, targets); },
         [&](const Tensor& x) { return binary_cross_entropy_with_logits(x, targets); }};

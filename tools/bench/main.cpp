@@ -137,7 +137,7 @@ int main(int argc, char** argv) {
                  "'threads*' one thread beside several")
       ->capture_default_str();
   app.add_option("--threads", o.runner.threads, "Threads that each contender may use")
-      ->check(CLI::Range(1, 256))
+      ->check(tapegrad::cli::number_of_threads())
       ->capture_default_str();
   app.add_option("--json", o.json, "File for the measurements; - is the standard output")
       ->transform(tapegrad::cli::file_to_write());

@@ -24,6 +24,7 @@ struct ExportOptions {
 void export_model(const ExportOptions& o) {
   const std::string parameters = parameters_file(o.run, o.best);
   require_other_file("--out", o.out, {parameters});
+  require_extension("--out", o.out, {".onnx"}, "the model is ONNX");
   const SavedModel saved = load_model(parameters);
   nn::Module& net = *saved.model.net;
   const std::vector<std::string> classes =
@@ -44,9 +45,9 @@ void export_model(const ExportOptions& o) {
   nn::save_onnx(
       o.out, net, [&](const Tensor& x) { return o.probabilities ? softmax(net(x)) : net(x); }, {example},
       options);
-  fmt::print(beside(o.out), "{}: the model is {}; it takes '{}' [batch, {}] and gives '{}'\n",
-             saved.model.description, o.out, options.input_names[0], fmt::join(saved.item.dims(), ", "),
-             options.output_names[0]);
+  fmt::print(beside(o.out), "{}: the model is in {}; it takes '{}' [batch, {}] and gives '{}'\n",
+             saved.model.description, written_name(o.out), options.input_names[0],
+             fmt::join(saved.item.dims(), ", "), options.output_names[0]);
 }
 
 }  // namespace
@@ -55,7 +56,7 @@ void add_export_command(CLI::App& app, int& exit_code) {
   auto options = std::make_shared<ExportOptions>();
   ExportOptions& o = *options;
   CLI::App& c = *app.add_subcommand("export", "Write a network that train has saved as an ONNX model");
-  c.add_option("run", o.run, "Folder that train has written, its --out")->required();
+  c.add_option("run", o.run, "Folder that train has written, its --out")->check(not_empty())->required();
   c.add_option("--out", o.out, "Model to write, as in net.onnx; - is the standard output")
       ->required()
       ->transform(file_to_write());

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include <tapegrad/gradcheck/report/shell_word.h>
 #include <tapegrad/graph/dot.h>
 #include <tapegrad/nn/io/file.h>
 #include <tapegrad/tapegrad.h>
@@ -29,12 +30,12 @@ struct GraphOptions {
 
 /// Graphviz makes any picture of DOT; text under the name of a picture would be found out later, elsewhere.
 void require_format(const std::string& path) {
-  const std::string extension = std::filesystem::path(path).extension();
+  const std::string extension = extension_of(path);
   if (!extension.empty() && extension != ".svg" && extension != ".dot" && extension != ".gv")
     throw ArgumentError(
         fmt::format("--out {}: {} is not among what is written, .svg, .dot and .gv; another picture is made "
                     "by: tapegrad graph --out - | dot -T{} >{}",
-                    path, extension, extension.substr(1), path));
+                    path, extension, extension.substr(1), gradcheck::detail::shell_word(path)));
 }
 
 int draw(const GraphOptions& o) {
@@ -54,8 +55,9 @@ int draw(const GraphOptions& o) {
   const Tensor targets = Tensor::zeros({o.batch}, i64);
   nn::SoftmaxWithLoss()(net(input), targets);
   std::FILE* const say = beside(o.out);
-  const std::string what = fmt::format("{}: {} nodes of {}", o.out, tape.size(), model.description);
-  if (o.out.ends_with(".svg")) {
+  const std::string what =
+      fmt::format("{}: {} nodes of {}", written_name(o.out), tape.size(), model.description);
+  if (extension_of(o.out) == ".svg") {
     plot::save(o.out,
                plot::draw_tape(tape, {names.parameter_names, {{input, "input"}, {targets, "targets"}}}));
     fmt::print(say, "{}\n", what);
@@ -65,7 +67,7 @@ int draw(const GraphOptions& o) {
   file.write(to_dot(tape, names));
   file.commit();
   if (say == stdout)
-    fmt::print("{}; draw it with: dot -Tsvg -O {}\n", what, o.out);
+    fmt::print("{}; draw it with: dot -Tsvg -O {}\n", what, gradcheck::detail::shell_word(o.out));
   else
     fmt::print(say, "{}; draw it with: | dot -Tsvg\n", what);
   return 0;

@@ -24,9 +24,13 @@ InterruptHandler::InterruptHandler() {
   action.sa_flags = static_cast<int>(SA_RESETHAND);
   sigaction(SIGINT, &action, &before_int_);
   sigaction(SIGTERM, &action, &before_term_);
+  // A terminal that is closed sends it; nohup ignores it.
+  sigaction(SIGHUP, nullptr, &before_hup_);
+  if (before_hup_.sa_handler != SIG_IGN) sigaction(SIGHUP, &action, nullptr);
 }
 
 InterruptHandler::~InterruptHandler() {
+  sigaction(SIGHUP, &before_hup_, nullptr);
   sigaction(SIGINT, &before_int_, nullptr);
   sigaction(SIGTERM, &before_term_, nullptr);
 }

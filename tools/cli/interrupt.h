@@ -6,7 +6,8 @@
 
 namespace tapegrad::cli {
 
-/// While it lives, Ctrl-C (SIGINT) and SIGTERM ask the work at hand to stop; a second one ends the process at once.
+/// While it lives, Ctrl-C (SIGINT), SIGTERM and, unless it is ignored, SIGHUP ask the work at hand to stop; a second one
+/// ends the process at once.
 class InterruptHandler {
  public:
   InterruptHandler();
@@ -22,6 +23,7 @@ class InterruptHandler {
  private:
   struct sigaction before_int_ = {};
   struct sigaction before_term_ = {};
+  struct sigaction before_hup_ = {};
 };
 
 }  // namespace tapegrad::cli

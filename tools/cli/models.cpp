@@ -16,6 +16,8 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "program.h"
+
 namespace tapegrad::cli {
 
 namespace {
@@ -141,11 +143,12 @@ void ModelOptions::add_to(CLI::App& command) {
     names.emplace_back(row.name);
     help.push_back(fmt::format("{}: {}", row.name, row.help));
   }
-  CLI::Option* const words =
-      command.add_option("--layers", layers,
-                         "A network of these layers, in place of a model, as in "
-                         "conv:30x5,relu,pool:2,flatten,affine:100,relu,affine:10; of " +
-                             nn::layer_word_forms());
+  CLI::Option* const words = command
+                                 .add_option("--layers", layers,
+                                             "A network of these layers, in place of a model, as in "
+                                             "conv:30x5,relu,pool:2,flatten,affine:100,relu,affine:10; of " +
+                                                 nn::layer_word_forms())
+                                 ->check(not_empty());
   // What the words say themselves.
   for (CLI::Option* const other :
        {command.add_option("--model", model, fmt::format("{}", fmt::join(help, "; ")))

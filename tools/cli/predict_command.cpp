@@ -131,12 +131,14 @@ void add_predict_command(CLI::App& app, int& exit_code) {
   auto options = std::make_shared<PredictOptions>();
   PredictOptions& o = *options;
   CLI::App& c = *app.add_subcommand("predict", "Predict by a network that train has saved");
-  c.add_option("--run", o.run, "Folder that train has written, its --out")->required();
+  c.add_option("--run", o.run, "Folder that train has written, its --out")->check(not_empty())->required();
   c.add_flag("--best", o.best, "By the parameters of the best epoch");
-  CLI::Option* const table = c.add_option(
-      "--csv", o.csv, "Table as the one that the network was trained on; targets are not needed");
-  CLI::Option* const images =
-      c.add_option("--images", o.images, "IDX file of images (plain or gzip)")->excludes(table);
+  CLI::Option* const table =
+      c.add_option("--csv", o.csv, "Table as the one that the network was trained on; targets are not needed")
+          ->check(not_empty());
+  CLI::Option* const images = c.add_option("--images", o.images, "IDX file of images (plain or gzip)")
+                                  ->check(not_empty())
+                                  ->excludes(table);
   c.add_option(
        "--out", o.out,
        "Table to write: a line for each row or image with its line or number (from 0), and the class and its "
@@ -144,7 +146,7 @@ void add_predict_command(CLI::App& app, int& exit_code) {
       ->required()
       ->transform(file_to_write());
   c.add_option("--threads", o.threads, "Threads that compute; the result does not depend on it")
-      ->check(at_least(1))
+      ->check(number_of_threads())
       ->capture_default_str();
   c.callback([options, table, images, &exit_code] {
     if (table->count() + images->count() == 0) throw CLI::RequiredError("--csv or --images");

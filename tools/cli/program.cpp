@@ -1,5 +1,6 @@
 #include "program.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <cstddef>
@@ -16,6 +17,7 @@
 #include <vector>
 
 #include <tapegrad/graph/errors.h>
+#include <tapegrad/ops/threads.h>
 
 #include <fmt/format.h>
 
@@ -58,9 +60,28 @@ CLI::Validator above(double bound) {
       fmt::format("above {}", bound), [](double value, double limit) { return value > limit; }, bound);
 }
 
+CLI::Validator number_of_threads() {
+  const auto check = [](std::string& text) -> std::string {
+    int value = 0;
+    return CLI::detail::lexical_cast(text, value) && value >= 1 && value <= kMostThreads
+               ? ""
+               : fmt::format("{}: it must be a number from 1 to {}", text, kMostThreads);
+  };
+  return CLI::Validator(check, fmt::format("1 to {}", kMostThreads));
+}
+
+namespace {
+constexpr const char* kEmpty = "it is empty, as where a shell's variable has no value";
+}
+
+CLI::Validator not_empty() {
+  return CLI::Validator([](std::string& text) -> std::string { return text.empty() ? kEmpty : ""; }, "");
+}
+
 CLI::Validator file_to_write() {
   return CLI::Validator(
       [](std::string& path) -> std::string {
+        if (path.empty()) return kEmpty;
         if (path == "-") path = kStandardOutput;
         return "";
       },
@@ -77,7 +98,30 @@ void require_other_file(const char* option, const std::string& written,
   }
 }
 
+std::string extension_of(const std::string& path) {
+  std::string extension = std::filesystem::path(path).extension();
+  std::ranges::transform(extension, extension.begin(),
+                         [](char c) { return 'A' <= c && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
+  return extension;
+}
+
+void require_extension(const char* option, const std::string& written,
+                       std::initializer_list<std::string_view> extensions, const char* what) {
+  const bool fits = std::ranges::find(extensions, extension_of(written)) != extensions.end();
+  if (fits || beside(written) != stdout) return;
+  std::error_code error;
+  const auto type = std::filesystem::status(written, error).type();
+  // What else there may be, a pipe or a folder, cannot be replaced.
+  if (type != std::filesystem::file_type::not_found && type != std::filesystem::file_type::regular) return;
+  throw ArgumentError(
+      fmt::format("{} {}: {}; give it a name that ends in {}", option, written, what, *extensions.begin()));
+}
+
 std::FILE* beside(const std::string& path) { return path == kStandardOutput ? stderr : stdout; }
+
+std::string written_name(const std::string& path) {
+  return path == kStandardOutput ? "the standard output" : path;
+}
 
 std::string printable(std::string_view message) {
   std::string text;

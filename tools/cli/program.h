@@ -16,14 +16,28 @@ int run_program(CLI::App& app, int argc, char** argv, const int& exit_code);
 /// Checks of an option's number: finite, and at least so much, or more than that.
 CLI::Validator at_least(double least);
 CLI::Validator above(double bound);
+/// Of --threads: what set_threads takes.
+CLI::Validator number_of_threads();
 
-/// For an option that names a file to write: "-" is the standard output.
+/// For an option that names something: an empty word, as of a shell's variable without a value, names nothing.
+CLI::Validator not_empty();
+
+/// For an option that names a file to write: "-" is the standard output. No empty word.
 CLI::Validator file_to_write();
 /// Where to say what has been written there: the standard error where the file is the standard output.
 std::FILE* beside(const std::string& path);
+/// Its name for a message: the path, or "the standard output".
+std::string written_name(const std::string& path);
 /// Throws ArgumentError where the file that an option is to write is one of those that are read, by whatever name.
 void require_other_file(const char* option, const std::string& written,
                         std::initializer_list<std::string> read);
+
+/// Throws ArgumentError where the file that an option is to write is a new or a regular one, whose name ends in none of
+/// these (".onnx", small letters or not), of which `what` ("the model is ONNX") proposes the first.
+void require_extension(const char* option, const std::string& written,
+                       std::initializer_list<std::string_view> extensions, const char* what);
+/// Of a file's name, in small letters: ".svg" of PICTURE.SVG.
+std::string extension_of(const std::string& path);
 
 /// What a file says may be part of a message: as text that no terminal takes for commands.
 std::string printable(std::string_view message);

@@ -2,7 +2,6 @@
 
 #include <chrono>
 #include <ctime>
-#include <filesystem>
 
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/nn/io/file.h>
@@ -14,6 +13,7 @@
 
 #include "arguments.h"
 #include "plot/weights.h"
+#include "program.h"
 #include "settings.h"
 
 namespace tapegrad::cli {
@@ -48,12 +48,7 @@ ReportFile::ReportFile(const std::string& path, const CLI::App& command) : path_
 }
 
 void ReportFile::require_page(const std::string& path) {
-  if (path.empty() || path.ends_with(".html") || path.ends_with(".htm")) return;
-  std::error_code error;
-  const auto type = std::filesystem::status(path, error).type();
-  // What else there may be, a pipe or a folder, cannot be replaced.
-  if (type != std::filesystem::file_type::not_found && type != std::filesystem::file_type::regular) return;
-  throw ArgumentError(fmt::format("--report {}: the page is HTML; give it a name that ends in .html", path));
+  if (!path.empty()) require_extension("--report", path, {".html", ".htm"}, "the page is HTML");
 }
 
 void ReportFile::begin(const Model& model, const TrainData& data) {
@@ -99,19 +94,16 @@ void ReportFile::examine(const Model& model, const TrainData& data) {
 }
 
 void ReportFile::write(const Model& model, const TrainData& data, const nn::Dataset& training,
-                       std::int64_t batch, bool interrupted) {
+                       std::int64_t batch, const std::string& unfinished) {
   if (!asked_for()) return;
   report_.title = model.description;
   report_.names = {data.loss, data.metric, !data.units};
   add_facts(model, data, training);
-  if (interrupted)
-    report_.note =
-        "The training was interrupted: the test items were not looked at one by one. The run that is resumed "
-        "does that.";
-  else
-    examine(model, data);
-  if (!report_.history.epochs.empty()) {
-    const std::string name = interrupted ? "interrupted" : epoch_name(report_.history.epochs.back().epoch);
+  report_.note = unfinished;
+  if (unfinished.empty()) examine(model, data);
+  if (!report_.history.epochs.empty() && nn::is_finite(model.net->state())) {
+    const std::string name =
+        unfinished.empty() ? epoch_name(report_.history.epochs.back().epoch) : "where it stopped";
     if (weights_.back().first == name) weights_.pop_back();
     weights_.emplace_back(name, plot::weights_of(*model.net));
     report_.weights = plot::draw_weights(weights_);

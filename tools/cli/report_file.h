@@ -30,9 +30,10 @@ class ReportFile {
   void add(const nn::EpochReport& e, const std::optional<nn::Score>& test);
   /// After the first epoch, unless it was before a training that is resumed.
   void remember_weights(const Model& model, std::int64_t epoch);
-  /// `interrupted`: the test items are not looked at, which may take long.
+  /// `unfinished`: a note on why training has not ended as it was asked to, or nothing. The test items are then not
+  /// looked at, which may take long.
   void write(const Model& model, const TrainData& data, const nn::Dataset& training, std::int64_t batch,
-             bool interrupted);
+             const std::string& unfinished);
 
  private:
   bool asked_for() const { return !path_.empty(); }

@@ -93,7 +93,11 @@ Model model_of(const TrainOptions& o, const TrainData& data, const nn::Dataset& 
   return model;
 }
 
-std::int64_t iterations_of(const TrainOptions& o, const nn::Dataset& training) {
+std::int64_t iterations_of(const TrainOptions& o, const nn::Dataset& training, const char* items) {
+  if (o.batch > training.size())
+    throw ArgumentError(
+        fmt::format("--batch {}: there are {} {} to train on; a batch can be that large at most", o.batch,
+                    training.size(), items));
   const std::int64_t batches = nn::DataLoader(training, {.batch = o.batch, .drop_last = true}).size();
   std::int64_t iterations = o.iterations;
   if (iterations == 0 && __builtin_mul_overflow(o.epochs, batches, &iterations))
@@ -169,7 +173,7 @@ int train(const TrainOptions& o, const CLI::App& command, const nn::Checkpoint* 
   nn::Module& net = *model.net;
   const nn::Metadata metadata = metadata_of(command, model, data);
   const auto optimizer = optim::make_optimizer(o.optimizer, model.groups, o.lr);
-  const std::int64_t iterations = iterations_of(o, parts.training);
+  const std::int64_t iterations = iterations_of(o, parts.training, data.items);
   nn::TrainerOptions options = trainer_options(o, data, iterations, command);
   if (several) options.data_parallel = o.ranks.apply(ranks, net);
   std::FILE* const out = root ? beside(o.report) : nowhere();
@@ -219,6 +223,9 @@ int train(const TrainOptions& o, const CLI::App& command, const nn::Checkpoint* 
       fmt::format("{}, {} parameters, {} lr {}, batch {}, {} iterations, {} training and {} test {}",
                   model.description, net.parameter_count(), o.optimizer, o.lr, o.batch, iterations,
                   parts.training.size(), data.test.size(), data.items));
+  if (const std::int64_t left = parts.training.size() % o.batch)
+    progress.line(fmt::format("each epoch leaves out {} {}, others each time, which fill no batch of {}",
+                              left, data.items, o.batch));
   if (checkpoint) {
     resume(trainer, *checkpoint, iterations, progress);
     const std::vector<nn::EpochReport>& epochs = trainer.history().epochs;
@@ -245,7 +252,11 @@ int train(const TrainOptions& o, const CLI::App& command, const nn::Checkpoint* 
   } catch (const FileError& e) {
     throw FileError(fmt::format("after {} iterations: {}{}", optimizer->steps(), e.what(), advice()));
   } catch (const nn::Diverged& e) {
-    throw nn::Diverged(fmt::format("{}{}", e.what(), advice()));
+    const nn::Diverged told(fmt::format("{}{}", e.what(), advice()));
+    if (root)
+      report.write(model, data, parts.training, o.batch,
+                   fmt::format("The training ended early. {}", told.what()));
+    throw told;
   }
   // Where training has stopped without a signal here, another rank has received one.
   const bool interrupted =
@@ -256,7 +267,12 @@ int train(const TrainOptions& o, const CLI::App& command, const nn::Checkpoint* 
   // What is saved is whole: from here on, a signal ends the process.
   handler.reset();
   if (root) {
-    report.write(model, data, parts.training, o.batch, interrupted);
+    report.write(
+        model, data, parts.training, o.batch,
+        interrupted ? fmt::format("The training was interrupted after {} iterations, and the test items were "
+                                  "not looked at one by one{}",
+                                  optimizer->steps(), advice())
+                    : "");
     conclude(o, trainer.history(), interrupted, optimizer->steps(), validated, data.metric, *folder,
              progress);
   }

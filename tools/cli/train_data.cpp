@@ -97,6 +97,18 @@ void require_fitting_targets(const DataOptions& o, const nn::CsvFormat& format) 
                       column.name));
 }
 
+/// Of a single value the variance is 0, in which errors are measured.
+void require_varying_targets(const nn::CsvFormat& format, const Tensor& t) {
+  const std::vector<std::string> names = format.target_names();
+  for (std::size_t k = 0; k < names.size(); ++k) {
+    const Tensor values = select(t, 1, static_cast<std::int64_t>(k));
+    if (const double value = min(values).item(); max(values).item() == value)
+      throw ArgumentError(fmt::format(
+          "--task regression: the target '{}' is {} in all rows to train on: there is nothing to learn",
+          names[k], value));
+  }
+}
+
 TrainData load_table(const DataOptions& o, std::uint64_t seed) {
   nn::Table table = read_table(o);
   require_fitting_targets(o, table.format);
@@ -125,6 +137,7 @@ TrainData load_table(const DataOptions& o, std::uint64_t seed) {
                       o.targets.front(), data.outputs, data.train.size() + data.test.size(), kMostClasses));
   } else {
     const Tensor t = data.train.batch(0, data.train.size()).t;
+    require_varying_targets(table.format, t);
     data.outputs = t.dim(1);
     data.units = nn::input_statistics(nn::Dataset(t, t));
     data.objective = objective_in(data.units->stddev);
@@ -138,11 +151,13 @@ TrainData load_table(const DataOptions& o, std::uint64_t seed) {
 }  // namespace
 
 void DataOptions::add_to(CLI::App& c) {
-  CLI::Option* const images = c.add_option("--data", folder, "Folder of the four IDX files");
+  CLI::Option* const images =
+      c.add_option("--data", folder, "Folder of the four IDX files")->check(not_empty());
   CLI::Option* const table =
       c.add_option("--csv", csv,
                    "Table to learn from, in place of images: comma-separated values with a header. "
                    "Its features are standardised, each by itself")
+          ->check(not_empty())
           ->excludes(images);
   CLI::Option* const target =
       c.add_option("--target", targets,
@@ -171,6 +186,7 @@ void DataOptions::add_to(CLI::App& c) {
           ->check(above(0))
           ->needs(table);
   c.add_option("--test-csv", test_csv, "Table to test on, in place of a share of the rows")
+      ->check(not_empty())
       ->needs(table)
       ->excludes(share);
 }

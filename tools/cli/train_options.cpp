@@ -58,11 +58,12 @@ void TrainOptions::add_to(CLI::App& c) {
       ->check(at_least(0))
       ->capture_default_str();
   c.add_option("--threads", threads, "Threads that compute; the result does not depend on it")
-      ->check(at_least(1))
+      ->check(number_of_threads())
       ->capture_default_str();
   ranks.add_to(c);
-  CLI::Option* const of_out = c.add_option(
-      "--out", out, "Folder for history.csv and parameters.safetensors; needed but for --resume");
+  CLI::Option* const of_out =
+      c.add_option("--out", out, "Folder for history.csv and parameters.safetensors; needed but for --resume")
+          ->check(not_empty());
   c.add_flag("--force", force, "Replace what another run has left in that folder");
   c.add_option(
        "--report", report,
@@ -81,6 +82,7 @@ void TrainOptions::add_to(CLI::App& c) {
                    "checkpoint with its settings, to the bit. Others may be given for {}. It writes in this "
                    "folder alone: a --report elsewhere is to be given again",
                    fmt::join(may_change(), ", ")))
+      ->check(not_empty())
       ->excludes(of_out);
 }
 

@@ -161,9 +161,10 @@ std::string headline(const TrainingReport& report) {
 
 std::string to_html(const TrainingReport& report) {
   Page page(report.title);
-  if (const std::string scores = headline(report); !scores.empty()) {
-    page.paragraph(scores);
-    if (!report.note.empty()) page.paragraph(report.note);
+  const std::string scores = headline(report);
+  if (!scores.empty()) page.paragraph(scores);
+  if (!report.note.empty()) page.paragraph(report.note);
+  if (!scores.empty()) {
     page.heading("Training");
     page.figures(draw_curves(report.history, report.test, report.names));
     add_epochs(page, report.history, report.test, report.names);

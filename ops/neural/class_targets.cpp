@@ -57,22 +57,24 @@ void require_classification(const char* op, const char* what, const Tensor& scor
     return;
   const Pause pause;
   const Tensor sums = sum(t.detach(), -1);
-  if (all_hold(t, [](auto v) { return v >= -kFarthestFromProbability; }) && all_hold(sums, [](auto v) {
-        return v >= 1 - kFarthestFromProbability && v <= 1 + kFarthestFromProbability;
-      }))
-    return;
+  const auto is_share = []<class T>(T v) { return v >= static_cast<T>(-kFarthestFromProbability); };
+  const auto is_whole = []<class T>(T v) {
+    return v >= static_cast<T>(1 - kFarthestFromProbability) &&
+           v <= static_cast<T>(1 + kFarthestFromProbability);
+  };
+  if (all_hold(t, is_share) && all_hold(sums, is_whole)) return;
   visit_floating(t.dtype(), [&]<class T> {
     const std::int64_t n = t.dim(-1);
     const T* row = TensorAccess::data_as<T>(t);
+    const T* const total = TensorAccess::data_as<T>(sums);
     for (std::int64_t r = 0; r < sums.size(); ++r, row += n) {
-      const double total = static_cast<double>(TensorAccess::data_as<T>(sums)[r]);
-      const double least = static_cast<double>(*std::min_element(row, row + n));
-      if (least >= -kFarthestFromProbability && std::abs(total - 1) <= kFarthestFromProbability) continue;
+      const T least = *std::min_element(row, row + n);
+      if (is_share(least) && is_whole(total[r])) continue;
       throw ArgumentError(fmt::format(
           "{}: row {} of the targets {} is no distribution over the classes: its sum is {:.6g} and its least element "
           "{:.6g}. For several labels of a sample there is binary_cross_entropy_with_logits, for numbers mse_loss "
           "(nn::MSELoss)",
-          op_label(op), r, to_string(t.shape()), total, least));
+          op_label(op), r, to_string(t.shape()), total[r], least));
     }
   });
 }

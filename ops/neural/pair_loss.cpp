@@ -179,31 +179,24 @@ Tensor reduced(const Loss& loss, const Tensor& y, const Tensor& t, Reduction red
   return reduced(apply_op(ElementsOp{loss}, y, t), reduction);
 }
 
-void require_probabilities(const char* op, const Tensor& y) {
-  const auto is_one = [](auto v) { return (v >= 0 && v <= 1) || v != v; };
-  if (detail::all_hold(y, is_one)) return;
-  visit_floating(y.dtype(), [&]<class T> {
-    const T* const v = TensorAccess::data_as<T>(y);
-    const T* const bad = std::find_if_not(v, v + y.size(), is_one);
-    throw ArgumentError(
-        fmt::format("{}: element {} of the predictions {} is {}, no probability; for logits there is "
-                    "binary_cross_entropy_with_logits",
-                    op_label(op), bad - v, to_string(y.shape()), *bad));
+/// Throws ArgumentError where an element is outside [0, 1] by more than `slack`; a NaN may be a probability.
+void require_probabilities(const char* op, const char* what, const Tensor& p, double slack,
+                           const char* advice) {
+  const auto is_one = [slack]<class T>(T v) {
+    return (v >= static_cast<T>(-slack) && v <= static_cast<T>(1 + slack)) || v != v;
+  };
+  if (!p.defined() || !is_floating(p.dtype()) || detail::all_hold(p, is_one)) return;
+  visit_floating(p.dtype(), [&]<class T> {
+    const T* const v = TensorAccess::data_as<T>(p);
+    const T* const bad = std::find_if_not(v, v + p.size(), is_one);
+    throw ArgumentError(fmt::format("{}: element {} of the {} {} is {}, no probability; {}", op_label(op),
+                                    bad - v, what, to_string(p.shape()), *bad, advice));
   });
 }
 
-/// A target may be beyond 0 and 1 by a rounding, or by the step of a numerical derivative.
 void require_binary_targets(const char* op, const Tensor& t) {
-  constexpr double kFarthest = detail::kFarthestFromProbability;
-  const auto is_one = [](auto v) { return (v >= -kFarthest && v <= 1 + kFarthest) || v != v; };
-  if (!t.defined() || !is_floating(t.dtype()) || detail::all_hold(t, is_one)) return;
-  visit_floating(t.dtype(), [&]<class T> {
-    const T* const v = TensorAccess::data_as<T>(t);
-    const T* const bad = std::find_if_not(v, v + t.size(), is_one);
-    throw ArgumentError(fmt::format(
-        "{}: element {} of the targets {} is {}, not between 0 and 1; for numbers take mse_loss (nn::MSELoss)",
-        op_label(op), bad - v, to_string(t.shape()), *bad));
-  });
+  require_probabilities(op, "targets", t, detail::kFarthestFromProbability,
+                        "for numbers take mse_loss (nn::MSELoss)");
 }
 
 void require_pos_weight(const char* op, const Tensor& x, const Tensor& weight) {
@@ -351,7 +344,7 @@ Tensor limited(const Tensor& probability, const Tensor& log) {
 Tensor binary_cross_entropy(const Tensor& y, const Tensor& t, const LossOptions& options) {
   constexpr const char* kName = "binary_cross_entropy";
   require_pair(kName, y, t);
-  require_probabilities(kName, y);
+  require_probabilities(kName, "predictions", y, 0, "for logits there is binary_cross_entropy_with_logits");
   require_binary_targets(kName, t);
   return detail::named(kName, [&] {
     return reduced(-(t * limited(y, log(y)) + (1 - t) * limited(1 - y, log1p(-y))), options.reduction);

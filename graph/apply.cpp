@@ -145,12 +145,16 @@ inline Tensor run_forward(const OpTable& op, const void* attributes, const Tenso
 }
 
 /// What is computed from values without a history is no more differentiable than those, unless it is constant between
-/// its steps, as a sign; of values of several tapes, the newest counts.
-inline Tag tag_of_constant(const OpTable& op, const Tensor* const* inputs, std::size_t count) noexcept {
+/// its steps, as a sign; of values of several tapes, one of the active tape counts, or else the newest.
+inline Tag tag_of_constant(const Tape* tape, const OpTable& op, const Tensor* const* inputs,
+                           std::size_t count) noexcept {
   std::uint64_t epoch = 0;
   if (op.max_order > 0)
-    for (std::size_t i = 0; i < count; ++i)
-      epoch = std::max(epoch, TensorAccess::tag(*inputs[i]).lost_epoch());
+    for (std::size_t i = 0; i < count; ++i) {
+      const std::uint64_t lost = TensorAccess::tag(*inputs[i]).lost_epoch();
+      if (!lost || (epoch && tape && tape->is_live(epoch))) continue;
+      epoch = tape && tape->is_live(lost) ? lost : std::max(epoch, lost);
+    }
   return Tag::without_history(epoch);
 }
 
@@ -213,7 +217,7 @@ template <ResidualUse kUse>
   if (recorded && (is_floating(out.dtype()) || tape->records_everything()))
     tape->record(out, op, attributes, inputs, nodes, count, kUse == ResidualUse::none ? nullptr : residuals);
   else
-    TensorAccess::set_tag(out, tag_of_constant(op, inputs, count));
+    TensorAccess::set_tag(out, tag_of_constant(tape, op, inputs, count));
   if (thread && thread->result_hook && tape && tape->records_rule()) [[unlikely]]
     thread->result_hook->replace(op, {inputs, count}, out);
   return out;

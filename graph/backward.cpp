@@ -1,5 +1,8 @@
 #include <algorithm>
+#include <unordered_set>
+#include <vector>
 
+#include <tapegrad/graph/ancestors.h>
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/graph/nothing.h>
 #include <tapegrad/graph/rule_context.h>
@@ -10,72 +13,6 @@
 
 namespace tapegrad {
 namespace detail {
-
-/// Calls visit(node) for the nodes that lead to a node y, newest first: y, its inputs, theirs and so on, down to those
-/// that are no newer than some oldest one, without leaves. What else was recorded in between is not looked at, so
-/// that a pass over a tape that is never reset takes no longer than it would at its beginning.
-///
-/// As a rule these nodes lie close together, and walking from each to the one recorded before is the fastest way. Only
-/// inputs that lie further back wait in a heap, until the walk has passed all that lie near. Where all lie near, a few
-/// that do not lead to y may be visited, too.
-template <class Visit>
-class Ancestors {
- public:
-  static void walk(Node* y, std::int64_t oldest, Visit visit) {
-    if (y->index - oldest <= kNear) {  // so few that finding out takes longer
-      for (Node* n = y; n && n->index > oldest; n = n->prev)
-        if (!n->leaf) visit(*n);
-      return;
-    }
-    if (y->leaf) return;
-    Ancestors walk(y, oldest);
-    for (Node* n = y; n; n = walk.next(n))
-      if (n->listed) {
-        n->listed = false;  // what it was an input of is newer, and done
-        visit(*n);
-        walk.list_inputs(*n);
-      }
-  }
-
- private:
-  static constexpr std::uint32_t kNear = 32;
-
-  Ancestors(Node* y, std::int64_t oldest) : oldest_(oldest), near_(y->index) { y->listed = true; }
-
-  void list_inputs(Node& n) {
-    const Edge* const end = n.edges() + n.inputs;
-    for (const Edge* e = n.edges(); e != end; ++e) {
-      Node* const from = e->node;
-      if (!from || from->leaf || from->listed || from->index <= oldest_) continue;
-      if (n.index - from->index <= kNear) [[likely]] {
-        near_ = std::min(near_, from->index);
-      } else {
-        far_.push_back(from);
-        std::push_heap(far_.begin(), far_.end(), older);
-      }
-      from->listed = true;
-    }
-  }
-
-  Node* next(Node* n) {
-    if (n->index > near_) [[likely]]
-      return n->prev;
-    while (!far_.empty()) {
-      std::pop_heap(far_.begin(), far_.end(), older);
-      Node* const from = far_.back();
-      far_.pop_back();
-      if (from->index >= n->index) continue;  // the walk has come by
-      near_ = from->index;
-      return from;
-    }
-    return nullptr;
-  }
-  static bool older(const Node* a, const Node* b) { return a->index < b->index; }
-
-  std::int64_t oldest_;
-  std::uint32_t near_;  ///< the oldest that the walk has yet to reach
-  std::vector<Node*, PoolAllocator<Node*>> far_;
-};
 
 /// One pass in reverse: a loop over the nodes from y back, since a node's inputs are older than the node. A node's
 /// gradient is complete when the loop arrives there; its rule then adds to the gradients of its inputs.
@@ -218,7 +155,7 @@ class Backward {
   /// tape are copied where elements would be shared, so that each may be changed in place.
   void make_unrecorded(Tensor& gradient) const {
     if (!is_unique(TensorAccess::storage(gradient))) gradient = gradient.copy();
-    TensorAccess::set_tag(gradient, Tag::without_history(tape_.epoch_));
+    TensorAccess::set_tag(gradient, Tag::without_history(tape_.segments_.front().epoch));
   }
 
   static constexpr const char* kLostHistory =
@@ -322,8 +259,30 @@ class Backward {
     // Nodes link backward only, so those between are listed once and walked forward.
     walk_from_root(oldest->index, [this](Node& n) { between_.push_back(&n); });
     for (Node* t : targets) t->target = t->needs_grad = true;
+    if (root_->below_lacking) [[unlikely]]
+      require_history();
     for (auto n = between_.rbegin(); n != between_.rend(); ++n)
       (*n)->needs_grad = (*n)->needs_grad || feeds_needs_grad(**n);
+  }
+
+  /// What has lost its history may depend on a target by ways that are not on the tape: it must not go into y, but
+  /// through targets.
+  void require_history() const {
+    std::vector<const Node*> waiting{root_};
+    std::unordered_set<const Node*> seen;
+    while (!waiting.empty()) {
+      const Node* const n = waiting.back();
+      waiting.pop_back();
+      if (n->target || !n->below_lacking || !seen.insert(n).second) continue;
+      if (n->lacks_derivative) throw_lacks_derivative(*n);
+      for (const Edge* e = n->edges(); e != n->edges() + n->inputs; ++e)
+        if (e->node) waiting.push_back(e->node);
+    }
+  }
+
+  [[noreturn]] void throw_lacks_derivative(const Node& n) const {
+    throw NotTracked(
+        fmt::format("{}: {}, which y depends on, was computed from {}", what_, label_of(n), kLostHistory));
   }
 
   static bool feeds_needs_grad(const Node& n) {
@@ -338,8 +297,7 @@ class Backward {
 
   void differentiate(Node& n, bool recording, bool all_need_grad) {
     if (n.lacks_derivative) [[unlikely]]
-      throw NotTracked(
-          fmt::format("{}: {}, which y depends on, was computed from {}", what_, label_of(n), kLostHistory));
+      throw_lacks_derivative(n);
     if (recording) {
       if (n.order < 2)
         throw NotDifferentiable(

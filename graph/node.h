@@ -112,6 +112,7 @@ struct Node {
   bool target : 1;            ///< its gradient is itself asked
   bool listed : 1;            ///< among the nodes that a pass visits
   bool lacks_derivative : 1;  ///< has an input that depends on this tape and has no history
+  bool below_lacking : 1;     ///< lacks a derivative, or depends on a node that does
   SaveMask saved_mask;        ///< which values it still holds; the saved ones stand in order of their bits
 
   Edge* edges() { return reinterpret_cast<Edge*>(this + 1); }

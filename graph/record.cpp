@@ -152,6 +152,8 @@ void Tape::record(Tensor& out, const detail::OpTable& op, const void* attributes
     for (std::size_t i = 0; i < count; ++i) {
       if (nodes[i]) {
         edges[i] = {nodes[i], nodes[i]->shape};
+        if (nodes[i]->below_lacking) [[unlikely]]
+          n->below_lacking = true;
         continue;
       }
       const Tensor& t = *inputs[i];
@@ -161,7 +163,7 @@ void Tape::record(Tensor& out, const detail::OpTable& op, const void* attributes
       }
       edges[i] = {nullptr, n->shape->describes(t) ? n->shape : pack(t.shape(), t.dtype())};
       if (lost_history(t)) [[unlikely]]
-        n->lacks_derivative = true;
+        n->lacks_derivative = n->below_lacking = true;
     }
     std::array<const PackedShape*, detail::kMaxResiduals> residual_shapes;
     if constexpr (kSpecial)

@@ -7,6 +7,7 @@
 
 #include <tapegrad/graph/storage.h>
 #include <tapegrad/nn/module.h>
+#include <tapegrad/nn/visited.h>
 #include <tapegrad/nn/visitor.h>
 
 /// Not part of the library's interface.
@@ -19,7 +20,7 @@ class ForwardState final : Visitor {
   template <class T>
   using List = std::vector<std::pair<T*, T>, tapegrad::detail::PoolAllocator<std::pair<T*, T>>>;
 
-  explicit ForwardState(ModuleBase& net) { net.visit(*this); }
+  explicit ForwardState(ModuleBase& net) { module({}, net); }
 
   /// In the order of visiting.
   const List<Buffer>& buffers() const noexcept { return buffers_; }
@@ -43,8 +44,11 @@ class ForwardState final : Visitor {
  private:
   void buffer(std::string_view, Buffer& b) override { buffers_.emplace_back(&b, b); }
   void generator(std::string_view, Generator& g) override { generators_.emplace_back(&g, g); }
-  void module(std::string_view, ModuleBase& m) override { m.visit(*this); }
+  void module(std::string_view, ModuleBase& m) override {
+    if (visited_.enter(m)) m.visit(*this);
+  }
 
+  Visited visited_;
   List<Buffer> buffers_;
   List<Generator> generators_;
 };

@@ -4,6 +4,7 @@
 
 #include <tapegrad/graph/unlisted.h>
 #include <tapegrad/nn/module.h>
+#include <tapegrad/nn/visited.h>
 
 #include <fmt/format.h>
 
@@ -21,6 +22,7 @@ struct Finder final : Visitor {
     // As a rule it is a direct member; a module may also use one further down.
     for (const bool below : {false, true}) {
       deep = below;
+      visited = {};
       static_cast<ModuleBase*>(const_cast<void*>(scope.subject()))->visit(*this);
       if (found) break;
     }
@@ -35,7 +37,7 @@ struct Finder final : Visitor {
     if (&m == sought_module) {
       name += n;
       found = true;
-    } else if (deep) {
+    } else if (deep && visited.enter(m)) {
       const std::size_t before = name.size();
       name += n;
       name += '.';
@@ -47,13 +49,14 @@ struct Finder final : Visitor {
   const ModuleBase* sought_module = nullptr;
   std::uint64_t sought_parameter = 0;
   detail::PoolString name;
+  Visited visited;
   bool found = false;
   bool deep = false;
 };
 
 /// Of a module: the parameters that are to be trained, and whether there is anything else to save.
 struct ToSave final : Visitor {
-  explicit ToSave(ModuleBase& m) : training(m.training()) { m.visit(*this); }
+  explicit ToSave(ModuleBase& m) : training(m.training()) { module({}, m); }
 
   void parameter(std::string_view, Parameter& p) override {
     if (p.defined() && !p.frozen()) trained.push_back(p.id());
@@ -61,11 +64,13 @@ struct ToSave final : Visitor {
   void buffer(std::string_view, Buffer&) override { changes = changes || training; }
   void generator(std::string_view, Generator&) override { changes = changes || training; }
   void module(std::string_view, ModuleBase& m) override {
+    if (!visited.enter(m)) return;
     const bool outer = std::exchange(training, m.training());
     m.visit(*this);
     training = outer;
   }
 
+  Visited visited;
   std::vector<std::uint64_t> trained;
   bool changes = false;  ///< forward changes a member, or takes random numbers from it
   bool training;
@@ -74,7 +79,7 @@ struct ToSave final : Visitor {
 std::string text_of(const ModuleBase& user, std::string_view member) {
   return fmt::format(
       "{} uses {} that its visit() does not name, so that nothing trains, saves or checks it; name it there, "
-      "as in v(\"name\", member), or freeze() what is not to be trained with it",
+      "as in v(\"name\", member), or freeze() what is not to be trained with it, or call it under Pause",
       detail::class_name(typeid(user)), member);
 }
 

@@ -24,6 +24,32 @@ class Buffer : public Tensor {
   Buffer() noexcept = default;
   /// The value without its history.
   Buffer(const Tensor& value) noexcept : Tensor(value.detach()) {}
+
+  // Those of a tensor would leave it the history.
+  template <class Operand>
+  Buffer& operator+=(const Operand& operand) {
+    return changed([&](Tensor& value) { value += operand; });
+  }
+  template <class Operand>
+  Buffer& operator-=(const Operand& operand) {
+    return changed([&](Tensor& value) { value -= operand; });
+  }
+  template <class Operand>
+  Buffer& operator*=(const Operand& operand) {
+    return changed([&](Tensor& value) { value *= operand; });
+  }
+  template <class Operand>
+  Buffer& operator/=(const Operand& operand) {
+    return changed([&](Tensor& value) { value /= operand; });
+  }
+
+ private:
+  template <class F>
+  Buffer& changed(const F& change) {
+    Tensor value = *this;
+    change(value);
+    return *this = value;
+  }
 };
 
 /// What ModuleBase::visit hands a module's members to, each with its name. It is for the library to implement,

@@ -69,6 +69,8 @@ CsvFormat format_of(const CsvOptions& o, std::vector<CsvColumn> columns, const s
 /// What the rows say of a column.
 struct Learnt {
   double mean = 0;
+  double least = 0, largest = 0;
+  double rounding = 0;     ///< the most that f32 rounds one by
   std::int64_t count = 0;  ///< of values
   std::unique_ptr<std::map<std::string, std::int64_t, std::less<>>>
       categories{};  ///< and how often each occurs
@@ -95,6 +97,18 @@ void add_category(Learnt& learnt, const Rows& rows, const Place& place, std::int
         fmt::format("holds {}, the category number {} of the column: one_hot makes a column of each. Read "
                     "it by index, leave it unused, or raise most_categories",
                     shown(category), known.size()));
+}
+
+/// Numbers that lie close together far from 0, as times do, would be rounded to a few in f32: what is learnt from would
+/// not be what the file says.
+void require_resolution(const CsvColumn& column, const Learnt& learnt, Dtype dtype, const InputFile& file) {
+  constexpr double kMost = 1e-3;  // of what lies between the least and the largest
+  const double spread = learnt.largest - learnt.least;
+  if (dtype != f32 || spread == 0 || learnt.rounding <= kMost * spread) return;
+  file.fail(fmt::format(
+      "has numbers from {:.17g} to {:.17g} in the column {}, which f32 rounds by up to {:.2g}; subtract from them what they "
+      "have in common, or read them as f64 by CsvOptions::dtype",
+      learnt.least, learnt.largest, shown(column.name), learnt.rounding));
 }
 
 /// Puts what was learnt into the column.
@@ -138,7 +152,11 @@ void learn(CsvFormat& format, Reader& reader, const InputFile& file, std::int64_
       }
       // A running mean, in which nothing grows beyond the numbers themselves.
       const auto n = static_cast<double>(l.count);
-      l.mean += reader.number_of(rows, place, kAdvice) / n - l.mean / n;
+      const double number = reader.number_of(rows, place, kAdvice);
+      l.mean += number / n - l.mean / n;
+      l.least = l.count == 1 ? number : std::fmin(l.least, number);
+      l.largest = l.count == 1 ? number : std::fmax(l.largest, number);
+      l.rounding = std::fmax(l.rounding, std::abs(number - static_cast<double>(static_cast<float>(number))));
     }
   });
   if (rows_read == 0) return;  // which the reader refuses
@@ -147,6 +165,7 @@ void learn(CsvFormat& format, Reader& reader, const InputFile& file, std::int64_
     if (learnt[i].count == 0)
       file.fail(fmt::format("has no value in any row of the column {}; name it in CsvOptions::unused",
                             shown(column.name)));
+    require_resolution(column, learnt[i], format.dtype, file);
     conclude(column, learnt[i]);
   }
 }

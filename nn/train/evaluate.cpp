@@ -90,6 +90,15 @@ class WithoutTrace {
 
 Objective::Objective() : loss_(SoftmaxWithLoss()), metric_(accuracy) {}
 
+Tensor Objective::loss(const Tensor& y, const Tensor& t) const {
+  Tensor loss = loss_(y, t);
+  if (loss.size() != 1)
+    throw ShapeError(
+        fmt::format("objective: the loss of outputs {} is of shape {}; it must be one number, as mean(loss)",
+                    to_string(y.shape()), to_string(loss.shape())));
+  return loss;
+}
+
 Forward forward_of(Module& net) {
   return [&net](const Batch& b) { return net(b["x"]); };
 }

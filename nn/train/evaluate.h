@@ -41,7 +41,8 @@ class TAPEGRAD_API Objective {
   /// Whether there is a metric.
   bool has_metric() const noexcept { return static_cast<bool>(metric_); }
   /// The loss of outputs y for targets t.
-  Tensor loss(const Tensor& y, const Tensor& t) const { return loss_(y, t); }
+  /// Throws ShapeError where that is not one number.
+  Tensor loss(const Tensor& y, const Tensor& t) const;
   /// NaN where there is no metric.
   double metric(const Tensor& y, const Tensor& t) const {
     return metric_ ? metric_(y, t) : std::numeric_limits<double>::quiet_NaN();

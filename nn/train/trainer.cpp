@@ -229,6 +229,7 @@ const History& Trainer::fit(const Dataset& training, const Dataset& validation) 
     const Dataset::Split parts = training.split(held_out, options_.seed);
     return fit(parts.training, parts.validation);
   }
+  const FitAtWork only(fitting_);
   if (has_ranks()) join_ranks(training, validation);
   const DataLoader loader(training, {.batch = options_.batch,
                                      .drop_last = options_.drop_last,

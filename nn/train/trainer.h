@@ -317,6 +317,7 @@ class TAPEGRAD_API Trainer {
   std::int64_t newest_at_ = 0;
   std::string divergence_;  ///< what was not finite
   bool updating_ = false;   ///< within an update, of which a half may be done
+  bool fitting_ = false;    ///< within fit
   std::int64_t iteration_ = 0;
   std::int64_t last_ = 0;
   std::int64_t waited_ = 0;  ///< epochs without a better one

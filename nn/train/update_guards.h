@@ -54,6 +54,22 @@ class UpdateAtWork {
   bool& flag_;
 };
 
+/// Says while it lives that a trainer's fit is at work; throws ArgumentError where it is already, as in a callback that
+/// calls it.
+class FitAtWork {
+ public:
+  explicit FitAtWork(bool& flag) : flag_(flag) {
+    if (flag) throw ArgumentError("trainer: fit was called by a callback of the fit that is at work");
+    flag_ = true;
+  }
+  ~FitAtWork() { flag_ = false; }
+  FitAtWork(const FitAtWork&) = delete;
+  FitAtWork& operator=(const FitAtWork&) = delete;
+
+ private:
+  bool& flag_;
+};
+
 /// Throws ArgumentError where another thread trains the network: rank threads that share one, for example.
 class TrainedByThisThread {
  public:

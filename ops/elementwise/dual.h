@@ -2,8 +2,10 @@
 
 #include <type_traits>
 
+#include <tapegrad/ops/elementwise/activation.h>
 #include <tapegrad/ops/elementwise/activation_ops.h>
 #include <tapegrad/ops/elementwise/change.h>
+#include <tapegrad/ops/elementwise/math.h>
 #include <tapegrad/ops/elementwise/math_ops.h>
 #include <tapegrad/ops/elementwise/special_ops.h>
 #include <tapegrad/ops/loops/elementwise.h>
@@ -53,13 +55,25 @@ Tensor change_by(const Op& op, const Tensor& d, const A&... values) {
   return contribution(elementwise_contribution<Op, Input>(op, one, values...), r);
 }
 
-template <class Op, class N, class D>
-Dual<N, D> dual_of(const Op& op, const Dual<N, D>& x) {
-  const N y = number(op.f(x.v));
+/// Of a function of one number. A tensor's value comes from `function`, the operation itself, which knows its own
+/// derivative: the formula of its struct may have another one where branches meet, as that of maximum(x, 0) at 0.
+template <class Op, class N, class D, class F>
+Dual<N, D> dual_by(const Op& op, const Dual<N, D>& x, const F& function) {
+  const N y = [&] {
+    if constexpr (std::is_same_v<N, Tensor>)
+      return function(x.v);
+    else
+      return number(op.f(x.v));
+  }();
   if constexpr (has_rule<Op>)
     return {y, change_by<Op, 0>(op, x.d, x.v, y)};
   else
     return {y, nothing_of(x.d)};
+}
+
+template <class Op, class N, class D>
+Dual<N, D> dual_of(const Op& op, const Dual<N, D>& x) {
+  return dual_by(op, x, [&op](const auto& v) { return number(op.f(v)); });
 }
 
 template <class N, class D>
@@ -68,14 +82,14 @@ Dual<N, D> operator-(const Dual<N, D>& x) {
 }
 
 // Of functions that Real has itself, its own is the better match.
-#define TAPEGRAD_ROW(function, Op, ...)      \
-  template <class N, class D>                \
-  Dual<N, D> function(const Dual<N, D>& x) { \
-    return dual_of(op::Op{}, x);             \
-  }                                          \
-  template <class T>                         \
-  Real<T> function(Real<T> x) {              \
-    return number(op::Op{}.f(x));            \
+#define TAPEGRAD_ROW(function, Op, ...)                                     \
+  template <class N, class D>                                               \
+  Dual<N, D> function(const Dual<N, D>& x) {                                \
+    return dual_by(op::Op{}, x, [](const auto& v) { return function(v); }); \
+  }                                                                         \
+  template <class T>                                                        \
+  Real<T> function(Real<T> x) {                                             \
+    return number(op::Op{}.f(x));                                           \
   }
 TAPEGRAD_UNARY_OPS(TAPEGRAD_ROW)
 TAPEGRAD_SLOPE_OPS(TAPEGRAD_ROW)
@@ -85,7 +99,8 @@ TAPEGRAD_ACTIVATIONS(TAPEGRAD_ROW)
 #define TAPEGRAD_ROW(function, Op, name, initialiser, attribute, standard) \
   template <class N, class D>                                              \
   Dual<N, D> function(const Dual<N, D>& x, double attribute = standard) {  \
-    return dual_of(op::Op{.attribute = attribute}, x);                     \
+    return dual_by(op::Op{.attribute = attribute}, x,                      \
+                   [=](const auto& v) { return function(v, attribute); }); \
   }                                                                        \
   template <class T>                                                       \
   Real<T> function(Real<T> x, double attribute = standard) {               \

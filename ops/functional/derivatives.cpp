@@ -113,6 +113,11 @@ class Trace {
   std::vector<Tensor> recorded(const Tensor& cotangent = {}) {
     return tape_->grad(value_, inputs_, {cotangent, Record::yes});
   }
+  /// One of the caller's tensors beside the inputs. Where it has lost its history a node of the tape stands for it, so
+  /// that a derivative of the result says so.
+  Tensor operand(const Tensor& x) const {
+    return !own_ && detail::TensorAccess::tag(x).lost_epoch() ? variable(*tape_, x, what_) : plain(x);
+  }
   /// A variable that is not among the inputs.
   Tensor new_variable(const Tensor& x) { return variable(*tape_, x, what_); }
 
@@ -184,7 +189,7 @@ std::vector<Tensor> gradient(const TensorFunction& f, const std::vector<Tensor>&
 ValueAndGradients vjp(const TensorFunction& f, const std::vector<Tensor>& inputs, const Tensor& cotangent) {
   Trace trace("vjp", f, inputs);
   require_like("vjp", cotangent, trace.value(), "the cotangent", "the function's result");
-  return {trace.result(), trace.last(trace.value(), cotangent)};
+  return {trace.result(), trace.last(trace.value(), trace.operand(cotangent))};
 }
 
 ValueAndTangent jvp(const TensorFunction& f, const std::vector<Tensor>& inputs,

@@ -4,6 +4,7 @@
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/ops/check.h>
 #include <tapegrad/ops/elementwise/math.h>
+#include <tapegrad/ops/loops/find.h>
 #include <tapegrad/ops/neural/class_targets.h>
 #include <tapegrad/ops/neural/loss.h>
 #include <tapegrad/ops/tensor/index.h>
@@ -98,6 +99,15 @@ Tensor reduced(const Tensor& mean, const Tensor& scores, const WeighedTargets& t
   return factor == 1 ? mean : mean * factor;
 }
 
+/// Of probabilities, which may have been rounded.
+void require_logarithms(const Tensor& y) {
+  if (detail::all_hold(y, []<class T>(T v) { return v <= static_cast<T>(1e-3) || v != v; })) return;
+  throw ArgumentError(fmt::format(
+      "nll_loss: logarithms of probabilities {} have an element of {}, above 0; it takes log_softmax(x) of logits x, "
+      "for which there is softmax_with_loss, or log(p) of probabilities p",
+      to_string(y.shape()), max(y.detach()).item()));
+}
+
 }  // namespace
 
 Tensor cross_entropy(const Tensor& y, const Tensor& t, const ClassLossOptions& o) {
@@ -119,6 +129,7 @@ Tensor softmax_with_loss(const Tensor& x, const Tensor& t, const ClassLossOption
 Tensor nll_loss(const Tensor& y, const Tensor& t, const ClassLossOptions& o) {
   const WeighedTargets targets("nll_loss", "logarithms of probabilities", y, t, o);
   detail::require_classification("nll_loss", "logarithms of probabilities", y, t);
+  require_logarithms(y);
   return detail::named("nll_loss", [&] {
     const Tensor losses = by_sample(targets.t, y);
     if (o.reduction == Reduction::none) return losses;

@@ -72,8 +72,8 @@ void require_classification(const char* op, const char* what, const Tensor& scor
       if (is_share(least) && is_whole(total[r])) continue;
       throw ArgumentError(fmt::format(
           "{}: row {} of the targets {} is no distribution over the classes: its sum is {:.6g} and its least element "
-          "{:.6g}. For several labels of a sample there is binary_cross_entropy_with_logits, for numbers mse_loss "
-          "(nn::MSELoss)",
+          "{:.6g}. Divide each row by its sum where it is a rounded one; for several labels of a sample "
+          "there is binary_cross_entropy_with_logits, for numbers mse_loss (nn::MSELoss)",
           op_label(op), r, to_string(t.shape()), total[r], least));
     }
   });

@@ -35,7 +35,7 @@ struct Classes {
 /// probabilities that are negative or whose sum is not 1, each by more than kFarthestFromProbability. What does not
 /// fit in another way is left to the op.
 void require_classification(const char* op, const char* what, const Tensor& scores, const Tensor& t);
-inline constexpr double kFarthestFromProbability = 1e-3;
+inline constexpr double kFarthestFromProbability = 0.0101;  // of 1, where thirds are given as 0.33
 
 /// The losses, whose targets of classes may have any weights.
 Tensor weighed_cross_entropy(const Tensor& y, const Tensor& t);

@@ -36,7 +36,7 @@ TAPEGRAD_API Tensor half_sum_squared_error(const Tensor& y, const Tensor& t);
 /// positive and finite (ArgumentError). Huber, Annals of Mathematical Statistics 35, 1964.
 TAPEGRAD_API Tensor huber_loss(const Tensor& y, const Tensor& t, double delta = 1);
 /// The mean of -t ln s(x) - (1 - t) ln(1 - s(x)), s the sigmoid, for logits x of any size: 0 also at an infinite
-/// logit that agrees with a target of 0 or 1. Throws ArgumentError for a target outside [0, 1] by more than 1e-3; so
+/// logit that agrees with a target of 0 or 1. Throws ArgumentError for a target outside [0, 1] by more than 0.01; so
 /// does binary_cross_entropy.
 TAPEGRAD_API Tensor binary_cross_entropy_with_logits(const Tensor& x, const Tensor& t);
 
@@ -69,7 +69,7 @@ TAPEGRAD_API Tensor binary_cross_entropy_with_logits(const Tensor& x, const Tens
 // example), of the dtype and shape of the first argument. A single sample [C] takes a scalar index or a
 // vector [C]. Throws ShapeError where they do not fit; ArgumentError for an index outside 0 ... C - 1, an
 // empty batch or no classes, and, but for sum_squared_error, for what is no classification: a single class, whose
-// loss is 0 whatever it learns, and targets with an element that is negative or a sum that is not 1, by more than 1e-3.
+// loss is 0 whatever it learns, and targets with an element that is negative or a sum that is not 1, by more than 0.01.
 
 /// 1/2 sum_c (y_c - t_c)^2 of any outputs y: half_sum_squared_error of each sample.
 TAPEGRAD_API Tensor sum_squared_error(const Tensor& y, const Tensor& t);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <concepts>
 #include <cstdint>
 
 #include <tapegrad/graph/export.h>
@@ -42,5 +43,14 @@ struct TopkOptions {
 /// axis.
 TAPEGRAD_API ValuesAndIndices topk(const Tensor& x, std::int64_t k, std::int64_t axis = -1,
                                    TopkOptions options = {});
+
+/// Not there: true and false would be axes 1 and 0. The order is an option: sort(x, -1, {.descending = true}),
+/// topk(x, k, -1, {.largest = false}).
+template <std::same_as<bool> B>
+ValuesAndIndices sort(const Tensor& x, B descending) = delete;
+template <std::same_as<bool> B>
+Tensor argsort(const Tensor& x, B descending) = delete;
+template <std::same_as<bool> B>
+ValuesAndIndices topk(const Tensor& x, std::int64_t k, B largest) = delete;
 
 }  // namespace tapegrad

@@ -67,7 +67,13 @@ expect 2 '--out: it is empty' train --data "$mnist" --out ""
 expect 2 '--out: it is empty' graph --out ""
 # ---- in the words of the command ----
 expect 2 '--batch 7000: there are 6000 images to train on' "${train[@]}" --batch 7000
-expect 2 '--threads: 1000: it must be a number from 1 to 256' "${train[@]}" --threads 1000
+expect 2 '--threads: 1000: it must be from 1 to 256' "${train[@]}" --threads 1000
+for number in 010 0x2 1e2 99999999999999999999 2.5 ''; do
+  expect 2 "--epochs: '$number' is no whole number" "${train[@]}" --epochs "$number"
+done
+expect 2 "--seed: '99999999999999999999999' is no whole number" "${train[@]}" --seed 99999999999999999999999
+expect 2 '--lr: 1e-46: it must be at least 1e-30' "${train[@]}" --lr 1e-46
+expect 2 '--out: it is a folder of several files; give its name' train --data "$mnist" --out -
 expect 0 'each epoch leaves out 5 images, others each time, which fill no batch of 11' "${train[@]/$work\/run/$work/words}" --batch 11 --iterations 2
 expect 0 '^\{' gradcheck --op relu --mode fast --format json --output -
 expect 0 '^image,class,probability' predict --run "$work/run" --images "$mnist/t10k-images-idx3-ubyte.gz" --out -
@@ -238,7 +244,7 @@ expect 2 '--validation' "${train[@]}" --validation 1
 expect 2 'none' "${train[@]}" --validation 0.00001
 expect 2 '--weight-decay' "${train[@]}" --weight-decay -1
 expect 2 'all' "${train[@]}" --validation 0.99999
-expect 2 '--clip: 0: it must be above 0; see tapegrad train --help$' "${train[@]}" --clip 0
+expect 2 '--clip: 0: it must be at least 1e-30; see tapegrad train --help$' "${train[@]}" --clip 0
 expect 2 '--clip: nan' "${train[@]}" --clip nan
 expect 2 '--lr: inf' "${train[@]}" --lr inf
 expect 2 '--seed: -1' "${train[@]}" --seed -1

@@ -34,6 +34,18 @@ Floats features_of(const nn::Table& t) { return t.features.to_vector<float>(); }
 
 BOOST_FIXTURE_TEST_SUITE(csv, test::CsvFixture)
 
+BOOST_AUTO_TEST_CASE(numbers_that_f32_would_round_to_a_few_are_refused) {
+  const std::string times = "time,x\n1700000000.5,1\n1700000010.25,2\n1700000100,3\n";
+  BOOST_CHECK_EXCEPTION(
+      read(times), FileError,
+      mentions("'time'", "1700000000.5 to 1700000100", "f32 rounds by up to", "CsvOptions::dtype"));
+  BOOST_TEST(read(times, {.dtype = f64}).features.to_vector<double>()[2] == 1700000010.25);
+  BOOST_TEST(read(times, {.unused = {"time"}}).features.dim(1) == 1);
+  // Whole numbers that f32 holds, a column of one number, and small errors beside large differences.
+  for (const char* exact : {"a\n16777000\n16777001\n", "a\n0.1\n0.1\n", "a\n0.1\n1700000000.5\n"})
+    BOOST_CHECK_NO_THROW(read(exact));
+}
+
 BOOST_AUTO_TEST_CASE(numbers_become_a_tensor_of_features) {
   const nn::Table t = read("a,b,c\n1,-2.5,3e2\n+4,.5,-0\n");
   BOOST_TEST((t.features.shape() == Shape{2, 3}));

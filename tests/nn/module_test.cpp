@@ -128,6 +128,14 @@ BOOST_AUTO_TEST_CASE(a_buffer_forgets_the_history_of_what_it_is_given) {
     const nn::Buffer c = p.value() * 2;
     BOOST_TEST(!c.tracked());
   }
+  {
+    Tape tape;
+    b += p.value();
+    b *= p.value();
+    b -= p.value() - 1.0;
+    (b /= p.value()) *= 0.75;
+    BOOST_TEST(!b.tracked());
+  }
   Tape tape;
   BOOST_CHECK_NO_THROW(p.value() * b);  // not stale
   BOOST_TEST(floats(b) == std::vector<float>({3, 3}));

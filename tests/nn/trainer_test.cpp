@@ -243,6 +243,28 @@ BOOST_AUTO_TEST_CASE(a_loss_and_a_metric_of_ones_own) {
   BOOST_TEST(std::isnan(plain.history().epochs[0].training.metric));  // accuracy has no meaning here
 }
 
+BOOST_AUTO_TEST_CASE(a_loss_is_one_number) {
+  nn::MultiLayerNet net = quarter_net();
+  optim::SGD sgd(net, 0.5);
+  const auto each = [](const Tensor& y, const Tensor& t) {
+    return softmax_with_loss(y, t, {.reduction = Reduction::none});
+  };
+  nn::Trainer trainer(net, sgd, {.epochs = 1, .batch = 20, .objective = each});
+  BOOST_CHECK_EXCEPTION(trainer.fit(quarters(40)), ShapeError,
+                        mentions("objective", "of shape [20]", "one number", "mean(loss)"));
+}
+
+BOOST_AUTO_TEST_CASE(a_callback_does_not_fit_the_trainer_at_work) {
+  nn::MultiLayerNet net = quarter_net();
+  optim::SGD sgd(net, 0.5);
+  const nn::Dataset data = quarters(40);
+  nn::Trainer trainer(net, sgd,
+                      {.epochs = 2, .batch = 20, .on_epoch = [&](nn::Trainer& t, const nn::EpochReport&) {
+                         BOOST_CHECK_EXCEPTION(t.fit(data), ArgumentError, mentions("fit", "callback"));
+                       }});
+  BOOST_TEST(trainer.fit(data).epochs.size() == 2U);
+}
+
 BOOST_AUTO_TEST_CASE(scores_of_the_batches_cost_no_evaluation) {
   const nn::Dataset data = quarters(50);
   nn::MultiLayerNet net = quarter_net();

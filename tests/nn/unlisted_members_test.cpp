@@ -188,6 +188,39 @@ BOOST_AUTO_TEST_CASE(threads_find_out_at_once) {
   BOOST_CHECK_EXCEPTION(net.state(), Error, mentions("WithoutModule"));
 }
 
+// A module within itself, and one that lists what it lies in, as they are refused nowhere.
+BOOST_AUTO_TEST_CASE(a_module_within_itself_is_entered_once) {
+  struct Self : nn::Module {
+    void visit(nn::Visitor& v) override { v("scale", scale), v("me", *this), v("child", child); }
+    Tensor forward(const Tensor& x) override { return forgotten(child(x) * scale); }
+    struct Child : nn::Module {
+      void visit(nn::Visitor& v) override { v("parent", *parent); }
+      Tensor forward(const Tensor& x) override { return x; }
+      nn::Module* parent = nullptr;
+    } child;
+    Parameter scale = Parameter(Tensor::ones({3}));
+    nn::Dropout forgotten = nn::Dropout(0.5, 1);
+  } net;
+  net.child.parent = &net;
+  optim::SGD sgd(net.parameters(), 0.1);
+  BOOST_CHECK_EXCEPTION(sgd.step(gradients_of(net)), Error, mentions("Self", "nn::Dropout"));
+  BOOST_CHECK_EXCEPTION(net.state(), Error, mentions("Self", "nn::Dropout"));
+}
+
+BOOST_AUTO_TEST_CASE(what_is_detached_is_trained_by_others) {
+  Generator rng(1);
+  nn::Affine trunk(3, 3, rng);
+  struct Critic : nn::Module {
+    Critic(nn::Affine& t, Generator& g) : trunk(&t), head(3, 1, g) {}
+    void visit(nn::Visitor& v) override { v("head", head); }
+    Tensor forward(const Tensor& x) override { return head((*trunk)(x).detach()); }
+    nn::Affine* trunk;
+    nn::Affine head;
+  } critic(trunk, rng);
+  optim::SGD sgd(critic.parameters(), 0.1);
+  sgd.step(gradients_of(critic));
+}
+
 BOOST_AUTO_TEST_SUITE_END()
 
 }  // namespace unlisted_members_test

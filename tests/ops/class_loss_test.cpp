@@ -197,7 +197,7 @@ BOOST_AUTO_TEST_CASE(what_is_no_classification_is_refused) {
                             mentions(name, "[4, 1]", "one class", "mse_loss"));
       BOOST_CHECK_EXCEPTION(loss(one, Tensor::zeros({4}, i64), o), ArgumentError, mentions("one class"));
       BOOST_TEST(std::isfinite(loss(three, of(0.25, 0), o).item()));
-      BOOST_TEST(std::isfinite(loss(three, of(0.25, 5e-4), o).item()));
+      BOOST_TEST(std::isfinite(loss(three, of(0.25, -0.01), o).item()));
       BOOST_CHECK_EXCEPTION(
           loss(three, of(0.25, 1), o), ArgumentError,
           mentions(name, "row 1", "[2, 3]", "its sum is 2", "binary_cross_entropy_with_logits"));
@@ -208,6 +208,14 @@ BOOST_AUTO_TEST_CASE(what_is_no_classification_is_refused) {
     }
   const Tensor y = Tensor::zeros({4, 1, 2});
   BOOST_TEST(softmax_with_loss(y, Tensor::zeros({4, 1}, i64)).item() == std::log(2.0F));
+}
+
+BOOST_AUTO_TEST_CASE(probabilities_are_not_logarithms) {
+  const Tensor t = Tensor::from({0}, i64);
+  BOOST_CHECK_EXCEPTION(nll_loss(Tensor::from({{0.25, 0.75}}), t), ArgumentError,
+                        mentions("nll_loss", "[1, 2]", "0.75", "above 0", "log_softmax"));
+  BOOST_TEST(nll_loss(Tensor::from({{1e-7, -3}}), t).item() <= 0);
+  BOOST_TEST(std::isnan(nll_loss(Tensor::from({{kNan, -3}}), t).item()));
 }
 
 BOOST_AUTO_TEST_CASE(logits_are_not_probabilities) {

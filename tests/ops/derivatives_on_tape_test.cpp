@@ -57,6 +57,22 @@ BOOST_AUTO_TEST_CASE(inputs_may_be_what_the_tape_has_recorded) {
   check(tape.grad(sum(j), x), {2}, {2 * std::exp(1.0), 2 * std::exp(2.0)});
 }
 
+BOOST_AUTO_TEST_CASE(what_was_not_recorded_has_no_derivative_through_them) {
+  Tape tape;
+  const Tensor u = tape.watch(vec({1, 2}));
+  const Tensor du = tape.grad(sum(u * u * u), u);
+  const auto f = [](const Tensor& v) { return sum(square(v)); };
+  BOOST_CHECK_THROW(tape.grad(sum(gradient(f, du) * u), u), NotTracked);
+  BOOST_CHECK_THROW(tape.grad(sum(vjp([](const Tensor& v) { return square(v); }, u, du).gradient), u),
+                    NotTracked);
+  BOOST_CHECK_THROW(tape.grad(sum(jacobian([](const Tensor& v) { return square(v); }, du)), u), NotTracked);
+  BOOST_CHECK_THROW(tape.grad(jvp(f, du, u).tangent, u), NotTracked);
+  BOOST_CHECK_THROW(tape.grad(jvp(f, u, du).tangent, u), NotTracked);
+  BOOST_CHECK_THROW(tape.grad(sum(hvp(f, u, du)) + sum(u), u), NotTracked);
+  BOOST_CHECK_THROW(tape.grad(value_and_gradient(f, u.copy()).value + sum(u), u), NotTracked);
+  check(tape.grad(sum(gradient(f, du.detach()) * u), u), {2}, {6, 24});
+}
+
 BOOST_AUTO_TEST_CASE(under_pause_results_are_values) {
   const Parameter w(vec({2, 3}));
   Tape tape;

@@ -232,6 +232,24 @@ BOOST_AUTO_TEST_CASE(errors) {
                         mentions("map", "i64"));
 }
 
+// At 0, where branches meet, each has its convention, at any order.
+BOOST_AUTO_TEST_CASE(second_derivatives_of_activations_at_ties_are_those_of_the_operations) {
+  const Tensor x = Tensor::from({-3, -1, -0.5, 0, 0.5, 1, 3, 6}, f64);
+  const auto second = [&](const auto& f) {
+    Tape tape;
+    const Tensor leaf = tape.watch(x);
+    const Tensor g = tape.grad(sum(f(leaf)), leaf, {.record = Record::yes});
+    return tape.grad(sum(g), leaf);
+  };
+#define TAPEGRAD_ROW(function, ...)                                                                   \
+  check_close(second([](const Tensor& v) { return map([](auto e) { return function(e) * e; }, v); }), \
+              second([](const Tensor& v) { return function(v) * v; }), 1e-12, #function);
+  TAPEGRAD_ACTIVATIONS(TAPEGRAD_ROW)
+  TAPEGRAD_NUMBER_ACTIVATIONS(TAPEGRAD_ROW)
+  TAPEGRAD_SLOPE_OPS(TAPEGRAD_ROW)
+#undef TAPEGRAD_ROW
+}
+
 BOOST_AUTO_TEST_SUITE_END()
 
 }  // namespace map_ops_test

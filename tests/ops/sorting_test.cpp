@@ -153,6 +153,22 @@ BOOST_AUTO_TEST_CASE(what_cannot_be_sorted_is_named) {
   BOOST_CHECK_EXCEPTION(topk(Tensor(), 1), ArgumentError, mentions("topk", "undefined"));
 }
 
+template <class Axis>
+concept Sorts = requires(const Tensor& x, Axis axis) {
+  sort(x, axis);
+};
+template <class Axis>
+concept ArgSorts = requires(const Tensor& x, Axis axis) {
+  argsort(x, axis);
+};
+template <class Axis>
+concept TakesTop = requires(const Tensor& x, Axis axis) {
+  topk(x, 1, axis);
+};
+// As "descending" and "largest" would be given elsewhere.
+static_assert(Sorts<int> && !Sorts<bool> && ArgSorts<int> && !ArgSorts<bool> && TakesTop<int> &&
+              !TakesTop<bool>);
+
 BOOST_AUTO_TEST_SUITE_END()
 
 }  // namespace sorting_test

@@ -84,9 +84,9 @@ void add_graph_command(CLI::App& app, int& exit_code) {
   c.add_option("--inputs", o.inputs,
                "Sizes of an item: 784 by default, or 1,28,28 where the network takes images")
       ->delimiter(',')
-      ->check(at_least(1));
-  c.add_option("--classes", o.classes, "Width of the output")->check(at_least(1))->capture_default_str();
-  c.add_option("--batch", o.batch, "Rows of the input")->check(at_least(1))->capture_default_str();
+      ->check(whole(1));
+  c.add_option("--classes", o.classes, "Width of the output")->check(whole(1))->capture_default_str();
+  c.add_option("--batch", o.batch, "Rows of the input")->check(whole(1))->capture_default_str();
   c.add_option("--out", o.out,
                "File to write: NAME.svg for a picture, NAME.dot or NAME.gv for Graphviz; - is DOT on the "
                "standard output")

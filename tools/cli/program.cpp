@@ -1,6 +1,7 @@
 #include "program.h"
 
 #include <algorithm>
+#include <charconv>
 #include <chrono>
 #include <cmath>
 #include <cstddef>
@@ -60,15 +61,22 @@ CLI::Validator above(double bound) {
       fmt::format("above {}", bound), [](double value, double limit) { return value > limit; }, bound);
 }
 
-CLI::Validator number_of_threads() {
-  const auto check = [](std::string& text) -> std::string {
-    int value = 0;
-    return CLI::detail::lexical_cast(text, value) && value >= 1 && value <= kMostThreads
-               ? ""
-               : fmt::format("{}: it must be a number from 1 to {}", text, kMostThreads);
+CLI::Validator whole(std::int64_t least, std::int64_t most) {
+  const std::string range =
+      most == kMostWhole ? fmt::format("at least {}", least) : fmt::format("from {} to {}", least, most);
+  const auto check = [=](std::string& text) -> std::string {
+    std::int64_t value = 0;
+    const char* const end = text.data() + text.size();
+    const auto [stop, error] = std::from_chars(text.data(), end, value);
+    // Others would take a 0 in front for octal numbers, and what is too large for the largest.
+    if (stop != end || error != std::errc{} || text != fmt::format("{}", value))
+      return fmt::format("'{}' is no whole number that can be counted, as 10 is", text);
+    return value >= least && value <= most ? "" : fmt::format("{}: it must be {}", text, range);
   };
-  return CLI::Validator(check, fmt::format("1 to {}", kMostThreads));
+  return CLI::Validator(check, range);
 }
+
+CLI::Validator number_of_threads() { return whole(1, kMostThreads); }
 
 namespace {
 constexpr const char* kEmpty = "it is empty, as where a shell's variable has no value";

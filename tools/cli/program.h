@@ -1,7 +1,9 @@
 #pragma once
 
+#include <cstdint>
 #include <cstdio>
 #include <initializer_list>
+#include <limits>
 #include <string>
 #include <string_view>
 
@@ -16,6 +18,9 @@ int run_program(CLI::App& app, int argc, char** argv, const int& exit_code);
 /// Checks of an option's number: finite, and at least so much, or more than that.
 CLI::Validator at_least(double least);
 CLI::Validator above(double bound);
+/// Of an option's whole number, in decimal digits.
+inline constexpr std::int64_t kMostWhole = std::numeric_limits<std::int64_t>::max();
+CLI::Validator whole(std::int64_t least, std::int64_t most = kMostWhole);
 /// Of --threads: what set_threads takes.
 CLI::Validator number_of_threads();
 

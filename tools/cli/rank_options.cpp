@@ -23,7 +23,7 @@ void RankOptions::add_to(CLI::App& command) {
           "--micro-batches", micro_batches,
           fmt::format("Parts of a batch that ranks share, unless fast; at least as many as ranks; default {}",
                       nn::DataParallel{}.micro_batches))
-      ->check(at_least(1))
+      ->check(whole(1))
       ->needs(ranks);
   command
       .add_flag(

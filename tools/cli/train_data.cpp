@@ -63,6 +63,7 @@ std::string with_options_of_command(std::string message) {
   static constexpr std::pair<std::string_view, std::string_view> kOptions[] = {
       {"CsvOptions::one_hot or index", "--one-hot"},
       {", a text that says that there is no value in CsvOptions::missing_texts", ""},
+      {", or read them as f64 by CsvOptions::dtype", ""},
       {"CsvOptions::unused", "--unused"},
       {"CsvOptions::header", "--no-header"},
       {"Missing::drop_row", "--missing drop-row"},

@@ -18,6 +18,9 @@ const std::vector<std::string_view>& may_change() {
   return names;
 }
 
+/// A rate or a norm below it would be 0 in f32, and train nothing.
+static constexpr double kLeast = 1e-30;
+
 void TrainOptions::add_to(CLI::App& c) {
   data.add_to(c);
   CLI::Option* const table = c.get_option("--csv");
@@ -31,31 +34,31 @@ void TrainOptions::add_to(CLI::App& c) {
   c.add_option("--optimizer", optimizer, "Update rule")
       ->check(CLI::IsMember(optim::optimizer_names()))
       ->capture_default_str();
-  c.add_option("--lr", lr, "Learning rate")->check(above(0))->capture_default_str();
+  c.add_option("--lr", lr, "Learning rate")->check(at_least(kLeast))->capture_default_str();
   c.add_option(
        "--schedule", schedule,
        "Of the rate: constant, step[:LEFT], exponential[:LEFT], inverse[:LEFT], linear[:LEFT], cosine[:LEFT] "
        "or one-cycle; LEFT is the share of the rate that is left in the end, for step after a third")
       ->capture_default_str();
-  c.add_option("--warm-up", warm_up, "Iterations in which the rate rises first")->check(at_least(0));
+  c.add_option("--warm-up", warm_up, "Iterations in which the rate rises first")->check(whole(0));
   c.add_option("--plateau", plateau, "Reduce the rate to a tenth after so many epochs without a better one")
-      ->check(at_least(1));
+      ->check(whole(1));
   c.add_option("--weight-decay", model.weight_decay,
                "Of the weights; default 0, for adamw 0.01 of all parameters")
       ->check(at_least(0));
-  c.add_option("--clip", clip, "Largest global norm of a gradient")->check(above(0));
+  c.add_option("--clip", clip, "Largest global norm of a gradient")->check(at_least(kLeast));
   c.add_option("--validation", validation,
                "Share of the training data held out, by which the best epoch is found");
-  c.add_option("--patience", patience, "End after so many epochs without a better one")->check(at_least(1));
-  c.add_option("--batch", batch, "Items in a batch")->check(at_least(1))->capture_default_str();
+  c.add_option("--patience", patience, "End after so many epochs without a better one")->check(whole(1));
+  c.add_option("--batch", batch, "Items in a batch")->check(whole(1))->capture_default_str();
   CLI::Option* const of_epochs = c.add_option("--epochs", epochs, "Passes over the training data")
-                                     ->check(at_least(1))
+                                     ->check(whole(1))
                                      ->capture_default_str();
   c.add_option("--iterations", iterations, "Batches in all, in place of --epochs")
-      ->check(at_least(1))
+      ->check(whole(1))
       ->excludes(of_epochs);
   c.add_option("--seed", seed, "Of the initial weights, the order of the items, and what is held out")
-      ->check(at_least(0))
+      ->check(whole(0))
       ->capture_default_str();
   c.add_option("--threads", threads, "Threads that compute; the result does not depend on it")
       ->check(number_of_threads())
@@ -63,7 +66,12 @@ void TrainOptions::add_to(CLI::App& c) {
   ranks.add_to(c);
   CLI::Option* const of_out =
       c.add_option("--out", out, "Folder for history.csv and parameters.safetensors; needed but for --resume")
-          ->check(not_empty());
+          ->check(not_empty())
+          ->check(CLI::Validator(
+              [](std::string& path) -> std::string {
+                return path == "-" ? "it is a folder of several files; give its name" : "";
+              },
+              ""));
   c.add_flag("--force", force, "Replace what another run has left in that folder");
   c.add_option(
        "--report", report,
@@ -75,7 +83,7 @@ void TrainOptions::add_to(CLI::App& c) {
        "--checkpoint-every", checkpoint_every,
        "Save the whole training after so many iterations, and in the end, for --resume to go on from; the "
        "last 3 stay, in OUT/checkpoints")
-      ->check(at_least(1));
+      ->check(whole(1));
   c.add_option(
        std::string(kResume), resume,
        fmt::format("Folder of a run that was interrupted, or is to be longer: goes on from its newest "

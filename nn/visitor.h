@@ -25,19 +25,22 @@ class Buffer : public Tensor {
   /// The value without its history.
   Buffer(const Tensor& value) noexcept : Tensor(value.detach()) {}
 
-  // Those of a tensor would leave it the history.
+  /// As of a tensor, and without the history of the result.
   template <class Operand>
   Buffer& operator+=(const Operand& operand) {
     return changed([&](Tensor& value) { value += operand; });
   }
+  /// The same.
   template <class Operand>
   Buffer& operator-=(const Operand& operand) {
     return changed([&](Tensor& value) { value -= operand; });
   }
+  /// The same.
   template <class Operand>
   Buffer& operator*=(const Operand& operand) {
     return changed([&](Tensor& value) { value *= operand; });
   }
+  /// The same.
   template <class Operand>
   Buffer& operator/=(const Operand& operand) {
     return changed([&](Tensor& value) { value /= operand; });

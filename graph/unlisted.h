@@ -12,8 +12,8 @@ namespace tapegrad::detail {
 /// What is known of a parameter.
 struct UnlistedNote {
   std::string text;  ///< for a message; empty where nothing is known
-  bool beside =
-      false;  ///< the parameter is listed, and the text is about a member without any that is used beside it
+  /// The parameter is listed, and the text is about a member without parameters that is used beside it.
+  bool beside = false;
 };
 
 /// Of several notes on a parameter the first counts.

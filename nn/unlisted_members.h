@@ -15,8 +15,8 @@ class TAPEGRAD_API UnlistedMembers {
  public:
   struct Note {
     std::uint64_t parameter;  ///< 0: of a module that has none
-    std::uint64_t
-        beside;  ///< then one that its user lists, by which optimizers find the note; 0 where it has none
+    /// Then one that its user lists, by which optimizers find the note; 0 where it has none.
+    std::uint64_t beside;
     std::string text;
     Note* next;
   };

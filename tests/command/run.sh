@@ -73,6 +73,8 @@ for number in 010 0x2 1e2 99999999999999999999 2.5 ''; do
 done
 expect 2 "--seed: '99999999999999999999999' is no whole number" "${train[@]}" --seed 99999999999999999999999
 expect 2 '--lr: 1e-46: it must be at least 1e-30' "${train[@]}" --lr 1e-46
+expect 2 "--hidden: '' is no whole number" "${train[@]}" --hidden ''
+expect 2 'these arguments were not expected: --nosuch 1' train --nosuch 1
 expect 2 '--out: it is a folder of several files; give its name' train --data "$mnist" --out -
 expect 0 'each epoch leaves out 5 images, others each time, which fill no batch of 11' "${train[@]/$work\/run/$work/words}" --batch 11 --iterations 2
 expect 0 '^\{' gradcheck --op relu --mode fast --format json --output -
@@ -224,7 +226,7 @@ expect 2 'three-layer' "${train[@]}" --model three-layer
 expect 2 'maxout' "${train[@]}" --activation maxout
 expect 2 'zero' "${train[@]}" --init zero
 expect 2 'two-layer' "${train[@]}" --hidden 50,100
-expect 2 'width' "${train[@]}" --hidden 0
+expect 2 'hidden: 0: it must be at least 1' "${train[@]}" --hidden 0
 expect 2 '--hidden 3,4: a simple-conv model' "${train[@]}" --model simple-conv --hidden 3,4
 (echo a,b; seq 10001 | sed 's/.*/&,k&/') >"$work/numbered.csv"
 expect 2 '10001 categories in 10001 rows; up to 10000.*--task regression' train --csv "$work/numbered.csv" --target b \

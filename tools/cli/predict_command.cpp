@@ -122,7 +122,7 @@ void predict(const PredictOptions& o) {
   file.write(predictions(saved, inputs));
   file.commit();
   fmt::print(beside(o.out), "{}: predictions of {} {} are in {}\n", saved.model.description,
-             inputs.items.size(), o.csv.empty() ? "images" : "rows", o.out);
+             inputs.items.size(), o.csv.empty() ? "images" : "rows", written_name(o.out));
 }
 
 }  // namespace

@@ -21,6 +21,7 @@
 #include <tapegrad/ops/threads.h>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "arguments.h"
 
@@ -157,6 +158,13 @@ int usage_error(const CLI::App& app, std::string message) {
   return 2;
 }
 
+/// In the order in which they were given; CLI11 turns it round.
+static std::string unexpected(const CLI::App& app) {
+  const std::vector<std::string> words = app.remaining(true);
+  return fmt::format("{} not expected: {}", words.size() == 1 ? "this argument was" : "these arguments were",
+                     fmt::join(words, " "));
+}
+
 int run_program(CLI::App& app, int argc, char** argv, const int& exit_code) {
   remember_arguments(argc, argv);
   try {
@@ -165,8 +173,9 @@ int run_program(CLI::App& app, int argc, char** argv, const int& exit_code) {
     return app.exit(e);  // --help or --version
   } catch (const CLI::RequiredError& e) {
     // What cannot be understood may be what is missing, misspelt.
-    const std::vector<std::string> unknown = app.remaining(true);
-    return usage_error(app, unknown.empty() ? e.what() : CLI::ExtrasError(app.get_name(), unknown).what());
+    return usage_error(app, app.remaining(true).empty() ? e.what() : unexpected(app));
+  } catch (const CLI::ExtrasError&) {
+    return usage_error(app, unexpected(app));
   } catch (const CLI::ParseError& e) {
     return usage_error(app, e.what());
   } catch (const ArgumentError& e) {

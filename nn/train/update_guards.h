@@ -4,6 +4,7 @@
 #include <string>
 #include <string_view>
 
+#include <tapegrad/graph/errors.h>
 #include <tapegrad/graph/values.h>
 #include <tapegrad/nn/data/batch.h>
 #include <tapegrad/nn/forward_state.h>

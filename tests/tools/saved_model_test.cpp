@@ -98,7 +98,7 @@ BOOST_AUTO_TEST_CASE(numbers_that_are_too_large_take_no_memory) {
   check_refused(table, {{"--hidden", "9223372036854775807"}}, "too many elements");
   check_refused(table, {{"--hidden", "99999999999"}}, "takes more than 256 MiB");
   check_refused(table, {{"--hidden", "100000000"}}, "takes more than 256 MiB");
-  check_refused(table, {{"--hidden", "-1"}}, "--hidden -1");
+  check_refused(table, {{"--hidden", "-1"}}, "--hidden: -1");
   check_refused(table, {{"--hidden", "wide"}}, "--hidden");
   check_refused(table, {{"--hidden", "5,5"}}, "--hidden 5,5");
   std::string many = "1";

@@ -5,10 +5,11 @@
 #include <string_view>
 
 #include <tapegrad/graph/export.h>
-#include <tapegrad/graph/shape.h>
 #include <tapegrad/graph/storage.h>
 
 namespace tapegrad {
+
+class Shape;
 
 namespace detail {
 struct ScopePath;

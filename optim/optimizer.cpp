@@ -8,6 +8,7 @@
 
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/graph/unlisted.h>
+#include <tapegrad/ops/loops/find.h>
 #include <tapegrad/optim/optimizer.h>
 
 #include <fmt/format.h>
@@ -187,18 +188,14 @@ void Optimizer::step(const Gradients& gradients) {
   }
 }
 
-static bool is_zero(const Tensor& t) {
-  return visit_floating(
-      t.dtype(), [&]<class T> { return std::ranges::all_of(t.values<T>(), [](T v) { return v == T{0}; }); });
-}
-
 void Optimizer::require_listed(const Gradients& gradients) const {
   for (const auto& [key, gradient] : gradients) {
     const auto parameter = key.parameter;
     if (!parameter) continue;
     const tapegrad::detail::UnlistedNote note = tapegrad::detail::unlisted_note(parameter);
+    if (note.text.empty()) continue;
     // A gradient of zeros is of what is detached: a critic leaves the trunk that it shares to the actor.
-    if (note.text.empty() || (!note.beside && is_zero(gradient))) continue;
+    if (!note.beside && tapegrad::detail::all_hold(gradient, [](auto v) { return v == 0; })) continue;
     const auto is_its = [&](const Slot& s) { return s.parameter.id() == parameter; };
     if (std::ranges::any_of(slots_, is_its) == note.beside)
       throw Error(fmt::format("{}: {}", name_, note.text));

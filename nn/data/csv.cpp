@@ -103,11 +103,11 @@ void add_category(Learnt& learnt, const Rows& rows, const Place& place, std::int
 /// not be what the file says.
 void require_resolution(const CsvColumn& column, const Learnt& learnt, Dtype dtype, const InputFile& file) {
   constexpr double kMost = 1e-3;  // of what lies between the least and the largest
-  const double spread = learnt.largest - learnt.least;
-  if (dtype != f32 || spread == 0 || learnt.rounding <= kMost * spread) return;
+  const double range = learnt.largest - learnt.least;
+  if (dtype != f32 || range == 0 || learnt.rounding <= kMost * range) return;
   file.fail(fmt::format(
-      "has numbers from {:.17g} to {:.17g} in the column {}, which f32 rounds by up to {:.2g}; subtract from them what they "
-      "have in common, or read them as f64 by CsvOptions::dtype",
+      "has numbers from {:.17g} to {:.17g} in the column {}, which f32 rounds by up to {:.2g}; subtract from them "
+      "what they have in common, or read them as f64 by CsvOptions::dtype",
       learnt.least, learnt.largest, shown(column.name), learnt.rounding));
 }
 

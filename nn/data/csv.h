@@ -141,10 +141,10 @@ struct TAPEGRAD_API Table {
 ///
 /// Throws FileError that names the file, the line and the column (the first is 1) for a row of another number of
 /// fields than the first, a field that is no number, not finite or beyond the dtype, a name that is empty or given
-/// twice, a missing value, quotes that do not fit and a byte 0; FileError for a column of which f32 would round numbers
-/// by over a thousandth of what lies between the least and the largest; FileError for a file that is missing, is no regular
-/// file, or holds no rows; ArgumentError for options that do not fit each other or the columns; OutOfMemory where
-/// there is no memory. Takes the memory of the file beside that of the result.
+/// twice, a missing value, quotes that do not fit and a byte 0; FileError for a column of which f32 would round
+/// numbers by over a thousandth of what lies between the least and the largest; FileError for a file that is missing,
+/// is no regular file, or holds no rows; ArgumentError for options that do not fit each other or the columns;
+/// OutOfMemory where there is no memory. Takes the memory of the file beside that of the result.
 TAPEGRAD_API Table read_csv(const std::string& path, const CsvOptions& options = {});
 
 }  // namespace tapegrad::nn

@@ -138,7 +138,7 @@ bool Trainer::update(Batches::Iterator& batch, std::int64_t items, Epoch& epoch)
     optimizer_.set_lr(rate * (options_.plateau ? options_.plateau->scale() : 1));
   }
   Rollback rollback(net_);
-  UpdateAtWork at_work(updating_);
+  AtWork at_work(updating_);
   BatchGradients computed = has_ranks() ? compute_on_ranks(batch, items) : compute(*batch);
   if (!std::isfinite(computed.loss)) {
     divergence_ =
@@ -229,7 +229,8 @@ const History& Trainer::fit(const Dataset& training, const Dataset& validation) 
     const Dataset::Split parts = training.split(held_out, options_.seed);
     return fit(parts.training, parts.validation);
   }
-  const FitAtWork only(fitting_);
+  if (fitting_) throw ArgumentError("trainer: fit was called by a callback of the fit that is at work");
+  const AtWork fitting(fitting_);
   if (has_ranks()) join_ranks(training, validation);
   const DataLoader loader(training, {.batch = options_.batch,
                                      .drop_last = options_.drop_last,

@@ -4,7 +4,6 @@
 #include <string>
 #include <string_view>
 
-#include <tapegrad/graph/errors.h>
 #include <tapegrad/graph/values.h>
 #include <tapegrad/nn/data/batch.h>
 #include <tapegrad/nn/forward_state.h>
@@ -42,30 +41,14 @@ class Rollback {
   bool committed_ = false;
 };
 
-/// Says while it lives that an update is at work.
-class UpdateAtWork {
+/// Says while it lives that something is at work: an update, or a call of fit.
+class AtWork {
  public:
-  explicit UpdateAtWork(bool& flag) : flag_(flag) { flag_ = true; }
-  ~UpdateAtWork() { end(); }
-  UpdateAtWork(const UpdateAtWork&) = delete;
-  UpdateAtWork& operator=(const UpdateAtWork&) = delete;
+  explicit AtWork(bool& flag) : flag_(flag) { flag_ = true; }
+  ~AtWork() { end(); }
+  AtWork(const AtWork&) = delete;
+  AtWork& operator=(const AtWork&) = delete;
   void end() noexcept { flag_ = false; }
-
- private:
-  bool& flag_;
-};
-
-/// Says while it lives that a trainer's fit is at work; throws ArgumentError where it is already, as in a callback that
-/// calls it.
-class FitAtWork {
- public:
-  explicit FitAtWork(bool& flag) : flag_(flag) {
-    if (flag) throw ArgumentError("trainer: fit was called by a callback of the fit that is at work");
-    flag_ = true;
-  }
-  ~FitAtWork() { flag_ = false; }
-  FitAtWork(const FitAtWork&) = delete;
-  FitAtWork& operator=(const FitAtWork&) = delete;
 
  private:
   bool& flag_;

@@ -55,16 +55,11 @@ Tensor change_by(const Op& op, const Tensor& d, const A&... values) {
   return contribution(elementwise_contribution<Op, Input>(op, one, values...), r);
 }
 
-/// Of a function of one number. A tensor's value comes from `function`, the operation itself, which knows its own
-/// derivative: the formula of its struct may have another one where branches meet, as that of maximum(x, 0) at 0.
-template <class Op, class N, class D, class F>
-Dual<N, D> dual_by(const Op& op, const Dual<N, D>& x, const F& function) {
-  const N y = [&] {
-    if constexpr (std::is_same_v<N, Tensor>)
-      return function(x.v);
-    else
-      return number(op.f(x.v));
-  }();
+/// Of a function of one number, whose value y comes from the function itself: a tensor's then knows the operation's
+/// derivative, where the formula of the struct may have another one at a point where branches meet, as that of
+/// maximum(x, 0) at 0.
+template <class Op, class N, class D>
+Dual<N, D> dual_by(const Op& op, const Dual<N, D>& x, const N& y) {
   if constexpr (has_rule<Op>)
     return {y, change_by<Op, 0>(op, x.d, x.v, y)};
   else
@@ -73,7 +68,7 @@ Dual<N, D> dual_by(const Op& op, const Dual<N, D>& x, const F& function) {
 
 template <class Op, class N, class D>
 Dual<N, D> dual_of(const Op& op, const Dual<N, D>& x) {
-  return dual_by(op, x, [&op](const auto& v) { return number(op.f(v)); });
+  return dual_by(op, x, N(number(op.f(x.v))));
 }
 
 template <class N, class D>
@@ -82,29 +77,28 @@ Dual<N, D> operator-(const Dual<N, D>& x) {
 }
 
 // Of functions that Real has itself, its own is the better match.
-#define TAPEGRAD_ROW(function, Op, ...)                                     \
-  template <class N, class D>                                               \
-  Dual<N, D> function(const Dual<N, D>& x) {                                \
-    return dual_by(op::Op{}, x, [](const auto& v) { return function(v); }); \
-  }                                                                         \
-  template <class T>                                                        \
-  Real<T> function(Real<T> x) {                                             \
-    return number(op::Op{}.f(x));                                           \
+#define TAPEGRAD_ROW(function, Op, ...)            \
+  template <class N, class D>                      \
+  Dual<N, D> function(const Dual<N, D>& x) {       \
+    return dual_by(op::Op{}, x, N(function(x.v))); \
+  }                                                \
+  template <class T>                               \
+  Real<T> function(Real<T> x) {                    \
+    return number(op::Op{}.f(x));                  \
   }
 TAPEGRAD_UNARY_OPS(TAPEGRAD_ROW)
 TAPEGRAD_SLOPE_OPS(TAPEGRAD_ROW)
 TAPEGRAD_ACTIVATIONS(TAPEGRAD_ROW)
 #undef TAPEGRAD_ROW
 
-#define TAPEGRAD_ROW(function, Op, name, initialiser, attribute, standard) \
-  template <class N, class D>                                              \
-  Dual<N, D> function(const Dual<N, D>& x, double attribute = standard) {  \
-    return dual_by(op::Op{.attribute = attribute}, x,                      \
-                   [=](const auto& v) { return function(v, attribute); }); \
-  }                                                                        \
-  template <class T>                                                       \
-  Real<T> function(Real<T> x, double attribute = standard) {               \
-    return op::Op{.attribute = attribute}.f(x);                            \
+#define TAPEGRAD_ROW(function, Op, name, initialiser, attribute, standard)          \
+  template <class N, class D>                                                       \
+  Dual<N, D> function(const Dual<N, D>& x, double attribute = standard) {           \
+    return dual_by(op::Op{.attribute = attribute}, x, N(function(x.v, attribute))); \
+  }                                                                                 \
+  template <class T>                                                                \
+  Real<T> function(Real<T> x, double attribute = standard) {                        \
+    return op::Op{.attribute = attribute}.f(x);                                     \
   }
 TAPEGRAD_NUMBER_ACTIVATIONS(TAPEGRAD_ROW)
 #undef TAPEGRAD_ROW

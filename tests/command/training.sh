@@ -144,7 +144,7 @@ check "no filters of a network without convolutions in the report" bash -c "! gr
 check "only what was asked for in the report" bash -c "! grep -q '<th>epochs</th>' '$work/report.html'"
 expect 0 '^<!DOCTYPE html>' "${train[@]}" --iterations 5 --report -
 check "the page alone is on the standard output" bash -c "tail -1 '$work/out' | grep -qx '</html>' && ! grep -q '^epoch' '$work/out'"
-check "the progress on the standard error" grep -q '^the report is on the standard output' "$work/err"
+check "the progress on the standard error" grep -q '^the report is in the standard output' "$work/err"
 for name in "it's" 'a $b'; do expect 0 'the report is' "${train[@]}" --iterations 5 --report "$work/$name.html"; done
 check "a name is quoted in the report's command" grep -qF -- "--report &quot;$work/it's.html&quot;</td>" "$work/it's.html"
 check "so is one that means something within double quotes" grep -qF -- "--report '$work/a \$b.html'</td>" "$work/a \$b.html"

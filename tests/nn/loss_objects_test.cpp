@@ -1,4 +1,4 @@
-// Losses as objects: they are their functions, and and refuse what those refuse.
+// Losses as objects: they are their functions, and refuse what those refuse.
 
 #include <vector>
 

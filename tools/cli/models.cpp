@@ -154,7 +154,9 @@ void ModelOptions::add_to(CLI::App& command) {
        {command.add_option("--model", model, fmt::format("{}", fmt::join(help, "; ")))
             ->check(CLI::IsMember(names))
             ->capture_default_str(),
-        command.add_option("--hidden", hidden, "Widths of the hidden layers")->delimiter(',')->check(whole(1)),
+        command.add_option("--hidden", hidden, "Widths of the hidden layers")
+            ->delimiter(',')
+            ->check(whole(1)),
         command.add_option("--activation", activation, "Of the hidden layers")
             ->check(CLI::IsMember(nn::activation_names()))
             ->capture_default_str(),

@@ -30,6 +30,7 @@ namespace tapegrad::cli {
 namespace {
 
 constexpr std::string_view kStandardOutput = "/dev/stdout";
+constexpr const char* kEmpty = "it is empty, as where a shell's variable has no value";
 
 CLI::Validator number(std::string range, bool (*holds)(double, double), double bound) {
   const auto check = [=](std::string& text) -> std::string {
@@ -67,10 +68,9 @@ CLI::Validator whole(std::int64_t least, std::int64_t most) {
       most == kMostWhole ? fmt::format("at least {}", least) : fmt::format("from {} to {}", least, most);
   const auto check = [=](std::string& text) -> std::string {
     std::int64_t value = 0;
-    const char* const end = text.data() + text.size();
-    const auto [stop, error] = std::from_chars(text.data(), end, value);
-    // Others would take a 0 in front for octal numbers, and what is too large for the largest.
-    if (stop != end || error != std::errc{} || text != fmt::format("{}", value))
+    std::from_chars(text.data(), text.data() + text.size(), value);
+    // CLI11 would take a 0 in front for an octal number, and what is too large for the largest.
+    if (text != fmt::format("{}", value))
       return fmt::format("'{}' is no whole number that can be counted, as 10 is", text);
     return value >= least && value <= most ? "" : fmt::format("{}: it must be {}", text, range);
   };
@@ -79,12 +79,17 @@ CLI::Validator whole(std::int64_t least, std::int64_t most) {
 
 CLI::Validator number_of_threads() { return whole(1, kMostThreads); }
 
-namespace {
-constexpr const char* kEmpty = "it is empty, as where a shell's variable has no value";
-}
-
 CLI::Validator not_empty() {
   return CLI::Validator([](std::string& text) -> std::string { return text.empty() ? kEmpty : ""; }, "");
+}
+
+CLI::Validator folder_to_write() {
+  return CLI::Validator(
+      [](std::string& path) -> std::string {
+        if (path.empty()) return kEmpty;
+        return path == "-" ? "it is a folder of several files; give its name" : "";
+      },
+      "");
 }
 
 CLI::Validator file_to_write() {

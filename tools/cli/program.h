@@ -27,6 +27,9 @@ CLI::Validator number_of_threads();
 /// For an option that names something: an empty word, as of a shell's variable without a value, names nothing.
 CLI::Validator not_empty();
 
+/// For an option that names a folder to write: neither an empty word nor "-".
+CLI::Validator folder_to_write();
+
 /// For an option that names a file to write: "-" is the standard output. No empty word.
 CLI::Validator file_to_write();
 /// Where to say what has been written there: the standard error where the file is the standard output.

@@ -13,7 +13,6 @@
 
 #include "arguments.h"
 #include "plot/weights.h"
-#include "program.h"
 #include "settings.h"
 
 namespace tapegrad::cli {
@@ -45,10 +44,6 @@ ReportFile::ReportFile(const std::string& path, const CLI::App& command) : path_
   for (const auto& [name, value] : settings_of(command))
     report_.settings.emplace_back(name.substr(name.find_first_not_of('-')), value);
   const nn::AtomicFile tried(path_);
-}
-
-void ReportFile::require_page(const std::string& path) {
-  if (!path.empty()) require_extension("--report", path, {".html", ".htm"}, "the page is HTML");
 }
 
 void ReportFile::begin(const Model& model, const TrainData& data) {

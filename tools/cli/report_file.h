@@ -22,8 +22,6 @@ namespace tapegrad::cli {
 class ReportFile {
  public:
   ReportFile(const std::string& path, const CLI::App& command);
-  /// Throws ArgumentError for a file that is not named as a page: it may be the weights of a run, and would be replaced.
-  static void require_page(const std::string& path);
   /// What training will change. The network has its initial weights.
   void begin(const Model& model, const TrainData& data);
   /// After each epoch; without a score, the test data were not evaluated.

@@ -112,9 +112,7 @@ std::int64_t iterations_of(const TrainOptions& o, const nn::Dataset& training, c
 /// Tells how the training ended.
 void conclude(const TrainOptions& o, const nn::History& history, bool interrupted, std::int64_t steps,
               bool validated, const char* metric, const RunFolder& folder, const nn::Progress& progress) {
-  if (!o.report.empty())
-    progress.line(
-        fmt::format("the report is {}", beside(o.report) == stdout ? o.report : "on the standard output"));
+  if (!o.report.empty()) progress.line(fmt::format("the report is in {}", written_name(o.report)));
   if (interrupted) {
     progress.line(fmt::format("interrupted after {} iterations; parameters and history so far are in {}{}",
                               steps, folder.name(), folder.advice()));
@@ -163,7 +161,8 @@ int train(const TrainOptions& o, const CLI::App& command, const nn::Checkpoint* 
   nn::require_same(ranks, "train", settings);
   set_threads(o.threads);
   require_other_file("--report", o.report, {o.data.csv, o.data.test_csv});
-  if (beside(o.report) == stdout) ReportFile::require_page(o.report);
+  // It may be given the name of a run's weights, and would replace them.
+  if (!o.report.empty()) require_extension("--report", o.report, {".html", ".htm"}, "the page is HTML");
   const TrainData data = load_data(o.data, o.model.takes_images(), o.seed);
   // The trainer compares what it is given.
   nn::require_same(ranks, "train", nn::facts_of(data.test, "the test data"));

@@ -66,12 +66,7 @@ void TrainOptions::add_to(CLI::App& c) {
   ranks.add_to(c);
   CLI::Option* const of_out =
       c.add_option("--out", out, "Folder for history.csv and parameters.safetensors; needed but for --resume")
-          ->check(not_empty())
-          ->check(CLI::Validator(
-              [](std::string& path) -> std::string {
-                return path == "-" ? "it is a folder of several files; give its name" : "";
-              },
-              ""));
+          ->check(folder_to_write());
   c.add_flag("--force", force, "Replace what another run has left in that folder");
   c.add_option(
        "--report", report,

@@ -3,7 +3,9 @@
 #include <functional>
 #include <iterator>
 #include <limits>
+#include <mutex>
 #include <optional>
+#include <set>
 #include <utility>
 
 #include <tapegrad/graph/errors.h>
@@ -29,6 +31,18 @@ std::optional<std::size_t> second_of_two(const std::vector<T>& all, KeyOf key_of
   if (!std::ranges::is_sorted(keys)) std::ranges::sort(keys);
   const auto first = std::ranges::adjacent_find(keys, {}, [](const auto& k) { return k.first; });
   return first == keys.end() ? std::nullopt : std::optional(std::next(first)->second);
+}
+
+/// All optimizers there are, so that one can tell what another one updates.
+struct Registry {
+  std::mutex mutex{};
+  std::set<const Optimizer*> all{};
+};
+
+// Never destroyed: optimizers that are static variables outlive it otherwise.
+Registry& registry() {
+  static Registry& of_program = *new Registry;
+  return of_program;
 }
 
 Tensor count(std::int64_t n) { return Tensor::from(std::vector<std::int64_t>{n}, Shape{}); }
@@ -126,9 +140,14 @@ Optimizer::Optimizer(std::string_view name, const ParameterGroups& groups, doubl
   for (const Slot& s : slots_)
     for (std::size_t m = 0; m < moments_.size(); ++m)
       moment_values_.push_back(Tensor::zeros(s.parameter.shape(), s.parameter.dtype()));
+  const std::lock_guard lock(registry().mutex);
+  registry().all.insert(this);
 }
 
-Optimizer::~Optimizer() = default;
+Optimizer::~Optimizer() {
+  const std::lock_guard lock(registry().mutex);
+  registry().all.erase(this);
+}
 
 void Optimizer::set_lr(double lr) {
   require_rates(require("the learning rate", lr, 0, kInfinity));
@@ -196,10 +215,19 @@ void Optimizer::require_listed(const Gradients& gradients) const {
     if (note.text.empty()) continue;
     // A gradient of zeros is of what is detached: a critic leaves the trunk that it shares to the actor.
     if (!note.beside && tapegrad::detail::all_hold(gradient, [](auto v) { return v == 0; })) continue;
-    const auto is_its = [&](const Slot& s) { return s.parameter.id() == parameter; };
-    if (std::ranges::any_of(slots_, is_its) == note.beside)
+    // What another optimizer updates is not forgotten: a generator's step sees gradients of the critic.
+    if (note.beside ? updates(parameter) : !is_updated(parameter))
       throw Error(fmt::format("{}: {}", name_, note.text));
   }
+}
+
+bool Optimizer::updates(std::uint64_t parameter) const {
+  return std::ranges::any_of(slots_, [&](const Slot& s) { return s.parameter.id() == parameter; });
+}
+
+bool Optimizer::is_updated(std::uint64_t parameter) {
+  const std::lock_guard lock(registry().mutex);
+  return std::ranges::any_of(registry().all, [&](const Optimizer* o) { return o->updates(parameter); });
 }
 
 State Optimizer::view() const {

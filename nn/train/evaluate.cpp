@@ -88,7 +88,7 @@ class WithoutTrace {
 
 }  // namespace
 
-Objective::Objective() : loss_(SoftmaxWithLoss()), metric_(accuracy) {}
+Objective::Objective() : Objective(SoftmaxWithLoss(), accuracy) {}
 
 Tensor Objective::loss(const Tensor& y, const Tensor& t) const {
   Tensor loss = loss_(y, t);

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <limits>
 #include <optional>
+#include <string_view>
 #include <type_traits>
 #include <utility>
 
@@ -36,8 +37,14 @@ class TAPEGRAD_API Objective {
   template <class L>
   requires(!std::same_as<std::remove_cvref_t<L>, Objective> && std::convertible_to<L&&, Loss>)
       Objective(L&& loss, Metric metric = {})
-      : loss_(std::forward<L>(loss)), metric_(std::move(metric)) {}
+      : loss_(std::forward<L>(loss)), metric_(std::move(metric)) {
+    if constexpr (requires { std::string_view(std::remove_cvref_t<L>::name); })
+      name_ = std::remove_cvref_t<L>::name;
+  }
 
+  /// The name of the loss, where its class has one: `static constexpr std::string_view name`, as nn::MSELoss has. A
+  /// checkpoint holds it, so that a training that goes on can tell whether the loss is another one.
+  std::string_view name() const noexcept { return name_; }
   /// Whether there is a metric.
   bool has_metric() const noexcept { return static_cast<bool>(metric_); }
   /// The loss of outputs y for targets t.
@@ -50,6 +57,7 @@ class TAPEGRAD_API Objective {
 
  private:
   Loss loss_;
+  std::string_view name_ = "of the program";
   Metric metric_;
 };
 

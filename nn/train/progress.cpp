@@ -47,16 +47,19 @@ class Progress::Line {
   }
   void rewrite(std::string_view text) {
     shown_ = true;
-    fmt::print(out_, "\r{}\x1b[K", text);
-    std::fflush(out_);
+    write(fmt::format("\r{}\x1b[K", text));
   }
   void leave(std::string_view text) {
     erase();
-    fmt::print(out_, "{}\n", text);
-    std::fflush(out_);
+    write(fmt::format("{}\n", text));
   }
 
  private:
+  // Training does not end where nobody reads the other end of a pipe any more.
+  void write(const std::string& text) {
+    std::fputs(text.c_str(), out_);
+    std::fflush(out_);
+  }
   void erase() {
     if (shown_) std::fputs("\r\x1b[K", out_);  // throws nothing, as a destructor must not
     shown_ = false;

@@ -123,7 +123,7 @@ BatchGradients Trainer::compute(const Batch& batch) const {
   const Tensor loss = options_.objective.loss(y, batch["t"]);
   BatchGradients result{.loss = loss.item()};
   if (!std::isfinite(result.loss)) {
-    result.culprit = culprit_in(batch);
+    result.culprit = culprit_in(batch, optimizer_.steps());
     return result;
   }
   result.gradients = tape.backward(loss);
@@ -150,7 +150,7 @@ bool Trainer::update(Batches::Iterator& batch, std::int64_t items, Epoch& epoch)
   try {
     report.gradient_norm = clip(computed.gradients);
   } catch (const NonFinite& e) {
-    divergence_ = fmt::format("{}{}", e.what(), culprit_in(*batch));
+    divergence_ = fmt::format("{}{}", e.what(), culprit_in(*batch, optimizer_.steps()));
     return false;
   }
   optimizer_.step(computed.gradients);
@@ -246,7 +246,6 @@ const History& Trainer::fit(const Dataset& training, const Dataset& validation) 
       Clock::now() - std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(fit_.seconds));
   if (!net_.training()) net_.train();
 
-  std::int64_t diverged_in = 0;
   while ((iteration_ < last_ || unreported) && history_.stop_reason == StopReason::completed) {
     unreported = false;
     const State before = net_.state();
@@ -276,20 +275,18 @@ const History& Trainer::fit(const Dataset& training, const Dataset& validation) 
     const bool finished = at_.batch == 0 || at_.batch >= loader.size();
     const bool due = options_.checkpoint_every == 0 || is_due() || iteration_ >= last_ || stopped || early;
     if (!diverged && finished && due) diverged = !save_in_folder();
-    if (diverged && !is_finite(net_.state())) net_.load_state(before);
-    if (diverged) diverged_in = epoch.report.epoch;
-    if (diverged)
+    if (diverged) {
+      if (!is_finite(net_.state())) net_.load_state(before);
       history_.stop_reason = StopReason::diverged;
-    else if (iteration_ >= last_ && measured)
-      break;
-    else if (stopped)
+      throw Diverged(fmt::format("trainer: diverged in epoch {}, after {} updates: {}", epoch.report.epoch,
+                                 iteration_, divergence_));
+    }
+    if (iteration_ >= last_ && measured) break;
+    if (stopped)
       history_.stop_reason = StopReason::stopped;
     else if (early)
       history_.stop_reason = StopReason::early;
   }
-  if (history_.stop_reason == StopReason::diverged)
-    throw Diverged(fmt::format("trainer: diverged in epoch {}, after {} updates: {}", diverged_in, iteration_,
-                               divergence_));
   return history_;
 }
 

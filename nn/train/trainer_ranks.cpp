@@ -93,7 +93,7 @@ BatchGradients Trainer::compute_on_ranks(Batches::Iterator& pieces, std::int64_t
   return rank_step_->run(net_, pieces, items, optimizer_.lr(), [&](const Batch& batch) {
     const Tensor y = forward_(batch);
     PieceResult result{.loss = options_.objective.loss(y, batch["t"])};
-    if (!std::isfinite(result.loss.item())) result.culprit = culprit_in(batch);
+    if (!std::isfinite(result.loss.item())) result.culprit = culprit_in(batch, optimizer_.steps());
     if (!options_.evaluate_training) result.metric = options_.objective.metric(y, batch.t);
     return result;
   });

@@ -247,6 +247,8 @@ std::vector<Trainer::Setting> Trainer::list_settings(std::int64_t iteration) con
                                                 : std::string("one for each rank"));
   fixed("optimizer", optimizer_.name());
   for (const auto& [name, value] : optimizer_.settings()) changeable("optimizer." + name, value);
+  changeable("objective", o.objective.name());
+  changeable("metric", yes_or_no(o.objective.has_metric()));
   changeable("epochs", o.epochs);
   changeable("iterations", o.iterations);
   changeable("patience", o.patience);

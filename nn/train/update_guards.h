@@ -1,6 +1,7 @@
 // Not part of the library's interface: what a trainer undoes, and says, of an update that is not finished.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -13,8 +14,9 @@
 
 namespace tapegrad::nn {
 
-/// ", and so is x of the batch, at [3, 0]": where the data are at fault, no other rate will help.
-inline std::string culprit_in(const Batch& batch) {
+/// "; 'x' of the batch has nan at [3, 0]: look at the data": where the data are at fault, or what the training began
+/// with, no other rate will help.
+inline std::string culprit_in(const Batch& batch, std::int64_t updates) {
   std::string text;
   batching::for_each(batch, [&](std::string_view name, const Tensor& t) {
     const std::int64_t at = tapegrad::detail::first_non_finite(t);
@@ -22,7 +24,10 @@ inline std::string culprit_in(const Batch& batch) {
       text = fmt::format("; '{}' of the batch has {} at {}: look at the data", name,
                          tapegrad::detail::value_at(t, at), tapegrad::detail::index_text(at, t.shape()));
   });
-  return text.empty() ? "; a lower rate, or clipped gradients, may help" : text;
+  if (!text.empty()) return text;
+  return updates > 0
+             ? "; a lower rate, or clipped gradients, may help"
+             : "; no update has been made: look at the initial weights, and at how large the data are";
 }
 
 /// Undoes what a forward pass has changed in a network, unless commit() is called.

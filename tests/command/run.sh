@@ -226,6 +226,12 @@ expect 2 'three-layer' "${train[@]}" --model three-layer
 expect 2 'maxout' "${train[@]}" --activation maxout
 expect 2 'zero' "${train[@]}" --init zero
 expect 2 'two-layer' "${train[@]}" --hidden 50,100
+for list in 10,,10 10, ,10; do
+  expect 2 "--hidden $list: one of the values between the commas is empty" "${train[@]}" --model multi-layer --hidden $list
+  expect 2 "--hidden $list: one of" "${train[@]}" --model multi-layer --hidden=$list
+  expect 2 "--inputs $list: one of" graph --out - --inputs $list
+done
+expect 2 "--hidden 10,: one of" "${train[@]}" --model multi-layer --hidden 10 10,
 expect 2 'hidden: 0: it must be at least 1' "${train[@]}" --hidden 0
 expect 2 '--hidden 3,4: a simple-conv model' "${train[@]}" --model simple-conv --hidden 3,4
 (echo a,b; seq 10001 | sed 's/.*/&,k&/') >"$work/numbered.csv"

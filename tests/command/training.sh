@@ -102,6 +102,15 @@ for signal in INT TERM HUP; do
   check "SIG$signal exits with 128 and its number" [ $? -eq $((128 + $(kill -l $signal))) ]
   check "SIG$signal says how to go on" grep -q 'the last checkpoint is .*, from which --resume' "$work/out"
 done
+# Who reads the output ends it, too: the first line is all that is asked for.
+"$tapegrad" "${long[@]}" --epochs 500 --out "$work/PIPE" --checkpoint-every 1000 2>"$work/err" | head -1 >"$work/out"
+check "SIGPIPE exits with 128 and its number" [ "${PIPESTATUS[0]}" -eq 141 ]
+check "without a word" [ ! -s "$work/err" ]
+check "SIGPIPE leaves the parameters" [ -s "$work/PIPE/parameters.safetensors" ]
+expect 0 'goes on from' train --resume "$work/PIPE" --epochs 1
+(trap '' PIPE; "$tapegrad" "${train[@]/$work\/run/$work/ignored}" --epochs 3 2>"$work/err" || touch "$work/failed") | head -1 >"$work/out"
+check "where it is ignored training goes on to its end" [ ! -e "$work/failed" ]
+check "and nothing of it is lost" [ "$(wc -l <"$work/ignored/history.csv")" -eq 4 ]
 # In the middle of an evaluation, of 6,000 images in batches of 1,000: behind the checkpoint of the only update.
 evaluated=(train --data "$mnist" --model deep-conv --batch 10 --iterations 1 --optimizer adam --lr 0.001 --checkpoint-every 1)
 interrupt TERM "ls '$work/evaluated/checkpoints'/checkpoint-*.safetensors >/dev/null 2>&1" "${evaluated[@]}" \

@@ -5,6 +5,8 @@
 #include <limits>
 #include <set>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include <tapegrad/ops/threads.h>
@@ -39,6 +41,11 @@ const test::TemporaryFolder& files() {
   static const test::TemporaryFolder folder;
   return folder;
 }
+
+struct Named {
+  static constexpr std::string_view name = "mine";
+  Tensor operator()(const Tensor& y, const Tensor& t) const { return softmax_with_loss(y, t); }
+};
 
 }  // namespace
 
@@ -283,6 +290,26 @@ BOOST_AUTO_TEST_CASE(settings_that_may_change_are_listed_and_hold) {
   second.fit();
   BOOST_TEST(second.optimizer->steps() == 9);
   BOOST_TEST(second.optimizer->lr() == 0.25);
+}
+
+BOOST_AUTO_TEST_CASE(another_loss_is_told) {
+  const auto lambda = [](const Tensor& y, const Tensor& t) { return softmax_with_loss(y, t); };
+  const nn::TrainerOptions classes{.epochs = 1};
+  FullTraining first(kAdam, saving_at(5, files() / "run.npz", classes));
+  first.fit();
+  const auto changes_of = [&](nn::Objective objective) {
+    FullTraining second(kAdam, {.epochs = 1, .objective = std::move(objective)});
+    return second.trainer.resume(files() / "run.npz").changes;
+  };
+  using Changes = std::vector<std::string>;
+  BOOST_TEST(changes_of({}).empty());
+  BOOST_TEST(changes_of({nn::SoftmaxWithLoss(), nn::accuracy}).empty());
+  BOOST_TEST(changes_of(Named()) ==
+             Changes({"objective is mine, was softmax_with_loss", "metric is no, was yes"}));
+  BOOST_TEST(changes_of({nn::MSELoss(), nn::accuracy}) ==
+             Changes{"objective is mse_loss, was softmax_with_loss"});
+  BOOST_TEST(changes_of({lambda, nn::accuracy}) ==
+             Changes{"objective is of the program, was softmax_with_loss"});
 }
 
 // Without a schedule the rate is the optimizer's: the one that a callback has set, unless the program has another one.

@@ -143,6 +143,15 @@ BOOST_AUTO_TEST_CASE(divergence_is_told_and_leaves_finite_weights) {
     BOOST_TEST(values_of(net) == before);
   }
   {
+    // By what it began with: no rate is at fault.
+    Generator rng(3);
+    nn::Sequential net{nn::Affine(3, 1, rng, {.init = nn::Init::normal(1e30)})};
+    optim::SGD sgd(net, 0.1);
+    nn::Trainer trainer(net, sgd, {.batch = 10, .objective = nn::MSELoss()});
+    BOOST_CHECK_EXCEPTION(trainer.fit(nn::Dataset(Tensor::ones({10, 3}), Tensor::ones({10, 1}))),
+                          nn::Diverged, mentions("after 0 updates", "look at the initial weights"));
+  }
+  {
     // By data that were never finite.
     Tensor x = Tensor::ones({10, 3});
     x.mutable_values<float>()[3 * 7 + 1] = static_cast<float>(kNaN);

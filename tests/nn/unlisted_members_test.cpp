@@ -221,6 +221,23 @@ BOOST_AUTO_TEST_CASE(what_is_detached_is_trained_by_others) {
   sgd.step(gradients_of(critic));
 }
 
+// A generator's step goes through the critic, which has an optimizer of its own: nobody has forgotten it.
+BOOST_AUTO_TEST_CASE(what_another_optimizer_updates_is_not_forgotten) {
+  WithoutModule net(Generator(1));
+  optim::SGD of_named(net.named, 0.1);
+  {
+    optim::Adam of_forgotten(net.forgotten, 0.1);
+    const Gradients gradients = gradients_of(net);
+    of_named.step(gradients);
+    of_forgotten.step(gradients);
+    BOOST_TEST(of_forgotten.steps() == 1);
+  }
+  // With that one gone nobody trains it; and a state would lack it in any case.
+  BOOST_CHECK_EXCEPTION(of_named.step(gradients_of(net)), Error, mentions("WithoutModule", "nn::Affine"));
+  BOOST_TEST(of_named.steps() == 1);
+  BOOST_CHECK_EXCEPTION(net.state(), Error, mentions("WithoutModule", "nn::Affine"));
+}
+
 BOOST_AUTO_TEST_SUITE_END()
 
 }  // namespace unlisted_members_test

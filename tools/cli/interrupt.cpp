@@ -1,6 +1,7 @@
 #include "interrupt.h"
 
 #include <csignal>
+#include <cstddef>
 
 namespace tapegrad::cli {
 
@@ -19,20 +20,20 @@ void receive(int number) {
 }  // namespace
 
 InterruptHandler::InterruptHandler() {
-  struct sigaction action = {};
-  action.sa_handler = receive;
-  action.sa_flags = static_cast<int>(SA_RESETHAND);
-  sigaction(SIGINT, &action, &before_int_);
-  sigaction(SIGTERM, &action, &before_term_);
-  // A terminal that is closed sends it; nohup ignores it.
-  sigaction(SIGHUP, nullptr, &before_hup_);
-  if (before_hup_.sa_handler != SIG_IGN) sigaction(SIGHUP, &action, nullptr);
+  for (std::size_t i = 0; i < kSignals.size(); ++i) {
+    const int number = kSignals[i];
+    sigaction(number, nullptr, &before_[i]);
+    if ((number == SIGHUP || number == SIGPIPE) && before_[i].sa_handler == SIG_IGN) continue;
+    struct sigaction action = {};
+    action.sa_handler = receive;
+    // Each line that is written behind the first of a broken pipe sends its signal again.
+    action.sa_flags = number == SIGPIPE ? 0 : static_cast<int>(SA_RESETHAND);
+    sigaction(number, &action, nullptr);
+  }
 }
 
 InterruptHandler::~InterruptHandler() {
-  sigaction(SIGHUP, &before_hup_, nullptr);
-  sigaction(SIGINT, &before_int_, nullptr);
-  sigaction(SIGTERM, &before_term_, nullptr);
+  for (std::size_t i = 0; i < kSignals.size(); ++i) sigaction(kSignals[i], &before_[i], nullptr);
 }
 
 int InterruptHandler::signal() noexcept { return number_received; }

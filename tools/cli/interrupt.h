@@ -1,13 +1,14 @@
 #pragma once
 
+#include <array>
 #include <atomic>
 
 #include <signal.h>
 
 namespace tapegrad::cli {
 
-/// While it lives, Ctrl-C (SIGINT), SIGTERM and, unless it is ignored, SIGHUP ask the work at hand to stop; a second one
-/// ends the process at once.
+/// While it lives, Ctrl-C (SIGINT), SIGTERM, SIGHUP and SIGPIPE ask the work at hand to stop, the latter two unless they
+/// are ignored; a second one of the first three ends the process at once.
 class InterruptHandler {
  public:
   InterruptHandler();
@@ -21,9 +22,9 @@ class InterruptHandler {
   static const std::atomic<bool>& received() noexcept;
 
  private:
-  struct sigaction before_int_ = {};
-  struct sigaction before_term_ = {};
-  struct sigaction before_hup_ = {};
+  // A terminal that is closed sends SIGHUP, which nohup ignores; a pipe that nobody reads, as of `| head`, SIGPIPE.
+  static constexpr std::array kSignals{SIGINT, SIGTERM, SIGHUP, SIGPIPE};
+  std::array<struct sigaction, kSignals.size()> before_{};
 };
 
 }  // namespace tapegrad::cli

@@ -11,6 +11,7 @@
 #include <filesystem>
 #include <initializer_list>
 #include <new>
+#include <span>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -170,9 +171,29 @@ static std::string unexpected(const CLI::App& app) {
                      fmt::join(words, " "));
 }
 
+/// What the parser does not tell: an empty value in a list, as of a shell's variable that has none, is none for it.
+static void require_full_lists(const CLI::App& command, std::span<char* const> words) {
+  std::string list;  // the option to which the words belong
+  for (std::string_view values : words) {
+    if (values.starts_with("--")) {
+      list = values.substr(0, values.find('='));
+      values.remove_prefix(std::min(values.size(), list.size() + 1));
+      const CLI::Option* const option = command.get_option_no_throw(list);
+      if (!option || option->get_delimiter() == '\0') list.clear();
+    }
+    if (list.empty() || values.empty()) continue;
+    if (values.front() == ',' || values.back() == ',' || values.find(",,") != std::string_view::npos)
+      throw ArgumentError(fmt::format("{} {}: one of the values between the commas is empty", list, values));
+  }
+}
+
 int run_program(CLI::App& app, int argc, char** argv, const int& exit_code) {
   remember_arguments(argc, argv);
   try {
+    const std::span<char* const> words(argv, static_cast<std::size_t>(argc));
+    for (CLI::App* const command : app.get_subcommands([](const CLI::App*) { return true; }))
+      command->preparse_callback([=](std::size_t) { require_full_lists(*command, words); });
+    require_full_lists(app, words);
     app.parse(argc, argv);
   } catch (const CLI::Success& e) {
     return app.exit(e);  // --help or --version

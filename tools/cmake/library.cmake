@@ -63,6 +63,14 @@ function(tapegrad_precompile_standard target)
   endif()
 endfunction()
 
+# tapegrad_reuse_standard(TARGET OTHER): the same, parsed for another target that is compiled by the same options.
+function(tapegrad_reuse_standard target other)
+  if(TAPEGRAD_PRECOMPILED_HEADERS)
+    target_precompile_headers(${target} REUSE_FROM ${other})
+    target_compile_options(${target} PRIVATE $<$<CXX_COMPILER_ID:GNU>:-fpch-preprocess>)
+  endif()
+endfunction()
+
 # tapegrad_add_library(NAME SOURCE...): a library of this project, static or shared as BUILD_SHARED_LIBS says. Its objects
 # are the same for both, so that a compiler cache that has the ones has the others.
 function(tapegrad_add_library name)

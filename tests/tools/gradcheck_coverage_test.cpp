@@ -33,7 +33,7 @@ Shard shard() {
   return text ? gradcheck::parse_shard(text) : Shard{};
 }
 /// What of the shard is looked at with every instruction set: of a sample the others run with that of this processor.
-Shard surveyed() { return {shard().index, shard().count * static_cast<int>(test::every(12))}; }
+Shard surveyed() { return {shard().index, shard().count * static_cast<int>(test::every(24))}; }
 
 const Coverage& library_coverage() {
   static const Coverage kCoverage = gradcheck::coverage_of(gradcheck::library_catalog(), {}, surveyed());

@@ -30,7 +30,7 @@ void require_pass(const Subject& s, bool differentiable) {
 }
 
 // Of a sample, gradcheck_coverage runs every op and module: differences along every coordinate are enough for some.
-constexpr std::size_t kEvery = test::every(12);
+constexpr std::size_t kEvery = test::every(30);
 
 }  // namespace
 

@@ -1,8 +1,10 @@
 #pragma once
 
 #include <array>
+#include <bit>
 #include <concepts>
 #include <cstddef>
+#include <cstdint>
 #include <tuple>
 #include <type_traits>
 #include <utility>
@@ -29,10 +31,36 @@
 /// not depend on x contributes nothing: step(x) * log(x) has the gradient 0 at 0. A constant stands on the right of
 /// pow, on either side of the other functions of two numbers, and in at most one branch of where. What it captures must
 /// be trivially copyable and is a constant: its gradient is not asked. It is vectorised unless it has pow, exp2, log2,
-/// hypot, atan2, fmod or remainder. Where Clang compiles it, that holds of arithmetic, comparisons, exp, expm1, log,
+/// hypot, atan2, fmod or remainder. It is evaluated again by backward: a variable that is captured by reference (`[&]`)
+/// must then still be there and be as it was. What differs throws MutatedSaved. Where Clang compiles it, that holds of arithmetic, comparisons, exp, expm1, log,
 /// log1p, tanh, sigmoid, softplus and silu, and of sqrt under -fno-math-errno.
 namespace tapegrad {
 namespace detail {
+
+/// Values of a function at a few points: another function, as one whose captured variables have changed, has others.
+struct Fingerprint {
+  std::array<std::uint64_t, 3> bits{};
+
+  // One code for all callers: where compilers compute ahead they round otherwise.
+  template <class F, std::size_t... I>
+  __attribute__((noinline)) static Fingerprint of(const F& f, std::index_sequence<I...>) {
+    const auto at = [&](double start, double step) {
+      return std::bit_cast<std::uint64_t>(
+          static_cast<double>(number(f(Real<double>{start + step * static_cast<double>(I)}...)).v));
+    };
+    return {{at(0.37, 0.21), at(-1.3, 0.57), at(4.1, -0.83)}};
+  }
+  bool operator==(const Fingerprint&) const = default;
+};
+/// Of a function that captures nothing.
+struct Unchanged {
+  template <class F, class I>
+  static Unchanged of(const F&, I) {
+    return {};
+  }
+  bool operator==(const Unchanged&) const = default;
+};
+[[noreturn]] TAPEGRAD_API void throw_changed_function(const char* op);
 
 template <class F, std::size_t Inputs>
 struct Map {
@@ -41,6 +69,9 @@ struct Map {
   static constexpr auto saves = saves_for((1u << Inputs) - 1u);
   static constexpr bool selects = true;  // `along` says what is nothing
   F function;
+  /// What the function was when it was recorded.
+  [[no_unique_address]] std::conditional_t<std::is_empty_v<F>, Unchanged, Fingerprint> recorded =
+      std::conditional_t<std::is_empty_v<F>, Unchanged, Fingerprint>::of(function, Numbers());
 
   auto f(auto... x) const { return function(x...); }
   /// That of input I by itself; behind the inputs stands the output, which it does not read.
@@ -65,10 +96,15 @@ struct Map {
     }
     (std::make_index_sequence<Inputs>());
   }
+  /// Throws MutatedSaved where backward would differentiate another function than the one that was computed.
+  void require_unchanged() const {
+    if (recorded != decltype(recorded)::of(function, Numbers())) throw_changed_function(name);
+  }
   /// The points to check a formula at are known to who writes it: gradcheck::check of the call does it.
   static void samples(Samples&) {}
 
  private:
+  using Numbers = std::make_index_sequence<Inputs>;
   template <bool Changes, class G>
   static auto changed(const G& x, const G& change) {
     if constexpr (Changes)

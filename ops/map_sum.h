@@ -51,6 +51,7 @@ struct MapSum {
                              ctx.elements());
   }
   static void vjp(VjpContext<MapSum>& ctx) { vjp_on_tensors(ctx, std::make_index_sequence<Inputs>()); }
+  void require_unchanged() const { map.require_unchanged(); }
   void describe(AttributeVisitor& v) const { describe_axes(v, axes), v("mean", mean); }
   /// As of map.
   static void samples(Samples&) {}

@@ -63,10 +63,13 @@ class TAPEGRAD_API ParameterGroups {
   ParameterGroups(std::initializer_list<Group> groups) : groups_(groups) {}
   ParameterGroups(std::initializer_list<Parameter> parameters) : ParameterGroups(ParameterList(parameters)) {}
   // Moved, and not from an initializer list: there may be a million.
-  /// One group of a module or a list.
+  /// One group of a module or a list; of a module that has groups(), as nn::MultiLayerNet with its weight decay, those.
   template <class P>
   requires std::convertible_to<const P&, ParameterList> ParameterGroups(const P& parameters) {
-    groups_.push_back(Group{.parameters = parameters});
+    if constexpr (requires { ParameterGroups(parameters.groups()); })
+      *this = parameters.groups();
+    else
+      groups_.push_back(Group{.parameters = parameters});
   }
 
   /// Number of groups, and the groups.

@@ -28,6 +28,8 @@ std::size_t find(const std::vector<CsvColumn>& columns, const ColumnRef& ref, co
   if (!ref.name.empty()) {
     const auto found = std::ranges::find(columns, ref.name, &CsvColumn::name);
     if (found != columns.end()) return static_cast<std::size_t>(found - columns.begin());
+  }
+  if (!ref.name.empty() && ref.number == 0) {
     std::string names;
     constexpr std::size_t kMost = 20;
     for (const CsvColumn& c : std::span(columns).first(std::min(columns.size(), kMost)))

@@ -14,7 +14,8 @@
 
 namespace tapegrad::nn {
 
-/// A column of a table, by its name or by its number: the first is 1, and the last also -1.
+/// A column of a table, by its name or by its number: the first is 1, and the last also -1. Of both the name counts,
+/// where there is a column of that name.
 struct ColumnRef {
   /// By its name, or by its number.
   ColumnRef(std::string_view the_name) : name(the_name) {}

@@ -1,4 +1,7 @@
+#include <cstddef>
+#include <cstdint>
 #include <span>
+#include <vector>
 
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/nn/train/metrics.h>
@@ -22,6 +25,14 @@ void each_greatest(const Tensor& matrix, F f) {
       f(static_cast<std::size_t>(i),
         static_cast<std::size_t>(tapegrad::detail::index_of_greatest(row, columns)));
   });
+}
+
+std::vector<bool> which_are_above(double bound, const Tensor& t) {
+  std::vector<bool> above;
+  visit_floating(t.dtype(), [&]<class T> {
+    for (const T v : t.values<T>()) above.push_back(static_cast<double>(v) > bound);
+  });
+  return above;
 }
 
 }  // namespace
@@ -58,7 +69,29 @@ std::int64_t count_correct(const Tensor& scores, const Tensor& labels) {
 double accuracy(const Tensor& scores, const Tensor& labels) {
   const std::int64_t correct = count_correct(scores, labels);
   if (scores.dim(0) == 0) throw ArgumentError("accuracy: there are no rows to judge");
+  if (scores.dim(1) == 1)
+    throw ArgumentError(fmt::format(
+        "accuracy: scores {} are of one class, of which every row would be right; where one score tells two "
+        "classes apart, take binary_accuracy",
+        to_string(scores.shape())));
   return static_cast<double>(correct) / static_cast<double>(scores.dim(0));
+}
+
+double binary_accuracy(const Tensor& scores, const Tensor& labels) {
+  constexpr const char* kName = "binary_accuracy";
+  tapegrad::detail::require_defined(kName, scores, "the tensor of scores");
+  tapegrad::detail::require_defined(kName, labels, "the tensor of labels");
+  tapegrad::detail::require_floating(kName, scores);
+  tapegrad::detail::require_floating(kName, labels);
+  if (scores.shape() != labels.shape())
+    throw ShapeError(fmt::format("{}: scores {} and labels {} given; they must have one shape", kName,
+                                 to_string(scores.shape()), to_string(labels.shape())));
+  if (scores.size() == 0) throw ArgumentError(fmt::format("{}: there is nothing to judge", kName));
+  const std::vector<bool> given = which_are_above(0, scores);
+  const std::vector<bool> expected = which_are_above(0.5, labels);
+  std::int64_t correct = 0;
+  for (std::size_t i = 0; i < given.size(); ++i) correct += given[i] == expected[i];
+  return static_cast<double>(correct) / static_cast<double>(scores.size());
 }
 
 }  // namespace tapegrad::nn

@@ -133,10 +133,7 @@ BatchGradients Trainer::compute(const Batch& batch) const {
 
 /// Returns false where there is no finite loss or gradient to go by.
 bool Trainer::update(Batches::Iterator& batch, std::int64_t items, Epoch& epoch) {
-  if (options_.schedule.defined() || options_.plateau) {
-    const double rate = options_.schedule.defined() ? options_.schedule(iteration_) : lr_;
-    optimizer_.set_lr(rate * (options_.plateau ? options_.plateau->scale() : 1));
-  }
+  if (options_.schedule.defined()) optimizer_.set_lr(options_.schedule(iteration_) * plateau_scale());
   Rollback rollback(net_);
   AtWork at_work(updating_);
   BatchGradients computed = has_ranks() ? compute_on_ranks(batch, items) : compute(*batch);
@@ -211,7 +208,13 @@ bool Trainer::finish(Epoch& epoch, std::int64_t batches, const Dataset& training
   }
   if (r.best) waited_ = 0;
   if (at_.batch >= batches) {  // an unfinished epoch counts when it has gone on to its end
-    if (options_.plateau) (*options_.plateau)(value);
+    if (options_.plateau) {
+      const double before = plateau_scale();
+      const double scale = (*options_.plateau)(value);
+      // Of the rate as it is: a callback may have set it.
+      if (scale != before && !options_.schedule.defined())
+        optimizer_.set_lr(optimizer_.lr() * (scale / before));
+    }
     if (!r.best) ++waited_;
     at_ = {.epoch = at_.epoch + 1};
   }
@@ -268,6 +271,11 @@ const History& Trainer::fit(const Dataset& training, const Dataset& validation) 
       divergence_ =
           "the loss of the validation data is nan; look for values in these data that are not finite, or lower the "
           "rate";
+    }
+    // The last update of all is looked at by no loss, unless the training data are evaluated.
+    if (!diverged && iteration_ >= last_ && !has_finite_parameters(net_)) {
+      diverged = true;
+      divergence_ = "a parameter is not finite; a lower rate, or clipped gradients, may help";
     }
     const bool stopped = is_stopped(false);
     const bool early = options_.patience > 0 && waited_ >= options_.patience;
@@ -345,21 +353,6 @@ bool Trainer::train_epoch(Epoch& epoch, const DataLoader& loader) {
     if (ends) break;
   }
   return true;
-}
-
-/// Whether training is to end, on any rank. All ranks have diverged, or none has: they have the same gradients, but for
-/// what a callback makes of them.
-bool Trainer::is_stopped(bool diverged) {
-  const bool stopped = stop_.load(std::memory_order_relaxed) ||
-                       (options_.interrupted && options_.interrupted->load(std::memory_order_relaxed));
-  std::array<std::int64_t, 2> count{stopped, diverged};
-  ranks().all_reduce(std::span(count));
-  if (count[1] != 0 && count[1] != ranks().size())
-    throw ArgumentError(fmt::format(
-        "trainer: the ranks differ: a gradient is not finite on {} of {}; callbacks have to make the same of "
-        "gradients on all ranks",
-        count[1], ranks().size()));
-  return count[0] > 0;
 }
 
 bool Trainer::is_due() const {

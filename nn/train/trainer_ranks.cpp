@@ -107,4 +107,19 @@ Resumed Trainer::resume(const std::string& path) {
   return resume(broadcast(communicator, checkpoint));
 }
 
+/// Whether training is to end, on any rank. All ranks have diverged, or none has: they have the same gradients, but for
+/// what a callback makes of them.
+bool Trainer::is_stopped(bool diverged) {
+  const bool stopped = stop_.load(std::memory_order_relaxed) ||
+                       (options_.interrupted && options_.interrupted->load(std::memory_order_relaxed));
+  std::array<std::int64_t, 2> count{stopped, diverged};
+  ranks().all_reduce(std::span(count));
+  if (count[1] != 0 && count[1] != ranks().size())
+    throw ArgumentError(fmt::format(
+        "trainer: the ranks differ: a gradient is not finite on {} of {}; callbacks have to make the same of "
+        "gradients on all ranks",
+        count[1], ranks().size()));
+  return count[0] > 0;
+}
+
 }  // namespace tapegrad::nn

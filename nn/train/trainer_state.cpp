@@ -359,7 +359,7 @@ Resumed Trainer::resume(const Checkpoint& checkpoint) {
 
   load_state(state);
   // The rate of the state is the last update's. One that the program has changed holds from now on.
-  if (!same_lr) optimizer_.set_lr(lr_);
+  if (!same_lr) optimizer_.set_lr(lr_ * plateau_scale());
   history_ = {.epochs = std::move(epochs)};
   fit_ = {counts[0], counts[1], counts[2], counts[3], seconds, true};
   at_.seconds = epoch_seconds;

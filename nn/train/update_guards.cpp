@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <map>
 #include <mutex>
 #include <thread>
@@ -21,6 +22,12 @@ Trained& trained() {
 }
 
 }  // namespace
+
+bool has_finite_parameters(const ModuleBase& net) {
+  return std::ranges::all_of(net.parameters(), [](const auto& named) {
+    return tapegrad::detail::first_non_finite(named.second.data()) < 0;
+  });
+}
 
 TrainedByThisThread::TrainedByThisThread(const ModuleBase& net) : net_(&net) {
   const std::lock_guard lock(trained().mutex);

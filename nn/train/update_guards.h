@@ -30,6 +30,9 @@ inline std::string culprit_in(const Batch& batch, std::int64_t updates) {
              : "; no update has been made: look at the initial weights, and at how large the data are";
 }
 
+/// Whether all elements of all parameters are numbers, and none infinite.
+bool has_finite_parameters(const ModuleBase& net);
+
 /// Undoes what a forward pass has changed in a network, unless commit() is called.
 class Rollback {
  public:

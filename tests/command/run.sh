@@ -134,6 +134,25 @@ expect 2 "--report: '$work/own.csv' is read" train --csv "$work/own.csv" --targe
 check "a table that is read is not written" cmp "$tables/iris.csv" "$work/own.csv"
 check "classes are not needed" cmp "$work/flowers.csv" "$work/again.csv"
 expect 0 '' predict --run "$work/iris" --best --csv "$work/unknown.csv" --out "$work/again.csv"
+for out in history.csv best.safetensors; do
+  expect 2 "--out: '$work/iris/$out' is of the run, and would be lost" \
+    predict --run "$work/iris" --csv "$work/unknown.csv" --out "$work/iris/$out"
+done
+# Names that are numbers are names.
+sed 's/species/2/' "$tables/iris.csv" >"$work/numbered.csv"
+expect 0 ', 4-50-3 |^4-50-3 ' train --csv "$work/numbered.csv" --target 2 --task classification --batch 10 --epochs 1 --out "$work/p" --force
+# A run that goes on finds columns by their names, wherever they now stand.
+expect 0 'epoch +4' "${iris[@]}" --epochs 4 --checkpoint-every 5 --out "$work/moved"
+expect 2 '--best: .*has no best.safetensors; train saves it where --validation' predict --best --run "$work/moved" \
+  --csv "$work/unknown.csv" --out "$work/p.csv"
+cp -r "$work/moved" "$work/unmoved"
+awk -F, -v OFS=, '{ print $3, $5, $1, $4, $2 }' "$tables/iris.csv" >"$work/moved.csv"
+expect 0 'epoch +6' train --resume "$work/unmoved" --epochs 6
+expect 0 '--csv is .*moved.csv, was' train --resume "$work/moved" --epochs 6 --csv "$work/moved.csv"
+check "columns that have moved are the same" cmp "$work/moved/parameters.safetensors" "$work/unmoved/parameters.safetensors"
+sed 's/setosa/sauvage/' "$tables/iris.csv" >"$work/others.csv"
+expect 1 "others.csv' line 2.*'sauvage'" train --resume "$work/moved" --epochs 7 --csv "$work/others.csv"
+expect 2 '--data: the run that is resumed is on a table' train --resume "$work/moved" --data "$mnist"
 cut -d, -f1-3 "$tables/iris.csv" >"$work/few.csv"
 expect 1 "few.csv' line 1 lacks the column 'petal_width'" predict --run "$work/iris" --csv "$work/few.csv" --out "$work/p.csv"
 

@@ -1,5 +1,7 @@
 // What depends on a tape and is not on it: gradients that were not recorded, and copies. They have derivatives that nobody
 // knows, and are no constants unless it is said.
+#include <thread>
+
 #include <tapegrad/ops/neural/loss.h>
 #include <tapegrad/ops/tensor/linalg.h>
 #include <tapegrad/ops/tensor/reduce.h>
@@ -155,6 +157,26 @@ BOOST_AUTO_TEST_CASE(gradients_of_another_tape_or_epoch_are_constants) {
   BOOST_CHECK_THROW(tape.grad(square(x) + (older + own), x), NotTracked);
   tape.reset();
   check_equal(tape.backward(square(p) + own)[p], {6});
+}
+
+// A thread that has no tape computes values alone: what it makes of this tape's tensors is no constant by accident.
+BOOST_AUTO_TEST_CASE(what_another_thread_computes_has_no_history) {
+  const Parameter p = parameter(3);
+  Tape tape;
+  const Tensor h = square(p);
+  Tensor doubled, sign_of, detached;
+  std::thread([&] {
+    doubled = h * 2.0;
+    sign_of = sign(h);
+    detached = h.detach() * 2.0;
+  }).join();
+  check_equal(doubled, {18});
+  BOOST_CHECK_EXCEPTION(tape.backward(h + doubled, RetainGraph::yes), NotTracked,
+                        mentions("add", "detach()"));
+  check_equal(tape.backward(h * sign_of + detached, RetainGraph::yes)[p], {6});
+  // Of another epoch they are values.
+  tape.reset();
+  check_equal(tape.backward(square(p) * doubled)[p], {108});
 }
 
 BOOST_AUTO_TEST_SUITE_END()

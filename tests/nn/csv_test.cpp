@@ -105,6 +105,18 @@ BOOST_AUTO_TEST_CASE(columns_of_files_without_a_header_go_by_numbers) {
   BOOST_TEST(t.lines == (Indices{1, 2}));
 }
 
+BOOST_AUTO_TEST_CASE(a_name_that_is_a_number_is_a_name) {
+  nn::ColumnRef two("2");
+  two.number = 2;
+  const nn::Table named = read("0,1,2\n5,6,7\n", {.targets = {two}});
+  BOOST_TEST(named.format.target_names() == (Texts{"2"}));
+  BOOST_TEST(named.targets.to_vector<float>() == (Floats{7}));
+  BOOST_TEST(read("a,b,c\n5,6,7\n", {.targets = {two}}).format.target_names() == (Texts{"b"}));
+  BOOST_TEST(read("5,6,7\n", {.targets = {two}, .header = false}).format.target_names() ==
+             (Texts{"column 2"}));
+  BOOST_TEST(read("3,1,2\n5,6,7\n", {.targets = {2}}).format.target_names() == (Texts{"1"}));
+}
+
 BOOST_AUTO_TEST_CASE(targets_are_class_indices_numbers_or_one_hot) {
   const std::string text = "n,kind,size\n1,b,10\n2,a,20\n3,b,30\n";
   const nn::Table classes = read(text, {.targets = {"kind"}, .index = {"kind"}});

@@ -25,6 +25,29 @@ BOOST_AUTO_TEST_CASE(class_indices_are_compared_with_the_greatest_score) {
   BOOST_TEST(count_correct(scores, Tensor::from({1, 0, 0, 1}, i64)) == 3);
 }
 
+BOOST_AUTO_TEST_CASE(one_class_would_always_be_right) {
+  const Tensor scores = Tensor::from({5, -5, 5, -5}, Shape{4, 1});
+  for (const Tensor& labels : {Tensor::from({0, 1, 0, 1}, Shape{4, 1}), Tensor::from({0, 0, 0, 0}, i64)})
+    BOOST_CHECK_EXCEPTION(accuracy(scores, labels), ArgumentError,
+                          mentions("scores [4, 1] are of one class", "binary_accuracy"));
+}
+
+BOOST_AUTO_TEST_CASE(scores_of_two_classes_are_compared_with_yes_or_no) {
+  const Tensor scores = Tensor::from({5, -5, 0, 1e-3}, Shape{4, 1});
+  BOOST_TEST(nn::binary_accuracy(scores, Tensor::from({0, 1, 1, 0}, Shape{4, 1})) == 0.0);
+  BOOST_TEST(nn::binary_accuracy(scores, Tensor::from({1, 0, 0, 1}, Shape{4, 1})) == 1.0);
+  BOOST_TEST(nn::binary_accuracy(scores, Tensor::from({0.6, 0.4, 0.5, 0.1}, Shape{4, 1})) == 0.75);
+  const Tensor p = Tensor::from({0.9, 0.2});
+  BOOST_TEST(nn::binary_accuracy(p - 0.5, Tensor::from({1, 0})) == 1.0);
+  BOOST_TEST(nn::binary_accuracy(Tensor::scalar(std::nan("")), Tensor::scalar(1)) == 0.0);
+  BOOST_CHECK_EXCEPTION(nn::binary_accuracy(scores, Tensor::from({1, 0, 0, 1})), ShapeError,
+                        mentions("[4, 1]", "[4]"));
+  BOOST_CHECK_EXCEPTION(nn::binary_accuracy(scores, Tensor::from({1, 0, 0, 1}, i64)), DtypeError,
+                        mentions("binary_accuracy"));
+  BOOST_CHECK_EXCEPTION(nn::binary_accuracy(Tensor::zeros({0}), Tensor::zeros({0})), ArgumentError,
+                        mentions("nothing to judge"));
+}
+
 BOOST_AUTO_TEST_CASE(one_hot_labels_of_any_dtype_are_taken) {
   const Tensor scores = Tensor::from({{0.1, 0.9}, {0.8, 0.2}, {0.3, 0.7}}, f64);
   for (const Dtype dtype : {f32, f64, i64})

@@ -94,6 +94,9 @@ BOOST_AUTO_TEST_CASE(the_decay_is_of_the_weights) {
       for (std::size_t k = 0; k < was.size(); ++k)
         BOOST_TEST(is[k] == (weight ? was[k] * 0.95F : was[k]), boost::test_tools::tolerance(1e-6F));
     }
+  // Of the network itself they are the same groups.
+  optim::SGD of_net(net, 0.1);
+  BOOST_TEST((of_net.settings() == sgd.settings()));
   // Without a decay, that of the optimizer is left to it.
   nn::MultiLayerNet plain(4, 2, rng, {.hidden = {3}});
   const double bias = 1;

@@ -78,6 +78,25 @@ BOOST_AUTO_TEST_CASE(the_rate_falls_on_a_plateau) {
   BOOST_TEST(rates == std::vector<double>({0.5, 0.5, 0.5, 0.25, 0.125, 0.125}));
 }
 
+// What falls on a plateau is the rate as it is, also where a callback has set it.
+BOOST_AUTO_TEST_CASE(a_plateau_keeps_the_rate_that_a_callback_sets) {
+  Scripted script{{0.1, 0.2, 0.2, 0.2, 0.2}};
+  nn::MultiLayerNet net = quarter_net();
+  optim::SGD sgd(net, 0.5);
+  nn::TrainerOptions options{.epochs = 5,
+                             .batch = 60,
+                             .objective = script.objective(),
+                             .plateau = optim::ReduceOnPlateau({.factor = 0.5, .patience = 1}),
+                             .monitor = nn::Monitor::metric};
+  options.on_epoch = [](nn::Trainer& t, const nn::EpochReport& e) {
+    if (e.epoch == 1) t.optimizer().set_lr(0.25);
+  };
+  nn::Trainer trainer(net, sgd, options);
+  std::vector<double> rates;
+  for (const nn::EpochReport& e : trainer.fit(quarters(60), quarters(13, 8)).epochs) rates.push_back(e.lr);
+  BOOST_TEST(rates == std::vector<double>({0.5, 0.25, 0.25, 0.25, 0.125}));
+}
+
 BOOST_AUTO_TEST_CASE(a_stop_keeps_what_was_reached) {
   nn::MultiLayerNet net = quarter_net();
   optim::SGD sgd(net, 0.5);
@@ -128,6 +147,17 @@ BOOST_AUTO_TEST_CASE(divergence_is_told_and_leaves_finite_weights) {
                           mentions("after 1 updates", "the loss of the training data is"));
     BOOST_TEST((trainer.history().stop_reason == nn::StopReason::diverged));
     BOOST_TEST(std::isnan(trainer.history().epochs.back().training.loss));
+    for (const double v : values_of(net)) BOOST_TEST(std::isfinite(v));
+  }
+  {
+    // The same where nothing is evaluated any more.
+    Generator rng(3);
+    nn::Sequential net{nn::Affine(3, 1, rng)};
+    optim::SGD sgd(net, 0.1);
+    const auto root = [](const Tensor& y, const Tensor& t) { return sqrt(mean(square(y - t))); };
+    nn::Trainer trainer(net, sgd, {.epochs = 1, .batch = 10, .objective = root, .evaluate_training = false});
+    BOOST_CHECK_EXCEPTION(trainer.fit(nn::Dataset(Tensor::zeros({10, 3}), Tensor::zeros({10, 1}))),
+                          nn::Diverged, mentions("after 1 updates", "a parameter is not finite"));
     for (const double v : values_of(net)) BOOST_TEST(std::isfinite(v));
   }
   {

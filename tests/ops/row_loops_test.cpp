@@ -111,7 +111,7 @@ BOOST_AUTO_TEST_CASE(the_first_of_the_largest_elements_or_the_first_not_a_number
         const auto expect = [&](const Tensor& x, std::size_t index) {
           BOOST_TEST(argmax(x, 1).to_vector<std::int64_t>()[0] == static_cast<std::int64_t>(index));
           const Tensor label = Tensor::full({1}, static_cast<double>(index), i64);
-          BOOST_TEST(nn::accuracy(x, label) == 1);
+          BOOST_TEST(nn::count_correct(x, label) == 1);
         };
         Tensor x = random({1, n}, f32);
         x.mutable_values<float>()[at] = 5;

@@ -12,6 +12,7 @@
 
 #include "commands.h"
 #include "program.h"
+#include "run_folder.h"
 #include "saved_model.h"
 
 namespace tapegrad::cli {
@@ -116,6 +117,9 @@ void predict(const PredictOptions& o) {
   set_threads(o.threads);
   const std::string parameters = parameters_file(o.run, o.best);
   require_other_file("--out", o.out, {parameters, o.csv, o.images});
+  if (RunFolder::is_of_run(o.run, o.out))
+    throw ArgumentError(
+        fmt::format("--out: '{}' is of the run, and would be lost; name another file", o.out));
   const SavedModel saved = load_model(parameters);
   const Inputs inputs = o.csv.empty() ? images_of(o, saved) : rows_of(o, saved);
   nn::AtomicFile file(o.out);

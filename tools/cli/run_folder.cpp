@@ -179,6 +179,16 @@ void RunFolder::require_own_files(const std::string& path) {
     require_no_link(entry.path());
 }
 
+bool RunFolder::is_of_run(const std::string& path, const std::string& file) {
+  std::error_code error;
+  const auto is = [&](const std::filesystem::path& own) {
+    return std::filesystem::equivalent(own, file, error);
+  };
+  return std::ranges::any_of(
+             kWritten, [&](const char* written) { return is(std::filesystem::path(path) / written); }) ||
+         std::ranges::any_of(nn::checkpoints_in(checkpoints(path)), is);
+}
+
 bool RunFolder::holds(const std::string& path, const std::string& file) {
   std::error_code error;
   const auto folder = std::filesystem::canonical(path, error);

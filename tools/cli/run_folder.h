@@ -45,6 +45,8 @@ class RunFolder {
   static void require_own_files(const std::string& path);
   /// Whether a file, which need not be there, lies in the folder of a run itself, and is no link.
   static bool holds(const std::string& path, const std::string& file);
+  /// Whether a file is one of those that a run has left in its folder.
+  static bool is_of_run(const std::string& path, const std::string& file);
   /// The folder of the checkpoints in that of a run.
   static std::string checkpoints(const std::string& path);
   /// "; the last checkpoint is FILE, from which --resume FOLDER goes on", where there is one.

@@ -173,7 +173,13 @@ void append_units(Model& model, const nn::InputStatistics& units) {
 }
 
 std::string parameters_file(const std::string& run, bool best) {
-  return (std::filesystem::path(run) / (best ? "best.safetensors" : "parameters.safetensors")).string();
+  const std::filesystem::path folder(run);
+  const std::filesystem::path file = folder / (best ? "best.safetensors" : "parameters.safetensors");
+  if (best && !std::filesystem::exists(file) && std::filesystem::exists(folder / "parameters.safetensors"))
+    throw ArgumentError(fmt::format(
+        "--best: {} has no {}; train saves it where --validation holds out data to tell the best epoch by",
+        run, file.filename().string()));
+  return file.string();
 }
 
 SavedModel load_model(const std::string& path) {

@@ -26,7 +26,8 @@ struct SavedModel {
   std::optional<nn::CsvFormat> format{};  ///< of the table that it was trained on
 };
 
-/// The file of a run's folder that has the last parameters, or those of the best epoch.
+/// The file of a run's folder that has the last parameters, or those of the best epoch. Throws ArgumentError for a run
+/// that has told no epoch from others.
 std::string parameters_file(const std::string& run, bool best);
 /// Builds the network again. Throws FileError for a file that `train` has not written.
 SavedModel load_model(const std::string& path);

@@ -29,6 +29,9 @@ namespace tapegrad::cli {
 
 namespace {
 
+/// What a checkpoint has beside the options: the columns of the table.
+constexpr const char* kTable = "table";
+
 std::string score_text(const char* of, const nn::Score& s, const char* metric) {
   return fmt::format("  {} loss {:.4f} {} {:.4f}", of, detail::shown(s.loss), metric, s.metric);
 }
@@ -60,6 +63,7 @@ nn::TrainerOptions trainer_options(const TrainOptions& o, const TrainData& data,
     t.checkpoint_every = o.checkpoint_every;
   }
   for (const auto& [name, value] : run_settings(command)) t.settings.emplace(name, value);
+  if (data.format) t.settings.emplace(kTable, data.format->text());
   return t;
 }
 
@@ -134,7 +138,8 @@ void resume(nn::Trainer& trainer, const nn::Checkpoint& checkpoint, std::int64_t
   const std::int64_t steps = trainer.optimizer().steps();
   progress.line(fmt::format("goes on from {}, after {} epochs and {} iterations", printable(resumed.path),
                             trainer.history().epochs.size(), steps));
-  for (const std::string& change : resumed.changes) progress.line("  " + printable(change));
+  for (const std::string& change : resumed.changes)
+    if (!change.starts_with(kTable)) progress.line("  " + printable(change));
   if (steps >= iterations)
     progress.line(
         fmt::format("  all {} iterations are done; --epochs or --iterations asks for more", iterations));
@@ -163,7 +168,11 @@ int train(const TrainOptions& o, const CLI::App& command, const nn::Checkpoint* 
   require_other_file("--report", o.report, {o.data.csv, o.data.test_csv});
   // It may be given the name of a run's weights, and would replace them.
   if (!o.report.empty()) require_extension("--report", o.report, {".html", ".htm"}, "the page is HTML");
-  const TrainData data = load_data(o.data, o.model.takes_images(), o.seed);
+  std::optional<nn::CsvFormat> format;
+  if (checkpoint)
+    if (const auto saved = checkpoint->settings.find(kTable); saved != checkpoint->settings.end())
+      format = nn::CsvFormat::parse(saved->second);
+  const TrainData data = load_data(o.data, o.model.takes_images(), o.seed, format);
   // The trainer compares what it is given.
   nn::require_same(ranks, "train", nn::facts_of(data.test, "the test data"));
   const nn::Dataset::Split parts = split_of(o, data);
@@ -290,6 +299,14 @@ void warn_of_mpirun() {
         printable(processes));
 }
 
+/// Images for a run on images, a table for one on a table.
+void require_same_kind_of_data(const DataOptions& given, const nn::Checkpoint& checkpoint) {
+  const bool was_table = checkpoint.settings.contains("--csv");
+  if (was_table ? given.folder.empty() : !given.is_table()) return;
+  throw ArgumentError(was_table ? "--data: the run that is resumed is on a table; --csv names another one"
+                                : "--csv: the run that is resumed is on images; --data names others");
+}
+
 /// The checkpoint that --resume asks for; the options then say what its run was started with.
 nn::Checkpoint take_up(TrainOptions& o, CLI::App& command) {
   const std::string folder = RunFolder::checkpoints(o.resume);
@@ -306,6 +323,7 @@ nn::Checkpoint take_up(TrainOptions& o, CLI::App& command) {
   if (const auto report = checkpoint.settings.find("--report");
       report != checkpoint.settings.end() && !RunFolder::holds(o.resume, report->second))
     not_restored.emplace_back("--report");
+  require_same_kind_of_data(o.data, checkpoint);
   restore_settings(command, checkpoint.settings, may_change(), not_restored);
   o.out = o.resume;
   return checkpoint;
@@ -331,6 +349,11 @@ void add_train_command(CLI::App& app, int& exit_code) {
     if (options->resume.empty()) {
       if (options->data.folder.empty() && !options->data.is_table())
         throw CLI::RequiredError("--data or --csv");
+      // A run that goes on has them already.
+      for (const char* const needed : {"--target", "--task"})
+        if (options->data.is_table() && c.count(needed) == 0) throw CLI::RequiresError("--csv", needed);
+      if (!options->data.test_csv.empty() && !options->data.is_table())
+        throw CLI::RequiresError("--test-csv", "--csv");
       if (options->out.empty()) throw CLI::RequiredError("--out");
     }
     if (!options->ranks.any() && options->resume.empty()) warn_of_mpirun();

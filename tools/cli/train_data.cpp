@@ -19,10 +19,11 @@ namespace tapegrad::cli {
 
 namespace {
 
-/// A column as it was typed: a whole number counts columns, all else is a name.
+/// A column as it was typed: its name, or where none has it, a whole number counts columns.
 nn::ColumnRef column_of(const std::string& text) {
-  const auto number = nn::files::number_in<std::int64_t>(text);
-  return number ? nn::ColumnRef(*number) : nn::ColumnRef(text);
+  nn::ColumnRef column(text);
+  column.number = nn::files::number_in<std::int64_t>(text).value_or(0);
+  return column;
 }
 
 std::vector<nn::ColumnRef> columns_of(const std::vector<std::string>& texts) {
@@ -66,6 +67,7 @@ std::string with_options_of_command(std::string message) {
       {", or read them as f64 by CsvOptions::dtype", ""},
       {"CsvOptions::unused", "--unused"},
       {"CsvOptions::header", "--no-header"},
+      {"; f64 has room for it", ""},
       {"Missing::drop_row", "--missing drop-row"},
       {"Missing::mean", "--missing mean"}};
   for (const auto& [of_library, of_command] : kOptions)
@@ -74,9 +76,10 @@ std::string with_options_of_command(std::string message) {
   return message;
 }
 
-nn::Table read_table(const DataOptions& o) {
+/// A run that goes on finds the columns by their names, and categories by theirs, wherever they now stand.
+nn::Table read_table(const DataOptions& o, const std::optional<nn::CsvFormat>& of_run) {
   try {
-    return nn::read_csv(o.csv, csv_options(o));
+    return of_run ? of_run->read(o.csv) : nn::read_csv(o.csv, csv_options(o));
   } catch (const FileError& e) {
     throw FileError(with_options_of_command(e.what()));
   }
@@ -110,8 +113,8 @@ void require_varying_targets(const nn::CsvFormat& format, const Tensor& t) {
   }
 }
 
-TrainData load_table(const DataOptions& o, std::uint64_t seed) {
-  nn::Table table = read_table(o);
+TrainData load_table(const DataOptions& o, std::uint64_t seed, const std::optional<nn::CsvFormat>& of_run) {
+  nn::Table table = read_table(o, of_run);
   require_fitting_targets(o, table.format);
   TrainData data{.items = "rows"};
   if (o.test_csv.empty()) {
@@ -160,18 +163,16 @@ void DataOptions::add_to(CLI::App& c) {
                    "Its features are standardised, each by itself")
           ->check(not_empty())
           ->excludes(images);
-  CLI::Option* const target =
-      c.add_option("--target", targets,
-                   "Columns to be predicted: names, or numbers (the first is 1, the last -1)")
-          ->delimiter(',')
-          ->needs(table);
-  CLI::Option* const what = c.add_option("--task", task,
-                                         "classification: one target, of categories; regression: targets of "
-                                         "numbers. There the loss is the mean squared error in units of the "
-                                         "targets' variance, and r2 what is left of 1")
-                                ->check(CLI::IsMember({"classification", "regression"}))
-                                ->needs(table);
-  table->needs(target)->needs(what);
+  c.add_option("--target", targets,
+               "Columns to be predicted: names, or numbers (the first is 1, the last -1)")
+      ->delimiter(',')
+      ->needs(table);
+  c.add_option(
+       "--task", task,
+       "classification: one target, of categories; regression: targets of numbers. There the loss is the "
+       "mean squared error in units of the targets' variance, and r2 what is left of 1")
+      ->check(CLI::IsMember({"classification", "regression"}))
+      ->needs(table);
   c.add_option("--one-hot", one_hot, "Columns of categories among the features")
       ->delimiter(',')
       ->needs(table);
@@ -188,12 +189,12 @@ void DataOptions::add_to(CLI::App& c) {
           ->needs(table);
   c.add_option("--test-csv", test_csv, "Table to test on, in place of a share of the rows")
       ->check(not_empty())
-      ->needs(table)
       ->excludes(share);
 }
 
-TrainData load_data(const DataOptions& o, bool takes_images, std::uint64_t seed) {
-  if (o.is_table()) return load_table(o, seed);
+TrainData load_data(const DataOptions& o, bool takes_images, std::uint64_t seed,
+                    const std::optional<nn::CsvFormat>& of_run) {
+  if (o.is_table()) return load_table(o, seed, of_run);
   nn::Mnist mnist = nn::load_mnist(o.folder, {.flatten = !takes_images});
   TrainData data{.train = std::move(mnist.train), .test = std::move(mnist.test)};
   data.outputs = data.train.classes();

@@ -44,8 +44,10 @@ struct TrainData {
 };
 
 /// Images [784], or [1, 28, 28] where the network takes images, or rows [features]. Of a table without --test-csv, rows
-/// that the seed chooses are test data. Throws ArgumentError where options contradict each other, and what load_mnist
-/// and read_csv throw.
-TrainData load_data(const DataOptions& options, bool takes_images, std::uint64_t seed);
+/// that the seed chooses are test data. A run that goes on reads a table as before: columns by their names, and the same
+/// numbers for the same categories. Throws ArgumentError where options contradict each other, and what load_mnist and
+/// read_csv throw.
+TrainData load_data(const DataOptions& options, bool takes_images, std::uint64_t seed,
+                    const std::optional<nn::CsvFormat>& of_run);
 
 }  // namespace tapegrad::cli

@@ -145,16 +145,17 @@ inline Tensor run_forward(const OpTable& op, const void* attributes, const Tenso
 }
 
 /// What is computed from values without a history is no more differentiable than those, unless it is constant between
-/// its steps, as a sign; of values of several tapes, one of the active tape counts, or else the newest. A thread that has
-/// no tape loses the history of what another one has recorded.
+/// its steps, as a sign; of values of several tapes, one of the active tape counts, or else the newest. What another
+/// thread's tape has recorded loses its history here.
 inline Tag tag_of_constant(const Tape* tape, const OpTable& op, const Tensor* const* inputs,
                            std::size_t count) noexcept {
   std::uint64_t epoch = 0;
-  const bool without_tape = !tape && !(current_thread && current_thread->innermost);
+  const Tape* const innermost = tape || !current_thread ? nullptr : current_thread->innermost;
   if (op.max_order > 0)
     for (std::size_t i = 0; i < count; ++i) {
       const Tag& tag = TensorAccess::tag(*inputs[i]);
-      const std::uint64_t lost = without_tape && tag.epoch ? tag.epoch : tag.lost_epoch();
+      const bool foreign = !tape && tag.epoch && !(innermost && innermost->is_live_here(tag.epoch));
+      const std::uint64_t lost = foreign ? tag.epoch : tag.lost_epoch();
       if (!lost || (epoch && tape && tape->is_live(epoch))) continue;
       epoch = tape && tape->is_live(lost) ? lost : std::max(epoch, lost);
     }

@@ -159,8 +159,8 @@ class Backward {
   }
 
   static constexpr const char* kLostHistory =
-      "gradients that were not recorded, or a copy(), of this tape. Ask for gradients with Tape::grad and {.record = "
-      "Record::yes}, leave out copy(), or detach() what is meant as a constant";
+      "gradients that were not recorded, a copy(), or what another thread has computed, of this tape. Ask for gradients "
+      "with Tape::grad and {.record = Record::yes}, leave out copy(), or detach() what is meant as a constant";
 
   /// What was computed from values without a history has a derivative, and none is known.
   void require_recorded() const {

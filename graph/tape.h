@@ -146,6 +146,12 @@ class TAPEGRAD_API Tape {
   bool is_live(std::uint64_t epoch) const noexcept {
     return epoch == epoch_ || (segments_.size() > 1 && is_live_slow(epoch));
   }
+  /// The same of this tape or of one outside of it.
+  bool is_live_here(std::uint64_t epoch) const noexcept {
+    for (const Tape* t = this; t; t = t->outer_)
+      if (t->is_live(epoch)) return true;
+    return false;
+  }
   /// The node of an input of `op`, null for a constant. Throws StaleTensor, ForeignTape or MutatedSaved.
   detail::Node* resolve(const Tensor& input, const char* op) {
     const detail::Tag& tag = detail::TensorAccess::tag(input);

@@ -25,7 +25,7 @@ struct Tag {
   Node* node = nullptr;
 
   /// Of values that depend on what a tape recorded in this epoch and have no node: gradients that were not recorded,
-  /// copies, and what is computed from them. The epoch stands in the node's place.
+  /// copies, what another thread has computed, and what is computed from them. The epoch stands in the node's place.
   static Tag without_history(std::uint64_t epoch) noexcept {
     return {0, reinterpret_cast<Node*>(static_cast<std::uintptr_t>(epoch))};
   }

@@ -164,8 +164,8 @@ void elementwise_rule(RuleContext& context, std::index_sequence<Grad...>) {
 /// An op whose attributes may have changed since it was recorded, as where they refer to what lies elsewhere, says so.
 template <class Op>
 void run_vjp(RuleContext& context) {
-  if constexpr (requires(const Op& op) { op.require_unchanged(); })
-    op_of<Op>(context.attributes()).require_unchanged();
+  if constexpr (requires(const Op& op) { op.require_unchanged(context); })
+    op_of<Op>(context.attributes()).require_unchanged(context);
   if constexpr (is_elementwise<Op>) {
     elementwise_rule<Op>(context, std::make_index_sequence<Op::arity>{});
   } else {

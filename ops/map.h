@@ -5,6 +5,7 @@
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <tuple>
 #include <type_traits>
 #include <utility>
@@ -31,35 +32,40 @@
 /// not depend on x contributes nothing: step(x) * log(x) has the gradient 0 at 0. A constant stands on the right of
 /// pow, on either side of the other functions of two numbers, and in at most one branch of where. What it captures must
 /// be trivially copyable and is a constant: its gradient is not asked. It is vectorised unless it has pow, exp2, log2,
-/// hypot, atan2, fmod or remainder. It is evaluated again by backward: a variable that is captured by reference (`[&]`)
-/// must then still be there and be as it was. What differs throws MutatedSaved. Where Clang compiles it, that holds of arithmetic, comparisons, exp, expm1, log,
+/// hypot, atan2, fmod or remainder. Where Clang compiles it, that holds of arithmetic, comparisons, exp, expm1, log,
 /// log1p, tanh, sigmoid, softplus and silu, and of sqrt under -fno-math-errno.
+///
+/// Backward evaluates f again: what it captures by reference (`[&]`) must then be there, and be as it was. A function that
+/// captures is looked at in doubles at a few points, some of them elements of the inputs, when it is recorded and again by
+/// backward; where it differs, MutatedSaved is thrown. A change that none of these points sees is not found.
 namespace tapegrad {
 namespace detail {
 
-/// Values of a function at a few points: another function, as one whose captured variables have changed, has others.
+/// Values of a function at a few points: one whose captured variables have changed has others, mostly.
 struct Fingerprint {
-  std::array<std::uint64_t, 3> bits{};
+  static constexpr std::size_t kPoints = 6;
+  std::array<std::uint64_t, kPoints> bits{};
 
-  // One code for all callers: where compilers compute ahead they round otherwise.
+  // One code for all callers: what compilers compute ahead of time they round otherwise.
   template <class F, std::size_t... I>
-  __attribute__((noinline)) static Fingerprint of(const F& f, std::index_sequence<I...>) {
-    const auto at = [&](double start, double step) {
-      return std::bit_cast<std::uint64_t>(
-          static_cast<double>(number(f(Real<double>{start + step * static_cast<double>(I)}...)).v));
-    };
-    return {{at(0.37, 0.21), at(-1.3, 0.57), at(4.1, -0.83)}};
+#if defined(__GNUC__) && !defined(__clang__)
+  __attribute__((noipa))
+#else
+  __attribute__((noinline))
+#endif
+  static Fingerprint
+  of(const F& f, const double* points, std::index_sequence<I...>) {
+    Fingerprint r;
+    for (std::uint64_t& bits : r.bits) {
+      bits = std::bit_cast<std::uint64_t>(static_cast<double>(number(f(Real<double>{points[I]}...)).v));
+      points += sizeof...(I);
+    }
+    return r;
   }
   bool operator==(const Fingerprint&) const = default;
 };
-/// Of a function that captures nothing.
-struct Unchanged {
-  template <class F, class I>
-  static Unchanged of(const F&, I) {
-    return {};
-  }
-  bool operator==(const Unchanged&) const = default;
-};
+/// Three points that are always the same, and three of elements of these inputs: the first, one in the middle, the last.
+TAPEGRAD_API void write_points(std::span<const Tensor* const> inputs, double* points);
 [[noreturn]] TAPEGRAD_API void throw_changed_function(const char* op);
 
 template <class F, std::size_t Inputs>
@@ -69,9 +75,7 @@ struct Map {
   static constexpr auto saves = saves_for((1u << Inputs) - 1u);
   static constexpr bool selects = true;  // `along` says what is nothing
   F function;
-  /// What the function was when it was recorded.
-  [[no_unique_address]] std::conditional_t<std::is_empty_v<F>, Unchanged, Fingerprint> recorded =
-      std::conditional_t<std::is_empty_v<F>, Unchanged, Fingerprint>::of(function, Numbers());
+  Fingerprint recorded{};  ///< what the function was then; of one that captures nothing, nothing
 
   auto f(auto... x) const { return function(x...); }
   /// That of input I by itself; behind the inputs stands the output, which it does not read.
@@ -96,15 +100,32 @@ struct Map {
     }
     (std::make_index_sequence<Inputs>());
   }
+  void remember(const std::array<const Tensor*, Inputs>& inputs) { recorded = seen_with(inputs); }
   /// Throws MutatedSaved where backward would differentiate another function than the one that was computed.
-  void require_unchanged() const {
-    if (recorded != decltype(recorded)::of(function, Numbers())) throw_changed_function(name);
+  void require_unchanged(RuleContext& context, const char* op = name) const {
+    if constexpr (!std::is_empty_v<F>) {
+      std::array<Tensor, Inputs> inputs;
+      std::array<const Tensor*, Inputs> places;
+      for (std::size_t i = 0; i < Inputs; ++i) {
+        inputs[i] = context.input(i);
+        places[i] = &inputs[i];
+      }
+      if (recorded != seen_with(places)) throw_changed_function(op);
+    }
   }
   /// The points to check a formula at are known to who writes it: gradcheck::check of the call does it.
   static void samples(Samples&) {}
 
  private:
-  using Numbers = std::make_index_sequence<Inputs>;
+  Fingerprint seen_with(const std::array<const Tensor*, Inputs>& inputs) const {
+    if constexpr (std::is_empty_v<F>) {
+      return {};
+    } else {
+      std::array<double, Fingerprint::kPoints * Inputs> points;
+      write_points(inputs, points.data());
+      return Fingerprint::of(function, points.data(), std::make_index_sequence<Inputs>());
+    }
+  }
   template <bool Changes, class G>
   static auto changed(const G& x, const G& change) {
     if constexpr (Changes)
@@ -141,7 +162,9 @@ Tensor map(const F& f, const Tensor& x, const T&... more) {
   static_assert(sizeof...(T) < detail::kMaxArity, "map: one to eight tensors");
   static_assert(std::is_trivially_copyable_v<F>,
                 "map: capture numbers by value; the function is copied into the tape as bytes");
-  return apply_op(detail::Map<F, 1 + sizeof...(T)>{f}, x, static_cast<const Tensor&>(more)...);
+  detail::Map<F, 1 + sizeof...(T)> op{f};
+  op.remember({&x, &static_cast<const Tensor&>(more)...});
+  return apply_op(op, x, static_cast<const Tensor&>(more)...);
 }
 
 }  // namespace tapegrad

@@ -51,7 +51,9 @@ struct MapSum {
                              ctx.elements());
   }
   static void vjp(VjpContext<MapSum>& ctx) { vjp_on_tensors(ctx, std::make_index_sequence<Inputs>()); }
-  void require_unchanged() const { map.require_unchanged(); }
+  void require_unchanged(RuleContext& context) const {
+    map.require_unchanged(context, mean ? "map_mean" : name);
+  }
   void describe(AttributeVisitor& v) const { describe_axes(v, axes), v("mean", mean); }
   /// As of map.
   static void samples(Samples&) {}
@@ -97,7 +99,9 @@ Tensor map_sum_of(const F& f, const Axes& axes, bool mean, const T&... x) {
   static_assert(std::is_trivially_copyable_v<F>,
                 "map_sum: capture numbers by value; the function is copied into the tape as bytes");
   const std::size_t rank = std::max({x.shape().rank()...});
-  return apply_op(MapSum<F, sizeof...(T)>{{f}, axes.mask(rank, "map_sum"), mean}, x...);
+  MapSum<F, sizeof...(T)> op{{f}, axes.mask(rank, "map_sum"), mean};
+  op.map.remember({&x...});
+  return apply_op(op, x...);
 }
 
 }  // namespace detail

@@ -8,6 +8,8 @@
 #include <set>
 #include <utility>
 
+#include <pthread.h>
+
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/graph/unlisted.h>
 #include <tapegrad/ops/loops/find.h>
@@ -42,6 +44,9 @@ struct Registry {
 // Never destroyed: optimizers that are static variables outlive it otherwise.
 Registry& registry() {
   static Registry& of_program = *new Registry;
+  // A child of fork gets it unlocked, whatever the parent's other threads were doing.
+  [[maybe_unused]] static const int at_fork = pthread_atfork(
+      [] { of_program.mutex.lock(); }, [] { of_program.mutex.unlock(); }, [] { of_program.mutex.unlock(); });
   return of_program;
 }
 

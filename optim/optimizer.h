@@ -27,7 +27,7 @@ class TAPEGRAD_API Optimizer {
 
   /// One update of all parameters that have a gradient, in place; those that have none, or are frozen, stay.
   /// Records nothing, under any tape. Throws Error where no parameter has a gradient, and where a module has used a
-  /// parameter that no visit() lists and that no optimizer updates, ShapeError or DtypeError where a gradient does not fit
+  /// parameter that no visit() lists and that no optimizer has, ShapeError or DtypeError where a gradient does not fit
   /// its parameter; nothing is changed then.
   void step(const Gradients& gradients);
 
@@ -81,7 +81,7 @@ class TAPEGRAD_API Optimizer {
   /// Throws ArgumentError where this rate, or a decay, is so large that its multiples in the dtype of the parameters
   /// are infinite, and times 0 not a number.
   void require_rates(double lr) const;
-  /// Throws Error for a gradient of a parameter that a module uses and does not list, and that no optimizer updates.
+  /// Throws Error for a gradient of a parameter that a module uses and does not list, and that no optimizer has.
   void require_listed(const Gradients& gradients) const;
   /// Whether this one, or any, updates a parameter.
   bool updates(std::uint64_t parameter) const;

@@ -63,10 +63,12 @@ class TAPEGRAD_API ParameterGroups {
   ParameterGroups(std::initializer_list<Group> groups) : groups_(groups) {}
   ParameterGroups(std::initializer_list<Parameter> parameters) : ParameterGroups(ParameterList(parameters)) {}
   // Moved, and not from an initializer list: there may be a million.
-  /// One group of a module or a list; of a module that has groups(), as nn::MultiLayerNet with its weight decay, those.
+  /// One group of a module or a list; of a class that has groups() of its own, as a network with a weight decay, those.
   template <class P>
   requires std::convertible_to<const P&, ParameterList> ParameterGroups(const P& parameters) {
-    if constexpr (requires { ParameterGroups(parameters.groups()); })
+    if constexpr (requires {
+                    { parameters.groups() } -> std::same_as<ParameterGroups>;
+                  })
       *this = parameters.groups();
     else
       groups_.push_back(Group{.parameters = parameters});

@@ -38,12 +38,16 @@ class TAPEGRAD_API Objective {
   requires(!std::same_as<std::remove_cvref_t<L>, Objective> && std::convertible_to<L&&, Loss>)
       Objective(L&& loss, Metric metric = {})
       : loss_(std::forward<L>(loss)), metric_(std::move(metric)) {
-    if constexpr (requires { std::string_view(std::remove_cvref_t<L>::name); })
+    // A constant of the class: a member of each object says nothing of it.
+    if constexpr (requires {
+                    typename std::bool_constant<(std::string_view(std::remove_cvref_t<L>::name), true)>;
+                  })
       name_ = std::remove_cvref_t<L>::name;
   }
 
-  /// The name of the loss, where its class has one: `static constexpr std::string_view name`, as nn::MSELoss has. A
-  /// checkpoint holds it, so that a training that goes on can tell whether the loss is another one.
+  /// The name of the loss, where its class has one: `static constexpr std::string_view name`, as nn::MSELoss has; of
+  /// others "of the program". A checkpoint holds it, so that a training that goes on can tell whether the loss is another
+  /// one.
   std::string_view name() const noexcept { return name_; }
   /// Whether there is a metric.
   bool has_metric() const noexcept { return static_cast<bool>(metric_); }

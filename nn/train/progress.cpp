@@ -55,7 +55,7 @@ class Progress::Line {
   }
 
  private:
-  // Training does not end where nobody reads the other end of a pipe any more.
+  // Throws nothing: training does not end where what it says cannot be written.
   void write(const std::string& text) {
     std::fputs(text.c_str(), out_);
     std::fflush(out_);

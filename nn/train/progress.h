@@ -11,7 +11,8 @@ namespace tapegrad::nn {
 
 /// Shows how a training goes on: on a terminal one line with a bar that is rewritten in place, at most ten
 /// times a second; behind each epoch a line that stays, with what was reached. Where the output is a file or
-/// a pipe, only the latter. A cheap handle: copies share the line.
+/// a pipe, only the latter. What cannot be written, as where nobody reads the pipe any more and the program does not die
+/// of SIGPIPE, is left out, and training goes on. A cheap handle: copies share the line.
 ///
 ///     const nn::Progress progress;
 ///     nn::Trainer trainer(net, adam, {.epochs = 20, .on_batch = progress, .on_epoch = progress});

@@ -40,6 +40,7 @@ Trainer::Trainer(ModuleBase& net, Forward forward, optim::Optimizer& optimizer, 
       options_(std::move(options)),
       lr_(optimizer.lr()) {
   check_options();
+  if (!options_.schedule.defined() && plateau_scale() != 1) optimizer_.set_lr(lr_ * plateau_scale());
   write([&] {
     if (!options_.best_file.empty()) const AtomicFile can_be_written(options_.best_file);
     if (!options_.checkpoint_folder.empty()) require_checkpoint_folder(options_.checkpoint_folder);
@@ -193,7 +194,7 @@ bool Trainer::finish(Epoch& epoch, std::int64_t batches, const Dataset& training
 
   const Score& monitored = validation.size() > 0 ? r.validation : r.training;
   const double value = options_.monitor == Monitor::loss ? monitored.loss : -monitored.metric;
-  r.best = value < best_value_;
+  r.best = value < best_value_ && broken_parameter(net_).empty();
   State state;
   if (r.best) {
     state = net_.state();
@@ -272,11 +273,7 @@ const History& Trainer::fit(const Dataset& training, const Dataset& validation) 
           "the loss of the validation data is nan; look for values in these data that are not finite, or lower the "
           "rate";
     }
-    // The last update of all is looked at by no loss, unless the training data are evaluated.
-    if (!diverged && iteration_ >= last_ && !has_finite_parameters(net_)) {
-      diverged = true;
-      divergence_ = "a parameter is not finite; a lower rate, or clipped gradients, may help";
-    }
+    if (!diverged) diverged = is_broken();
     const bool stopped = is_stopped(false);
     const bool early = options_.patience > 0 && waited_ >= options_.patience;
     // One that is finished but for its evaluation is saved as well: what is resumed begins with that.
@@ -359,16 +356,19 @@ bool Trainer::is_due() const {
   return options_.checkpoint_every > 0 && iteration_ % options_.checkpoint_every == 0;
 }
 
+/// Whether an update has left a parameter that is not finite: the next batch, if there is one, would find it out.
+bool Trainer::is_broken() {
+  const std::string name = broken_parameter(net_);
+  if (name.empty()) return false;
+  divergence_ = fmt::format(
+      "parameter '{}' has values that are not finite; a lower rate, or clipped gradients, may help", name);
+  return true;
+}
+
 /// False, and nothing is saved, where weights are not finite: the checkpoints before are the good ones.
 bool Trainer::save_in_folder() {
   if (options_.checkpoint_folder.empty()) return true;
-  for (const auto& [name, parameter] : net_.parameters())
-    if (!parameter.frozen() && tapegrad::detail::first_non_finite(parameter.value()) >= 0) {
-      divergence_ = fmt::format(
-          "parameter '{}' has values that are not finite; a lower rate, or clipped gradients, may help",
-          name);
-      return false;
-    }
+  if (is_broken()) return false;
   write([&] {
     newest_ = save_checkpoint_in(options_.checkpoint_folder, checkpoint(), options_.checkpoint_limit);
   });

@@ -248,7 +248,7 @@ class TAPEGRAD_API Trainer {
   ///
   /// The trainer must have the network, the optimizer and the options that it had, but for epochs, iterations,
   /// patience, the settings of schedule, plateau, clipping and optimizer, gradient_norm, workers, the evaluation's
-  /// transform, files, callbacks, `interrupted` and `settings`. Throws ArgumentError that lists what else is
+  /// transform, files, callbacks, `interrupted`, `settings` and, of the objective, the loss and the metric. Throws ArgumentError that lists what else is
   /// different, FileError as load_checkpoint, and what load_state throws; nothing is changed then.
   Resumed resume(const std::string& path);
   Resumed resume(const Checkpoint& checkpoint);
@@ -282,6 +282,7 @@ class TAPEGRAD_API Trainer {
   bool begin_fit(std::int64_t batches, const Dataset& training, const Dataset& validation);
   bool train_epoch(Epoch& epoch, const DataLoader& loader);
   bool is_stopped(bool diverged);
+  bool is_broken();
   double plateau_scale() const noexcept { return options_.plateau ? options_.plateau->scale() : 1; }
   bool has_ranks() const noexcept { return options_.data_parallel.communicator != nullptr; }
   Communicator& ranks() noexcept { return has_ranks() ? *options_.data_parallel.communicator : one_rank_; }

@@ -277,6 +277,7 @@ std::vector<std::string> Trainer::compare_settings(const Checkpoint& checkpoint,
   for (const auto& [name, value, is_fixed] : list_settings(iteration)) {
     const auto was = before.extract(name);
     if (was && was.mapped() == value) continue;
+    if (!was && !is_fixed) continue;  // of a checkpoint from before there was that setting
     (is_fixed ? fixed : changes)
         .push_back(fmt::format("{} is {}, was {}", name, value, was ? was.mapped() : "not there"));
   }
@@ -358,8 +359,14 @@ Resumed Trainer::resume(const Checkpoint& checkpoint) {
   const bool same_lr = lr != checkpoint.trainer_settings.end() && lr->second == fmt::format("{}", lr_);
 
   load_state(state);
-  // The rate of the state is the last update's. One that the program has changed holds from now on.
+  // The rate of the state is that of the next update. One that the program has changed holds from now on.
   if (!same_lr) optimizer_.set_lr(lr_ * plateau_scale());
+  // What was reached by another loss is no measure for this one.
+  const auto objective = checkpoint.trainer_settings.find("objective");
+  if (objective != checkpoint.trainer_settings.end() && objective->second != options_.objective.name()) {
+    best_value_ = std::numeric_limits<double>::infinity();
+    waited_ = 0;
+  }
   history_ = {.epochs = std::move(epochs)};
   fit_ = {counts[0], counts[1], counts[2], counts[3], seconds, true};
   at_.seconds = epoch_seconds;

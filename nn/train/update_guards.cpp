@@ -1,6 +1,6 @@
-#include <algorithm>
 #include <map>
 #include <mutex>
+#include <string>
 #include <thread>
 
 #include <tapegrad/graph/errors.h>
@@ -23,10 +23,10 @@ Trained& trained() {
 
 }  // namespace
 
-bool has_finite_parameters(const ModuleBase& net) {
-  return std::ranges::all_of(net.parameters(), [](const auto& named) {
-    return tapegrad::detail::first_non_finite(named.second.data()) < 0;
-  });
+std::string broken_parameter(const ModuleBase& net) {
+  for (const auto& [name, parameter] : net.parameters())
+    if (!parameter.frozen() && tapegrad::detail::first_non_finite(parameter.value()) >= 0) return name;
+  return "";
 }
 
 TrainedByThisThread::TrainedByThisThread(const ModuleBase& net) : net_(&net) {

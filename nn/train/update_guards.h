@@ -30,8 +30,9 @@ inline std::string culprit_in(const Batch& batch, std::int64_t updates) {
              : "; no update has been made: look at the initial weights, and at how large the data are";
 }
 
-/// Whether all elements of all parameters are numbers, and none infinite.
-bool has_finite_parameters(const ModuleBase& net);
+/// The name of a parameter that training has left with elements that are not finite; "" where there is none. Those that
+/// are frozen are not its doing.
+std::string broken_parameter(const ModuleBase& net);
 
 /// Undoes what a forward pass has changed in a network, unless commit() is called.
 class Rollback {

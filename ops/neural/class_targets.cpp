@@ -22,9 +22,11 @@ Classes Classes::checked(const char* op, const char* what, const Tensor& x, cons
   const Classes classes(x.shape(), t.dtype());
   const Shape of_indices = x.shape().removed(x.rank() - 1);
   if (!classes.indices && t.shape() == of_indices && t.shape() != x.shape())
-    throw DtypeError(fmt::format("{}: targets {} of {} for {} {}: class indices must be i64, cast them",
-                                 op_label(op), to_string(t.shape()), name_of(t.dtype()), what,
-                                 to_string(x.shape())));
+    throw DtypeError(
+        fmt::format("{}: targets {} of {} for {} {}: class indices must be i64, cast them; a number for each "
+                    "element is of the shape {}",
+                    op_label(op), to_string(t.shape()), name_of(t.dtype()), what, to_string(x.shape()),
+                    to_string(x.shape())));
   if (!classes.indices) require_same_dtype(op, x, t, what, "targets");
   if (const Shape& expected = classes.indices ? of_indices : x.shape(); t.shape() != expected)
     throw ShapeError(fmt::format(

@@ -152,6 +152,8 @@ expect 0 '--csv is .*moved.csv, was' train --resume "$work/moved" --epochs 6 --c
 check "columns that have moved are the same" cmp "$work/moved/parameters.safetensors" "$work/unmoved/parameters.safetensors"
 sed 's/setosa/sauvage/' "$tables/iris.csv" >"$work/others.csv"
 expect 1 "others.csv' line 2.*'sauvage'" train --resume "$work/moved" --epochs 7 --csv "$work/others.csv"
+cut -d, -f1-4 "$tables/iris.csv" >"$work/untold.csv"
+expect 2 "--csv: .*untold.csv' lacks the target species" train --resume "$work/moved" --epochs 7 --csv "$work/untold.csv"
 expect 2 '--data: the run that is resumed is on a table' train --resume "$work/moved" --data "$mnist"
 cut -d, -f1-3 "$tables/iris.csv" >"$work/few.csv"
 expect 1 "few.csv' line 1 lacks the column 'petal_width'" predict --run "$work/iris" --csv "$work/few.csv" --out "$work/p.csv"

@@ -172,7 +172,15 @@ BOOST_AUTO_TEST_CASE(what_another_thread_computes_has_no_history) {
   }).join();
   check_equal(doubled, {18});
   BOOST_CHECK_EXCEPTION(tape.backward(h + doubled, RetainGraph::yes), NotTracked,
-                        mentions("add", "detach()"));
+                        mentions("add", "another thread", "detach()"));
+  // Nor has it one under Pause within a tape of its own.
+  Tensor paused;
+  std::thread([&] {
+    const Tape own;
+    const Pause pause;
+    paused = h * 2.0;
+  }).join();
+  BOOST_CHECK_THROW(tape.backward(h + paused, RetainGraph::yes), NotTracked);
   check_equal(tape.backward(h * sign_of + detached, RetainGraph::yes)[p], {6});
   // Of another epoch they are values.
   tape.reset();

@@ -157,7 +157,9 @@ BOOST_AUTO_TEST_CASE(divergence_is_told_and_leaves_finite_weights) {
     const auto root = [](const Tensor& y, const Tensor& t) { return sqrt(mean(square(y - t))); };
     nn::Trainer trainer(net, sgd, {.epochs = 1, .batch = 10, .objective = root, .evaluate_training = false});
     BOOST_CHECK_EXCEPTION(trainer.fit(nn::Dataset(Tensor::zeros({10, 3}), Tensor::zeros({10, 1}))),
-                          nn::Diverged, mentions("after 1 updates", "a parameter is not finite"));
+                          nn::Diverged,
+                          mentions("after 1 updates", "parameter '0.weight' has values that are not finite"));
+    BOOST_TEST(trainer.best_state().empty());
     for (const double v : values_of(net)) BOOST_TEST(std::isfinite(v));
   }
   {

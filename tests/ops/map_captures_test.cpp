@@ -45,7 +45,20 @@ BOOST_AUTO_TEST_CASE(one_that_is_as_it_was_is_none) {
   check_tensor(tape.grad(sum(y), w), {2}, {6, 12});
 }
 
-// A number that no point of the function tells from another one is no change: neither does its gradient.
+// Elements of the inputs are among the points.
+BOOST_AUTO_TEST_CASE(what_matters_far_away_is_found_there) {
+  for (const std::int64_t n : {1, 2, 100}) {
+    Tape tape;
+    const Tensor w = tape.watch(Tensor::full({n}, 700, f64));
+    double bound = 1000;
+    const Tensor y = map_sum([&](auto v) { return clamp(v, -bound, bound) + log(v - 600); }, w);
+    const Tensor m = map_mean([&](auto v) { return clamp(v, -bound, bound); }, w);
+    bound = 500;
+    BOOST_CHECK_EXCEPTION(tape.grad(y, w), MutatedSaved, mentions("map_sum: its function"));
+    BOOST_CHECK_EXCEPTION(tape.grad(m, w), MutatedSaved, mentions("map_mean: its function"));
+  }
+}
+
 BOOST_AUTO_TEST_CASE(functions_without_a_value_are_equal_to_themselves) {
   Tape tape;
   const Tensor w = tape.watch(Tensor::from({1, 4}, f64));

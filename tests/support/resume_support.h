@@ -36,6 +36,19 @@ inline std::vector<std::pair<std::string, OptimizerMaker>> all_optimizers() {
   return all;
 }
 
+inline const OptimizerMaker kAdam = [](const nn::Sequential& net) {
+  return std::make_unique<optim::Adam>(net, 0.01);
+};
+
+/// These options, and after so many updates a checkpoint.
+inline nn::TrainerOptions saving_at(std::int64_t iteration, const std::string& path,
+                                    nn::TrainerOptions options) {
+  options.on_batch = [=](nn::Trainer& t, const nn::BatchReport& b) {
+    if (b.iteration == iteration) t.save(path);
+  };
+  return options;
+}
+
 /// Images [n, 1, 6, 6] with an edge somewhere, and which of four directions it has.
 inline nn::Dataset edges(std::int64_t n, std::uint64_t seed) {
   Generator rng(seed);

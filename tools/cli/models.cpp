@@ -108,9 +108,9 @@ Model of_words(const ModelOptions& o, const Shape& item, std::int64_t classes, G
   }();
   const Shape out = nn::summary(net, item).layers.back().output;
   if (out != Shape{classes})
-    throw ArgumentError(
-        fmt::format("--layers {}: they make {} of an item; it must be [{}], a score for each class", o.layers,
-                    to_string(out), classes));
+    throw ArgumentError(fmt::format(
+        "--layers {}: they make {} of an item; it must be [{}], a score for each class or a number for each target",
+        o.layers, to_string(out), classes));
   return model_of_words(o, std::move(net), item, o.layers, init);
 }
 

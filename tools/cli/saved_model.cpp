@@ -28,7 +28,6 @@ constexpr const char* kItem = "item";
 constexpr const char* kOutputs = "outputs";
 constexpr const char* kStandardize = "standardize";
 constexpr const char* kTask = "task";
-constexpr const char* kTable = "table";
 
 /// What is loaded over: a mean and a standard deviation of this shape.
 nn::InputStatistics statistics_of(const Shape& shape) { return {Tensor::zeros(shape), Tensor::ones(shape)}; }

@@ -56,7 +56,7 @@ void restore_settings(CLI::App& command, const nn::Metadata& saved,
   // All are looked at before any is given: one that is given excludes others.
   std::vector<std::pair<CLI::Option*, std::string>> taken;
   for (const auto& [name, value] : saved) {
-    if (!name.starts_with("--")) continue;  // what the command keeps for itself
+    if (name == kTable) continue;
     CLI::Option* const option = command.get_option_no_throw(name);
     if (!option)
       throw ArgumentError(

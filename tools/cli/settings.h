@@ -14,6 +14,8 @@ namespace tapegrad::cli {
 
 /// The option that names a run to go on with.
 inline constexpr std::string_view kResume = "--resume";
+/// What a checkpoint has beside the options: the columns of the table.
+inline constexpr const char* kTable = "table";
 
 /// All that the command was told, and what it took where nothing was said: pairs of an option's name, as "--lr", and
 /// its value.
@@ -21,7 +23,7 @@ std::vector<std::pair<std::string, std::string>> settings_of(const CLI::App& com
 
 /// Gives the options that were not given the values that a run was started with, but for those that `not_restored`
 /// names. Throws ArgumentError that lists those that were given other values, but for kResume and options that
-/// `may_change` names, and for a name that the command does not have.
+/// `may_change` names, and for a name that is neither kTable nor one of the command's.
 void restore_settings(CLI::App& command, const nn::Metadata& saved,
                       const std::vector<std::string_view>& may_change,
                       const std::vector<std::string_view>& not_restored);

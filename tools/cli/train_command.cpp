@@ -29,9 +29,6 @@ namespace tapegrad::cli {
 
 namespace {
 
-/// What a checkpoint has beside the options: the columns of the table.
-constexpr const char* kTable = "table";
-
 std::string score_text(const char* of, const nn::Score& s, const char* metric) {
   return fmt::format("  {} loss {:.4f} {} {:.4f}", of, detail::shown(s.loss), metric, s.metric);
 }
@@ -139,7 +136,7 @@ void resume(nn::Trainer& trainer, const nn::Checkpoint& checkpoint, std::int64_t
   progress.line(fmt::format("goes on from {}, after {} epochs and {} iterations", printable(resumed.path),
                             trainer.history().epochs.size(), steps));
   for (const std::string& change : resumed.changes)
-    if (!change.starts_with(kTable)) progress.line("  " + printable(change));
+    if (!change.starts_with(fmt::format("{} is ", kTable))) progress.line("  " + printable(change));
   if (steps >= iterations)
     progress.line(
         fmt::format("  all {} iterations are done; --epochs or --iterations asks for more", iterations));

@@ -79,7 +79,11 @@ std::string with_options_of_command(std::string message) {
 /// A run that goes on finds the columns by their names, and categories by theirs, wherever they now stand.
 nn::Table read_table(const DataOptions& o, const std::optional<nn::CsvFormat>& of_run) {
   try {
-    return of_run ? of_run->read(o.csv) : nn::read_csv(o.csv, csv_options(o));
+    nn::Table table = of_run ? of_run->read(o.csv) : nn::read_csv(o.csv, csv_options(o));
+    if (!table.targets.defined())
+      throw ArgumentError(fmt::format("--csv: '{}' lacks the target{} {}", o.csv,
+                                      o.targets.size() > 1 ? "s" : "", fmt::join(o.targets, ", ")));
+    return table;
   } catch (const FileError& e) {
     throw FileError(with_options_of_command(e.what()));
   }

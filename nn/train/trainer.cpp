@@ -2,6 +2,7 @@
 #include <array>
 #include <chrono>
 #include <cmath>
+#include <string>
 #include <string_view>
 #include <utility>
 
@@ -106,6 +107,7 @@ struct Trainer::Epoch {
   Clock::time_point start;    ///< of fit, as if it had never been interrupted
   double training_start = 0;  ///< of the first update, in seconds from there, as if nothing had come between
   EpochReport report{};
+  std::string broken{};  ///< the name of a parameter that it has left with elements that are not finite
 };
 
 /// Returns the norm before it is limited; NaN where nobody asks for it.
@@ -194,7 +196,7 @@ bool Trainer::finish(Epoch& epoch, std::int64_t batches, const Dataset& training
 
   const Score& monitored = validation.size() > 0 ? r.validation : r.training;
   const double value = options_.monitor == Monitor::loss ? monitored.loss : -monitored.metric;
-  r.best = value < best_value_ && broken_parameter(net_).empty();
+  r.best = value < best_value_ && epoch.broken.empty();
   State state;
   if (r.best) {
     state = net_.state();
@@ -259,6 +261,8 @@ const History& Trainer::fit(const Dataset& training, const Dataset& validation) 
     epoch.report.lr = optimizer_.lr();
     epoch.training_start = seconds_since(start) - at_.seconds;
     bool diverged = !train_epoch(epoch, loader);
+    // No batch follows the last update that would find it out. Before the epoch counts: this may lack memory.
+    epoch.broken = broken_parameter(net_);
     const bool measured = at_.items == 0 || finish(epoch, loader.size(), training, validation);
     if (!diverged && measured && !std::isfinite(epoch.report.training.loss)) {
       diverged = true;
@@ -273,7 +277,10 @@ const History& Trainer::fit(const Dataset& training, const Dataset& validation) 
           "the loss of the validation data is nan; look for values in these data that are not finite, or lower the "
           "rate";
     }
-    if (!diverged) diverged = is_broken();
+    if (!diverged && !epoch.broken.empty()) {
+      diverged = true;
+      tell_broken(epoch.broken);
+    }
     const bool stopped = is_stopped(false);
     const bool early = options_.patience > 0 && waited_ >= options_.patience;
     // One that is finished but for its evaluation is saved as well: what is resumed begins with that.
@@ -356,19 +363,19 @@ bool Trainer::is_due() const {
   return options_.checkpoint_every > 0 && iteration_ % options_.checkpoint_every == 0;
 }
 
-/// Whether an update has left a parameter that is not finite: the next batch, if there is one, would find it out.
-bool Trainer::is_broken() {
-  const std::string name = broken_parameter(net_);
-  if (name.empty()) return false;
+void Trainer::tell_broken(const std::string& parameter) {
   divergence_ = fmt::format(
-      "parameter '{}' has values that are not finite; a lower rate, or clipped gradients, may help", name);
-  return true;
+      "parameter '{}' has values that are not finite; a lower rate, or clipped gradients, may help",
+      parameter);
 }
 
 /// False, and nothing is saved, where weights are not finite: the checkpoints before are the good ones.
 bool Trainer::save_in_folder() {
   if (options_.checkpoint_folder.empty()) return true;
-  if (is_broken()) return false;
+  if (const std::string broken = broken_parameter(net_); !broken.empty()) {
+    tell_broken(broken);
+    return false;
+  }
   write([&] {
     newest_ = save_checkpoint_in(options_.checkpoint_folder, checkpoint(), options_.checkpoint_limit);
   });

@@ -282,7 +282,7 @@ class TAPEGRAD_API Trainer {
   bool begin_fit(std::int64_t batches, const Dataset& training, const Dataset& validation);
   bool train_epoch(Epoch& epoch, const DataLoader& loader);
   bool is_stopped(bool diverged);
-  bool is_broken();
+  void tell_broken(const std::string& parameter);
   double plateau_scale() const noexcept { return options_.plateau ? options_.plateau->scale() : 1; }
   bool has_ranks() const noexcept { return options_.data_parallel.communicator != nullptr; }
   Communicator& ranks() noexcept { return has_ranks() ? *options_.data_parallel.communicator : one_rank_; }

@@ -25,7 +25,7 @@ Trained& trained() {
 
 std::string broken_parameter(const ModuleBase& net) {
   for (const auto& [name, parameter] : net.parameters())
-    if (!parameter.frozen() && tapegrad::detail::first_non_finite(parameter.value()) >= 0) return name;
+    if (!parameter.frozen() && tapegrad::detail::first_non_finite(parameter.data()) >= 0) return name;
   return "";
 }
 

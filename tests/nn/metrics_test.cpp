@@ -3,6 +3,7 @@
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/graph/tape.h>
 #include <tapegrad/nn/train/metrics.h>
+#include <tapegrad/ops/elementwise/math.h>
 
 #include <boost/test/unit_test.hpp>
 

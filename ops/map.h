@@ -41,6 +41,12 @@
 namespace tapegrad {
 namespace detail {
 
+#ifdef __clang__
+#define TAPEGRAD_ONE_CODE noinline
+#else
+#define TAPEGRAD_ONE_CODE noipa
+#endif
+
 /// Values of a function at a few points: one whose captured variables have changed has others, mostly.
 struct Fingerprint {
   static constexpr std::size_t kPoints = 6;
@@ -48,13 +54,8 @@ struct Fingerprint {
 
   // One code for all callers: what compilers compute ahead of time they round otherwise.
   template <class F, std::size_t... I>
-#if defined(__GNUC__) && !defined(__clang__)
-  __attribute__((noipa))
-#else
-  __attribute__((noinline))
-#endif
-  static Fingerprint
-  of(const F& f, const double* points, std::index_sequence<I...>) {
+  __attribute__((TAPEGRAD_ONE_CODE)) static Fingerprint of(const F& f, const double* points,
+                                                           std::index_sequence<I...>) {
     Fingerprint r;
     for (std::uint64_t& bits : r.bits) {
       bits = std::bit_cast<std::uint64_t>(static_cast<double>(number(f(Real<double>{points[I]}...)).v));
@@ -64,6 +65,8 @@ struct Fingerprint {
   }
   bool operator==(const Fingerprint&) const = default;
 };
+#undef TAPEGRAD_ONE_CODE
+
 /// Three points that are always the same, and three of elements of these inputs: the first, one in the middle, the last.
 TAPEGRAD_API void write_points(std::span<const Tensor* const> inputs, double* points);
 [[noreturn]] TAPEGRAD_API void throw_changed_function(const char* op);

@@ -41,6 +41,7 @@
 namespace tapegrad {
 namespace detail {
 
+/// @cond
 #ifdef __clang__
 #define TAPEGRAD_ONE_CODE noinline
 #else
@@ -66,6 +67,7 @@ struct Fingerprint {
   bool operator==(const Fingerprint&) const = default;
 };
 #undef TAPEGRAD_ONE_CODE
+/// @endcond
 
 /// Three points that are always the same, and three of elements of these inputs: the first, one in the middle, the last.
 TAPEGRAD_API void write_points(std::span<const Tensor* const> inputs, double* points);

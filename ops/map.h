@@ -105,7 +105,10 @@ struct Map {
     }
     (std::make_index_sequence<Inputs>());
   }
-  void remember(const std::array<const Tensor*, Inputs>& inputs) { recorded = seen_with(inputs); }
+  /// Where no tape records there will be no backward.
+  void remember(const std::array<const Tensor*, Inputs>& inputs) {
+    if (Tape::current()) recorded = seen_with(inputs);
+  }
   /// Throws MutatedSaved where backward would differentiate another function than the one that was computed.
   void require_unchanged(RuleContext& context, const char* op = name) const {
     if constexpr (!std::is_empty_v<F>) {

@@ -21,6 +21,17 @@ using csv::Reader;
 using csv::Rows;
 using csv::shown;
 
+[[noreturn]] void throw_no_column(const std::vector<CsvColumn>& columns, const ColumnRef& ref,
+                                  const char* option, const std::string& path) {
+  std::string names;
+  constexpr std::size_t kMost = 20;
+  for (const CsvColumn& c : std::span(columns).first(std::min(columns.size(), kMost)))
+    names += (names.empty() ? "" : ", ") + shown(c.name);
+  throw ArgumentError(fmt::format("read_csv: {} names the column {}, which '{}' does not have; it has {}{}",
+                                  option, shown(ref.name), path, names,
+                                  columns.size() > kMost ? ", ..." : ""));
+}
+
 /// Where the column stands that an option names.
 std::size_t find(const std::vector<CsvColumn>& columns, const ColumnRef& ref, const char* option,
                  const std::string& path) {
@@ -28,15 +39,7 @@ std::size_t find(const std::vector<CsvColumn>& columns, const ColumnRef& ref, co
   if (!ref.name.empty()) {
     const auto found = std::ranges::find(columns, ref.name, &CsvColumn::name);
     if (found != columns.end()) return static_cast<std::size_t>(found - columns.begin());
-  }
-  if (!ref.name.empty() && ref.number == 0) {
-    std::string names;
-    constexpr std::size_t kMost = 20;
-    for (const CsvColumn& c : std::span(columns).first(std::min(columns.size(), kMost)))
-      names += (names.empty() ? "" : ", ") + shown(c.name);
-    throw ArgumentError(fmt::format("read_csv: {} names the column {}, which '{}' does not have; it has {}{}",
-                                    option, shown(ref.name), path, names,
-                                    columns.size() > kMost ? ", ..." : ""));
+    if (ref.number == 0) throw_no_column(columns, ref, option, path);
   }
   const std::int64_t at = ref.number > 0 ? ref.number - 1 : count + ref.number;
   if (ref.number == 0 || at < 0 || at >= count)

@@ -41,11 +41,11 @@ Trainer::Trainer(ModuleBase& net, Forward forward, optim::Optimizer& optimizer, 
       options_(std::move(options)),
       lr_(optimizer.lr()) {
   check_options();
-  if (!options_.schedule.defined() && plateau_scale() != 1) optimizer_.set_lr(lr_ * plateau_scale());
   write([&] {
     if (!options_.best_file.empty()) const AtomicFile can_be_written(options_.best_file);
     if (!options_.checkpoint_folder.empty()) require_checkpoint_folder(options_.checkpoint_folder);
   });
+  if (!options_.schedule.defined() && plateau_scale() != 1) optimizer_.set_lr(lr_ * plateau_scale());
 }
 
 Trainer::~Trainer() = default;

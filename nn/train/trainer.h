@@ -248,8 +248,9 @@ class TAPEGRAD_API Trainer {
   ///
   /// The trainer must have the network, the optimizer and the options that it had, but for epochs, iterations,
   /// patience, the settings of schedule, plateau, clipping and optimizer, gradient_norm, workers, the evaluation's
-  /// transform, files, callbacks, `interrupted`, `settings` and, of the objective, the loss and the metric. Throws ArgumentError that lists what else is
-  /// different, FileError as load_checkpoint, and what load_state throws; nothing is changed then.
+  /// transform, files, callbacks, `interrupted`, `settings` and, of the objective, the loss and the metric. Throws
+  /// ArgumentError that lists what else is different, FileError as load_checkpoint, and what load_state throws; nothing
+  /// is changed then.
   Resumed resume(const std::string& path);
   Resumed resume(const Checkpoint& checkpoint);
 

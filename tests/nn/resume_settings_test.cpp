@@ -19,11 +19,6 @@ BOOST_AUTO_TEST_SUITE(resume_settings)
 
 namespace {
 
-const test::TemporaryFolder& files() {
-  static const test::TemporaryFolder folder;
-  return folder;
-}
-
 struct Named {
   static constexpr std::string_view name = "mine";
   Tensor operator()(const Tensor& y, const Tensor& t) const { return softmax_with_loss(y, t); }

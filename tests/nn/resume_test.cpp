@@ -21,15 +21,6 @@ using namespace tapegrad::test;
 
 BOOST_AUTO_TEST_SUITE(resume)
 
-namespace {
-
-const test::TemporaryFolder& files() {
-  static const test::TemporaryFolder folder;
-  return folder;
-}
-
-}  // namespace
-
 BOOST_AUTO_TEST_CASE(every_optimizer_goes_on_to_the_bit_with_any_number_of_threads) {
   const int threads_before = threads();
   for (const auto& [name, make] : all_optimizers()) {

@@ -40,6 +40,12 @@ inline const OptimizerMaker kAdam = [](const nn::Sequential& net) {
   return std::make_unique<optim::Adam>(net, 0.01);
 };
 
+/// The folder of what the suites of resumed trainings save.
+inline const TemporaryFolder& files() {
+  static const TemporaryFolder folder;
+  return folder;
+}
+
 /// These options, and after so many updates a checkpoint.
 inline nn::TrainerOptions saving_at(std::int64_t iteration, const std::string& path,
                                     nn::TrainerOptions options) {

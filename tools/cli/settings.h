@@ -14,7 +14,7 @@ namespace tapegrad::cli {
 
 /// The option that names a run to go on with.
 inline constexpr std::string_view kResume = "--resume";
-/// What a checkpoint has beside the options: the columns of the table.
+/// What is saved beside the options: the columns of the table.
 inline constexpr const char* kTable = "table";
 
 /// All that the command was told, and what it took where nothing was said: pairs of an option's name, as "--lr", and

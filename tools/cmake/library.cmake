@@ -46,28 +46,27 @@ endif()
 add_library(tapegrad_program_flags INTERFACE)
 target_link_libraries(tapegrad_program_flags INTERFACE tapegrad_flags tapegrad_fewer_checks)
 
-# tapegrad_precompile(TARGET HEADER): a header is parsed once for all files of a target.
-function(tapegrad_precompile target header)
-  target_precompile_headers(${target} PRIVATE ${header})
+# tapegrad_precompile(TARGET PRIVATE HEADER): a header is parsed once for all files of a target; REUSE_FROM OTHER: as it
+# is parsed for another target, which is compiled by the same options.
+function(tapegrad_precompile target)
+  target_precompile_headers(${target} ${ARGN})
   if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
     # ccache asks for it where a header is compiled beforehand.
     target_compile_options(${target} PRIVATE -fpch-preprocess)
   endif()
 endfunction()
-# tapegrad_precompile_standard(TARGET): the standard library's headers, where TAPEGRAD_PRECOMPILED_HEADERS asks for it.
-# Else builds of one tree share the objects of libraries and of the command in a compiler cache, which keeps none across
-# precompiled headers.
-function(tapegrad_precompile_standard target)
-  if(TAPEGRAD_PRECOMPILED_HEADERS)
-    tapegrad_precompile(${target} ${PROJECT_SOURCE_DIR}/tools/cmake/precompiled.h)
-  endif()
-endfunction()
 
-# tapegrad_reuse_standard(TARGET OTHER): the same, parsed for another target that is compiled by the same options.
-function(tapegrad_reuse_standard target other)
-  if(TAPEGRAD_PRECOMPILED_HEADERS)
-    target_precompile_headers(${target} REUSE_FROM ${other})
-    target_compile_options(${target} PRIVATE $<$<CXX_COMPILER_ID:GNU>:-fpch-preprocess>)
+# tapegrad_precompile_standard(TARGET [REUSE_FROM OTHER]): the standard library's headers, where
+# TAPEGRAD_PRECOMPILED_HEADERS asks for it. Else builds of one tree share the objects of libraries and of the command in a
+# compiler cache, which keeps none across precompiled headers.
+function(tapegrad_precompile_standard target)
+  if(NOT TAPEGRAD_PRECOMPILED_HEADERS)
+    return()
+  endif()
+  if(ARGN)
+    tapegrad_precompile(${target} ${ARGN})
+  else()
+    tapegrad_precompile(${target} PRIVATE ${PROJECT_SOURCE_DIR}/tools/cmake/precompiled.h)
   endif()
 endfunction()
 

@@ -21,7 +21,8 @@ BOOST_AUTO_TEST_CASE(a_variable_that_changes_behind_a_reference_is_found) {
     Tape tape;
     const Tensor w = tape.watch(Tensor::from({1, 2}, dtype));
     Tensor by_map = Tensor::scalar(0, dtype), by_sum = by_map, by_value = by_map;
-    for (double k = 1; k <= 3; ++k) {
+    double k = 1;
+    for (; k <= 3; ++k) {
       by_map = by_map + sum(map([&](auto v) { return k * v * v; }, w));
       by_sum = by_sum + map_sum([&](auto v) { return k * v * v; }, w);
       by_value = by_value + map_sum([=](auto v) { return k * v * v; }, w);

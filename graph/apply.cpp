@@ -60,7 +60,7 @@ class RecordingGuard {
   RecordingGuard& operator=(const RecordingGuard&) = delete;
 
  private:
-  const Pause pause_;
+  const OperationPause pause_;
   Tape* tape_;
   bool busy_;
 };

@@ -46,6 +46,10 @@ const PackedShape* Tape::pack(const Shape& shape, Dtype dtype) {
   return pack(out.shape(), out.dtype());
 }
 
+void Tape::note_read(const Tensor& t, const char* function) {
+  reads_.push_back({t.detach(), function, thread_->scope ? path_of(thread_->scope) : nullptr});
+}
+
 const detail::ScopePath* Tape::path_of(NameScope* s) {
   if (s->epoch_ != epoch_) {
     detail::PoolString path;

@@ -40,6 +40,10 @@ Tape::Tape() : thread_(detail::this_thread()), outer_(nullptr) {
                     "computes there could not be "
                     "differentiated again. Give the operation max_order 1, or express its rule in operations",
                     outer_->rule_->op->name));
+  if (outer_ && outer_->everything_ && outer_->paused_ == 0)
+    throw Error(
+        "tape: what is differentiated inside of a tape that records everything (save_onnx records a network so) "
+        "would not be seen there");
   if (thread_->number > kMaxCount) throw Error("tape: the process has started too many threads");
   open_segment();
   thread_->innermost = this;
@@ -71,6 +75,7 @@ void Tape::open_segment() {
 void Tape::clear() noexcept {
   release_back_to(nullptr);
   segments_.clear();
+  reads_.clear();
   arena_.rewind({});
   count_ = 0;
   last_leaf_ = nullptr;
@@ -185,8 +190,9 @@ detail::Tag Tape::tag_of(Node* node) const noexcept {
 
 // ---- Pause ----
 
-Pause::Pause() noexcept : tape_(nullptr) {
-  if (ThreadState* t = detail::current_thread; t && t->innermost) {
+Pause::Pause(bool of_everything) noexcept : tape_(nullptr) {
+  if (ThreadState* t = detail::current_thread;
+      t && t->innermost && (of_everything || !t->innermost->records_everything())) {
     tape_ = t->innermost;
     ++tape_->paused_;
     t->active = nullptr;

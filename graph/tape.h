@@ -51,6 +51,15 @@ struct BackwardOptions {
 /// look at them.
 enum class Recording : bool { tracked, everything };
 
+namespace detail {
+/// That a tape of everything saw elements taken out of a tensor, and where: see TapeView::Read.
+struct Read {
+  Tensor tensor;
+  const char* function;
+  const ScopePath* scope;
+};
+}  // namespace detail
+
 /// A place on a tape to return to; see Tape::mark.
 class Mark {
   friend class Tape;
@@ -71,11 +80,12 @@ class Mark {
 /// thread.
 class TAPEGRAD_API Tape {
  public:
-  /// Throws Error inside a rule that is being recorded: what it computed could not be differentiated again.
+  /// Throws Error inside a rule that is being recorded: what it computed could not be differentiated again; and inside
+  /// of a tape that records everything, which would not see what this one records.
   Tape();
   /// Recording::everything: a tape for TapeView. It records operations on constants, on integers and without a
-  /// derivative as well, each constant as a leaf, and holds every value. What it recorded cannot be differentiated:
-  /// backward and grad throw Error. Throws as Tape().
+  /// derivative as well, each constant as a leaf, and holds every value; it is not paused, and knows whose elements
+  /// were read. What it recorded cannot be differentiated: backward and grad throw Error. Throws as Tape().
   explicit Tape(Recording recording);
   ~Tape();
   Tape(const Tape&) = delete;
@@ -173,6 +183,8 @@ class TAPEGRAD_API Tape {
   bool records_everything() const noexcept { return everything_; }
   /// The leaf of a tape of everything for a constant that an operation takes.
   detail::Node* add_constant(const Tensor& x);
+  /// Keeps for TapeView::reads that elements were read: of a tape of everything.
+  void note_read(const Tensor& t, const char* function);
   /// True where operations are applied by a rule that is being recorded.
   bool records_rule() const noexcept { return rule_ != nullptr; }
 
@@ -228,26 +240,38 @@ class TAPEGRAD_API Tape {
   bool spent_ = false;
   bool busy_ = false;  ///< a backward pass or a composed operation holds pointers to nodes
   bool check_finite_ = false;
-  bool everything_ = false;  ///< see Recording::everything
+  bool everything_ = false;          ///< see Recording::everything
+  std::vector<detail::Read> reads_;  ///< of a tape of everything
   detail::Arena arena_;
   PoolVector<Segment> segments_;          ///< at least one, in order of their epochs
   PoolVector<detail::Node*> parameters_;  ///< open addressing by parameter id, a power of two in size
   std::size_t parameter_count_ = 0;
 };
 
-/// While it lives, this thread's innermost tape records nothing. A tape opened inside is not affected.
+/// While it lives, this thread's innermost tape records nothing; one that records everything does. A tape opened inside
+/// is not affected.
 class TAPEGRAD_API Pause {
  public:
-  Pause() noexcept;
+  Pause() noexcept : Pause(false) {}
   ~Pause();
   Pause(const Pause&) = delete;
   Pause& operator=(const Pause&) = delete;
+
+ protected:
+  /// Whether a tape that records everything pauses as well.
+  explicit Pause(bool of_everything) noexcept;
 
  private:
   Tape* tape_;
 };
 
 namespace detail {
+/// For what an operation computes within itself, which is no part of what a tape of everything shows.
+class OperationPause : public Pause {
+ public:
+  OperationPause() noexcept : Pause(true) {}
+};
+
 /// Runs an operation on its inputs by the tape's rules, and records it where an input is tracked.
 TAPEGRAD_API Tensor apply(const OpTable& op, const void* attributes, const Tensor* const* inputs,
                           std::size_t count);

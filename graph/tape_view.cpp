@@ -21,6 +21,13 @@ std::optional<std::size_t> TapeView::find(const Tensor& tensor) const {
   return tag.node->index;
 }
 
+std::vector<TapeView::Read> TapeView::reads() const {
+  std::vector<Read> result;
+  for (const detail::Read& r : tape_.reads_)
+    result.push_back({r.tensor, r.function, r.scope ? r.scope->text() : std::string_view()});
+  return result;
+}
+
 namespace {
 std::string text_of(const Shape& shape, Dtype dtype) {
   return dtype == f32 ? to_string(shape) : fmt::format("{} {}", to_string(shape), name_of(dtype));

@@ -79,6 +79,13 @@ class TAPEGRAD_API TapeView {
     const detail::Node* node_;
   };
 
+  /// Elements that were handed out, by which a program may decide what it computes next.
+  struct Read {
+    Tensor tensor;              ///< whose elements they were, without history
+    std::string_view function;  ///< "item", "values" (to_vector calls it) or "copy"
+    std::string_view scope;     ///< the module it was called in, as of a node
+  };
+
   /// Of the nodes recorded so far.
   explicit TapeView(const Tape& tape);
 
@@ -88,6 +95,9 @@ class TAPEGRAD_API TapeView {
   Node operator[](std::size_t index) const { return Node(nodes_[index]); }
   /// The node of a tensor that this tape has recorded or watches; none for any other.
   std::optional<std::size_t> find(const Tensor& tensor) const;
+
+  /// What a tape that records everything (Recording::everything) saw handed out, in that order; of others nothing.
+  std::vector<Read> reads() const;
 
   /// Walks the nodes in the order of recording.
   class Iterator {

@@ -153,6 +153,7 @@ double Tensor::item() const {
   if (size() != 1)
     throw ShapeError(
         fmt::format("item: a tensor of shape {} has {} elements, not one", to_string(shape_), size()));
+  note_read("item");
   return visit_dtype(dtype_,
                      [&]<class T> { return static_cast<double>(*reinterpret_cast<const T*>(data_)); });
 }
@@ -165,6 +166,7 @@ Tensor Tensor::detach() const noexcept {
 
 Tensor Tensor::copy() const {
   require_elements("copy");
+  note_read("copy");
   Tensor t = make(shape_, dtype_, "copy");
   std::memcpy(t.data_, data_, static_cast<std::size_t>(size()) * size_of(dtype_));
   t.tag_ = tag_.epoch ? detail::Tag::without_history(tag_.epoch) : tag_;
@@ -186,6 +188,11 @@ void Tensor::require_dtype(Dtype dtype, const char* function) const {
 bool Tensor::tracked() const noexcept {
   const detail::ThreadState* thread = detail::current_thread;
   return thread && thread->active && tag_.epoch != 0 && thread->active->is_live(tag_.epoch);
+}
+
+void Tensor::note_read(const char* function) const {
+  if (Tape* tape = Tape::current(); tape && tape->records_everything()) [[unlikely]]
+    tape->note_read(*this, function);
 }
 
 std::byte* Tensor::mutate() {

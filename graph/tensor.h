@@ -133,6 +133,7 @@ class TAPEGRAD_API Tensor {
   template <ElementType T>
   std::span<const T> values() const& {
     require_dtype(dtype_of<T>, "values");
+    note_read("values");
     return {reinterpret_cast<const T*>(data_), static_cast<std::size_t>(shape_.size())};
   }
   template <ElementType T>
@@ -185,6 +186,8 @@ class TAPEGRAD_API Tensor {
   static Tensor make(const Shape& shape, Dtype dtype, std::string_view function);
   static Tensor copy_of(const void* values, std::size_t count, const Shape& shape, Dtype dtype);
   void require_elements(const char* function) const;
+  /// Tells a tape that records everything that a function has given elements to who may decide something by them.
+  void note_read(const char* function) const;
   void require_dtype(Dtype dtype, const char* function) const;
   std::byte* mutate();
 

@@ -118,6 +118,8 @@ class Search {
           "lbfgs: at the start the value is {}, the gradient's largest element {}; start where both are "
           "finite",
           value_, largest(gradient_)));
+    far_ = kFar * std::max(1.0, largest(x_));
+    low_ = -kFar * std::max(1.0, std::abs(value_));
   }
 
   Minimum run() {
@@ -127,6 +129,10 @@ class Search {
       m.gradient_norm = largest(gradient_);
       if (m.gradient_norm <= options_.tolerance) {
         m.outcome = Outcome::converged;
+        break;
+      }
+      if (runs_away()) {
+        m.outcome = Outcome::diverged;
         break;
       }
       if (m.iterations == options_.iterations) {
@@ -145,6 +151,11 @@ class Search {
   }
 
  private:
+  /// So many times as large as at the start, or as 1, is no minimum. The trials of one search along which the value only
+  /// falls reach 10^23, elements of f32 10^38.
+  static constexpr double kFar = 1e22;
+  bool runs_away() const { return value_ < low_ || largest(x_) > far_; }
+
   double evaluate() {
     ++evaluations_;
     return f_(x_, gradient_);
@@ -247,6 +258,8 @@ class Search {
   Vector& x_;
   Vector gradient_;
   double value_ = 0;
+  double far_ = 0;  ///< for elements of x, and `low_` for the value: beyond it, it runs away
+  double low_ = 0;
   std::int64_t evaluations_ = 0;
   bool unbounded_ = false;
 };

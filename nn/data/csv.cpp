@@ -175,6 +175,34 @@ void learn(CsvFormat& format, Reader& reader, const InputFile& file, std::int64_
   }
 }
 
+/// Throws FileError where a column that is read has no name, and where the names of those that hold numbers are numbers
+/// themselves: such a row is data, as a rule. Names that count up (pixels 0, 1, ..., or years) are names.
+void require_header(const CsvFormat& format, const Rows& first) {
+  std::size_t columns = 0;
+  double last = -1;
+  bool numbers = true;
+  bool ascending = true;
+  for (std::size_t i = 0; i < format.columns.size(); ++i) {
+    const CsvColumn& c = format.columns[i];
+    if (c.role == ColumnRole::unused) continue;
+    if (c.name.empty())
+      first.fail(
+          i, "",
+          "has no name; name it, leave it out by its number in CsvOptions::unused, or say that the file has no "
+          "header (CsvOptions::header)");
+    if (c.kind != ColumnKind::number) continue;
+    ++columns;
+    double number = 0;
+    numbers = numbers && csv::parse_number(c.name, number);
+    ascending = ascending && number > last && number == std::floor(number);
+    last = number;
+  }
+  if (columns > 0 && numbers && !ascending)
+    first.fail(
+        "has numbers as the names of all columns of numbers, and will be data; say that the file has no header "
+        "(CsvOptions::header), or give it one");
+}
+
 Table read(const std::string& path, const CsvOptions& options) {
   InputFile file(path);
   const std::string text = csv::content_of(file);
@@ -187,6 +215,7 @@ Table read(const std::string& path, const CsvOptions& options) {
     columns[i].name = options.header ? std::move(names[i]) : fmt::format("column {}", i + 1);
 
   CsvFormat format = format_of(options, std::move(columns), path);
+  if (options.header) require_header(format, first);
   csv::require_possible(format, "read_csv", false);
   std::vector<Place> places;
   for (std::size_t i = 0; i < format.columns.size(); ++i)

@@ -52,6 +52,7 @@ void require_possible(const CsvFormat& format, const char* function, bool catego
   std::int64_t targets = 0;
   const CsvColumn* classes = nullptr;
   for (const CsvColumn& c : format.columns) {
+    if (c.name.empty() && c.role == ColumnRole::unused) continue;
     if (c.name.empty()) fail("a column of the format has no name");
     if (!names.insert(c.name).second) fail(fmt::format("the format has the column {} twice", shown(c.name)));
     if (c.role == ColumnRole::unused) continue;

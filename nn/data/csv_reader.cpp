@@ -68,15 +68,12 @@ std::vector<std::string> names_in(const Rows& rows) {
   names.reserve(rows.fields().size());
   for (const Field& field : rows.fields()) {
     names.push_back(field.text());
-    if (names.back().empty())
-      rows.fail(names.size() - 1, "",
-                "has no name; name it, or say that the file has no header (CsvOptions::header)");
     if (!files::is_utf8(names.back()))
       rows.fail(names.size() - 1, "", "has a name that is not UTF-8; save the file as UTF-8");
   }
   std::unordered_set<std::string_view> known;
   for (std::size_t i = 0; i < names.size(); ++i)
-    if (!known.insert(names[i]).second)
+    if (!names[i].empty() && !known.insert(names[i]).second)
       rows.fail(i, names[i], "has the name of another column; names must differ");
   return names;
 }
@@ -160,7 +157,7 @@ double Reader::number_of(const Rows& rows, const Place& place, std::string_view 
   };
   if (!parse_number(raw, number)) fail(fmt::format("is no number; {}", advice));
   if (std::isnan(number))
-    fail("is no finite number; name it in missing_texts where it says that none is known");
+    fail("is no finite number; name it in CsvOptions::missing_texts where it says that none is known");
   const bool finite =
       format_.dtype == f32 ? std::isfinite(static_cast<float>(number)) : std::isfinite(number);
   if (!finite)

@@ -21,7 +21,8 @@ void require_delimiter(char delimiter, const char* function);
 /// categories, for one that they are still to be learnt for.
 void require_possible(const CsvFormat& format, const char* function, bool categories = true);
 
-/// The names in the header, the row at hand. Throws FileError for one that is empty, given twice or not UTF-8.
+/// The names in the header, the row at hand; empty ones too, for columns that are not read may lack a name. Throws
+/// FileError for one that is given twice or not UTF-8.
 std::vector<std::string> names_in(const Rows& rows);
 
 /// The number that the whole text is; false where it is none. Not finite where f64 cannot hold it.

@@ -36,8 +36,9 @@ MultiLayerNet::MultiLayerNet(std::int64_t inputs, std::int64_t outputs, Generato
   layers_.append(fmt::format("affine{}", number), Affine(width, outputs, generator, affine));
 }
 
-optim::ParameterGroups MultiLayerNet::groups() const {
-  return weight_decay_groups(*this, options_.weight_decay);
+std::optional<double> MultiLayerNet::weight_decay(std::string_view path) const {
+  if (!options_.weight_decay) return {};
+  return is_weight(path) ? *options_.weight_decay : 0;
 }
 
 std::string MultiLayerNet::describe() const {

@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <tapegrad/graph/export.h>
@@ -13,7 +14,6 @@
 #include <tapegrad/nn/layer.h>
 #include <tapegrad/nn/layers/sequential.h>
 #include <tapegrad/nn/layers/standardize.h>
-#include <tapegrad/optim/parameters.h>
 
 namespace tapegrad::nn {
 
@@ -24,7 +24,7 @@ struct MultiLayerOptions {
   std::optional<Init> init{};             ///< of the weights; not given: init_for(activation)
   bool batch_norm = false;                ///< before each activation
   double dropout = 0;                     ///< ratio of the Dropout behind each activation; 0: none
-  std::optional<double> weight_decay{};   ///< see MultiLayerNet::groups
+  std::optional<double> weight_decay{};   ///< of the weights; biases and normalisations then have none
   /// Given: a Standardize layer in front, "standardize".
   std::optional<InputStatistics> standardize{};
   Dtype dtype = f32;  ///< of all parameters: f32 or f64
@@ -36,7 +36,7 @@ struct MultiLayerOptions {
 ///
 ///     Generator rng(0);
 ///     nn::MultiLayerNet net(784, 10, rng, {.hidden = {100, 100}, .batch_norm = true, .weight_decay = 1e-4});
-///     optim::Adam adam(net.groups(), 0.001);
+///     optim::Adam adam(net, 0.001);
 class TAPEGRAD_API MultiLayerNet final : public Module {
  public:
   /// Draws the weights from the generator, and the seeds of the dropouts. Throws ArgumentError for a width
@@ -49,8 +49,8 @@ class TAPEGRAD_API MultiLayerNet final : public Module {
   const Sequential& layers() const noexcept { return layers_; }
   /// What the network was made with.
   const MultiLayerOptions& options() const noexcept { return options_; }
-  /// The parameters for an optimizer, as weight_decay_groups gives them for the option weight_decay.
-  optim::ParameterGroups groups() const;
+  /// As the option weight_decay says.
+  std::optional<double> weight_decay(std::string_view path) const override;
   /// As in "784-100-100-10 relu he, standardised inputs, batch norm, dropout 0.2, weight decay 0.0001".
   std::string describe() const;
 

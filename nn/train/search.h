@@ -58,7 +58,7 @@ struct SearchOptions {
 ///         [&](const nn::Trial& trial) -> nn::TrialResult {
 ///           Generator rng(trial.seed);
 ///           nn::MultiLayerNet net(784, 10, rng, {.hidden = {100}, .weight_decay = trial["weight_decay"]});
-///           optim::SGD sgd(net.groups(), trial["lr"]);
+///           optim::SGD sgd(net, trial["lr"]);
 ///           nn::Trainer trainer(net, sgd, {.epochs = 20});
 ///           return trainer.fit(split.training, split.validation).epochs.back().validation.metric;
 ///         },

@@ -3,6 +3,8 @@
 #include <string>
 #include <thread>
 
+#include <pthread.h>
+
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/nn/train/update_guards.h>
 
@@ -17,7 +19,10 @@ struct Trained {
 };
 
 Trained& trained() {
-  static Trained all;
+  static Trained& all = *new Trained;
+  // A child of fork gets it unlocked, whatever the parent's other threads were doing.
+  [[maybe_unused]] static const int at_fork =
+      pthread_atfork([] { all.mutex.lock(); }, [] { all.mutex.unlock(); }, [] { all.mutex.unlock(); });
   return all;
 }
 

@@ -69,12 +69,13 @@ struct WeighedTargets {
     const Tensor weight = o.weight.defined() ? o.weight.detach() : Tensor{};
     t = indices ? one_hot(labels, classes, scores.dtype()) : targets;
     divisor = static_cast<double>(scores.size() / classes);
-    if (indices && (kept.defined() || weight.defined())) {
+    // Read where a mean needs it alone: save_onnx refuses what reads of its inputs.
+    if (o.reduction == Reduction::mean && indices && (kept.defined() || weight.defined())) {
       Tensor counted = kept.defined() ? kept : Tensor::ones(labels.shape(), f64);
       if (weight.defined())
         counted = counted * cast(reshape(index_select(weight, 0, flatten(labels)), labels.shape()), f64);
       divisor = sum(counted).item();
-      if (o.reduction == Reduction::mean && !(divisor > 0))
+      if (!(divisor > 0))
         throw ArgumentError(
             fmt::format("{}: all targets {} are ignored or weigh nothing; their mean is not defined",
                         op_label(op), to_string(labels.shape())));

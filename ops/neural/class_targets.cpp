@@ -57,7 +57,7 @@ void require_classification(const char* op, const char* what, const Tensor& scor
         op_label(op), what, to_string(scores.shape())));
   if (t.dtype() != scores.dtype() || !is_floating(t.dtype()) || t.shape() != scores.shape() || t.size() == 0)
     return;
-  const Pause pause;
+  const OperationPause pause;
   const Tensor sums = sum(t.detach(), -1);
   const auto is_share = []<class T>(T v) { return v >= static_cast<T>(-kFarthestFromProbability); };
   const auto is_whole = []<class T>(T v) {

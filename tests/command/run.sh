@@ -218,7 +218,7 @@ expect 2 'trained on a table; give --csv' predict --run "$work/iris" --images "$
 expect 1 'none/parameters.safetensors' predict --run "$work/none" --csv "$tables/iris.csv" --out "$work/p.csv"
 expect 2 '--csv or --images' predict --run "$work/iris" --out "$work/p.csv"
 expect 2 '--csv requires' train --csv "$tables/iris.csv" --out "$work/p"
-expect 2 "targets names the column 'kind', which .* does not have" train --csv "$tables/iris.csv" --target kind --task regression --out "$work/p"
+expect 2 "tapegrad: --target names the column 'kind', which .* does not have" train --csv "$tables/iris.csv" --target kind --task regression --out "$work/p"
 expect 1 "line 2, column 1 .* holds 'Adelie', which is no number" train --csv "$tables/penguins.csv" --target body_mass_g --task regression \
   --missing mean --out "$work/p"
 expect 2 'it takes images; tables take' "${iris[@]}" --model simple-conv --out "$work/p"
@@ -226,6 +226,20 @@ printf 'a,k,t\n1,x,1\n,x,2\n3,x,3\n' >"$work/gaps.csv"
 gaps=(train --csv "$work/gaps.csv" --target t --task regression --out "$work/p")
 expect 1 "column 2 .'k'. holds 'x', which is no number; name a column of categories in --one-hot, one that is not to be read in --unused" "${gaps[@]}"
 expect 1 "column 1 .'a'. has no value; --missing drop-row leaves such rows out, --missing mean takes the mean" "${gaps[@]}" --one-hot k
+sed '3s/^[^,]*//' "$tables/iris.csv" >"$work/gap.csv"
+expect 1 "gap.csv' line 3, column 1 .* has no value; train --missing drop-row leaves such rows out, train --missing mean takes" \
+  predict --run "$work/iris" --csv "$work/gap.csv" --out "$work/p.csv"
+# Numbers of rows without a name, as other tools write them, and rows without names.
+nl -w1 -s, "$tables/iris.csv" | sed '1s/^1//' >"$work/unnamed.csv"
+unnamed=(train --csv "$work/unnamed.csv" --target species --task classification --batch 10 --epochs 1 --out "$work/unnamed")
+expect 1 "unnamed.csv' line 1, column 1 has no name; name it, leave it out by its number in --unused, or say that" "${unnamed[@]}"
+expect 0 '4-50-3 relu' "${unnamed[@]}" --unused 1
+expect 0 'predictions of 150 rows' predict --run "$work/unnamed" --csv "$work/unnamed.csv" --out "$work/p.csv"
+tail -n +2 "$tables/iris.csv" >"$work/rows.csv"
+rows=(train --csv "$work/rows.csv" --target -1 --task classification --batch 10 --epochs 1 --out "$work/rows")
+expect 1 "rows.csv' line 1 has numbers as the names of all columns of numbers, .* no header .--no-header." "${rows[@]}"
+expect 0 '120 training and 30 test rows' "${rows[@]}" --no-header
+expect 2 "the column 'species' is named by --one-hot and by --task classification" "${iris[@]}" --one-hot species --out "$work/p"
 printf 'a,k,m\n1,x,y\n2,x,z\n3,x,y\n4,x,z\n' >"$work/kinds.csv"
 expect 2 "the target 'k' has one category, 'x', in all rows" train --csv "$work/kinds.csv" --target k --one-hot m --task classification \
   --test 0.5 --out "$work/p"

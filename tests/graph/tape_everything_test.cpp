@@ -63,6 +63,43 @@ BOOST_AUTO_TEST_CASE(operations_with_residuals_hold_their_value_alone) {
   BOOST_TEST(view[*view.find(y)].value().to_vector<double>()[3] == 15);
 }
 
+BOOST_AUTO_TEST_CASE(a_pause_does_not_stop_it) {
+  const Tensor x = Tensor::from({2, 3});
+  Tape tape(Recording::everything);
+  Tensor y;
+  {
+    const Pause pause;
+    y = exp(x);
+  }
+  BOOST_TEST(TapeView(tape).find(y).has_value());
+}
+
+BOOST_AUTO_TEST_CASE(elements_that_are_handed_out_are_known) {
+  const Tensor x = Tensor::from({2, 3});
+  Tape tape(Recording::everything);
+  {
+    const NameScope scope("net");
+    (void)sum(x).item();
+  }
+  (void)x.to_vector<float>();
+  (void)x.copy();
+  const std::vector<TapeView::Read> reads = TapeView(tape).reads();
+  BOOST_REQUIRE(reads.size() == 3u);
+  BOOST_TEST(reads[0].function == "item");
+  BOOST_TEST(reads[0].scope == "net");
+  BOOST_TEST(reads[0].tensor.item() == 5);
+  BOOST_TEST(reads[1].function == "values");
+  BOOST_TEST(reads[1].scope == "");
+  BOOST_TEST(reads[2].function == "copy");
+  tape.reset();
+  BOOST_TEST(TapeView(tape).reads().empty());
+}
+
+BOOST_AUTO_TEST_CASE(no_tape_opens_inside) {
+  Tape tape(Recording::everything);
+  BOOST_CHECK_EXCEPTION(Tape(), Error, test::mentions("inside of a tape that records everything"));
+}
+
 BOOST_AUTO_TEST_CASE(it_cannot_be_differentiated) {
   const Parameter p(Tensor::ones({2}));
   Tape tape(Recording::everything);

@@ -88,6 +88,22 @@ BOOST_AUTO_TEST_CASE(files_without_a_header_have_all_columns_or_all_but_the_targ
   check_refused_by(plain, "1\n", "line 1 has 1 fields, expected the 2 columns of the format");
 }
 
+BOOST_AUTO_TEST_CASE(columns_that_are_not_read_need_no_name) {
+  const CsvFormat unnamed = read(",x,,t\n0,1,a,2\n1,3,b,4\n", {.targets = {"t"}, .unused = {1, 3}}).format;
+  BOOST_TEST(unnamed.feature_names() == (Texts{"x"}));
+  const CsvFormat back = CsvFormat::parse(unnamed.text());
+  for (const char* other : {"t,x\n6,5\n", ",x,,t\n7,5,z,6\n", "x,,t,,\n5,,6,,\n"})
+    BOOST_TEST(apply(back, other).features.to_vector<float>() == (Floats{5}));
+}
+
+BOOST_AUTO_TEST_CASE(names_that_count_up_are_names) {
+  BOOST_TEST(read("0,1,2\n7,8,9\n", {.targets = {"2"}}).features.to_vector<float>() == (Floats{7, 8}));
+  BOOST_TEST(read("2019,2020\n7,8\n", {}).format.feature_names() == (Texts{"2019", "2020"}));
+  BOOST_TEST(read("label,1.5,0.5\n7,8,9\n", {}).format.feature_names() == (Texts{"label", "1.5", "0.5"}));
+  BOOST_TEST(read("a,1,0.5\n7,8,9\n", {.index = {"a"}, .unused = {3}}).format.feature_names() ==
+             (Texts{"a", "1"}));
+}
+
 BOOST_AUTO_TEST_CASE(what_a_file_has_otherwise_is_named) {
   check_refused_by(format, "x,c,t\n1,c,no\n",
                    "line 2, column 2 ('c') holds 'c', which is no category of the format; it has 'a', 'b'");

@@ -94,8 +94,13 @@ BOOST_AUTO_TEST_CASE(headers_that_do_not_name_columns_are_named) {
   check_refused("\n \n\r\n", "holds no rows");
   check_refused("\xef\xbb\xbf", "holds no rows");
   check_refused("a,b\n", "holds no rows");
-  check_refused("a,,c\n1,2,3\n", "line 1, column 2 has no name; name it, or say that the file has no header");
+  check_refused("a,,c\n1,2,3\n", "line 1, column 2 has no name; name it, leave it out by its number in");
+  check_refused("a,,\n1,2,3\n", "line 1, column 3 has no name", {.unused = {2}});
   check_refused("a,b, a\n1,2,3\n", "line 1, column 3 ('a') has the name of another column");
+  // Rows of data in its place.
+  check_refused("5.1,3.5\n4.9,3\n", "line 1 has numbers as the names of all columns of numbers");
+  check_refused("5.1,3.5,a\n4.9,3,b\n", "say that the file has no header", {.targets = {-1}, .index = {-1}});
+  check_refused("2,1\n4,3\n", "or give it one");
 }
 
 BOOST_AUTO_TEST_CASE(a_truncated_file_is_refused_or_has_the_rows_before) {

@@ -1,9 +1,13 @@
 #include <limits>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include <tapegrad/nn/weight_decay.h>
 #include <tapegrad/tapegrad.h>
 
+#include <fmt/format.h>
 #include <boost/test/unit_test.hpp>
 
 #include "support.h"
@@ -25,6 +29,25 @@ std::vector<std::string> names_of(const nn::Module& net) {
 std::vector<double> doubles(const Tensor& t) {
   return t.dtype() == f64 ? t.to_vector<double>() : cast(t, f64).to_vector<double>();
 }
+
+/// Wants a decay of 0.1, but for what is called "bias".
+struct Decayed final : nn::Module {
+  nn::Affine inner;
+  nn::MultiLayerNet net;
+  Parameter shared;
+  explicit Decayed(Generator& rng)
+      : inner(4, 4, rng), net(4, 2, rng, {.hidden = {}, .weight_decay = 0.5}), shared(Tensor::ones({1})) {}
+  Tensor forward(const Tensor& x) override { return net(inner(x)) * shared; }
+  void visit(nn::Visitor& v) override {
+    v("inner", inner);
+    v("net", net);
+    v("shared", shared);
+    v("again", shared);
+  }
+  std::optional<double> weight_decay(std::string_view path) const override {
+    return path == "inner.bias" ? std::optional(0.0) : std::optional(0.1);
+  }
+};
 
 }  // namespace
 
@@ -78,6 +101,35 @@ BOOST_AUTO_TEST_CASE(without_options_it_is_plain) {
   BOOST_TEST(doubles(own.parameters()[0].second.data()) == std::vector<double>(12, 0.5));
 }
 
+BOOST_AUTO_TEST_CASE(the_innermost_module_that_wants_a_decay_decides) {
+  Generator rng(0);
+  const auto decays = [](const optim::ParameterGroups& groups) {
+    std::vector<std::string> texts;
+    for (const optim::Group& group : groups)
+      for (const auto& [name, parameter] : group.parameters)
+        texts.push_back(
+            fmt::format("{} {}", name, group.weight_decay ? fmt::format("{}", *group.weight_decay) : "-"));
+    return texts;
+  };
+  nn::Sequential around;
+  around.append("first", nn::Affine(4, 4, rng));
+  around.append("last", Decayed(rng));
+  const std::vector<std::string> expected{"first.weight -",
+                                          "first.bias -",
+                                          "last.inner.weight 0.1",
+                                          "last.shared 0.1",
+                                          "last.inner.bias 0",
+                                          "last.net.affine1.bias 0",
+                                          "last.net.affine1.weight 0.5"};
+  BOOST_TEST(decays(around.groups()) == expected, boost::test_tools::per_element());
+  BOOST_TEST(decays(optim::ParameterGroups(around)) == expected, boost::test_tools::per_element());
+  BOOST_TEST(decays(nn::weight_decay_groups(around, {})) == expected, boost::test_tools::per_element());
+  // One given from outside replaces all.
+  BOOST_TEST(decays(nn::weight_decay_groups(around, 0.2)).front() == "first.weight 0.2");
+  const nn::Sequential none;
+  BOOST_TEST(none.groups().size() == 1u);
+}
+
 BOOST_AUTO_TEST_CASE(the_decay_is_of_the_weights) {
   Generator rng(0);
   nn::MultiLayerNet net(4, 2, rng, {.hidden = {3}, .batch_norm = true, .weight_decay = 0.5});
@@ -97,6 +149,8 @@ BOOST_AUTO_TEST_CASE(the_decay_is_of_the_weights) {
   // Of the network itself they are the same groups.
   optim::SGD of_net(net, 0.1);
   BOOST_TEST((of_net.settings() == sgd.settings()));
+  nn::Module& reference = net;
+  BOOST_TEST((optim::SGD(reference, 0.1).settings() == sgd.settings()));
   // Without a decay, that of the optimizer is left to it.
   nn::MultiLayerNet plain(4, 2, rng, {.hidden = {3}});
   const double bias = 1;

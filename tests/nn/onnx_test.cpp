@@ -133,13 +133,58 @@ BOOST_AUTO_TEST_CASE(what_does_not_follow_the_batch_is_refused) {
   Generator noise(1);
   check_refused([&](const Tensor& x) { return x + randn({4}, noise); }, "drawn at random");
   // What is computed of the values, not of the tensor.
-  check_refused([](const Tensor& x) { return x * Tensor::full({4}, x.values<float>()[0]); },
-                "outside of operations");
+  BOOST_CHECK_EXCEPTION(save([](const Tensor& x) { return x * Tensor::full({4}, x.values<float>()[0]); },
+                             {.allow_reads = true}),
+                        ArgumentError, mentions("outside of operations"));
   BOOST_CHECK_EXCEPTION(save([&](const Tensor& x) { return x + randn({4}, noise); }, {.free_batch = false}),
                         ArgumentError, mentions("drawn at random"));
 }
 
 // tests/interchange/onnx runs a network of sequences in onnxruntime.
+// The numbers are those of the example, and the model would compute with them for any input.
+BOOST_AUTO_TEST_CASE(a_network_that_reads_what_it_computes_of_its_inputs_is_refused) {
+  const auto of_input = [](const Tensor& x) { return sum(x) * 2.0; };
+  check_refused([&](const Tensor& x) { return of_input(x).item() > 0 ? x : -x; },
+                "the network takes elements of");
+  check_refused([&](const Tensor& x) { return x * x.to_vector<float>()[0]; }, "a tensor [2, 4]");
+  check_refused([&](const Tensor& x) { return x + of_input(x).copy(); }, "(copy())");
+  check_refused([&](const Tensor& x) { return x * of_input(x).detach().item(); }, "where(condition, a, b)");
+  check_refused([&](const Tensor& x) { return x * reshape(of_input(x), {1}).item(); }, "allow_reads = true");
+  nn::Sequential gate(nn::Lambda([&](const Tensor& x) { return of_input(x).item() > 0 ? x : -x; }));
+  BOOST_CHECK_EXCEPTION(nn::save_onnx(path, gate, randn({2, 4}, rng)), ArgumentError,
+                        mentions("takes elements of a tensor [] that depends on the input (item())"));
+
+  // What is its own to read: sizes, weights and buffers, and what is computed of them alone.
+  const Tensor scale = Tensor::full({1}, 2);
+  save([&](const Tensor& x) { return x * (scale * 3.0).item() + static_cast<double>(x.dim(1)); });
+  std::filesystem::remove(path);
+  save([&](const Tensor& x) { return std::isfinite(of_input(x).item()) ? x * 2.0 : x; },
+       {.allow_reads = true});
+  BOOST_TEST(std::filesystem::exists(path));
+}
+
+BOOST_AUTO_TEST_CASE(what_is_computed_under_a_pause_is_part_of_the_network) {
+  const Tensor x = randn({2, 4}, rng);
+  nn::Sequential none;
+  nn::save_onnx(path, none,
+                [](const Tensor& v) {
+                  const Pause pause;
+                  return v * sum(v, -1, KeepDims::yes);
+                },
+                {x});
+  const Tensor other = randn({3, 4}, rng);
+  BOOST_TEST(difference(nn::load_onnx(path)->forward(other), other * sum(other, -1, KeepDims::yes)) < 1e-6);
+}
+
+BOOST_AUTO_TEST_CASE(a_network_that_differentiates_within_is_refused) {
+  BOOST_CHECK_EXCEPTION(save([](const Tensor& x) {
+                          Tape tape;
+                          const Tensor at = tape.watch(x.detach());
+                          return tape.grad(sum(at * at), at);
+                        }),
+                        Error, mentions("inside of a tape that records everything", "save_onnx"));
+}
+
 BOOST_AUTO_TEST_CASE(other_sizes_than_the_batch_may_be_free) {
   nn::Sequential none;
   const auto check = [&](TensorFunction f, const std::string& output, const nn::OnnxOptions& options) {

@@ -94,6 +94,21 @@ BOOST_AUTO_TEST_CASE(outcomes) {
   const auto diverged = lbfgs([](std::span<const Real> p) -> Real { return -exp(p[0] * p[0]); }, {1.0});
   BOOST_TEST((diverged.outcome == Outcome::diverged), diverged.message);
 
+  // As fast as a line, as a parabola, and to where f32 has no numbers any more.
+  const TensorFunction falling[] = {[](const Tensor& x) { return -sum(x); },
+                                    [](const Tensor& x) { return sum(x - x * x); },
+                                    [](const Tensor& x) { return sum(x * x * x - exp(x)); }};
+  for (const TensorFunction& f : falling)
+    for (const Dtype dtype : {f32, f64}) {
+      const auto m = lbfgs(f, Tensor::from({-1, 2}, dtype));
+      BOOST_TEST((m.outcome == Outcome::diverged), m.message);
+      BOOST_TEST(mentions("falls without bound")(std::runtime_error(m.message)));
+    }
+  // Large numbers are none.
+  const auto large = lbfgs([](const Tensor& x) { return sum(square(x * 1e-12 - 1)); },
+                           Tensor::zeros({2}, f64), {.tolerance = 1e-20});
+  BOOST_TEST((large.outcome == Outcome::converged), large.message);
+
   // A gradient that is not the function's: no step along it lowers the value.
   const auto wrong =
       lbfgs([](std::span<const Real> p) -> Real { return 2 * value(p[0] * p[0]) - p[0] * p[0]; }, {1.0});

@@ -14,6 +14,7 @@
 #include "program.h"
 #include "run_folder.h"
 #include "saved_model.h"
+#include "table_words.h"
 
 namespace tapegrad::cli {
 
@@ -51,7 +52,7 @@ Inputs rows_of(const PredictOptions& o, const SavedModel& saved) {
   nn::CsvFormat format = *saved.format;
   for (nn::CsvColumn& c : format.columns)
     if (format.header && c.role == nn::ColumnRole::target) c.role = nn::ColumnRole::unused;
-  nn::Table table = format.read(o.csv);
+  nn::Table table = read_in_words_of_command([&] { return format.read(o.csv); }, "train ");
   return {nn::Dataset(table.features, table.features), "line", std::move(table.lines)};
 }
 

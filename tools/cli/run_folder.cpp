@@ -120,7 +120,7 @@ void RunFolder::remove_checkpoints() const {
       throw FileError(fmt::format("'{}' cannot be removed: {}", checkpoint, error.message()));
 }
 
-void RunFolder::go_on(const std::vector<nn::EpochReport>& epochs) {
+bool RunFolder::go_on(const std::vector<nn::EpochReport>& epochs, bool trains) {
   const std::string name = file("history.csv");
   std::istringstream history(text_of(name));
   std::string row;
@@ -137,7 +137,9 @@ void RunFolder::go_on(const std::vector<nn::EpochReport>& epochs) {
         fmt::format("'{}' does not have the {} epochs of the checkpoint; the run that is resumed has "
                     "written it: put it back",
                     name, epochs.size()));
+  if (!trains && std::getline(history, row)) return false;
   write_history();
+  return true;
 }
 
 void RunFolder::add(const nn::EpochReport& e, const std::optional<nn::Score>& test) {

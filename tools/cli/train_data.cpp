@@ -14,6 +14,7 @@
 #include <fmt/format.h>
 
 #include "program.h"
+#include "table_words.h"
 
 namespace tapegrad::cli {
 
@@ -59,34 +60,14 @@ nn::Objective objective_in(const Tensor& unit) {
   return nn::Objective(loss, [loss](const Tensor& y, const Tensor& t) { return 1 - loss(y, t).item(); });
 }
 
-/// What the library says of a table, with this command's options in place of the library's.
-std::string with_options_of_command(std::string message) {
-  static constexpr std::pair<std::string_view, std::string_view> kOptions[] = {
-      {"CsvOptions::one_hot or index", "--one-hot"},
-      {", a text that says that there is no value in CsvOptions::missing_texts", ""},
-      {", or read them as f64 by CsvOptions::dtype", ""},
-      {"CsvOptions::unused", "--unused"},
-      {"CsvOptions::header", "--no-header"},
-      {"; f64 has room for it", ""},
-      {"Missing::drop_row", "--missing drop-row"},
-      {"Missing::mean", "--missing mean"}};
-  for (const auto& [of_library, of_command] : kOptions)
-    if (const std::size_t at = message.find(of_library); at != std::string::npos)
-      message.replace(at, of_library.size(), of_command);
-  return message;
-}
-
 /// A run that goes on finds the columns by their names, and categories by theirs, wherever they now stand.
 nn::Table read_table(const DataOptions& o, const std::optional<nn::CsvFormat>& of_run) {
-  try {
-    nn::Table table = of_run ? of_run->read(o.csv) : nn::read_csv(o.csv, csv_options(o));
-    if (!table.targets.defined())
-      throw ArgumentError(fmt::format("--csv: '{}' lacks the target{} {}", o.csv,
-                                      o.targets.size() > 1 ? "s" : "", fmt::join(o.targets, ", ")));
-    return table;
-  } catch (const FileError& e) {
-    throw FileError(with_options_of_command(e.what()));
-  }
+  nn::Table table = read_in_words_of_command(
+      [&] { return of_run ? of_run->read(o.csv) : nn::read_csv(o.csv, csv_options(o)); });
+  if (!table.targets.defined())
+    throw ArgumentError(fmt::format("--csv: '{}' lacks the target{} {}", o.csv,
+                                    o.targets.size() > 1 ? "s" : "", fmt::join(o.targets, ", ")));
+  return table;
 }
 
 /// Numbers for regression; for classification categories, of which some are to be told from others.
@@ -132,7 +113,7 @@ TrainData load_table(const DataOptions& o, std::uint64_t seed, const std::option
     data.test = split.validation;
   } else {
     data.train = table.dataset();
-    data.test = table.format.read(o.test_csv).dataset();
+    data.test = read_in_words_of_command([&] { return table.format.read(o.test_csv); }).dataset();
   }
   if (o.task == "classification") {
     data.outputs = data.train.classes();

@@ -19,7 +19,7 @@ int main(int argc, char** argv) {
     Generator rng(trial.seed);
     nn::MultiLayerNet net(784, 10, rng,
                           {.hidden = {100, 100, 100, 100, 100, 100}, .weight_decay = trial["weight decay"]});
-    optim::SGD sgd(net.groups(), trial["lr"]);
+    optim::SGD sgd(net, trial["lr"]);
     nn::Trainer trainer(net, sgd, {.epochs = 50, .seed = trial.seed, .evaluate_training = false});
     nn::TrialResult result = 0;
     for (const nn::EpochReport& e : trainer.fit(split.training, split.validation).epochs)

@@ -28,7 +28,7 @@ int main(int argc, char** argv) {
       nn::MultiLayerNet net(
           784, 10, rng,
           {.hidden = {100, 100, 100, 100, 100, 100}, .dropout = c.dropout, .weight_decay = c.weight_decay});
-      optim::SGD sgd(net.groups(), 0.01);
+      optim::SGD sgd(net, 0.01);
       nn::Trainer trainer(net, sgd, {.epochs = 200, .seed = seed, .evaluate_training = false});
       trainer.fit(few);
       const auto add = [](nn::Score& sum, const nn::Score& s) {

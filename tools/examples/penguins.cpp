@@ -28,7 +28,7 @@ int main(int argc, char** argv) {
   Generator rng(0);
   nn::MultiLayerNet net(training.input_shape()[0], 1, rng,
                         {.hidden = {16}, .standardize = nn::input_statistics(training)});
-  optim::AdamW adamw(net.groups(), 0.01);
+  optim::AdamW adamw(net, 0.01);
   nn::Trainer trainer(net, adamw, {.epochs = 60, .batch = 20, .objective = objective});
   trainer.fit(training);
   const double guess = scale.item();  // the error of who always says the average

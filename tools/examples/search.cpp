@@ -10,7 +10,7 @@ int main(int argc, char** argv) {
   const auto run = [&](const nn::Trial& trial) -> nn::TrialResult {
     Generator rng(trial.seed);
     nn::MultiLayerNet net(784, 10, rng, {.hidden = {50}, .weight_decay = trial["decay"]});
-    optim::SGD sgd(net.groups(), trial["lr"]);
+    optim::SGD sgd(net, trial["lr"]);
     nn::Trainer trainer(net, sgd, {.epochs = 20, .seed = trial.seed, .evaluate_training = false});
     const nn::History& history = trainer.fit(split.training, split.validation);
     return history.epochs.empty() ? 0 : history.epochs.back().validation.metric;

@@ -14,7 +14,7 @@ int main(int argc, char** argv) {
   Generator rng(0);
   nn::MultiLayerNet net(784, 10, rng,
                         {.hidden = {100, 100}, .batch_norm = true, .dropout = 0.2, .weight_decay = 1e-4});
-  optim::AdamW adamw(net.groups(), 0.001);
+  optim::AdamW adamw(net, 0.001);
 
   double largest = 0;
   nn::TrainerOptions options{.epochs = 30,

@@ -14,7 +14,7 @@ int main(int argc, char** argv) {
                          .dropout = 0.2,
                          .weight_decay = 1e-4,
                          .standardize = nn::input_statistics(training, nn::StatisticsOf::all_features)});
-  optim::AdamW adamw(net.groups(), 0.005);
+  optim::AdamW adamw(net, 0.005);
   const std::int64_t updates = 20 * training.size() / 100;
   nn::TrainerOptions options{.epochs = 20,
                              .batch = 100,

@@ -68,7 +68,8 @@ Dims dims_of(const Shape& shape) {
 /// shape or a parameter's value leads back to where it came from.
 class TracedRun {
  public:
-  TracedRun(ModuleBase& module, const OnnxForward& forward, const std::vector<OnnxTensor>& inputs) {
+  TracedRun(ModuleBase& module, const OnnxForward& forward, const std::vector<OnnxTensor>& inputs,
+            const OnnxOptions& options) {
     std::vector<Tensor> arguments;
     for (const OnnxTensor& input : inputs) {
       // A copy, as one tensor may have been given for several inputs.
@@ -82,7 +83,9 @@ class TracedRun {
     const EvaluationMode mode(module);
     Tape tape(Recording::everything);
     const std::vector<OnnxTensor> results = forward(arguments);
-    read(TapeView(tape));
+    const TapeView view(tape);
+    read(view);
+    if (!options.allow_reads) require_none_read(view);
     for (const OnnxTensor& result : results) {
       if (!result.tensor.defined())
         throw ArgumentError(fmt::format("save_onnx: the result '{}' is an undefined tensor", result.name));
@@ -138,6 +141,31 @@ class TracedRun {
     }
   }
 
+  /// Whether each value was computed of an input.
+  std::vector<bool> of_inputs() const {
+    std::vector<bool> result(graph_.values.size());
+    for (const std::size_t v : graph_.inputs) result[v] = true;
+    for (const Operation& op : graph_.operations)
+      result[op.output] =
+          std::ranges::any_of(op.inputs, [&](const auto& input) { return input && result[*input]; });
+    return result;
+  }
+
+  /// A network that looks at what it computes may go another way for other inputs, of which the model would know nothing.
+  void require_none_read(const TapeView& tape) const {
+    const std::vector<bool> of_inputs = this->of_inputs();
+    for (const TapeView::Read& read : tape.reads()) {
+      const auto known = places_.find(place_of(read.tensor));
+      if (known == places_.end() || !of_inputs[known->second]) continue;
+      throw ArgumentError(fmt::format(
+          "save_onnx: {} takes elements of a tensor {} that depends on the input ({}()): what it computes or decides by "
+          "them would be that of the example for any input. Compute it by operations, as where(condition, a, b), or set "
+          "allow_reads = true where nothing depends on them",
+          read.scope.empty() ? "the network" : fmt::format("'{}'", read.scope),
+          to_string(read.tensor.shape()), read.function));
+    }
+  }
+
   Graph graph_;
   std::map<Place, std::size_t> places_;
 };
@@ -182,7 +210,9 @@ void compute_constants(Graph& g) {
 
 Graph trace(ModuleBase& module, const OnnxForward& forward, const std::vector<OnnxTensor>& inputs,
             const OnnxOptions& options) {
-  const auto run = [&](const std::vector<OnnxTensor>& on) { return TracedRun(module, forward, on).take(); };
+  const auto run = [&](const std::vector<OnnxTensor>& on) {
+    return TracedRun(module, forward, on, options).take();
+  };
   const std::vector<FreeSize> sizes = free_sizes(inputs, options);
   std::vector<Graph> runs;
   for (const Growth& growth : growths_of_runs(sizes.size())) {

@@ -4,7 +4,9 @@
 #include <vector>
 
 #include <tapegrad/ops/map.h>
+#include <tapegrad/ops/map_sum.h>
 
+#include "kernel_support.h"
 #include "op_support.h"
 
 namespace map_points_test {
@@ -63,6 +65,47 @@ BOOST_AUTO_TEST_CASE(functions_of_one_number_at_their_singular_points) {
   TAPEGRAD_UNARY_OPS(TAPEGRAD_ROW)
   TAPEGRAD_ACTIVATIONS(TAPEGRAD_ROW)
 #undef TAPEGRAD_ROW
+}
+
+// Where a derivative of 0 meets an infinite one, it is 0 at every place of a block, and no element beside is touched.
+BOOST_AUTO_TEST_CASE(a_derivative_of_zero_wins_at_any_place) {
+  const auto one = [](auto v) { return step(v) * log(v) + v * v; };
+  const auto two = [](auto v, auto u) { return step(v) * log(v) * u + v * v / u; };
+  const auto check = [&](Dtype dtype, std::int64_t n, std::int64_t place) {
+    const auto all_but_place = [&](double elsewhere) {
+      std::vector<double> values(static_cast<std::size_t>(n), elsewhere);
+      values[static_cast<std::size_t>(place)] = 0;
+      return values;
+    };
+    Tape tape;
+    const Tensor x = tape.watch(cast(Tensor::from(all_but_place(2)), dtype));
+    const Tensor u = tape.watch(Tensor::full({n}, 2, dtype));
+    check_tensor(tape.grad(map_sum(one, x), x), {n}, all_but_place(4.5));
+    check_tensor(tape.grad(sum(map(one, x)), x), {n}, all_but_place(4.5));
+    check_tensor(tape.grad(map_sum(two, x, u), {x, u})[0], {n}, all_but_place(3));
+    check_tensor(tape.grad(map_sum(two, x, u), x), {n}, all_but_place(3));
+  };
+  for_each_isa([&] {
+    for (const Dtype dtype : {f32, f64})
+      for (const std::int64_t n : {1, 5, 7, 8, 63, 64, 65, 600, 3000})
+        for (const std::int64_t place : {std::int64_t{0}, n / 2, n - 1})
+          BOOST_TEST_CONTEXT(place << " of " << n << ' ' << name_of(dtype)) check(dtype, n, place);
+  });
+}
+
+BOOST_AUTO_TEST_CASE(a_gradient_of_zero_wins_and_nothing_stays_nothing) {
+  for (const std::int64_t n : {2, 70}) {
+    Tape tape;
+    const Tensor x = tape.watch(Tensor::zeros({n}, f64));
+    std::vector<double> incoming(static_cast<std::size_t>(n), 1);
+    incoming[0] = 0.0, incoming[1] = -0.0;
+    const Tensor g =
+        tape.grad(map([](auto v) { return sqrt(v); }, x), x, {.cotangent = Tensor::from(incoming)});
+    const std::vector<double> got = g.to_vector<double>();
+    BOOST_TEST(got[0] == 0);
+    BOOST_TEST(got[1] == 0);
+    if (n > 2) BOOST_TEST(std::isinf(got[2]));
+  }
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -48,7 +48,7 @@ std::string index_text(std::int64_t flat, const Shape& shape) {
       "[{}]", fmt::join(index.begin(), index.begin() + static_cast<std::ptrdiff_t>(shape.rank()), ", "));
 }
 
-/// Shields the thread's tape from what a composed operation runs: under Pause, so that it may open a tape of
+/// Shields the thread's tape from what an operation runs: under Pause, so that it may open a tape of
 /// its own, and with the nodes held fast that the caller has resolved.
 class RecordingGuard {
  public:
@@ -85,8 +85,9 @@ void check_result(const OpTable& op, const Tensor& out, const Tensor* const* inp
                               to_string(out.shape()), shapes));
 }
 
-// A composed operation computes on plain values.
-Tensor forward_composed(const OpTable& op, const void* attributes, const Tensor* const* inputs,
+/// On plain values, and without the tape: of an operation that may apply others, and of any one where a tape records
+/// everything, which would take what it reads for the user's.
+Tensor forward_shielded(const OpTable& op, const void* attributes, const Tensor* const* inputs,
                         std::size_t count, Tape* tape, Tensor* residuals) {
   const bool tagged =
       std::any_of(inputs, inputs + count, [](const Tensor* t) { return TensorAccess::tag(*t).epoch != 0; });
@@ -124,10 +125,10 @@ template <class E>
 }
 
 inline Tensor run_forward(const OpTable& op, const void* attributes, const Tensor* const* inputs,
-                          std::size_t count, Tape* tape, Tensor* residuals) {
+                          std::size_t count, Tape* tape, bool shielded, Tensor* residuals) {
   try {
-    return op.composed ? forward_composed(op, attributes, inputs, count, tape, residuals)
-                       : op.forward(attributes, inputs, count, residuals);
+    return shielded ? forward_shielded(op, attributes, inputs, count, tape, residuals)
+                    : op.forward(attributes, inputs, count, residuals);
   } catch (const OutOfMemory& e) {
     throw_of<OutOfMemory>(op, inputs, count, e.what());
   } catch (const ImpossibleShape& e) {
@@ -203,8 +204,9 @@ template <ResidualUse kUse>
                                                 Tensor* residuals) {
   const ThreadState* thread = current_thread;
   Tape* const tape = thread ? thread->active : nullptr;
+  const bool everything = tape && tape->records_everything();
   bool recorded = false;
-  if (tape && tape->records_everything()) [[unlikely]]
+  if (everything) [[unlikely]]
     recorded = resolve_everything(*tape, op, inputs, count, nodes);
   else if (tape && op.max_order > 0)
     recorded = resolve_inputs(*tape, op, inputs, count, nodes);
@@ -213,12 +215,12 @@ template <ResidualUse kUse>
   Tensor* produced = nullptr;
   if constexpr (kUse != ResidualUse::none)
     if (recorded || kUse == ResidualUse::read) produced = residuals;
-  Tensor out = run_forward(op, attributes, inputs, count, tape, produced);
+  Tensor out = run_forward(op, attributes, inputs, count, tape, op.composed || everything, produced);
   if (!out.defined()) [[unlikely]]
     throw_undefined_result(op);
   if (tape && tape->checks_finite()) [[unlikely]]
     check_result(op, out, inputs, count);
-  if (recorded && (is_floating(out.dtype()) || tape->records_everything()))
+  if (recorded && (is_floating(out.dtype()) || everything))
     tape->record(out, op, attributes, inputs, nodes, count, kUse == ResidualUse::none ? nullptr : residuals);
   else
     TensorAccess::set_tag(out, tag_of_constant(tape, op, inputs, count));

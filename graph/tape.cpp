@@ -68,7 +68,7 @@ void Tape::choose_active(ThreadState& t) noexcept {
 
 void Tape::open_segment() {
   const std::uint64_t epoch = next_epoch(*thread_);
-  segments_.push_back({epoch, arena_.position(), last_, count_, last_leaf_});
+  segments_.push_back({epoch, arena_.position(), last_, count_, last_leaf_, reads_.size()});
   epoch_ = epoch;
 }
 
@@ -119,6 +119,7 @@ void Tape::rewind(const Mark& mark) {
   release_back_to(to.last);
   last_leaf_ = to.last_leaf;
   count_ = to.count;
+  reads_.erase(reads_.begin() + static_cast<std::ptrdiff_t>(to.reads), reads_.end());
   arena_.rewind(to.start);
   segments_.resize(mark.depth_);
   open_segment();

@@ -202,6 +202,7 @@ class TAPEGRAD_API Tape {
     detail::Node* last;
     std::size_t count;
     detail::Node* last_leaf;
+    std::size_t reads;
   };
   template <class T>
   using PoolVector = std::vector<T, detail::PoolAllocator<T>>;

@@ -82,7 +82,7 @@ class TAPEGRAD_API TapeView {
   /// Elements that were handed out, by which a program may decide what it computes next.
   struct Read {
     Tensor tensor;              ///< whose elements they were, without history
-    std::string_view function;  ///< "item", "values" (to_vector calls it) or "copy"
+    std::string_view function;  ///< "item", "values" (to_vector calls it), "mutable_values" or "copy"
     std::string_view scope;     ///< the module it was called in, as of a node
   };
 

@@ -144,6 +144,7 @@ class TAPEGRAD_API Tensor {
   template <ElementType T>
   std::span<T> mutable_values() & {
     require_dtype(dtype_of<T>, "mutable_values");
+    note_read("mutable_values");
     return {reinterpret_cast<T*>(mutate()), static_cast<std::size_t>(shape_.size())};
   }
   template <ElementType T>

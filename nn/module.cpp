@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <bit>
+#include <cmath>
 #include <cstdlib>
 #include <functional>
 #include <string_view>
@@ -56,6 +57,8 @@ struct Members final : Visitor {
 
   std::vector<std::pair<std::string, Member>> values;
   std::vector<std::pair<std::string, ModuleBase*>> modules;
+  std::vector<std::size_t> owners;   ///< of each value, the module that names it
+  std::vector<std::size_t> parents;  ///< of each module; its own, of the outermost one
 
   // visit is not const, as it hands out members to change, but changes nothing itself.
   explicit Members(const ModuleBase& m) {
@@ -66,11 +69,14 @@ struct Members final : Visitor {
  private:
   void walk(std::string_view name, ModuleBase& m) {
     if (!seen_.insert(&m).second) return;
+    parents.push_back(modules.empty() ? 0 : at_);
+    const std::size_t around = std::exchange(at_, modules.size());
     modules.emplace_back(path(name), &m);
     const std::size_t before = prefix_.size();
     if (!name.empty()) (prefix_ += name) += '.';
     m.visit(*this);
     prefix_.resize(before);
+    at_ = around;
   }
   std::string path(std::string_view name) const {
     std::string p;
@@ -91,26 +97,51 @@ struct Members final : Visitor {
                                           class_of(*modules.front().second), name));
   }
 
-  void parameter(std::string_view name, Parameter& p) override { values.emplace_back(path(name), &p); }
-  void buffer(std::string_view name, Buffer& b) override { values.emplace_back(path(name), &b); }
-  void generator(std::string_view name, Generator& g) override { values.emplace_back(path(name), &g); }
+  void parameter(std::string_view name, Parameter& p) override { add(name, &p); }
+  void buffer(std::string_view name, Buffer& b) override { add(name, &b); }
+  void generator(std::string_view name, Generator& g) override { add(name, &g); }
+  void add(std::string_view name, Member member) {
+    values.emplace_back(path(name), member);
+    owners.push_back(at_);
+  }
   void module(std::string_view name, ModuleBase& m) override { walk(name, m); }
 
   std::string prefix_;
+  std::size_t at_ = 0;  ///< the module that is visited
   std::unordered_set<const ModuleBase*> seen_;
 };
 
-/// Calls f(name, member) for what a state holds: a shared parameter once, and nothing undefined, such as the bias of a
+/// Calls f(i) for the values that a state holds: a shared parameter once, and nothing undefined, such as the bias of a
 /// layer without one.
 template <class F>
-void for_each_value(const Members& members, F&& f) {
+void for_each_index(const Members& members, F&& f) {
   std::unordered_set<std::uint64_t> seen;
-  for (const auto& [name, member] : members.values) {
+  for (std::size_t i = 0; i < members.values.size(); ++i) {
+    const Members::Member& member = members.values[i].second;
     if (const auto* p = std::get_if<Parameter*>(&member))
       if (!(*p)->defined() || !seen.insert((*p)->id()).second) continue;
     if (const auto* b = std::get_if<Buffer*>(&member))
       if (!(*b)->defined()) continue;
-    f(name, member);
+    f(i);
+  }
+}
+/// The same with f(name, member).
+template <class F>
+void for_each_value(const Members& members, F&& f) {
+  for_each_index(members, [&](std::size_t i) { f(members.values[i].first, members.values[i].second); });
+}
+
+/// The decay that the innermost module around a parameter wants for it.
+std::optional<double> decay_of(const Members& members, std::size_t value) {
+  const std::string& path = members.values[value].first;
+  for (std::size_t m = members.owners[value];; m = members.parents[m]) {
+    const auto& [name, module] = members.modules[m];
+    const std::optional<double> decay =
+        module->weight_decay(std::string_view(path).substr(name.empty() ? 0 : name.size() + 1));
+    if (decay && !(*decay >= 0 && std::isfinite(*decay)))
+      throw ArgumentError(fmt::format("{}: weight_decay of '{}' is {}; it must be at least 0 and finite",
+                                      class_of(*module), path, *decay));
+    if (decay || m == 0) return decay;
   }
 }
 
@@ -157,6 +188,26 @@ std::vector<std::pair<std::string, Parameter>> ModuleBase::parameters() const {
     if (const auto* p = std::get_if<Parameter*>(&member)) list.emplace_back(name, **p);
   });
   return list;
+}
+
+std::optional<double> ModuleBase::weight_decay(std::string_view) const { return {}; }
+
+optim::ParameterGroups ModuleBase::groups() const {
+  std::vector<std::pair<std::optional<double>, optim::ParameterList::Named>> wanted;
+  const Members members(*this);
+  for_each_index(members, [&](std::size_t i) {
+    const auto* p = std::get_if<Parameter*>(&members.values[i].second);
+    if (!p) return;
+    const std::optional<double> decay = decay_of(members, i);
+    auto group = std::ranges::find(wanted, decay, [](const auto& g) { return g.first; });
+    if (group == wanted.end()) group = wanted.insert(group, {decay, {}});
+    group->second.emplace_back(members.values[i].first, **p);
+  });
+  if (wanted.empty()) wanted.emplace_back();
+  std::vector<optim::Group> groups;
+  for (auto& [decay, parameters] : wanted)
+    groups.push_back({.parameters = std::move(parameters), .weight_decay = decay});
+  return groups;
 }
 
 std::vector<std::pair<std::string, Tensor>> ModuleBase::buffers() const {

@@ -87,24 +87,23 @@ struct Map {
   template <std::size_t I, class G, class... X>
   auto gradient(const G& g, const X&... x) const {
     const auto input = std::forward_as_tuple(x...);
-    return along(g, std::get<I>(input), [&](const G& change) { return along_input<I>(change, input); });
+    return along(g, std::get<I>(input), [&](const G& change) {
+      return [&]<std::size_t... K>(std::index_sequence<K...>) {
+        return function(changed<K == I>(std::get<K>(input), change)...);
+      }
+      (std::make_index_sequence<Inputs>());
+    });
   }
   static constexpr bool makes_gradients = true;
   /// Those of all inputs by one evaluation.
   template <class G, class... X>
   std::array<G, Inputs> gradients(const G& g, const X&... x) const {
-    return all_gradients<Tangents<G, Inputs>>(g, x...);
-  }
-  /// The same gradients in less time, where they are not NaN: these may be others.
-  static constexpr bool has_rough_gradients = true;
-  template <std::size_t I, class G, class... X>
-  G rough_gradient(const G& g, const X&... x) const {
-    const Tangents<G, 1, ZeroTimesInfinity::nan> change{{g}};
-    return contribution(g, tangent(along_input<I>(change, std::forward_as_tuple(x...)), change).of[0]);
-  }
-  template <class G, class... X>
-  std::array<G, Inputs> rough_gradients(const G& g, const X&... x) const {
-    return all_gradients<Tangents<G, Inputs, ZeroTimesInfinity::nan>>(g, x...);
+    return [&]<std::size_t... I>(std::index_sequence<I...>) {
+      const auto y = function(Dual{x, change_of_input<I>(g)}...);
+      const Tangents<G, Inputs> d = tangent(y, Tangents<G, Inputs>{{((void)I, g)...}});
+      return std::array<G, Inputs>{contribution(g, d.of[I])...};
+    }
+    (std::make_index_sequence<Inputs>());
   }
   /// Where no tape records there will be no backward.
   void remember(const std::array<const Tensor*, Inputs>& inputs) {
@@ -135,34 +134,16 @@ struct Map {
       return Fingerprint::of(function, points.data(), std::make_index_sequence<Inputs>());
     }
   }
-  /// The result where input I changes so, and no other does.
-  template <std::size_t I, class D, class Input>
-  auto along_input(const D& change, const Input& input) const {
-    return [&]<std::size_t... K>(std::index_sequence<K...>) {
-      return function(changed<K == I>(std::get<K>(input), change)...);
-    }
-    (std::make_index_sequence<Inputs>());
-  }
-  template <bool Changes, class X, class D>
-  static auto changed(const X& x, const D& change) {
+  template <bool Changes, class G>
+  static auto changed(const G& x, const G& change) {
     if constexpr (Changes)
       return Dual{x, change};
     else
       return x;
   }
-  /// Carries D, the changes with each input.
-  template <class D, class G, class... X>
-  std::array<G, Inputs> all_gradients(const G& g, const X&... x) const {
-    return [&]<std::size_t... I>(std::index_sequence<I...>) {
-      const auto y = function(Dual{x, change_of_input<D, I>(g)}...);
-      const D d = tangent(y, D{{((void)I, g)...}});
-      return std::array<G, Inputs>{contribution(g, d.of[I])...};
-    }
-    (std::make_index_sequence<Inputs>());
-  }
-  template <class D, std::size_t I, class G>
-  static D change_of_input(const G& g) {
-    D d;
+  template <std::size_t I, class G>
+  static Tangents<G, Inputs> change_of_input(const G& g) {
+    Tangents<G, Inputs> d;
     d.of.fill(G::of(kNothing));
     d.of[I] = g;
     return d;

@@ -118,8 +118,6 @@ class Search {
           "lbfgs: at the start the value is {}, the gradient's largest element {}; start where both are "
           "finite",
           value_, largest(gradient_)));
-    far_ = kFar * std::max(1.0, largest(x_));
-    low_ = -kFar * std::max(1.0, std::abs(value_));
   }
 
   Minimum run() {
@@ -129,10 +127,6 @@ class Search {
       m.gradient_norm = largest(gradient_);
       if (m.gradient_norm <= options_.tolerance) {
         m.outcome = Outcome::converged;
-        break;
-      }
-      if (runs_away()) {
-        m.outcome = Outcome::diverged;
         break;
       }
       if (m.iterations == options_.iterations) {
@@ -151,11 +145,6 @@ class Search {
   }
 
  private:
-  /// So many times as large as at the start, or as 1, is no minimum. The trials of one search along which the value only
-  /// falls reach 10^23, elements of f32 10^38.
-  static constexpr double kFar = 1e22;
-  bool runs_away() const { return value_ < low_ || largest(x_) > far_; }
-
   double evaluate() {
     ++evaluations_;
     return f_(x_, gradient_);
@@ -216,7 +205,8 @@ class Search {
     constexpr int kMostTrials = 40;
     Trial low = from;           // the lowest so far that falls enough
     std::optional<Trial> high;  // behind it the value rises again
-    for (int i = 0; i < kMostTrials && !unbounded_; ++i) {
+    int i = 0;
+    for (; i < kMostTrials && !unbounded_; ++i) {
       const double t = high ? between(low, *high) : i == 0 ? first : 4 * low.t;
       if (t == low.t || !std::isfinite(t)) break;  // nothing lies between
       const Trial to = at(start, d, t);
@@ -228,6 +218,8 @@ class Search {
         low = to;
       }
     }
+    // 10^23 times as far it falls as steeply as at first.
+    if (i == kMostTrials && !high && low.slope <= 0.999 * from.slope) unbounded_ = true;
     if (unbounded_ || low.t == 0 || !(low.value < from.value)) return {};
     return at(start, d, low.t);  // lower, if not by as much as it should
   }
@@ -258,8 +250,6 @@ class Search {
   Vector& x_;
   Vector gradient_;
   double value_ = 0;
-  double far_ = 0;  ///< for elements of x, and `low_` for the value: beyond it, it runs away
-  double low_ = 0;
   std::int64_t evaluations_ = 0;
   bool unbounded_ = false;
 };

@@ -63,7 +63,7 @@ class TAPEGRAD_API ParameterGroups {
   ParameterGroups(std::initializer_list<Group> groups) : groups_(groups) {}
   ParameterGroups(std::initializer_list<Parameter> parameters) : ParameterGroups(ParameterList(parameters)) {}
   // Moved, and not from an initializer list: there may be a million.
-  /// One group of a module or a list; of a class that has groups() of its own, as a network with a weight decay, those.
+  /// One group of a list; of a module its groups(), which tell weight decays apart.
   template <class P>
   requires std::convertible_to<const P&, ParameterList> ParameterGroups(const P& parameters) {
     if constexpr (requires {

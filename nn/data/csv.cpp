@@ -2,6 +2,7 @@
 #include <cmath>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 
 #include <tapegrad/graph/errors.h>
@@ -176,12 +177,13 @@ void learn(CsvFormat& format, Reader& reader, const InputFile& file, std::int64_
 }
 
 /// Throws FileError where a column that is read has no name, and where the names of those that hold numbers are numbers
-/// themselves: such a row is data, as a rule. Names that count up (pixels 0, 1, ..., or years) are names.
+/// themselves: such a row is data, as a rule. Names that rise or fall (pixels 0, 1, ..., years, wavelengths) are names.
 void require_header(const CsvFormat& format, const Rows& first) {
   std::size_t columns = 0;
-  double last = -1;
+  std::optional<double> last;
   bool numbers = true;
-  bool ascending = true;
+  bool rises = true;
+  bool falls = true;
   for (std::size_t i = 0; i < format.columns.size(); ++i) {
     const CsvColumn& c = format.columns[i];
     if (c.role == ColumnRole::unused) continue;
@@ -194,10 +196,11 @@ void require_header(const CsvFormat& format, const Rows& first) {
     ++columns;
     double number = 0;
     numbers = numbers && csv::parse_number(c.name, number);
-    ascending = ascending && number > last && number == std::floor(number);
+    rises = rises && (!last || number > *last);
+    falls = falls && (!last || number < *last);
     last = number;
   }
-  if (columns > 0 && numbers && !ascending)
+  if (columns > 0 && numbers && !rises && !falls)
     first.fail(
         "has numbers as the names of all columns of numbers, and will be data; say that the file has no header "
         "(CsvOptions::header), or give it one");
@@ -215,7 +218,10 @@ Table read(const std::string& path, const CsvOptions& options) {
     columns[i].name = options.header ? std::move(names[i]) : fmt::format("column {}", i + 1);
 
   CsvFormat format = format_of(options, std::move(columns), path);
-  if (options.header) require_header(format, first);
+  if (options.header) {
+    require_header(format, first);
+    csv::require_different_names(first);
+  }
   csv::require_possible(format, "read_csv", false);
   std::vector<Place> places;
   for (std::size_t i = 0; i < format.columns.size(); ++i)

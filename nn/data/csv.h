@@ -49,7 +49,7 @@ enum class ColumnRole : std::uint8_t { feature, target, unused };
 
 /// A column as read_csv found it. Members may be changed before the format is applied to another file.
 struct TAPEGRAD_API CsvColumn {
-  std::string name;                       ///< "column 3" in a file without a header
+  std::string name;  ///< "column 3" in a file without a header; one that is not read may have none
   ColumnRole role = ColumnRole::feature;  ///< what the column is for
   ColumnKind kind = ColumnKind::number;   ///< how its fields become numbers
   /// Its texts, each once; by value where all of them are numbers, otherwise by their bytes.
@@ -78,7 +78,7 @@ struct TAPEGRAD_API CsvFormat {
   /// columns fewer.
   ///
   /// Throws as read_csv, FileError for a column that is missing and for a category that the format does not have, and
-  /// ArgumentError for a format that cannot be: columns without names or of one name, categories that are missing or
+  /// ArgumentError for a format that cannot be: columns that are read and have no name, or one name, categories that are missing or
   /// given twice, a fill that is none of them, more than a thousand missing_texts, and a long name of many categories.
   Table read(const std::string& path) const;
 
@@ -141,8 +141,9 @@ struct TAPEGRAD_API Table {
 /// Names and categories are UTF-8.
 ///
 /// Throws FileError that names the file, the line and the column (the first is 1) for a row of another number of
-/// fields than the first, a field that is no number, not finite or beyond the dtype, a name that is empty or given
-/// twice, a missing value, quotes that do not fit and a byte 0; FileError for a column of which f32 would round
+/// fields than the first, a field that is no number, not finite or beyond the dtype, a name that is given twice, or
+/// empty of a column that is read, numbers that neither rise nor fall as the names of all columns of numbers (that row
+/// will be data; see CsvOptions::header), a missing value, quotes that do not fit and a byte 0; FileError for a column of which f32 would round
 /// numbers by over a thousandth of what lies between the least and the largest; FileError for a file that is missing,
 /// is no regular file, or holds no rows; ArgumentError for options that do not fit each other or the columns;
 /// OutOfMemory where there is no memory. Takes the memory of the file beside that of the result.

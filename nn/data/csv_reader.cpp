@@ -71,11 +71,17 @@ std::vector<std::string> names_in(const Rows& rows) {
     if (!files::is_utf8(names.back()))
       rows.fail(names.size() - 1, "", "has a name that is not UTF-8; save the file as UTF-8");
   }
-  std::unordered_set<std::string_view> known;
-  for (std::size_t i = 0; i < names.size(); ++i)
-    if (!names[i].empty() && !known.insert(names[i]).second)
-      rows.fail(i, names[i], "has the name of another column; names must differ");
   return names;
+}
+
+void require_different_names(const Rows& rows) {
+  std::unordered_set<std::string> known;
+  for (std::size_t i = 0; i < rows.fields().size(); ++i)
+    if (std::string name = rows.fields()[i].text(); !name.empty() && !known.insert(name).second)
+      rows.fail(
+          i, name,
+          "has the name of another column; names must differ. Of a row of data, say that the file has no header "
+          "(CsvOptions::header)");
 }
 
 void Reader::find_places() {
@@ -101,6 +107,7 @@ void Reader::find_places() {
     return;
   }
   const std::vector<std::string> names = names_in(rows);
+  require_different_names(rows);
   std::unordered_map<std::string_view, std::size_t> fields;
   for (std::size_t i = 0; i < names.size(); ++i) fields.emplace(names[i], i);
   std::vector<std::string> missing;

@@ -22,8 +22,10 @@ void require_delimiter(char delimiter, const char* function);
 void require_possible(const CsvFormat& format, const char* function, bool categories = true);
 
 /// The names in the header, the row at hand; empty ones too, for columns that are not read may lack a name. Throws
-/// FileError for one that is given twice or not UTF-8.
+/// FileError for one that is not UTF-8.
 std::vector<std::string> names_in(const Rows& rows);
+/// Throws FileError where two of them have one name.
+void require_different_names(const Rows& rows);
 
 /// The number that the whole text is; false where it is none. Not finite where f64 cannot hold it.
 bool parse_number(std::string_view text, double& number);

@@ -45,8 +45,9 @@ struct OnnxOptions {
   std::vector<std::string> input_names{};
   /// Empty: "output"; of several the names in the result (tensors.h), as in "h", or of a vector "0", "1", ...
   std::vector<std::string> output_names{};
-  /// Whether the network may take numbers out of what it computes of its inputs, with item(), values(), to_vector() or
-  /// copy(), as to print them. What it decides or computes by them is in the model as it is for the example.
+  /// Whether the network may take numbers out of what it computes of its inputs, with item(), values(), to_vector(),
+  /// mutable_values() or copy(), as to print them. What it decides or computes by them is in the model as it is for the
+  /// example. Numbers that an operation gives beside its result, as batch_norm its statistics, are not looked after.
   bool allow_reads = false;
   std::string graph_name = "network";  ///< what the model calls its graph
   Metadata metadata{};                 ///< texts that go along
@@ -77,10 +78,11 @@ namespace tapegrad::nn {
 ///     nn::save_onnx("net.onnx", net, Tensor::zeros({1, 784}));
 ///
 /// The network runs on the example, and each operation that it applies becomes one node or several; its loops, and the
-/// branches that it takes by shapes and by its own state, are those of that run. A network that reads numbers it has
-/// computed of its inputs (item(), values()), and so may decide by them, throws ArgumentError, unless `allow_reads`; one
-/// that opens a tape of its own throws Error. Parameters become initializers under their paths ("fc1.weight"), and nodes are named
-/// after the modules they are computed in. What is computed of buffers and constants alone becomes one initializer.
+/// branches that it takes by shapes and by its own state, are those of that run. A network that reads numbers which it
+/// has computed of its inputs (item(), values()), and so may decide by them, throws ArgumentError, unless `allow_reads`;
+/// one that opens a tape of its own throws Error. Parameters become initializers under their paths ("fc1.weight"), and
+/// nodes are named after the modules they are computed in. What is computed of buffers and constants alone becomes one
+/// initializer.
 ///
 /// With a free batch the network runs twice more, on one and two items more, repeated from the example, to find what
 /// grows with the batch; the model then holds for each. So it does with every free axis, and with several of them

@@ -11,12 +11,8 @@
 /// The change of a number with an input, or with several, as rules in loops carry it forward.
 namespace tapegrad::detail {
 
-/// What products with a change make of a factor that is exactly 0 where the other one is infinite or NaN: 0, or NaN,
-/// which takes less time.
-enum class ZeroTimesInfinity : bool { nan, zero };
-
 /// The changes of a number with several inputs, each of type N.
-template <class N, std::size_t K, ZeroTimesInfinity kProducts = ZeroTimesInfinity::zero>
+template <class N, std::size_t K>
 struct Tangents {
   std::array<N, K> of;
 
@@ -58,16 +54,14 @@ Real<T> each_of(Real<T> a, const F& f) {
   return f(a);
 }
 
-/// The number that changes, and what its products make of zeros.
+/// The number that changes.
 template <class D>
 struct NumberOf {
   using type = D;
-  static constexpr bool zero_wins = true;
 };
-template <class N, std::size_t K, ZeroTimesInfinity kProducts>
-struct NumberOf<Tangents<N, K, kProducts>> {
+template <class N, std::size_t K>
+struct NumberOf<Tangents<N, K>> {
   using type = N;
-  static constexpr bool zero_wins = kProducts == ZeroTimesInfinity::zero;
 };
 
 /// Of products with a change, a factor that is exactly 0 wins over one that is infinite or NaN, as in reverse an
@@ -77,7 +71,6 @@ template <class D>
 struct Change {
   using R = typename NumberOf<D>::type;
   using M = decltype(R{} == R{});
-  static constexpr bool zero_wins = NumberOf<D>::zero_wins;
   D v;
 
   friend Change operator-(const Change& a) {
@@ -86,24 +79,14 @@ struct Change {
   friend Change operator+(const Change& a, const Change& b) { return {a.v + b.v}; }
   friend Change operator-(const Change& a, const Change& b) { return {a.v - b.v}; }
   friend Change operator*(const Change& a, R s) {
-    return {each_of(a.v, [s](R x) {
-      if constexpr (zero_wins)
-        return where((x != 0) & (s != 0), x * s, 0);
-      else
-        return x * s;
-    })};
+    return {each_of(a.v, [s](R x) { return where((x != 0) & (s != 0), x * s, 0); })};
   }
   friend Change operator*(R s, const Change& a) { return a * s; }
   friend Change operator*(const Change& a, double s) { return a * R::of(s); }
   friend Change operator*(double s, const Change& a) { return a * R::of(s); }
   friend Change operator/(const Change& a, R s) {
     constexpr double kInfinity = std::numeric_limits<double>::infinity();
-    return {each_of(a.v, [s](R x) {
-      if constexpr (zero_wins)
-        return where((x != 0) & (abs(s) != kInfinity), x / s, 0);
-      else
-        return x / s;
-    })};
+    return {each_of(a.v, [s](R x) { return where((x != 0) & (abs(s) != kInfinity), x / s, 0); })};
   }
   friend Change operator/(const Change& a, double s) { return a / R::of(s); }
   /// A product says itself what a 0 wins over.

@@ -17,7 +17,7 @@
 /// gradient backward or a change forward.
 namespace tapegrad::detail {
 
-/// N is Real<float>, Real<double> or Tensor; D is N, or Tangents of N for the changes with several inputs.
+/// N is Real<float>, Real<double> or Tensor; D is N, or Tangents<N, K> for the changes with K inputs.
 template <class N, class D = N>
 struct Dual {
   N v;
@@ -130,12 +130,6 @@ template <class T, class D>
 Dual<Real<T>, D> tanh(const Dual<Real<T>, D>& x) {
   const vm::WithComplement<T> t = vm::tanh_and_complement(x.v.v);
   return {{vm::with_sign_of(t.y, x.v.v)}, (Change<D>{x.d} * Real<T>{t.complement * (1 + t.y)}).v};
-}
-
-// By its input: that of the struct, by its output, would wait for what becomes of a NaN.
-template <class T, class D>
-Dual<Real<T>, D> relu(const Dual<Real<T>, D>& x) {
-  return {relu(x.v), where(x.v > 0, x.d, kNothing)};
 }
 
 template <class T>

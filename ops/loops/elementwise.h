@@ -67,12 +67,6 @@ inline constexpr bool has_gradients = requires {
   Op::makes_gradients;
 };
 
-/// Whether they come in less time as well: right where they are not NaN.
-template <class Op>
-inline constexpr bool has_rough_gradients = requires {
-  Op::has_rough_gradients;
-};
-
 template <std::size_t Grad, class Op, class... A>
 auto elementwise_vjp(const Op& op, const A&... arguments) {
   if constexpr (has_gradients<Op>)
@@ -137,19 +131,6 @@ struct ForwardKernel {
   }
 };
 
-/// The gradient of one input of an op that has saved them, by itself.
-template <class Op, class T, std::size_t Grad, std::size_t... I>
-void rough_gradient(const Op& op, std::int64_t n, const void* const* in, T* out, std::index_sequence<I...>) {
-  simd_map_several<T, 1>(
-      n, &out,
-      [&](auto g, auto... x) { return std::array<T, 1>{op.template rough_gradient<Grad>(g, x...).v}; },
-      [&](std::int64_t j) {
-        const auto at = [j](const void* p) { return elements<T>(p)[j]; };
-        return std::array<T, 1>{elementwise_contribution<Op, Grad>(op, at(in[0]), at(in[1 + I])...).v};
-      },
-      elements<T>(in[0]), elements<T>(in[1 + I])...);
-}
-
 template <class Op, class T, std::size_t Grad>
 struct BackwardKernel {
   static void run(const void* attributes, std::int64_t n, const void* const* in, void* out) {
@@ -161,12 +142,9 @@ struct BackwardKernel {
   static void loop(const void* attributes, std::int64_t n, const void* const* in, T* out,
                    std::index_sequence<I...>) {
     const Op op = *static_cast<const Op*>(attributes);
-    if constexpr (has_rough_gradients<Op>)
-      return rough_gradient<Op, T, Grad>(op, n, in, out, std::index_sequence<I...>());
-    else
-      simd_map(
-          n, out, [&](auto... a) { return elementwise_contribution<Op, Grad>(op, a...).v; },
-          elements<T>(in[0]), saved<I>(in[1 + I])..., saved<kOutputBit>(in[output_operand(Op::arity)]));
+    simd_map(
+        n, out, [&](auto... a) { return elementwise_contribution<Op, Grad>(op, a...).v; }, elements<T>(in[0]),
+        saved<I>(in[1 + I])..., saved<kOutputBit>(in[output_operand(Op::arity)]));
   }
   template <unsigned Bit>
   static auto saved(const void* p) {
@@ -191,16 +169,13 @@ struct GradientsKernel {
     const Op op = *static_cast<const Op*>(attributes);
     // Most formulas are of one thing that learns and of what is given: nothing is computed for the rest then.
     if (out[0] && (!out[I] + ...) == Op::arity - 1)
-      return rough_gradient<Op, T, 0>(op, n, in, out[0], std::index_sequence<I...>());
+      return simd_map(
+          n, out[0], [&](auto... a) { return elementwise_contribution<Op, 0>(op, a..., NotSaved{}).v; },
+          elements<T>(in[0]), elements<T>(in[1 + I])...);
     simd_map_several<T, Op::arity>(
         n, out,
         [&](auto g, auto... x) {
-          const auto all = op.rough_gradients(g, x...);
-          return std::array<T, Op::arity>{all[I].v...};
-        },
-        [&](std::int64_t j) {
-          const auto at = [j](const void* p) { return elements<T>(p)[j]; };
-          const auto all = op.gradients(at(in[0]), at(in[1 + I])...);
+          const auto all = op.gradients(g, x...);
           return std::array<T, Op::arity>{all[I].v...};
         },
         elements<T>(in[0]), elements<T>(in[1 + I])...);

@@ -2,13 +2,10 @@
 
 #include <algorithm>
 #include <array>
-#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <limits>
 #include <tuple>
-#include <type_traits>
 #include <utility>
 
 #include <tapegrad/graph/export.h>
@@ -121,63 +118,19 @@ void simd_map(std::int64_t n, T* out, const F& f, const Operands&... operands) {
       operands...);
 }
 
-/// Looks for NaN in blocks of numbers, by their bits: compilers may take comparisons for true that tell it. What was
-/// seen is kept for each place of a block, so that it costs no more than what vectors do.
-template <class T>
-class NanSearch {
- public:
-  void add(std::int64_t place, T x) { seen_[place] |= beyond_infinity(x); }
-  bool found() const {
-    Bits all = 0;
-    for (const Bits bits : seen_) all |= bits;
-    return all >> kSign;
-  }
-  static bool is_nan(T x) { return beyond_infinity(x) >> kSign; }
-
- private:
-  using Bits = std::conditional_t<sizeof(T) == 4, std::uint32_t, std::uint64_t>;
-  static constexpr int kSign = 8 * sizeof(T) - 1;
-  /// The highest bit says so.
-  static Bits beyond_infinity(T x) {
-    constexpr Bits kInfinity = std::bit_cast<Bits>(std::numeric_limits<T>::infinity());
-    return kInfinity - (std::bit_cast<Bits>(x) & ~(Bits{1} << kSign));
-  }
-  alignas(64) Bits seen_[kLongUnroll] = {};
-};
-
-/// Puts mend(j) in the place of results that are NaN. Not compiled for each instruction set: they are few.
-template <class T, std::size_t kResults, class Mend>
-[[gnu::noinline, gnu::cold]] void mend_results(std::int64_t n, T* const* out, const Mend& mend) {
-  for (std::int64_t j = 0; j < n; ++j) {
-    bool any = false;
-    for (std::size_t r = 0; r < kResults; ++r) any |= out[r] && NanSearch<T>::is_nan(out[r][j]);
-    if (!any) continue;
-    const std::array<T, kResults> all = mend(j);
-    for (std::size_t r = 0; r < kResults; ++r)
-      if (out[r] && NanSearch<T>::is_nan(out[r][j])) out[r][j] = all[r];
-  }
-}
-
-/// The same with several results, in arrays that overlap neither each other nor an operand: f gives an std::array of
-/// them, whose element r goes to out[r], or nowhere where that is null. Those that are NaN are then made by mend(j).
-template <class T, std::size_t kResults, class F, class Mend, class... Operands>
-void simd_map_several(std::int64_t n, T* const* out, const F& f, const Mend& mend,
-                      const Operands&... operands) {
+/// The same with several results, in arrays that do not overlap: f gives an std::array of them, whose element r goes to
+/// out[r], or nowhere where that is null.
+template <class T, std::size_t kResults, class F, class... Operands>
+void simd_map_several(std::int64_t n, T* const* out, const F& f, const Operands&... operands) {
+  alignas(64) T last[kResults][kLongUnroll];
   if (n <= kPlain) {
-    bool nan = false;
     for (std::int64_t k = 0; k < n; ++k) {
       const std::array<T, kResults> all = f(operands[k]...);
-      for (std::size_t r = 0; r < kResults; ++r) {
-        nan |= NanSearch<T>::is_nan(all[r]);
+      for (std::size_t r = 0; r < kResults; ++r)
         if (out[r]) out[r][k] = all[r];
-      }
     }
-    if (nan) [[unlikely]]
-      mend_results<T, kResults>(n, out, mend);
     return;
   }
-  alignas(64) T last[kResults][kLongUnroll];
-  NanSearch<T> nan;
   padded_blocks(
       n,
       [&](std::int64_t begin, std::int64_t count, const auto&... block) {
@@ -189,7 +142,6 @@ void simd_map_several(std::int64_t n, T* const* out, const F& f, const Mend& men
           for (std::int64_t k = 0; k < kLongUnroll; ++k) {
             const std::array<T, kResults> all = f(block[k]...);
             ((to[R][k] = all[R]), ...);
-            (nan.add(k, all[R]), ...);
           }
         }
         (std::make_index_sequence<kResults>());
@@ -198,8 +150,6 @@ void simd_map_several(std::int64_t n, T* const* out, const F& f, const Mend& men
             if (out[r]) std::memcpy(out[r] + begin, last[r], static_cast<std::size_t>(count) * sizeof(T));
       },
       operands...);
-  if (nan.found()) [[unlikely]]
-    mend_results<T, kResults>(n, out, mend);
 }
 
 }  // namespace tapegrad::detail

@@ -239,6 +239,14 @@ tail -n +2 "$tables/iris.csv" >"$work/rows.csv"
 rows=(train --csv "$work/rows.csv" --target -1 --task classification --batch 10 --epochs 1 --out "$work/rows")
 expect 1 "rows.csv' line 1 has numbers as the names of all columns of numbers, .* no header .--no-header." "${rows[@]}"
 expect 0 '120 training and 30 test rows' "${rows[@]}" --no-header
+expect 2 "test-csv: .*untold.csv' lacks the target species" "${iris[@]}" --test-csv "$work/untold.csv" --out "$work/p"
+expect 2 "the column 'species' is named by --target and by --target" train --csv "$tables/iris.csv" --target 5,species \
+  --task regression --out "$work/p"
+cp "$work/gaps.csv" "$work/sales by index.csv"
+expect 1 "sales by index.csv' line 2" train --csv "$work/sales by index.csv" --target t --task regression --out "$work/p"
+{ echo name,t; for i in {1..101}; do echo "n$i,$i"; done; } >"$work/many.csv"
+expect 1 "--one-hot makes a column of each. Leave it out by --unused" train --csv "$work/many.csv" --target t --one-hot name \
+  --task regression --out "$work/p"
 expect 2 "the column 'species' is named by --one-hot and by --task classification" "${iris[@]}" --one-hot species --out "$work/p"
 printf 'a,k,m\n1,x,y\n2,x,z\n3,x,y\n4,x,z\n' >"$work/kinds.csv"
 expect 2 "the target 'k' has one category, 'x', in all rows" train --csv "$work/kinds.csv" --target k --one-hot m --task classification \

@@ -41,11 +41,14 @@ expect 0 'all 324 iterations are done' train --resume "$work/older"
 check "a history without the later columns gets them" cmp "$resumed/history.csv" "$work/older/history.csv"
 # A run that has gone further than its last checkpoint keeps what it has, where nothing is trained.
 cp -r "$resumed" "$work/further"
+cp "$work/report.html" "$work/further/report.html"
 rm "$work/further/checkpoints/$(ls "$work/further/checkpoints" | tail -1)"
-expect 0 'the run has gone further than its last checkpoint: its files stay as they are' train --resume "$work/further" --epochs 5
-for file in parameters.safetensors history.csv; do
+expect 0 'the run has gone further than its last checkpoint: its files stay as they are' train --resume "$work/further" --epochs 5 \
+  --report "$work/further/report.html"
+for file in parameters.safetensors best.safetensors history.csv; do
   check "the later $file is kept" cmp "$resumed/$file" "$work/further/$file"
 done
+check "and the later report" cmp "$work/report.html" "$work/further/report.html"
 # As a run leaves it that a signal has ended in the last evaluation.
 awk -F, -v OFS=, 'NR == 7 { $5 = $6 = "" } { print }' "$resumed/history.csv" >"$work/older/history.csv"
 check "a test score is missing" bash -c "! cmp -s '$resumed/history.csv' '$work/older/history.csv'"

@@ -91,8 +91,21 @@ BOOST_AUTO_TEST_CASE(elements_that_are_handed_out_are_known) {
   BOOST_TEST(reads[1].function == "values");
   BOOST_TEST(reads[1].scope == "");
   BOOST_TEST(reads[2].function == "copy");
+  const Mark mark = tape.mark();
+  (void)x.copy();
+  tape.rewind(mark);
+  BOOST_TEST(TapeView(tape).reads().size() == 3u);
+  BOOST_TEST(TapeView(tape).reads()[0].scope == "net");
   tape.reset();
   BOOST_TEST(TapeView(tape).reads().empty());
+}
+
+BOOST_AUTO_TEST_CASE(what_an_operation_reads_within_is_its_own) {
+  const Tensor x = Tensor::from({2, 3, 4});
+  Tape tape(Recording::everything);
+  const Tensor y = scatter_add(x, 0, Tensor::from({0, 2}, i64), Tensor::from({1, 1}));
+  BOOST_TEST(y.to_vector<float>() == (std::vector<float>{3, 3, 5}));
+  BOOST_TEST(TapeView(tape).reads().size() == 1u);  // that of this test
 }
 
 BOOST_AUTO_TEST_CASE(no_tape_opens_inside) {

@@ -128,6 +128,28 @@ BOOST_AUTO_TEST_CASE(the_innermost_module_that_wants_a_decay_decides) {
   BOOST_TEST(decays(nn::weight_decay_groups(around, 0.2)).front() == "first.weight 0.2");
   const nn::Sequential none;
   BOOST_TEST(none.groups().size() == 1u);
+  // A decay of 0 is one.
+  const nn::MultiLayerNet zero(4, 2, rng, {.hidden = {}, .weight_decay = 0});
+  BOOST_TEST(decays(zero.groups()) == (std::vector<std::string>{"affine1.weight 0", "affine1.bias 0"}));
+
+  struct Wrong final : nn::Module {
+    Parameter own{Tensor::ones({1})};
+    double decay = std::numeric_limits<double>::quiet_NaN();
+    bool twice = false;
+    Tensor forward(const Tensor& x) override { return x * own; }
+    void visit(nn::Visitor& v) override {
+      v("own", own);
+      if (twice) v("own", own);
+    }
+    std::optional<double> weight_decay(std::string_view) const override { return decay; }
+  } wrong;
+  BOOST_CHECK_EXCEPTION(wrong.groups(), ArgumentError, mentions("Wrong: weight_decay of 'own' is nan"));
+  wrong.decay = -1;
+  BOOST_CHECK_EXCEPTION(optim::SGD(wrong, 0.1), ArgumentError,
+                        mentions("'own' is -1; it must be at least 0"));
+  wrong.decay = 1;
+  wrong.twice = true;
+  BOOST_CHECK_EXCEPTION(wrong.groups(), ArgumentError, mentions("two members 'own'"));
 }
 
 BOOST_AUTO_TEST_CASE(the_decay_is_of_the_weights) {

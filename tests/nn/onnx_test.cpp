@@ -140,7 +140,6 @@ BOOST_AUTO_TEST_CASE(what_does_not_follow_the_batch_is_refused) {
                         ArgumentError, mentions("drawn at random"));
 }
 
-// tests/interchange/onnx runs a network of sequences in onnxruntime.
 // The numbers are those of the example, and the model would compute with them for any input.
 BOOST_AUTO_TEST_CASE(a_network_that_reads_what_it_computes_of_its_inputs_is_refused) {
   const auto of_input = [](const Tensor& x) { return sum(x) * 2.0; };
@@ -153,6 +152,17 @@ BOOST_AUTO_TEST_CASE(a_network_that_reads_what_it_computes_of_its_inputs_is_refu
   nn::Sequential gate(nn::Lambda([&](const Tensor& x) { return of_input(x).item() > 0 ? x : -x; }));
   BOOST_CHECK_EXCEPTION(nn::save_onnx(path, gate, randn({2, 4}, rng)), ArgumentError,
                         mentions("takes elements of a tensor [] that depends on the input (item())"));
+
+  nn::Sequential named;
+  named.append("gate", nn::Lambda([&](const Tensor& x) { return of_input(x).item() > 0 ? x : -x; }));
+  BOOST_CHECK_EXCEPTION(nn::save_onnx(path, named, randn({2, 4}, rng)), ArgumentError,
+                        mentions("save_onnx: 'gate' takes elements"));
+  check_refused(
+      [](const Tensor& x) {
+        Tensor y = x;
+        return x * y.mutable_values<float>()[0];
+      },
+      "(mutable_values())");
 
   // What is its own to read: sizes, weights and buffers, and what is computed of them alone.
   const Tensor scale = Tensor::full({1}, 2);
@@ -185,6 +195,7 @@ BOOST_AUTO_TEST_CASE(a_network_that_differentiates_within_is_refused) {
                         Error, mentions("inside of a tape that records everything", "save_onnx"));
 }
 
+// tests/interchange/onnx runs a network of sequences in onnxruntime.
 BOOST_AUTO_TEST_CASE(other_sizes_than_the_batch_may_be_free) {
   nn::Sequential none;
   const auto check = [&](TensorFunction f, const std::string& output, const nn::OnnxOptions& options) {

@@ -94,17 +94,19 @@ BOOST_AUTO_TEST_CASE(a_derivative_of_zero_wins_at_any_place) {
 }
 
 BOOST_AUTO_TEST_CASE(a_gradient_of_zero_wins_and_nothing_stays_nothing) {
-  for (const std::int64_t n : {2, 70}) {
+  for (const std::int64_t n : {3, 70}) {
     Tape tape;
     const Tensor x = tape.watch(Tensor::zeros({n}, f64));
     std::vector<double> incoming(static_cast<std::size_t>(n), 1);
-    incoming[0] = 0.0, incoming[1] = -0.0;
-    const Tensor g =
-        tape.grad(map([](auto v) { return sqrt(v); }, x), x, {.cotangent = Tensor::from(incoming)});
-    const std::vector<double> got = g.to_vector<double>();
-    BOOST_TEST(got[0] == 0);
-    BOOST_TEST(got[1] == 0);
-    if (n > 2) BOOST_TEST(std::isinf(got[2]));
+    incoming[0] = 0.0;
+    incoming[1] = -0.0;
+    const Tensor root = map([](auto v) { return sqrt(v); }, x);
+    const std::vector<double> g =
+        tape.grad(root, x, {.cotangent = Tensor::from(incoming)}).to_vector<double>();
+    // A 0 of a constant cotangent leaves its element out: both are nothing.
+    BOOST_TEST((g[0] == 0 && std::signbit(g[0])));
+    BOOST_TEST((g[1] == 0 && std::signbit(g[1])));
+    for (std::size_t i = 2; i < g.size(); ++i) BOOST_TEST(std::isinf(g[i]));
   }
 }
 

@@ -29,8 +29,7 @@ class RunFolder {
   /// next run would have to replace.
   void begin() const { write_history(); }
   /// Goes on after these epochs: what the history says of later ones is dropped. One that an older version has written
-  /// gets the columns that it lacks. Where nothing is trained and the history has later epochs, nothing is written, now
-  /// and later: false. Throws FileError where it does not have these epochs.
+  /// gets the columns that it lacks. Where nothing is trained and the history has later epochs, nothing is written: false. Throws FileError where it does not have these epochs.
   bool go_on(const std::vector<nn::EpochReport>& epochs, bool trains);
   /// Without a score, the test data are still to be evaluated: its columns are empty.
   void add(const nn::EpochReport& e, const std::optional<nn::Score>& test);

@@ -26,24 +26,40 @@ constexpr Words kWords[] = {
     {"read_csv: targets names", "--target names", false},
     {"read_csv: unused names", "--unused names", false},
     {"read_csv: one_hot names", "--one-hot names", false},
+    {"CsvFormat::read: ", "", false},
+    {"read_csv: ", "", false},
+    {"one_hot makes a column of each. Read it by index, leave it unused, or raise most_categories",
+     "--one-hot makes a column of each. Leave it out by --unused", false},
     {"by targets", "by --target", false},
     {"by unused", "by --unused", false},
     {"by one_hot", "by --one-hot", false},
     {"by index", "by --task classification", false},
-    {"CsvFormat::read: ", "", false},
-    {"read_csv: ", "", false},
     // What the command does not have.
     {", a text that says that there is no value in CsvOptions::missing_texts", "", false},
     {"; name it in CsvOptions::missing_texts where it says that none is known", "", false},
     {", or read them as f64 by CsvOptions::dtype", "", false},
     {"; f64 has room for it", "", false}};
 
-std::string in_words_of_command(std::string message, std::string_view command) {
-  for (const Words& w : kWords)
-    if (const std::size_t at = message.find(w.of_library); at != std::string::npos)
-      message.replace(at, w.of_library.size(),
-                      fmt::format("{}{}", w.option ? command : std::string_view(), w.of_command));
-  return message;
+std::string replaced(std::string part, std::string_view command) {
+  for (const Words& w : kWords) {
+    const std::string words = fmt::format("{}{}", w.option ? command : std::string_view(), w.of_command);
+    for (std::size_t at = 0; (at = part.find(w.of_library, at)) != std::string::npos; at += words.size())
+      part.replace(at, w.of_library.size(), words);
+  }
+  return part;
+}
+
+/// Within quotes stand names and texts of the user's, which are left alone.
+std::string in_words_of_command(std::string_view message, std::string_view command) {
+  std::string result;
+  for (bool quoted = false;; quoted = !quoted) {
+    const std::size_t end = message.find('\'');
+    const std::string_view part = message.substr(0, end);
+    result += quoted ? std::string(part) : replaced(std::string(part), command);
+    if (end == std::string_view::npos) return result;
+    result += '\'';
+    message.remove_prefix(end + 1);
+  }
 }
 
 }  // namespace

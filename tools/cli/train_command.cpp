@@ -234,20 +234,22 @@ int train(const TrainOptions& o, const CLI::App& command, const nn::Checkpoint* 
   if (checkpoint) {
     resume(trainer, *checkpoint, iterations, progress);
     const std::vector<nn::EpochReport>& epochs = trainer.history().epochs;
-    bool writes = root;
-    nn::at_root(ranks, [&] { writes = folder->go_on(epochs, optimizer->steps() < iterations); });
-    if (root && !writes)
+    std::int64_t has_gone_further = 0;
+    nn::at_root(ranks, [&] { has_gone_further = !folder->go_on(epochs, optimizer->steps() < iterations); });
+    ranks.all_reduce(std::span(&has_gone_further, 1));
+    if (has_gone_further > 0) {
       progress.line("  the run has gone further than its last checkpoint: its files stay as they are");
+      return 0;
+    }
     // An evaluation that a signal has ended: the weights are still those of its epoch.
-    std::int64_t lacks_score = writes && !epochs.empty() && !folder->test_scores().back() &&
+    std::int64_t lacks_score = root && !epochs.empty() && !folder->test_scores().back() &&
                                epochs.back().iteration == optimizer->steps();
     ranks.all_reduce(std::span(&lacks_score, 1));
     if (lacks_score > 0)
       if (const std::optional<nn::Score> test = test_score(); test && root)
         folder->complete(epochs.back(), *test);
-    if (root)
+    if (root) {
       for (std::size_t i = 0; i < epochs.size(); ++i) report.add(epochs[i], folder->test_scores()[i]);
-    if (writes) {
       // What was saved behind the checkpoint is of a training that may now be another one.
       folder->save("parameters.safetensors", metadata, net.state());
       if (validated && !trainer.best_state().empty())

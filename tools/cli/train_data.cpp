@@ -60,13 +60,24 @@ nn::Objective objective_in(const Tensor& unit) {
   return nn::Objective(loss, [loss](const Tensor& y, const Tensor& t) { return 1 - loss(y, t).item(); });
 }
 
+void require_targets(const DataOptions& o, const nn::Table& table, const char* option,
+                     const std::string& path) {
+  if (!table.targets.defined())
+    throw ArgumentError(fmt::format("{}: '{}' lacks the target{} {}", option, path,
+                                    o.targets.size() > 1 ? "s" : "", fmt::join(o.targets, ", ")));
+}
+
 /// A run that goes on finds the columns by their names, and categories by theirs, wherever they now stand.
 nn::Table read_table(const DataOptions& o, const std::optional<nn::CsvFormat>& of_run) {
   nn::Table table = read_in_words_of_command(
       [&] { return of_run ? of_run->read(o.csv) : nn::read_csv(o.csv, csv_options(o)); });
-  if (!table.targets.defined())
-    throw ArgumentError(fmt::format("--csv: '{}' lacks the target{} {}", o.csv,
-                                    o.targets.size() > 1 ? "s" : "", fmt::join(o.targets, ", ")));
+  require_targets(o, table, "--csv", o.csv);
+  return table;
+}
+
+nn::Table read_test_table(const DataOptions& o, const nn::CsvFormat& format) {
+  nn::Table table = read_in_words_of_command([&] { return format.read(o.test_csv); });
+  require_targets(o, table, "--test-csv", o.test_csv);
   return table;
 }
 
@@ -113,7 +124,7 @@ TrainData load_table(const DataOptions& o, std::uint64_t seed, const std::option
     data.test = split.validation;
   } else {
     data.train = table.dataset();
-    data.test = read_in_words_of_command([&] { return table.format.read(o.test_csv); }).dataset();
+    data.test = read_test_table(o, table.format).dataset();
   }
   if (o.task == "classification") {
     data.outputs = data.train.classes();

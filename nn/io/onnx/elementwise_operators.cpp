@@ -93,7 +93,7 @@ std::int64_t integer_power(const NodeCall& c, std::int64_t base, std::int64_t ex
 Tensor truncated(const Tensor& x, const NodeCall& c) {
   constexpr double kBeyond = 0x1p63;
   visit_floating(x.dtype(), [&]<class T>() {
-    for (const double value : x.values<T>())
+    for (const double value : elements_of<T>(x))  // see outside_of
       if (!(value >= -kBeyond && value < kBeyond))
         c.fail(fmt::format(
             "makes an integer of {}, which no integer of 64 bits is; clip what comes before it", value));

@@ -43,7 +43,8 @@ std::optional<Element> element_of_number(std::int64_t number) {
 std::optional<std::string> outside_of(Element element, const Tensor& integers) {
   if (element == Element::i64) return std::nullopt;
   const auto [least, most] = files::integer_limits(element);
-  for (const std::int64_t value : integers.values<std::int64_t>())
+  // Not by values(), which an export of this network would take for a decision by the input.
+  for (const std::int64_t value : elements_of<std::int64_t>(integers))
     if (value < least || value > most)
       return fmt::format("{}, which is no {} (from {} to {})", value, files::name_of(element), least, most);
   return std::nullopt;

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -37,6 +38,12 @@ std::optional<files::Element> element_of_number(std::int64_t number);
 /// The first of these values (i64) that integers of this type do not have, and the least and the largest that they do;
 /// nothing where all are values of it, and for other types than those of integers.
 std::optional<std::string> outside_of(files::Element element, const Tensor& integers);
+
+/// The elements of a tensor of T, for a check that decides nothing but an error: not noted as a read (TapeView::reads).
+template <class T>
+std::span<const T> elements_of(const Tensor& t) {
+  return {tapegrad::detail::TensorAccess::data_as<const T>(t), static_cast<std::size_t>(t.size())};
+}
 
 /// The name and the elements of a TensorProto. Throws FileError.
 std::pair<std::string, Tensor> read_tensor(std::string_view bytes, ExternalFiles& external);

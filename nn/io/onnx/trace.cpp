@@ -151,16 +151,16 @@ class TracedRun {
     return result;
   }
 
-  /// A network that looks at what it computes may go another way for other inputs, of which the model would know nothing.
+  /// A network that looks at what it computes may go another way for other inputs, which the model would not know.
   void require_none_read(const TapeView& tape) const {
     const std::vector<bool> of_inputs = this->of_inputs();
     for (const TapeView::Read& read : tape.reads()) {
       const auto known = places_.find(place_of(read.tensor));
       if (known == places_.end() || !of_inputs[known->second]) continue;
       throw ArgumentError(fmt::format(
-          "save_onnx: {} takes elements of a tensor {} that depends on the input ({}()): what it computes or decides by "
-          "them would be that of the example for any input. Compute it by operations, as where(condition, a, b), or set "
-          "allow_reads = true where nothing depends on them",
+          "save_onnx: {} takes elements of a tensor {} that depends on the input ({}()): what it computes or decides "
+          "by them would be that of the example for any input. Compute it by operations, as where(condition, a, b), or "
+          "set allow_reads = true where nothing depends on them",
           read.scope.empty() ? "the network" : fmt::format("'{}'", read.scope),
           to_string(read.tensor.shape()), read.function));
     }

@@ -177,7 +177,8 @@ void learn(CsvFormat& format, Reader& reader, const InputFile& file, std::int64_
 }
 
 /// Throws FileError where a column that is read has no name, and where the names of those that hold numbers are numbers
-/// themselves: such a row is data, as a rule. Names that rise or fall (pixels 0, 1, ..., years, wavelengths) are names.
+/// themselves: such a row is data, as a rule. Those that rise (pixels 0, 1, ..., years, wavelengths) are names, and whole
+/// ones that fall.
 void require_header(const CsvFormat& format, const Rows& first) {
   std::size_t columns = 0;
   std::optional<double> last;
@@ -197,7 +198,7 @@ void require_header(const CsvFormat& format, const Rows& first) {
     double number = 0;
     numbers = numbers && csv::parse_number(c.name, number);
     rises = rises && (!last || number > *last);
-    falls = falls && (!last || number < *last);
+    falls = falls && (!last || number < *last) && number == std::floor(number);
     last = number;
   }
   if (columns > 0 && numbers && !rises && !falls)

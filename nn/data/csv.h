@@ -78,8 +78,9 @@ struct TAPEGRAD_API CsvFormat {
   /// columns fewer.
   ///
   /// Throws as read_csv, FileError for a column that is missing and for a category that the format does not have, and
-  /// ArgumentError for a format that cannot be: columns that are read and have no name, or one name, categories that are missing or
-  /// given twice, a fill that is none of them, more than a thousand missing_texts, and a long name of many categories.
+  /// ArgumentError for a format that cannot be: columns that are read and have no name, or one name, categories that
+  /// are missing or given twice, a fill that is none of them, more than a thousand missing_texts, and a long name of
+  /// many categories.
   Table read(const std::string& path) const;
 
   /// One name for each column of the tensor: that of the file's column, or "NAME=CATEGORY" for each category of
@@ -142,11 +143,12 @@ struct TAPEGRAD_API Table {
 ///
 /// Throws FileError that names the file, the line and the column (the first is 1) for a row of another number of
 /// fields than the first, a field that is no number, not finite or beyond the dtype, a name that is given twice, or
-/// empty of a column that is read, numbers that neither rise nor fall as the names of all columns of numbers (that row
-/// will be data; see CsvOptions::header), a missing value, quotes that do not fit and a byte 0; FileError for a column of which f32 would round
-/// numbers by over a thousandth of what lies between the least and the largest; FileError for a file that is missing,
-/// is no regular file, or holds no rows; ArgumentError for options that do not fit each other or the columns;
-/// OutOfMemory where there is no memory. Takes the memory of the file beside that of the result.
+/// empty of a column that is read, numbers as the names of all columns of numbers (that row will be data, see
+/// CsvOptions::header; those that rise are names, and whole ones that fall), a missing value, quotes that do not fit
+/// and a byte 0; FileError for a column of which f32 would round numbers by over a thousandth of what lies between the
+/// least and the largest; FileError for a file that is missing, is no regular file, or holds no rows; ArgumentError for
+/// options that do not fit each other or the columns; OutOfMemory where there is no memory. Takes the memory of the
+/// file beside that of the result.
 TAPEGRAD_API Table read_csv(const std::string& path, const CsvOptions& options = {});
 
 }  // namespace tapegrad::nn

@@ -79,7 +79,7 @@ namespace tapegrad::nn {
 ///
 /// The network runs on the example, and each operation that it applies becomes one node or several; its loops, and the
 /// branches that it takes by shapes and by its own state, are those of that run. A network that reads numbers which it
-/// has computed of its inputs (item(), values()), and so may decide by them, throws ArgumentError, unless `allow_reads`;
+/// computes of its inputs (item(), values()), and so may decide by them, throws ArgumentError, unless `allow_reads`;
 /// one that opens a tape of its own throws Error. Parameters become initializers under their paths ("fc1.weight"), and
 /// nodes are named after the modules they are computed in. What is computed of buffers and constants alone becomes one
 /// initializer.

@@ -91,10 +91,11 @@ BOOST_AUTO_TEST_CASE(elements_that_are_handed_out_are_known) {
   BOOST_TEST(reads[1].function == "values");
   BOOST_TEST(reads[1].scope == "");
   BOOST_TEST(reads[2].function == "copy");
+  const std::size_t before = TapeView(tape).reads().size();
   const Mark mark = tape.mark();
   (void)x.copy();
   tape.rewind(mark);
-  BOOST_TEST(TapeView(tape).reads().size() == 3u);
+  BOOST_TEST(TapeView(tape).reads().size() == before);
   BOOST_TEST(TapeView(tape).reads()[0].scope == "net");
   tape.reset();
   BOOST_TEST(TapeView(tape).reads().empty());

@@ -51,9 +51,10 @@ BOOST_AUTO_TEST_CASE(fields_that_are_no_numbers_are_named) {
                 nn::CsvOptions{.delimiter = ';'});
   check_refused("1\nx\n", "line 2, column 1 ('column 1') holds 'x'", nn::CsvOptions{.header = false});
   const nn::CsvOptions no_texts{.missing_texts = {}};
-  check_refused("a\nnan\n",
-                "line 2, column 1 ('a') holds 'nan', which is no finite number; name it in missing_texts",
-                no_texts);
+  check_refused(
+      "a\nnan\n",
+      "line 2, column 1 ('a') holds 'nan', which is no finite number; name it in CsvOptions::missing_texts",
+      no_texts);
   for (const char* field : {"inf", "-infinity", "1e400", "1e39"})
     check_refused(std::string("a\n") + field + "\n", "which is no finite number of f32");
   check_refused("a\n1e39\n",

@@ -173,6 +173,39 @@ BOOST_AUTO_TEST_CASE(a_network_that_reads_what_it_computes_of_its_inputs_is_refu
   BOOST_TEST(std::filesystem::exists(path));
 }
 
+// The mean divides by the number of targets that count, which an operation does not know.
+BOOST_AUTO_TEST_CASE(a_loss_whose_mean_depends_on_the_targets_is_refused_and_its_sum_is_not) {
+  const Tensor labels = Tensor::from({0, 3, 1, 3}, i64);
+  const Tensor other = Tensor::from({3, 2, 3, 3}, i64);
+  const Tensor x = randn({4, 4}, rng);
+  nn::Sequential none;
+  const auto save_loss = [&](Reduction reduction) {
+    const auto loss = [&](const Tensor& scores, const Tensor& t) {
+      return softmax_with_loss(scores, t, {.reduction = reduction, .ignore_index = 3});
+    };
+    nn::save_onnx(path, none, loss, {x, labels}, {.free_batch = false});
+    if (reduction == Reduction::sum)
+      BOOST_TEST(difference(nn::load_onnx(path)->run({x, other})[0], loss(x, other)) < 1e-5);
+  };
+  save_loss(Reduction::sum);
+  BOOST_CHECK_EXCEPTION(save_loss(Reduction::mean), ArgumentError,
+                        mentions("takes elements of a tensor", "item()"));
+}
+
+BOOST_AUTO_TEST_CASE(operations_that_copy_within_are_saved) {
+  const Tensor zeros = Tensor::zeros({2, 1}, i64);
+  save(
+      [&](const Tensor& x) {
+        return scatter_add(x * 2.0, 1, zeros, Tensor::ones({2, 1}));
+      },
+      {.free_batch = false});
+  BOOST_TEST(std::filesystem::exists(path));
+  std::filesystem::remove(path);
+  const Tensor second = Tensor::from({1}, i64);
+  save([&](const Tensor& x) { return index_add(x * 2.0, 1, second, slice(x, 1, 0, 1)); });
+  BOOST_TEST(std::filesystem::exists(path));
+}
+
 BOOST_AUTO_TEST_CASE(what_is_computed_under_a_pause_is_part_of_the_network) {
   const Tensor x = randn({2, 4}, rng);
   nn::Sequential none;

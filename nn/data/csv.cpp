@@ -1,8 +1,8 @@
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <map>
 #include <memory>
-#include <optional>
 #include <span>
 
 #include <tapegrad/graph/errors.h>
@@ -176,32 +176,40 @@ void learn(CsvFormat& format, Reader& reader, const InputFile& file, std::int64_
   }
 }
 
+/// Whether numbers name columns, and are no row of data: 0, 1, ... or 1, 2, ..., as other tools number them, or three or
+/// more that rise, or are whole and fall, as years and wavelengths do.
+bool are_names(const std::vector<double>& numbers) {
+  if (numbers.size() < 2) return false;
+  const auto next = [](double a, double b) { return b == a + 1; };
+  if ((numbers[0] == 0 || numbers[0] == 1) &&
+      std::ranges::adjacent_find(numbers, std::not_fn(next)) == numbers.end())
+    return true;
+  const bool whole = std::ranges::all_of(numbers, [](double v) { return v == std::floor(v); });
+  const auto rises = [](double a, double b) { return a < b; };
+  const auto falls = [](double a, double b) { return a > b; };
+  return numbers.size() > 2 &&
+         (std::ranges::adjacent_find(numbers, std::not_fn(rises)) == numbers.end() ||
+          (whole && std::ranges::adjacent_find(numbers, std::not_fn(falls)) == numbers.end()));
+}
+
 /// Throws FileError where a column that is read has no name, and where the names of those that hold numbers are numbers
-/// themselves: such a row is data, as a rule. Those that rise (pixels 0, 1, ..., years, wavelengths) are names, and whole
-/// ones that fall.
+/// themselves and look like data.
 void require_header(const CsvFormat& format, const Rows& first) {
-  std::size_t columns = 0;
-  std::optional<double> last;
-  bool numbers = true;
-  bool rises = true;
-  bool falls = true;
+  std::vector<double> numbers;
+  std::size_t columns = 0;  // of numbers
   for (std::size_t i = 0; i < format.columns.size(); ++i) {
     const CsvColumn& c = format.columns[i];
     if (c.role == ColumnRole::unused) continue;
     if (c.name.empty())
       first.fail(
           i, "",
-          "has no name; name it, leave it out by its number in CsvOptions::unused, or say that the file has no "
-          "header (CsvOptions::header)");
+          "has no name; name it, leave it out by its number in CsvOptions::unused, or say that the file "
+          "has no header (CsvOptions::header)");
     if (c.kind != ColumnKind::number) continue;
     ++columns;
-    double number = 0;
-    numbers = numbers && csv::parse_number(c.name, number);
-    rises = rises && (!last || number > *last);
-    falls = falls && (!last || number < *last) && number == std::floor(number);
-    last = number;
+    if (double number = 0; csv::parse_number(c.name, number)) numbers.push_back(number);
   }
-  if (columns > 0 && numbers && !rises && !falls)
+  if (columns > 0 && numbers.size() == columns && !are_names(numbers))
     first.fail(
         "has numbers as the names of all columns of numbers, and will be data; say that the file has no header "
         "(CsvOptions::header), or give it one");

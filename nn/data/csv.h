@@ -144,8 +144,8 @@ struct TAPEGRAD_API Table {
 /// Throws FileError that names the file, the line and the column (the first is 1) for a row of another number of
 /// fields than the first, a field that is no number, not finite or beyond the dtype, a name that is given twice, or
 /// empty of a column that is read, numbers as the names of all columns of numbers (that row will be data, see
-/// CsvOptions::header; those that rise are names, and whole ones that fall), a missing value, quotes that do not fit
-/// and a byte 0; FileError for a column of which f32 would round numbers by over a thousandth of what lies between the
+/// CsvOptions::header; 0, 1, ... are names, and so are three that rise, as years), a missing value, quotes that do not
+/// fit and a byte 0; FileError for a column of which f32 would round numbers by over a thousandth of what lies between the
 /// least and the largest; FileError for a file that is missing, is no regular file, or holds no rows; ArgumentError for
 /// options that do not fit each other or the columns; OutOfMemory where there is no memory. Takes the memory of the
 /// file beside that of the result.

@@ -202,8 +202,9 @@ Tensor CenterCrop::operator()(const Tensor& images) const {
   if (height_ > s[2] || width_ > s[3])
     throw ShapeError(
         fmt::format("center_crop: {} x {} elements asked of images {}", height_, width_, to_string(s)));
-  const Corner corner{(s[2] - height_) / 2, (s[3] - width_) / 2};
-  return cut("center_crop", images, height_, width_, [&](std::int64_t) { return corner; });
+  // By operations, as it may stand in a network.
+  const std::int64_t top = (s[2] - height_) / 2, left = (s[3] - width_) / 2;
+  return slice(slice(images, 2, top, top + height_), 3, left, left + width_);
 }
 
 Batch CenterCrop::operator()(const Batch& batch, Generator&) const {

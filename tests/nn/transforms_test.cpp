@@ -192,6 +192,11 @@ BOOST_AUTO_TEST_CASE(what_does_not_fit_is_refused) {
   BOOST_CHECK_THROW(nn::RandomCrop(2, 2, std::numeric_limits<std::int64_t>::max()), ArgumentError);
   BOOST_CHECK_EXCEPTION(nn::RandomShift(-3), ArgumentError, mentions("-3"));
   BOOST_CHECK_THROW(nn::CenterCrop(2, 0), ArgumentError);
+  // In a network it has a gradient.
+  Tape tape;
+  const Tensor x = tape.watch(Tensor::ones({1, 1, 3, 3}));
+  const std::vector<float> gradient = tape.grad(sum(nn::CenterCrop(1, 1)(x)), x).to_vector<float>();
+  BOOST_TEST(gradient == (std::vector<float>{0, 0, 0, 0, 1, 0, 0, 0, 0}), boost::test_tools::per_element());
   for (const double p : {-0.1, 1.1, std::numeric_limits<double>::quiet_NaN()})
     BOOST_CHECK_THROW(nn::RandomHorizontalFlip{p}, ArgumentError);
   BOOST_CHECK_EXCEPTION(nn::Normalize({0, 0}, {1}), ShapeError, mentions("2 means", "1 standard"));

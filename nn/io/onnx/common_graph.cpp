@@ -40,6 +40,7 @@ class Comparison {
   std::vector<bool> used_values() const {
     std::vector<bool> used(graph_.values.size());
     for (const std::size_t v : graph_.outputs) used[v] = true;
+    for (const std::size_t v : graph_.inputs) used[v] = true;  // a model says what it takes, read or not
     for (const Operation& op : graph_.operations) {
       used[op.output] = true;
       for (const auto& input : op.inputs)

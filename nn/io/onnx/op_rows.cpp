@@ -286,11 +286,11 @@ void require_counterparts(const Graph& graph) {
   for (const Operation& op : graph.operations) {
     const OpRow* const row = row_of(*op.table);
     if (!row)
-      throw ArgumentError(
-          fmt::format("save_onnx: {} is no operation of the library, and there is nothing known in ONNX that "
-                      "computes it; express it in "
-                      "the library's operations",
-                      label(op)));
+      throw ArgumentError(fmt::format(
+          "save_onnx: {} is an operation of the program's own, or a formula of its own (map, "
+          "scalar_function), and there is nothing known in ONNX that computes it; express it in the "
+          "library's operations",
+          label(op)));
     if (!row->emit)
       throw ArgumentError(fmt::format("save_onnx: {} has no counterpart: {}", label(op), row->reason));
   }

@@ -8,6 +8,7 @@
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/graph/tape.h>
 #include <tapegrad/graph/tape_view.h>
+#include <tapegrad/nn/forward_state.h>
 #include <tapegrad/nn/io/onnx/free_sizes.h>
 #include <tapegrad/nn/io/onnx/op_rows.h>
 #include <tapegrad/nn/io/onnx/trace.h>
@@ -206,11 +207,20 @@ void compute_constants(Graph& g) {
   });
 }
 
+struct Restored {
+  const ForwardState& state;
+  ~Restored() { state.restore(); }
+};
+
 }  // namespace
 
 Graph trace(ModuleBase& module, const OnnxForward& forward, const std::vector<OnnxTensor>& inputs,
             const OnnxOptions& options) {
+  // What the runs change in it is put back, generators behind the last one: what is drawn at random differs in each.
+  const ForwardState state(module);
+  const Restored restored{state};
   const auto run = [&](const std::vector<OnnxTensor>& on) {
+    state.restore_buffers();
     return TracedRun(module, forward, on, options).take();
   };
   const std::vector<FreeSize> sizes = free_sizes(inputs, options);

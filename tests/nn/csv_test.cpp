@@ -114,7 +114,7 @@ BOOST_AUTO_TEST_CASE(a_name_that_is_a_number_is_a_name) {
   BOOST_TEST(read("a,b,c\n5,6,7\n", {.targets = {two}}).format.target_names() == (Texts{"b"}));
   BOOST_TEST(read("5,6,7\n", {.targets = {two}, .header = false}).format.target_names() ==
              (Texts{"column 2"}));
-  BOOST_TEST(read("3,1,2\n5,6,7\n", {.targets = {2}}).format.target_names() == (Texts{"1"}));
+  BOOST_TEST(read("0,1,2\n5,6,7\n", {.targets = {2}}).format.target_names() == (Texts{"1"}));
 }
 
 BOOST_AUTO_TEST_CASE(targets_are_class_indices_numbers_or_one_hot) {

@@ -131,7 +131,7 @@ void for_each_value(const Members& members, F&& f) {
   for_each_index(members, [&](std::size_t i) { f(members.values[i].first, members.values[i].second); });
 }
 
-/// The decay that the innermost module around a parameter wants for it.
+/// The decay that the innermost module around a parameter sets for it.
 std::optional<double> decay_of(const Members& members, std::size_t value) {
   const std::string& path = members.values[value].first;
   for (std::size_t m = members.owners[value];; m = members.parents[m]) {
@@ -193,19 +193,19 @@ std::vector<std::pair<std::string, Parameter>> ModuleBase::parameters() const {
 std::optional<double> ModuleBase::weight_decay(std::string_view) const { return {}; }
 
 optim::ParameterGroups ModuleBase::groups() const {
-  std::vector<std::pair<std::optional<double>, optim::ParameterList::Named>> wanted;
+  std::vector<std::pair<std::optional<double>, optim::ParameterList::Named>> by_decay;
   const Members members(*this);
   for_each_index(members, [&](std::size_t i) {
     const auto* p = std::get_if<Parameter*>(&members.values[i].second);
     if (!p) return;
     const std::optional<double> decay = decay_of(members, i);
-    auto group = std::ranges::find(wanted, decay, [](const auto& g) { return g.first; });
-    if (group == wanted.end()) group = wanted.insert(group, {decay, {}});
+    auto group = std::ranges::find(by_decay, decay, [](const auto& g) { return g.first; });
+    if (group == by_decay.end()) group = by_decay.insert(group, {decay, {}});
     group->second.emplace_back(members.values[i].first, **p);
   });
-  if (wanted.empty()) wanted.emplace_back();
+  if (by_decay.empty()) by_decay.emplace_back();
   std::vector<optim::Group> groups;
-  for (auto& [decay, parameters] : wanted)
+  for (auto& [decay, parameters] : by_decay)
     groups.push_back({.parameters = std::move(parameters), .weight_decay = decay});
   return groups;
 }

@@ -84,11 +84,11 @@ class TAPEGRAD_API ModuleBase {
   std::vector<std::pair<std::string, Tensor>> buffers() const;
   /// This module, whose path is empty, and all within it in the order of visiting; one reached twice counts once.
   std::vector<std::pair<std::string, ModuleBase*>> modules();
-  /// The parameters for an optimizer: a group for each weight decay that modules want, and one for those of none. An
+  /// The parameters for an optimizer: a group for each weight decay that modules set, and one for those of none. An
   /// optimizer that is given a module asks for them.
   optim::ParameterGroups groups() const;
-  /// The weight decay that this module wants for a parameter within it of this path, as "fc1.weight"; none: it leaves
-  /// that to the module around it, and at last to the optimizer. A module within it that wants one comes first.
+  /// The weight decay that this module sets for a parameter within it of this path, as "fc1.weight"; none: it leaves
+  /// that to the module around it, and at last to the optimizer. A module within it that sets one comes first.
   virtual std::optional<double> weight_decay(std::string_view path) const;
   /// How many numbers the parameters hold, frozen or not.
   std::int64_t parameter_count() const;

@@ -14,7 +14,7 @@ namespace tapegrad::nn {
 TAPEGRAD_API bool is_weight(std::string_view path) noexcept;
 
 /// The parameters of a network for an optimizer: with a weight decay, that for the weights (is_weight) and none for
-/// others, as in "Deep Learning from Scratch", whatever the modules want; without one those of the network. Throws
+/// others, as in "Deep Learning from Scratch", whatever the modules set; without one those of the network. Throws
 /// ArgumentError for a decay that is negative or not finite.
 TAPEGRAD_API optim::ParameterGroups weight_decay_groups(const ModuleBase& net,
                                                         std::optional<double> weight_decay);

@@ -30,7 +30,7 @@ std::vector<double> doubles(const Tensor& t) {
   return t.dtype() == f64 ? t.to_vector<double>() : cast(t, f64).to_vector<double>();
 }
 
-/// Wants a decay of 0.1, but for what is called "bias".
+/// Sets a decay of 0.1, but for what is called "bias".
 struct Decayed final : nn::Module {
   nn::Affine inner;
   nn::MultiLayerNet net;
@@ -101,7 +101,7 @@ BOOST_AUTO_TEST_CASE(without_options_it_is_plain) {
   BOOST_TEST(doubles(own.parameters()[0].second.data()) == std::vector<double>(12, 0.5));
 }
 
-BOOST_AUTO_TEST_CASE(the_innermost_module_that_wants_a_decay_decides) {
+BOOST_AUTO_TEST_CASE(the_innermost_module_that_sets_a_decay_decides) {
   Generator rng(0);
   const auto decays = [](const optim::ParameterGroups& groups) {
     std::vector<std::string> texts;

@@ -207,20 +207,23 @@ void compute_constants(Graph& g) {
   });
 }
 
-struct Restored {
-  const ForwardState& state;
-  ~Restored() { state.restore(); }
+/// Puts back what the runs change in the module: buffers before each, generators behind the last, as what is drawn at
+/// random is known by its being another in each run.
+struct LeftAsItWas {
+  ForwardState state;
+  explicit LeftAsItWas(ModuleBase& module) : state(module) {}
+  ~LeftAsItWas() { state.restore(); }
+  LeftAsItWas(const LeftAsItWas&) = delete;
+  LeftAsItWas& operator=(const LeftAsItWas&) = delete;
 };
 
 }  // namespace
 
 Graph trace(ModuleBase& module, const OnnxForward& forward, const std::vector<OnnxTensor>& inputs,
             const OnnxOptions& options) {
-  // What the runs change in it is put back, generators behind the last one: what is drawn at random differs in each.
-  const ForwardState state(module);
-  const Restored restored{state};
+  const LeftAsItWas before(module);
   const auto run = [&](const std::vector<OnnxTensor>& on) {
-    state.restore_buffers();
+    before.state.restore_buffers();
     return TracedRun(module, forward, on, options).take();
   };
   const std::vector<FreeSize> sizes = free_sizes(inputs, options);

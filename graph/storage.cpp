@@ -7,6 +7,7 @@
 
 #include <pthread.h>
 
+#include <tapegrad/graph/at_fork.h>
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/graph/sanitizers.h>
 #include <tapegrad/graph/storage.h>
@@ -34,15 +35,7 @@ constinit thread_local std::uint64_t system_allocation_count = 0;
 static_assert(std::is_trivially_destructible_v<std::mutex>);
 constinit std::mutex registry_mutex;
 
-// A child of fork gets the registry unlocked, whatever the parent's other threads were doing.
-void prepare_for_fork() {
-  [[maybe_unused]] static const bool prepared = [] {
-    if (pthread_atfork([] { registry_mutex.lock(); }, [] { registry_mutex.unlock(); },
-                       [] { registry_mutex.unlock(); }) != 0)
-      throw std::bad_alloc();
-    return true;
-  }();
-}
+std::mutex& mutex_of_registry() noexcept { return registry_mutex; }
 
 ThreadState* orphans = nullptr;
 // What a thread that fork has left behind owned stays reachable through this.
@@ -256,7 +249,7 @@ std::uint64_t new_thread_number() noexcept {
 // Where memory does not suffice the thread is as before, and tries again the next time.
 ThreadState* attach_thread() {
   if (ended) return nullptr;
-  prepare_for_fork();
+  unlock_in_children<&mutex_of_registry>();
   static const ThreadExits exits;
   exits.watch();
   const std::lock_guard lock(registry_mutex);

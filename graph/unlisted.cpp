@@ -3,6 +3,7 @@
 #include <unordered_map>
 #include <utility>
 
+#include <tapegrad/graph/at_fork.h>
 #include <tapegrad/graph/unlisted.h>
 
 namespace tapegrad::detail {
@@ -21,10 +22,12 @@ Notes& notes() {
   static Notes& all = *new Notes;
   return all;
 }
+std::mutex& mutex_of_notes() noexcept { return notes().mutex; }
 
 }  // namespace
 
 void note_unlisted(std::uint64_t parameter, UnlistedNote note) {
+  unlock_in_children<&mutex_of_notes>();
   Notes& n = notes();
   const std::lock_guard lock(n.mutex);
   n.of.try_emplace(parameter, std::move(note));
@@ -33,6 +36,7 @@ void note_unlisted(std::uint64_t parameter, UnlistedNote note) {
 
 void drop_unlisted(std::uint64_t parameter) noexcept {
   Notes& n = notes();
+  if (!n.any) return;
   const std::lock_guard lock(n.mutex);
   n.of.erase(parameter);
   n.any = !n.of.empty();

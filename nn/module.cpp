@@ -192,23 +192,16 @@ std::vector<std::pair<std::string, Parameter>> ModuleBase::parameters() const {
 
 std::optional<double> ModuleBase::weight_decay(std::string_view) const { return {}; }
 
-optim::ParameterGroups ModuleBase::groups() const {
-  std::vector<std::pair<std::optional<double>, optim::ParameterList::Named>> by_decay;
+std::vector<std::optional<double>> ModuleBase::weight_decays() const {
+  std::vector<std::optional<double>> decays;
   const Members members(*this);
   for_each_index(members, [&](std::size_t i) {
-    const auto* p = std::get_if<Parameter*>(&members.values[i].second);
-    if (!p) return;
-    const std::optional<double> decay = decay_of(members, i);
-    auto group = std::ranges::find(by_decay, decay, [](const auto& g) { return g.first; });
-    if (group == by_decay.end()) group = by_decay.insert(group, {decay, {}});
-    group->second.emplace_back(members.values[i].first, **p);
+    if (std::holds_alternative<Parameter*>(members.values[i].second)) decays.push_back(decay_of(members, i));
   });
-  if (by_decay.empty()) by_decay.emplace_back();
-  std::vector<optim::Group> groups;
-  for (auto& [decay, parameters] : by_decay)
-    groups.push_back({.parameters = std::move(parameters), .weight_decay = decay});
-  return groups;
+  return decays;
 }
+
+optim::ParameterGroups ModuleBase::groups() const { return *this; }
 
 std::vector<std::pair<std::string, Tensor>> ModuleBase::buffers() const {
   std::vector<std::pair<std::string, Tensor>> list;

@@ -84,9 +84,11 @@ class TAPEGRAD_API ModuleBase {
   std::vector<std::pair<std::string, Tensor>> buffers() const;
   /// This module, whose path is empty, and all within it in the order of visiting; one reached twice counts once.
   std::vector<std::pair<std::string, ModuleBase*>> modules();
-  /// The parameters for an optimizer: a group for each weight decay that modules set, and one for those of none. An
-  /// optimizer that is given a module asks for them.
+  /// The parameters for an optimizer: a group for each weight decay that modules set, and one for those of none.
   optim::ParameterGroups groups() const;
+  /// The weight decay of each of parameters(), in their order; of one that two modules share, that of the module which
+  /// visit reaches first. An optimizer that is given a module asks for them.
+  std::vector<std::optional<double>> weight_decays() const;
   /// The weight decay that this module sets for a parameter within it of this path, as "fc1.weight"; none: it leaves
   /// that to the module around it, and at last to the optimizer. A module within it that sets one comes first.
   virtual std::optional<double> weight_decay(std::string_view path) const;

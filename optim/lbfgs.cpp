@@ -190,13 +190,18 @@ class Search {
   bool falls(const Trial& from, const Trial& to) const {
     return to.value <= from.value + options_.decrease * to.t * from.slope;
   }
+  /// How far values may differ by rounding alone. Within it their slopes tell (Hager, Zhang, SIAM Journal on
+  /// Optimization 16, 2005).
+  static double rounding(const Trial& from) { return 1e-10 * std::abs(from.value); }
+  /// Whether the value is to fall by so little that rounding may hide it.
+  bool hides_fall(const Trial& from, const Trial& to) const {
+    return to.finite() && std::abs(to.value - from.value) <= rounding(from) &&
+           -options_.decrease * to.t * from.slope <= rounding(from);
+  }
   bool accepts(const Trial& from, const Trial& to) const {
     if (!to.finite()) return false;
     if (falls(from, to)) return std::abs(to.slope) <= -options_.curvature * from.slope;
-    // Where the values differ by rounding alone, their slopes tell (Hager, Zhang, SIAM Journal on Optimization 16,
-    // 2005).
-    return to.value <= from.value + 1e-10 * std::abs(from.value) &&
-           to.slope >= options_.curvature * from.slope &&
+    return to.value <= from.value + rounding(from) && to.slope >= options_.curvature * from.slope &&
            to.slope <= (2 * options_.decrease - 1) * from.slope;
   }
 
@@ -211,7 +216,13 @@ class Search {
       if (t == low.t || !std::isfinite(t)) break;  // nothing lies between
       const Trial to = at(start, d, t);
       if (accepts(from, to)) return to;
-      if (!to.finite() || !falls(from, to) || (low.t > 0 && to.value >= low.value)) {
+      if (hides_fall(from, to)) {
+        const bool low_is_left = !high || low.t < high->t;
+        if ((to.slope < 0) == low_is_left)
+          low = to;
+        else
+          high = to;
+      } else if (!to.finite() || !falls(from, to) || (low.t > 0 && to.value >= low.value)) {
         high = to;
       } else {
         if (to.slope * ((high ? high->t : std::numeric_limits<double>::infinity()) - low.t) >= 0) high = low;
@@ -219,7 +230,8 @@ class Search {
       }
     }
     // 10^23 times as far it falls as steeply as at first.
-    if (i == kMostTrials && !high && low.slope <= 0.999 * from.slope) unbounded_ = true;
+    if (i == kMostTrials && !high && low.slope <= 0.999 * from.slope && low.value < from.value)
+      unbounded_ = true;
     if (unbounded_ || low.t == 0 || !(low.value < from.value)) return {};
     return at(start, d, low.t);  // lower, if not by as much as it should
   }

@@ -8,8 +8,7 @@
 #include <set>
 #include <utility>
 
-#include <pthread.h>
-
+#include <tapegrad/graph/at_fork.h>
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/graph/unlisted.h>
 #include <tapegrad/ops/loops/find.h>
@@ -44,11 +43,9 @@ struct Registry {
 // Never destroyed: optimizers that are static variables outlive it otherwise.
 Registry& registry() {
   static Registry& of_program = *new Registry;
-  // A child of fork gets it unlocked, whatever the parent's other threads were doing.
-  [[maybe_unused]] static const int at_fork = pthread_atfork(
-      [] { of_program.mutex.lock(); }, [] { of_program.mutex.unlock(); }, [] { of_program.mutex.unlock(); });
   return of_program;
 }
+std::mutex& mutex_of_registry() noexcept { return registry().mutex; }
 
 Tensor count(std::int64_t n) { return Tensor::from(std::vector<std::int64_t>{n}, Shape{}); }
 
@@ -56,6 +53,27 @@ Tensor count(std::int64_t n) { return Tensor::from(std::vector<std::int64_t>{n},
 
 ParameterList::ParameterList(const std::vector<Parameter>& parameters) {
   for (const Parameter& p : parameters) named_.emplace_back(std::to_string(named_.size()), p);
+}
+
+void ParameterGroups::add(Group group) {
+  const std::vector<std::optional<double>>& decays = group.parameters.weight_decays();
+  if (group.weight_decay || std::ranges::all_of(decays, [](const auto& d) { return !d; })) {
+    groups_.push_back(std::move(group));
+    return;
+  }
+  std::vector<std::pair<std::optional<double>, ParameterList::Named>> by_decay;
+  auto decay = decays.begin();
+  for (const auto& named : group.parameters) {
+    auto alike = std::ranges::find(by_decay, *decay, [](const auto& g) { return g.first; });
+    if (alike == by_decay.end()) alike = by_decay.insert(alike, {*decay, {}});
+    alike->second.push_back(named);
+    ++decay;
+  }
+  for (auto& [of_these, parameters] : by_decay)
+    groups_.push_back({.parameters = std::move(parameters),
+                       .lr_scale = group.lr_scale,
+                       .weight_decay = of_these,
+                       .decoupled = group.decoupled});
 }
 
 double Optimizer::require(std::string_view setting, double value, double lo, double hi) const {
@@ -120,31 +138,40 @@ Optimizer::Optimizer(std::string_view name, const ParameterGroups& groups, doubl
   slots_.reserve(count);
   moment_values_.reserve(count * moments_.size());
   for (const Group& group : groups) {
-    const std::string prefix = groups.size() > 1 ? fmt::format("{}.", settings_.size()) : "";
     settings_.push_back({require("lr_scale", group.lr_scale, 0, kInfinity),
                          require("weight_decay", group.weight_decay.value_or(0), 0, kInfinity),
                          group.decoupled});
     for (const auto& [given, parameter] : group.parameters) {
       if (!parameter.defined())
-        throw ArgumentError(fmt::format("{}: the parameter '{}{}' is undefined", name_, prefix, given));
-      slots_.push_back({prefix + given, parameter, settings_.size() - 1});
+        throw ArgumentError(fmt::format("{}: the parameter '{}' is undefined", name_, given));
+      slots_.push_back({given, parameter, settings_.size() - 1});
       if (parameter.dtype() == f32) narrowest_ = f32;
     }
   }
   if (slots_.empty()) throw ArgumentError(fmt::format("{}: there are no parameters to update", name_));
   require_rates(lr);
+  // Of groups that share a name, as those of two lists, the number tells their parameters apart.
+  const auto two_of_one_name = [this] {
+    return second_of_two(slots_, [](const Slot& s) {
+      return std::pair(std::hash<std::string_view>()(s.name), std::string_view(s.name));
+    });
+  };
+  std::optional<std::size_t> of_one_name = two_of_one_name();
+  if (of_one_name && groups.size() > 1) {
+    for (Slot& s : slots_) s.name = fmt::format("{}.{}", s.group, s.name);
+    of_one_name = two_of_one_name();
+  }
   if (const auto twice = second_of_two(slots_, [](const Slot& s) { return s.parameter.id(); }))
     throw ArgumentError(
         fmt::format("{}: the parameter '{}' is listed twice; it would be updated twice a step", name_,
                     slots_[*twice].name));
-  if (const auto twice = second_of_two(slots_, [](const Slot& s) {
-        return std::pair(std::hash<std::string_view>()(s.name), std::string_view(s.name));
-      }))
+  if (of_one_name)
     throw ArgumentError(fmt::format("{}: two parameters are called '{}'; put them in groups of their own",
-                                    name_, slots_[*twice].name));
+                                    name_, slots_[*of_one_name].name));
   for (const Slot& s : slots_)
     for (std::size_t m = 0; m < moments_.size(); ++m)
       moment_values_.push_back(Tensor::zeros(s.parameter.shape(), s.parameter.dtype()));
+  tapegrad::detail::unlock_in_children<&mutex_of_registry>();
   const std::lock_guard lock(registry().mutex);
   registry().all.insert(this);
 }

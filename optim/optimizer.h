@@ -44,8 +44,8 @@ class TAPEGRAD_API Optimizer {
   std::vector<std::pair<std::string, std::string>> settings() const;
 
   /// Copies of all that the next update depends on, beside parameters and settings: "step", "lr", and for
-  /// each parameter its moments and how many updates it had, as in "fc1.weight.v" and "fc1.weight.step". With
-  /// several groups a parameter's name starts with the group's number, as in "0.fc1.weight.v".
+  /// each parameter its moments and how many updates it had, as in "fc1.weight.v" and "fc1.weight.step". Where
+  /// parameters of two groups have one name, all names start with the group's number, as in "0.fc1.weight.v".
   State state() const;
   /// Continues from there, bit for bit. Throws ArgumentError for names that are missing or unexpected,
   /// listing them, and for a step or rate that cannot be, ShapeError or DtypeError for a tensor that does not

@@ -28,14 +28,19 @@ class TAPEGRAD_API ParameterList {
   requires requires(const M& m) {
     { m.parameters() } -> std::convertible_to<Named>;
   }
-  ParameterList(const M& module) : ParameterList(Named(module.parameters())) {}
+  ParameterList(const M& module) : ParameterList(Named(module.parameters())) {
+    if constexpr (requires { module.weight_decays(); }) weight_decays_ = module.weight_decays();
+  }
 
   /// Pairs of a name and a parameter.
   auto begin() const noexcept { return named_.begin(); }
   auto end() const noexcept { return named_.end(); }
+  /// The weight decay that a module sets for each of its parameters, in their order; of a list nothing.
+  const std::vector<std::optional<double>>& weight_decays() const noexcept { return weight_decays_; }
 
  private:
   Named named_;
+  std::vector<std::optional<double>> weight_decays_{};
 };
 
 /// Parameters that are updated alike.
@@ -44,7 +49,7 @@ struct Group {
   /// The learning rate of this group is the optimizer's times this, so that a schedule moves all groups.
   double lr_scale = 1;
   /// Adds weight_decay * W to the gradient: the gradient of weight_decay / 2 * sum(W^2) in the loss. Where it
-  /// is not given: what the rule has by default, 0 but for AdamW.
+  /// is not given: what a module sets, or else what the rule has by default, 0 but for AdamW.
   std::optional<double> weight_decay{};
   /// The decay takes lr * weight_decay * W from W instead, before the rule's own update, which then sees the
   /// gradient alone. Rules that divide by the size of the gradient would divide the decay with it.
@@ -53,25 +58,23 @@ struct Group {
   bool decoupled = false;
 };
 
-/// What an optimizer updates: a module, a list of parameters, or groups of either.
+/// What an optimizer updates: a module, a list of parameters, or groups of either. A group of a module that sets weight
+/// decays, where the group gives none, becomes a group for each.
 ///
 ///     SGD(net, 0.1)      SGD({w, b}, 0.1)      SGD({{.parameters = net, .weight_decay = 1e-4}}, 0.1)
 class TAPEGRAD_API ParameterGroups {
  public:
   /// Of these groups, or one group of these parameters.
-  ParameterGroups(std::vector<Group> groups) : groups_(std::move(groups)) {}
-  ParameterGroups(std::initializer_list<Group> groups) : groups_(groups) {}
+  ParameterGroups(std::vector<Group> groups) {
+    for (Group& group : groups) add(std::move(group));
+  }
+  ParameterGroups(std::initializer_list<Group> groups) : ParameterGroups(std::vector<Group>(groups)) {}
   ParameterGroups(std::initializer_list<Parameter> parameters) : ParameterGroups(ParameterList(parameters)) {}
   // Moved, and not from an initializer list: there may be a million.
-  /// One group of a list; of a module its groups(), which tell weight decays apart.
+  /// Of a list, or of a module.
   template <class P>
   requires std::convertible_to<const P&, ParameterList> ParameterGroups(const P& parameters) {
-    if constexpr (requires {
-                    { parameters.groups() } -> std::same_as<ParameterGroups>;
-                  })
-      *this = parameters.groups();
-    else
-      groups_.push_back(Group{.parameters = parameters});
+    add(Group{.parameters = parameters});
   }
 
   /// Number of groups, and the groups.
@@ -80,6 +83,7 @@ class TAPEGRAD_API ParameterGroups {
   auto end() const noexcept { return groups_.end(); }
 
  private:
+  void add(Group group);
   std::vector<Group> groups_;
 };
 

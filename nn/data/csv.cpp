@@ -67,6 +67,10 @@ CsvFormat format_of(const CsvOptions& o, std::vector<CsvColumn> columns, const s
   };
   each(o.targets, "targets", roles, [](CsvColumn& c) { c.role = ColumnRole::target; });
   each(o.unused, "unused", roles, [](CsvColumn& c) { c.role = ColumnRole::unused; });
+  // All of a name that several have: none could be told from the others.
+  for (const ColumnRef& ref : o.unused)
+    for (CsvColumn& c : columns)
+      if (!c.name.empty() && c.name == ref.name && c.role == ColumnRole::feature) c.role = ColumnRole::unused;
   each(o.one_hot, "one_hot", kinds, [](CsvColumn& c) { c.kind = ColumnKind::one_hot; });
   each(o.index, "index", kinds, [](CsvColumn& c) { c.kind = ColumnKind::index; });
   return {std::move(columns), o.missing, o.missing_texts, o.header, o.delimiter, o.dtype};
@@ -229,7 +233,7 @@ Table read(const std::string& path, const CsvOptions& options) {
   CsvFormat format = format_of(options, std::move(columns), path);
   if (options.header) {
     require_header(format, first);
-    csv::require_different_names(first);
+    csv::require_different_names(first, format);
   }
   csv::require_possible(format, "read_csv", false);
   std::vector<Place> places;

@@ -102,7 +102,8 @@ struct CsvOptions {
   std::vector<ColumnRef> targets{};  ///< what is to be learnt; the other columns are features
   std::vector<ColumnRef> one_hot{};  ///< columns of categories, targets or features, see ColumnKind
   std::vector<ColumnRef> index{};    ///< likewise
-  std::vector<ColumnRef> unused{};   ///< columns that are not read, such as the number of a row
+  /// Columns that are not read, such as the number of a row. A name stands for all columns that have it.
+  std::vector<ColumnRef> unused{};
   Missing missing = Missing::error;  ///< what becomes of rows that lack a value
   /// What says that there is no value, beside nothing at all. What is written within quotes is never missing.
   std::vector<std::string> missing_texts{"NA", "NaN", "nan", "null", "NULL"};

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cmath>
+#include <unordered_map>
 #include <unordered_set>
 
 #include <tapegrad/graph/errors.h>
@@ -47,15 +48,18 @@ void require_possible(const CsvFormat& format, const char* function, bool catego
   if (format.missing_texts.size() > kMostMissingTexts)
     fail(fmt::format("{} texts say that there is no value; at most {} may", format.missing_texts.size(),
                      kMostMissingTexts));
-  std::unordered_set<std::string_view> names;
+  std::unordered_map<std::string_view, bool> names;  // and whether the column is read
   std::int64_t features = 0;
   std::int64_t targets = 0;
   const CsvColumn* classes = nullptr;
   for (const CsvColumn& c : format.columns) {
     if (c.name.empty() && c.role == ColumnRole::unused) continue;
     if (c.name.empty()) fail("a column of the format has no name");
-    if (!names.insert(c.name).second) fail(fmt::format("the format has the column {} twice", shown(c.name)));
-    if (c.role == ColumnRole::unused) continue;
+    const bool is_read = c.role != ColumnRole::unused;
+    const auto [known, is_first] = names.emplace(c.name, is_read);
+    if (!is_first && (is_read || known->second))
+      fail(fmt::format("the format has the column {} twice", shown(c.name)));
+    if (!is_read) continue;
     const bool is_target = c.role == ColumnRole::target;
     ++(is_target ? targets : features);
     if (is_target && c.kind == ColumnKind::index) classes = &c;

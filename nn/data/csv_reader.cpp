@@ -5,7 +5,8 @@
 #include <memory>
 #include <span>
 #include <system_error>
-#include <unordered_set>
+#include <unordered_map>
+#include <utility>
 
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/nn/data/csv_reader.h>
@@ -74,14 +75,20 @@ std::vector<std::string> names_in(const Rows& rows) {
   return names;
 }
 
-void require_different_names(const Rows& rows) {
-  std::unordered_set<std::string> known;
-  for (std::size_t i = 0; i < rows.fields().size(); ++i)
-    if (std::string name = rows.fields()[i].text(); !name.empty() && !known.insert(name).second)
+void require_different_names(const Rows& rows, const CsvFormat& format) {
+  std::unordered_map<std::string_view, bool> read;  // and whether it has been seen
+  for (const CsvColumn& c : format.columns)
+    if (c.role != ColumnRole::unused) read.emplace(c.name, false);
+  for (std::size_t i = 0; i < rows.fields().size(); ++i) {
+    const std::string name = rows.fields()[i].text();
+    const auto column = read.find(name);
+    if (column != read.end() && std::exchange(column->second, true))
       rows.fail(
           i, name,
-          "has the name of another column; names must differ. Of a row of data, say that the file has no header "
+          "has the name of another column; names of columns that are read must differ. Leave all of that name "
+          "out in CsvOptions::unused, or, of a row of data, say that the file has no header "
           "(CsvOptions::header)");
+  }
 }
 
 void Reader::find_places() {
@@ -107,7 +114,7 @@ void Reader::find_places() {
     return;
   }
   const std::vector<std::string> names = names_in(rows);
-  require_different_names(rows);
+  require_different_names(rows, format_);
   std::unordered_map<std::string_view, std::size_t> fields;
   for (std::size_t i = 0; i < names.size(); ++i) fields.emplace(names[i], i);
   std::vector<std::string> missing;

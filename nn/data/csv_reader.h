@@ -24,8 +24,8 @@ void require_possible(const CsvFormat& format, const char* function, bool catego
 /// The names in the header, the row at hand; empty ones too, for columns that are not read may lack a name. Throws
 /// FileError for one that is not UTF-8.
 std::vector<std::string> names_in(const Rows& rows);
-/// Throws FileError where two of them have one name.
-void require_different_names(const Rows& rows);
+/// Throws FileError where a column that the format reads has the name of another one.
+void require_different_names(const Rows& rows, const CsvFormat& format);
 
 /// The number that the whole text is; false where it is none. Not finite where f64 cannot hold it.
 bool parse_number(std::string_view text, double& number);

@@ -3,8 +3,7 @@
 #include <string>
 #include <thread>
 
-#include <pthread.h>
-
+#include <tapegrad/graph/at_fork.h>
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/nn/train/update_guards.h>
 
@@ -20,10 +19,12 @@ struct Trained {
 
 Trained& trained() {
   static Trained& all = *new Trained;
-  // A child of fork gets it unlocked, whatever the parent's other threads were doing.
-  [[maybe_unused]] static const int at_fork =
-      pthread_atfork([] { all.mutex.lock(); }, [] { all.mutex.unlock(); }, [] { all.mutex.unlock(); });
   return all;
+}
+std::mutex& mutex_of_trained() noexcept { return trained().mutex; }
+/// A child of fork has no other thread that could train.
+void keep_those_of_this_thread() noexcept {
+  std::erase_if(trained().by, [](const auto& entry) { return entry.second != std::this_thread::get_id(); });
 }
 
 }  // namespace
@@ -35,6 +36,7 @@ std::string broken_parameter(const ModuleBase& net) {
 }
 
 TrainedByThisThread::TrainedByThisThread(const ModuleBase& net) : net_(&net) {
+  tapegrad::detail::unlock_in_children<&mutex_of_trained, &keep_those_of_this_thread>();
   const std::lock_guard lock(trained().mutex);
   const auto [place, is_first] = trained().by.try_emplace(net_, std::this_thread::get_id());
   is_first_ = is_first;

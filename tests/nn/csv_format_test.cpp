@@ -89,6 +89,14 @@ BOOST_AUTO_TEST_CASE(files_without_a_header_have_all_columns_or_all_but_the_targ
 }
 
 BOOST_AUTO_TEST_CASE(columns_that_are_not_read_need_no_name) {
+  // Of one name there may be several that are not read.
+  for (const nn::CsvOptions& options : {nn::CsvOptions{.targets = {"t"}, .unused = {"note"}},
+                                        nn::CsvOptions{.targets = {"t"}, .unused = {2, 4}}}) {
+    const CsvFormat notes = read("x,note,t,note\n1,?,2,\n3,!,4,-\n", options).format;
+    BOOST_TEST(notes.feature_names() == Texts{"x"});
+    BOOST_TEST(apply(CsvFormat::parse(notes.text()), "note,t,note,x\n,2,,1\n").features.to_vector<float>() ==
+               Floats{1});
+  }
   const CsvFormat unnamed = read(",x,,t\n0,1,a,2\n1,3,b,4\n", {.targets = {"t"}, .unused = {1, 3}}).format;
   BOOST_TEST(unnamed.feature_names() == (Texts{"x"}));
   const CsvFormat back = CsvFormat::parse(unnamed.text());

@@ -98,6 +98,9 @@ BOOST_AUTO_TEST_CASE(headers_that_do_not_name_columns_are_named) {
   check_refused("a,,c\n1,2,3\n", "line 1, column 2 has no name; name it, leave it out by its number in");
   check_refused("a,,\n1,2,3\n", "line 1, column 3 has no name", {.unused = {2}});
   check_refused("a,b, a\n1,2,3\n", "line 1, column 3 ('a') has the name of another column");
+  check_refused("a,b,a\n1,2,3\n", "line 1, column 3 ('a') has the name of another column", {.unused = {1}});
+  check_refused("a,b,a\n1,2,3\n", "names of columns that are read must differ",
+                {.targets = {3}, .unused = {"a"}});
   // Rows of data in its place.
   check_refused("5.1,3.5\n4.9,3\n", "line 1 has numbers as the names of all columns of numbers");
   check_refused("5.1,3.5,a\n4.9,3,b\n", "say that the file has no header", {.targets = {-1}, .index = {-1}});
@@ -105,7 +108,8 @@ BOOST_AUTO_TEST_CASE(headers_that_do_not_name_columns_are_named) {
   check_refused("23,85\n25,90\n", "and will be data", {.targets = {2}});
   check_refused("7,a\n8,b\n", "and will be data", {.one_hot = {2}});
   check_refused("0,0,1,5\n0,1,1,6\n", "line 1 has numbers as the names of all columns of numbers");
-  check_refused("0,0,x\n0,1,y\n", "of another column; names must differ. Of a row of data, say that",
+  check_refused("0,0,x\n0,1,y\n",
+                "Leave all of that name out in CsvOptions::unused, or, of a row of data, say that",
                 {.index = {1, 2, 3}});
 }
 

@@ -132,6 +132,30 @@ BOOST_AUTO_TEST_CASE(the_innermost_module_that_sets_a_decay_decides) {
   const nn::MultiLayerNet zero(4, 2, rng, {.hidden = {}, .weight_decay = 0});
   BOOST_TEST(decays(zero.groups()) == (std::vector<std::string>{"affine1.weight 0", "affine1.bias 0"}));
 
+  // A group of a module is as the module sets it, unless it sets a decay itself; the rest of it stays.
+  const optim::ParameterGroups scaled{{.parameters = around, .lr_scale = 0.5, .decoupled = true}};
+  BOOST_TEST(decays(scaled) == expected, boost::test_tools::per_element());
+  for (const optim::Group& group : scaled) {
+    BOOST_TEST(group.lr_scale == 0.5);
+    BOOST_TEST(group.decoupled);
+  }
+  BOOST_TEST(decays({{.parameters = zero, .weight_decay = 0.3}}) ==
+             (std::vector<std::string>{"affine1.weight 0.3", "affine1.bias 0.3"}));
+  // Of a parameter that two modules share the first one decides.
+  struct Shares final : nn::Module {
+    Parameter weight;
+    double decay;
+    Shares(const Parameter& w, double d) : weight(w), decay(d) {}
+    Tensor forward(const Tensor& x) override { return x * weight; }
+    void visit(nn::Visitor& v) override { v("weight", weight); }
+    std::optional<double> weight_decay(std::string_view) const override { return decay; }
+  };
+  const Parameter shared(Tensor::ones({1}));
+  nn::Sequential two;
+  two.append("a", std::make_unique<Shares>(shared, 0.1));
+  two.append("b", std::make_unique<Shares>(shared, 0.2));
+  BOOST_TEST(decays(two.groups()) == std::vector<std::string>{"a.weight 0.1"});
+
   struct Wrong final : nn::Module {
     Parameter own{Tensor::ones({1})};
     double decay = std::numeric_limits<double>::quiet_NaN();
@@ -173,6 +197,12 @@ BOOST_AUTO_TEST_CASE(the_decay_is_of_the_weights) {
   BOOST_TEST((of_net.settings() == sgd.settings()));
   nn::Module& reference = net;
   BOOST_TEST((optim::SGD(reference, 0.1).settings() == sgd.settings()));
+  // States have the names of the parameters, however many groups the decays make.
+  nn::MultiLayerNet without(4, 2, rng, {.hidden = {3}, .batch_norm = true, .weight_decay = 0});
+  optim::Adam from(without, 0.1), to(net, 0.2);
+  BOOST_TEST(optim::ParameterGroups(without).size() != optim::ParameterGroups(net).size());
+  to.load_state(from.state());
+  BOOST_TEST(to.lr() == 0.1);
   // Without a decay, that of the optimizer is left to it.
   nn::MultiLayerNet plain(4, 2, rng, {.hidden = {3}});
   const double bias = 1;

@@ -196,6 +196,11 @@ BOOST_AUTO_TEST_CASE(what_an_optimizer_takes_is_checked) {
   BOOST_CHECK_EXCEPTION(SGD({w, w}, 0.1), ArgumentError, mentions("'1' is listed twice"));
   BOOST_CHECK_EXCEPTION(SGD({{.parameters = {w}}, {.parameters = {u, w}}}, 0.1), ArgumentError,
                         mentions("'1.1' is listed twice"));
+  // The group's number tells parameters of one name apart, and stands nowhere else.
+  BOOST_TEST(SGD({{.parameters = {w}}, {.parameters = {u}}}, 0.1).state().back().first == "1.0.step");
+  BOOST_TEST(
+      SGD({{.parameters = ParameterList({{"w", w}})}, {.parameters = {u}}}, 0.1).state().back().first ==
+      "0.step");
   BOOST_CHECK_EXCEPTION(SGD(ParameterList({{"a", w}, {"a", u}}), 0.1), ArgumentError, mentions("called 'a'"));
   for (const double lr : {-0.1, kNaN, kInfinity}) {
     BOOST_CHECK_EXCEPTION(SGD({w}, lr), ArgumentError, mentions("learning rate"));

@@ -1,5 +1,6 @@
 // L-BFGS: minima of known functions by tensors, parameters and scalars, the conditions of its steps, and what ends it.
 
+#include <algorithm>
 #include <cmath>
 #include <stdexcept>
 #include <vector>
@@ -128,6 +129,32 @@ BOOST_AUTO_TEST_CASE(outcomes) {
   // At the minimum already.
   BOOST_TEST(lbfgs(rosenbrock_of_tensors, Tensor::ones({4}, f64)).iterations == 0);
   BOOST_TEST(lbfgs([](std::span<const Real>) -> Real { return 3; }, std::vector<double>{}).value == 3);
+}
+
+BOOST_AUTO_TEST_CASE(first_steps_that_rounding_hides_are_gone_on_with) {
+  // The first steps are as long as the gradient at most, and 1: too short to be seen in these values.
+  const auto far = lbfgs([](std::span<const Real> p) -> Real { return square(p[0] - 1e17); }, {0.0});
+  BOOST_TEST((far.outcome == Outcome::converged), far.message);
+  BOOST_TEST(near(far.x[0], 1e17, 1e-12));
+  const auto above = [](std::span<const Real> p) -> Real { return 1e12 + square(p[0] * 1e-3 - 1); };
+  for (const double start : {0.0, 5000.0}) {
+    const auto offset = lbfgs(above, {start});
+    BOOST_TEST((offset.outcome == Outcome::converged), offset.message);
+    BOOST_TEST(near(offset.x[0], 1000, 1e-2), offset.message);
+  }
+  for (const double unit : {1e-10, 1e10}) {
+    const auto valley = lbfgs(
+        [unit](std::span<const Real> p) -> Real {
+          const Real x = p[0] / unit, y = p[1] / unit;
+          return 100 * square(y - x * x) + square(1 - x);
+        },
+        {-1.2 * std::min(unit, 1.0), std::min(unit, 1.0)}, {.tolerance = 0});
+    BOOST_TEST(near(valley.x[0] / unit, 1, 1e-6), valley.message);
+    BOOST_TEST(near(valley.x[1] / unit, 1, 1e-6), valley.message);
+  }
+  // No function falls by a gradient that is not its own, however far one goes.
+  const auto wrong = lbfgs([](std::span<const Real> p) -> Real { return 1 + p[0] - value(p[0]); }, {1.0});
+  BOOST_TEST((wrong.outcome == Outcome::did_not_move), wrong.message);
 }
 
 BOOST_AUTO_TEST_CASE(errors) {

@@ -65,11 +65,12 @@ class Comparison {
   }
   std::string a_larger(std::size_t run) const {
     const auto larger = larger_in(run);
-    return larger.empty() ? "another run" : "a run with a larger size of " + names_of(larger);
+    return larger.empty() ? "a run on other numbers" : "a run with a larger size of " + names_of(larger);
   }
   std::string advice_for(std::size_t run) const {
     const auto larger = larger_in(run);
-    return larger.empty() ? "write it so that it is the same in each run" : advice(larger);
+    return larger.empty() ? "write it so that it is the same in each run, by operations alone"
+                          : advice(larger);
   }
 
   void require_same_structure() const {
@@ -214,7 +215,7 @@ class Comparison {
       throw ArgumentError(fmt::format(
           "save_onnx: the attribute '{}' of {} depends on {} in a way that a model cannot follow; {}",
           attribute.name, label(graph_.operations[o]),
-          larger_in(run).empty() ? "the run" : names_of(larger_in(run)), advice_for(run)));
+          larger_in(run).empty() ? "the numbers or the run" : names_of(larger_in(run)), advice_for(run)));
     };
     if (auto* const dim = std::get_if<Dim>(&attribute.value)) {
       Merged size = merged([&](std::size_t r) { return std::get<Dim>(of_run(r).value).constant; });

@@ -3,7 +3,9 @@
 
 #include <tapegrad/graph/errors.h>
 #include <tapegrad/nn/io/onnx/free_sizes.h>
+#include <tapegrad/ops/elementwise/math.h>
 #include <tapegrad/ops/tensor/index.h>
+#include <tapegrad/ops/tensor/shape.h>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -170,7 +172,8 @@ std::vector<Growth> growths_of_runs(std::size_t free_sizes) {
     for (std::size_t k = 0; k < free_sizes; ++k) growth[k] = set >> k & 1;
   }
   for (std::size_t k = 0; k < free_sizes; ++k) all.emplace_back(free_sizes)[k] = 2;
-  if (free_sizes != 1) all.emplace_back(free_sizes, 2);
+  if (free_sizes > 1) all.emplace_back(free_sizes, 2);
+  all.emplace_back(free_sizes);
   return all;
 }
 
@@ -186,6 +189,20 @@ std::vector<OnnxTensor> grown(const std::vector<OnnxTensor>& inputs, const std::
     for (std::size_t i = 0; i < inputs.size(); ++i)
       if (sizes[k].axes[i] >= 0)
         result[i].tensor = index_select(result[i].tensor.detach(), sizes[k].axes[i], indices);
+  }
+  return result;
+}
+
+std::vector<OnnxTensor> varied(const std::vector<OnnxTensor>& inputs) {
+  std::vector<OnnxTensor> result = inputs;
+  for (OnnxTensor& input : result) {
+    const Tensor given = flatten(input.tensor.detach());
+    std::vector<std::int64_t> items(static_cast<std::size_t>(given.size()));
+    for (std::size_t i = 0; i < items.size(); ++i)
+      items[i] = static_cast<std::int64_t>(items.size() - 1 - i) / 2;
+    Tensor other = index_select(given, 0, Tensor::from(items));
+    if (is_floating(other.dtype())) other = where(other == 0, 0.125, 0.75 * other);
+    input.tensor = reshape(other, input.tensor.shape());
   }
   return result;
 }

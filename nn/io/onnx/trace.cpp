@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cstring>
+#include <exception>
 #include <map>
 #include <tuple>
 #include <utility>
@@ -226,10 +227,21 @@ Graph trace(ModuleBase& module, const OnnxForward& forward, const std::vector<On
     before.state.restore_buffers();
     return TracedRun(module, forward, on, options).take();
   };
+  // A network need not take other elements than the example's.
+  const auto run_varied = [&](const std::vector<OnnxTensor>& on) {
+    try {
+      return run(varied(on));
+    } catch (const std::exception&) {
+      return run(on);
+    }
+  };
   const std::vector<FreeSize> sizes = free_sizes(inputs, options);
+  const std::vector<Growth> growths = growths_of_runs(sizes.size());
   std::vector<Graph> runs;
-  for (const Growth& growth : growths_of_runs(sizes.size())) {
-    remove_unused(runs.emplace_back(run(grown(inputs, sizes, growth))));
+  for (const Growth& growth : growths) {
+    const std::vector<OnnxTensor> on = grown(inputs, sizes, growth);
+    const bool is_last = runs.size() + 1 == growths.size();
+    remove_unused(runs.emplace_back(is_last && !options.allow_reads ? run_varied(on) : run(on)));
     if (runs.size() == 1) require_counterparts(runs[0]);
   }
   Graph graph = common_graph(runs, sizes);

@@ -134,7 +134,10 @@ Tensor nll_loss(const Tensor& y, const Tensor& t, const ClassLossOptions& o) {
   return detail::named("nll_loss", [&] {
     const Tensor losses = by_sample(targets.t, y);
     if (o.reduction == Reduction::none) return losses;
-    return o.reduction == Reduction::sum ? sum(losses) : sum(losses) / targets.divisor;
+    if (o.reduction == Reduction::sum) return sum(losses);
+    // A mean holds for any number of samples, where the number itself is a constant to save_onnx.
+    return targets.divisor == static_cast<double>(losses.size()) ? mean(losses)
+                                                                 : sum(losses) / targets.divisor;
   });
 }
 

@@ -88,6 +88,14 @@ BOOST_AUTO_TEST_CASE(a_loss_whose_mean_depends_on_the_targets_is_refused_and_its
                         mentions("takes elements of a tensor", "item()"));
 }
 
+BOOST_AUTO_TEST_CASE(a_mean_over_the_samples_holds_for_each_batch) {
+  nn::Sequential none;
+  const auto loss = [](const Tensor& scores, const Tensor& t) { return nll_loss(log_softmax(scores), t); };
+  nn::save_onnx(path, none, loss, {randn({2, 4}, rng), Tensor::from({3, 1}, i64)});
+  const Tensor scores = randn({5, 4}, rng), t = Tensor::from({0, 3, 2, 2, 1}, i64);
+  BOOST_TEST(difference(nn::load_onnx(path)->run({scores, t})[0], loss(scores, t)) < 1e-6);
+}
+
 BOOST_AUTO_TEST_CASE(operations_that_copy_within_are_saved) {
   const Tensor zeros = Tensor::zeros({2, 1}, i64);
   save(

@@ -190,25 +190,26 @@ class Search {
   bool falls(const Trial& from, const Trial& to) const {
     return to.value <= from.value + options_.decrease * to.t * from.slope;
   }
-  /// How far values may differ by rounding alone. Within it their slopes tell (Hager, Zhang, SIAM Journal on
-  /// Optimization 16, 2005).
-  static double rounding(const Trial& from) { return 1e-10 * std::abs(from.value); }
   /// Whether the value is to fall by so little that rounding may hide it.
   bool hides_fall(const Trial& from, const Trial& to) const {
-    return to.finite() && std::abs(to.value - from.value) <= rounding(from) &&
-           -options_.decrease * to.t * from.slope <= rounding(from);
+    const double rounding = 8 * std::numeric_limits<double>::epsilon() * std::abs(from.value);
+    return to.finite() && std::abs(to.value - from.value) <= rounding &&
+           -options_.decrease * to.t * from.slope <= rounding;
   }
   bool accepts(const Trial& from, const Trial& to) const {
     if (!to.finite()) return false;
     if (falls(from, to)) return std::abs(to.slope) <= -options_.curvature * from.slope;
-    return to.value <= from.value + rounding(from) && to.slope >= options_.curvature * from.slope &&
+    // Where the values differ by rounding alone, their slopes tell (Hager, Zhang, SIAM Journal on Optimization 16,
+    // 2005).
+    return to.value <= from.value + 1e-10 * std::abs(from.value) &&
+           to.slope >= options_.curvature * from.slope &&
            to.slope <= (2 * options_.decrease - 1) * from.slope;
   }
 
   /// The point of the ray that Wolfe's conditions accept, where x and the gradient then are.
   std::optional<Trial> search(const Vector& start, const Vector& d, const Trial& from, double first) {
     constexpr int kMostTrials = 40;
-    Trial low = from;           // the lowest so far that falls enough
+    Trial low = from;           // the lowest so far that falls enough, as far as rounding shows it
     std::optional<Trial> high;  // behind it the value rises again
     int i = 0;
     for (; i < kMostTrials && !unbounded_; ++i) {

@@ -3,9 +3,9 @@
 #include <functional>
 #include <iterator>
 #include <limits>
+#include <map>
 #include <mutex>
 #include <optional>
-#include <set>
 #include <utility>
 
 #include <tapegrad/graph/at_fork.h>
@@ -34,10 +34,11 @@ std::optional<std::size_t> second_of_two(const std::vector<T>& all, KeyOf key_of
   return first == keys.end() ? std::nullopt : std::optional(std::next(first)->second);
 }
 
-/// All optimizers there are, so that one can tell what another one updates.
+/// The parameters of all optimizers there are, sorted, so that one can tell what another one updates. In a child of
+/// fork there may be some that lay on the stack of a thread which is gone.
 struct Registry {
   std::mutex mutex{};
-  std::set<const Optimizer*> all{};
+  std::map<const Optimizer*, std::vector<std::uint64_t>> of{};
 };
 
 // Never destroyed: optimizers that are static variables outlive it otherwise.
@@ -56,24 +57,28 @@ ParameterList::ParameterList(const std::vector<Parameter>& parameters) {
 }
 
 void ParameterGroups::add(Group group) {
-  const std::vector<std::optional<double>>& decays = group.parameters.weight_decays();
+  const std::size_t number = given_as_.empty() ? 0 : given_as_.back() + 1;
+  const GroupParameters::Decays& decays = group.parameters.weight_decays();
   if (group.weight_decay || std::ranges::all_of(decays, [](const auto& d) { return !d; })) {
     groups_.push_back(std::move(group));
+    given_as_.push_back(number);
     return;
   }
   std::vector<std::pair<std::optional<double>, ParameterList::Named>> by_decay;
-  auto decay = decays.begin();
+  std::size_t i = 0;
   for (const auto& named : group.parameters) {
-    auto alike = std::ranges::find(by_decay, *decay, [](const auto& g) { return g.first; });
-    if (alike == by_decay.end()) alike = by_decay.insert(alike, {*decay, {}});
+    const std::optional<double> decay = decays.at(i++);
+    auto alike = std::ranges::find(by_decay, decay, [](const auto& g) { return g.first; });
+    if (alike == by_decay.end()) alike = by_decay.insert(alike, {decay, {}});
     alike->second.push_back(named);
-    ++decay;
   }
-  for (auto& [of_these, parameters] : by_decay)
-    groups_.push_back({.parameters = std::move(parameters),
+  for (auto& [decay, parameters] : by_decay) {
+    groups_.push_back({.parameters = ParameterList(std::move(parameters)),
                        .lr_scale = group.lr_scale,
-                       .weight_decay = of_these,
+                       .weight_decay = decay,
                        .decoupled = group.decoupled});
+    given_as_.push_back(number);
+  }
 }
 
 double Optimizer::require(std::string_view setting, double value, double lo, double hi) const {
@@ -143,14 +148,17 @@ Optimizer::Optimizer(std::string_view name, const ParameterGroups& groups, doubl
                          group.decoupled});
     for (const auto& [given, parameter] : group.parameters) {
       if (!parameter.defined())
-        throw ArgumentError(fmt::format("{}: the parameter '{}' is undefined", name_, given));
+        throw ArgumentError(fmt::format(
+            "{}: the parameter '{}'{} is undefined", name_, given,
+            groups.size() > 1 ? fmt::format(" of group {}", groups.given_as(settings_.size() - 1)) : ""));
       slots_.push_back({given, parameter, settings_.size() - 1});
       if (parameter.dtype() == f32) narrowest_ = f32;
     }
   }
   if (slots_.empty()) throw ArgumentError(fmt::format("{}: there are no parameters to update", name_));
   require_rates(lr);
-  // Of groups that share a name, as those of two lists, the number tells their parameters apart.
+  // Of groups that share a name, as those of two lists, the number tells their parameters apart. It is that of the
+  // group as it was given: a decay may be another one where training goes on.
   const auto two_of_one_name = [this] {
     return second_of_two(slots_, [](const Slot& s) {
       return std::pair(std::hash<std::string_view>()(s.name), std::string_view(s.name));
@@ -158,7 +166,7 @@ Optimizer::Optimizer(std::string_view name, const ParameterGroups& groups, doubl
   };
   std::optional<std::size_t> of_one_name = two_of_one_name();
   if (of_one_name && groups.size() > 1) {
-    for (Slot& s : slots_) s.name = fmt::format("{}.{}", s.group, s.name);
+    for (Slot& s : slots_) s.name = fmt::format("{}.{}", groups.given_as(s.group), s.name);
     of_one_name = two_of_one_name();
   }
   if (const auto twice = second_of_two(slots_, [](const Slot& s) { return s.parameter.id(); }))
@@ -171,14 +179,18 @@ Optimizer::Optimizer(std::string_view name, const ParameterGroups& groups, doubl
   for (const Slot& s : slots_)
     for (std::size_t m = 0; m < moments_.size(); ++m)
       moment_values_.push_back(Tensor::zeros(s.parameter.shape(), s.parameter.dtype()));
+  std::vector<std::uint64_t> ids;
+  ids.reserve(slots_.size());
+  for (const Slot& s : slots_) ids.push_back(s.parameter.id());
+  std::ranges::sort(ids);
   tapegrad::detail::unlock_in_children<&mutex_of_registry>();
   const std::lock_guard lock(registry().mutex);
-  registry().all.insert(this);
+  registry().of.insert_or_assign(this, std::move(ids));
 }
 
 Optimizer::~Optimizer() {
   const std::lock_guard lock(registry().mutex);
-  registry().all.erase(this);
+  registry().of.erase(this);
 }
 
 void Optimizer::set_lr(double lr) {
@@ -194,6 +206,14 @@ std::vector<std::pair<std::string, std::string>> Optimizer::settings() const {
   for (const auto& [name, value] : rule_settings()) add(std::string(name), value);
   for (std::size_t i = 0; i < settings_.size(); ++i) {
     const std::string prefix = settings_.size() > 1 ? fmt::format("{}.", i) : "";
+    if (settings_.size() > 1) {
+      // By which parameters the groups differ: they stand in the order of the groups.
+      const auto first = std::ranges::lower_bound(slots_, i, {}, &Slot::group);
+      const auto end = std::ranges::upper_bound(slots_, i, {}, &Slot::group);
+      if (first != end)
+        all.emplace_back(prefix + "parameters",
+                         fmt::format("{}, '{}' to '{}'", end - first, first->name, std::prev(end)->name));
+    }
     add(prefix + "lr_scale", settings_[i].lr_scale);
     add(prefix + (settings_[i].decoupled ? "decoupled_weight_decay" : "weight_decay"),
         settings_[i].weight_decay);
@@ -259,7 +279,9 @@ bool Optimizer::updates(std::uint64_t parameter) const {
 
 bool Optimizer::is_updated(std::uint64_t parameter) {
   const std::lock_guard lock(registry().mutex);
-  return std::ranges::any_of(registry().all, [&](const Optimizer* o) { return o->updates(parameter); });
+  return std::ranges::any_of(registry().of, [&](const auto& optimizer) {
+    return std::ranges::binary_search(optimizer.second, parameter);
+  });
 }
 
 State Optimizer::view() const {

@@ -39,13 +39,15 @@ class TAPEGRAD_API Optimizer {
   /// The name that make_optimizer knows it by.
   std::string_view name() const noexcept { return name_; }
   /// What it was made with beside the rate, by name, as text: the rule's settings, and of each group the scale of the
-  /// rate and the decay, with the group's number as in "0.lr_scale" where there are several. A checkpoint holds them,
+  /// rate and the decay, with the group's number as in "0.lr_scale" where there are several, and then its "parameters",
+  /// as "2, 'fc1.weight' to 'fc2.weight'". A checkpoint holds them,
   /// so that a training that goes on can tell what is different.
   std::vector<std::pair<std::string, std::string>> settings() const;
 
   /// Copies of all that the next update depends on, beside parameters and settings: "step", "lr", and for
   /// each parameter its moments and how many updates it had, as in "fc1.weight.v" and "fc1.weight.step". Where
-  /// parameters of two groups have one name, all names start with the group's number, as in "0.fc1.weight.v".
+  /// parameters of two groups have one name, all names start with the number of the group as it was given, as in
+  /// "0.fc1.weight.v".
   State state() const;
   /// Continues from there, bit for bit. Throws ArgumentError for names that are missing or unexpected,
   /// listing them, and for a step or rate that cannot be, ShapeError or DtypeError for a tensor that does not

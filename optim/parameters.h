@@ -28,24 +28,42 @@ class TAPEGRAD_API ParameterList {
   requires requires(const M& m) {
     { m.parameters() } -> std::convertible_to<Named>;
   }
-  ParameterList(const M& module) : ParameterList(Named(module.parameters())) {
-    if constexpr (requires { module.weight_decays(); }) weight_decays_ = module.weight_decays();
-  }
+  ParameterList(const M& module) : ParameterList(Named(module.parameters())) {}
 
   /// Pairs of a name and a parameter.
   auto begin() const noexcept { return named_.begin(); }
   auto end() const noexcept { return named_.end(); }
-  /// The weight decay that a module sets for each of its parameters, in their order; of a list nothing.
-  const std::vector<std::optional<double>>& weight_decays() const noexcept { return weight_decays_; }
 
  private:
   Named named_;
-  std::vector<std::optional<double>> weight_decays_{};
+};
+
+/// Parameters, and the weight decays that the module sets which they are of.
+class GroupParameters : public ParameterList {
+ public:
+  using Decays = std::vector<std::optional<double>>;  ///< of each parameter, in their order
+
+  using ParameterList::ParameterList;
+  /// Of a list, for which none is set.
+  GroupParameters(ParameterList list) : ParameterList(std::move(list)) {}
+  /// Those of a module.
+  template <class M>
+  requires requires(const M& m) {
+    { m.parameters() } -> std::convertible_to<Named>;
+    { m.weight_decays() } -> std::convertible_to<Decays>;
+  }
+  GroupParameters(const M& module) : ParameterList(module), weight_decays_(module.weight_decays()) {}
+
+  /// The weight decay that a module sets for each; empty where none is asked.
+  const Decays& weight_decays() const noexcept { return weight_decays_; }
+
+ private:
+  Decays weight_decays_{};
 };
 
 /// Parameters that are updated alike.
 struct Group {
-  ParameterList parameters;  ///< of a module, or a list
+  GroupParameters parameters;  ///< of a module, or a list
   /// The learning rate of this group is the optimizer's times this, so that a schedule moves all groups.
   double lr_scale = 1;
   /// Adds weight_decay * W to the gradient: the gradient of weight_decay / 2 * sum(W^2) in the loss. Where it
@@ -79,12 +97,15 @@ class TAPEGRAD_API ParameterGroups {
 
   /// Number of groups, and the groups.
   std::size_t size() const noexcept { return groups_.size(); }
+  /// The number, from 0, of the group that this one was given in: several that are made of one have the same.
+  std::size_t given_as(std::size_t group) const { return given_as_.at(group); }
   auto begin() const noexcept { return groups_.begin(); }
   auto end() const noexcept { return groups_.end(); }
 
  private:
   void add(Group group);
   std::vector<Group> groups_;
+  std::vector<std::size_t> given_as_;
 };
 
 }  // namespace tapegrad::optim

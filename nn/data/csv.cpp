@@ -67,7 +67,7 @@ CsvFormat format_of(const CsvOptions& o, std::vector<CsvColumn> columns, const s
   };
   each(o.targets, "targets", roles, [](CsvColumn& c) { c.role = ColumnRole::target; });
   each(o.unused, "unused", roles, [](CsvColumn& c) { c.role = ColumnRole::unused; });
-  // All of a name that several have: none could be told from the others.
+  // A name stands for all columns that have it, which cannot be told apart by it.
   for (const ColumnRef& ref : o.unused)
     for (CsvColumn& c : columns)
       if (!c.name.empty() && c.name == ref.name && c.role == ColumnRole::feature) c.role = ColumnRole::unused;

@@ -85,8 +85,8 @@ void require_different_names(const Rows& rows, const CsvFormat& format) {
     if (column != read.end() && std::exchange(column->second, true))
       rows.fail(
           i, name,
-          "has the name of another column; names of columns that are read must differ. Leave all of that name "
-          "out in CsvOptions::unused, or, of a row of data, say that the file has no header "
+          "has the name of another column; names of columns that are read must differ. To read the table without "
+          "them, name them in CsvOptions::unused; of a row of data, say that the file has no header "
           "(CsvOptions::header)");
   }
 }

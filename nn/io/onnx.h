@@ -47,7 +47,7 @@ struct OnnxOptions {
   std::vector<std::string> output_names{};
   /// Whether the network may take numbers out of what it computes of its inputs, with item(), values(), to_vector(),
   /// mutable_values() or copy(), as to print them. What it decides or computes by them is in the model as it is for the
-  /// example.
+  /// example; nothing is looked for by a run on other numbers (see save_onnx).
   bool allow_reads = false;
   std::string graph_name = "network";  ///< what the model calls its graph
   Metadata metadata{};                 ///< texts that go along
@@ -84,11 +84,13 @@ namespace tapegrad::nn {
 /// nodes are named after the modules they are computed in. What is computed of buffers and constants alone becomes one
 /// initializer.
 ///
-/// The network runs again on other numbers of the example's sizes, made of the example's; where what it computes outside
-/// of operations is another then, as by other threads, of text, or of what batch_norm gives beside its result, it is
-/// refused. (Not where allow_reads is set, nor where the network throws on these numbers.) With a free batch it runs
-/// twice more, on one and two items more, repeated from the example, to find what grows with the batch; the model then
-/// holds for each. So it does with every free axis, and with several of them
+/// The network runs again on other numbers of the example's sizes, made of the example's. Where what it computes
+/// outside of operations is another then, as by other threads, of text, or of what batch_norm gives beside its result,
+/// it is refused; not where `allow_reads` is set or the network throws an Error on these numbers. An example of integers that
+/// are all the same stays as it is: give one of different numbers.
+///
+/// With a free batch the network runs twice more, on one and two items more, repeated from the example, to find what
+/// grows with the batch; the model then holds for each. So it does with every free axis, and with several of them
 /// together: sizes may be sums of products of different free sizes, as batch * sequence. A number that a free size
 /// decides in another way (a mean as x * (1 / batch)), a constant that does, a loop over a free axis, a stride along
 /// one, and random numbers throw ArgumentError, naming the operation and the module.

@@ -1,4 +1,5 @@
 #include <cmath>
+#include <optional>
 #include <span>
 
 #include <tapegrad/graph/errors.h>
@@ -46,10 +47,11 @@ void require_options(const char* op, const Tensor& scores, const Tensor& t, cons
   });
 }
 
-/// The targets as a number for each class of each sample, and what the mean divides by.
+/// The targets as a number for each class of each sample, and what the mean divides by where that is not the number of
+/// samples, which a model of any batch does not know.
 struct WeighedTargets {
   Tensor t;
-  double divisor;
+  std::optional<double> divisor{};
 
   WeighedTargets(const char* op, const char* what, const Tensor& scores, const Tensor& targets,
                  const ClassLossOptions& o) {
@@ -68,14 +70,13 @@ struct WeighedTargets {
     const std::int64_t classes = scores.shape().dim(-1);
     const Tensor weight = o.weight.defined() ? o.weight.detach() : Tensor{};
     t = indices ? one_hot(labels, classes, scores.dtype()) : targets;
-    divisor = static_cast<double>(scores.size() / classes);
     // Read where a mean needs it alone: save_onnx refuses what reads of its inputs.
     if (o.reduction == Reduction::mean && indices && (kept.defined() || weight.defined())) {
       Tensor counted = kept.defined() ? kept : Tensor::ones(labels.shape(), f64);
       if (weight.defined())
         counted = counted * cast(reshape(index_select(weight, 0, flatten(labels)), labels.shape()), f64);
       divisor = sum(counted).item();
-      if (!(divisor > 0))
+      if (!(*divisor > 0))
         throw ArgumentError(
             fmt::format("{}: all targets {} are ignored or weigh nothing; their mean is not defined",
                         op_label(op), to_string(labels.shape())));
@@ -96,7 +97,7 @@ Tensor by_sample(const Tensor& t, const Tensor& logs) {
 /// The mean over the samples, as the losses without options give it, made a sum or a weighed mean.
 Tensor reduced(const Tensor& mean, const Tensor& scores, const WeighedTargets& targets, Reduction reduction) {
   const double samples = static_cast<double>(scores.size() / scores.shape().dim(-1));
-  const double factor = reduction == Reduction::sum ? samples : samples / targets.divisor;
+  const double factor = reduction == Reduction::sum ? samples : samples / targets.divisor.value_or(samples);
   return factor == 1 ? mean : mean * factor;
 }
 
@@ -135,9 +136,7 @@ Tensor nll_loss(const Tensor& y, const Tensor& t, const ClassLossOptions& o) {
     const Tensor losses = by_sample(targets.t, y);
     if (o.reduction == Reduction::none) return losses;
     if (o.reduction == Reduction::sum) return sum(losses);
-    // A mean holds for any number of samples, where the number itself is a constant to save_onnx.
-    return targets.divisor == static_cast<double>(losses.size()) ? mean(losses)
-                                                                 : sum(losses) / targets.divisor;
+    return targets.divisor ? sum(losses) / *targets.divisor : mean(losses);
   });
 }
 

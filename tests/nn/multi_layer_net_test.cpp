@@ -203,6 +203,13 @@ BOOST_AUTO_TEST_CASE(the_decay_is_of_the_weights) {
   BOOST_TEST(optim::ParameterGroups(without).size() != optim::ParameterGroups(net).size());
   to.load_state(from.state());
   BOOST_TEST(to.lr() == 0.1);
+  // Nor do decays change the number of a group.
+  nn::MultiLayerNet twin(4, 2, rng, {.hidden = {3}, .batch_norm = true, .weight_decay = 0});
+  optim::Adam first({{.parameters = without}, {.parameters = twin}}, 0.1);
+  optim::Adam second({{.parameters = net}, {.parameters = twin}}, 0.1);
+  BOOST_TEST(first.state().front().first == second.state().front().first);
+  second.load_state(first.state());
+  BOOST_TEST(first.state().back().first.starts_with("1."));
   // Without a decay, that of the optimizer is left to it.
   nn::MultiLayerNet plain(4, 2, rng, {.hidden = {3}});
   const double bias = 1;

@@ -193,6 +193,8 @@ BOOST_AUTO_TEST_CASE(what_an_optimizer_takes_is_checked) {
   constexpr double kInfinity = std::numeric_limits<double>::infinity();
   BOOST_CHECK_EXCEPTION(SGD(std::vector<Parameter>{}, 0.1), ArgumentError, mentions("sgd", "no parameters"));
   BOOST_CHECK_EXCEPTION(SGD({w, Parameter()}, 0.1), ArgumentError, mentions("'1' is undefined"));
+  BOOST_CHECK_EXCEPTION(SGD({{.parameters = {w}}, {.parameters = {Parameter()}}}, 0.1), ArgumentError,
+                        mentions("'0' of group 1 is undefined"));
   BOOST_CHECK_EXCEPTION(SGD({w, w}, 0.1), ArgumentError, mentions("'1' is listed twice"));
   BOOST_CHECK_EXCEPTION(SGD({{.parameters = {w}}, {.parameters = {u, w}}}, 0.1), ArgumentError,
                         mentions("'1.1' is listed twice"));

@@ -165,9 +165,12 @@ class Comparison {
 
   std::string not_linear(std::size_t v, std::size_t run) const {
     const auto made_by = std::ranges::find(graph_.operations, v, &Operation::output);
-    return fmt::format("save_onnx: the size of a result{} does not grow linearly with {}; {}",
+    const auto larger = larger_in(run);
+    return fmt::format("save_onnx: the size of a result{} {}; {}",
                        made_by == graph_.operations.end() ? "" : " of " + label(*made_by),
-                       names_of(larger_in(run)), advice_for(run));
+                       larger.empty() ? "is another one in " + a_larger(run)
+                                      : "does not grow linearly with " + names_of(larger),
+                       advice_for(run));
   }
 
   std::vector<FreeSize> free_sizes_of(const Dims& dims) const {

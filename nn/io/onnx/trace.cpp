@@ -1,7 +1,7 @@
 #include <algorithm>
 #include <cstring>
-#include <exception>
 #include <map>
+#include <span>
 #include <tuple>
 #include <utility>
 
@@ -229,11 +229,22 @@ Graph trace(ModuleBase& module, const OnnxForward& forward, const std::vector<On
   };
   // A network need not take other elements than the example's.
   const auto run_varied = [&](const std::vector<OnnxTensor>& on) {
+    bool refused = false;
+    const auto on_others = [&](std::span<const Tensor> others) {
+      try {
+        return forward(others);
+      } catch (const Error&) {
+        refused = true;
+        throw;
+      }
+    };
     try {
-      return run(varied(on));
-    } catch (const std::exception&) {
-      return run(on);
+      before.state.restore_buffers();
+      return TracedRun(module, on_others, varied(on), options).take();
+    } catch (const Error&) {
+      if (!refused) throw;
     }
+    return run(on);
   };
   const std::vector<FreeSize> sizes = free_sizes(inputs, options);
   const std::vector<Growth> growths = growths_of_runs(sizes.size());

@@ -86,8 +86,8 @@ namespace tapegrad::nn {
 ///
 /// The network runs again on other numbers of the example's sizes, made of the example's. Where what it computes
 /// outside of operations is another then, as by other threads, of text, or of what batch_norm gives beside its result,
-/// it is refused; not where `allow_reads` is set or the network throws an Error on these numbers. An example of integers that
-/// are all the same stays as it is: give one of different numbers.
+/// it is refused; not where `allow_reads` is set or the network throws an Error on these numbers. An example of
+/// integers that are all the same stays as it is: give one of different numbers.
 ///
 /// With a free batch the network runs twice more, on one and two items more, repeated from the example, to find what
 /// grows with the batch; the model then holds for each. So it does with every free axis, and with several of them

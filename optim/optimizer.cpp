@@ -6,6 +6,7 @@
 #include <map>
 #include <mutex>
 #include <optional>
+#include <thread>
 #include <utility>
 
 #include <tapegrad/graph/at_fork.h>
@@ -34,11 +35,10 @@ std::optional<std::size_t> second_of_two(const std::vector<T>& all, KeyOf key_of
   return first == keys.end() ? std::nullopt : std::optional(std::next(first)->second);
 }
 
-/// The parameters of all optimizers there are, sorted, so that one can tell what another one updates. In a child of
-/// fork there may be some that lay on the stack of a thread which is gone.
+/// All optimizers there are and the threads that made them, so that one can tell what another one updates.
 struct Registry {
   std::mutex mutex{};
-  std::map<const Optimizer*, std::vector<std::uint64_t>> of{};
+  std::map<const Optimizer*, std::thread::id> made_by{};
 };
 
 // Never destroyed: optimizers that are static variables outlive it otherwise.
@@ -47,6 +47,10 @@ Registry& registry() {
   return of_program;
 }
 std::mutex& mutex_of_registry() noexcept { return registry().mutex; }
+/// In a child of fork others may have lain on the stack of a thread that is gone.
+void keep_those_of_this_thread() noexcept {
+  std::erase_if(registry().made_by, [](const auto& o) { return o.second != std::this_thread::get_id(); });
+}
 
 Tensor count(std::int64_t n) { return Tensor::from(std::vector<std::int64_t>{n}, Shape{}); }
 
@@ -179,18 +183,14 @@ Optimizer::Optimizer(std::string_view name, const ParameterGroups& groups, doubl
   for (const Slot& s : slots_)
     for (std::size_t m = 0; m < moments_.size(); ++m)
       moment_values_.push_back(Tensor::zeros(s.parameter.shape(), s.parameter.dtype()));
-  std::vector<std::uint64_t> ids;
-  ids.reserve(slots_.size());
-  for (const Slot& s : slots_) ids.push_back(s.parameter.id());
-  std::ranges::sort(ids);
-  tapegrad::detail::unlock_in_children<&mutex_of_registry>();
+  tapegrad::detail::unlock_in_children<&mutex_of_registry, &keep_those_of_this_thread>();
   const std::lock_guard lock(registry().mutex);
-  registry().of.insert_or_assign(this, std::move(ids));
+  registry().made_by.insert_or_assign(this, std::this_thread::get_id());
 }
 
 Optimizer::~Optimizer() {
   const std::lock_guard lock(registry().mutex);
-  registry().of.erase(this);
+  registry().made_by.erase(this);
 }
 
 void Optimizer::set_lr(double lr) {
@@ -279,9 +279,7 @@ bool Optimizer::updates(std::uint64_t parameter) const {
 
 bool Optimizer::is_updated(std::uint64_t parameter) {
   const std::lock_guard lock(registry().mutex);
-  return std::ranges::any_of(registry().of, [&](const auto& optimizer) {
-    return std::ranges::binary_search(optimizer.second, parameter);
-  });
+  return std::ranges::any_of(registry().made_by, [&](const auto& o) { return o.first->updates(parameter); });
 }
 
 State Optimizer::view() const {

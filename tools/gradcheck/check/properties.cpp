@@ -14,8 +14,6 @@ namespace tapegrad::gradcheck::detail {
 
 namespace {
 
-using Tensors = std::vector<Tensor>;
-
 class Properties : private PropertyCheck {
  public:
   Properties(Session& s, const Problem& problem) : PropertyCheck(s, problem) {}

@@ -10,8 +10,6 @@
 
 namespace tapegrad::gradcheck::detail {
 
-using Tensors = std::vector<Tensor>;
-
 /// What the checks of properties start from: the gradient at the problem's point for random weights of the
 /// results, to which they compare gradients computed in other ways.
 class PropertyCheck {

@@ -10,8 +10,6 @@ namespace tapegrad::gradcheck::detail {
 
 namespace {
 
-using Tensors = std::vector<Tensor>;
-
 /// What all other checks rely on: the function and its rules run, and give the same bits again. They are
 /// asked first, as a number that is drawn anew, or state that grows, would look like any other fault to the
 /// checks that follow.

@@ -13,6 +13,8 @@
 
 namespace tapegrad::gradcheck::detail {
 
+using Tensors = std::vector<Tensor>;
+
 /// One check while it runs.
 struct Session {
   const Options& options;

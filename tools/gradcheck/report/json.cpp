@@ -1,15 +1,13 @@
 #include <tapegrad/gradcheck/check/hints.h>
+#include <tapegrad/gradcheck/report/json.h>
 #include <tapegrad/gradcheck/report/results.h>
 
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
 // Every field is described in report.schema.json; numbers that are not finite become null.
 namespace tapegrad::gradcheck::detail {
 
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 Json json_of(const Finding& f) {
   Json j{{"verdict", name_of(f.verdict)},

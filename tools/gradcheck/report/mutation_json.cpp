@@ -1,14 +1,13 @@
+#include <tapegrad/gradcheck/report/json.h>
 #include <tapegrad/gradcheck/report/mutation_table.h>
 #include <tapegrad/gradcheck/report/results.h>
 
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
 // Every field is described in self_test.schema.json.
 namespace tapegrad::gradcheck::detail {
 
 std::string json_text(const CommandOptions& o, const MutationResults& r) {
-  using Json = nlohmann::ordered_json;
   using Status = MutationResult::Status;
   Json subjects = Json::array();
   for (const MutationResults::Subject& s : r.subjects) {

@@ -14,7 +14,6 @@ namespace tapegrad::gradcheck::detail {
 
 namespace {
 
-using Tensors = std::vector<Tensor>;
 using tapegrad::detail::shared_jobs_here;
 using tapegrad::detail::TensorAccess;
 

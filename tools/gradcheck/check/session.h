@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include <tapegrad/gradcheck/check/exceptions.h>
 #include <tapegrad/gradcheck/check/problem.h>

@@ -135,9 +135,10 @@ echo "the ten-line program: $seconds s to compile and link"
 plain_checks "$work/static_prefix"
 
 step "static: formulas compiled with -O2 and -Ofast"
-package "$work/static_prefix" --cflags --libs
 for option in -O2 -Ofast; do
+  package "$work/static_prefix" --cflags
   "$cxx" -std=c++20 $option "${strict[@]}" -c "$here/fast_math.cpp" -o "$work/formulas$option.o" "${flags[@]}"
+  package "$work/static_prefix" --libs
   "$cxx" "$work/formulas$option.o" -o "$work/fast_math" "${flags[@]}"
   "$work/fast_math" || fail "formulas are wrong in a file that is compiled with $option"
   # Clang knows no versions for vectors.
@@ -152,6 +153,7 @@ for option in -O2 -Ofast; do
   fi
 done
 # A library that Clang compiled has no versions for vectors, and says so.
+package "$work/static_prefix" --cflags
 "$cxx" -std=c++20 -O2 -DTAPEGRAD_WITHOUT_VECTOR_CALLS -c -x c++ - -o "$work/one_formula.o" "${flags[@]}" <<'END'
 #include <tapegrad/ops/map.h>
 tapegrad::Tensor sines(const tapegrad::Tensor& x) { return tapegrad::map([](auto v) { return sin(v); }, x); }

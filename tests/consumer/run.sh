@@ -174,7 +174,7 @@ find "$work/static_prefix/include" -name '*.h' -printf '%P\n' |
 step "every installed header tells a compiler of C++17 what is missing, in one line"
 find "$work/static_prefix/include" -name '*.h' -printf '%P\n' |
   xargs -P "$(nproc)" -I '{}' bash -c 'log=$(echo "#include <$0>" | "$@" -x c++ - 2>&1)
-    [ "$(grep -c "error: " <<<"$log")" -eq 1 ] && grep -q "fatal error: tapegrad needs C++20: compile with -std=c++20" <<<"$log" ||
+    [ "$(grep -c "error: " <<<"$log")" -eq 1 ] && grep -q "fatal error: .\?tapegrad needs C++20: compile with -std=c++20" <<<"$log" ||
       { echo "$0: $log" | head -5; exit 255; }' '{}' \
     "$cxx" -std=c++17 -fsyntax-only "${flags[@]}" || fail "a header does not; see above"
 

@@ -84,6 +84,6 @@ class TAPEGRAD_API Layer<R(A...)> : public ModuleBase {
 ///     };
 using Module = Layer<Tensor(const Tensor&)>;
 
-extern template class Layer<Tensor(const Tensor&)>;
+extern template class TAPEGRAD_API Layer<Tensor(const Tensor&)>;
 
 }  // namespace tapegrad::nn

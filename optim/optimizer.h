@@ -40,8 +40,8 @@ class TAPEGRAD_API Optimizer {
   std::string_view name() const noexcept { return name_; }
   /// What it was made with beside the rate, by name, as text: the rule's settings, and of each group the scale of the
   /// rate and the decay, with the group's number as in "0.lr_scale" where there are several, and then its "parameters",
-  /// as "2, 'fc1.weight' to 'fc2.weight'". A checkpoint holds them,
-  /// so that a training that goes on can tell what is different.
+  /// as "2, 'fc1.weight' to 'fc2.weight'". A checkpoint holds them, so that a training that goes on can tell what is
+  /// different.
   std::vector<std::pair<std::string, std::string>> settings() const;
 
   /// Copies of all that the next update depends on, beside parameters and settings: "step", "lr", and for

@@ -57,20 +57,20 @@ CsvFormat format_of(const CsvOptions& o, std::vector<CsvColumn> columns, const s
   const auto each = [&](const std::vector<ColumnRef>& refs, const char* option,
                         std::vector<const char*>& named_by, auto&& set) {
     for (const ColumnRef& ref : refs) {
-      const std::size_t at = find(columns, ref, option, path);
-      if (named_by[at])
-        throw ArgumentError(fmt::format("read_csv: the column {} is named by {} and by {}",
-                                        shown(columns[at].name), named_by[at], option));
-      named_by[at] = option;
-      set(columns[at]);
+      const std::size_t first = find(columns, ref, option, path);
+      for (std::size_t at = first; at < columns.size(); ++at) {
+        // A name stands for all columns that have it.
+        if (at != first && (ref.name.empty() || columns[at].name != ref.name)) continue;
+        if (named_by[at])
+          throw ArgumentError(fmt::format("read_csv: the column {} is named by {} and by {}",
+                                          shown(columns[at].name), named_by[at], option));
+        named_by[at] = option;
+        set(columns[at]);
+      }
     }
   };
   each(o.targets, "targets", roles, [](CsvColumn& c) { c.role = ColumnRole::target; });
   each(o.unused, "unused", roles, [](CsvColumn& c) { c.role = ColumnRole::unused; });
-  // A name stands for all columns that have it, which cannot be told apart by it.
-  for (const ColumnRef& ref : o.unused)
-    for (CsvColumn& c : columns)
-      if (!c.name.empty() && c.name == ref.name && c.role == ColumnRole::feature) c.role = ColumnRole::unused;
   each(o.one_hot, "one_hot", kinds, [](CsvColumn& c) { c.kind = ColumnKind::one_hot; });
   each(o.index, "index", kinds, [](CsvColumn& c) { c.kind = ColumnKind::index; });
   return {std::move(columns), o.missing, o.missing_texts, o.header, o.delimiter, o.dtype};

@@ -16,25 +16,7 @@ namespace onnx_reads_test {
 using namespace tapegrad;
 using namespace tapegrad::test;
 
-namespace {
-
-struct Fixture : OnnxFile {
-  Generator rng{3};
-
-  /// Saves a function of a batch [2, 4].
-  void save(TensorFunction f, const nn::OnnxOptions& options = {}) {
-    nn::Sequential none;
-    nn::save_onnx(path, none, f, {randn({2, 4}, rng)}, options);
-  }
-  void check_refused(TensorFunction f, std::string_view part) {
-    BOOST_CHECK_EXCEPTION(save(f), ArgumentError, mentions(part, "save_onnx"));
-    BOOST_TEST(!std::filesystem::exists(path));
-  }
-};
-
-}  // namespace
-
-BOOST_FIXTURE_TEST_SUITE(onnx_reads, Fixture)
+BOOST_FIXTURE_TEST_SUITE(onnx_reads, OnnxFunctions)
 
 // The numbers are those of the example, and the model would compute with them for any input.
 BOOST_AUTO_TEST_CASE(a_network_that_reads_what_it_computes_of_its_inputs_is_refused) {

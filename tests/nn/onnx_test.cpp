@@ -25,20 +25,6 @@ namespace {
 
 using Strings = std::vector<std::string>;
 
-struct Fixture : OnnxFile {
-  Generator rng{3};
-
-  /// Saves a function of a batch [2, 4].
-  void save(TensorFunction f, const nn::OnnxOptions& options = {}) {
-    nn::Sequential none;
-    nn::save_onnx(path, none, f, {randn({2, 4}, rng)}, options);
-  }
-  void check_refused(TensorFunction f, std::string_view part) {
-    BOOST_CHECK_EXCEPTION(save(f), ArgumentError, mentions(part, "save_onnx"));
-    BOOST_TEST(!std::filesystem::exists(path));
-  }
-};
-
 /// An operation that a user has defined under the name of one of the library's.
 struct OwnRelu {
   static constexpr auto name = "relu";
@@ -50,7 +36,7 @@ struct OwnRelu {
 
 }  // namespace
 
-BOOST_FIXTURE_TEST_SUITE(onnx, Fixture)
+BOOST_FIXTURE_TEST_SUITE(onnx, OnnxFunctions)
 
 BOOST_AUTO_TEST_CASE(each_operation_of_the_library_has_a_counterpart_or_a_reason) {
   std::set<std::string> rows;

@@ -23,6 +23,21 @@ struct OnnxFile {
   nn::onnx::Model model() const { return nn::onnx::read_model(path); }
 };
 
+/// Functions that are saved.
+struct OnnxFunctions : OnnxFile {
+  Generator rng{3};
+
+  /// Saves a function of a batch [2, 4].
+  void save(TensorFunction f, const nn::OnnxOptions& options = {}) {
+    nn::Sequential none;
+    nn::save_onnx(path, none, f, {randn({2, 4}, rng)}, options);
+  }
+  void check_refused(TensorFunction f, std::string_view part) {
+    BOOST_CHECK_EXCEPTION(save(f), ArgumentError, mentions(part, "save_onnx"));
+    BOOST_TEST(!std::filesystem::exists(path));
+  }
+};
+
 /// The types of the nodes, in order.
 inline std::vector<std::string> types_of(const nn::onnx::Model& m) {
   std::vector<std::string> types;

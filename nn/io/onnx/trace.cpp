@@ -223,9 +223,9 @@ struct LeftAsItWas {
 Graph trace(ModuleBase& module, const OnnxForward& forward, const std::vector<OnnxTensor>& inputs,
             const OnnxOptions& options) {
   const LeftAsItWas before(module);
-  const auto run = [&](const std::vector<OnnxTensor>& on) {
+  const auto run = [&](const OnnxForward& f, const std::vector<OnnxTensor>& on) {
     before.state.restore_buffers();
-    return TracedRun(module, forward, on, options).take();
+    return TracedRun(module, f, on, options).take();
   };
   // A network need not take other elements than the example's.
   const auto run_varied = [&](const std::vector<OnnxTensor>& on) {
@@ -239,12 +239,11 @@ Graph trace(ModuleBase& module, const OnnxForward& forward, const std::vector<On
       }
     };
     try {
-      before.state.restore_buffers();
-      return TracedRun(module, on_others, varied(on), options).take();
+      return run(on_others, varied(on));
     } catch (const Error&) {
       if (!refused) throw;
     }
-    return run(on);
+    return run(forward, on);
   };
   const std::vector<FreeSize> sizes = free_sizes(inputs, options);
   const std::vector<Growth> growths = growths_of_runs(sizes.size());
@@ -252,7 +251,7 @@ Graph trace(ModuleBase& module, const OnnxForward& forward, const std::vector<On
   for (const Growth& growth : growths) {
     const std::vector<OnnxTensor> on = grown(inputs, sizes, growth);
     const bool is_last = runs.size() + 1 == growths.size();
-    remove_unused(runs.emplace_back(is_last && !options.allow_reads ? run_varied(on) : run(on)));
+    remove_unused(runs.emplace_back(is_last && !options.allow_reads ? run_varied(on) : run(forward, on)));
     if (runs.size() == 1) require_counterparts(runs[0]);
   }
   Graph graph = common_graph(runs, sizes);

@@ -31,9 +31,10 @@ struct Reduction {
   void describe(AttributeVisitor& v) const { detail::describe_axes(v, axes), v("keepdims", keepdims); }
 };
 
-/// Every kind of axes a reduction may meet, over sizes beyond a block of its loops.
+/// Every kind of axes a reduction may meet, over sizes beyond a block of its loops; of `everything` by several threads.
 template <class Op>
-void reduction_samples(Samples& s, Op op, SampleInput (*input)(const Shape&)) {
+void reduction_samples(Samples& s, Op op, SampleInput (*input)(const Shape&),
+                       const Shape& everything = {263, 263}) {
   const auto add = [&](AxisMask axes, bool keepdims, const Shape& shape) {
     op.axes = axes;
     op.keepdims = keepdims;
@@ -51,7 +52,7 @@ void reduction_samples(Samples& s, Op op, SampleInput (*input)(const Shape&)) {
   add(0b1010, false, {2, 3, 2, 3});
   add(0b10, false, {131, 263});  // for several threads
   add(0b01, false, {263, 131});
-  add(0b11, false, {263, 263});
+  add(0b11, false, everything);
 }
 
 }  // namespace op

@@ -152,6 +152,11 @@ for option in -O2 -Ofast; do
     done
   fi
 done
+# Of an inline function that both have, the linker takes the one that was not optimised.
+package "$work/static_prefix" --cflags --libs
+"$cxx" -std=c++20 -O0 -Dmain=unoptimised "${strict[@]}" -c "$here/fast_math.cpp" -o "$work/formulas-O0.o" "${flags[@]}"
+"$cxx" "$work/formulas-O0.o" "$work/formulas-O2.o" -o "$work/fast_math" "${flags[@]}"
+"$work/fast_math" || fail "formulas are wrong beside a file that is not optimised"
 # A library that Clang compiled has no versions for vectors, and says so.
 package "$work/static_prefix" --cflags
 "$cxx" -std=c++20 -O2 -DTAPEGRAD_WITHOUT_VECTOR_CALLS -c -x c++ - -o "$work/one_formula.o" "${flags[@]}" <<'END'
@@ -220,12 +225,12 @@ rm -r "$work.shared_build"
 
 for way in add_subdirectory FetchContent; do
   step "$way"
-  # The library is compiled anew: unoptimised, as in a project that is debugged, and quickly; the templates of its headers
-  # for the same processor. Not with -g, which names the folder: ccache could not give the second way what the first had.
-  build "$way" -DCONSUME="$way" -DTAPEGRAD_SOURCE="$source" -DTAPEGRAD_ISA=native -DCMAKE_BUILD_TYPE=Debug \
-    -DCMAKE_CXX_FLAGS_DEBUG=-O0
-  [ "$way" = FetchContent ] || "$work.$way/formulas" || fail "$way: formulas are wrong with a library that is not optimised"
-  grep -q -- ' -DTAPEGRAD_ISA=' "$work/commands" || fail "$way: the user's files do not know for which processor"
+  FINISHED=$static_build build "$way" -DCONSUME="$way" -DTAPEGRAD_SOURCE="$source" \
+    -DCMAKE_CXX_COMPILER_LAUNCHER="$here/finished.sh"
+  # For one processor: its name reaches the user's files as well.
+  cmake "$work.$way" -DTAPEGRAD_ISA=native >/dev/null
+  grep "$here/main.cpp" "$work.$way/compile_commands.json" | grep -q -- ' -DTAPEGRAD_ISA=' ||
+    fail "$way: the user's files do not know for which processor"
 done
 
 printf '\nEvery way of using the library works.\n'

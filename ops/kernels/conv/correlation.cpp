@@ -4,6 +4,7 @@
 #include <type_traits>
 
 #include <tapegrad/ops/kernels/conv/shifted_rows.h>
+#include <tapegrad/ops/kernels/conv/winograd.h>
 #include <tapegrad/ops/kernels/gemm/builtin/kernels.h>
 #include <tapegrad/ops/kernels/gemm/partition.h>
 #include <tapegrad/ops/loops/dispatch.h>
@@ -198,6 +199,12 @@ template <class T>
 void Correlation<T>::run() const {
   if (batch == 0 || rows == 0 || y.results == 0 || x.results == 0) return;
   if (depth() == 0) return write_bias(*this);
+  if (suits_winograd(*this)) return run_winograd(*this);
+  run_sums();
+}
+
+template <class T>
+void Correlation<T>::run_sums() const {
   const auto lines_of = [&](TapCopies copies) {
     return even_blocks(y.results, kNearResults / (rows * ShiftedRows(y, x, copies, channels, 1).pitch()));
   };

@@ -24,7 +24,9 @@ struct Correlation {
   bool relu = false;  ///< for a target that is written, not added to
 
   std::int64_t depth() const { return channels * y.taps * x.taps; }
+  /// By the sums, or by Winograd's filtering where that is faster.
   void run() const;
+  void run_sums() const;
 };
 
 }  // namespace tapegrad::detail

@@ -3,6 +3,7 @@
 #include <tapegrad/ops/kernels/conv/conv.h>
 #include <tapegrad/ops/kernels/conv/shifted_rows.h>
 #include <tapegrad/ops/kernels/conv/weight_dots.h>
+#include <tapegrad/ops/kernels/conv/winograd_weight.h>
 #include <tapegrad/ops/kernels/gemm/builtin/kernels.h>
 #include <tapegrad/ops/kernels/gemm/partition.h>
 #include <tapegrad/ops/loops/dispatch.h>
@@ -47,11 +48,12 @@ class WeightSums {
   std::int64_t slices() const { return blocks_of(s_.out, width_); }
   /// Elements of the sums of a slice.
   std::int64_t size() const { return weights() * width_; }
-  std::int64_t blocks() const { return blocks_of(s_.rows.windows, lines_); }
+  std::int64_t blocks() const { return s_.batch * blocks_of_image(); }
 
-  /// Adds those of block `block` of the lines of an image.
-  void add(std::int64_t image, std::int64_t group, std::int64_t slice, std::int64_t block, T* sums) const {
-    const std::int64_t line = block * lines_;
+  /// Adds those of a block of the lines of an image.
+  void add(std::int64_t block, std::int64_t group, std::int64_t slice, T* sums) const {
+    const std::int64_t image = block / blocks_of_image();
+    const std::int64_t line = block % blocks_of_image() * lines_;
     const std::int64_t lines = std::min(lines_, s_.rows.windows - line);
     const std::int64_t depth = (lines - 1) * padded_.pitch() + s_.columns.windows;
     const std::int64_t first = image * s_.groups + group;
@@ -100,6 +102,7 @@ class WeightSums {
   }
 
  private:
+  std::int64_t blocks_of_image() const { return blocks_of(s_.rows.windows, lines_); }
   /// Of one result.
   std::int64_t weights() const { return s_.kernel_plane() * s_.in; }
   /// Whole panels or, of few results, whole vectors.
@@ -182,11 +185,12 @@ class WeightSums {
   ShiftedRows padded_;
 };
 
-/// Sums of parts of all images, and of these the weights.
+/// Sums of parts of all images, and of these the weights. Returns false, and writes nothing, where the sums are no way to
+/// them.
 template <class Sums, class T>
-void sum_up(const ConvShape& s, const Sums& sums, Destination<T> w) {
+bool sum_up(const ConvShape& s, const Sums& sums, Destination<T> w) {
   // As many sums as are worth it are made side by side, and then added up.
-  const std::int64_t blocks = s.batch * sums.blocks();
+  const std::int64_t blocks = sums.blocks();
   const std::int64_t parts = s.groups * sums.slices();
   const double work = static_cast<double>(s.output_size()) * static_cast<double>(s.in * s.kernel_plane());
   const std::int64_t worth =
@@ -199,14 +203,16 @@ void sum_up(const ConvShape& s, const Sums& sums, Destination<T> w) {
     T* const mine = all.data() + i * sums.size();
     std::fill_n(mine, sums.size(), T{0});
     const auto [from, to] = chunk(chunks, i / parts);
-    for (std::int64_t b = from; b < to; ++b)
-      sums.add(b / sums.blocks(), part / sums.slices(), part % sums.slices(), b % sums.blocks(), mine);
+    for (std::int64_t b = from; b < to; ++b) sums.add(b, part / sums.slices(), part % sums.slices(), mine);
   });
+  if constexpr (requires { sums.are_finite(all.data(), all.size()); })
+    if (!sums.are_finite(all.data(), chunks.count() * parts * sums.size())) return false;
   parallel_ranges(parts, grain_for(chunks.count() * sums.size()), [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t part = begin; part < end; ++part)
       sums.write(all.data() + part * sums.size(), chunks.count(), parts * sums.size(), part / sums.slices(),
                  part % sums.slices(), w);
   });
+  return true;
 }
 
 }  // namespace
@@ -215,6 +221,7 @@ template <class T>
 void conv_weight(const ConvShape& s, const T* x, const T* y, Destination<T> w) {
   if (s.weight_size() == 0) return;
   if (s.batch == 0 || s.output_plane() == 0) return w.clear(s.weight_size());
+  if (suits_winograd_sums(s) && sum_up(s, WinogradSums<T>(s, x, y), w)) return;
   if (s.in < s.columns.kernel)  // too few rows of a tile
     sum_up(s, WeightDots<T>(s, x, y), w);
   else

@@ -40,11 +40,12 @@ class WeightDots {
   std::int64_t slices() const { return 1; }
   /// Elements of the sums.
   std::int64_t size() const { return s_.out * weights() * kLanes; }
-  std::int64_t blocks() const { return blocks_of(s_.rows.windows, lines_); }
+  std::int64_t blocks() const { return s_.batch * blocks_of_image(); }
 
-  /// Adds those of block `block` of the lines of an image.
-  void add(std::int64_t image, std::int64_t group, std::int64_t, std::int64_t block, T* sums) const {
-    const std::int64_t line = block * lines_;
+  /// Adds those of a block of the lines of an image.
+  void add(std::int64_t block, std::int64_t group, std::int64_t, T* sums) const {
+    const std::int64_t image = block / blocks_of_image();
+    const std::int64_t line = block % blocks_of_image() * lines_;
     const std::int64_t lines = std::min(lines_, s_.rows.windows - line);
     const std::int64_t count = lines * s_.columns.windows;
     const std::int64_t first = image * s_.groups + group;
@@ -91,6 +92,7 @@ class WeightDots {
       1 << 10;  // rows of several channels stay in the first level of cache
   static constexpr std::int64_t kLanes = DotTile<T>::kLanes;
 
+  std::int64_t blocks_of_image() const { return blocks_of(s_.rows.windows, lines_); }
   /// Of one result.
   std::int64_t weights() const { return s_.in * s_.kernel_plane(); }
   const ConvShape& s_;

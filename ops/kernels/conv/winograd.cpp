@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include <tapegrad/ops/kernels/conv/planes_ahead.h>
+#include <tapegrad/ops/kernels/conv/winograd_blocks.h>
 #include <tapegrad/ops/kernels/conv/winograd_tiles.h>
 #include <tapegrad/ops/kernels/gemm/builtin/kernels.h>
 #include <tapegrad/ops/kernels/gemm/partition.h>
@@ -13,19 +15,6 @@
 namespace tapegrad::detail {
 
 namespace {
-
-/// Bytes of the components of the source that are worked on at once, and of those of the results. They stay in the
-/// second level of cache.
-constexpr std::int64_t kNearBytes = 256 * 1024;
-/// Vectors of tiles that are worth it to read all weights, even where they take more than that.
-constexpr std::int64_t kLeastVectors = 8;
-
-/// What a tile, or a pair of a row and a channel, takes in all components.
-template <class T>
-constexpr std::int64_t kBytes = kComponents* static_cast<std::int64_t>(sizeof(T));
-
-/// Tiles along an axis.
-std::int64_t tiles_along(const AxisWalk& walk) { return blocks_of(walk.results, 2); }
 
 /// The components of three weights along an axis.
 template <class T>
@@ -76,124 +65,32 @@ void transform_weights(const Correlation<T>& c, T* to) {
       });
 }
 
-/// Where a block is.
-struct Place {
-  std::int64_t image;
-  std::int64_t images;
-  std::int64_t group;
-  std::int64_t line;  ///< of tiles
-};
-
-/// How the tiles are divided into blocks: some images, or some lines of tiles of one image. A tile's results are the same
-/// in any block.
-template <class T>
-class TileBlocks {
- public:
-  explicit TileBlocks(const Correlation<T>& c)
-      : columns(tiles_along(c.x)),
-        lines_of_image(tiles_along(c.y)),
-        lines(lines_of_image),
-        batch_(c.batch),
-        groups_(c.groups) {
-    const std::int64_t lanes = gemm_kernels<T>().lanes;
-    const std::int64_t most = std::max(kLeastVectors * lanes, kNearBytes / (kBytes<T> * c.channels));
-    const std::int64_t of_image = lines_of_image * columns;
-    if (of_image > most) {
-      lines = fullest(lines_of_image, most / columns, columns, lanes);
-    } else {
-      const std::int64_t of_thread = blocks_of(batch_ * groups_, threads_here());
-      images = fullest(batch_, std::min(of_thread, most / of_image), of_image, lanes);
-    }
-  }
-
-  std::int64_t count() const { return groups_ * of_image() * blocks_of(batch_, images); }
-  Place operator[](std::int64_t i) const {
-    const std::int64_t image = i / of_image() / groups_ * images;
-    return {image, std::min(images, batch_ - image), i / of_image() % groups_, i % of_image() * lines};
-  }
-
-  std::int64_t columns;  ///< tiles of a line
-  std::int64_t lines_of_image;
-  std::int64_t lines;  ///< of a block
-  std::int64_t images = 1;
-
- private:
-  std::int64_t of_image() const { return blocks_of(lines_of_image, lines); }
-
-  /// The length of blocks, of at most `most` of `count` parts of so many tiles, that together take the fewest vectors.
-  static std::int64_t fullest(std::int64_t count, std::int64_t most, std::int64_t tiles, std::int64_t lanes) {
-    std::int64_t best = 1;
-    std::int64_t fewest = count * blocks_of(tiles, lanes);
-    for (std::int64_t length = 2; length <= std::min(count, most); ++length) {
-      const std::int64_t vectors =
-          count / length * blocks_of(length * tiles, lanes) + blocks_of(count % length * tiles, lanes);
-      if (vectors > fewest) continue;
-      best = length;
-      fewest = vectors;
-    }
-    return best;
-  }
-
-  std::int64_t batch_, groups_;
-};
-
-/// Parts of planes that are called into the cache while products are made, some lines of it at a time: what is read and
-/// written before and after them waits for memory, products do not.
-template <class T>
-class Ahead {
- public:
-  static constexpr std::int64_t kLine = 64 / static_cast<std::int64_t>(sizeof(T));
-
-  Ahead() = default;
-  /// So many elements of each of `count` planes.
-  Ahead(const T* first, std::int64_t elements, std::int64_t count, std::int64_t step)
-      : at_(first), elements_(elements), left_(count), step_(step) {}
-
-  /// The next so many lines, to be called for; null where none are left.
-  const T* take(std::int64_t lines) {
-    if (left_ == 0) return nullptr;
-    const T* const from = at_ + done_;
-    done_ += lines * kLine;
-    if (done_ >= elements_) {
-      --left_;
-      done_ = 0;
-      at_ += step_;
-    }
-    return from;
-  }
-
- private:
-  const T* at_ = nullptr;
-  std::int64_t elements_ = 0, left_ = 0, step_ = 0;
-  std::int64_t done_ = 0;
-};
-
 /// The tiles of a block.
 template <class T>
 class Block {
  public:
-  Block(const Correlation<T>& c, const TileBlocks<T>& blocks, const T* weights, const Place& place)
+  Block(const Correlation<T>& c, const TileBlocks& blocks, const T* weights, const TilePlace& place)
       : c_(c), k_(gemm_kernels<T>()), blocks_(blocks), weights_(weights), place_(place) {
     lines_ = std::min(blocks.lines, blocks.lines_of_image - place.line);
     tiles_ = lines_ * blocks.columns;
     height_ = std::min(2 * lines_, c.y.results - 2 * place.line);
-    // An odd number of lines of the cache spreads the rows of a product in it.
-    pitch_ = (blocks_of((place.images - 1) * tiles_ + whole_vectors(tiles_), kUnroll) | 1) * kUnroll;
+    pitch_ = pitch_of_tiles(tiles_, place.images);
   }
 
   /// All rows; meanwhile calls for what block `next` reads.
-  void run(const Place& next) const {
+  void run(const TilePlace& next) const {
     const std::int64_t source_step = c_.channels * pitch_ + kUnroll;
     Workspace<T> source(kComponents * source_step);
     transform_source(source.data(), source_step);
-    const std::int64_t most = even_blocks(c_.rows, std::max(k_.rows[1], kNearBytes / (kBytes<T> * pitch_)));
+    const std::int64_t most =
+        even_blocks(c_.rows, std::max(k_.rows[1], kNearComponents / (kComponentBytes<T> * pitch_)));
     const std::int64_t result_step = most * pitch_ + kUnroll;
     Workspace<T> results(kComponents * result_step);
     Workspace<bool> again(place_.images * c_.rows);
-    Ahead<T> sources = sources_of(next);
+    PlanesAhead<T> sources = sources_of(next);
     for (std::int64_t row = 0; row < c_.rows; row += most) {
       const std::int64_t rows = std::min(most, c_.rows - row);
-      Ahead<T> targets(target(0, row), height_ * c_.x.target, rows, c_.y.target * c_.x.target);
+      PlanesAhead<T> targets(target(0, row), height_ * c_.x.target, rows, c_.y.target * c_.x.target);
       for (std::int64_t i = 0; i < kComponents; ++i)
         multiply(weights_ + ((place_.group * kComponents + i) * c_.rows + row) * c_.channels, rows,
                  source.data() + i * source_step, results.data() + i * result_step, targets, sources);
@@ -208,10 +105,10 @@ class Block {
     const std::int64_t channel = ((place_.image + image) * c_.groups + place_.group) * c_.rows + row;
     return c_.target.data + (channel * c_.y.target + 2 * place_.line) * c_.x.target;
   }
-  const T* source(const Place& place) const {
+  const T* source(const TilePlace& place) const {
     return c_.source + (place.image * c_.groups + place.group) * c_.channels * c_.y.source * c_.x.source;
   }
-  Ahead<T> sources_of(const Place& p) const {
+  PlanesAhead<T> sources_of(const TilePlace& p) const {
     const std::int64_t first = std::clamp<std::int64_t>(2 * p.line + c_.y.least_shift(), 0, c_.y.source);
     const std::int64_t rows = std::min(2 * blocks_.lines + 2, c_.y.source - first);
     return {source(p) + first * c_.x.source, rows * c_.x.source, p.images * c_.channels,
@@ -222,15 +119,15 @@ class Block {
     SourceTiles<T> tiles(c_.y, c_.x, place_.line, lines_, c_.channels);
     dispatch_isa([&] {
       for (std::int64_t i = 0; i < place_.images; ++i) {
-        const Place image{place_.image + i, 1, place_.group, place_.line};
+        const TilePlace image{place_.image + i, 1, place_.line, place_.group};
         tiles.transform(c_.channels, source(image), to + i * tiles_, pitch_, step);
       }
     });
   }
 
   /// Of one component.
-  void multiply(const T* weights, std::int64_t rows, const T* source, T* results, Ahead<T>& targets,
-                Ahead<T>& sources) const {
+  void multiply(const T* weights, std::int64_t rows, const T* source, T* results, PlanesAhead<T>& targets,
+                PlanesAhead<T>& sources) const {
     const std::int64_t columns = place_.images * tiles_;
     const std::int64_t panel = 2 * k_.lanes;
     const Partition steps = Partition::into(c_.channels, k_.depth);
@@ -244,7 +141,6 @@ class Block {
       tile.c_step = pitch_;
       tile.start = {s > 0 ? T{1} : T{0}, nullptr};
       tile.interval = blocks_of(tile.depth, k_.rows[1]);
-      const std::int64_t lines_called = 2 * blocks_of(tile.depth, tile.interval);
       for (std::int64_t j = 0; j < columns; j += panel) {
         const std::int64_t vectors = columns - j > k_.lanes ? 2 : 1;
         tile.columns = vectors * k_.lanes;
@@ -253,10 +149,7 @@ class Block {
           const auto [i0, i1] = chunk(parts, t);
           tile.a = weights + i0 * c_.channels + p0;
           tile.c = results + i0 * pitch_ + j;
-          tile.next = targets.take(lines_called);
-          if (!tile.next) tile.next = sources.take(lines_called);
-          tile.next_step = tile.next ? 2 * Ahead<T>::kLine : 0;
-          if (!tile.next) tile.next = tile.c;
+          if (!targets.call_in(tile)) sources.call_in(tile);
           k_.tile[true][vectors - 1][i1 - i0 - 1](tile);
         }
       }
@@ -302,7 +195,7 @@ class Block {
     part.rows = rows;
     part.y.results = height_;
     part.y.offset_first += 2 * place_.line;
-    part.source = source({place_.image + image, 1, place_.group, place_.line});
+    part.source = source({place_.image + image, 1, place_.line, place_.group});
     const std::int64_t first = place_.group * c_.rows + row;
     part.weights += first * c_.depth();
     if (part.bias) part.bias += first;
@@ -312,9 +205,9 @@ class Block {
 
   const Correlation<T>& c_;
   const GemmKernels<T>& k_;
-  const TileBlocks<T>& blocks_;
+  const TileBlocks& blocks_;
   const T* weights_;
-  Place place_;
+  TilePlace place_;
   std::int64_t lines_;   ///< of tiles
   std::int64_t tiles_;   ///< of an image
   std::int64_t height_;  ///< results along y
@@ -330,28 +223,37 @@ bool has_three_taps(const AxisWalk& walk) {
 
 // Measured beside the sums, for both types and all instruction sets, for one image and for many. With fewer channels or
 // rows, the transforms of tiles take what the products save. The transform of the weights has to pay for an image alone,
-// for the way must not depend on how many there are; weights that leave the second level of cache cost more. A block
-// has to have a whole line of tiles.
+// for the way must not depend on how many there are; weights that leave the second level of cache cost more.
 template <class T>
 bool suits_winograd(const Correlation<T>& c) {
   if (!has_three_taps(c.y) || !has_three_taps(c.x) || c.channels < 16 || c.rows < 8) return false;
   constexpr std::int64_t kFarBytes = 4 * 1024 * 1024;
-  const bool far = c.rows * c.channels * kBytes<T> > kFarBytes;
+  const bool far = c.rows * c.channels * kComponentBytes<T> > kFarBytes;
   return tiles_along(c.y) * tiles_along(c.x) >= (far ? 49 : 16) &&
-         tiles_along(c.x) * c.channels * kBytes<T> <= kFarBytes;
+         tiles_along(c.x) * c.channels <= kMostOfLine;
 }
 
 template <class T>
 void run_winograd(const Correlation<T>& c) {
   Workspace<T> weights(c.groups * kComponents * c.rows * c.channels);
   transform_weights(c, weights.data());
-  const TileBlocks<T> blocks(c);
+  const std::int64_t lanes = gemm_kernels<T>().lanes;
+  // A tile's results are the same in any block, so each thread may get one.
+  const TileBlocks blocks(c.y, c.x, c.batch, most_near_tiles<T>(c.channels, lanes),
+                          blocks_of(c.batch * c.groups, threads_here()), lanes);
+  const auto place = [&](std::int64_t i) {
+    TilePlace p = blocks[i / c.groups];
+    p.group = i % c.groups;
+    return p;
+  };
+  const std::int64_t count = blocks.count() * c.groups;
   // Of neighbouring blocks, each calls for what the next one reads.
-  const std::int64_t most = std::max<std::int64_t>(1, blocks.count() / (4 * threads_here()));
-  parallel_ranges(blocks.count(), most, [&](std::int64_t from, std::int64_t end) {
-    for (std::int64_t i = from; i < end; ++i)
-      Block<T>(c, blocks, weights.data(), blocks[i]).run(i + 1 < end ? blocks[i + 1] : Place{});
-  });
+  parallel_ranges(
+      count, std::max<std::int64_t>(1, count / (4 * threads_here())),
+      [&](std::int64_t from, std::int64_t end) {
+        for (std::int64_t i = from; i < end; ++i)
+          Block<T>(c, blocks, weights.data(), place(i)).run(i + 1 < end ? place(i + 1) : TilePlace{});
+      });
 }
 
 template bool suits_winograd<float>(const Correlation<float>&);

@@ -2,6 +2,7 @@
 // the kernel in double.
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <random>
 
@@ -198,6 +199,12 @@ BOOST_AUTO_TEST_CASE(what_is_not_finite_is_as_in_the_sums) {
         check_tensor(r[1], back.x(), w.dx, tolerance);
         check_tensor(r[2], back.weight(), w.dw, tolerance);
       });
+      // Where all numbers are finite, so are the sums.
+      const Tensor huge = with_numbers(finite.x, {{40, 0.9 * largest}, {42, -0.9 * largest}});
+      const Values h(c, huge, small, finite.bias, finite.g * 0.01);
+      const auto r = results(c, huge, small, h.g);
+      check_tensor(r[2], c.weight(), h.dw, tolerance);
+      BOOST_TEST(std::ranges::all_of(numbers(r[0]), [](double e) { return std::isfinite(e); }));
     });
   }
 }

@@ -55,8 +55,8 @@ void for_each_geometry(const F& f) {
       {"groups", {.kernel = {2, 2}, .padding = both_sides({1, 0})}, 2, {2, 4, 3, 3}, 6, true},
       {"depthwise", {.kernel = {3, 3}, .padding = both_sides({1, 1})}, 3, {1, 3, 4, 4}, 3},
       {"beyond one tile", {.kernel = {2, 2}}, 1, {1, 17, 4, 14}, 35},
-      {"Winograd's filtering", {.kernel = {3, 3}, .padding = both_sides({1, 1})}, 1, {2, 16, 7, 9}, 16, true},
       {"for several threads", {.kernel = {3, 3}, .padding = both_sides({1, 1})}, 1, {4, 8, 31, 33}, 16, true},
+      {"Winograd's filtering", {.kernel = {3, 3}, .padding = both_sides({1, 1})}, 1, {2, 16, 7, 9}, 16, true},
   };
   for (const Geometry& g : all) f(g);
 }

@@ -221,7 +221,7 @@ template <class T>
 void conv_weight(const ConvShape& s, const T* x, const T* y, Destination<T> w) {
   if (s.weight_size() == 0) return;
   if (s.batch == 0 || s.output_plane() == 0) return w.clear(s.weight_size());
-  if (suits_winograd_sums(s) && sum_up(s, WinogradSums<T>(s, x, y), w)) return;
+  if (suits_winograd_sums<T>(s) && sum_up(s, WinogradSums<T>(s, x, y), w)) return;
   if (s.in < s.columns.kernel)  // too few rows of a tile
     sum_up(s, WeightDots<T>(s, x, y), w);
   else

@@ -96,7 +96,7 @@ class Block {
                  source.data() + i * source_step, results.data() + i * result_step, targets, sources);
       write(results.data(), result_step, row, rows, again.data());
     }
-    for (std::int64_t i = 0; i < place_.images; ++i) sum_up(i, again.data() + i * c_.rows);
+    for (std::int64_t i = 0; i < place_.images; ++i) take_sums(i, again.data() + i * c_.rows);
   }
 
  private:
@@ -183,13 +183,13 @@ class Block {
   }
 
   /// Rows of an image that have to be made again, as sums. Which ones are made together depends on nothing else.
-  void sum_up(std::int64_t image, const bool* again) const {
+  void take_sums(std::int64_t image, const bool* again) const {
     for (std::int64_t row = 0, end; row < c_.rows; row = end + 1) {
       end = std::find(again + row, again + c_.rows, false) - again;
-      if (end > row) sum_up(image, row, end - row);
+      if (end > row) take_sums(image, row, end - row);
     }
   }
-  void sum_up(std::int64_t image, std::int64_t row, std::int64_t rows) const {
+  void take_sums(std::int64_t image, std::int64_t row, std::int64_t rows) const {
     Correlation<T> part = c_;
     part.batch = part.groups = 1;
     part.rows = rows;
@@ -222,15 +222,14 @@ bool has_three_taps(const AxisWalk& walk) {
 }  // namespace
 
 // Measured beside the sums, for both types and all instruction sets, for one image and for many. With fewer channels or
-// rows, the transforms of tiles take what the products save. The transform of the weights has to pay for an image alone,
-// for the way must not depend on how many there are; weights that leave the second level of cache cost more.
+// rows, the transforms of tiles take what the products save. The tiles of an image alone have to be enough, for the way
+// must not depend on how many images there are.
 template <class T>
 bool suits_winograd(const Correlation<T>& c) {
   if (!has_three_taps(c.y) || !has_three_taps(c.x) || c.channels < 16 || c.rows < 8) return false;
-  constexpr std::int64_t kFarBytes = 4 * 1024 * 1024;
-  const bool far = c.rows * c.channels * kComponentBytes<T> > kFarBytes;
-  return tiles_along(c.y) * tiles_along(c.x) >= (far ? 49 : 16) &&
-         tiles_along(c.x) * c.channels <= kMostOfLine;
+  const std::int64_t columns = tiles_along(c.x);
+  return tiles_along(c.y) * columns >= least_tiles<T>(c.rows * c.channels) &&
+         columns * c.channels <= kMostOfLine;
 }
 
 template <class T>

@@ -20,6 +20,13 @@ inline constexpr std::int64_t kLeastVectors = 8;
 template <class T>
 inline constexpr std::int64_t kComponentBytes = kComponents* static_cast<std::int64_t>(sizeof(T));
 
+/// So many tiles pay for the components of so many weights: those that leave the second level of cache cost more.
+template <class T>
+std::int64_t least_tiles(std::int64_t weights) {
+  constexpr std::int64_t kFarBytes = 4 * 1024 * 1024;
+  return weights * kComponentBytes<T> > kFarBytes ? 49 : 16;
+}
+
 /// Tiles along an axis.
 inline std::int64_t tiles_along(const AxisWalk& walk) { return blocks_of(walk.results, 2); }
 

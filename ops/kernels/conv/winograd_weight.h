@@ -250,11 +250,13 @@ class WinogradSums {
 };
 
 /// Whether it is made for such shapes, and faster: measured for both types and all instruction sets.
-inline bool suits_winograd_sums(const ConvShape& s) {
+template <class T>
+bool suits_winograd_sums(const ConvShape& s) {
   const auto suits = [](const WindowAxis& a) { return a.kernel == 3 && a.stride == 1 && a.dilation == 1; };
-  return suits(s.rows) && suits(s.columns) && s.in >= 12 &&
-         s.batch * tiles_along(forward_walk(s.rows)) * tiles_along(forward_walk(s.columns)) >= 16 &&
-         tiles_along(forward_walk(s.columns)) * s.in <= kMostOfLine;
+  if (!suits(s.rows) || !suits(s.columns) || s.in < 12) return false;
+  const std::int64_t columns = tiles_along(forward_walk(s.columns));
+  const std::int64_t tiles = s.batch * tiles_along(forward_walk(s.rows)) * columns;
+  return tiles >= least_tiles<T>(s.in * s.out) && columns * s.in <= kMostOfLine;
 }
 
 }  // namespace tapegrad::detail

@@ -28,6 +28,8 @@ namespace tapegrad::detail {
 inline constexpr std::int64_t kUnroll = 16;
 /// Elements of a block where each costs more than a few instructions: several vectors, whose latencies overlap.
 inline constexpr std::int64_t kLongUnroll = 4 * kUnroll;
+/// The elements of as many blocks as n elements take.
+constexpr std::int64_t whole_vectors(std::int64_t n) { return (n + kUnroll - 1) / kUnroll * kUnroll; }
 
 /// f(i) for each i in [begin, end), in whole blocks. No f(i) may read or write what another one writes.
 /// Returns where the blocks end; less than one of them is left.

@@ -42,9 +42,9 @@ using ConvTranspose2dOptions = ConvTransposeOptions<2>;
 /// outside of its images. x is [n, c, h, w], the weight [o, c / groups, kh, kw], the bias [o] or undefined; the
 /// result is [n, o, h', w'] with h' = floor((h + padding - (kh - 1) dilation - 1) / stride) + 1.
 ///
-/// Of many channels, kernels of 3 x 3 with stride and dilation 1 are taken by minimal filtering (S. Winograd; A. Lavin and
-/// S. Gray, Fast Algorithms for Convolutional Neural Networks, 2015), and so are their gradients: a result is then exact
-/// but for rounding of the largest product that it could have, and equal patches may differ in their last digits.
+/// Of many channels, kernels of 3 x 3 with stride and dilation 1 are taken by minimal filtering (S. Winograd; A. Lavin
+/// and S. Gray, Fast Algorithms for Convolutional Neural Networks, 2015), and so are their gradients: a result is then
+/// exact but for rounding of the largest product that it could have, and equal patches may differ in their last digits.
 ///
 /// Throws ShapeError for shapes that do not fit and for a kernel larger than the padded image, ArgumentError for
 /// strides, dilations and groups below 1 and negative padding, DtypeError for mixed dtypes and integers.

@@ -1,5 +1,5 @@
-// Convolutions with kernels of 3 x 3 by Winograd's minimal filtering, beside sums over every image, channel and place of
-// the kernel in double.
+// Convolutions with kernels of 3 x 3 by Winograd's minimal filtering, beside sums over every image, channel and place
+// of the kernel in double.
 
 #include <algorithm>
 #include <cmath>

@@ -156,7 +156,6 @@ class ShiftedRows {
   static void zero(std::int64_t count, T* to) {
     simd_for(whole_vectors(count), [&](std::int64_t k) { to[k] = T{0}; });
   }
-  static std::int64_t whole_vectors(std::int64_t n) { return blocks_of(n, kUnroll) * kUnroll; }
 
   AxisWalk y_, x_;
   bool own_;

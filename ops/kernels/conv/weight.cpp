@@ -3,6 +3,7 @@
 #include <tapegrad/ops/kernels/conv/conv.h>
 #include <tapegrad/ops/kernels/conv/shifted_rows.h>
 #include <tapegrad/ops/kernels/conv/weight_dots.h>
+#include <tapegrad/ops/kernels/conv/weight_slices.h>
 #include <tapegrad/ops/kernels/conv/winograd_weight.h>
 #include <tapegrad/ops/kernels/gemm/builtin/kernels.h>
 #include <tapegrad/ops/kernels/gemm/partition.h>
@@ -16,8 +17,6 @@ namespace tapegrad::detail {
 namespace {
 
 constexpr std::int64_t kNearResults = 1 << 15;
-/// Elements of the sums that are made at once. They stay in the second level of cache.
-constexpr std::int64_t kNearSums = 1 << 19;
 /// Results that are worth sums of their own, and multiply-adds.
 constexpr std::int64_t kChunkResults = 1 << 10;
 constexpr double kChunkWork = 1 << 20;
@@ -39,7 +38,7 @@ class WeightSums {
         columns_(forward_walk(s.columns)),
         k_(gemm_kernels<T>()),
         panel_(2 * k_.lanes),
-        width_(width_of_slices()),
+        width_(width_of_slices(s.out, weights(), k_.lanes)),
         copies_(cheaper_copies([this](TapCopies c) { return cost_of_line(c); })),
         lines_(lines_with(copies_)),
         padded_(rows_, columns_, copies_, s.in, lines_) {}
@@ -105,12 +104,6 @@ class WeightSums {
   std::int64_t blocks_of_image() const { return blocks_of(s_.rows.windows, lines_); }
   /// Of one result.
   std::int64_t weights() const { return s_.kernel_plane() * s_.in; }
-  /// Whole panels or, of few results, whole vectors.
-  std::int64_t width_of_slices() const {
-    const std::int64_t most = std::max<std::int64_t>(1, kNearSums / (weights() * panel_));
-    const std::int64_t panels = even_blocks(blocks_of(s_.out, panel_), most);
-    return std::min(blocks_of(s_.out, k_.lanes) * k_.lanes, panels * panel_);
-  }
 
   std::int64_t lines_with(TapCopies copies) const {
     const std::int64_t pitch = ShiftedRows(rows_, columns_, copies, s_.in, 1).pitch();
@@ -185,8 +178,8 @@ class WeightSums {
   ShiftedRows padded_;
 };
 
-/// Sums of parts of all images, and of these the weights. Returns false, and writes nothing, where the sums are no way to
-/// them.
+/// Sums of parts of all images, and of these the weights. Returns false, and writes nothing, where the sums are no way
+/// to them.
 template <class Sums, class T>
 bool sum_up(const ConvShape& s, const Sums& sums, Destination<T> w) {
   // As many sums as are worth it are made side by side, and then added up.

@@ -17,15 +17,13 @@
 ///     m3 = (d1 - d3) g2                 m2 = (d2 - d1) (g0 - g1 + g2) / 2     y1 = m1 - m2 - m3
 ///
 /// with four multiplications in the place of six; along two axes, with 16 in the place of 36. A tile is 2 x 2 results,
-/// and its components are 4 x 4: number 4 i + j is component i along y of component j along x. Tiles lie row by row in a
-/// plane of each component, so that the loops go over many tiles at once.
+/// and its components are 4 x 4: number 4 i + j is component i along y of component j along x. Tiles lie row by row in
+/// a plane of each component, so that the loops go over many tiles at once.
 ///
 /// Loops write whole vectors. What sticks out is written again by what follows, or lies in room that is left for it.
 namespace tapegrad::detail {
 
 inline constexpr std::int64_t kComponents = 16;
-
-constexpr std::int64_t whole_vectors(std::int64_t n) { return blocks_of(n, kUnroll) * kUnroll; }
 
 /// f(i) for i in [0, n) and no other i, the last ones in short vectors.
 template <class F>

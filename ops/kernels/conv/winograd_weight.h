@@ -7,6 +7,7 @@
 
 #include <tapegrad/ops/kernels/conv/conv.h>
 #include <tapegrad/ops/kernels/conv/planes_ahead.h>
+#include <tapegrad/ops/kernels/conv/weight_slices.h>
 #include <tapegrad/ops/kernels/conv/winograd_blocks.h>
 #include <tapegrad/ops/kernels/conv/winograd_tiles.h>
 #include <tapegrad/ops/kernels/gemm/builtin/kernels.h>
@@ -15,9 +16,9 @@
 #include <tapegrad/ops/loops/find.h>
 #include <tapegrad/ops/loops/workspace.h>
 
-/// The gradient of weights of 3 x 3 by Winograd's minimal filtering: what tiles of 2 x 2 results and what they read have
-/// to do with the weights is, transposed, the same form in the same components. They are summed up over all tiles before
-/// they become weights.
+/// The gradient of weights of 3 x 3 by Winograd's minimal filtering: what tiles of 2 x 2 results and what they read
+/// have to do with the weights is, transposed, the same form in the same components. They are summed up over all tiles
+/// before they become weights.
 namespace tapegrad::detail {
 
 template <class T>
@@ -43,7 +44,7 @@ class WinogradSums {
         columns_(forward_walk(s.columns)),
         k_(gemm_kernels<T>()),
         panel_(2 * k_.lanes),
-        width_(width_of_slices()),
+        width_(width_of_slices(s.out, kComponents * s.in, k_.lanes)),
         blocks_(rows_, columns_, s.batch, most_near_tiles<T>(s.in, k_.lanes), s.batch, k_.lanes) {}
 
   std::int64_t slices() const { return blocks_of(s_.out, width_); }
@@ -140,12 +141,6 @@ class WinogradSums {
     std::int64_t pitch;  ///< from those of a channel of the source to those of the next one
   };
 
-  std::int64_t width_of_slices() const {
-    const std::int64_t most = std::max<std::int64_t>(1, kNearSums / (kComponents * s_.in * panel_));
-    const std::int64_t panels = even_blocks(blocks_of(s_.out, panel_), most);
-    return std::min(blocks_of(s_.out, k_.lanes) * k_.lanes, panels * panel_);
-  }
-
   const T* source_at(std::int64_t image, std::int64_t group) const {
     return x_ + (image * s_.groups + group) * s_.in * s_.input_plane();
   }
@@ -235,9 +230,6 @@ class WinogradSums {
         }
       }
   }
-
-  /// Elements of the sums of a slice, at most. They stay in the second level of cache, or not far from it.
-  static constexpr std::int64_t kNearSums = 1 << 19;
 
   const ConvShape& s_;
   const T* x_;

@@ -72,6 +72,63 @@ struct DotTile {
   std::int64_t sums_step;
 };
 
+/// Lines of a plane, copied with zeros around them: with a stride of 2, elements at even places of a line and those at
+/// odd ones go to planes of their own. In each, `before` zeros come first; then a line with zeros up to the pitch, and
+/// so on; then `after` zeros.
+template <class T>
+struct PlaneCopy {
+  const T* from;
+  std::int64_t from_step;  ///< from a line to the next one that is copied
+  std::int64_t columns;    ///< elements of a line
+  T* to;
+  std::int64_t phase_step;  ///< from one plane of the copy to the other
+  std::int64_t pitch;
+  std::int64_t before;
+  std::int64_t lines;
+  std::int64_t after;
+};
+
+/// Lines of a plane as sums over few taps of another one: result (j, i) starts with `start`, and its terms are over y
+/// and k weights[k * taps of y + y] times element starts[k] + i of line j * stride + y of the source.
+template <class T>
+struct PlaneTile {
+  const T* source;
+  std::int64_t pitch;  ///< from a line to the next one or, with a stride of 2, to the one after it
+  std::int64_t odd;    ///< from line 0 to line 1, with a stride of 2
+  const std::int64_t* starts;
+  std::int64_t taps;  ///< along a line
+  const T* weights;
+  T* to;
+  std::int64_t to_step;  ///< from a line to the next one
+  std::int64_t lines;
+  std::int64_t columns;  ///< written; of the source whole vectors are read
+  T start;
+  bool add;       ///< to what is there
+  bool relu;      ///< 0 where a sum is negative
+  const T* next;  ///< called into the cache meanwhile: so many elements with each line
+  std::int64_t next_step;
+};
+
+/// The gradients of its weights: of tap (y, k), the lanes of a vector of 64 bytes from sums[(y * taps + k) * kLanes] on,
+/// to which the products of y with what the tap reads of the source are added.
+template <class T>
+struct PlaneDots {
+  static constexpr std::int64_t kLanes = DotTile<T>::kLanes;
+
+  const T* source;
+  std::int64_t pitch;
+  std::int64_t odd;
+  const std::int64_t* starts;
+  std::int64_t taps;
+  const T* y;
+  std::int64_t y_step;
+  std::int64_t lines;
+  std::int64_t columns;
+  T* sums;
+  const T* next;  ///< called into the cache meanwhile, as by a PlaneTile
+  std::int64_t next_step;
+};
+
 template <class T>
 struct GemmKernels {
   static constexpr int kMostRows = 14;
@@ -109,6 +166,14 @@ struct GemmKernels {
   /// y[j] += sum over p of alpha * x[p] * matrix[p * ld + j], j < n, p < k.
   void (*add_rows)(std::int64_t n, std::int64_t k, T alpha, const T* matrix, std::int64_t ld, const T* x,
                    T* y);
+
+  /// copy_plane[stride - 1]
+  void (*copy_plane[2])(const PlaneCopy<T>&);
+  /// to[2 i] = even[i], to[2 i + 1] = odd[i], `columns` elements in all, or added; whole vectors are read.
+  void (*interleave)(const T* even, const T* odd, std::int64_t columns, T* to, bool add);
+  /// plane[stride - 1][taps of y] and plane_dots, null where there is none.
+  void (*plane[2][8])(const PlaneTile<T>&);
+  void (*plane_dots[2][8])(const PlaneDots<T>&);
 };
 
 template <class T>

@@ -17,7 +17,8 @@
 /// Images are never unrolled into matrices. Of a few rows of an image a copy is made that has zeros around it and, for
 /// strides, elements of one phase side by side. In that copy all elements that one weight meets lie in a row, at a
 /// distance that is the same for all results, so the kernels of matrix products read them where they lie. Kernels of
-/// 3 x 3 with stride and dilation 1 take fewer multiplications by way of winograd.h, where that is faster.
+/// 3 x 3 with stride and dilation 1 take fewer multiplications by way of winograd.h, where that is faster. Planes that
+/// have a kernel of their own are copied and multiplied one by one (depthwise.h).
 ///
 /// Sums are cut by shapes alone: the bits are the same for any number of threads.
 namespace tapegrad::detail {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <type_traits>
 
+#include <tapegrad/ops/kernels/conv/depthwise.h>
 #include <tapegrad/ops/kernels/conv/shifted_rows.h>
 #include <tapegrad/ops/kernels/conv/winograd.h>
 #include <tapegrad/ops/kernels/gemm/builtin/kernels.h>
@@ -199,6 +200,7 @@ template <class T>
 void Correlation<T>::run() const {
   if (batch == 0 || rows == 0 || y.results == 0 || x.results == 0) return;
   if (depth() == 0) return write_bias(*this);
+  if (suits_planes(*this)) return run_planes(*this);
   if (suits_winograd(*this)) return run_winograd(*this);
   run_sums();
 }

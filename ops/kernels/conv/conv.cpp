@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include <tapegrad/ops/kernels/conv/correlation.h>
+#include <tapegrad/ops/kernels/conv/depthwise.h>
 #include <tapegrad/ops/loops/parallel.h>
 #include <tapegrad/ops/loops/workspace.h>
 
@@ -56,6 +57,7 @@ void collect_weights(const ConvShape& s, const AxisWalk& y, const AxisWalk& x, c
 // y with some of the weights, whose stride is 1.
 template <class T>
 void conv_transpose(const ConvShape& s, const T* y, const T* w, const T* bias, Destination<T> x) {
+  if (suits_phases<T>(s)) return run_phases(s, y, w, bias, x);
   Workspace<T> weights(s.weight_size());
   for (std::int64_t py = 0; py < s.rows.stride; ++py)
     for (std::int64_t px = 0; px < s.columns.stride; ++px) {

@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include <tapegrad/ops/kernels/conv/conv.h>
+#include <tapegrad/ops/kernels/conv/depthwise_weight.h>
 #include <tapegrad/ops/kernels/conv/shifted_rows.h>
 #include <tapegrad/ops/kernels/conv/weight_dots.h>
 #include <tapegrad/ops/kernels/conv/weight_slices.h>
@@ -195,8 +196,13 @@ bool sum_up(const ConvShape& s, const Sums& sums, Destination<T> w) {
     const std::int64_t part = i % parts;
     T* const mine = all.data() + i * sums.size();
     std::fill_n(mine, sums.size(), T{0});
-    const auto [from, to] = chunk(chunks, i / parts);
-    for (std::int64_t b = from; b < to; ++b) sums.add(b, part / sums.slices(), part % sums.slices(), mine);
+    const Range range = chunk(chunks, i / parts);
+    const std::int64_t group = part / sums.slices();
+    const std::int64_t slice = part % sums.slices();
+    if constexpr (requires { sums.add(range, group, slice, mine); })
+      sums.add(range, group, slice, mine);
+    else
+      for (std::int64_t b = range.from; b < range.to; ++b) sums.add(b, group, slice, mine);
   });
   if constexpr (requires { sums.are_finite(all.data(), all.size()); })
     if (!sums.are_finite(all.data(), chunks.count() * parts * sums.size())) return false;
@@ -214,6 +220,10 @@ template <class T>
 void conv_weight(const ConvShape& s, const T* x, const T* y, Destination<T> w) {
   if (s.weight_size() == 0) return;
   if (s.batch == 0 || s.output_plane() == 0) return w.clear(s.weight_size());
+  if (PlaneSums<T>::suits(s)) {
+    sum_up(s, PlaneSums<T>(s, x, y), w);
+    return;
+  }
   if (suits_winograd_sums<T>(s) && sum_up(s, WinogradSums<T>(s, x, y), w)) return;
   if (s.in < s.columns.kernel)  // too few rows of a tile
     sum_up(s, WeightDots<T>(s, x, y), w);

@@ -14,6 +14,24 @@
 /// of a depthwise convolution.
 namespace tapegrad::detail {
 
+/// Writes `count` numbers that are summed up in the lanes of vectors of 64 bytes: those of `chunks`, which lie
+/// `step_of_chunks` apart.
+template <class T>
+void write_lanes(const T* sums, std::int64_t chunks, std::int64_t step_of_chunks, std::int64_t count,
+                 Destination<T> to) {
+  constexpr std::int64_t kLanes = DotTile<T>::kLanes;
+  to.choose([&](auto put) {
+    for (std::int64_t i = 0; i < count; ++i) {
+      alignas(64) T lanes[kLanes] = {};
+      for (std::int64_t chunk = 0; chunk < chunks; ++chunk)
+        for (std::int64_t k = 0; k < kLanes; ++k) lanes[k] += sums[chunk * step_of_chunks + i * kLanes + k];
+      for (std::int64_t half = kLanes / 2; half > 0; half /= 2)
+        for (std::int64_t k = 0; k < half; ++k) lanes[k] += lanes[k + half];
+      put(to.data[i], lanes[0]);
+    }
+  });
+}
+
 /// A weight's gradient is the product of a row of y with one of the copy of x, in which its tap has copies of its
 /// own: both lie in memory as they are multiplied. Each is summed up in the lanes of a vector.
 template <class T>
@@ -75,16 +93,7 @@ class WeightDots {
   /// Writes the weights of a group: the sums of `chunks`, which lie `step_of_chunks` apart.
   void write(const T* sums, std::int64_t chunks, std::int64_t step_of_chunks, std::int64_t group,
              std::int64_t, Destination<T> w) const {
-    w.choose([&](auto put) {
-      for (std::int64_t i = 0; i < s_.out * weights(); ++i) {
-        alignas(64) T lanes[kLanes] = {};
-        for (std::int64_t chunk = 0; chunk < chunks; ++chunk)
-          for (std::int64_t k = 0; k < kLanes; ++k) lanes[k] += sums[chunk * step_of_chunks + i * kLanes + k];
-        for (std::int64_t half = kLanes / 2; half > 0; half /= 2)
-          for (std::int64_t k = 0; k < half; ++k) lanes[k] += lanes[k + half];
-        put(w.data[group * s_.out * weights() + i], lanes[0]);
-      }
-    });
+    write_lanes(sums, chunks, step_of_chunks, s_.out * weights(), w + group * s_.out * weights());
   }
 
  private:

@@ -1,5 +1,5 @@
-// Convolutions in which each channel has a kernel of its own, or a few of them, beside sums over every plane and place of
-// the kernel in double.
+// Convolutions in which each channel has a kernel of its own, or a few of them, beside sums over every plane and place
+// of the kernel in double.
 
 #include <algorithm>
 #include <array>

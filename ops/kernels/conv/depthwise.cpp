@@ -10,18 +10,9 @@
 
 namespace tapegrad::detail {
 
-namespace {
-
-/// Of a channel: more of them are as fast in tiles of matrix products.
-constexpr std::int64_t kMostRows = 4;
-/// Of results: fewer of them share few lines of the source.
-constexpr std::int64_t kLeastLines = 4;
-
-}  // namespace
-
 template <class T>
 bool suits_planes(const Correlation<T>& c) {
-  return c.channels == 1 && c.rows <= kMostRows && c.y.taps > 1 && c.y.results >= kLeastLines &&
+  return c.channels == 1 && c.rows <= kMostOfChannel && c.y.taps > 1 && c.y.results >= kLeastLines &&
          BandCopy<T>::suits(c.y, c.x) && has_plane_kernel(c.y.stride, c.y.taps) &&
          (c.y.offset_step == 1 || (c.y.offset_step == -1 && c.y.stride == 1)) && c.x.taps <= kMostTaps &&
          c.y.to_step == 1 && c.x.to_step == 1 && c.y.results == c.y.target && c.x.results == c.x.target;

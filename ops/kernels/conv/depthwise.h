@@ -2,9 +2,9 @@
 
 #include <tapegrad/ops/kernels/conv/correlation.h>
 
-/// Convolutions in which each channel has a kernel of its own. Their sums are short, so that a plane costs about as much
-/// to pass on as to multiply: it is copied once, and lines of the copy stay in registers for all results that they are
-/// terms of.
+/// Convolutions in which each channel has a kernel of its own. Their sums are short, so that a plane costs about as
+/// much to pass on as to multiply: it is copied once, and lines of the copy stay in registers for all results that they
+/// are terms of.
 namespace tapegrad::detail {
 
 /// Whether they are made for such shapes.

@@ -12,8 +12,8 @@ namespace tapegrad::detail {
 
 namespace {
 
-/// The phases of a transposed convolution with strides. Of a band, all are made side by side from one copy of y, and then
-/// written in the order of x: lines that lie in turn are one stream to memory.
+/// The phases of a transposed convolution with strides. Of a band, all are made side by side from one copy of y, and
+/// then written in the order of x: lines that lie in turn are one stream to memory.
 template <class T>
 class Phases {
  public:

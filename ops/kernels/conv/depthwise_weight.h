@@ -5,6 +5,7 @@
 
 #include <tapegrad/ops/kernels/conv/band_copy.h>
 #include <tapegrad/ops/kernels/conv/conv.h>
+#include <tapegrad/ops/kernels/conv/plane_weights.h>
 #include <tapegrad/ops/kernels/conv/weight_dots.h>
 #include <tapegrad/ops/kernels/gemm/builtin/kernels.h>
 #include <tapegrad/ops/kernels/gemm/partition.h>
@@ -20,7 +21,7 @@ class PlaneSums {
  public:
   /// Whether it is made for such shapes.
   static bool suits(const ConvShape& s) {
-    return s.in == 1 && s.out <= kMostResults &&
+    return s.in == 1 && s.out <= kMostOfChannel &&
            BandCopy<T>::suits(forward_walk(s.rows), forward_walk(s.columns)) && s.rows.dilation == 1 &&
            s.rows.windows >= kLeastLines && s.rows.kernel >= 3 && s.rows.kernel <= kMostTaps &&
            s.rows.kernel % 2 == 1 && s.columns.kernel <= kMostTaps;
@@ -83,9 +84,6 @@ class PlaneSums {
 
  private:
   static constexpr std::int64_t kLanes = PlaneDots<T>::kLanes;
-  static constexpr std::int64_t kMostTaps = 7;
-  static constexpr std::int64_t kLeastLines = 4;
-  static constexpr std::int64_t kMostResults = 4;
 
   /// What a block begins with.
   const T* line_of(std::int64_t block, std::int64_t group) const {

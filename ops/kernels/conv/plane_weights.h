@@ -8,6 +8,10 @@
 namespace tapegrad::detail {
 
 inline constexpr std::int64_t kMostTaps = 7;  ///< along an axis
+/// Results of a channel: more of them are as fast in tiles of matrix products.
+inline constexpr std::int64_t kMostOfChannel = 4;
+/// Lines of results: fewer of them share few lines of the source.
+inline constexpr std::int64_t kLeastLines = 4;
 /// Multiply-adds of a task.
 inline constexpr std::int64_t kTaskWork = 1 << 20;
 

@@ -109,8 +109,8 @@ struct PlaneTile {
   std::int64_t next_step;
 };
 
-/// The gradients of its weights: of tap (y, k), the lanes of a vector of 64 bytes from sums[(y * taps + k) * kLanes] on,
-/// to which the products of y with what the tap reads of the source are added.
+/// The gradients of its weights: of tap (y, k), the lanes of a vector of 64 bytes from sums[(y * taps + k) * kLanes]
+/// on, to which the products of y with what the tap reads of the source are added.
 template <class T>
 struct PlaneDots {
   static constexpr std::int64_t kLanes = DotTile<T>::kLanes;

@@ -57,6 +57,12 @@ void for_each_geometry(const F& f) {
       {"beyond one tile", {.kernel = {2, 2}}, 1, {1, 17, 4, 14}, 35},
       {"for several threads", {.kernel = {3, 3}, .padding = both_sides({1, 1})}, 1, {4, 8, 31, 33}, 16, true},
       {"Winograd's filtering", {.kernel = {3, 3}, .padding = both_sides({1, 1})}, 1, {2, 16, 7, 9}, 16, true},
+      {"depthwise with a stride",
+       {.kernel = {3, 3}, .stride = {2, 2}, .padding = both_sides({1, 1})},
+       3,
+       {1, 3, 7, 8},
+       3,
+       true},
   };
   for (const Geometry& g : all) f(g);
 }

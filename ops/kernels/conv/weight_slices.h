@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdint>
 
+#include <tapegrad/ops/kernels/gemm/partition.h>
 #include <tapegrad/ops/loops/parallel.h>
 
 namespace tapegrad::detail {

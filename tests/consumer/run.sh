@@ -10,7 +10,7 @@ source=$(cd "$here/../.." && pwd)
 static_build=$(cd "$1" && pwd)
 cxx=${CXX:-c++}
 strict=(-Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror)
-max_bytes=9000000
+max_bytes=9500000
 
 # All builds stand beside the tested one, at the same depth, and are compiled with its options: the library's objects are
 # the same in all of them, shared or not, and ccache, where it is installed, has them already.

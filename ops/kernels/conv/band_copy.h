@@ -15,10 +15,12 @@ namespace tapegrad::detail {
 template <class T>
 class BandCopy {
  public:
-  /// Whether there is one.
+  /// Whether there is one: taps that lie farther apart than the plane is long would have mostly zeros.
   static bool suits(const AxisWalk& y, const AxisWalk& x) {
-    const auto whole = [](const AxisWalk& a) { return a.stride <= 2 && a.phases() == a.stride; };
-    return whole(y) && whole(x);
+    const auto near = [](const AxisWalk& a) {
+      return a.stride <= 2 && a.phases() == a.stride && a.most_shift() - a.least_shift() <= a.phase_length();
+    };
+    return near(y) && near(x);
   }
   /// Lines of results whose copy stays in the first level of cache, or near it.
   static std::int64_t lines_of_bands(const AxisWalk& y, const AxisWalk& x) {

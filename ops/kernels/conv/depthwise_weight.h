@@ -45,8 +45,8 @@ class PlaneSums {
   std::int64_t size() const { return s_.out * s_.kernel_plane() * kLanes; }
   std::int64_t blocks() const { return s_.batch * blocks_of_image(); }
 
-  /// Adds those of some blocks of the lines of images.
-  void add(const Range& range, std::int64_t group, std::int64_t, T* sums) const {
+  /// Adds those of a block of the lines of an image.
+  void add(std::int64_t block, std::int64_t group, std::int64_t, T* sums) const {
     Workspace<T> source(copy_.size());
     PlaneDots<T> plane{.source = source.data(),
                        .pitch = copy_.pitch(),
@@ -60,18 +60,15 @@ class PlaneSums {
                        .sums = nullptr,
                        .next = nullptr,
                        .next_step = s_.rows.stride * s_.columns.size};
-    const auto add_dots = k_.plane_dots[s_.rows.stride - 1][s_.rows.kernel];
-    for (std::int64_t block = range.from; block < range.to; ++block) {
-      const std::int64_t line = block % blocks_of_image() * lines_;
-      const std::int64_t first = block / blocks_of_image() * s_.groups + group;
-      copy_.fill(x_ + first * s_.input_plane(), line, source.data());
-      plane.next = line_of(block + 1, group);
-      plane.lines = std::min(lines_, s_.rows.windows - line);
-      for (std::int64_t o = 0; o < s_.out; ++o) {
-        plane.y = y_ + (first * s_.out + o) * s_.output_plane() + line * s_.columns.windows;
-        plane.sums = sums + o * s_.kernel_plane() * kLanes;
-        add_dots(plane);
-      }
+    const std::int64_t line = block % blocks_of_image() * lines_;
+    const std::int64_t first = block / blocks_of_image() * s_.groups + group;
+    copy_.fill(x_ + first * s_.input_plane(), line, source.data());
+    plane.next = line_of(block + 1, group);
+    plane.lines = std::min(lines_, s_.rows.windows - line);
+    for (std::int64_t o = 0; o < s_.out; ++o) {
+      plane.y = y_ + (first * s_.out + o) * s_.output_plane() + line * s_.columns.windows;
+      plane.sums = sums + o * s_.kernel_plane() * kLanes;
+      k_.plane_dots[s_.rows.stride - 1][s_.rows.kernel](plane);
     }
   }
 

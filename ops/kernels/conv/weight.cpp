@@ -179,10 +179,10 @@ class WeightSums {
   ShiftedRows padded_;
 };
 
-/// Sums of parts of all images, and of these the weights. Returns false, and writes nothing, where the sums are no way
-/// to them.
-template <class Sums, class T>
-bool sum_up(const ConvShape& s, const Sums& sums, Destination<T> w) {
+/// Sums of parts of all images, and of these the weights. Returns false, and writes nothing, where the sums do not
+/// suffice for them.
+template <class Sums, class T, class F>
+bool sum_up(const ConvShape& s, const Sums& sums, Destination<T> w, const F& suffice) {
   // As many sums as are worth it are made side by side, and then added up.
   const std::int64_t blocks = sums.blocks();
   const std::int64_t parts = s.groups * sums.slices();
@@ -196,22 +196,20 @@ bool sum_up(const ConvShape& s, const Sums& sums, Destination<T> w) {
     const std::int64_t part = i % parts;
     T* const mine = all.data() + i * sums.size();
     std::fill_n(mine, sums.size(), T{0});
-    const Range range = chunk(chunks, i / parts);
-    const std::int64_t group = part / sums.slices();
-    const std::int64_t slice = part % sums.slices();
-    if constexpr (requires { sums.add(range, group, slice, mine); })
-      sums.add(range, group, slice, mine);
-    else
-      for (std::int64_t b = range.from; b < range.to; ++b) sums.add(b, group, slice, mine);
+    const auto [from, to] = chunk(chunks, i / parts);
+    for (std::int64_t b = from; b < to; ++b) sums.add(b, part / sums.slices(), part % sums.slices(), mine);
   });
-  if constexpr (requires { sums.are_finite(all.data(), all.size()); })
-    if (!sums.are_finite(all.data(), chunks.count() * parts * sums.size())) return false;
+  if (!suffice(all.data(), chunks.count() * parts * sums.size())) return false;
   parallel_ranges(parts, grain_for(chunks.count() * sums.size()), [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t part = begin; part < end; ++part)
       sums.write(all.data() + part * sums.size(), chunks.count(), parts * sums.size(), part / sums.slices(),
                  part % sums.slices(), w);
   });
   return true;
+}
+template <class Sums, class T>
+void sum_up(const ConvShape& s, const Sums& sums, Destination<T> w) {
+  sum_up(s, sums, w, [](const T*, std::int64_t) { return true; });
 }
 
 }  // namespace
@@ -220,11 +218,9 @@ template <class T>
 void conv_weight(const ConvShape& s, const T* x, const T* y, Destination<T> w) {
   if (s.weight_size() == 0) return;
   if (s.batch == 0 || s.output_plane() == 0) return w.clear(s.weight_size());
-  if (PlaneSums<T>::suits(s)) {
-    sum_up(s, PlaneSums<T>(s, x, y), w);
+  if (PlaneSums<T>::suits(s)) return sum_up(s, PlaneSums<T>(s, x, y), w);
+  if (suits_winograd_sums<T>(s) && sum_up(s, WinogradSums<T>(s, x, y), w, WinogradSums<T>::are_finite))
     return;
-  }
-  if (suits_winograd_sums<T>(s) && sum_up(s, WinogradSums<T>(s, x, y), w)) return;
   if (s.in < s.columns.kernel)  // too few rows of a tile
     sum_up(s, WeightDots<T>(s, x, y), w);
   else

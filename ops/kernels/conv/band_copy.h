@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include <tapegrad/ops/kernels/conv/axis.h>
+#include <tapegrad/ops/kernels/conv/shifted_rows.h>
 #include <tapegrad/ops/kernels/gemm/builtin/kernels.h>
 #include <tapegrad/ops/kernels/gemm/partition.h>
 
@@ -30,9 +31,10 @@ class BandCopy {
   }
 
   BandCopy(const AxisWalk& y, const AxisWalk& x, std::int64_t lines)
-      : y_(y), x_(x), kernels_(gemm_kernels<T>()), lead_(std::max<std::int64_t>(0, -x.least_shift())) {
-    const std::int64_t right = std::max<std::int64_t>(0, x.results + x.most_shift() - x.phase_length());
-    pitch_ = std::max(x.results, x.phase_length() + std::max(lead_, right));
+      : y_(y), x_(x), kernels_(gemm_kernels<T>()) {
+    const SharedLine line(x);
+    lead_ = line.lead;
+    pitch_ = line.pitch;
     rows_ = lines + y.most_shift() - y.least_shift();
     plane_ = lead_ + rows_ * pitch_;
   }

@@ -30,6 +30,17 @@ TapCopies cheaper_copies(const F& cost) {
   return cost(TapCopies::own) < cost(TapCopies::shared) ? TapCopies::own : TapCopies::shared;
 }
 
+/// A line of a copy that taps share: its end has zeros enough for the start of the next line as well, and the first one
+/// has some before it.
+struct SharedLine {
+  std::int64_t lead, pitch;
+
+  explicit SharedLine(const AxisWalk& x) : lead(std::max<std::int64_t>(0, -x.least_shift())) {
+    const std::int64_t right = std::max<std::int64_t>(0, x.results + x.most_shift() - x.phase_length());
+    pitch = std::max(x.results, x.phase_length() + std::max(lead, right));
+  }
+};
+
 /// Where elements lie in it. Its lines are results, and so are its columns, in a row that goes on from line to line:
 /// result (j, i) is number j * pitch + i, and reads element number + shift(tap) of the plane of its channel and phase
 /// or, with copies of its own, tap. With shared copies lie zeros between the end of a line and the start of the next
@@ -42,9 +53,9 @@ class ShiftedRows {
               std::int64_t lines)
       : y_(y), x_(x), own_(copies == TapCopies::own), channels_(channels), pitch_(x.results) {
     if (!own_) {
-      lead_ = std::max<std::int64_t>(0, -x.least_shift());
-      const std::int64_t right = std::max<std::int64_t>(0, x.results + x.most_shift() - x.phase_length());
-      pitch_ = std::max(x.results, x.phase_length() + std::max(lead_, right));
+      const SharedLine line(x);
+      lead_ = line.lead;
+      pitch_ = line.pitch;
     }
     rows_ = lines + y.most_shift() - y.least_shift();
     plane_ = lead_ + rows_ * pitch_;

@@ -29,7 +29,7 @@ class Callback<R(A...)> {
   template <class F>
   requires(!std::is_same_v<std::remove_cvref_t<F>, Callback> &&
            std::is_invocable_r_v<R, std::decay_t<F>&, A...>) Callback(F&& f)
-      : target_(std::make_shared<Holder<std::decay_t<F>>>(std::forward<F>(f))) {}
+      : target_(static_cast<Target*>(new Holder<std::decay_t<F>>(std::forward<F>(f)))) {}
 
   /// Whether there is a function.
   explicit operator bool() const noexcept { return target_ != nullptr; }

@@ -62,13 +62,14 @@ void add_statistics(std::int64_t before, std::int64_t rows, std::int64_t stride,
 }
 
 template <class T>
-void tile_statistics(const FeatureTile& t, const T* x, double* __restrict mean, double* __restrict squares) {
+void tile_statistics(const TileOfFeatures& t, const T* x, double* __restrict mean,
+                     double* __restrict squares) {
   simd_for(t.width, [&](std::int64_t j) { mean[j] = squares[j] = 0; });
   add_statistics(0, t.rows, t.stride, t.width, x, mean, squares);
 }
 
 template <class T>
-void tile_statistics(const PlaneTile& t, const T* x, double* mean, double* squares) {
+void tile_statistics(const TileOfPlane& t, const T* x, double* mean, double* squares) {
   const TileLanes lanes(t);
   double means[2 * kLanes]{}, distances[2 * kLanes]{};  // of the lanes, and of the columns that are left
   for (std::int64_t r = 0; r < t.rows; ++r)
@@ -119,7 +120,7 @@ void add_sums(std::int64_t rows, std::int64_t stride, std::int64_t width, const 
 }
 
 template <class T>
-void tile_sums(const FeatureTile& t, const T* g, const T* x, const ChannelStatistics s,
+void tile_sums(const TileOfFeatures& t, const T* g, const T* x, const ChannelStatistics s,
                double* __restrict products, double* __restrict sums) {
   NumbersOfColumns<T> centre;
   simd_for(t.width, [&](std::int64_t j) {
@@ -133,7 +134,7 @@ void tile_sums(const FeatureTile& t, const T* g, const T* x, const ChannelStatis
 }
 
 template <class T>
-void tile_sums(const PlaneTile& t, const T* g, const T* x, const ChannelStatistics s, double* products,
+void tile_sums(const TileOfPlane& t, const T* g, const T* x, const ChannelStatistics s, double* products,
                double* sums) {
   const TileLanes lanes(t);
   const NumberOfAll<T> centre{static_cast<T>(*s.mean)};

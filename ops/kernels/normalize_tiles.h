@@ -16,7 +16,7 @@ namespace tapegrad::detail {
 inline constexpr std::int64_t kSummedRows = 32;  // few enough to be summed in the type of the elements
 inline constexpr std::int64_t kTile = 256;  // features: a block of their rows stays in the first-level cache
 
-struct Tile {
+struct TileOfChannels {
   std::int64_t part;  ///< of those that each channel is cut into
   std::int64_t rows;
   std::int64_t stride;   ///< from row to row
@@ -43,11 +43,11 @@ struct NumberOfAll {
   const V& operator[](std::int64_t) const { return v; }
 };
 
-struct FeatureTile : Tile {
+struct TileOfFeatures : TileOfChannels {
   template <class V>
   using Numbers = NumbersOfColumns<V>;
 };
-struct PlaneTile : Tile {
+struct TileOfPlane : TileOfChannels {
   template <class V>
   using Numbers = NumberOfAll<V>;
 };
@@ -72,8 +72,8 @@ class FeatureTiles {
     parallel_ranges(parts() * across, grain_for(size), [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t t = begin; t < end; ++t) {
         const std::int64_t part = t / across, column = t % across * width_;
-        const FeatureTile tile{{part, elements(part), columns_, std::min(width_, columns_ - column),
-                                part * height_ * columns_ + column, column}};
+        const TileOfFeatures tile{{part, elements(part), columns_, std::min(width_, columns_ - column),
+                                   part * height_ * columns_ + column, column}};
         dispatch_isa([&] { f(tile); });
       }
     });
@@ -102,9 +102,9 @@ class PlaneTiles {
     parallel_ranges(parts() * shape_.channels, grain_for(size), [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t t = begin; t < end; ++t) {
         const std::int64_t part = t / shape_.channels, channel = t % shape_.channels;
-        const PlaneTile tile{{part, rows(part), stride, width(part),
-                              first_row(part) * stride + channel * shape_.inner + first_column(part),
-                              channel}};
+        const TileOfPlane tile{{part, rows(part), stride, width(part),
+                                first_row(part) * stride + channel * shape_.inner + first_column(part),
+                                channel}};
         dispatch_isa([&] { f(tile); });
       }
     });
@@ -138,7 +138,7 @@ class PartResults {
   PartResults(std::int64_t parts, std::int64_t channels, double* result)
       : channels_(channels), result_(result), others_((parts - 1) * channels) {}
   double* of(std::int64_t part) { return part ? others_.data() + (part - 1) * channels_ : result_; }
-  double* of(const Tile& tile) { return of(tile.part) + tile.channel; }
+  double* of(const TileOfChannels& tile) { return of(tile.part) + tile.channel; }
 
  private:
   std::int64_t channels_;
@@ -169,7 +169,7 @@ struct TileLanes {
   std::int64_t rows;  ///< that a row of the tile has
   std::int64_t rest;  ///< columns that are left of it
 
-  explicit TileLanes(const PlaneTile& t) : rows(t.width / kLanes), rest(t.width % kLanes) {}
+  explicit TileLanes(const TileOfPlane& t) : rows(t.width / kLanes), rest(t.width % kLanes) {}
   std::int64_t rest_first() const { return rows * kLanes; }
 };
 

@@ -1,4 +1,5 @@
-"""Puts headers into few files that prove together that each header includes what it needs.
+"""Puts headers into few files that prove together that each header includes what it needs, and all of them into one
+more: no two define the same name.
 
 usage: headers.py INCLUDE_DIR OUTPUT_DIR
 
@@ -58,10 +59,10 @@ def groups_of(included):
         own[header] = {h for h in everything if h in included}
         standard[header] = everything - own[header]
     groups = []
-    for header in sorted(included, key=lambda h: (len(standard[h]), len(own[h]), h)):
-        fitting = [g for g in groups if standard[g[-1]] <= standard[header] and nothing_hides(g + [header], own)]
+    for header in sorted(included, key=lambda h: (-len(standard[h]), -len(own[h]), h)):
+        fitting = [g for g in groups if standard[header] <= standard[g[0]] and nothing_hides([header] + g, own)]
         if fitting:
-            max(fitting, key=lambda g: len(standard[g[-1]])).append(header)
+            max(fitting, key=len).insert(0, header)
         else:
             groups.append([header])
     return groups
@@ -74,11 +75,13 @@ def main():
         included[path.relative_to(folder).as_posix()] = includes(path.read_text(), path)
     if not included:
         sys.exit(f"there is no header in {folder}")
+    files = {"all": sorted(included)}
     for number, group in enumerate(groups_of(included)):
-        directions = {"there": group, "back": group[::-1]} if len(group) > 1 else {"alone": group}
-        for name, headers in directions.items():
-            lines = "".join(f"#include <{header}>\n" for header in headers)
-            (output / f"{number}_{name}.cpp").write_text(lines)
+        files[f"{number}_there"] = group
+        if len(group) > 1:
+            files[f"{number}_back"] = group[::-1]
+    for name, headers in files.items():
+        (output / f"{name}.cpp").write_text("".join(f"#include <{header}>\n" for header in headers))
 
 
 main()

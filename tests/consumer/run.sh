@@ -170,7 +170,7 @@ cmake -S "$source" -B "$work.fast_build" "${options[@]}" -DCMAKE_UNITY_BUILD=OFF
 cmake --build "$work.fast_build" --target CMakeFiles/tapegrad.dir/ops/numbers/vector_math.cpp.o >"$work/log" ||
   { cat "$work/log"; fail "the library is compiled with -ffast-math where a project is"; }
 
-step "every installed header includes what it needs"
+step "every installed header includes what it needs, and fits all others"
 package "$work/static_prefix" --cflags
 mkdir "$work/headers"
 python3 "$here/headers.py" "$work/static_prefix/include" "$work/headers"

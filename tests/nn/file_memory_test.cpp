@@ -25,12 +25,13 @@ BOOST_AUTO_TEST_SUITE(file_memory)
 
 namespace {
 
-constexpr std::size_t kSize = 4'000'000;
+constexpr std::size_t kSize = 8'000'000;
+constexpr std::size_t kSizeOfMany = 4'000'000;  // each part takes its time
 
 /// Texts of numbered parts that together have about so many bytes.
 std::string many(const std::function<std::string(int)>& part) {
   std::string text;
-  for (int i = 0; text.size() < kSize; ++i) text += part(i);
+  for (int i = 0; text.size() < kSizeOfMany; ++i) text += part(i);
   return text;
 }
 std::string many(const std::string& part) {

@@ -57,6 +57,8 @@ class Callback<R(A...)> {
     F f;
   };
 
+  // Made of a Target*, so that what it consists of is compiled once for each signature: std::make_shared would be sixty
+  // small functions for every lambda.
   std::shared_ptr<Target> target_;
 };
 

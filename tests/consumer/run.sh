@@ -170,13 +170,14 @@ cmake -S "$source" -B "$work.fast_build" "${options[@]}" -DCMAKE_UNITY_BUILD=OFF
 cmake --build "$work.fast_build" --target CMakeFiles/tapegrad.dir/ops/numbers/vector_math.cpp.o >"$work/log" ||
   { cat "$work/log"; fail "the library is compiled with -ffast-math where a project is"; }
 
-step "every installed header includes what it needs, and fits all others"
+step "every installed header compiles on its own, and all of them together"
 package "$work/static_prefix" --cflags
-mkdir "$work/headers"
-python3 "$here/headers.py" "$work/static_prefix/include" "$work/headers"
-find "$work/headers" -name '*.cpp' -print0 |
-  xargs -0 -P "$(nproc)" -n 1 "$cxx" -std=c++20 -fsyntax-only "${strict[@]}" "${flags[@]}" ||
-  fail "a header does not; see above"
+# One by one: behind another header a template finds, where it is instantiated, also what only that one includes.
+find "$work/static_prefix/include" -name '*.h' -printf '%P\n' |
+  xargs -P "$(nproc)" -I '{}' bash -c 'echo "#include <$0>" | "$@" -x c++ - || { echo "$0"; exit 255; }' '{}' \
+    "$cxx" -std=c++20 -fsyntax-only "${strict[@]}" "${flags[@]}" || fail "a header does not; see above"
+find "$work/static_prefix/include" -name '*.h' -printf '#include <%P>\n' | sort |
+  "$cxx" -std=c++20 -fsyntax-only "${strict[@]}" "${flags[@]}" -x c++ - || fail "two headers define the same name"
 
 step "every installed header tells a compiler of C++17 what is missing, in one line"
 find "$work/static_prefix/include" -name '*.h' -printf '%P\n' |
